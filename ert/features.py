@@ -1,0 +1,136 @@
+"""Shape-indexed pixel features: the pool of a stage, the prior on pixel pairs, reading the pixels."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ert.geometry import similarity
+
+__all__ = ["draw_pairs", "draw_pool", "read_pixels", "read_pool_block"]
+
+
+def draw_pool(
+    mean_shape: npt.NDArray[np.float64], n_pixels: int, padding: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+    """Draw a stage's feature pool: random positions on the mean shape, each tied to the nearest landmark.
+
+    Parameters
+    ----------
+    mean_shape : float array (n_landmarks, 2)
+        In box coordinates.
+    n_pixels : int
+        Size of the pool (the paper's P).
+    padding : float
+        How far positions may lie outside the mean shape's bounding rectangle, in sides of the box.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    anchors : uint16 array (n_pixels,)
+        The nearest landmark of each position.
+    deltas : float32 array (n_pixels, 2)
+        The position minus its anchor, in box coordinates (Kazemi & Sullivan 2014, eq. 4).
+    """
+    low = mean_shape.min(axis=0) - padding
+    high = mean_shape.max(axis=0) + padding
+    positions = rng.uniform(low, high, (n_pixels, 2))
+    distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
+    anchors = distances.argmin(axis=1)
+    return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
+
+
+def draw_pairs(
+    positions: npt.NDArray[np.float64], n_pairs: int, prior_length: float, rng: np.random.Generator
+) -> npt.NDArray[np.uint16]:
+    """Draw pixel pairs with probability proportional to exp(-distance / prior_length).
+
+    Parameters
+    ----------
+    positions : float array (n_pixels, 2)
+        Where the pool's pixels lie on the mean shape, in box coordinates.
+    n_pairs : int
+        How many pairs to draw (with replacement).
+    prior_length : float
+        The prior's length in sides of the box: the inverse of the paper's lambda (eq. 6), dlib's `lambda_param`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    uint16 array (n_pairs, 2)
+    """
+    first, second = np.triu_indices(len(positions), k=1)
+    distances = np.linalg.norm(positions[first] - positions[second], axis=1)
+    cumulative = np.cumsum(np.exp((distances.min() - distances) / prior_length))
+    drawn = np.searchsorted(cumulative, rng.random(n_pairs) * cumulative[-1], side="right")
+    pairs = np.stack([first[drawn], second[drawn]], axis=1)
+    turned = rng.random(n_pairs) < 0.5
+    pairs[turned] = pairs[turned, ::-1]
+    return pairs.astype(np.uint16)
+
+
+@numba.njit(cache=True, nogil=True)
+def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore[no-untyped-def]
+    """Read a pool's pixels for one shape; a position outside the crop reads the crop's nearest pixel.
+
+    Parameters
+    ----------
+    crop : uint8 array (rows, columns)
+    frame : float32 array (6,)
+        From box coordinates to pixels of the crop.
+    shape : float32 array (n_landmarks, 2)
+        The current shape in box coordinates.
+    a, b : float32
+        The similarity from the mean shape to the current shape.
+    anchors : uint16 array (n_pixels,)
+    deltas : float32 array (n_pixels, 2)
+    out : integer array (n_pixels,)
+    """
+    bottom = crop.shape[0] - 1
+    right = crop.shape[1] - 1
+    # Both matrices in one: the frame after the similarity.
+    xx = frame[0] * a + frame[1] * b
+    xy = frame[1] * a - frame[0] * b
+    yx = frame[2] * a + frame[3] * b
+    yy = frame[3] * a - frame[2] * b
+    half = np.float32(0.5)
+    for p in range(anchors.shape[0]):
+        u = shape[anchors[p], 0]
+        v = shape[anchors[p], 1]
+        x = frame[0] * u + frame[1] * v + xx * deltas[p, 0] + xy * deltas[p, 1] + frame[4] + half
+        y = frame[2] * u + frame[3] * v + yx * deltas[p, 0] + yy * deltas[p, 1] + frame[5] + half
+        # Clamped before the cast, which therefore only ever rounds down non-negative numbers.
+        column = np.int32(min(max(x, np.float32(0)), np.float32(right)))
+        row = np.int32(min(max(y, np.float32(0)), np.float32(bottom)))
+        out[p] = crop[row, column]
+
+
+@numba.njit(cache=True, nogil=True)
+def read_pool_block(  # type: ignore[no-untyped-def]
+    crops, crop_of, frames, shapes, centred_mean, squared_norm, anchors, deltas, matrices, pool
+):
+    """Read a pool's pixels for a block of samples, pixel by pixel in memory, for training.
+
+    Parameters
+    ----------
+    crops : uint8 array (n_objects, rows, columns)
+    crop_of : int array (n,)
+        Which crop each sample looks at.
+    frames : float32 array (n, 6)
+    shapes : float32 array (n, n_landmarks, 2)
+    centred_mean, squared_norm
+        See :func:`ert.geometry.similarity`.
+    anchors, deltas
+        The pool.
+    matrices : float32 array (n, 2)
+        Written: a, b of each sample's similarity.
+    pool : uint8 array (n_pixels, block size)
+        Written: column i is sample i.
+    """
+    values = np.empty(anchors.shape[0], np.uint8)
+    for i in range(shapes.shape[0]):
+        a, b = similarity(centred_mean, squared_norm, shapes[i])
+        matrices[i, 0] = a
+        matrices[i, 1] = b
+        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, values)
+        for p in range(values.shape[0]):
+            pool[p, i] = values[p]

@@ -1,0 +1,106 @@
+"""Boxes as coordinate frames, and the similarity that carries the mean shape onto a shape."""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["box_frames", "frame_to_image", "image_to_frame", "jitter_frames", "similarity"]
+
+# A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's own
+# coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its last.
+
+
+def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Turn boxes into frames: square ones, with the box's centre and the mean of its two sides.
+
+    A square frame keeps angles and proportions whatever box the detector drew.
+
+    Parameters
+    ----------
+    boxes : float array (n, 4)
+        Left, top, width, height in pixels.
+
+    Returns
+    -------
+    float array (n, 6)
+        a, b, c, d, tx, ty of each box.
+    """
+    side = (boxes[:, 2] + boxes[:, 3]) / 2 - 1
+    frames = np.zeros((len(boxes), 6))
+    frames[:, 0] = frames[:, 3] = side
+    frames[:, 4] = boxes[:, 0] + (boxes[:, 2] - 1 - side) / 2
+    frames[:, 5] = boxes[:, 1] + (boxes[:, 3] - 1 - side) / 2
+    return frames
+
+
+def frame_to_image(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Carry shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
+    matrices = frames[:, :4].reshape(-1, 2, 2)
+    moved: npt.NDArray[np.float64] = np.einsum("nij,nlj->nli", matrices, shapes) + frames[:, None, 4:]
+    return moved
+
+
+def image_to_frame(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Carry shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
+    a, b, c, d = frames[:, :4].T
+    inverse = (np.stack([d, -b, -c, a], axis=1) / (a * d - b * c)[:, None]).reshape(-1, 2, 2)
+    moved: npt.NDArray[np.float64] = np.einsum("nij,nlj->nli", inverse, shapes - frames[:, None, 4:])
+    return moved
+
+
+def jitter_frames(
+    n: int, shift: float, scale: float, degrees: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Draw random frames inside the unit square's frame, as a detector scatters its boxes.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    shift, scale, degrees : float
+        Standard deviations of the centre's x and y in sides of the box, of the logarithm of the side, and of the
+        rotation about the centre.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float array (n, 6)
+        Frames from the jittered box's coordinates to the box's own.
+    """
+    draws = np.clip(rng.standard_normal((n, 4)), -2.5, 2.5)
+    size = np.exp(scale * draws[:, 2])
+    angle = np.deg2rad(degrees) * draws[:, 3]
+    cos, sin = size * np.cos(angle), size * np.sin(angle)
+    centre = 0.5 + shift * draws[:, :2]
+    frames = np.empty((n, 6))
+    frames[:, 0], frames[:, 1] = cos, -sin
+    frames[:, 2], frames[:, 3] = sin, cos
+    frames[:, 4] = centre[:, 0] - 0.5 * (cos - sin)
+    frames[:, 5] = centre[:, 1] - 0.5 * (sin + cos)
+    return frames
+
+
+@numba.njit(cache=True, nogil=True)
+def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-def]
+    """Least-squares rotation and scale from the mean shape to a shape (Umeyama 1991, without reflections).
+
+    Parameters
+    ----------
+    centred_mean : float32 array (n_landmarks, 2)
+        The mean shape minus its own centre.
+    squared_norm : float
+        Sum of its squares.
+    shape : float32 array (n_landmarks, 2)
+
+    Returns
+    -------
+    a, b : float32
+        The matrix is ((a, -b), (b, a)).
+    """
+    a = np.float32(0)
+    b = np.float32(0)
+    for i in range(shape.shape[0]):
+        # Centring one of the two is enough: the other's centre is multiplied by a sum that is zero.
+        a += centred_mean[i, 0] * shape[i, 0] + centred_mean[i, 1] * shape[i, 1]
+        b += centred_mean[i, 0] * shape[i, 1] - centred_mean[i, 1] * shape[i, 0]
+    return np.float32(a / squared_norm), np.float32(b / squared_norm)

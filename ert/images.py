@@ -1,0 +1,300 @@
+"""Images: read from files, checked, turned to grey."""
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ert.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["check_image", "image_size", "load_image", "to_grey"]
+
+# Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
+MAX_PIXELS = 250_000_000
+_AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
+
+_GREY_MODES = ("L", "1", "LA")
+_COLOUR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+
+# Weights of R, G, B and a rounding term, in units of 2^-16. Luma: ITU-R BT.601 as 77, 150, 29 of 256, rounded
+# to nearest. dlib: (R + G + B) // 3, which 21846 / 65536 gives exactly for every sum up to 765.
+_GREY_WEIGHTS = {
+    "luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8),
+    "dlib": (21846, 21846, 21846, 0),
+}
+
+# Pillow's limit and Python's warning filters belong to the whole process: one thread at a time changes them.
+_PILLOW_LOCK = threading.Lock()
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    from PIL import Image
+
+    with _PILLOW_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        usual_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual_limit
+
+
+@contextmanager
+def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
+    """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected an image file")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty, expected an image file")
+        with _quiet_pillow():
+            image = Image.open(path)
+        with image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
+            if image.mode not in _GREY_MODES + _COLOUR_MODES:
+                raise InputError(
+                    f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, grey or RGB"
+                )
+            yield image
+    except (InputError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: too many pixels, expected {_AT_MOST}") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: the image is damaged or cut short: {message}") from error
+
+
+def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read an image file, upright: a rotation noted in the file (EXIF) is applied.
+
+    Parameters
+    ----------
+    path : path-like
+        A file in any format that Pillow reads. Of several frames or pages the first is taken.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        Grey where the file is grey or bilevel, else RGB. Transparency is dropped.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is no image, damaged, cut short, larger than 250 megapixels, or has
+        pixels of 16 bits or floats.
+    """
+    with _open_image(path) as image:
+        _load(image)
+        transposition = _transposition(image)
+        if image.mode in _GREY_MODES:
+            upright = image.convert("L")
+        elif image.mode == "RGB":
+            upright = image
+        else:
+            upright = image.convert("RGBA").convert("RGB")  # straight to RGB, some transparent palettes warn
+        if transposition is not None:
+            upright = upright.transpose(transposition)
+        return np.array(upright, dtype=np.uint8, order="C")
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Tell width and height of the image that `load_image` would return, without reading the pixels.
+
+    Parameters
+    ----------
+    path : path-like
+        An image file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height of the upright image, in pixels.
+
+    Raises
+    ------
+    InputError
+        As `load_image`, but damage behind the header goes unnoticed.
+    """
+    from PIL import Image
+
+    with _open_image(path) as image:
+        # Pillow sets a turned TIFF upright as it loads it; a PNG may keep its orientation behind the pixels.
+        if (image.format == "TIFF" and _transposition(image) is not None) or (
+            image.format == "PNG" and _may_have_late_metadata(path)
+        ):
+            _load(image)
+        width, height = image.size
+        sideways = (
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        )
+        return (height, width) if _transposition(image) in sideways else (width, height)
+
+
+def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
+    """Check that an array is an image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3)
+        What to check.
+    what : str
+        What the error message calls it.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        The same array, or a view of it; never a copy.
+
+    Raises
+    ------
+    InputError
+        When it is not such an array, or has no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+    if image.dtype != np.uint8:
+        raise InputError(f"{what}: {image.dtype} pixels, expected uint8 (0 to 255){_dtype_hint(image)}")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
+        hint = _shape_hint(image)
+        raise InputError(
+            f"{what}: array of shape {image.shape}, expected (rows, columns) or (rows, columns, 3){hint}"
+        )
+    if image.size == 0:
+        raise InputError(f"{what}: array of shape {image.shape} without pixels, expected at least one")
+    return image
+
+
+def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
+    """Turn a colour image to grey.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        The image; any view will do, such as a crop of a large photograph.
+    channels : {"rgb", "bgr"}
+        Order of the colours.
+    weights : {"luma", "dlib"}
+        "luma" is ITU-R BT.601 in integers, (77 R + 150 G + 29 B + 128) >> 8; "dlib" is (R + G + B) // 3,
+        what dlib computes.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns)
+        The grey image; a grey one is returned as it came, without a copy.
+
+    Raises
+    ------
+    InputError
+        When `image` is not an image, or `channels` or `weights` is none of the above.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
+    if weights not in _GREY_WEIGHTS:
+        raise InputError(f"weights: {weights!r}, expected 'luma' or 'dlib'")
+    image = check_image(image)
+    if image.ndim == 2:
+        return image
+    red, green, blue, rounding = _GREY_WEIGHTS[weights]
+    if channels == "bgr":
+        red, blue = blue, red
+    grey = np.empty(image.shape[:2], np.uint8)
+    _weigh_channels(image, np.array((red, green, blue, rounding), np.uint32), grey)
+    return grey
+
+
+@njit(cache=True, nogil=True)
+def _weigh_channels(image, weights, out):  # type: ignore[no-untyped-def]
+    w0, w1, w2, rounding = weights[0], weights[1], weights[2], weights[3]
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            total = (
+                w0 * np.uint32(image[row, column, 0])
+                + w1 * np.uint32(image[row, column, 1])
+                + w2 * np.uint32(image[row, column, 2])
+                + rounding
+            )
+            out[row, column] = total >> np.uint32(16)
+
+
+def _dtype_hint(image: NDArray[Any]) -> str:
+    if image.dtype == np.bool_:
+        return ": multiply by 255"
+    if image.dtype.kind == "f" and image.size and np.nanmax(image) <= 1:
+        return ": multiply by 255, round and convert with .astype(numpy.uint8)"
+    if image.dtype.kind == "f":
+        return ": round and convert with .astype(numpy.uint8)"
+    if image.dtype == np.uint16:
+        return ": divide by 257 (if 65535 is white) and convert with .astype(numpy.uint8)"
+    return ": convert with .astype(numpy.uint8) where the values allow it"
+
+
+def _shape_hint(image: NDArray[Any]) -> str:
+    if image.ndim == 3 and image.shape[2] == 4:
+        return ": drop the alpha channel, image[..., :3]"
+    if image.ndim == 3 and image.shape[2] == 2:
+        return ": drop the alpha channel, image[..., 0]"
+    if image.ndim == 3 and image.shape[0] in (1, 3):
+        return ": put the channels last, numpy.moveaxis(image, 0, -1)"
+    if image.ndim == 4:
+        return ": give one image at a time"
+    return ""
+
+
+def _load(image: "Image.Image") -> None:
+    # Pillow's decoders of JPEG and PNG give no warnings, so that threads may decode them side by side.
+    with nullcontext() if image.format in ("JPEG", "PNG") else _quiet_pillow():
+        image.load()
+
+
+def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
+    data = Path(path).read_bytes()
+    return any(mark in data for mark in (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"))
+
+
+def _transposition(image: "Image.Image") -> "Image.Transpose | None":
+    """Tell what sets an image upright by its EXIF orientation; None where nothing does."""
+    from PIL import Image as PilImage
+
+    orientation = 1
+    # Junk in the metadata is common and no reason to refuse a picture.
+    with _quiet_pillow(), suppress(Exception):
+        # The method of the base class, because a PNG's own would decode all pixels first.
+        orientation = PilImage.Image.getexif(image).get(0x0112, 1)
+    return {
+        2: PilImage.Transpose.FLIP_LEFT_RIGHT,
+        3: PilImage.Transpose.ROTATE_180,
+        4: PilImage.Transpose.FLIP_TOP_BOTTOM,
+        5: PilImage.Transpose.TRANSPOSE,
+        6: PilImage.Transpose.ROTATE_270,
+        7: PilImage.Transpose.TRANSVERSE,
+        8: PilImage.Transpose.ROTATE_90,
+    }.get(orientation)

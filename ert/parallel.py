@@ -1,0 +1,46 @@
+"""Threads that share the blocks of a kernel; the kernels release the GIL."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Workers"]
+
+
+class Workers:
+    """A few threads that call one kernel together.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many, the calling thread included.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+
+    def run(self, kernel: Callable[..., Any], *args: Any) -> None:
+        """Call ``kernel(thread, n_threads, *args)`` on every thread and wait for all."""
+        if self._executor is None:
+            kernel(0, 1, *args)
+            return
+        others = [self._executor.submit(kernel, i, self.n_threads, *args) for i in range(1, self.n_threads)]
+        try:
+            kernel(0, self.n_threads, *args)
+        finally:
+            for other in others:
+                other.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()

@@ -1,0 +1,404 @@
+"""Training a cascade: samples, residuals, stages of trees (Kazemi & Sullivan 2014, algorithm 1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ert.cascade import Stage, add_displacement, centre
+from ert.features import draw_pairs, draw_pool, read_pool_block
+from ert.geometry import image_to_frame, jitter_frames
+from ert.parallel import Workers
+from ert.shapes import mean_shape as average
+from ert.shapes import mirror_shapes
+from ert.trees import (
+    BLOCK,
+    TARGET_LIMIT,
+    add_leaves,
+    apply_leaves,
+    choose_splits,
+    find_leaves,
+    score_level,
+    split_level,
+    start_tree,
+    sum_leaves,
+)
+
+__all__ = ["Options", "Samples", "draw_samples", "replay_stage", "train_stage"]
+
+N_SCORED = 8
+MIX = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of :class:`ert.ShapePredictor` that training needs; see there."""
+
+    n_trees: int
+    max_depth: int
+    learning_rate: float
+    n_averaged: int
+    n_pixels: int
+    n_split_tests: int
+    prior_length: float
+    padding: float
+    n_components: int
+    leaf_bits: int
+    n_inits: int
+    shift_jitter: float
+    scale_jitter: float
+    roll_jitter: float
+    random_state: int
+
+
+@dataclass
+class Samples:
+    """Every object with every one of its starts (and the same of its mirror image), in blocks.
+
+    Parameters
+    ----------
+    crops : uint8 array (n_objects, rows, columns)
+    crop_of : int32 array (n,)
+    frames : float32 array (n, 6)
+        From the sample's (jittered, perhaps mirrored) box coordinates to pixels of the crop.
+    targets, shapes : float32 array (n, n_landmarks, 2)
+        Where the landmarks are (NaN where missing) and where the cascade has them now.
+    mean_shape : float32 array (n_landmarks, 2)
+    """
+
+    crops: npt.NDArray[np.uint8]
+    crop_of: npt.NDArray[np.int32]
+    frames: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
+    shapes: npt.NDArray[np.float32]
+    mean_shape: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.crop_of)
+
+    @property
+    def blocks(self) -> list[slice]:
+        """The samples of each block."""
+        return [slice(i, min(i + BLOCK, len(self))) for i in range(0, len(self), BLOCK)]
+
+
+def draw_samples(
+    crops: npt.NDArray[np.uint8],
+    crop_frame: npt.NDArray[np.float64],
+    shapes: npt.NDArray[np.float64],
+    swap: npt.NDArray[np.intp] | None,
+    options: Options,
+) -> Samples:
+    """Give every object its starts: the mean shape in its own box, then mixes of other shapes in jittered boxes.
+
+    Parameters
+    ----------
+    crops : uint8 array (n_objects, rows, columns)
+    crop_frame : float array (6,)
+        From box coordinates to pixels of the crop.
+    shapes : float array (n_objects, n_landmarks, 2)
+        True landmarks in box coordinates, NaN where missing.
+    swap : int array (n_landmarks,) or None
+        The mirror map; with it, every object is also used mirrored.
+    options : Options
+
+    Returns
+    -------
+    Samples
+    """
+    rng = np.random.default_rng([options.random_state, 0])
+    n_objects = len(crops)
+    mirrored = np.zeros(n_objects, bool)
+    crop_of = np.arange(n_objects)
+    if swap is not None:
+        shapes = np.concatenate([shapes, mirror_shapes(shapes, swap)])
+        mirrored = np.repeat([False, True], n_objects)
+        crop_of = np.tile(crop_of, 2)
+    mean = average(shapes)
+    filled = np.where(np.isnan(shapes), mean, shapes)
+
+    n = len(shapes) * options.n_inits
+    view = np.repeat(np.arange(len(shapes)), options.n_inits)
+    first = np.arange(n) % options.n_inits == 0
+    jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
+    jitter[first] = (1, 0, 0, 1, 0, 0)
+    weights = rng.dirichlet(np.ones(MIX), n)
+    others = rng.integers(len(shapes), size=(n, MIX))
+    starts = np.zeros((n, *mean.shape), np.float32)
+    for k in range(MIX):
+        starts += weights[:, k, None, None].astype(np.float32) * filled[others[:, k]].astype(np.float32)
+    starts[first] = mean
+    targets = np.empty((n, *mean.shape), np.float32)
+    for block in range(0, n, BLOCK):
+        part = slice(block, block + BLOCK)
+        targets[part] = image_to_frame(shapes[view[part]], jitter[part])
+    return Samples(
+        crops=crops,
+        crop_of=crop_of[view].astype(np.int32),
+        frames=_compose(crop_frame, jitter, mirrored[view]).astype(np.float32),
+        targets=targets,
+        shapes=starts,
+        mean_shape=mean.astype(np.float32),
+    )
+
+
+def _compose(
+    crop_frame: npt.NDArray[np.float64], jitter: npt.NDArray[np.float64], mirrored: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Join frames: jittered box -> box -> (where mirrored, u becomes 1 - u) -> crop."""
+    sign = np.where(mirrored, -1.0, 1.0)
+    side = crop_frame[0]
+    frames = side * jitter
+    frames[:, [0, 1, 4]] *= sign[:, None]
+    frames[:, 4] += crop_frame[4] + side * mirrored
+    frames[:, 5] += crop_frame[5]
+    return frames
+
+
+def train_stage(
+    samples: Samples,
+    stage: int,
+    options: Options,
+    workers: Workers,
+    on_tree: Callable[[int], None] = lambda tree: None,
+) -> Stage:
+    """Grow one stage of the cascade and move the samples' shapes by it.
+
+    Parameters
+    ----------
+    samples : Samples
+        `shapes` is rewritten.
+    stage : int
+        Its number, which seeds its random draws.
+    options : Options
+    workers : Workers
+    on_tree : callable
+        Told the number of each tree when it is grown.
+
+    Returns
+    -------
+    Stage
+    """
+    rng = np.random.default_rng([options.random_state, 1, stage])
+    anchors, deltas = draw_pool(samples.mean_shape.astype(float), options.n_pixels, options.padding, rng)
+    pool, matrices = _read_pools(samples, anchors, deltas, workers)
+    missing = bool(np.isnan(samples.targets).any())
+    basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components)
+    residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
+    start = residuals.copy()
+
+    n_splits = 2**options.max_depth - 1
+    shape = (options.n_trees, n_splits, options.n_split_tests)
+    positions = samples.mean_shape[anchors].astype(float) + deltas
+    pairs = draw_pairs(positions, int(np.prod(shape)), options.prior_length, rng).reshape(*shape, 2)
+    thresholds = _draw_thresholds(pool, pairs, len(samples), rng)
+    trees = _grow_trees(samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree)
+    result = Stage(anchors, deltas, *trees, (basis * units[:, None]).astype(np.float32))
+    for number, block in enumerate(samples.blocks):
+        moved = (start[number].astype(np.int32) - residuals[number])[: block.stop - block.start]
+        _move_shapes(moved, result.basis, matrices[block], samples.shapes[block])
+    return result
+
+
+def replay_stage(samples: Samples, stage: Stage, workers: Workers) -> None:
+    """Move the samples' shapes by a stage that was trained before: the same bytes as after :func:`train_stage`."""
+    pool, matrices = _read_pools(samples, stage.anchors, stage.deltas, workers)
+    for number, block in enumerate(samples.blocks):
+        moved = np.empty((block.stop - block.start, stage.leaves.shape[2]), np.int32)
+        _walk_block(pool[number], stage.pairs, stage.thresholds, stage.leaves, moved)
+        _move_shapes(moved, stage.basis, matrices[block], samples.shapes[block])
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk_block(pool, pairs, thresholds, leaves, moved):  # type: ignore[no-untyped-def]
+    leaf_of = np.empty(pairs.shape[0], np.int64)
+    values = np.empty(pool.shape[0], np.int16)
+    for i in range(moved.shape[0]):
+        values[:] = pool[:, i]
+        find_leaves(values, pairs, thresholds, leaf_of)
+        add_leaves(leaves, leaf_of, moved[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def _move_shapes(moved, basis, matrices, shapes):  # type: ignore[no-untyped-def]
+    for i in range(moved.shape[0]):
+        add_displacement(moved[i], basis, matrices[i, 0], matrices[i, 1], shapes[i])
+
+
+def _read_pools(
+    samples: Samples, anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32], workers: Workers
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Read the stage's pool for every sample: pool (n_blocks, n_pixels, BLOCK) and similarities (n, 2)."""
+    blocks = samples.blocks
+    pool = np.zeros((len(blocks), len(anchors), BLOCK), np.uint8)
+    matrices = np.empty((len(samples), 2), np.float32)
+    centred, squared_norm = centre(samples.mean_shape)
+
+    def read(thread: int, n_threads: int) -> None:
+        for number in range(thread, len(blocks), n_threads):
+            part = blocks[number]
+            read_pool_block(
+                samples.crops,
+                samples.crop_of[part],
+                samples.frames[part],
+                samples.shapes[part],
+                centred,
+                squared_norm,
+                anchors,
+                deltas,
+                matrices[part],
+                pool[number],
+            )
+
+    workers.run(read)
+    return pool, matrices
+
+
+def _aligned_residuals(
+    targets: npt.NDArray[np.float32], shapes: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return what is left to move, turned and scaled back to the mean shape (n, 2 * n_landmarks)."""
+    left = targets - shapes
+    a, b = (matrices / (matrices**2).sum(axis=1, keepdims=True)).T[:, :, None]
+    x, y = left[..., 0], left[..., 1]
+    return np.stack([a * x + b * y, a * y - b * x], axis=2).reshape(len(left), -1)
+
+
+def _residual_basis(
+    samples: Samples, matrices: npt.NDArray[np.float32], n_components: int | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the principal directions of the residuals (n_components, 2 * n_landmarks) and their sizes.
+
+    With None the basis is the identity: every coordinate for itself, as missing landmarks need it.
+    """
+    some = slice(None, None, max(1, len(samples) // 20_000))
+    left = _aligned_residuals(samples.targets[some], samples.shapes[some], matrices[some]).astype(float)
+    left[np.isnan(left)] = 0
+    # The second moment, not the covariance: the mean residual is to be removed as well.
+    moment = left.T @ left / len(left)
+    if n_components is None:
+        return np.eye(len(moment)), np.sqrt(np.diag(moment))
+    values, vectors = np.linalg.eigh(moment)
+    keep = slice(None, -min(n_components, len(moment)) - 1, -1)
+    return vectors.T[keep].copy(), np.sqrt(np.maximum(values[keep], 0))
+
+
+def _residuals(
+    samples: Samples,
+    matrices: npt.NDArray[np.float32],
+    basis: npt.NDArray[np.float64],
+    sigma: npt.NDArray[np.float64],
+    missing: bool,
+    options: Options,
+    workers: Workers,
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Express the residuals in whole units of the leaves.
+
+    The unit of a component is as small as leaves of `leaf_bits` allow: the first trees' leaves, the largest, reach
+    three standard deviations of the residuals times the learning rate. Growing trees on residuals in these units
+    corrects in every tree what rounding did to the ones before it.
+    """
+    blocks = samples.blocks
+    components = np.zeros((len(blocks), BLOCK, len(basis)), np.float32)
+    present = np.zeros((len(blocks), BLOCK, len(basis)) if missing else (0, 0, 0), np.uint8)
+
+    def project(thread: int, n_threads: int) -> None:
+        for number in range(thread, len(blocks), n_threads):
+            part = blocks[number]
+            left = _aligned_residuals(samples.targets[part], samples.shapes[part], matrices[part])
+            if missing:
+                present[number, : len(left)] = ~np.isnan(left)
+                components[number, : len(left)] = np.nan_to_num(left)
+            else:
+                components[number, : len(left)] = left @ basis.T.astype(np.float32)
+
+    workers.run(project)
+    largest = np.abs(components).max(axis=(0, 1)).astype(float)
+    step = options.learning_rate / options.n_averaged
+    limit = 2 ** (options.leaf_bits - 1) - 1
+    units = np.maximum.reduce([3 * step * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
+    residuals = np.empty(components.shape, np.int16)
+
+    def round_off(thread: int, n_threads: int) -> None:
+        for number in range(thread, len(blocks), n_threads):
+            residuals[number] = np.rint(components[number] / units.astype(np.float32))
+
+    workers.run(round_off)
+    return residuals, present, units
+
+
+def _draw_thresholds(
+    pool: npt.NDArray[np.uint8], pairs: npt.NDArray[np.uint16], n_samples: int, rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
+    """Draw a threshold for each pair: the difference that it has in a sample drawn at random."""
+    block, place = np.divmod(rng.integers(n_samples, size=pairs.shape[:-1]), BLOCK)
+    first = pool[block, pairs[..., 0], place].astype(np.int16)
+    return first - pool[block, pairs[..., 1], place]
+
+
+def _grow_trees(
+    samples: Samples,
+    pool: npt.NDArray[np.uint8],
+    residuals: npt.NDArray[np.int16],
+    present: npt.NDArray[np.uint8],
+    units: npt.NDArray[np.float64],
+    pairs: npt.NDArray[np.uint16],
+    thresholds: npt.NDArray[np.int16],
+    options: Options,
+    workers: Workers,
+    on_tree: Callable[[int], None],
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
+    """Boost the trees of a stage; `residuals` ends as what they leave over."""
+    n_trees, n_splits, n_tests = thresholds.shape
+    n_leaves = n_splits + 1
+    n_blocks, _, n_components = residuals.shape
+    n_scored = n_components if present.size else min(N_SCORED, n_components)
+    sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
+    order = np.empty((n_blocks, BLOCK), np.int32)
+    bounds = np.zeros((n_blocks, n_leaves + 1), np.int32)
+    targets = np.empty((n_blocks, n_scored, BLOCK), np.float32)
+    counts = np.empty((workers.n_threads, n_leaves // 2, n_tests + 1), np.int64)
+    sums = np.empty((*counts.shape, n_scored))
+    leaf_sums = np.empty((workers.n_threads, n_leaves, n_components), np.int64)
+    leaf_counts = np.empty_like(leaf_sums)
+    largest = int(np.abs(residuals[..., :n_scored].astype(np.int32)).max())
+    shift = max(0, largest.bit_length() - TARGET_LIMIT.bit_length())
+    weights = units[:n_scored] ** 2
+
+    chosen_pairs = np.empty((n_trees, n_splits, 2), np.uint16)
+    chosen_thresholds = np.empty((n_trees, n_splits), np.int16)
+    leaves = np.empty((n_trees, n_leaves, n_components), np.int8 if options.leaf_bits == 8 else np.int16)
+    limit = np.iinfo(leaves.dtype).max
+    step = options.learning_rate / options.n_averaged
+    # With averaging, the trees of one tier all see the residuals that the tier began with.
+    after = residuals if options.n_averaged == 1 else residuals.copy()
+    for tree in range(n_trees):
+        workers.run(start_tree, sizes, residuals, shift, order, bounds, targets)
+        for level in range(options.max_depth):
+            nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
+            level_counts, level_sums = counts[:, : 2**level], sums[:, : 2**level]
+            candidates = pairs[tree, nodes], thresholds[tree, nodes]
+            workers.run(
+                score_level, sizes, pool, order, bounds, targets, *candidates, level_counts, level_sums
+            )
+            chosen = np.empty(2**level, np.int64)
+            choose_splits(level_counts, level_sums, weights, chosen)
+            here = np.arange(2**level)
+            chosen_pairs[tree, nodes] = candidates[0][here, chosen]
+            chosen_thresholds[tree, nodes] = candidates[1][here, chosen]
+            splits = chosen_pairs[tree, nodes], chosen_thresholds[tree, nodes]
+            workers.run(split_level, sizes, pool, order, bounds, targets, *splits)
+        workers.run(sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts)
+        means = leaf_sums.sum(axis=0) / np.maximum(leaf_counts.sum(axis=0), 1)
+        leaves[tree] = np.clip(np.rint(step * means), -limit, limit)
+        workers.run(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)
+        if after is not residuals and (tree + 1) % options.n_averaged == 0:
+            residuals[:] = after
+        on_tree(tree)
+    if after is not residuals:
+        residuals[:] = after
+    return chosen_pairs, chosen_thresholds, leaves
+
+
