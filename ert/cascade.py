@@ -7,17 +7,19 @@ multiplied by the basis once.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import resample
+from ert.crops import Cropping
+from ert.errors import InputError
 from ert.features import read_pixels
 from ert.geometry import similarity
 from ert.trees import add_leaves, find_leaves
 
-__all__ = ["Cascade", "Stage", "add_displacement", "centre", "predict_face", "run_cascade", "stack_stages"]
+__all__ = ["Cascade", "Stage", "add_displacement", "centre", "check_cascade", "predict_crop", "stack_stages"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,14 @@ class Cascade:
     ----------
     mean_shape : float32 array (n_landmarks, 2)
         The start shape, in box coordinates.
-    region : float64 array (4,)
-        Left, top, right, bottom of the crop in box coordinates.
-    working_size : int
-        Crop pixels per side of the box.
-    blur : float
-        Half-width of the crop's filter in crop pixels.
+    cropping : Cropping
+        What of the image is read, and at which scale.
     anchors, deltas, pairs, thresholds, leaves, basis
         The arrays of :class:`Stage`, stacked: the first axis is the stage.
     """
 
     mean_shape: npt.NDArray[np.float32]
-    region: npt.NDArray[np.float64]
-    working_size: int
-    blur: float
+    cropping: Cropping
     anchors: npt.NDArray[np.uint16]
     deltas: npt.NDArray[np.float32]
     pairs: npt.NDArray[np.uint16]
@@ -76,11 +72,68 @@ class Cascade:
     leaves: npt.NDArray[np.signedinteger]
     basis: npt.NDArray[np.float32]
 
+    @property
+    def kernel_arguments(self) -> tuple[npt.NDArray[Any], ...]:
+        """The arrays that :func:`predict_crop` takes."""
+        return (self.mean_shape, *(getattr(self, name) for name in _STACKED))
 
-def stack_stages(stages: list[Stage]) -> dict[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays by name, for the model file."""
+        return {name: getattr(self, name) for name in ("mean_shape", *_STACKED)}
+
+    def stages(self) -> list[Stage]:
+        """Take the stages apart again."""
+        return [Stage(*arrays) for arrays in zip(*(getattr(self, name) for name in _STACKED), strict=True)]
+
+
+_STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "basis")
+
+
+def stack_stages(stages: list[Stage]) -> dict[str, npt.NDArray[Any]]:
     """Stack the arrays of stages for :class:`Cascade`."""
-    names = ("anchors", "deltas", "pairs", "thresholds", "leaves", "basis")
-    return {name: np.stack([getattr(stage, name) for stage in stages]) for name in names}
+    return {name: np.stack([getattr(stage, name) for stage in stages]) for name in _STACKED}
+
+
+def check_cascade(cascade: Cascade) -> None:
+    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+
+    Raises
+    ------
+    InputError
+    """
+    n_landmarks = len(cascade.mean_shape)
+    n_stages, n_pixels = cascade.anchors.shape
+    _, n_trees, n_splits = cascade.thresholds.shape
+    n_components = cascade.leaves.shape[-1]
+    expected: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+        "mean_shape": ((n_landmarks, 2), ("f4",)),
+        "anchors": ((n_stages, n_pixels), ("u2",)),
+        "deltas": ((n_stages, n_pixels, 2), ("f4",)),
+        "pairs": ((n_stages, n_trees, n_splits, 2), ("u2",)),
+        "thresholds": ((n_stages, n_trees, n_splits), ("i2",)),
+        "leaves": ((n_stages, n_trees, n_splits + 1, n_components), ("i1", "i2")),
+        "basis": ((n_stages, n_components, 2 * n_landmarks), ("f4",)),
+    }
+    for name, (shape, dtypes) in expected.items():
+        array = getattr(cascade, name)
+        if array.shape != shape or array.dtype.str[1:] not in dtypes or array.size == 0:
+            raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{name} holds numbers that are not finite")
+    if n_splits + 1 != 1 << n_splits.bit_length():
+        raise InputError(f"trees of {n_splits} splits are not full binary trees")
+    if cascade.anchors.max() >= n_landmarks:
+        raise InputError(f"anchors: landmark {cascade.anchors.max()} of {n_landmarks}")
+    if cascade.pairs.max() >= n_pixels:
+        raise InputError(f"pairs: pixel {cascade.pairs.max()} of {n_pixels}")
+    cropping = cascade.cropping
+    region = cropping.region
+    if region.shape != (4,) or not (np.abs(region) <= 10).all() or not (region[:2] < region[2:]).all():
+        raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
+    if not (isinstance(cropping.working_size, int) and 1 <= cropping.working_size <= 2000):
+        raise InputError(f"working_size {cropping.working_size!r}, expected 1 to 2000")
+    if not 0 <= cropping.blur <= 50:
+        raise InputError(f"blur {cropping.blur!r}, expected 0 to 50")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -123,10 +176,10 @@ def add_displacement(components, basis, a, b, shape):  # type: ignore[no-untyped
 
 
 @numba.njit(cache=True, nogil=True)
-def run_cascade(  # type: ignore[no-untyped-def]
+def predict_crop(  # type: ignore[no-untyped-def]
     crop, frame, mean_shape, anchors, deltas, pairs, thresholds, leaves, basis, shape
 ):
-    """Move a shape onto the face in a crop, in place.
+    """Move the mean shape onto the face in a crop.
 
     Parameters
     ----------
@@ -136,8 +189,9 @@ def run_cascade(  # type: ignore[no-untyped-def]
     mean_shape, anchors, deltas, pairs, thresholds, leaves, basis
         See :class:`Cascade`.
     shape : float32 array (n_landmarks, 2)
-        The start shape in box coordinates; rewritten.
+        Written, in box coordinates.
     """
+    shape[:] = mean_shape
     centred, squared_norm = centre(mean_shape)
     values = np.empty(anchors.shape[1], np.int16)
     leaf_of = np.empty(pairs.shape[1], np.int64)
@@ -148,13 +202,3 @@ def run_cascade(  # type: ignore[no-untyped-def]
         find_leaves(values, pairs[stage], thresholds[stage], leaf_of)
         add_leaves(leaves[stage], leaf_of, components)
         add_displacement(components, basis[stage], a, b, shape)
-
-
-@numba.njit(cache=True, nogil=True)
-def predict_face(  # type: ignore[no-untyped-def]
-    image, x, y, step, blur, crop, frame, mean_shape, anchors, deltas, pairs, thresholds, leaves, basis, shape
-):
-    """Resample the crop of a grey image, then :func:`run_cascade` from the mean shape."""
-    resample(image, x, y, step, blur, crop)
-    shape[:] = mean_shape
-    run_cascade(crop, frame, mean_shape, anchors, deltas, pairs, thresholds, leaves, basis, shape)

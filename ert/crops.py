@@ -1,56 +1,89 @@
 """The crop: the part of the image that the features can touch, at the working scale, lightly smoothed.
 
-                image pixels                       crop pixels, `working_size` a box side
-        +--------------------------+               +------------+
-        |      region (of box) ..  |               |  region    |
-        |     +--box--+            |   ------->    |  +-box-+   |
-        |     |       |            |               |  |     |   |
-        |     +-------+            |               |  +-----+   |
-        +--------------------------+               +------------+
+        image pixels                       crop pixels, `working_size` a box side
++--------------------------+               +------------+
+|      region (of box) ..  |               |  region    |
+|     +--box--+            |   ------->    |  +-box-+   |
+|     |       |            |               |  |     |   |
+|     +-------+            |               |  +-----+   |
++--------------------------+               +------------+
 """
 
 import math
+from dataclasses import dataclass
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["crop_source", "crop_to_frame", "resample"]
+from ert.images import to_grey
+
+__all__ = ["Cropping", "resample"]
 
 
-def crop_source(
-    frame: npt.NDArray[np.float64], region: npt.NDArray[np.float64], working_size: int
-) -> tuple[float, float, float, int, int]:
-    """Say where a crop lies in the image.
+@dataclass(frozen=True)
+class Cropping:
+    """How faces are cut out of images.
 
     Parameters
     ----------
-    frame : float array (6,)
-        An upright square frame of a box (see :func:`ert.geometry.box_frames`).
     region : float array (4,)
         Left, top, right, bottom of the crop in box coordinates.
     working_size : int
         Crop pixels per side of the box.
-
-    Returns
-    -------
-    x, y : float
-        Image position of the centre of the crop's first pixel.
-    step : float
-        Image pixels per crop pixel.
-    rows, columns : int
-        Size of the crop.
+    blur : float
+        Half-width of the smoothing filter in crop pixels.
     """
-    step = frame[0] / working_size
-    rows = math.ceil((region[3] - region[1]) * working_size) + 1
-    columns = math.ceil((region[2] - region[0]) * working_size) + 1
-    return frame[4] + region[0] * frame[0], frame[5] + region[1] * frame[3], step, rows, columns
+
+    region: npt.NDArray[np.float64]
+    working_size: int
+    blur: float
+
+    @property
+    def frame(self) -> npt.NDArray[np.float64]:
+        """The frame (6,) from box coordinates to pixels of the crop."""
+        side = float(self.working_size)
+        return np.array([side, 0.0, 0.0, side, -self.region[0] * side, -self.region[1] * side])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a crop."""
+        left, top, right, bottom = self.region * self.working_size
+        return math.ceil(bottom - top) + 1, math.ceil(right - left) + 1
+
+    def cut(
+        self, image: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64], channels: str = "rgb"
+    ) -> npt.NDArray[np.uint8]:
+        """Resample the region round one box, in grey.
+
+        Only the part of the image that the crop needs is turned to grey, however large the image.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (rows, columns, 3)
+        frame : float array (6,)
+            The box's frame, upright and square.
+        channels : {"rgb", "bgr"}
+
+        Returns
+        -------
+        uint8 array of :attr:`shape`
+        """
+        step = frame[0] / self.working_size
+        x = frame[4] + self.region[0] * frame[0]
+        y = frame[5] + self.region[1] * frame[0]
+        crop = np.empty(self.shape, np.uint8)
+        reach = max(1.0, self.blur * step) + 1
+        columns = _touched(x - reach, x + crop.shape[1] * step + reach, image.shape[1])
+        rows = _touched(y - reach, y + crop.shape[0] * step + reach, image.shape[0])
+        grey = to_grey(image[rows, columns], channels)
+        resample(grey, x - columns.start, y - rows.start, step, self.blur, crop)
+        return crop
 
 
-def crop_to_frame(region: npt.NDArray[np.float64], working_size: int) -> npt.NDArray[np.float64]:
-    """Return the frame (6,) from box coordinates to pixels of the crop."""
-    side = float(working_size)
-    return np.array([side, 0.0, 0.0, side, -region[0] * side, -region[1] * side])
+def _touched(low: float, high: float, size: int) -> slice:
+    start = min(max(math.floor(low), 0), size - 1)
+    return slice(start, max(min(math.ceil(high) + 1, size), start + 1))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -33,14 +33,18 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return frames
 
 
-def frame_to_image(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def frame_to_image(
+    shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Carry shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
     matrices = frames[:, :4].reshape(-1, 2, 2)
     moved: npt.NDArray[np.float64] = np.einsum("nij,nlj->nli", matrices, shapes) + frames[:, None, 4:]
     return moved
 
 
-def image_to_frame(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def image_to_frame(
+    shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Carry shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
     a, b, c, d = frames[:, :4].T
     inverse = (np.stack([d, -b, -c, a], axis=1) / (a * d - b * c)[:, None]).reshape(-1, 2, 2)

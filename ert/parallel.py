@@ -5,7 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Workers"]
+from ert.errors import InputError
+
+__all__ = ["Workers", "count_threads"]
+
+
+def count_threads(n_jobs: int | None) -> int:
+    """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""
+    if n_jobs is not None and (n_jobs == 0 or not isinstance(n_jobs, int)):
+        raise InputError(f"n_jobs={n_jobs!r}: expected a whole number that is not 0; -1 is all processors")
+    if n_jobs is None or n_jobs > 0:
+        return n_jobs or 1
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()) + 1 + n_jobs)
 
 
 class Workers:

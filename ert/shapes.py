@@ -70,7 +70,9 @@ def mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDAr
         raise InputError(f"mirror: expected each number from 0 to {n_landmarks - 1} once")
     if not np.array_equal(swap[swap], np.arange(n_landmarks)):
         odd = int(np.flatnonzero(swap[swap] != np.arange(n_landmarks))[0])
-        raise InputError(f"mirror: landmark {odd} goes to {swap[odd]}, which goes to {swap[swap[odd]]}, not back")
+        raise InputError(
+            f"mirror: landmark {odd} goes to {swap[odd]}, which goes to {swap[swap[odd]]}, not back"
+        )
     return swap.astype(np.intp)
 
 

@@ -26,7 +26,7 @@ from ert.trees import (
     sum_leaves,
 )
 
-__all__ = ["Options", "Samples", "draw_samples", "replay_stage", "train_stage"]
+__all__ = ["Options", "Samples", "draw_samples", "plain_samples", "replay_stage", "train_stage"]
 
 N_SCORED = 8
 MIX = 3
@@ -144,13 +144,31 @@ def draw_samples(
     )
 
 
+def plain_samples(
+    crops: npt.NDArray[np.uint8],
+    crop_frame: npt.NDArray[np.float64],
+    shapes: npt.NDArray[np.float64],
+    mean_shape: npt.NDArray[np.float32],
+) -> Samples:
+    """Give every object the one start that it has at prediction: the mean shape in its own box."""
+    n = len(crops)
+    return Samples(
+        crops=crops,
+        crop_of=np.arange(n, dtype=np.int32),
+        frames=np.tile(crop_frame.astype(np.float32), (n, 1)),
+        targets=shapes.astype(np.float32),
+        shapes=np.tile(mean_shape, (n, 1, 1)),
+        mean_shape=mean_shape,
+    )
+
+
 def _compose(
     crop_frame: npt.NDArray[np.float64], jitter: npt.NDArray[np.float64], mirrored: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
     """Join frames: jittered box -> box -> (where mirrored, u becomes 1 - u) -> crop."""
     sign = np.where(mirrored, -1.0, 1.0)
     side = crop_frame[0]
-    frames = side * jitter
+    frames: npt.NDArray[np.float64] = side * jitter
     frames[:, [0, 1, 4]] *= sign[:, None]
     frames[:, 4] += crop_frame[4] + side * mirrored
     frames[:, 5] += crop_frame[5]
@@ -162,7 +180,7 @@ def train_stage(
     stage: int,
     options: Options,
     workers: Workers,
-    on_tree: Callable[[int], None] = lambda tree: None,
+    on_tree: Callable[[int], object] = lambda n: None,
 ) -> Stage:
     """Grow one stage of the cascade and move the samples' shapes by it.
 
@@ -175,7 +193,7 @@ def train_stage(
     options : Options
     workers : Workers
     on_tree : callable
-        Told the number of each tree when it is grown.
+        Called with 1 after each tree.
 
     Returns
     -------
@@ -191,10 +209,12 @@ def train_stage(
 
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
-    positions = samples.mean_shape[anchors].astype(float) + deltas
+    positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     pairs = draw_pairs(positions, int(np.prod(shape)), options.prior_length, rng).reshape(*shape, 2)
     thresholds = _draw_thresholds(pool, pairs, len(samples), rng)
-    trees = _grow_trees(samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree)
+    trees = _grow_trees(
+        samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree
+    )
     result = Stage(anchors, deltas, *trees, (basis * units[:, None]).astype(np.float32))
     for number, block in enumerate(samples.blocks):
         moved = (start[number].astype(np.int32) - residuals[number])[: block.stop - block.start]
@@ -348,7 +368,7 @@ def _grow_trees(
     thresholds: npt.NDArray[np.int16],
     options: Options,
     workers: Workers,
-    on_tree: Callable[[int], None],
+    on_tree: Callable[[int], object],
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
     """Boost the trees of a stage; `residuals` ends as what they leave over."""
     n_trees, n_splits, n_tests = thresholds.shape
@@ -396,9 +416,7 @@ def _grow_trees(
         workers.run(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)
         if after is not residuals and (tree + 1) % options.n_averaged == 0:
             residuals[:] = after
-        on_tree(tree)
+        on_tree(1)
     if after is not residuals:
         residuals[:] = after
     return chosen_pairs, chosen_thresholds, leaves
-
-

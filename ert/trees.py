@@ -3,18 +3,18 @@
 A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves, the children of node i are 2i + 1 and 2i + 2.
 A sample goes left where the difference of two pixels is greater than the split's threshold.
 
-Training data lies in blocks of samples, so that a block's pool and residuals stay in the cache while a level is
-scored, and so that threads share the work by blocks:
+Training data lies in blocks of samples, so that a block's pool and residuals stay in the cache while a level
+is scored, and so that threads share the work by blocks:
 
     pool       uint8   (n_blocks, n_pixels, BLOCK)       pixel by pixel
     residuals  int16   (n_blocks, BLOCK, n_components)   sample by sample, in units of the stage's leaves
-    order      int32   (n_blocks, BLOCK)                 samples sorted by node ...
-    bounds     int32   (n_blocks, n_leaves + 1)          ... node j of the level has order[bounds[j]:bounds[j + 1]]
+    order      int32   (n_blocks, BLOCK)                 samples sorted by node:
+    bounds     int32   (n_blocks, n_leaves + 1)          node j has order[bounds[j] : bounds[j + 1]]
     targets    float32 (n_blocks, n_scored, BLOCK)       the first components of the residuals, in that order
 
-Everything that is summed is a whole number small enough to be exact in the type that holds it (the residuals as
-float32 within a block: BLOCK * TARGET_LIMIT < 2**24), so that sums do not depend on the order of adding, on the
-number of threads or on the width of the processor's vectors.
+Everything that is summed is a whole number small enough to be exact in the type that holds it (the residuals
+as float32 within a block: BLOCK * TARGET_LIMIT < 2**24), so that sums do not depend on the order of adding, on
+the number of threads or on the width of the processor's vectors.
 """
 
 import numba
@@ -110,7 +110,7 @@ def score_level(  # type: ignore[no-untyped-def]
                     i = samples[j]
                     left = np.int32(first[i]) - np.int32(second[i]) > threshold
                     mask[j] = left
-                    n_left += left
+                    n_left += 1 if left else 0
                 counts[thread, node, test] += n_left
                 for d in range(targets.shape[1]):
                     sums[thread, node, test, d] += _masked_sum(mask[:n], targets[block, d, low:high])
@@ -185,7 +185,7 @@ def split_level(  # type: ignore[no-untyped-def]
                 i = order[block, j]
                 left = np.int32(first[i]) - np.int32(second[i]) > threshold
                 goes_left[j] = left
-                n_left += left
+                n_left += 1 if left else 0
             new_bounds[2 * node + 1] = low + n_left
             new_bounds[2 * node + 2] = high
             _sort_by(goes_left[low:high], n_left, order[block, low:high], kept)

@@ -1,0 +1,83 @@
+"""A photo in, faces with landmarks out: detection and prediction together."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ert.detection import Detector, detect_faces
+from ert.inputs import Image, read_image
+from ert.predictor import ShapePredictor, load
+
+__all__ = ["AlignedFace", "align"]
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """One face of an image.
+
+    Parameters
+    ----------
+    box : float array (4,)
+        Left, top, width, height in pixels, as the detector drew it.
+    landmarks : float array (n_landmarks, 2)
+        x, y in image pixels, pixel centres at whole numbers.
+    """
+
+    box: npt.NDArray[np.float64]
+    landmarks: npt.NDArray[np.float64]
+
+
+@lru_cache(maxsize=4)
+def _load_once(name_or_path: str) -> ShapePredictor:
+    return load(name_or_path)
+
+
+def align(
+    image: Image,
+    model: ShapePredictor | str | os.PathLike[str] = "face68",
+    *,
+    boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
+    detector: Detector = "auto",
+    channels: str = "rgb",
+) -> list[AlignedFace]:
+    """Find the faces in an image and their landmarks.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
+    model : ShapePredictor, str or path-like
+        A fitted predictor, or what :func:`ert.load` takes.
+    boxes : array (n, 4), optional
+        Left, top, width, height of each face; without them the faces are detected.
+    detector : str or callable
+        See :func:`ert.detect_faces`.
+    channels : {"rgb", "bgr"}
+        Order of the colours in an image given as an array.
+
+    Returns
+    -------
+    list of AlignedFace
+        The largest face first, or in the order of `boxes`; empty when no face was found.
+
+    Raises
+    ------
+    InputError
+        When the image, a box or the model cannot be used.
+    """
+    what = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "image"
+    pixels = read_image(image, what)
+    if what != "image":
+        channels = "rgb"
+    predictor = model if isinstance(model, ShapePredictor) else _load_once(os.fspath(model))
+    found = np.asarray(detect_faces(pixels, detector, channels=channels) if boxes is None else boxes)
+    faces = [(pixels, box) for box in found]
+    landmarks = predictor.predict(faces, channels=channels)
+    return [
+        AlignedFace(np.array(box, dtype=np.float64), shape)
+        for box, shape in zip(found, landmarks, strict=True)
+    ]

@@ -1,0 +1,194 @@
+"""What users hand in, X and y: checked, and cut down to crops."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ert.crops import Cropping
+from ert.errors import InputError
+from ert.geometry import box_frames
+from ert.images import check_image, load_image
+
+__all__ = [
+    "Box",
+    "Face",
+    "Image",
+    "check_box",
+    "check_landmarks",
+    "check_pairs",
+    "crop_faces",
+    "cut_crop",
+    "read_image",
+]
+
+Image: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
+Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
+Face: TypeAlias = tuple[Image, Box]
+
+
+def read_image(image: Image, what: str) -> npt.NDArray[np.uint8]:
+    """Return an image given as an array or as a path; `what` names it in error messages."""
+    if isinstance(image, (str, os.PathLike)):
+        return load_image(image)  # its errors name the file
+    return check_image(image, what)
+
+
+def check_box(box: Box, what: str) -> npt.NDArray[np.float64]:
+    """Check a box: four finite numbers, width and height positive and together more than two pixels.
+
+    Parameters
+    ----------
+    box : sequence of 4 numbers
+        Left, top, width, height in pixels.
+    what : str
+        What the error message calls it.
+
+    Returns
+    -------
+    float array (4,)
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        checked = np.array(box, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}"
+        ) from None
+    if checked.shape != (4,) or not np.isfinite(checked).all():
+        raise InputError(
+            f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
+        )
+    width, height = checked[2:]
+    if width <= 0 or height <= 0 or width + height <= 2:
+        raise InputError(f"{what}: a box of {width:g} x {height:g} pixels, expected more than 1 x 1")
+    return checked
+
+
+def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
+    """Check that X is a sequence of (image, box) and return its boxes (n, 4).
+
+    Raises
+    ------
+    InputError
+        Naming the item.
+    """
+    boxes = np.empty((len(X), 4))
+    for i, face in enumerate(X):
+        if isinstance(face, np.ndarray) or not isinstance(face, Sequence) or len(face) != 2:
+            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {type(face).__name__}")
+        boxes[i] = check_box(face[1], f"{what}[{i}]")
+    return boxes
+
+
+def check_landmarks(y: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
+    """Check y for training: (n, n_landmarks, 2), NaN = missing, every landmark and every object seen at least once.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        landmarks = np.array(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            "y: expected numbers of shape (n, n_landmarks, 2), the same count for each object"
+        ) from None
+    if landmarks.ndim != 3 or landmarks.shape[2] != 2 or landmarks.shape[1] == 0:
+        raise InputError(f"y: expected shape (n, n_landmarks, 2), got {landmarks.shape}")
+    if len(landmarks) != n:
+        raise InputError(f"X has {n} items and y has {len(landmarks)}: expected as many")
+    if n < 2:
+        raise InputError(f"{n} training object{'s' * (n != 1)}: expected at least 2")
+    if np.isinf(landmarks).any():
+        i, j, _ = np.argwhere(np.isinf(landmarks))[0]
+        raise InputError(f"y: landmark {j} of object {i} is infinite; a missing one is NaN")
+    missing = np.isnan(landmarks).any(axis=2)
+    landmarks[missing] = np.nan
+    never = np.flatnonzero(np.all(missing, axis=0))
+    if len(never):
+        raise InputError(f"y: landmark {never[0]} is missing in every object")
+    empty = np.flatnonzero(np.all(missing, axis=1))
+    if len(empty):
+        raise InputError(f"y: object {empty[0]} has no landmark at all")
+    return landmarks
+
+
+def cut_face(
+    image: Image, frame: npt.NDArray[np.float64], cropping: Cropping, channels: str, what: str
+) -> npt.NDArray[np.uint8]:
+    """Cut the crop of one face out of an array or an image file.
+
+    Parameters
+    ----------
+    image : uint8 array or path-like
+    frame : float array (6,)
+        The box's frame.
+    cropping : Cropping
+    channels : {"rgb", "bgr"}
+        Order of the colours in an array; files are read as RGB.
+    what : str
+        What error messages call the face.
+
+    Returns
+    -------
+    uint8 array (rows, columns)
+
+    Raises
+    ------
+    InputError
+        When the image cannot be used or the box does not touch it.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        what = f"{what}, {os.fspath(image)}"
+        channels = "rgb"
+    pixels = read_image(image, what)
+    rows, columns = pixels.shape[:2]
+    side, left, top = frame[[0, 4, 5]]
+    if left > columns - 1 or top > rows - 1 or left + side < 0 or top + side < 0:
+        raise InputError(f"{what}: the box lies outside the image of {columns} x {rows} pixels")
+    return cropping.cut(pixels, frame, channels)
+
+
+def cut_faces(
+    X: Sequence[Face],
+    boxes: npt.NDArray[np.float64],
+    cropping: Cropping,
+    channels: str,
+    n_jobs: int,
+    what: str,
+) -> npt.NDArray[np.uint8]:
+    """Cut the crops of many faces, reading image files as they are needed and keeping none.
+
+    Parameters
+    ----------
+    X : sequence of (image, box)
+    boxes : float array (n, 4)
+        The boxes of X, checked.
+    cropping : Cropping
+    channels : {"rgb", "bgr"}
+    n_jobs : int
+        Threads.
+    what : str
+        What error messages call X.
+
+    Returns
+    -------
+    uint8 array (n, rows, columns)
+    """
+    import joblib
+
+    frames = box_frames(boxes)
+    crops = np.empty((len(X), *cropping.shape), np.uint8)
+    jobs = (
+        joblib.delayed(cut_face)(X[i][0], frames[i], cropping, channels, f"{what}[{i}]")
+        for i in range(len(X))
+    )
+    for i, crop in enumerate(joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)):
+        crops[i] = crop
+    return crops

@@ -1,0 +1,120 @@
+"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing in it is ever executed.
+
+    offset 0    8 bytes   magic "\\x89ERTmdl\\n"
+           8    u32       format version
+          12    u32       length h of the header
+          16    u32       CRC-32 of everything after offset 20
+          20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
+                          {"arrays": [[name, dtype, shape], ...], ...everything else that describes the model}
+      20 + h    the arrays one after the other, little-endian, C order, each padded to a multiple of 64
+
+Equal models give equal bytes: the header's keys are sorted and hold no date.
+"""
+
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ert.errors import InputError
+from ert.files import write_atomically
+
+__all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
+
+MAGIC = b"\x89ERTmdl\n"
+FORMAT_VERSION = 1
+_PREFIX = struct.Struct("<8sIII")
+_ALIGN = 64
+_DTYPES = ("|u1", "|i1", "<u2", "<i2", "<i4", "<f4", "<f8")
+_MAX_DIMENSIONS = 4
+
+
+def write_model_file(
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
+) -> None:
+    """Write a model file, replacing an existing one only when all is written.
+
+    Parameters
+    ----------
+    path : path-like
+    header : dict
+        JSON-able, without the key "arrays".
+    arrays : dict of ndarray
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    listed = [(name, np.asarray(array, order="C")) for name, array in arrays.items()]
+    index = [[name, array.dtype.newbyteorder("<").str, list(array.shape)] for name, array in listed]
+    text = json.dumps(
+        header | {"arrays": index}, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
+    text += b" " * (-(_PREFIX.size + len(text)) % _ALIGN)
+    body = [text]
+    for _, array in listed:
+        data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        body.append(data + b"\0" * (-len(data) % _ALIGN))
+    joined = b"".join(body)
+    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+        file.write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(joined)))
+        file.write(joined)
+
+
+def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read a model file in one go.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of ndarray
+        Read-only views of the file's bytes.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, is no model file, was written by a newer version, is cut short or damaged.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if data[: len(MAGIC)] != MAGIC:
+        raise InputError(f"{path}: is not an ert model file (.ert)")
+    if len(data) < _PREFIX.size:
+        raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
+    _, version, length, checksum = _PREFIX.unpack_from(data)
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert"
+        )
+    if zlib.crc32(memoryview(data)[_PREFIX.size :]) != checksum:
+        raise InputError(f"{path}: the model file is damaged or cut short: its checksum does not match")
+    try:
+        header = json.loads(data[_PREFIX.size : _PREFIX.size + length])
+        arrays = {}
+        offset = _PREFIX.size + length
+        for name, dtype, shape in header.pop("arrays"):
+            if dtype not in _DTYPES or not 0 < len(shape) <= _MAX_DIMENSIONS or min(shape) < 0:
+                raise InputError(f"{path}: array {name!r} of type {dtype!r} and shape {shape} cannot be read")
+            size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+            if offset + size > len(data):
+                raise InputError(f"{path}: the model file is cut short in its array {name!r}")
+            arrays[str(name)] = np.frombuffer(data[offset : offset + size], dtype).reshape(shape)
+            offset += size + -size % _ALIGN
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: the model file's header cannot be read: {error}") from error
+    return header, arrays

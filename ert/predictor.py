@@ -1,0 +1,529 @@
+"""The estimator: parameters, fitting, prediction, saving and loading."""
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ert.cascade import Cascade, Stage, check_cascade, predict_crop, stack_stages
+from ert.crops import Cropping
+from ert.errors import InputError
+from ert.geometry import box_frames, frame_to_image, image_to_frame
+from ert.inputs import Face, check_landmarks, check_pairs, cut_face, cut_faces
+from ert.metrics import NORMS, nme, normalisers
+from ert.model_file import read_model_file, write_model_file
+from ert.parallel import Workers, count_threads
+from ert.shapes import mirror_map
+from ert.training import Options, Samples, draw_samples, plain_samples, replay_stage, train_stage
+
+__all__ = ["ShapePredictor", "load"]
+
+# What a user may ask of each number: its kind, the least and the most.
+_LIMITS: dict[str, tuple[type, float, float]] = {
+    "n_stages": (int, 1, 1000),
+    "n_trees": (int, 1, 100_000),
+    "max_depth": (int, 1, 10),
+    "learning_rate": (float, 1e-6, 1),
+    "n_averaged": (int, 1, 100_000),
+    "n_pixels": (int, 2, 10_000),
+    "n_split_tests": (int, 1, 10_000),
+    "prior_length": (float, 1e-6, 1e6),
+    "padding": (float, -0.4, 5),
+    "n_inits": (int, 1, 10_000),
+    "shift_jitter": (float, 0, 1),
+    "scale_jitter": (float, 0, 1),
+    "roll_jitter": (float, 0, 180),
+    "n_components": (int, 1, 10_000),
+    "working_size": (int, 8, 2000),
+    "blur": (float, 0, 50),
+    "random_state": (int, 0, 2**32 - 1),
+}
+# Parameters that say how to work, not what comes out: they are no part of the model.
+_NOT_SAVED = ("n_jobs", "verbose")
+_BOX_CONVENTION = (
+    "left, top, width, height in pixels; the unit square runs from the first pixel's centre to the last's"
+)
+
+
+class ShapePredictor:
+    """Locate landmarks with a cascade of regression trees (Kazemi & Sullivan, CVPR 2014).
+
+    Parameters
+    ----------
+    n_stages : int
+        Stages of the cascade (the paper's T).
+    n_trees : int
+        Trees of each stage (K).
+    max_depth : int
+        Splits between the root and a leaf: a tree has 2**max_depth leaves.
+    learning_rate : float
+        Shrinkage of each tree, or of each group of averaged trees (nu).
+    n_averaged : int
+        Trees that are grown on the same residuals and averaged; 1 is plain boosting with shrinkage. The paper's
+        alternative is e.g. ``n_averaged=10, learning_rate=1``.
+    n_pixels : int
+        Pixels in the feature pool of each stage (P).
+    n_split_tests : int
+        Random candidates tried for each split (S).
+    prior_length : float
+        Length of the exponential prior on the distance of a split's two pixels, in sides of the box (1 / lambda).
+    padding : float
+        How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
+    n_inits : int
+        Starts of each training object (R): the mean shape first, then mixes of other objects' shapes.
+    shift_jitter, scale_jitter, roll_jitter : float
+        Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of the
+        size, rotation in degrees.
+    mirror : str, sequence of int or None
+        Train on mirror images too: the mirror map (for each landmark the number of the one that takes its place),
+        or the name of a known one ("face68").
+    n_components : int
+        Principal shape displacements that a stage's leaves are expressed in.
+    leaf_bits : {8, 16}
+        Size of the whole numbers in the leaves.
+    working_size : int
+        Pixels per side of the box at which images are read.
+    blur : float
+        Half-width of the smoothing when images are brought to that size, in those pixels.
+    norm : {"box", "diagonal", "inter-ocular", "inter-pupil"}
+        Normaliser of the errors in `score` and `history_`; see :func:`ert.metrics.normalisers`.
+    channels : {"rgb", "bgr"}
+        Order of the colours in images given as arrays.
+    n_jobs : int
+        Threads; -1 is all processors. Never changes the result.
+    random_state : int
+        Seed.
+    verbose : int
+        1 shows a progress bar while fitting.
+
+    Attributes
+    ----------
+    cascade_ : Cascade
+        The fitted arrays.
+    landmark_names_ : tuple of str
+    mirror_map_ : int array (n_landmarks,) or None
+    history_ : list of dict
+        For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
+    summary_ : dict
+        What it was trained on: counts and the notes given to `fit`.
+    n_landmarks_ : int
+    """
+
+    def __init__(
+        self,
+        *,
+        n_stages: int = 10,
+        n_trees: int = 500,
+        max_depth: int = 4,
+        learning_rate: float = 0.1,
+        n_averaged: int = 1,
+        n_pixels: int = 400,
+        n_split_tests: int = 20,
+        prior_length: float = 0.1,
+        padding: float = 0.0,
+        n_inits: int = 20,
+        shift_jitter: float = 0.0,
+        scale_jitter: float = 0.0,
+        roll_jitter: float = 0.0,
+        mirror: str | Sequence[int] | None = None,
+        n_components: int = 32,
+        leaf_bits: int = 8,
+        working_size: int = 140,
+        blur: float = 1.0,
+        norm: str = "box",
+        channels: str = "rgb",
+        n_jobs: int = -1,
+        random_state: int = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.n_stages = n_stages
+        self.n_trees = n_trees
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.n_averaged = n_averaged
+        self.n_pixels = n_pixels
+        self.n_split_tests = n_split_tests
+        self.prior_length = prior_length
+        self.padding = padding
+        self.n_inits = n_inits
+        self.shift_jitter = shift_jitter
+        self.scale_jitter = scale_jitter
+        self.roll_jitter = roll_jitter
+        self.mirror = mirror
+        self.n_components = n_components
+        self.leaf_bits = leaf_bits
+        self.working_size = working_size
+        self.blur = blur
+        self.norm = norm
+        self.channels = channels
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name (`deep` is there for scikit-learn)."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name and return the estimator.
+
+        Raises
+        ------
+        InputError
+            For a name that is no parameter.
+        """
+        known = self._parameter_names()
+        for name, value in params.items():
+            if name not in known:
+                raise InputError(f"ShapePredictor has no parameter {name!r}; it has {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = {k: v for k, v in self.get_params().items() if v is not defaults[k].default}
+        return f"ShapePredictor({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+    def __sklearn_tags__(self) -> Any:
+        # Only scikit-learn calls this, so it is there to import.
+        from sklearn.utils import RegressorTags, Tags, TargetTags
+
+        target = TargetTags(required=True, two_d_labels=True, multi_output=True, single_output=False)
+        return Tags(estimator_type="regressor", target_tags=target, regressor_tags=RegressorTags())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "cascade_")
+
+    def fit(
+        self,
+        X: Sequence[Face],
+        y: npt.ArrayLike,
+        *,
+        validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+        landmark_names: Sequence[str] | None = None,
+        notes: dict[str, str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train the cascade.
+
+        Parameters
+        ----------
+        X : sequence of (image, box)
+            Images are arrays (uint8, grey or colour) or paths; of each image only a crop round the box is kept.
+            Boxes are left, top, width, height in pixels, drawn as the detector will draw them at prediction.
+        y : array (n, n_landmarks, 2)
+            Landmarks in image pixels; NaN = missing, which neither pulls nor pushes.
+        validation : (X, y), optional
+            Objects that are not trained on; `history_` gets their error after each stage.
+        landmark_names : sequence of str, optional
+            Kept in the model; "0", "1", ... by default.
+        notes : dict of str, optional
+            Kept in the model, for instance "data" and "licence".
+        checkpoint : path-like, optional
+            A file written after each stage, so that an interrupted fit can go on.
+        resume : bool
+            Go on from `checkpoint`, if it is there, with the stages that are finished. The result is the same,
+            byte for byte, as that of a fit that was never interrupted.
+
+        Returns
+        -------
+        ShapePredictor
+
+        Raises
+        ------
+        InputError
+            When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another fit.
+        """
+        from threadpoolctl import threadpool_limits
+
+        self._check_parameters()
+        boxes = check_pairs(X)
+        landmarks = check_landmarks(y, len(X))
+        names = _check_names(landmark_names, landmarks.shape[1])
+        swap = mirror_map(self.mirror, landmarks.shape[1])
+        n_threads = count_threads(self.n_jobs)
+
+        shapes = image_to_frame(landmarks, box_frames(boxes))
+        cropping = Cropping(_crop_region(shapes, swap is not None), self.working_size, self.blur)
+        crops = cut_faces(X, boxes, cropping, self.channels, n_threads, "X")
+        options = Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
+        samples = draw_samples(crops, cropping.frame, shapes, swap, options)
+        watched = {"train": samples}
+        if validation is not None:
+            watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
+        lengths = {name: normalisers(watch.targets, self.norm) for name, watch in watched.items()}
+
+        digest = _digest(options, crops, samples.targets)
+        self.landmark_names_ = names
+        self.mirror_map_ = swap
+        self.summary_ = {
+            "n_objects": len(X),
+            "n_samples": len(samples),
+            "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),
+            "digest": digest,
+            "notes": dict(notes or {}),
+        }
+        self.history_: list[dict[str, float]] = []
+        stages: list[Stage] = []
+        # One thread of linear algebra: how many it takes may change the last bit.
+        with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
+            if resume and checkpoint is not None and Path(checkpoint).exists():
+                stages, self.history_ = _read_checkpoint(checkpoint, digest, self.n_stages)
+            for number in range(self.n_stages):
+                if number < len(stages):
+                    replay_stage(samples, stages[number], workers)
+                    progress.update(self.n_trees)
+                else:
+                    stages.append(train_stage(samples, number, options, workers, progress.update))
+                if "validation" in watched:
+                    replay_stage(watched["validation"], stages[number], workers)
+                if number < len(self.history_):
+                    continue
+                errors = {
+                    f"{name}_nme": float(nme(watch.targets, watch.shapes, lengths[name]).mean())
+                    for name, watch in watched.items()
+                }
+                self.history_.append({"stage": number + 1} | errors)
+                progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
+                self.cascade_ = Cascade(samples.mean_shape, cropping, **stack_stages(stages))
+                if checkpoint is not None:
+                    self.save(checkpoint)
+        self.cascade_ = Cascade(samples.mean_shape, cropping, **stack_stages(stages))
+        return self
+
+    def _progress(self) -> Any:
+        from tqdm import tqdm
+
+        total = self.n_stages * self.n_trees
+        return tqdm(total=total, unit="tree", disable=not self.verbose, desc="training", dynamic_ncols=True)
+
+    def _validation_samples(
+        self,
+        X: Sequence[Face],
+        y: npt.ArrayLike,
+        mean_shape: npt.NDArray[np.float32],
+        cropping: Cropping,
+    ) -> Samples:
+        boxes = check_pairs(X, "validation X")
+        landmarks = check_landmarks(y, len(X))
+        if landmarks.shape[1:] != mean_shape.shape:
+            raise InputError(
+                f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
+            )
+        crops = cut_faces(X, boxes, cropping, self.channels, count_threads(self.n_jobs), "validation X")
+        shapes = image_to_frame(landmarks, box_frames(boxes))
+        return plain_samples(crops, cropping.frame, shapes, mean_shape)
+
+    def predict(
+        self, X: Sequence[Face], *, channels: str | None = None, n_jobs: int = 1, what: str = "X"
+    ) -> npt.NDArray[np.float64]:
+        """Locate the landmarks of one face or many.
+
+        Parameters
+        ----------
+        X : sequence of (image, box)
+            As for `fit`. Boxes may lie partly outside the image.
+        channels : {"rgb", "bgr"}, optional
+            Order of the colours in images given as arrays; the parameter `channels` by default.
+        n_jobs : int
+            Threads that share the faces; the result is the same for any number.
+        what : str
+            What error messages call X.
+
+        Returns
+        -------
+        float array (n, n_landmarks, 2)
+            x, y in image pixels, pixel centres at whole numbers; not rounded.
+
+        Raises
+        ------
+        InputError
+            When an image or a box cannot be used; the message names it.
+        """
+        cascade = self._fitted()
+        frames = box_frames(check_pairs(X, what))
+        crop_frame = cascade.cropping.frame.astype(np.float32)
+        shapes = np.empty((len(X), *cascade.mean_shape.shape), np.float32)
+
+        def predict_some(thread: int, n_threads: int) -> None:
+            for i in range(thread, len(X), n_threads):
+                crop = cut_face(
+                    X[i][0], frames[i], cascade.cropping, channels or self.channels, f"{what}[{i}]"
+                )
+                predict_crop(crop, crop_frame, *cascade.kernel_arguments, shapes[i])  # type: ignore[call-arg]
+
+        with Workers(min(count_threads(n_jobs), max(len(X), 1))) as workers:
+            workers.run(predict_some)
+        return frame_to_image(shapes.astype(np.float64), frames)
+
+    def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
+        """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
+        return -float(
+            nme(np.asarray(y, dtype=np.float64), self.predict(X, n_jobs=self.n_jobs), self.norm).mean()
+        )
+
+    @property
+    def n_landmarks_(self) -> int:
+        """How many landmarks the fitted model locates."""
+        return len(self._fitted().mean_shape)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to a compact file; an existing file is replaced when all is written.
+
+        Parameters
+        ----------
+        path : path-like
+            `.ert`. The suffix `.dat` stands for dlib's format.
+
+        Raises
+        ------
+        InputError
+            When the file cannot be written, or its format cannot express the model.
+        """
+        cascade = self._fitted()
+        if Path(path).suffix == ".dat":
+            raise InputError(f"{path}: dlib's format cannot express this model (crops, component bases)")
+        swap = self.mirror_map_
+        params = {name: value for name, value in self.get_params().items() if name not in _NOT_SAVED}
+        if params["mirror"] is not None and not isinstance(params["mirror"], str):
+            params["mirror"] = [int(i) for i in params["mirror"]]
+        header = {
+            "library_version": _library_version(),
+            "box_convention": _BOX_CONVENTION,
+            "params": params,
+            "cropping": asdict(cascade.cropping) | {"region": cascade.cropping.region.tolist()},
+            "landmark_names": list(self.landmark_names_),
+            "mirror_map": None if swap is None else swap.tolist(),
+            "history": self.history_,
+            "summary": self.summary_,
+        }
+        write_model_file(path, header, cascade.arrays())
+
+    def _fitted(self) -> Cascade:
+        if not hasattr(self, "cascade_"):
+            raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
+        return self.cascade_
+
+    def _check_parameters(self) -> None:
+        for name, (kind, low, high) in _LIMITS.items():
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not (whole or (kind is float and isinstance(value, (float, np.floating)))):
+                raise InputError(
+                    f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}"
+                )
+            if not low <= value <= high:
+                raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
+        for name, choices in (
+            ("leaf_bits", (8, 16)),
+            ("norm", NORMS),
+            ("channels", ("rgb", "bgr")),
+        ):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(str, choices))}"
+                )
+
+
+def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
+    """Load a model: a bundled one by name ("face68"), or a file.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        `"face68"`, or the path of an `.ert` file.
+
+    Returns
+    -------
+    ShapePredictor
+        Fitted.
+
+    Raises
+    ------
+    InputError
+        When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
+    """
+    path = Path(name_or_path)
+    bundled = Path(str(resources.files("ert"))) / "models" / f"{name_or_path}.ert"
+    if path.name == str(name_or_path) and not path.suffix and not path.exists():
+        if not bundled.exists():
+            known = ", ".join(sorted(file.stem for file in bundled.parent.glob("*.ert")))
+            raise InputError(
+                f"{name_or_path}: no such file, and no bundled model of that name; bundled: {known}"
+            )
+        path = bundled
+    if path.suffix == ".dat":
+        raise InputError(f"{path}: models in dlib's format cannot be read")
+    header, arrays = read_model_file(path)
+    try:
+        model = ShapePredictor(**header["params"])
+        cropping = header["cropping"]
+        cropping["region"] = np.array(cropping["region"], dtype=np.float64)
+        cascade = Cascade(cropping=Cropping(**cropping), **arrays)
+        check_cascade(cascade)
+        model._check_parameters()
+        model.cascade_ = cascade
+        model.landmark_names_ = _check_names(header["landmark_names"], len(cascade.mean_shape))
+        model.mirror_map_ = mirror_map(header["mirror_map"], len(cascade.mean_shape))
+        model.history_ = list(header["history"])
+        model.summary_ = dict(header["summary"])
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
+    return model
+
+
+def _check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(str(i) for i in range(n_landmarks))
+    if len(names) != n_landmarks or len(set(names)) != n_landmarks:
+        raise InputError(f"landmark_names: expected {n_landmarks} different names, got {len(names)}")
+    return tuple(str(name) for name in names)
+
+
+def _crop_region(shapes: npt.NDArray[np.float64], symmetric: bool) -> npt.NDArray[np.float64]:
+    """Bound what features may touch: nearly all training shapes and a margin, in box coordinates."""
+    margin = 0.15
+    low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
+    high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
+    if symmetric:
+        low[0] = min(low[0], 1 - high[0])
+        high[0] = 1 - low[0]
+    low, high = np.clip(low, -2, 1), np.clip(high, 0, 3)
+    return np.concatenate([low, high])
+
+
+def _digest(options: Options, *arrays: npt.NDArray[Any]) -> str:
+    """Identify a fit by all that decides its result but the number of stages."""
+    digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read_checkpoint(
+    path: str | os.PathLike[str], digest: str, n_stages: int
+) -> tuple[list[Stage], list[dict[str, float]]]:
+    model = load(path)
+    if model.summary_["digest"] != digest:
+        raise InputError(f"{path}: the checkpoint was written by a fit with other data or parameters")
+    stages = model.cascade_.stages()[:n_stages]
+    return stages, model.history_[: len(stages)]
+
+
+def _library_version() -> str:
+    from ert import __version__
+
+    return __version__

@@ -1,0 +1,427 @@
+"""Readers of annotated images: imglab XML, folders of .pts files, CSV tables, and CSV tables of boxes.
+
+Readers of annotations are generators that hold one object at a time, so that files may be larger than the
+memory. Coordinates come out as x, y in pixels, with the centre of the first pixel at 0, 0.
+"""
+
+import codecs
+import csv
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from ert.errors import InputError
+
+__all__ = ["Annotation", "natural_key", "read_boxes", "read_csv", "read_imglab", "read_pts_folder"]
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+StrPath = str | os.PathLike[str]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMGLAB_PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
+BOX_COLUMNS = ("left", "top", "width", "height")
+# Far beyond any image, near enough for sums and squares of coordinates to stay finite.
+LARGEST_COORDINATE = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotated object.
+
+    Attributes
+    ----------
+    file : pathlib.Path
+        The image: absolute, or relative to the current folder.
+    box : tuple of 4 floats or None
+        Left, top, width, height in pixels; None where the file has no boxes.
+    landmarks : dict
+        Name of a landmark -> (x, y) in pixels. A missing one is absent, or NaN, NaN.
+    where : str
+        Where the object stands (file, line, box): the beginning of a message about it.
+    """
+
+    file: Path
+    box: Box | None
+    landmarks: dict[str, Point]
+    where: str
+
+
+def natural_key(text: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Return the key that sorts "2" before "10": runs of digits compare as numbers, the rest as text."""
+    # A number compares by its count of digits first, for int() refuses very long ones.
+    pieces = [(digits.lstrip("0"), rest) for digits, rest in re.findall(r"([0-9]+)|([^0-9]+)", text)]
+    return [(rest != "", len(number), number + rest) for number, rest in pieces], text
+
+
+def read_imglab(path: StrPath) -> Iterator[Annotation]:
+    """Read the boxes of an imglab XML file, one after another.
+
+    Boxes with ``ignore='1'`` and images without boxes are passed over. Boxes and parts are taken as they are.
+
+    Parameters
+    ----------
+    path : path-like
+        The XML file. Image files are relative to its folder.
+
+    Yields
+    ------
+    Annotation
+        One for each box; the landmarks are those parts that the box has, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        Malformed XML, a DOCTYPE (so that there are no entities), an attribute that is absent or not a number,
+        a part that stands twice in a box, an image file that does not exist.
+    """
+    path = Path(path)
+    file, box_number, where = path, 0, ""
+    box: Box | None = None
+    parts: dict[str, Point] = {}
+    for here, event, element in _imglab_events(path):
+        if event == "end" and element.tag == "box" and box is not None:
+            yield Annotation(file, box, parts, where)
+        elif event == "end" and element.tag == "image":
+            # The tree would grow with the file: what was read goes, and the emptied elements before it.
+            element.clear()
+            while element.getprevious() is not None:
+                del element.getparent()[0]
+        elif event == "start" and element.tag == "image":
+            file, box_number = path.parent / _attribute(element, "file", here), 0
+        elif event == "start" and element.tag == "box":
+            box_number += 1
+            box, parts, where = None, {}, f"{here}: box {box_number} of {str(file)!r}"
+            ignored = element.get("ignore", "0").lower()
+            if ignored not in {"0", "1", "false", "true"}:
+                raise InputError(f"{here}: ignore is {_quote(ignored)}, expected 0 or 1")
+            if ignored in {"1", "true"}:
+                continue
+            left, top, width, height = (_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
+            box = left, top, width, height
+            if not os.path.isfile(file):
+                raise InputError(f"{where}: there is no such image file")
+        elif event == "start" and element.tag == "part" and box is not None:
+            name = _attribute(element, "name", here)
+            if name in parts:
+                raise InputError(f"{here}: part {_quote(name)} stands twice in a box, expected once")
+            x, y = (_number(_attribute(element, a, here), here, a) for a in "xy")
+            parts[name] = x, y
+
+
+def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
+    """Yield ("file:line", "start" or "end", element) for the elements of imglab, each in its place."""
+    from lxml import etree
+
+    safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
+    parser = etree.XMLPullParser(events=("start", "end"), tag=tuple(IMGLAB_PARENTS), **safe)
+    line, here = 1, f"{path}:1"
+    with _opened(path) as stream:
+        try:
+            # Fed line by line (long ones in pieces), because libxml2 loses count after 65535 lines.
+            for piece in iter(lambda: stream.readline(1 << 16), b""):
+                here = f"{path}:{line}"
+                parser.feed(piece)
+                # An undefined entity stops the parser, but lxml raises nothing.
+                if len(parser.feed_error_log):
+                    raise InputError(f"{here}: malformed XML: {parser.feed_error_log[0].message}")
+                events: Iterator[Any] = parser.read_events()
+                for event, element in events:
+                    if event == "start":
+                        _check_place(element, here)
+                    yield here, event, element
+                line += piece.endswith(b"\n")
+            parser.close()
+        except etree.XMLSyntaxError as error:
+            raise InputError(f"{here}: malformed XML: {' '.join(str(error.msg).split())}") from None
+
+
+def _check_place(element: Any, here: str) -> None:
+    parent = element.getparent()
+    found = "nothing" if parent is None else parent.tag
+    expected = IMGLAB_PARENTS[element.tag]
+    if found != expected:
+        wrong = f"<{element.tag}> in {found}, expected in {expected}"
+        raise InputError(f"{here}: not an imglab file: {wrong}")
+    # Imglab files have none, and entities, which may be bombs, cannot be declared without.
+    if parent is None and element.getroottree().docinfo.internalDTD is not None:
+        raise InputError(f"{here}: expected no DOCTYPE before <dataset>")
+
+
+def _attribute(element: Any, name: str, here: str) -> str:
+    value: str | None = element.get(name)
+    if not value:
+        raise InputError(f"{here}: <{element.tag}> without {name}, expected {name}='...'")
+    return value
+
+
+def read_pts_folder(folder: StrPath) -> Iterator[Annotation]:
+    """Read every .pts file in a folder and the folders in it, in natural order of their paths.
+
+    A .pts file counts pixels from 1, so 1 is subtracted. Its image stands beside it under the same name with
+    the suffix .jpg, .jpeg, .png, .bmp, .tif, .tiff or .webp (of several, the first in the alphabet). A point
+    "nan nan" is missing. Files whose name begins with a dot are passed over.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where to look.
+
+    Yields
+    ------
+    Annotation
+        One for each file, without a box; the landmarks are called "0", "1", ...
+
+    Raises
+    ------
+    InputError
+        No .pts file, one that is not as expected, lacks its image, or differs in its number of points.
+    """
+    first: tuple[Path, int] | None = None
+    for path, image in _pts_files(Path(folder)):
+        points = _read_pts(path)
+        first = first or (path, len(points))
+        if len(points) != first[1]:
+            raise InputError(f"{path}: n_points is {len(points)}, expected {first[1]} as in {first[0]}")
+        yield Annotation(image, None, {str(i): (x - 1, y - 1) for i, (x, y) in enumerate(points)}, str(path))
+    if first is None:
+        raise InputError(f"{folder}: expected .pts files in this folder or below it, found none")
+
+
+def _pts_files(folder: Path) -> list[tuple[Path, Path]]:
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    found = []
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        split = [os.path.splitext(name) for name in sorted(names, reverse=True)]
+        images = {stem: stem + suffix for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
+        for stem, suffix in split:
+            if suffix.lower() == ".pts" and not stem.startswith("."):
+                path = Path(parent, stem + suffix)
+                if stem not in images:
+                    raise InputError(f"{path}: no image beside it, expected {stem}.jpg, .png or the like")
+                found.append((path, path.with_name(images[stem])))
+    return sorted(found, key=lambda pair: natural_key(str(pair[0])))
+
+
+def _read_pts(path: Path) -> list[Point]:
+    stripped = ((line, text.strip()) for line, text in _text_lines(path))
+    rows = [(line, text) for line, text in stripped if text]
+    # An empty text stands for the end of the file.
+    remaining = iter([*rows, (rows[-1][0] + 1 if rows else 1, "")])
+
+    def take(pattern: str, expected: str) -> tuple[str, Sequence[str]]:
+        line, text = next(remaining)
+        match = re.fullmatch(pattern, text)
+        if match is None:
+            found = _quote(text) if text else "the end of the file"
+            raise InputError(f"{path}:{line}: expected {expected}, found {found}")
+        return f"{path}:{line}", match.groups()
+
+    take(r"version\s*:\s*1(?:\.0)?", "'version: 1'")
+    n_points = int(take(r"n_points\s*:\s*([1-9][0-9]{0,5})", "'n_points:' and a number")[1][0])
+    take(r"\{", "'{'")
+    points = []
+    for i in range(n_points):
+        here, (x, y) = take(r"(\S+)\s+(\S+)", f"x and y of point {i + 1} of {n_points}")
+        points.append(_point(x, y, here, "x", "y"))
+    take(r"\}", f"'}}' after {n_points} points")
+    take("", "the end of the file")
+    return points
+
+
+def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
+    """Read a table with one object a row: the image, then x and y of every landmark, and perhaps a box.
+
+    The first column is the image. Columns ``left, top, width, height`` (or ``box_left, ...``) are the box.
+    The others are landmarks: ``x0, y0, x1, y1, ...`` (called "0", "1", ...), or ``nose_x, nose_y, ...``
+    (called "nose", ...), or mere numbers ``0, 1, 2, 3, ...`` that stand for x and y in turn.
+
+    Parameters
+    ----------
+    path : path-like
+        The table: UTF-8, commas, a header. An empty cell or ``nan`` is a missing landmark.
+    image_folder : path-like, optional
+        Where the images are. Else they are looked for beside the table, then in the folders beside it.
+
+    Yields
+    ------
+    Annotation
+        One for each row; missing landmarks are NaN, NaN.
+
+    Raises
+    ------
+    InputError
+        No rows, a column that is absent, double or not understood, a row of another length, text in place of
+        a number, only one of x and y, bytes that are not UTF-8, an image that is not found.
+    """
+    path = Path(path)
+    table = _csv_table(path)
+    line, header = next(table)
+    box_columns, columns = _csv_columns(header, f"{path}:{line}")
+    labels = [f"column {_quote(name)}" for name in header]
+    folders = [Path(image_folder)] if image_folder is not None else [path.parent]
+    if image_folder is None:
+        folders.extend(sorted(entry for entry in path.parent.glob("*") if entry.is_dir()))
+    for line, cells in table:
+        here = f"{path}:{line}"
+        box = None
+        if box_columns:
+            left, top, width, height = (_number(cells[i], here, labels[i]) for i in box_columns)
+            box = left, top, width, height
+        points = {
+            name: _point(cells[x], cells[y], here, labels[x], labels[y]) for name, (x, y) in columns.items()
+        }
+        yield Annotation(_find_image(cells[0], folders, here), box, points, here)
+
+
+def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:
+    """Return the indices of the box's columns, and those of x and y of every landmark."""
+    prefix = "box_" if any(name.lower().startswith("box_") for name in header[1:]) else ""
+    places = {name.lower(): i for i, name in enumerate(header) if i}
+    absent = [prefix + name for name in BOX_COLUMNS if prefix + name not in places]
+    box = [] if absent else [places[prefix + name] for name in BOX_COLUMNS]
+    if 0 < len(absent) < len(BOX_COLUMNS):
+        raise InputError(f"{here}: no column {', '.join(absent)}, expected all four columns of a box or none")
+    rest = [i for i in range(1, len(header)) if i not in box]
+    if not rest:
+        raise InputError(f"{here}: no landmark columns, expected the image, then x0, y0, x1, y1, ...")
+    names = [header[i] for i in rest]
+    if all(re.fullmatch("[0-9]{1,6}", name) for name in names):
+        if any(int(name) != int(names[0]) + k for k, name in enumerate(names)):
+            raise InputError(f"{here}: columns called by numbers, expected them in turn: 0, 1, 2, 3, ...")
+        names = [f"{'xy'[k % 2]}{k // 2}" for k in range(len(names))]
+    halves: dict[str, dict[str, int]] = {}
+    for i, column in zip(rest, names, strict=True):
+        match = re.fullmatch(r"([xy])_?([0-9]+)|(.+)[_ .]([xy])", column, re.IGNORECASE)
+        if match is None:
+            raise InputError(f"{here}: column {_quote(column)}, expected a name like x0 or nose_x")
+        name, axis = match[2] or match[3], (match[1] or match[4]).lower()
+        if axis in halves.setdefault(name, {}):
+            raise InputError(f"{here}: column {_quote(column)}, expected one {axis} of {_quote(name)}")
+        halves[name][axis] = i
+    for name, half in halves.items():
+        if len(half) < 2:
+            raise InputError(f"{here}: landmark {_quote(name)} has {min(half)} only, expected x and y")
+    return box, {name: (half["x"], half["y"]) for name, half in halves.items()}
+
+
+def _find_image(name: str, folders: list[Path], here: str) -> Path:
+    found = [folder / name for folder in folders if os.path.isfile(folder / name)]
+    if not found:
+        below = " or a folder in it" if len(folders) > 1 else ""
+        raise InputError(f"{here}: image {_quote(name)} is not there, expected it in {folders[0]}{below}")
+    if len(found) > 1 and found[0] != folders[0] / name:
+        raise InputError(f"{here}: {_quote(name)} is both {found[0]} and {found[1]}, expected one")
+    return found[0]
+
+
+def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
+    """Read a table of boxes: a column ``image``, four columns of the box, perhaps a column ``split``.
+
+    Parameters
+    ----------
+    spec : str
+        ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
+        dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
+
+    Returns
+    -------
+    dict
+        Resolved path of an image (the table has it relative to its own folder) -> (box, split). The box is
+        left, top, width, height in pixels; split is None where there is no such column.
+
+    Raises
+    ------
+    InputError
+        No such table, columns that are absent, text in place of a number, a width or height that is not
+        positive, an image that stands twice.
+    """
+    # A path may hold colons itself, so the whole is tried first.
+    name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
+    path = Path(name)
+    if not os.path.isfile(path):
+        raise InputError(f"{spec}: no such box file, expected CSV or CSV:PREFIX, for example boxes.csv:dlib")
+    table = _csv_table(path)
+    line, header = next(table)
+    wanted = ["image", *(f"{prefix}_{name}" if prefix else name for name in BOX_COLUMNS)]
+    absent = [column for column in wanted if column not in header]
+    if absent:
+        there = " ".join(column for column in header if column.endswith("left")) or "none"
+        raise InputError(f"{path}:{line}: no column {', '.join(absent)}; boxes that are there: {there}")
+    image, *box_columns = (header.index(column) for column in wanted)
+    split = header.index("split") if "split" in header else None
+    boxes: dict[Path, tuple[Box, str | None]] = {}
+    for line, cells in table:
+        here = f"{path}:{line}"
+        file = Path(os.path.realpath(path.parent / cells[image]))
+        if file in boxes:
+            raise InputError(f"{here}: image {_quote(cells[image])} stands twice, expected one box an image")
+        left, top, width, height = (_number(cells[i], here, header[i]) for i in box_columns)
+        if width <= 0 or height <= 0:
+            raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
+        boxes[file] = (left, top, width, height), None if split is None else cells[split]
+    return boxes
+
+
+def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells): the header, then at least one row, all of one length."""
+    reader = csv.reader((text for _, text in _text_lines(path)), strict=True)
+    rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
+    try:
+        line, header = next(rows, (1, []))
+        double = next((name for i, name in enumerate(header) if name in header[:i]), None)
+        if double is not None:
+            raise InputError(f"{path}:{line}: column {_quote(double)} stands twice in the header")
+        yield line, header
+        header_line = line
+        for line, cells in rows:
+            if len(cells) != len(header):
+                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} (the header's)")
+            yield line, cells
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not a CSV table: {error}") from None
+    if line == header_line:
+        raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    with _opened(path) as stream:
+        for line, raw in enumerate(stream, 1):
+            text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
+            if "\ufffd" in text or "\0" in text:
+                raise InputError(f"{path}:{line}: bytes that are not UTF-8 text")
+            yield line, text
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _number(text: str, here: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= LARGEST_COORDINATE:
+        raise InputError(f"{here}: {what} is {_quote(text)}, expected a number of pixels")
+    return value
+
+
+def _point(x: str, y: str, here: str, what_x: str, what_y: str) -> Point:
+    if {x.lower(), y.lower()} <= {"", "nan"}:
+        return math.nan, math.nan
+    return _number(x, here, what_x), _number(y, here, what_y)
+
+
+def _quote(text: str) -> str:
+    """Return a text from a file for a message of one line: short, and without line breaks."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
