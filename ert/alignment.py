@@ -44,6 +44,7 @@ def align(
     boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
     detector: Detector = "auto",
     channels: str = "rgb",
+    what: str = "image",
 ) -> list[AlignedFace]:
     """Find the faces in an image and their landmarks.
 
@@ -58,6 +59,8 @@ def align(
         See :func:`ert.detect_faces`.
     channels : {"rgb", "bgr"}
         Order of the colours in an image given as an array.
+    what : str
+        What error messages call an image given as an array.
 
     Returns
     -------
@@ -69,14 +72,12 @@ def align(
     InputError
         When the image, a box or the model cannot be used.
     """
-    what = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "image"
+    if isinstance(image, (str, os.PathLike)):
+        what, channels = os.fspath(image), "rgb"
     pixels = read_image(image, what)
-    if what != "image":
-        channels = "rgb"
     predictor = model if isinstance(model, ShapePredictor) else _load_once(os.fspath(model))
     found = np.asarray(detect_faces(pixels, detector, channels=channels) if boxes is None else boxes)
-    faces = [(pixels, box) for box in found]
-    landmarks = predictor.predict(faces, channels=channels)
+    landmarks = predictor.predict([(pixels, box) for box in found], channels=channels, what=f"{what}, box ")
     return [
         AlignedFace(np.array(box, dtype=np.float64), shape)
         for box, shape in zip(found, landmarks, strict=True)

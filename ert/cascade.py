@@ -132,7 +132,7 @@ def check_cascade(cascade: Cascade) -> None:
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
     if not (isinstance(cropping.working_size, int) and 1 <= cropping.working_size <= 2000):
         raise InputError(f"working_size {cropping.working_size!r}, expected 1 to 2000")
-    if not 0 <= cropping.blur <= 50:
+    if not (isinstance(cropping.blur, (int, float)) and 0 <= cropping.blur <= 50):
         raise InputError(f"blur {cropping.blur!r}, expected 0 to 50")
 
 

@@ -210,7 +210,7 @@ def _gather(annotations: Iterable[Annotation], path: Path, name: str, part_order
     names: dict[str, int] = {}
     # Numbers are kept as flat arrays, for as Python objects they would take several times the memory:
     # object i has counts[i] entries in columns (which landmark) and twice as many in coordinates.
-    boxes, coordinates, counts, columns = array("d"), array("d"), array("q"), array("q")
+    boxes, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
     for annotation in annotations:
         boxes.extend(_checked_box(annotation))
         columns.extend(names.setdefault(part, len(names)) for part in annotation.landmarks)
@@ -221,16 +221,19 @@ def _gather(annotations: Iterable[Annotation], path: Path, name: str, part_order
         wheres.append(annotation.where)
     if not files:
         raise InputError(f"{path}: no annotated object, expected at least one")
-    column_of, count_of = np.frombuffer(columns, np.int64), np.frombuffer(counts, np.int64)
+    column_of, count_of = np.frombuffer(columns, np.intc), np.frombuffer(counts, np.intc)
     ordered = list(names)
     if part_order is not None:
         _check_parts(ordered, column_of, count_of, wheres)
         ordered.sort(key=natural_key if part_order == "natural" else None)
-    position = np.empty(len(names), np.int64)
+    position = np.empty(len(names), np.intp)
     position[[names[part] for part in ordered]] = np.arange(len(names))
     landmarks = np.full((len(files), len(names), 2), np.nan)
-    rows = np.repeat(np.arange(len(files)), count_of)
-    landmarks[rows, position[column_of]] = np.frombuffer(coordinates).reshape(-1, 2)
+    points = np.frombuffer(coordinates).reshape(-1, 2)
+    stop = 0
+    for i, count in enumerate(counts):
+        start, stop = stop, stop + count
+        landmarks[i, position[column_of[start:stop]]] = points[start:stop]
     absent = np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0))
     if len(absent):
         raise InputError(
@@ -259,7 +262,7 @@ def _checked_box(annotation: Annotation) -> tuple[float, float, float, float]:
 
 
 def _check_parts(
-    names: Sequence[str], columns: NDArray[np.int64], counts: NDArray[np.int64], wheres: Sequence[str]
+    names: Sequence[str], columns: NDArray[np.intc], counts: NDArray[np.intc], wheres: Sequence[str]
 ) -> None:
     """Refuse parts that look like a slip of the annotator: in hardly any box, or in boxes of their own.
 

@@ -93,8 +93,9 @@ class ShapePredictor:
         Pixels per side of the box at which images are read.
     blur : float
         Half-width of the smoothing when images are brought to that size, in those pixels.
-    norm : {"box", "diagonal", "inter-ocular", "inter-pupil"}
-        Normaliser of the errors in `score` and `history_`; see :func:`ert.metrics.normalisers`.
+    norm : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
+        Normaliser of the errors in `score` and `history_`, see :func:`ert.metrics.normalisers`; None is the side
+        of the box given with each object.
     channels : {"rgb", "bgr"}
         Order of the colours in images given as arrays.
     n_jobs : int
@@ -138,7 +139,7 @@ class ShapePredictor:
         leaf_bits: int = 8,
         working_size: int = 140,
         blur: float = 1.0,
-        norm: str = "box",
+        norm: str | None = None,
         channels: str = "rgb",
         n_jobs: int = -1,
         random_state: int = 0,
@@ -264,7 +265,11 @@ class ShapePredictor:
         watched = {"train": samples}
         if validation is not None:
             watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
-        lengths = {name: normalisers(watch.targets, self.norm) for name, watch in watched.items()}
+        # In box coordinates the side of the box is 1.
+        lengths = {
+            name: np.ones(len(watch)) if self.norm is None else normalisers(watch.targets, self.norm)
+            for name, watch in watched.items()
+        }
 
         digest = _digest(options, crops, samples.targets)
         self.landmark_names_ = names
@@ -371,9 +376,9 @@ class ShapePredictor:
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
-        return -float(
-            nme(np.asarray(y, dtype=np.float64), self.predict(X, n_jobs=self.n_jobs), self.norm).mean()
-        )
+        truth = np.asarray(y, dtype=np.float64)
+        lengths = box_frames(check_pairs(X))[:, 0] if self.norm is None else normalisers(truth, self.norm)
+        return -float(nme(truth, self.predict(X, n_jobs=self.n_jobs), lengths).mean())
 
     @property
     def n_landmarks_(self) -> int:
@@ -429,7 +434,7 @@ class ShapePredictor:
                 raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
         for name, choices in (
             ("leaf_bits", (8, 16)),
-            ("norm", NORMS),
+            ("norm", (None, *NORMS)),
             ("channels", ("rgb", "bgr")),
         ):
             if getattr(self, name) not in choices:

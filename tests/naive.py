@@ -1,5 +1,7 @@
 """Slow, obvious NumPy twins of the kernels."""
 
+import math
+
 import numpy as np
 
 
@@ -64,3 +66,100 @@ def auc(errors, limit):
     steps = sorted({0.0, limit, *(error for error in errors if error < limit)})
     heights = ced(errors, steps)
     return sum(heights[i] * (steps[i + 1] - steps[i]) for i in range(len(steps) - 1)) / limit
+
+
+def resample(image, x, y, step, blur, shape):
+    """Triangle-filtered resampling: every output pixel is a weighted mean of all pixels, clamped at the edges."""
+    rows, columns = shape
+    half = max(1.0, blur * step)
+
+    def weights(centre, size):
+        result = np.zeros(size)
+        for i in range(math.floor(centre - half), math.ceil(centre + half) + 1):
+            result[min(max(i, 0), size - 1)] += max(0.0, 1.0 - abs(i - centre) / half)
+        return result / result.sum()
+
+    out = np.empty(shape)
+    for r in range(rows):
+        for c in range(columns):
+            down, across = weights(y + r * step, image.shape[0]), weights(x + c * step, image.shape[1])
+            out[r, c] = down @ image.astype(float) @ across
+    return out
+
+
+def similarity(mean_shape, shape):
+    """The 2x2 matrix of the least-squares similarity from one shape to another, by a general solver."""
+    mean = mean_shape - mean_shape.mean(axis=0)
+    target = shape - shape.mean(axis=0)
+    rows, values = [], []
+    for (x, y), (u, v) in zip(mean, target, strict=True):
+        rows += [[x, -y], [y, x]]
+        values += [u, v]
+    a, b = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    return np.array([[a, -b], [b, a]])
+
+
+def read_pixels(crop, frame, shape, matrix, anchors, deltas):
+    """Each pool pixel: landmark + matrix @ delta, through the frame, rounded, nearest pixel of the crop."""
+    to_crop = np.array([[frame[0], frame[1]], [frame[2], frame[3]]])
+    values = []
+    for anchor, delta in zip(anchors, deltas, strict=True):
+        x, y = to_crop @ (shape[anchor] + matrix @ delta) + frame[4:]
+        column = min(max(math.floor(x + 0.5), 0), crop.shape[1] - 1)
+        row = min(max(math.floor(y + 0.5), 0), crop.shape[0] - 1)
+        values.append(crop[row, column])
+    return np.array(values)
+
+
+def grow_tree(pool, targets, pairs, thresholds, weights):
+    """Grow one tree greedily: pool (n_pixels, n), targets (n, n_scored); return its splits and each sample's leaf."""
+    n_splits, n_tests = thresholds.shape
+    members = {0: np.arange(pool.shape[1])}
+    chosen_pairs, chosen_thresholds = [], []
+    for node in range(n_splits):
+        samples = members[node]
+        best, chosen = -1.0, 0
+        for test in range(n_tests):
+            first, second = pairs[node, test].astype(int)
+            left = pool[first, samples].astype(int) - pool[second, samples] > thresholds[node, test]
+            if 0 < left.sum() < len(left):
+                gain = 0.0
+                for side in (left, ~left):
+                    total = targets[samples[side]].sum(axis=0)
+                    gain += (weights * total**2).sum() / side.sum()
+                if gain > best:
+                    best, chosen = gain, test
+        first, second = pairs[node, chosen].astype(int)
+        left = pool[first, samples].astype(int) - pool[second, samples] > thresholds[node, chosen]
+        members[2 * node + 1], members[2 * node + 2] = samples[left], samples[~left]
+        chosen_pairs.append(pairs[node, chosen])
+        chosen_thresholds.append(thresholds[node, chosen])
+    leaf_of = np.empty(pool.shape[1], int)
+    for leaf in range(n_splits + 1):
+        leaf_of[members[n_splits + leaf]] = leaf
+    return np.array(chosen_pairs), np.array(chosen_thresholds), leaf_of
+
+
+def walk(values, pairs, thresholds):
+    """The leaf number of one face in one tree."""
+    node = 0
+    while node < len(thresholds):
+        first, second = pairs[node]
+        go_left = int(values[first]) - int(values[second]) > thresholds[node]
+        node = 2 * node + 1 if go_left else 2 * node + 2
+    return node - len(thresholds)
+
+
+def predict(crop, frame, cascade):
+    """Run a cascade on one crop, in double precision and with nothing clever."""
+    mean = cascade.mean_shape.astype(float)
+    shape = mean.copy()
+    for stage in cascade.stages():
+        matrix = similarity(mean, shape)
+        values = read_pixels(crop, frame, shape, matrix, stage.anchors, stage.deltas)
+        components = np.zeros(stage.leaves.shape[2])
+        for pairs, thresholds, leaves in zip(stage.pairs, stage.thresholds, stage.leaves, strict=True):
+            components += leaves[walk(values, pairs, thresholds)]
+        displacement = (components @ stage.basis.astype(float)).reshape(-1, 2)
+        shape = shape + displacement @ matrix.T
+    return shape

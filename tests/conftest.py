@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from ert import ShapePredictor
+from ert.synthetic import synthetic_faces
+
+# Kernels are compiled on their first call, which no deadline can foresee.
+settings.register_profile("ert", deadline=None)
+settings.load_profile("ert")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data, which is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """120 synthetic faces as X and y."""
+    images, boxes, landmarks = synthetic_faces(120, seed=1, size=96)
+    return list(zip(images, boxes, strict=True)), landmarks
+
+
+@pytest.fixture(scope="session")
+def small_model(faces):
+    """A model trained in a second on synthetic faces, with mirroring."""
+    return small_predictor(mirror="face68").fit(faces[0], faces[1])
+
+
+def small_predictor(**params):
+    defaults = {"n_stages": 3, "n_trees": 40, "n_inits": 5, "n_pixels": 150, "working_size": 64}
+    return ShapePredictor(**(defaults | params))

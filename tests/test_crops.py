@@ -1,0 +1,65 @@
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ert.crops import Cropping, resample
+from ert.geometry import box_frames
+from ert.images import to_grey
+
+
+@given(st.integers(0, 10**6), st.floats(0.2, 4), st.floats(0, 2), st.floats(-30, 30), st.floats(-30, 30))
+def test_resample_matches_the_slow_filter(seed, step, blur, x, y):
+    image = np.random.default_rng(seed).integers(0, 256, (17, 13), dtype=np.uint8)
+    out = np.empty((6, 9), np.uint8)
+    resample(image, x, y, step, blur, out)
+    expected = naive.resample(image, x, y, step, blur, out.shape)
+    assert np.abs(out - expected).max() <= 0.5 + 1e-3
+
+
+def test_resample_at_the_same_scale_copies_and_goes_on_with_the_edge():
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    out = np.empty((5, 6), np.uint8)
+    resample(image, -1.0, -1.0, 1.0, 1.0, out)
+    assert np.array_equal(out, np.pad(image, 1, mode="edge"))
+
+
+def cropping(size=32):
+    return Cropping(np.array([-0.25, -0.5, 1.25, 1.5]), size, 1.0)
+
+
+def test_the_crop_puts_the_box_where_its_frame_says():
+    image = np.zeros((200, 300), np.uint8)
+    image[60:125, 100:165] = 255
+    plan = cropping()
+    crop = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
+    assert crop.shape == plan.shape == (65, 49)
+    left, top = plan.frame[4:].astype(int)
+    assert (left, top) == (8, 16)
+    inside = crop[top : top + 33, left : left + 33]
+    assert inside[1:-1, 1:-1].min() == 255
+    assert crop[: top - 1].max() == crop[:, : left - 1].max() == 0
+
+
+@pytest.mark.parametrize(
+    "box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)]
+)
+def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_grey(box):
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    frame = box_frames(np.array([box], dtype=float))[0]
+    assert np.array_equal(cropping().cut(image, frame), cropping().cut(to_grey(image), frame))
+    assert np.array_equal(cropping().cut(image[..., ::-1], frame, "bgr"), cropping().cut(image, frame))
+
+
+def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
+    rng = np.random.default_rng(0)
+    large = rng.integers(0, 256, (900, 1200), dtype=np.uint8)
+    frames = box_frames(np.array([[500.0, 400.0, 80.0, 80.0], [100.0, 100.0, 80.0, 80.0]]))
+    alone = np.ascontiguousarray(large[300:600, 400:700])
+    assert np.array_equal(cropping().cut(large, frames[0]), cropping().cut(alone, frames[1]))
+
+
+def test_a_one_pixel_image_gives_a_flat_crop():
+    crop = cropping().cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
+    assert (crop == 7).all()

@@ -1,0 +1,70 @@
+import naive
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ert.cascade import centre
+from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
+from ert.geometry import jitter_frames, similarity
+
+
+def random_pool(rng, n_landmarks=7, n_pixels=20):
+    mean = rng.random((n_landmarks, 2))
+    return mean, *draw_pool(mean, n_pixels, 0.1, rng)
+
+
+@given(st.integers(0, 10**6))
+def test_read_pixels_matches_its_twin(seed):
+    rng = np.random.default_rng(seed)
+    mean, anchors, deltas = random_pool(rng)
+    crop = rng.integers(0, 256, (40, 50), dtype=np.uint8)
+    frame = (30 * jitter_frames(1, 0.3, 0.2, 60, rng)[0]).astype(np.float32)
+    shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
+    a, b = similarity(*centre(mean.astype(np.float32)), shape)
+    out = np.empty(len(anchors), np.int16)
+    read_pixels(crop, frame, shape, a, b, anchors, deltas, out)
+    matrix = np.array([[a, -b], [b, a]], dtype=float)
+    expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
+    # float32 against float64: a position on the border of two pixels may fall to either.
+    assert (out == expected).mean() >= 0.95
+
+
+def test_read_pool_block_reads_what_read_pixels_reads():
+    rng = np.random.default_rng(3)
+    mean, anchors, deltas = random_pool(rng)
+    centred, norm = centre(mean.astype(np.float32))
+    crops = rng.integers(0, 256, (3, 40, 50), dtype=np.uint8)
+    crop_of = np.array([2, 0, 1, 1], np.int32)
+    frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
+    shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
+    matrices, pool = np.empty((4, 2), np.float32), np.zeros((len(anchors), 8), np.uint8)
+    read_pool_block(crops, crop_of, frames, shapes, centred, norm, anchors, deltas, matrices, pool)
+    for i in range(4):
+        a, b = similarity(centred, norm, shapes[i])
+        assert tuple(matrices[i]) == (a, b)
+        out = np.empty(len(anchors), np.uint8)
+        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, out)
+        assert np.array_equal(pool[:, i], out)
+
+
+def test_pool_positions_lie_in_the_padded_rectangle_and_hang_on_the_nearest_landmark():
+    rng = np.random.default_rng(0)
+    mean, anchors, deltas = random_pool(rng, n_pixels=500)
+    positions = mean[anchors] + deltas
+    assert (positions >= mean.min(axis=0) - 0.1001).all()
+    assert (positions <= mean.max(axis=0) + 0.1001).all()
+    assert (positions < mean.min(axis=0)).any()
+    nearest = np.linalg.norm(positions[:, None] - mean, axis=2).argmin(axis=1)
+    assert (nearest == anchors).mean() > 0.99
+
+
+def test_pairs_follow_the_exponential_prior():
+    rng = np.random.default_rng(0)
+    positions = np.array([[0.0, 0.0], [0.1, 0.0], [0.4, 0.0]])
+    pairs = draw_pairs(positions, 200_000, 0.1, rng).astype(int)
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    weights = {(0, 1): np.exp(-1), (0, 2): np.exp(-4), (1, 2): np.exp(-3)}
+    for (i, j), weight in weights.items():
+        share = (np.sort(pairs, axis=1) == (i, j)).all(axis=1).mean()
+        np.testing.assert_allclose(share, weight / sum(weights.values()), rtol=0.05)
+    np.testing.assert_allclose((pairs[:, 0] < pairs[:, 1]).mean(), 0.5, atol=0.01)

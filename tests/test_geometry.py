@@ -1,0 +1,52 @@
+import naive
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ert.cascade import centre
+from ert.geometry import box_frames, frame_to_image, image_to_frame, jitter_frames, similarity
+
+
+@given(st.integers(0, 10**6))
+def test_similarity_matches_the_general_solver(seed):
+    rng = np.random.default_rng(seed)
+    mean, shape = rng.random((2, 9, 2)).astype(np.float32)
+    a, b = similarity(*centre(mean), shape)
+    expected = naive.similarity(mean.astype(float), shape.astype(float))
+    np.testing.assert_allclose([[a, -b], [b, a]], expected, atol=1e-4)
+
+
+def test_similarity_recovers_a_turned_shape():
+    mean = np.random.default_rng(0).random((5, 2)).astype(np.float32)
+    turn = 1.3 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    a, b = similarity(*centre(mean), (mean @ turn.T + [3, 4]).astype(np.float32))
+    np.testing.assert_allclose([a, b], turn[:, 0], rtol=1e-5)
+
+
+def test_a_box_reaches_from_the_centre_of_its_first_pixel_to_that_of_its_last():
+    frames = box_frames(np.array([[10.0, 20.0, 5.0, 5.0]]))
+    corners = frame_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), frames)
+    np.testing.assert_allclose(corners, [[[10, 20], [14, 24]]])
+
+
+def test_an_oblong_box_gets_a_square_frame_round_its_centre():
+    frames = box_frames(np.array([[0.0, 0.0, 21.0, 11.0]]))
+    corners = frame_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), frames)
+    np.testing.assert_allclose(corners, [[[2.5, -2.5], [17.5, 12.5]]])
+
+
+@given(st.integers(0, 10**6))
+def test_frames_carry_shapes_there_and_back(seed):
+    rng = np.random.default_rng(seed)
+    frames = jitter_frames(3, 0.2, 0.2, 30, rng)
+    shapes = rng.random((3, 4, 2))
+    np.testing.assert_allclose(image_to_frame(frame_to_image(shapes, frames), frames), shapes, atol=1e-9)
+
+
+def test_jitter_turns_and_scales_about_the_centre_of_the_box():
+    rng = np.random.default_rng(1)
+    middle = np.full((50, 1, 2), 0.5)
+    np.testing.assert_allclose(frame_to_image(middle, jitter_frames(50, 0, 0.3, 40, rng)), middle)
+    shifted = frame_to_image(np.full((4000, 1, 2), 0.5), jitter_frames(4000, 0.1, 0.3, 40, rng))
+    np.testing.assert_allclose(shifted.std(axis=0), 0.1, rtol=0.1)
+    assert np.array_equal(jitter_frames(2, 0, 0, 0, rng), [[1, 0, 0, 1, 0, 0]] * 2)

@@ -1,0 +1,285 @@
+import threading
+
+import naive
+import numpy as np
+import pytest
+from conftest import small_predictor
+
+import ert
+from ert import InputError, ShapePredictor
+from ert.geometry import box_frames, frame_to_image
+from ert.images import to_grey
+from ert.metrics import nme
+from ert.synthetic import synthetic_faces
+
+
+def test_prediction_matches_the_slow_twin(small_model, faces):
+    X = faces[0][:5]
+    cropping = small_model.cascade_.cropping
+    for (image, box), shape in zip(X, small_model.predict(X), strict=True):
+        frames = box_frames(box[None])
+        slow = naive.predict(cropping.cut(image, frames[0]), cropping.frame, small_model.cascade_)
+        # Single against double precision: hardly a pixel read differs.
+        assert np.abs(frame_to_image(slow[None], frames)[0] - shape).mean() < 0.2
+
+
+def test_it_learns_synthetic_faces(small_model):
+    images, boxes, landmarks = synthetic_faces(60, seed=2, size=96)
+    X = list(zip(images, boxes, strict=True))
+    start = frame_to_image(
+        np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_frames(boxes)
+    )
+    before = nme(landmarks, start, "inter-ocular").mean()
+    after = nme(landmarks, small_model.predict(X), "inter-ocular").mean()
+    assert after < 0.65 * before
+
+
+def test_history_tells_the_errors_of_each_stage(faces):
+    X, y = faces
+    model = small_predictor(norm="inter-ocular").fit(X[:80], y[:80], validation=(X[80:], y[80:]))
+    assert [entry["stage"] for entry in model.history_] == [1, 2, 3]
+    trained = [entry["train_nme"] for entry in model.history_]
+    assert trained == sorted(trained, reverse=True)
+    np.testing.assert_allclose(model.history_[-1]["validation_nme"], -model.score(X[80:], y[80:]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("params", [{}, {"n_averaged": 10, "learning_rate": 1.0}, {"leaf_bits": 16}])
+def test_the_model_is_the_same_for_any_number_of_threads(faces, tmp_path, params):
+    contents = set()
+    for n_jobs in (1, 2, 3):
+        model = small_predictor(n_stages=2, n_inits=30, mirror="face68", n_jobs=n_jobs, **params).fit(*faces)
+        model.save(tmp_path / "model.ert")
+        contents.add((tmp_path / "model.ert").read_bytes())
+    assert len(contents) == 1
+
+
+def test_seeds_matter(faces):
+    one, other = (small_predictor(n_stages=1, random_state=seed).fit(*faces) for seed in (0, 1))
+    assert not np.array_equal(one.predict(faces[0]), other.predict(faces[0]))
+
+
+def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path):
+    X, y = faces
+    validation = (X[:9], y[:9])
+    whole, resumed, checkpoint = tmp_path / "whole.ert", tmp_path / "resumed.ert", tmp_path / "checkpoint.ert"
+    small_predictor(shift_jitter=0.05).fit(X, y, validation=validation).save(whole)
+    model = small_predictor(n_stages=2, shift_jitter=0.05).fit(
+        X, y, validation=validation, checkpoint=checkpoint
+    )
+    model.set_params(n_stages=3).fit(X, y, validation=validation, checkpoint=checkpoint, resume=True).save(
+        resumed
+    )
+    assert resumed.read_bytes() == whole.read_bytes()
+    with pytest.raises(InputError, match=r"checkpoint\.ert: .* other data or parameters"):
+        model.fit(X[1:], y[1:], checkpoint=checkpoint, resume=True)
+    with pytest.raises(InputError, match=r"checkpoint\.ert: .* other data or parameters"):
+        model.set_params(n_trees=41).fit(X, y, checkpoint=checkpoint, resume=True)
+
+
+def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "checkpoint.ert"
+    train_stage = ert.predictor.train_stage
+
+    def interrupted(samples, stage, *args):
+        if stage == 2:
+            raise KeyboardInterrupt
+        return train_stage(samples, stage, *args)
+
+    monkeypatch.setattr("ert.predictor.train_stage", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small_predictor().fit(*faces, checkpoint=checkpoint)
+    assert len(ert.load(checkpoint).history_) == 2
+
+
+def test_missing_landmarks_neither_pull_nor_push(faces):
+    """A landmark that half of the objects lack is learnt from the other half alone, whatever their order."""
+    X, y = faces
+    holes = y.copy()
+    holes[::2, 30] = np.nan
+    model = small_predictor(n_stages=2, n_trees=60).fit(X, holes)
+    assert model.summary_["n_missing"] == 60
+    predicted = model.predict(X)
+    assert np.isfinite(predicted).all()
+    whole = small_predictor(n_stages=2, n_trees=60).fit(X, y).predict(X)
+    # Half the data: a little worse, not dragged towards the start.
+    lacking = np.linalg.norm(predicted[::2, 30] - y[::2, 30], axis=1).mean()
+    complete = np.linalg.norm(whole[::2, 30] - y[::2, 30], axis=1).mean()
+    start = frame_to_image(
+        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float),
+        box_frames(np.array([box for _, box in X])),
+    )
+    untouched = np.linalg.norm(start[::2, 30] - y[::2, 30], axis=1).mean()
+    assert complete < lacking < 0.5 * (complete + untouched)
+
+
+def test_garbage_behind_a_nan_changes_nothing(faces):
+    X, y = faces
+    holes, half_holes = y.copy(), y.copy()
+    holes[3, 5] = np.nan
+    half_holes[3, 5, 0] = np.nan
+    one, other = (small_predictor(n_stages=1).fit(X, landmarks) for landmarks in (holes, half_holes))
+    assert np.array_equal(one.predict(X), other.predict(X))
+
+
+def test_mirroring_makes_a_model_of_mirror_images(faces):
+    X, y = faces
+    model = small_predictor(mirror="face68", n_trees=80).fit(X, y)
+    mean = model.cascade_.mean_shape
+    mirrored = mean[model.mirror_map_] * [-1, 1] + [1, 0]
+    np.testing.assert_allclose(mean, mirrored, atol=1e-5)
+    left, top, right, bottom = model.cascade_.cropping.region
+    assert left == 1 - right
+    flipped = [(image[:, ::-1], [image.shape[1] - b[0] - b[2], *b[1:]]) for image, b in X]
+    truth = y[:, model.mirror_map_] * [-1, 1] + [95, 0]
+    without = small_predictor(n_trees=80).fit(X, y)
+    assert model.score(flipped, truth) > without.score(flipped, truth)
+
+
+def test_colours_boxes_and_threads_do_not_change_a_prediction(small_model, faces):
+    X = faces[0][:6]
+    colour = [(np.repeat(image[..., None], 3, axis=2), list(box)) for image, box in X]
+    expected = small_model.predict(X)
+    assert expected.shape == (6, 68, 2)
+    assert expected.dtype == np.float64
+    assert np.array_equal(small_model.predict(colour), expected)
+    assert np.array_equal(small_model.predict(colour, channels="bgr", n_jobs=3), expected)
+    assert np.array_equal(np.concatenate([small_model.predict([face]) for face in X[::-1]])[::-1], expected)
+    wide = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    rgb = small_model.predict([(wide, (5, 5, 40, 40))])
+    bgr = small_model.predict([(wide[..., ::-1], (5, 5, 40, 40))], channels="bgr")
+    assert np.array_equal(rgb, bgr)
+    assert np.array_equal(rgb, small_model.predict([(to_grey(wide), (5, 5, 40, 40))]))
+
+
+def test_no_faces_give_no_shapes(small_model):
+    assert small_model.predict([]).shape == (0, 68, 2)
+
+
+def test_predictions_move_and_grow_with_the_image(small_model, faces):
+    image, box = faces[0][0]
+    expected = small_model.predict([(image, box)])
+    padded = np.pad(image, ((7, 3), (11, 2)), mode="edge")
+    moved = small_model.predict([(padded, box + [11, 7, 0, 0])])
+    np.testing.assert_allclose(moved, expected + [11, 7], atol=1e-3)
+
+
+def test_boxes_partly_outside_and_one_pixel_images_work(small_model):
+    image = np.full((50, 50), 90, np.uint8)
+    for box in [(-20, -20, 40, 40), (30, 30, 300, 300), (-100, -100, 300, 300), (10.5, 3.25, 7.75, 7.75)]:
+        assert np.isfinite(small_model.predict([(image, box)])).all()
+    assert np.isfinite(small_model.predict([(image[:1, :1], (-2, -2, 5, 5))])).all()
+
+
+def test_one_model_in_many_threads_gives_the_same_results(small_model, faces):
+    X = faces[0][:20]
+    expected, results = small_model.predict(X), {}
+    threads = [
+        threading.Thread(target=lambda i=i: results.update({i: small_model.predict(X)})) for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    assert all(np.array_equal(result, expected) for result in results.values())
+
+
+def test_any_number_of_landmarks_from_one_on(faces):
+    X, y = faces
+    for n in (1, 2, 5):
+        model = small_predictor(n_stages=2).fit(X, y[:, 30 : 30 + n])
+        assert model.predict(X[:3]).shape == (3, n, 2)
+        assert model.n_landmarks_ == n
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([(np.zeros((9, 9)), (1, 1, 5, 5))], r"X\[0\]: float64 pixels, expected uint8"),
+        ([(np.zeros((9, 9), np.uint16), (1, 1, 5, 5))], r"X\[0\]: uint16 pixels, expected uint8"),
+        ([(np.zeros((9, 9, 4), np.uint8), (1, 1, 5, 5))], r"X\[0\]: array of shape .* alpha"),
+        ([(np.zeros((9, 9, 2), np.uint8), (1, 1, 5, 5))], r"X\[0\]: array of shape .* alpha"),
+        ([("nothing.jpg", (1, 1, 5, 5))], r"nothing\.jpg: no such file"),
+        ([(np.zeros((9, 9), np.uint8), (1, 1, 0, 5))], r"X\[0\]: a box of 0 x 5 pixels"),
+        ([(np.zeros((9, 9), np.uint8), (1, 1, -5, 5))], r"X\[0\]: a box of -5 x 5 pixels"),
+        ([(np.zeros((9, 9), np.uint8), (1, 1, 1, 1))], r"X\[0\]: a box of 1 x 1 pixels"),
+        ([(np.zeros((9, 9), np.uint8), (1, np.nan, 5, 5))], r"X\[0\]: expected a box of 4 finite numbers"),
+        ([(np.zeros((9, 9), np.uint8), (1, 5, 5))], r"X\[0\]: expected a box of 4 finite numbers"),
+        ([(np.zeros((9, 9), np.uint8), "box")], r"X\[0\]: expected a box of 4 numbers"),
+        ([(np.zeros((9, 9), np.uint8), (20, 20, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
+        ([(np.zeros((9, 9), np.uint8), (-20, 0, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
+        ([np.zeros((9, 9), np.uint8)], r"X\[0\]: expected a pair \(image, box\), got ndarray"),
+        ([(np.zeros((9, 9), np.uint8),)], r"X\[0\]: expected a pair"),
+    ],
+)
+def test_bad_faces_are_named(small_model, X, message):
+    good = (np.zeros((50, 50), np.uint8), (5, 5, 30, 30))
+    with pytest.raises(InputError, match=message):
+        small_model.predict(X)
+    with pytest.raises(InputError, match=message.replace("0", "1", 1)):
+        small_model.predict([good, *X])
+
+
+@pytest.mark.parametrize(
+    ("n", "y", "message"),
+    [
+        (3, np.zeros((2, 5, 2)), "X has 3 items and y has 2"),
+        (1, np.zeros((1, 5, 2)), "1 training object: expected at least 2"),
+        (0, np.zeros((0, 5, 2)), "0 training objects: expected at least 2"),
+        (2, np.zeros((2, 10)), r"expected shape \(n, n_landmarks, 2\), got \(2, 10\)"),
+        (2, np.zeros((2, 0, 2)), r"expected shape \(n, n_landmarks, 2\), got \(2, 0, 2\)"),
+        (2, [[[1, 2]], [[1, 2], [3, 4]]], "the same count for each object"),
+        (2, [[[1, 2]], [["a", 2]]], "expected numbers"),
+        (2, [[[1, np.inf]], [[1, 2]]], "landmark 0 of object 0 is infinite"),
+        (2, [[[1, 1], [np.nan, 1]], [[1, 2], [3, np.nan]]], "landmark 1 is missing in every object"),
+        (2, [[[1, 1], [2, 1]], [[np.nan, 2], [3, np.nan]]], "object 1 has no landmark"),
+    ],
+)
+def test_bad_landmarks_are_named(n, y, message):
+    X = [(np.zeros((50, 50), np.uint8), (5, 5, 30, 30))] * n
+    with pytest.raises(InputError, match=message):
+        small_predictor().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_trees": 0}, "n_trees=0: expected 1 to"),
+        ({"n_trees": 2.5}, "n_trees=2.5: expected a whole number"),
+        ({"n_trees": True}, "n_trees=True: expected a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate='fast': expected a number"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan: expected"),
+        ({"leaf_bits": 4}, "leaf_bits=4: expected one of 8, 16"),
+        ({"norm": "nose"}, "norm='nose': expected one of"),
+        ({"channels": "hsv"}, "channels='hsv': expected one of"),
+        ({"mirror": "face68"}, "a map of 68 landmarks for objects of 1"),
+        ({"n_jobs": 0}, "n_jobs=0"),
+    ],
+)
+def test_bad_parameters_are_named(params, message):
+    X = [(np.zeros((50, 50), np.uint8), (5, 5, 30, 30))] * 2
+    with pytest.raises(InputError, match=message):
+        small_predictor(**params).fit(X, np.full((2, 1, 2), 20.0))
+
+
+def test_what_is_not_fitted_says_so():
+    with pytest.raises(InputError, match="not fitted"):
+        ShapePredictor().predict([])
+
+
+def test_scikit_learn_manners(faces):
+    base = pytest.importorskip("sklearn.base")
+    selection = pytest.importorskip("sklearn.model_selection")
+    X, y = faces
+    model = small_predictor(n_stages=1, n_trees=10, norm="inter-ocular")
+    assert base.clone(model).get_params() == model.get_params()
+    assert base.is_regressor(model)
+    with pytest.raises(InputError, match="no parameter 'trees'"):
+        model.set_params(trees=3)
+    groups = np.arange(len(X)) // 4
+    search = selection.GridSearchCV(
+        model, {"n_trees": [2, 60]}, cv=selection.GroupKFold(3), error_score="raise"
+    ).fit(X, y, groups=groups)
+    assert search.best_params_ == {"n_trees": 60}
+    assert search.predict(X[:2]).shape == (2, 68, 2)
+    assert repr(model).startswith("ShapePredictor(n_stages=1, n_trees=10")
