@@ -1,9 +1,10 @@
 """The fitted cascade as dense arrays, and the kernel that runs it on a face.
 
-    image -> crop -> for each stage: similarity -> read pool -> walk trees -> add leaves -> shape += leaves @ basis
+    image -> crop -> for each stage: similarity -> read pool -> walk trees
+                                     -> add leaves -> shape += leaves @ basis
 
-A stage's leaves are small integers in a basis of `n_components` shape displacements; the stage's sum of leaves is
-multiplied by the basis once.
+A stage's leaves are small integers in a basis of `n_components` shape displacements; the stage's sum of
+leaves is multiplied by the basis once.
 """
 
 from dataclasses import dataclass

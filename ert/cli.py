@@ -244,7 +244,7 @@ def _train(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert")
-    checkpoint = out.with_name(out.stem + ".checkpoint.ert")
+    checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
         raise InputError(
             f"{checkpoint}: stages of an interrupted run are there: go on with --resume, or remove the file"
@@ -318,9 +318,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     model = load(options.model)
     dataset = load_dataset(options.dataset, boxes=options.boxes, split=options.split)
     if len(dataset.landmark_names) != model.n_landmarks_:
-        raise InputError(
-            f"{options.dataset}: {len(dataset.landmark_names)} landmarks, {options.model} has {model.n_landmarks_}"
-        )
+        found = len(dataset.landmark_names)
+        raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
     with _patience():
         predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
     figures = evaluate(dataset.y, predicted)
@@ -328,9 +327,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
         _write_json(details | figures, options.json)
     if options.json != "-":
-        print(
-            f"{options.model} on {options.dataset}: {figures['n']} objects, {figures['n_landmarks']} landmarks"
-        )
+        print(f"{options.model} on {options.dataset}, {figures['n']} objects")
         print(f"{'normaliser':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'failed':>9}")
         for norm, row in figures["norms"].items():
             low, high = row["interval_95"]

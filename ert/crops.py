@@ -100,14 +100,14 @@ def resample(image, x, y, step, blur, out):  # type: ignore[no-untyped-def]
     step : float
         Image pixels per pixel of `out`.
     blur : float
-        Half the filter's width in pixels of `out`; it never gets below one pixel of the image, where the filter
-        is bilinear interpolation.
+        Half the filter's width in pixels of `out`; it never gets below one pixel of the image, where the
+        filter is bilinear interpolation.
     out : uint8 array
     """
     n_rows, n_columns = image.shape
     rows, columns = out.shape
     half = max(1.0, blur * step)
-    taps = int(math.ceil(2 * half))
+    taps = math.ceil(2 * half)
     weights = np.empty((columns, taps), np.float32)
     sources = np.empty((columns, taps), np.int32)
     for c in range(columns):
@@ -136,7 +136,7 @@ def resample(image, x, y, step, blur, out):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _triangle(centre, half, weights):  # type: ignore[no-untyped-def]
     """Write the filter's weights at the pixels from `first` on; return `first` and the weights' sum."""
-    first = int(math.floor(centre - half)) + 1
+    first = math.floor(centre - half) + 1
     total = np.float32(0)
     for t in range(weights.size):
         weights[t] = max(0.0, 1.0 - abs(first + t - centre) / half)

@@ -51,7 +51,8 @@ def draw_pairs(
     n_pairs : int
         How many pairs to draw (with replacement).
     prior_length : float
-        The prior's length in sides of the box: the inverse of the paper's lambda (eq. 6), dlib's `lambda_param`.
+        The prior's length in sides of the box: the inverse of the paper's lambda (eq. 6), dlib's
+        `lambda_param`.
     rng : numpy.random.Generator
 
     Returns

@@ -6,8 +6,9 @@ import numpy.typing as npt
 
 __all__ = ["box_frames", "frame_to_image", "image_to_frame", "jitter_frames", "similarity"]
 
-# A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's own
-# coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its last.
+# A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
+# own coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its
+# last.
 
 
 def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -62,8 +63,8 @@ def jitter_frames(
     n : int
         How many.
     shift, scale, degrees : float
-        Standard deviations of the centre's x and y in sides of the box, of the logarithm of the side, and of the
-        rotation about the centre.
+        Standard deviations of the centre's x and y in sides of the box, of the logarithm of the side, and of
+        the rotation about the centre.
     rng : numpy.random.Generator
 
     Returns
@@ -99,8 +100,10 @@ def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-de
     Returns
     -------
     a, b : float32
-        The matrix is ((a, -b), (b, a)).
+        The matrix is ((a, -b), (b, a)); the identity for a shape without extent, such as a single landmark.
     """
+    if squared_norm == 0:
+        return np.float32(1), np.float32(0)
     a = np.float32(0)
     b = np.float32(0)
     for i in range(shape.shape[0]):

@@ -19,8 +19,6 @@ __all__ = [
     "check_box",
     "check_landmarks",
     "check_pairs",
-    "crop_faces",
-    "cut_crop",
     "read_image",
 ]
 
@@ -87,7 +85,7 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
 
 
 def check_landmarks(y: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    """Check y for training: (n, n_landmarks, 2), NaN = missing, every landmark and every object seen at least once.
+    """Check y for training: (n, n_landmarks, 2), NaN = missing, no landmark and no object all missing.
 
     Raises
     ------

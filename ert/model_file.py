@@ -1,6 +1,6 @@
-"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing in it is ever executed.
+r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing in it is ever executed.
 
-    offset 0    8 bytes   magic "\\x89ERTmdl\\n"
+    offset 0    8 bytes   magic "\x89ERTmdl\n"
            8    u32       format version
           12    u32       length h of the header
           16    u32       CRC-32 of everything after offset 20
@@ -83,7 +83,8 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     Raises
     ------
     InputError
-        When the file cannot be read, is no model file, was written by a newer version, is cut short or damaged.
+        When the file cannot be read, is no model file, was written by a newer version, is cut short or
+        damaged.
     """
     path = Path(path)
     try:

@@ -67,24 +67,25 @@ class ShapePredictor:
     learning_rate : float
         Shrinkage of each tree, or of each group of averaged trees (nu).
     n_averaged : int
-        Trees that are grown on the same residuals and averaged; 1 is plain boosting with shrinkage. The paper's
-        alternative is e.g. ``n_averaged=10, learning_rate=1``.
+        Trees that are grown on the same residuals and averaged; 1 is plain boosting with shrinkage. The
+        paper's alternative is e.g. ``n_averaged=10, learning_rate=1``.
     n_pixels : int
         Pixels in the feature pool of each stage (P).
     n_split_tests : int
         Random candidates tried for each split (S).
     prior_length : float
-        Length of the exponential prior on the distance of a split's two pixels, in sides of the box (1 / lambda).
+        Length of the exponential prior on the distance of a split's two pixels, in sides of the box (1 /
+        lambda).
     padding : float
         How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
     n_inits : int
         Starts of each training object (R): the mean shape first, then mixes of other objects' shapes.
     shift_jitter, scale_jitter, roll_jitter : float
-        Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of the
-        size, rotation in degrees.
+        Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of
+        the size, rotation in degrees.
     mirror : str, sequence of int or None
-        Train on mirror images too: the mirror map (for each landmark the number of the one that takes its place),
-        or the name of a known one ("face68").
+        Train on mirror images too: the mirror map (for each landmark the number of the one that takes its
+        place), or the name of a known one ("face68").
     n_components : int
         Principal shape displacements that a stage's leaves are expressed in.
     leaf_bits : {8, 16}
@@ -94,8 +95,8 @@ class ShapePredictor:
     blur : float
         Half-width of the smoothing when images are brought to that size, in those pixels.
     norm : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
-        Normaliser of the errors in `score` and `history_`, see :func:`ert.metrics.normalisers`; None is the side
-        of the box given with each object.
+        Normaliser of the errors in `score` and `history_`, see :func:`ert.metrics.normalisers`; None is the
+        side of the box given with each object.
     channels : {"rgb", "bgr"}
         Order of the colours in images given as arrays.
     n_jobs : int
@@ -223,8 +224,9 @@ class ShapePredictor:
         Parameters
         ----------
         X : sequence of (image, box)
-            Images are arrays (uint8, grey or colour) or paths; of each image only a crop round the box is kept.
-            Boxes are left, top, width, height in pixels, drawn as the detector will draw them at prediction.
+            Images are arrays (uint8, grey or colour) or paths; of each image only a crop round the box is
+            kept. Boxes are left, top, width, height in pixels, drawn as the detector will draw them at
+            prediction.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels; NaN = missing, which neither pulls nor pushes.
         validation : (X, y), optional
@@ -236,8 +238,8 @@ class ShapePredictor:
         checkpoint : path-like, optional
             A file written after each stage, so that an interrupted fit can go on.
         resume : bool
-            Go on from `checkpoint`, if it is there, with the stages that are finished. The result is the same,
-            byte for byte, as that of a fit that was never interrupted.
+            Go on from `checkpoint`, if it is there, with the stages that are finished. The result is the
+            same, byte for byte, as that of a fit that was never interrupted.
 
         Returns
         -------
@@ -246,7 +248,8 @@ class ShapePredictor:
         Raises
         ------
         InputError
-            When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another fit.
+            When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
+            fit.
         """
         from threadpoolctl import threadpool_limits
 

@@ -91,7 +91,7 @@ def draw_samples(
     swap: npt.NDArray[np.intp] | None,
     options: Options,
 ) -> Samples:
-    """Give every object its starts: the mean shape in its own box, then mixes of other shapes in jittered boxes.
+    """Give every object its starts: the mean shape in its box, then mixes of other shapes in jittered boxes.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def train_stage(
 
 
 def replay_stage(samples: Samples, stage: Stage, workers: Workers) -> None:
-    """Move the samples' shapes by a stage that was trained before: the same bytes as after :func:`train_stage`."""
+    """Move the samples' shapes by a stage trained before, to the same bytes as :func:`train_stage` did."""
     pool, matrices = _read_pools(samples, stage.anchors, stage.deltas, workers)
     for number, block in enumerate(samples.blocks):
         moved = np.empty((block.stop - block.start, stage.leaves.shape[2]), np.int32)
@@ -316,9 +316,9 @@ def _residuals(
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     """Express the residuals in whole units of the leaves.
 
-    The unit of a component is as small as leaves of `leaf_bits` allow: the first trees' leaves, the largest, reach
-    three standard deviations of the residuals times the learning rate. Growing trees on residuals in these units
-    corrects in every tree what rounding did to the ones before it.
+    The unit of a component is as small as leaves of `leaf_bits` allow: the first trees' leaves, the largest,
+    reach three standard deviations of the residuals times the learning rate. Growing trees on residuals in
+    these units corrects in every tree what rounding did to the ones before it.
     """
     blocks = samples.blocks
     components = np.zeros((len(blocks), BLOCK, len(basis)), np.float32)

@@ -1,7 +1,7 @@
 """Growing one regression tree over pixel differences, and running trees.
 
-A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves, the children of node i are 2i + 1 and 2i + 2.
-A sample goes left where the difference of two pixels is greater than the split's threshold.
+A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves, the children of node i are 2i + 1 and
+2i + 2. A sample goes left where the difference of two pixels is greater than the split's threshold.
 
 Training data lies in blocks of samples, so that a block's pool and residuals stay in the cache while a level
 is scored, and so that threads share the work by blocks:
@@ -13,8 +13,8 @@ is scored, and so that threads share the work by blocks:
     targets    float32 (n_blocks, n_scored, BLOCK)       the first components of the residuals, in that order
 
 Everything that is summed is a whole number small enough to be exact in the type that holds it (the residuals
-as float32 within a block: BLOCK * TARGET_LIMIT < 2**24), so that sums do not depend on the order of adding, on
-the number of threads or on the width of the processor's vectors.
+as float32 within a block: BLOCK * TARGET_LIMIT < 2**24), so that sums do not depend on the order of adding,
+on the number of threads or on the width of the processor's vectors.
 """
 
 import numba
@@ -38,8 +38,10 @@ TARGET_LIMIT = 8191
 
 
 @numba.njit(cache=True, nogil=True)
-def start_tree(thread, n_threads, sizes, residuals, shift, order, bounds, targets):  # type: ignore[no-untyped-def]
-    """Put every sample of this thread's blocks in the root and copy the components that splits are scored on.
+def start_tree(  # type: ignore[no-untyped-def]
+    thread, n_threads, sizes, residuals, shift, order, bounds, targets
+):
+    """Put every sample in the root and copy the components that splits are scored on.
 
     Parameters
     ----------

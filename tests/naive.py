@@ -69,7 +69,7 @@ def auc(errors, limit):
 
 
 def resample(image, x, y, step, blur, shape):
-    """Triangle-filtered resampling: every output pixel is a weighted mean of all pixels, clamped at the edges."""
+    """Triangle-filtered resampling: every output pixel is a weighted mean of pixels, clamped at the edges."""
     rows, columns = shape
     half = max(1.0, blur * step)
 
@@ -112,7 +112,7 @@ def read_pixels(crop, frame, shape, matrix, anchors, deltas):
 
 
 def grow_tree(pool, targets, pairs, thresholds, weights):
-    """Grow one tree greedily: pool (n_pixels, n), targets (n, n_scored); return its splits and each sample's leaf."""
+    """Grow a tree greedily from pool (n_pixels, n) and targets (n, n_scored): its splits, each sample's leaf."""
     n_splits, n_tests = thresholds.shape
     members = {0: np.arange(pool.shape[1])}
     chosen_pairs, chosen_thresholds = [], []

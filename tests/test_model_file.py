@@ -84,7 +84,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
         ert.load(path)
     with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
         ert.load(tmp_path / "nothing.ert")
-    with pytest.raises(InputError, match="no bundled model of that name; bundled: .*face68"):
+    with pytest.raises(InputError, match=r"no bundled model of that name; bundled: .*face68"):
         ert.load("nothing")
 
 

@@ -127,7 +127,7 @@ def test_mirroring_makes_a_model_of_mirror_images(faces):
     mean = model.cascade_.mean_shape
     mirrored = mean[model.mirror_map_] * [-1, 1] + [1, 0]
     np.testing.assert_allclose(mean, mirrored, atol=1e-5)
-    left, top, right, bottom = model.cascade_.cropping.region
+    left, _, right, _ = model.cascade_.cropping.region
     assert left == 1 - right
     flipped = [(image[:, ::-1], [image.shape[1] - b[0] - b[2], *b[1:]]) for image, b in X]
     truth = y[:, model.mirror_map_] * [-1, 1] + [95, 0]

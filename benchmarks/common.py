@@ -1,0 +1,101 @@
+"""What the benchmarks share: where the data is, provenance, children whose time and memory are measured."""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import multiprocessing
+import platform
+import resource
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PACKAGES = ("ert-landmarks", "numpy", "numba", "dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
+
+
+def arguments(description, **options):
+    """Parse --data and options given as name=default."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder that holds 300w/"
+    )
+    for name, default in options.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
+    return parser.parse_args()
+
+
+def provenance():
+    """Versions, processor and date of a run."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next(line for line in info.read_text().splitlines() if line.startswith("model name")).split(
+            ": "
+        )[1]
+    return {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "cpu": cpu,
+        "cores": multiprocessing.cpu_count(),
+        "versions": versions,
+    }
+
+
+def save_result(name, result):
+    """Write benchmarks/results/NAME.json with provenance, and print it."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(provenance() | result, indent=1) + "\n"
+    (RESULTS / f"{name}.json").write_text(text)
+    print(text)
+
+
+def _child(function, args, queue):
+    begin = time.perf_counter()
+    value = function(*args)
+    seconds = time.perf_counter() - begin
+    queue.put((value, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def measured(function, *args):
+    """Run a function in a fresh process; return its value, its seconds and the process's peak memory in MB."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_child, args=(function, args, queue))
+    process.start()
+    result = queue.get()
+    process.join()
+    return result
+
+
+def dlib_grey(image):
+    """Turn an RGB image to grey for dlib as we do for ourselves, so that both read the same pixels."""
+    from ert.images import to_grey
+
+    return to_grey(image)
+
+
+def dlib_rectangle(box):
+    """Turn a box into dlib's whole-pixel rectangle, whose right and bottom pixels belong to it."""
+    import dlib
+
+    left, top, width, height = box
+    return dlib.rectangle(round(left), round(top), round(left + width) - 1, round(top + height) - 1)
+
+
+def dlib_predict(predictor, images, boxes):
+    """Run a dlib predictor on grey images; whole-pixel landmarks (n, n_landmarks, 2)."""
+    import numpy as np
+
+    shapes = []
+    for image, box in zip(images, boxes, strict=True):
+        parts = predictor(image, dlib_rectangle(box)).parts()
+        shapes.append([(point.x, point.y) for point in parts])
+    return np.array(shapes, dtype=float)

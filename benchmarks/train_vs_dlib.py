@@ -1,0 +1,89 @@
+"""Train with dlib's default hyper-parameters beside dlib: seconds, memory, error on HELEN's test faces.
+
+    python benchmarks/train_vs_dlib.py --threads 2
+
+Both learn the same 2012 faces of 300-W with the boxes of dlib's detector, each in a process of its own.
+The models are kept in runs/ for the other benchmarks.
+"""
+
+import common
+
+OURS, THEIRS = common.ROOT / "runs" / "default.ert", common.ROOT / "runs" / "dlib_default.dat"
+# dlib's defaults: shape_predictor_training_options().
+DEFAULTS = {
+    "n_stages": 10,
+    "n_trees": 500,
+    "max_depth": 4,
+    "learning_rate": 0.1,
+    "n_pixels": 400,
+    "n_split_tests": 20,
+    "n_inits": 20,
+    "prior_length": 0.1,
+    "padding": 0.0,
+}
+
+
+def train_ours(data, threads, out, seed=0):
+    import ert
+    from ert.datasets import load_dataset
+
+    dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
+    # All of it said, so that the estimator's own defaults do not matter here.
+    plain = {
+        "shift_jitter": 0.0,
+        "scale_jitter": 0.0,
+        "roll_jitter": 0.0,
+        "mirror": None,
+        "random_state": seed,
+    }
+    ert.ShapePredictor(**DEFAULTS, **plain, n_jobs=threads).fit(dataset.X, dataset.y).save(out)
+
+
+def train_dlib(data, threads, out):
+    import dlib
+
+    options = dlib.shape_predictor_training_options()
+    options.num_threads = threads
+    dlib.train_shape_predictor(str(data / "300w" / "labels_300w_train.xml"), str(out), options)
+
+
+def errors(data):
+    import dlib
+
+    import ert
+    from ert.datasets import load_dataset
+    from ert.metrics import nme
+
+    ours, theirs = ert.load(OURS), dlib.shape_predictor(str(THEIRS))
+    result = {}
+    for boxes in ("dlib", "haar"):
+        test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:{boxes}", split="test")
+        images = [common.dlib_grey(ert.images.load_image(file)) for file in test.files]
+        predicted = common.dlib_predict(theirs, images, test.boxes)
+        for norm in ("inter-pupil", "inter-ocular"):
+            result[f"{boxes} boxes, {norm}"] = {
+                "ert": float(nme(test.y, ours.predict(test.X), norm).mean()),
+                "dlib": float(nme(test.y, predicted, norm).mean()),
+            }
+    return result
+
+
+def main():
+    options = common.arguments(__doc__, threads=2)
+    OURS.parent.mkdir(exist_ok=True)
+    _, our_seconds, our_memory = common.measured(train_ours, options.data, options.threads, OURS)
+    _, their_seconds, their_memory = common.measured(train_dlib, options.data, options.threads, THEIRS)
+    common.save_result(
+        "train_vs_dlib",
+        {
+            "threads": options.threads,
+            "seconds": {"ert": our_seconds, "dlib": their_seconds, "ratio": their_seconds / our_seconds},
+            "peak_memory_mb": {"ert": our_memory, "dlib": their_memory},
+            "file_mb": {"ert": OURS.stat().st_size / 1e6, "dlib": THEIRS.stat().st_size / 1e6},
+            "nme_helen_test": errors(options.data),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

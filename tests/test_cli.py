@@ -1,0 +1,248 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ert
+from ert.cli import main
+from ert.synthetic import synthetic_dataset
+
+SMALL = ["--n-stages=2", "--n-trees=20", "--n-inits=4", "--n-pixels=100", "--working-size=48"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return synthetic_dataset(tmp_path_factory.mktemp("cli") / "faces", 24, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(dataset):
+    out = dataset.parent / "model.ert"
+    assert (
+        main(["train", str(dataset / "landmarks.xml"), "--out", str(out), "--note", "licence=free", *SMALL])
+        == 0
+    )
+    return out
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments):
+    """Run a command that must fail with one line on standard error; return the line."""
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("ert: ")
+    return lines[0]
+
+
+def test_train_writes_a_model_and_leaves_no_checkpoint(model):
+    assert sorted(path.name for path in model.parent.iterdir()) == ["faces", "model.ert"]
+    loaded = ert.load(model)
+    assert loaded.n_landmarks_ == 68
+    assert loaded.landmark_names_[:2] == ("00", "01")
+    assert loaded.summary_["notes"] == {"licence": "free"}
+    assert loaded.get_params()["n_trees"] == 20
+
+
+def test_all_formats_train_the_same_shapes(dataset, tmp_path, capsys):
+    for source in (dataset, dataset / "landmarks.csv"):
+        out = tmp_path / f"{source.stem}.ert"
+        assert run("train", source, "--out", out, "--validation", 0.25, "--mirror", "face68", *SMALL) == 0
+        err = capsys.readouterr().err
+        assert "18 objects, 68 landmarks" in err
+        assert "validation NME" in err
+        assert ert.load(out).mirror_map_ is not None
+
+
+def test_align_writes_json_and_pictures(model, dataset, tmp_path, capsys):
+    image = dataset / "face_0000.png"
+    out, draw = tmp_path / "out.json", tmp_path / "pictures"
+    status = run("align", image, "--model", model, "--box", "20,20,80,80", "--json", out, "--draw", draw)
+    assert status == 0
+    result = json.loads(out.read_text())
+    face = result["images"][0]["faces"][0]
+    assert face["box"] == [20, 20, 80, 80]
+    expected = ert.load(model).predict([(image, (20, 20, 80, 80))])[0]
+    np.testing.assert_allclose(face["landmarks"], expected, atol=1e-3)
+    assert result["landmark_names"] == list(ert.load(model).landmark_names_)
+    picture = np.asarray(Image.open(draw / "face_0000_landmarks.png"))
+    assert min(picture.shape[:2]) >= 128
+    assert "1 face" in capsys.readouterr().err
+
+
+def test_align_detects_faces_and_prints_json(model, tmp_path, capsys):
+    from skimage.data import astronaut
+
+    photo = tmp_path / "astronaut.png"
+    Image.fromarray(astronaut()).save(photo)
+    assert run("align", photo, "--model", model, "--json", "-") == 0
+    result = json.loads(capsys.readouterr().out)
+    left, top, width, height = result["images"][0]["faces"][0]["box"]
+    assert left < 224 < left + width
+    assert top < 120 < top + height
+
+
+def test_an_image_without_a_face_is_no_error(model, tmp_path, capsys):
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    assert run("align", tmp_path / "dot.png", "--model", model, "--json", "-") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["images"][0]["faces"] == []
+    assert "no face found" in captured.err
+
+
+def test_align_goes_on_after_a_bad_image(model, dataset, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    (tmp_path / "empty.jpg").touch()
+    arguments = [tmp_path / "empty.jpg", dataset / "face_0001.png", "--model", model, "--box", "20,20,80,80"]
+    line = refused(capsys, "align", tmp_path / "empty.jpg", "--model", model)
+    assert "empty.jpg: is empty" in line
+    assert run("align", *arguments, "--json", out) == 2
+    assert len(json.loads(out.read_text())["images"]) == 1
+
+
+def test_evaluate_prints_a_table_and_writes_json(model, dataset, tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    assert run("evaluate", model, dataset / "landmarks.xml", "--json", out) == 0
+    text = capsys.readouterr().out
+    figures = json.loads(out.read_text())
+    assert figures["n"] == 24
+    assert f"{figures['norms']['inter-ocular']['mean']:.3f}" in text
+    assert run("evaluate", model, dataset / "landmarks.xml", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["norms"] == figures["norms"]
+
+
+def test_info_tells_what_is_inside(model, capsys):
+    assert run("info", model) == 0
+    text = capsys.readouterr().out
+    assert "68 landmarks" in text
+    assert "licence: free" in text
+    assert run("info", model, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["trees_per_stage"] == 20
+
+
+def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, monkeypatch):
+    out, checkpoint = tmp_path / "model.ert", tmp_path / "model.checkpoint.ert"
+    train_stage = ert.predictor.train_stage
+
+    def interrupted(samples, stage, *args):
+        if stage == 1:
+            raise KeyboardInterrupt
+        return train_stage(samples, stage, *args)
+
+    arguments = ["train", dataset / "landmarks.xml", "--out", out, "--note", "licence=free", *SMALL]
+    monkeypatch.setattr("ert.predictor.train_stage", interrupted)
+    assert run(*arguments) == 130
+    assert "1 finished stage" in capsys.readouterr().err
+    assert checkpoint.exists()
+    monkeypatch.undo()
+    assert "go on with --resume" in refused(capsys, *arguments)
+    assert run(*arguments, "--resume") == 0
+    assert not checkpoint.exists()
+    assert out.read_bytes() == model.read_bytes()
+
+
+def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no image")
+    photo = (dataset / "face_0000.png").read_bytes()
+    (tmp_path / "short.png").write_bytes(photo[: len(photo) // 2])
+    wide = np.zeros((20, 20), np.uint16)
+    Image.fromarray(wide).save(tmp_path / "deep.png")
+    box = ("--box", "2,2,10,10")
+    face = dataset / "face_0000.png"
+    for arguments, message in [
+        (("align", tmp_path / "text.jpg", "--model", model), "text.jpg: is not an image"),
+        (("align", tmp_path / "short.png", "--model", model), "short.png: the image is damaged or cut short"),
+        (("align", tmp_path / "deep.png", "--model", model, *box), "8-bit pixels were expected"),
+        (("align", tmp_path / "none.png", "--model", model), "none.png: no such file"),
+        (("align", face, "--model", "nothing"), "nothing: no such file, and no bundled model"),
+        (("align", face, "--model", model, "--box", "9,9,0,9"), "face_0000.png, box 1: a box of 0 x 9"),
+        (
+            ("align", face, "--model", model, "--box", "nan,9,9,9"),
+            "face_0000.png, box 1: expected a box of 4 finite",
+        ),
+        (
+            ("align", face, "--model", model, "--box", "900,9,9,9"),
+            "face_0000.png, box 1: the box lies outside",
+        ),
+        (("align", face, "--model", model, "--detector", "crystal ball"), "crystal ball"),
+        (("evaluate", model, tmp_path / "none.xml"), "none.xml"),
+        (("evaluate", tmp_path / "text.jpg", dataset), "text.jpg: is not an ert model file"),
+        (("info", tmp_path), "cannot be read"),
+        (("train", tmp_path / "none.csv", "--out", tmp_path / "x.ert"), "none.csv"),
+        (("train", dataset, "--out", tmp_path / "x.txt"), "x.txt: expected a model file ending in .ert"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "n_trees=0: expected 1 to"),
+        (
+            ("train", dataset, "--out", tmp_path / "x.ert", "--note", "free"),
+            "--note 'free': expected KEY=TEXT",
+        ),
+        (
+            ("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"),
+            "--validation 2: expected a fraction",
+        ),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "hand"), "no scheme 'hand'"),
+    ]:
+        assert message in refused(capsys, *arguments)
+
+
+def test_unwritable_outputs_are_named(model, dataset, tmp_path, capsys):
+    face, box = dataset / "face_0000.png", ("--box", "20,20,80,80")
+    capsys.readouterr()
+    assert run("align", face, "--model", model, *box, "--json", tmp_path / "no" / "x.json") == 2
+    assert "x.json: cannot be written" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert "cannot be made" in refused(
+        capsys, "align", face, "--model", model, *box, "--draw", tmp_path / "file"
+    )
+
+
+def test_wrong_usage_exits_with_2(capsys):
+    for arguments in (["align"], ["align", "x.png", "--box", "1,2,3"], ["fly"]):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+
+
+def test_a_reader_that_goes_away_is_no_error(model):
+    command = f"{sys.executable} -m ert info {model} --json - | head -c 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert result.stderr == ""
+
+
+def test_the_first_prediction_says_that_it_compiles(model, dataset, tmp_path):
+    """In a fresh environment the kernels are compiled, which takes long enough to be explained."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [
+        sys.executable,
+        "-m",
+        "ert",
+        "align",
+        dataset / "face_0000.png",
+        "--model",
+        model,
+        "--box",
+        "20,20,80,80",
+    ]
+    first = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "compiling for this processor, once" in first.stderr
+    second = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "1 face" in second.stderr
+
+
+def test_the_demo_writes_a_picture_and_the_points(tmp_path, capsys):
+    assert run("demo", "--out", tmp_path / "demo") == 0
+    points = json.loads((tmp_path / "demo" / "astronaut.json").read_text())
+    assert len(points["images"][0]["faces"]) == 1
+    assert np.asarray(Image.open(tmp_path / "demo" / "astronaut_landmarks.png")).shape[2] == 3
+    shutil.rmtree(tmp_path / "demo")
