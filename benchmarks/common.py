@@ -65,7 +65,7 @@ def _child(function, args, queue):
 
 
 def measured(function, *args):
-    """Run a function in a fresh process; return its value, its seconds and the process's peak memory in MB."""
+    """Run a function in a fresh process; return its value, seconds and the process's peak memory in MB."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     process = context.Process(target=_child, args=(function, args, queue))

@@ -1,14 +1,30 @@
 """Ensembles of regression trees for landmark localisation: train them, run them, judge them.
 
 >>> import ert
->>> faces = ert.align("photo.jpg")
+>>> faces = ert.align(ert.sample_image())
 >>> faces[0].landmarks.shape
 (68, 2)
 """
 
+#from ert.alignment import AlignedFace, align
+from ert.datasets import Dataset, load_dataset
+#from ert.detection import detect_faces
 from ert.errors import InputError
+from ert.images import load_image, sample_image
 from ert.predictor import ShapePredictor, load
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "ShapePredictor", "__version__", "load"]
+__all__ = [
+    "AlignedFace",
+    "Dataset",
+    "InputError",
+    "ShapePredictor",
+    "__version__",
+    "align",
+    "detect_faces",
+    "load",
+    "load_dataset",
+    "load_image",
+    "sample_image",
+]

@@ -344,7 +344,7 @@ def _info(options: argparse.Namespace) -> int:
     model = load(options.model)
     cascade = model.cascade_
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
-    facts = {
+    facts: dict[str, Any] = {
         "model": str(options.model),
         "n_landmarks": model.n_landmarks_,
         "landmark_names": list(model.landmark_names_),
@@ -373,9 +373,9 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from skimage.data import data_dir
+    from ert.images import sample_image
 
-    picture = Path(data_dir) / "astronaut.png"
+    picture = sample_image()
     out = Path(options.out)
     status = main(["align", str(picture), "--draw", str(out), "--json", str(out / "astronaut.json")])
     if status == 0:

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ert.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["check_image", "image_size", "load_image", "to_grey"]
+__all__ = ["check_image", "image_size", "load_image", "sample_image", "to_grey"]
 
 # Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
 MAX_PIXELS = 250_000_000
@@ -229,6 +230,11 @@ def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "lum
     grey = np.empty(image.shape[:2], np.uint8)
     _weigh_channels(image, np.array((red, green, blue, rounding), np.uint32), grey)
     return grey
+
+
+def sample_image() -> Path:
+    """Return the path of the bundled photograph: the astronaut Eileen Collins, by NASA, in the public domain."""
+    return Path(str(resources.files("ert"))) / "samples" / "astronaut.jpg"
 
 
 @njit(cache=True, nogil=True)

@@ -112,7 +112,7 @@ def read_pixels(crop, frame, shape, matrix, anchors, deltas):
 
 
 def grow_tree(pool, targets, pairs, thresholds, weights):
-    """Grow a tree greedily from pool (n_pixels, n) and targets (n, n_scored): its splits, each sample's leaf."""
+    """Grow a tree greedily on pool (n_pixels, n), targets (n, n_scored): splits, and each sample's leaf."""
     n_splits, n_tests = thresholds.shape
     members = {0: np.arange(pool.shape[1])}
     chosen_pairs, chosen_thresholds = [], []

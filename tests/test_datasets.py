@@ -219,6 +219,14 @@ def test_boxes_of_one_split(folder):
     refused("faces.csv: no annotated object", path=path, boxes=f"{table}:my", split="test")
 
 
+def test_boxes_are_found_whatever_the_spelling_of_the_path(folder, monkeypatch):
+    table = write(folder / "boxes.csv", TABLE)
+    write(folder / "faces.csv", CSV_BOXES)
+    monkeypatch.chdir(folder)
+    dataset = load_dataset("faces.csv", boxes=f"{table}:my", image_folder=f"../{folder.name}")
+    np.testing.assert_array_equal(dataset.boxes, [[1, 2, 3, 4], [5, 6, 7, 8]])
+
+
 def test_one_box_cannot_serve_two_objects(folder):
     table = write(folder / "boxes.csv", TABLE)
     path = write(folder / "faces.csv", CSV)
@@ -281,7 +289,7 @@ def test_refuses_to_draw_a_box_round_one_point(folder):
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])
 def test_refuses_a_part_that_hardly_any_box_has(folder, n, n_odd):
-    boxes = ["left right"] * (n - n_odd) + ["left rigth"] * n_odd
+    boxes = ["left right"] * (n - n_odd) + ["rigth left"] * n_odd
     line = n - n_odd + 2
     message = f"part 'rigth' is in {n_odd} of {n} boxes only"
     refused(f"labels.xml:{line}: box {line - 1} of", message, path=imglab(folder, boxes))

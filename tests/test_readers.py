@@ -246,6 +246,12 @@ def test_pts_image_suffixes(tmp_path, suffix):
     assert [annotation.file for annotation in read_pts_folder(tmp_path)] == [image]
 
 
+def test_pts_with_several_images_takes_the_first_in_the_alphabet(tmp_path):
+    for name in ("a.pts", "a.png", "a.jpg", "a.tif"):
+        write(tmp_path / name, pts())
+    assert [annotation.file.name for annotation in read_pts_folder(tmp_path)] == ["a.jpg"]
+
+
 @pytest.mark.parametrize(
     "content",
     [

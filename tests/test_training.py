@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from ert.cascade import centre
+from ert.crops import Cropping
+from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity
+from ert.parallel import Workers
+from ert.shapes import FACE68_MIRROR, mirror_shapes
+from ert.synthetic import synthetic_faces
+from ert.training import BLOCK, Options, draw_samples, plain_samples, replay_stage, train_stage
+
+CROPPING = Cropping(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
+
+
+def options(**changes):
+    plain = {
+        "n_trees": 20,
+        "max_depth": 3,
+        "learning_rate": 0.1,
+        "n_averaged": 1,
+        "n_pixels": 80,
+        "n_split_tests": 10,
+        "prior_length": 0.1,
+        "padding": 0.0,
+        "n_components": 20,
+        "leaf_bits": 8,
+        "n_inits": 3,
+        "shift_jitter": 0.05,
+        "scale_jitter": 0.05,
+        "roll_jitter": 5.0,
+        "random_state": 0,
+    }
+    return Options(**(plain | changes))
+
+
+@pytest.fixture(scope="module")
+def cut():
+    """Crops of 30 synthetic faces and their landmarks in box coordinates."""
+    images, boxes, landmarks = synthetic_faces(30, seed=5, size=96)
+    frames = box_frames(boxes)
+    crops = np.array([CROPPING.cut(image, frame) for image, frame in zip(images, frames, strict=True)])
+    return crops, image_to_frame(landmarks, frames)
+
+
+def samples_of(cut, swap=None, **changes):
+    return draw_samples(cut[0], CROPPING.frame, cut[1], swap, options(**changes))
+
+
+def test_every_object_starts_from_the_mean_shape_in_its_own_box_first(cut):
+    samples = samples_of(cut)
+    assert len(samples) == 90
+    assert samples.crop_of.tolist() == np.repeat(np.arange(30), 3).tolist()
+    np.testing.assert_allclose(samples.mean_shape, cut[1].mean(axis=0), atol=1e-6)
+    assert (samples.shapes[::3] == samples.mean_shape).all()
+    np.testing.assert_allclose(samples.targets[::3], cut[1], atol=1e-5)
+    assert np.array_equal(samples.frames[::3], np.tile(CROPPING.frame.astype(np.float32), (30, 1)))
+    assert len(np.unique(samples.shapes[1::3], axis=0)) == 30
+
+
+def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
+    swap = np.array(FACE68_MIRROR)
+    samples = samples_of(cut, swap, roll_jitter=20.0)
+    places = frame_to_image(samples.targets.astype(float), samples.frames.astype(float))
+    truth = frame_to_image(cut[1], np.tile(CROPPING.frame, (30, 1)))
+    for i in range(90):
+        np.testing.assert_allclose(places[i], truth[i // 3], atol=1e-3)
+        np.testing.assert_allclose(places[90 + i], truth[i // 3][swap], atol=1e-3)
+    np.testing.assert_allclose(samples.targets[90::3], mirror_shapes(cut[1], swap), atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"leaf_bits": 16}, {"n_averaged": 5, "learning_rate": 1.0}])
+def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
+    samples, again = samples_of(cut, n_inits=80, **changes), samples_of(cut, n_inits=80, **changes)
+    assert len(samples) > BLOCK
+    before = np.linalg.norm(samples.targets - samples.shapes, axis=2).mean()
+    with threadpool_limits(1), Workers(2) as workers:
+        stage = train_stage(samples, 0, options(n_inits=80, **changes), workers)
+        replay_stage(again, stage, workers)
+    assert np.linalg.norm(samples.targets - samples.shapes, axis=2).mean() < 0.8 * before
+    assert samples.shapes.tobytes() == again.shapes.tobytes()
+
+
+def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
+    """One tree with one split, in the full basis: what it moves is known from the shapes alone."""
+    samples = samples_of(cut, roll_jitter=0.0)
+    targets, starts = samples.targets.astype(float), samples.shapes.copy()
+    plan = options(n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0)
+    with threadpool_limits(1), Workers(1) as workers:
+        stage = train_stage(samples, 0, plan, workers)
+    matrices = np.array([similarity(*centre(samples.mean_shape), start) for start in starts], dtype=float)
+    turn = np.array([[[a, -b], [b, a]] for a, b in matrices])
+    residuals = np.linalg.solve(turn, (targets - starts).transpose(0, 2, 1)).transpose(0, 2, 1)
+    moved = np.linalg.solve(turn, (samples.shapes - starts).transpose(0, 2, 1).astype(float)).transpose(
+        0, 2, 1
+    )
+    groups = [np.flatnonzero(np.abs(moved - kind).max(axis=(1, 2)) < 1e-4) for kind in (moved[0],)]
+    groups.append(np.setdiff1d(np.arange(len(samples)), groups[0]))
+    assert min(len(group) for group in groups) > 0
+    for group in groups:
+        np.testing.assert_allclose(
+            moved[group], np.broadcast_to(0.5 * residuals[group].mean(axis=0), moved[group].shape), atol=2e-4
+        )
+    assert stage.leaves.shape == (1, 2, 136)
+
+
+def test_missing_landmarks_get_the_mean_of_those_that_are_there(cut):
+    crops, shapes = cut
+    holes = shapes.copy()
+    holes[::2, 7] = np.nan
+    samples = draw_samples(crops, CROPPING.frame, holes, None, options(n_inits=1))
+    starts = samples.shapes.copy()
+    plan = options(n_trees=1, max_depth=1, learning_rate=1.0, leaf_bits=16, n_inits=1)
+    with threadpool_limits(1), Workers(1) as workers:
+        train_stage(samples, 0, plan, workers)
+    moved = samples.shapes - starts
+    left = np.abs(moved - moved[0]).max(axis=(1, 2)) < 1e-5
+    assert 0 < left.sum() < 30
+    for side in (left, ~left):
+        mean = np.nanmean(samples.targets[side] - starts[side], axis=0)
+        np.testing.assert_allclose(moved[side], np.broadcast_to(mean, moved[side].shape), atol=1e-3)
+
+
+def test_plain_samples_start_as_prediction_does(cut):
+    mean = cut[1].mean(axis=0).astype(np.float32)
+    samples = plain_samples(cut[0], CROPPING.frame, cut[1], mean)
+    assert len(samples) == 30
+    assert (samples.shapes == mean).all()
+    assert samples.crop_of.tolist() == list(range(30))
