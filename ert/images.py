@@ -233,7 +233,7 @@ def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "lum
 
 
 def sample_image() -> Path:
-    """Return the path of the bundled photograph: the astronaut Eileen Collins, by NASA, in the public domain."""
+    """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
     return Path(str(resources.files("ert"))) / "samples" / "astronaut.jpg"
 
 

@@ -2,8 +2,9 @@
 
 import sys
 
-import ert
 from ert.draw import draw_landmarks, save_image
+
+import ert
 
 photo = sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()
 faces = ert.align(photo)

@@ -19,9 +19,14 @@ def test_a_finished_write_replaces_the_file(tmp_path):
 def test_a_failed_write_keeps_the_file_and_leaves_nothing_behind(tmp_path, error):
     path = tmp_path / "x.json"
     path.write_text("old")
-    with pytest.raises(type(error)), write_atomically(path) as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def fail():
+        with write_atomically(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

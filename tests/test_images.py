@@ -163,7 +163,7 @@ class TestRefusedFiles:
     @pytest.mark.parametrize("read", [load_image, image_size])
     def test_more_than_eight_bits(self, tmp_path, read, dtype, suffix):
         path = save(tmp_path / f"deep{suffix}", np.ones((4, 5), dtype))
-        with pytest.raises(InputError, match="deep.*8-bit pixels were expected"):
+        with pytest.raises(InputError, match=r"deep.*8-bit pixels were expected"):
             read(path)
 
     @pytest.mark.parametrize("read", [load_image, image_size])
