@@ -205,7 +205,6 @@ def train_stage(
     missing = bool(np.isnan(samples.targets).any())
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
-    start = residuals.copy()
 
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
@@ -216,35 +215,45 @@ def train_stage(
         samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree
     )
     result = Stage(anchors, deltas, *trees, (basis * units[:, None]).astype(np.float32))
-    for number, block in enumerate(samples.blocks):
-        moved = (start[number].astype(np.int32) - residuals[number])[: block.stop - block.start]
-        _move_shapes(moved, result.basis, matrices[block], samples.shapes[block])
+    _move_shapes(samples, result, pool, matrices, workers)
     return result
 
 
 def replay_stage(samples: Samples, stage: Stage, workers: Workers) -> None:
     """Move the samples' shapes by a stage trained before, to the same bytes as :func:`train_stage` did."""
     pool, matrices = _read_pools(samples, stage.anchors, stage.deltas, workers)
-    for number, block in enumerate(samples.blocks):
-        moved = np.empty((block.stop - block.start, stage.leaves.shape[2]), np.int32)
-        _walk_block(pool[number], stage.pairs, stage.thresholds, stage.leaves, moved)
-        _move_shapes(moved, stage.basis, matrices[block], samples.shapes[block])
+    _move_shapes(samples, stage, pool, matrices, workers)
+
+
+def _move_shapes(
+    samples: Samples,
+    stage: Stage,
+    pool: npt.NDArray[np.uint8],
+    matrices: npt.NDArray[np.float32],
+    workers: Workers,
+) -> None:
+    """Move every sample's shape as prediction would, the landmarks that it lacks included."""
+    blocks = samples.blocks
+    arrays = stage.pairs, stage.thresholds, stage.leaves, stage.basis
+
+    def move(thread: int, n_threads: int) -> None:
+        for number in range(thread, len(blocks), n_threads):
+            part = blocks[number]
+            _move_block(pool[number], *arrays, matrices[part], samples.shapes[part])
+
+    workers.run(move)
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk_block(pool, pairs, thresholds, leaves, moved):  # type: ignore[no-untyped-def]
-    leaf_of = np.empty(pairs.shape[0], np.int64)
+def _move_block(pool, pairs, thresholds, leaves, basis, matrices, shapes):  # type: ignore[no-untyped-def]
     values = np.empty(pool.shape[0], np.int16)
-    for i in range(moved.shape[0]):
+    leaf_of = np.empty(pairs.shape[0], np.int64)
+    components = np.empty(leaves.shape[2], np.int32)
+    for i in range(shapes.shape[0]):
         values[:] = pool[:, i]
         find_leaves(values, pairs, thresholds, leaf_of)
-        add_leaves(leaves, leaf_of, moved[i])
-
-
-@numba.njit(cache=True, nogil=True)
-def _move_shapes(moved, basis, matrices, shapes):  # type: ignore[no-untyped-def]
-    for i in range(moved.shape[0]):
-        add_displacement(moved[i], basis, matrices[i, 0], matrices[i, 1], shapes[i])
+        add_leaves(leaves, leaf_of, components)
+        add_displacement(components, basis, matrices[i, 0], matrices[i, 1], shapes[i])
 
 
 def _read_pools(

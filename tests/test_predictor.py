@@ -58,8 +58,11 @@ def test_seeds_matter(faces):
     assert not np.array_equal(one.predict(faces[0]), other.predict(faces[0]))
 
 
-def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path):
-    X, y = faces
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, holes):
+    X, y = faces[0], faces[1].copy()
+    if holes:
+        y[::2, 3] = np.nan
     validation = (X[:9], y[:9])
     whole, resumed, checkpoint = tmp_path / "whole.ert", tmp_path / "resumed.ert", tmp_path / "checkpoint.ert"
     small_predictor(shift_jitter=0.05).fit(X, y, validation=validation).save(whole)
