@@ -268,13 +268,7 @@ class ShapePredictor:
         watched = {"train": samples}
         if validation is not None:
             watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
-        # In box coordinates the side of the box is 1.
-        lengths = {
-            name: np.ones(len(watch)) if self.norm is None else normalisers(watch.targets, self.norm)
-            for name, watch in watched.items()
-        }
-
-        digest = _digest(options, crops, samples.targets)
+        digest = _digest(options, crops, samples.truth)
         self.landmark_names_ = names
         self.mirror_map_ = swap
         self.summary_ = {
@@ -300,10 +294,7 @@ class ShapePredictor:
                     replay_stage(watched["validation"], stages[number], workers)
                 if number < len(self.history_):
                     continue
-                errors = {
-                    f"{name}_nme": float(nme(watch.targets, watch.shapes, lengths[name]).mean())
-                    for name, watch in watched.items()
-                }
+                errors = {f"{name}_nme": watch.mean_nme(self.norm) for name, watch in watched.items()}
                 self.history_.append({"stage": number + 1} | errors)
                 progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
                 self.cascade_ = Cascade(samples.mean_shape, cropping, **stack_stages(stages))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ert.cascade import Stage, add_displacement, centre
 from ert.features import draw_pairs, draw_pool, read_pool_block
 from ert.geometry import image_to_frame, jitter_frames
+from ert.metrics import nme, normalisers
 from ert.parallel import Workers
 from ert.shapes import mean_shape as average
 from ert.shapes import mirror_shapes
@@ -60,18 +61,25 @@ class Samples:
     Parameters
     ----------
     crops : uint8 array (n_objects, rows, columns)
-    crop_of : int32 array (n,)
+    truth : float32 array (n_views, n_landmarks, 2)
+        True landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
+    view, crop_of : int32 array (n,)
+        Which truth and which crop each sample has.
+    jitter : float32 array (n, 6)
+        From the sample's jittered box coordinates to those of the box.
     frames : float32 array (n, 6)
-        From the sample's (jittered, perhaps mirrored) box coordinates to pixels of the crop.
-    targets, shapes : float32 array (n, n_landmarks, 2)
-        Where the landmarks are (NaN where missing) and where the cascade has them now.
+        From the sample's box coordinates to pixels of the crop.
+    shapes : float32 array (n, n_landmarks, 2)
+        Where the cascade has the landmarks now, in the sample's box coordinates.
     mean_shape : float32 array (n_landmarks, 2)
     """
 
     crops: npt.NDArray[np.uint8]
+    truth: npt.NDArray[np.float32]
+    view: npt.NDArray[np.int32]
     crop_of: npt.NDArray[np.int32]
+    jitter: npt.NDArray[np.float32]
     frames: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.float32]
     shapes: npt.NDArray[np.float32]
     mean_shape: npt.NDArray[np.float32]
 
@@ -82,6 +90,21 @@ class Samples:
     def blocks(self) -> list[slice]:
         """The samples of each block."""
         return [slice(i, min(i + BLOCK, len(self))) for i in range(0, len(self), BLOCK)]
+
+    def targets(self, part: slice) -> npt.NDArray[np.float32]:
+        """Return the true landmarks of some samples in their own box coordinates (n, n_landmarks, 2)."""
+        truth, jitter = self.truth[self.view[part]].astype(np.float64), self.jitter[part].astype(np.float64)
+        return image_to_frame(truth, jitter).astype(np.float32)
+
+    def mean_nme(self, norm: str | None) -> float:
+        """Return the mean error in percent of a normaliser, or of the side of the box."""
+        total = 0.0
+        for part in self.blocks:
+            targets = self.targets(part)
+            # In box coordinates the side of the box is 1.
+            lengths = np.ones(len(targets)) if norm is None else normalisers(targets, norm)
+            total += nme(targets, self.shapes[part], lengths).sum()
+        return float(total / len(self))
 
 
 def draw_samples(
@@ -117,28 +140,27 @@ def draw_samples(
         mirrored = np.repeat([False, True], n_objects)
         crop_of = np.tile(crop_of, 2)
     mean = average(shapes)
-    filled = np.where(np.isnan(shapes), mean, shapes)
+    filled = np.where(np.isnan(shapes), mean, shapes).astype(np.float32)
 
     n = len(shapes) * options.n_inits
-    view = np.repeat(np.arange(len(shapes)), options.n_inits)
+    view = np.repeat(np.arange(len(shapes), dtype=np.int32), options.n_inits)
     first = np.arange(n) % options.n_inits == 0
     jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
-    weights = rng.dirichlet(np.ones(MIX), n)
+    weights = rng.dirichlet(np.ones(MIX), n).astype(np.float32)
     others = rng.integers(len(shapes), size=(n, MIX))
-    starts = np.zeros((n, *mean.shape), np.float32)
-    for k in range(MIX):
-        starts += weights[:, k, None, None].astype(np.float32) * filled[others[:, k]].astype(np.float32)
-    starts[first] = mean
-    targets = np.empty((n, *mean.shape), np.float32)
+    starts = np.empty((n, *mean.shape), np.float32)
     for block in range(0, n, BLOCK):
         part = slice(block, block + BLOCK)
-        targets[part] = image_to_frame(shapes[view[part]], jitter[part])
+        starts[part] = np.einsum("nk,nklc->nlc", weights[part], filled[others[part]])
+    starts[first] = mean
     return Samples(
         crops=crops,
+        truth=shapes.astype(np.float32),
+        view=view,
         crop_of=crop_of[view].astype(np.int32),
+        jitter=jitter.astype(np.float32),
         frames=_compose(crop_frame, jitter, mirrored[view]).astype(np.float32),
-        targets=targets,
         shapes=starts,
         mean_shape=mean.astype(np.float32),
     )
@@ -154,9 +176,11 @@ def plain_samples(
     n = len(crops)
     return Samples(
         crops=crops,
+        truth=shapes.astype(np.float32),
+        view=np.arange(n, dtype=np.int32),
         crop_of=np.arange(n, dtype=np.int32),
+        jitter=np.tile(np.array([1, 0, 0, 1, 0, 0], np.float32), (n, 1)),
         frames=np.tile(crop_frame.astype(np.float32), (n, 1)),
-        targets=shapes.astype(np.float32),
         shapes=np.tile(mean_shape, (n, 1, 1)),
         mean_shape=mean_shape,
     )
@@ -202,7 +226,7 @@ def train_stage(
     rng = np.random.default_rng([options.random_state, 1, stage])
     anchors, deltas = draw_pool(samples.mean_shape.astype(float), options.n_pixels, options.padding, rng)
     pool, matrices = _read_pools(samples, anchors, deltas, workers)
-    missing = bool(np.isnan(samples.targets).any())
+    missing = bool(np.isnan(samples.truth).any())
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
 
@@ -303,7 +327,7 @@ def _residual_basis(
     With None the basis is the identity: every coordinate for itself, as missing landmarks need it.
     """
     some = slice(None, None, max(1, len(samples) // 20_000))
-    left = _aligned_residuals(samples.targets[some], samples.shapes[some], matrices[some]).astype(float)
+    left = _aligned_residuals(samples.targets(some), samples.shapes[some], matrices[some]).astype(float)
     left[np.isnan(left)] = 0
     # The second moment, not the covariance: the mean residual is to be removed as well.
     moment = left.T @ left / len(left)
@@ -336,7 +360,7 @@ def _residuals(
     def project(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
             part = blocks[number]
-            left = _aligned_residuals(samples.targets[part], samples.shapes[part], matrices[part])
+            left = _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
             if missing:
                 present[number, : len(left)] = ~np.isnan(left)
                 components[number, : len(left)] = np.nan_to_num(left)

@@ -43,6 +43,10 @@ def cut():
     return crops, image_to_frame(landmarks, frames)
 
 
+def everything(samples):
+    return samples.targets(slice(None))
+
+
 def samples_of(cut, swap=None, **changes):
     return draw_samples(cut[0], CROPPING.frame, cut[1], swap, options(**changes))
 
@@ -53,7 +57,7 @@ def test_every_object_starts_from_the_mean_shape_in_its_own_box_first(cut):
     assert samples.crop_of.tolist() == np.repeat(np.arange(30), 3).tolist()
     np.testing.assert_allclose(samples.mean_shape, cut[1].mean(axis=0), atol=1e-6)
     assert (samples.shapes[::3] == samples.mean_shape).all()
-    np.testing.assert_allclose(samples.targets[::3], cut[1], atol=1e-5)
+    np.testing.assert_allclose(everything(samples)[::3], cut[1], atol=1e-5)
     assert np.array_equal(samples.frames[::3], np.tile(CROPPING.frame.astype(np.float32), (30, 1)))
     assert len(np.unique(samples.shapes[1::3], axis=0)) == 30
 
@@ -61,30 +65,30 @@ def test_every_object_starts_from_the_mean_shape_in_its_own_box_first(cut):
 def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
     swap = np.array(FACE68_MIRROR)
     samples = samples_of(cut, swap, roll_jitter=20.0)
-    places = frame_to_image(samples.targets.astype(float), samples.frames.astype(float))
+    places = frame_to_image(everything(samples).astype(float), samples.frames.astype(float))
     truth = frame_to_image(cut[1], np.tile(CROPPING.frame, (30, 1)))
     for i in range(90):
         np.testing.assert_allclose(places[i], truth[i // 3], atol=1e-3)
         np.testing.assert_allclose(places[90 + i], truth[i // 3][swap], atol=1e-3)
-    np.testing.assert_allclose(samples.targets[90::3], mirror_shapes(cut[1], swap), atol=1e-5)
+    np.testing.assert_allclose(everything(samples)[90::3], mirror_shapes(cut[1], swap), atol=1e-5)
 
 
 @pytest.mark.parametrize("changes", [{}, {"leaf_bits": 16}, {"n_averaged": 5, "learning_rate": 1.0}])
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
     samples, again = samples_of(cut, n_inits=80, **changes), samples_of(cut, n_inits=80, **changes)
     assert len(samples) > BLOCK
-    before = np.linalg.norm(samples.targets - samples.shapes, axis=2).mean()
+    before = np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean()
     with threadpool_limits(1), Workers(2) as workers:
         stage = train_stage(samples, 0, options(n_inits=80, **changes), workers)
         replay_stage(again, stage, workers)
-    assert np.linalg.norm(samples.targets - samples.shapes, axis=2).mean() < 0.8 * before
+    assert np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean() < 0.8 * before
     assert samples.shapes.tobytes() == again.shapes.tobytes()
 
 
 def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
     """One tree with one split, in the full basis: what it moves is known from the shapes alone."""
     samples = samples_of(cut, roll_jitter=0.0)
-    targets, starts = samples.targets.astype(float), samples.shapes.copy()
+    targets, starts = everything(samples).astype(float), samples.shapes.copy()
     plan = options(n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0)
     with threadpool_limits(1), Workers(1) as workers:
         stage = train_stage(samples, 0, plan, workers)
@@ -113,7 +117,7 @@ def test_missing_landmarks_get_the_mean_of_those_that_are_there(cut):
     left = np.abs(moved - moved[0]).max(axis=(1, 2)) < 1e-5
     assert 0 < left.sum() < 30
     for side in (left, ~left):
-        left_over = samples.targets[side] - starts[side]
+        left_over = everything(samples)[side] - starts[side]
         mean = np.nansum(left_over, axis=0) / np.maximum(np.isfinite(left_over).sum(axis=0), 1)
         np.testing.assert_allclose(moved[side], np.broadcast_to(mean, moved[side].shape), atol=1e-3)
 
