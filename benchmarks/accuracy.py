@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py [--tuned 1]
 
-Needs the dlib model of train_vs_dlib.py; --tuned also trains dlib with the options that suited it best (about 20
-minutes), on the same faces and their mirror images. Boxes of two detectors; the faces they missed included.
+Needs the dlib model of train_vs_dlib.py; --tuned also trains dlib with the options that suited it best (about
+20 minutes), on the same faces and their mirror images. Boxes of two detectors; faces they missed included.
 """
 
 import common

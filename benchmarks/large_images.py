@@ -2,8 +2,8 @@
 
     python benchmarks/large_images.py --images 1000 --megapixels 12
 
-Synthetic faces are pasted into large noisy pictures and saved as JPEG in a temporary folder; a small cascade is
-trained on the first tenth and then on all, each in a process of its own. The difference is what a face costs.
+Synthetic faces are pasted into large noisy pictures and saved as JPEG in a temporary folder; a small cascade
+is trained on the first tenth, then on all, each in a process of its own. The difference is what a face costs.
 """
 
 import tempfile

@@ -42,7 +42,7 @@ def align(
     model: ShapePredictor | str | os.PathLike[str] = "face68",
     *,
     boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
-    detector: Detector = "auto",
+    detector: str | Detector = "auto",
     channels: str = "rgb",
     what: str = "image",
 ) -> list[AlignedFace]:
@@ -77,7 +77,7 @@ def align(
     pixels = read_image(image, what)
     predictor = model if isinstance(model, ShapePredictor) else _load_once(os.fspath(model))
     found = np.asarray(detect_faces(pixels, detector, channels=channels) if boxes is None else boxes)
-    landmarks = predictor.predict([(pixels, box) for box in found], channels=channels, what=f"{what}, box ")
+    landmarks = predictor.predict([(pixels, box) for box in found], channels=channels, what=f"{what}, boxes")
     return [
         AlignedFace(np.array(box, dtype=np.float64), shape)
         for box, shape in zip(found, landmarks, strict=True)

@@ -271,7 +271,7 @@ class ShapePredictor:
         digest = _digest(options, crops, samples.truth)
         self.landmark_names_ = names
         self.mirror_map_ = swap
-        self.summary_ = {
+        self.summary_: dict[str, Any] = {
             "n_objects": len(X),
             "n_samples": len(samples),
             "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),

@@ -165,14 +165,14 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("align", tmp_path / "deep.png", "--model", model, *box), "8-bit pixels were expected"),
         (("align", tmp_path / "none.png", "--model", model), "none.png: no such file"),
         (("align", face, "--model", "nothing"), "nothing: no such file, and no bundled model"),
-        (("align", face, "--model", model, "--box", "9,9,0,9"), "face_0000.png, box 1: a box of 0 x 9"),
+        (("align", face, "--model", model, "--box", "9,9,0,9"), "face_0000.png, boxes[0]: a box of 0 x 9"),
         (
             ("align", face, "--model", model, "--box", "nan,9,9,9"),
-            "face_0000.png, box 1: expected a box of 4 finite",
+            "face_0000.png, boxes[0]: expected a box of 4 finite",
         ),
         (
             ("align", face, "--model", model, "--box", "900,9,9,9"),
-            "face_0000.png, box 1: the box lies outside",
+            "face_0000.png, boxes[0]: the box lies outside",
         ),
         (("align", face, "--model", model, "--detector", "crystal ball"), "crystal ball"),
         (("evaluate", model, tmp_path / "none.xml"), "none.xml"),

@@ -1,0 +1,92 @@
+"""Write the table of measured figures into the README, from benchmarks/results/.
+
+python benchmarks/readme_table.py
+"""
+
+import json
+
+import common
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+def result(name):
+    return json.loads((common.RESULTS / f"{name}.json").read_text())
+
+
+def rows():
+    accuracy, training, prediction = result("accuracy"), result("train_vs_dlib"), result("predict_vs_dlib")
+    start, large = result("startup")["seconds"], result("large_images")
+    models = accuracy["models"]
+
+    def errors(name):
+        shown = [models[name][f"boxes {boxes}"]["inter-pupil"]["mean"] for boxes in ("dlib", "haar")]
+        return " / ".join(f"{value:.2f}" for value in shown)
+
+    dlib = errors("dlib, default options")
+    if "dlib, tuned" in models:
+        dlib += f" (default options); {errors('dlib, tuned')} (tuned)"
+    yield (
+        "error on HELEN's 330 test faces, NME inter-pupil in %, boxes of dlib / Haar detector",
+        (
+            f"**{errors('ert face68')}** (`face68`)",
+            dlib,
+        ),
+    )
+    seconds, memory = training["seconds"], training["peak_memory_mb"]
+    yield (
+        f"training with dlib's default options, 2012 faces, {training['threads']} threads",
+        (
+            f"**{seconds['ert']:.0f} s**, {memory['ert']:.0f} MB",
+            f"{seconds['dlib']:.0f} s, {memory['dlib']:.0f} MB",
+        ),
+    )
+    nme = training["nme_helen_test"]
+    yield (
+        "the models of that training: NME inter-pupil, boxes of dlib / Haar detector",
+        tuple(
+            " / ".join(f"{nme[f'{boxes} boxes, inter-pupil'][who]:.2f}" for boxes in ("dlib", "haar"))
+            for who in ("ert", "dlib")
+        ),
+    )
+    yield "their files", tuple(f"{training['file_mb'][who]:.1f} MB" for who in ("ert", "dlib"))
+    for name, times in prediction["models"].items():
+        what = "`face68` against dlib's 10 x 500 x depth 4" if name == "face68" else f"{name}"
+        yield (
+            f"one face, one thread: {what}",
+            (
+                f"**{times['ert']['median_ms']:.2f} ms** ({times['ratio']:.1f}x faster)",
+                f"{times['dlib']['median_ms']:.2f} ms",
+            ),
+        )
+    yield (
+        "training on 1,000 photos of 12 megapixels: peak memory",
+        (
+            f"{large['peak_memory_mb']['1000 images']:.0f} MB",
+            f"{large['pixels_in_memory_if_kept_mb'] / 1000:.0f} GB of grey pixels to hold",
+        ),
+    )
+    yield (
+        "`import ert`; first `ert align` ever; the next",
+        (
+            f"{start['import ert']:.2f} s; {start['ert align, first ever']:.0f} s; "
+            f"{start['ert align, next']:.1f} s",
+            "",
+        ),
+    )
+
+
+def main():
+    made = result("accuracy")
+    lines = [BEGIN, "", "| measured side by side | ert | dlib |", "| --- | --- | --- |"]
+    lines += [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
+    versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
+    lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {made['date']}.", "", END]
+    readme = common.ROOT / "README.md"
+    text = readme.read_text()
+    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
+    readme.write_text(before + "\n".join(lines) + after)
+
+
+if __name__ == "__main__":
+    main()

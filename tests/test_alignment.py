@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+import ert
+from ert import InputError
+
+
+def boxes_of(image):
+    return [(10.0, 12.0, 60.0, 60.0), (30.0, 20.0, 50.0, 50.0)]
+
+
+def test_faces_have_the_boxes_of_the_detector_and_the_landmarks_of_the_model(small_model):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    faces = ert.align(image, small_model, detector=boxes_of)
+    assert [tuple(face.box) for face in faces] == boxes_of(image)
+    expected = small_model.predict([(image, box) for box in boxes_of(image)])
+    assert np.array_equal([face.landmarks for face in faces], expected)
+    given = ert.align(image, small_model, boxes=boxes_of(image)[1:])
+    assert np.array_equal(given[0].landmarks, expected[1])
+
+
+def test_files_are_read_as_rgb_and_arrays_as_declared(small_model, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(image).save(path)
+    expected = ert.align(image, small_model, detector=boxes_of)[0].landmarks
+    for photo, channels in ((path, "rgb"), (str(path), "bgr"), (image[..., ::-1], "bgr")):
+        face = ert.align(photo, small_model, detector=boxes_of, channels=channels)[0]
+        assert np.array_equal(face.landmarks, expected)
+
+
+def test_no_face_gives_no_faces(small_model):
+    assert ert.align(np.zeros((40, 40), np.uint8), small_model) == []
+    assert ert.align(np.zeros((40, 40), np.uint8), small_model, boxes=[]) == []
+
+
+def test_models_are_taken_by_file(small_model, tmp_path):
+    image = np.zeros((96, 96), np.uint8)
+    small_model.save(tmp_path / "model.ert")
+    by_file = ert.align(image, tmp_path / "model.ert", detector=boxes_of)
+    assert np.array_equal(by_file[0].landmarks, ert.align(image, small_model, detector=boxes_of)[0].landmarks)
+
+
+def test_bad_input_is_named(small_model, tmp_path):
+    image = np.zeros((40, 40), np.uint8)
+    with pytest.raises(InputError, match=r"image, boxes\[1\]: a box of 0 x 5 pixels"):
+        ert.align(image, small_model, boxes=[(5, 5, 9, 9), (1, 1, 0, 5)])
+    with pytest.raises(InputError, match=r"nothing\.png: no such file"):
+        ert.align(tmp_path / "nothing.png", small_model)
+    with pytest.raises(InputError, match="image: float64 pixels"):
+        ert.align(image / 255, small_model)
+
+
+def test_the_bundled_model_finds_the_astronaut():
+    faces = ert.align(ert.sample_image())
+    assert len(faces) == 1
+    left, top, width, height = faces[0].box
+    assert left < 224 < left + width
+    assert top < 115 < top + height
+    shape = faces[0].landmarks
+    assert shape.shape == (68, 2)
+    # The eyes, the tip of the nose and the chin, read off the picture by eye.
+    for indices, place in (([*range(36, 42)], (196, 106)), ([*range(42, 48)], (244, 104)), ([30], (217, 126))):
+        assert np.linalg.norm(shape[indices].mean(axis=0) - place) < 6
