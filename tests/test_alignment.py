@@ -61,5 +61,9 @@ def test_the_bundled_model_finds_the_astronaut():
     shape = faces[0].landmarks
     assert shape.shape == (68, 2)
     # The eyes, the tip of the nose and the chin, read off the picture by eye.
-    for indices, place in (([*range(36, 42)], (196, 106)), ([*range(42, 48)], (244, 104)), ([30], (217, 126))):
+    for indices, place in (
+        ([*range(36, 42)], (196, 106)),
+        ([*range(42, 48)], (244, 104)),
+        ([30], (217, 126)),
+    ):
         assert np.linalg.norm(shape[indices].mean(axis=0) - place) < 6

@@ -1,0 +1,63 @@
+import naive
+import numpy as np
+
+from ert.cascade import Cascade, add_displacement, centre, check_cascade, predict_crop, stack_stages
+from ert.crops import Cropping
+
+N_LANDMARKS, N_PIXELS, N_COMPONENTS = 6, 30, 5
+
+
+def random_cascade(rng, depth=3, dtype=np.int8):
+    n_stages, n_trees, n_splits = 3, 8, 2**depth - 1
+    cascade = Cascade(
+        mean_shape=rng.random((N_LANDMARKS, 2)).astype(np.float32),
+        cropping=Cropping(np.array([-0.2, -0.2, 1.2, 1.2]), 40, 1.0),
+        anchors=rng.integers(0, N_LANDMARKS, (n_stages, N_PIXELS)).astype(np.uint16),
+        deltas=rng.normal(0, 0.1, (n_stages, N_PIXELS, 2)).astype(np.float32),
+        pairs=rng.integers(0, N_PIXELS, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
+        thresholds=rng.integers(-90, 90, (n_stages, n_trees, n_splits)).astype(np.int16),
+        leaves=rng.integers(-99, 99, (n_stages, n_trees, n_splits + 1, N_COMPONENTS)).astype(dtype),
+        basis=rng.normal(0, 1e-4, (n_stages, N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.float32),
+    )
+    check_cascade(cascade)
+    return cascade
+
+
+def test_running_a_cascade_matches_its_twin():
+    agreed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        cascade = random_cascade(rng, depth=1 + seed % 4, dtype=(np.int8, np.int16)[seed % 2])
+        crop = rng.integers(0, 256, cascade.cropping.shape, dtype=np.uint8)
+        shape = np.empty_like(cascade.mean_shape)
+        predict_crop(crop, cascade.cropping.frame.astype(np.float32), *cascade.kernel_arguments, shape)
+        expected = naive.predict(crop, cascade.cropping.frame, cascade)
+        # A position on the border of two pixels may fall to either in single precision.
+        agreed += np.allclose(shape, expected, atol=1e-4)
+    assert agreed >= 36
+
+
+def test_a_displacement_is_turned_and_scaled_with_the_shape():
+    rng = np.random.default_rng(0)
+    shape, basis = (
+        rng.random((N_LANDMARKS, 2)),
+        rng.random((N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.float32),
+    )
+    components = rng.integers(-9, 9, N_COMPONENTS).astype(np.int32)
+    moved = shape.astype(np.float32)
+    add_displacement(components, basis, np.float32(0.8), np.float32(0.3), moved)
+    displacement = (components @ basis).reshape(-1, 2)
+    np.testing.assert_allclose(moved, shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]]), atol=1e-4)
+
+
+def test_centring():
+    mean = np.random.default_rng(0).random((9, 2)).astype(np.float32)
+    centred, norm = centre(mean)
+    np.testing.assert_allclose(centred, mean - mean.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(norm, (centred**2).sum(), rtol=1e-5)
+
+
+def test_stages_are_taken_apart_and_stacked_again():
+    cascade = random_cascade(np.random.default_rng(0))
+    again = stack_stages(cascade.stages())
+    assert all(np.array_equal(again[name], cascade.arrays()[name]) for name in again)
