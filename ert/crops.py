@@ -108,29 +108,34 @@ def resample(image, x, y, step, blur, out):  # type: ignore[no-untyped-def]
     rows, columns = out.shape
     half = max(1.0, blur * step)
     taps = math.ceil(2 * half)
-    weights = np.empty((columns, taps), np.float32)
-    sources = np.empty((columns, taps), np.int32)
+    # Tap by tap, so that the loops over columns below have no branches and become vector instructions.
+    weights = np.empty((taps, columns), np.float32)
+    sources = np.empty((taps, columns), np.int32)
+    tap_weights = np.empty(taps, np.float32)
     for c in range(columns):
-        first, total = _triangle(x + c * step, half, weights[c])
+        first, total = _triangle(x + c * step, half, tap_weights)
         for t in range(taps):
-            weights[c, t] /= total
-            sources[c, t] = min(max(first + t, 0), n_columns - 1)
+            weights[t, c] = tap_weights[t] / total
+            sources[t, c] = min(max(first + t, 0), n_columns - 1)
     low = sources[0, 0]
-    line = np.empty(sources[columns - 1, taps - 1] + 1 - low, np.float32)
-    row_weights = np.empty(taps, np.float32)
+    high = sources[taps - 1, columns - 1] + 1
+    sources -= low
+    line = np.empty(high - low, np.float32)
+    sums = np.empty(columns, np.float32)
     for r in range(rows):
-        first, total = _triangle(y + r * step, half, row_weights)
+        first, total = _triangle(y + r * step, half, tap_weights)
         line[:] = 0
         for t in range(taps):
-            weight = row_weights[t] / total
-            source = image[min(max(first + t, 0), n_rows - 1), low : low + line.size]
+            weight = tap_weights[t] / total
+            source = image[min(max(first + t, 0), n_rows - 1), low:high]
             for i in range(line.size):
                 line[i] += weight * np.float32(source[i])
+        sums[:] = np.float32(0.5)
+        for t in range(taps):
+            for c in range(columns):
+                sums[c] += weights[t, c] * line[sources[t, c]]
         for c in range(columns):
-            value = np.float32(0.5)
-            for t in range(taps):
-                value += weights[c, t] * line[sources[c, t] - low]
-            out[r, c] = np.uint8(value)
+            out[r, c] = np.uint8(np.int32(sums[c]))
 
 
 @numba.njit(cache=True, nogil=True)
