@@ -16,7 +16,7 @@ PARAMS = {
     "n_stages": 12,
     "n_split_tests": 100,
     "n_pixels": 800,
-    "n_inits": 15,
+    "n_inits": 20,
     "shift_jitter": 0.05,
     "scale_jitter": 0.06,
     "roll_jitter": 6.0,
