@@ -8,7 +8,6 @@
 
 from ert.alignment import AlignedFace, align
 from ert.datasets import Dataset, load_dataset
-
 from ert.detection import detect_faces
 from ert.errors import InputError
 from ert.images import load_image, sample_image

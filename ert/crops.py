@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ert.images import to_grey
 
-__all__ = ["Cropping", "resample"]
+__all__ = ["Cropping", "crop_region", "resample"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,18 @@ class Cropping:
 def _touched(low: float, high: float, size: int) -> slice:
     start = min(max(math.floor(low), 0), size - 1)
     return slice(start, max(min(math.ceil(high) + 1, size), start + 1))
+
+
+def crop_region(shapes: npt.NDArray[np.float64], symmetric: bool) -> npt.NDArray[np.float64]:
+    """Bound what features may touch: nearly all training shapes and a margin, in box coordinates."""
+    margin = 0.15
+    low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
+    high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
+    if symmetric:
+        low[0] = min(low[0], 1 - high[0])
+        high[0] = 1 - low[0]
+    low, high = np.clip(low, -2, 1), np.clip(high, 0, 3)
+    return np.concatenate([low, high])
 
 
 @numba.njit(cache=True, nogil=True)

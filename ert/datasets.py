@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ert.annotations import Annotation, natural_key
 from ert.errors import InputError
-from ert.readers import Annotation, natural_key, read_boxes, read_csv, read_imglab, read_pts_folder
+from ert.imglab import read_imglab
+from ert.readers import read_boxes, read_csv, read_pts_folder
 
 __all__ = ["Dataset", "concatenate", "load_dataset"]
 

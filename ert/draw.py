@@ -35,10 +35,9 @@ _BOX_COLOUR = "#ffffff"
 _SHADE = (8, 14, 28, 130)  # under every line, so that it shows on bright pictures too
 _OUTLINE = (8, 14, 28, 255)
 
-# Line width and dot diameter as fractions of the object's size; the thinnest line worth drawing, in pixels.
+# Line width and dot diameter as fractions of the object's size.
 _LINE = 0.0065
 _DOT = 0.0165
-_THINNEST = 1.2
 
 # Everything is drawn this many times larger, block by block, and reduced: smooth edges in little memory.
 _OVERSAMPLING = 4
@@ -262,16 +261,17 @@ def _object_size(points: NDArray[np.float64], longest_side: int) -> float:
     known = points[np.isfinite(points[:, 0])]
     extent = np.ptp(known, axis=0) if len(known) else np.zeros(2)
     side = np.sqrt(extent.prod())
-    return float(max(side, 0.3 * extent.max(), 0.02 * longest_side))
+    # Bounded, so that one landmark gone astray does not swell the dots of all.
+    return float(min(max(side, 0.3 * extent.max(), 0.02 * longest_side), longest_side))
 
 
 def _shape_strokes(
     points: NDArray[np.float64], scheme: str, colour: str | None, longest_side: int
 ) -> list[_Stroke]:
     size = _object_size(points, longest_side)
-    width = max(_LINE * size, _THINNEST)
+    width = _line_width(_LINE * size, longest_side)
     # Many landmarks would run together.
-    dot = max(_DOT * size * min(1.0, (68 / max(len(points), 1)) ** 0.5), 2.5 * _THINNEST)
+    dot = _DOT * size * min(1.0, (68 / max(len(points), 1)) ** 0.5)
     colours = [_opaque(colour or _POINT_COLOUR)] * len(points)
     strokes = []
     if len(points) == 68 and scheme != "points":
@@ -282,11 +282,19 @@ def _shape_strokes(
             for curve in _curves(points, region, name in _CLOSED_REGIONS):
                 strokes.append(_Stroke(curve, 2.4 * width, _SHADE, 0))
                 strokes.append(_Stroke(curve, width, shade, 1))
+    if strokes and dot < 2:
+        return strokes  # on so small a face the dots would cover the curves
+    dot = max(dot, 2.5 * width)
     for point, shade in zip(points, colours, strict=True):
         if np.isfinite(point[0]):
             strokes.append(_Stroke(point[None], dot + 0.8 * width, _OUTLINE, 2))
             strokes.append(_Stroke(point[None], dot, shade, 3))
     return strokes
+
+
+def _line_width(width: float, longest_side: int) -> float:
+    # Thinner lines vanish, in large pictures all the sooner because those are looked at from afar.
+    return max(width, 1.2, 0.0004 * longest_side)
 
 
 def _curves(points: NDArray[np.float64], region: range, closed: bool) -> Iterator[NDArray[np.float64]]:
@@ -306,14 +314,20 @@ def _curves(points: NDArray[np.float64], region: range, closed: bool) -> Iterato
 
 
 def _smooth(points: NDArray[np.float64], steps: int = 10) -> NDArray[np.float64]:
-    """Run a Catmull-Rom spline through points."""
+    """Run a centripetal Catmull-Rom spline through points: unlike the uniform one it does not overshoot."""
     before, after = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
     padded = np.vstack([before, points, after])
+    knots = np.maximum(np.linalg.norm(np.diff(padded, axis=0), axis=1), 1e-6)[:, None] ** 0.5
+    slopes = np.diff(padded, axis=0) / knots
+    # The slope at a landmark: of the parabola through it and its neighbours.
+    tangents = (slopes[:-1] * knots[1:] + slopes[1:] * knots[:-1]) / (knots[:-1] + knots[1:])
     t = np.arange(steps)[:, None] / steps
     pieces = []
-    for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        bend = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-        pieces.append(p1 + 0.5 * ((p2 - p0) * t + bend))
+    for number in range(len(points) - 1):
+        start, end = points[number], points[number + 1]
+        leave, arrive = tangents[number] * knots[number + 1], tangents[number + 1] * knots[number + 1]
+        bend = (3 * (end - start) - 2 * leave - arrive) * t**2 + (leave + arrive - 2 * (end - start)) * t**3
+        pieces.append(start + leave * t + bend)
     return np.vstack([*pieces, points[-1:]])
 
 
@@ -321,7 +335,7 @@ def _box_strokes(boxes: NDArray[np.float64], longest_side: int) -> list[_Stroke]
     strokes = []
     for left, top, width, height in boxes:
         radius = 0.06 * min(width, height)
-        line = max(0.005 * np.sqrt(width * height), 0.001 * longest_side, _THINNEST)
+        line = _line_width(0.005 * np.sqrt(width * height), longest_side)
         turns = np.arange(4)[:, None] * np.pi / 2 + np.linspace(0, np.pi / 2, 16)
         right, bottom = left + width - radius, top + height - radius
         centres = np.array(
@@ -366,13 +380,14 @@ def _paint(picture: "Image.Image", strokes: list[_Stroke]) -> None:
 
 
 def _draw_stroke(pen: "ImageDraw.ImageDraw", stroke: _Stroke, origin: NDArray[np.int64]) -> None:
-    points = (stroke.points - origin + 0.5) * _OVERSAMPLING - 0.5
-    width = stroke.width * _OVERSAMPLING
+    # Rounded here: Pillow cuts towards zero, so that lines would break where two blocks meet.
+    points = np.floor((stroke.points - origin + 0.5) * _OVERSAMPLING).astype(int)
+    width = round(stroke.width * _OVERSAMPLING)
     if len(points) > 1:
-        pen.line([(x, y) for x, y in points], stroke.colour, round(width))
-    radius = width / 2 - 0.5
-    for x, y in points:
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), stroke.colour)
+        pen.line([(x, y) for x, y in points.tolist()], stroke.colour, width)
+    for x, y in points.tolist():
+        left, top = x - width // 2, y - width // 2
+        pen.ellipse((left, top, left + width - 1, top + width - 1), stroke.colour)
 
 
 def _write_names(picture: "Image.Image", points: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -380,7 +395,7 @@ def _write_names(picture: "Image.Image", points: NDArray[np.float64], names: Seq
 
     size = _object_size(points, max(picture.size))
     pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(0.035 * size, 9.0))
+    font = ImageFont.load_default(max(0.032 * size, 9.0))
     for (x, y), name in zip(points, names, strict=True):
         if np.isfinite(x):
             place = (x + _DOT * size, y - 0.5 * _DOT * size)

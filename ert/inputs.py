@@ -18,6 +18,7 @@ __all__ = [
     "Image",
     "check_box",
     "check_landmarks",
+    "check_names",
     "check_pairs",
     "read_image",
 ]
@@ -115,6 +116,15 @@ def check_landmarks(y: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
     if len(empty):
         raise InputError(f"y: object {empty[0]} has no landmark at all")
     return landmarks
+
+
+def check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...]:
+    """Check that landmark names are as many as the landmarks and all different; by default "0", "1", ..."""
+    if names is None:
+        return tuple(str(i) for i in range(n_landmarks))
+    if len(names) != n_landmarks or len(set(names)) != n_landmarks:
+        raise InputError(f"landmark_names: expected {n_landmarks} different names, got {len(names)}")
+    return tuple(str(name) for name in names)
 
 
 def cut_face(

@@ -1,8 +1,6 @@
 """The estimator: parameters, fitting, prediction, saving and loading."""
 
-import hashlib
 import inspect
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -14,38 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, check_cascade, predict_crop, stack_stages
-from ert.crops import Cropping
+from ert.crops import Cropping, crop_region
 from ert.errors import InputError
 from ert.geometry import box_frames, frame_to_image, image_to_frame
-from ert.inputs import Face, check_landmarks, check_pairs, cut_face, cut_faces
-from ert.metrics import NORMS, nme, normalisers
+from ert.inputs import Face, check_landmarks, check_names, check_pairs, cut_face, cut_faces
+from ert.metrics import nme, normalisers
 from ert.model_file import read_model_file, write_model_file
 from ert.parallel import Workers, count_threads
+from ert.parameters import Options, check_parameters
+from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
-from ert.training import Options, Samples, draw_samples, plain_samples, replay_stage, train_stage
+from ert.training import replay_stage, train_stage
 
 __all__ = ["ShapePredictor", "load"]
 
-# What a user may ask of each number: its kind, the least and the most.
-_LIMITS: dict[str, tuple[type, float, float]] = {
-    "n_stages": (int, 1, 1000),
-    "n_trees": (int, 1, 100_000),
-    "max_depth": (int, 1, 10),
-    "learning_rate": (float, 1e-6, 1),
-    "n_averaged": (int, 1, 100_000),
-    "n_pixels": (int, 2, 10_000),
-    "n_split_tests": (int, 1, 10_000),
-    "prior_length": (float, 1e-6, 1e6),
-    "padding": (float, -0.4, 5),
-    "n_inits": (int, 1, 10_000),
-    "shift_jitter": (float, 0, 1),
-    "scale_jitter": (float, 0, 1),
-    "roll_jitter": (float, 0, 180),
-    "n_components": (int, 1, 10_000),
-    "working_size": (int, 8, 2000),
-    "blur": (float, 0, 50),
-    "random_state": (int, 0, 2**32 - 1),
-}
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "verbose")
 _BOX_CONVENTION = (
@@ -253,22 +233,22 @@ class ShapePredictor:
         """
         from threadpoolctl import threadpool_limits
 
-        self._check_parameters()
+        check_parameters(self.get_params())
         boxes = check_pairs(X)
         landmarks = check_landmarks(y, len(X))
-        names = _check_names(landmark_names, landmarks.shape[1])
+        names = check_names(landmark_names, landmarks.shape[1])
         swap = mirror_map(self.mirror, landmarks.shape[1])
         n_threads = count_threads(self.n_jobs)
 
         shapes = image_to_frame(landmarks, box_frames(boxes))
-        cropping = Cropping(_crop_region(shapes, swap is not None), self.working_size, self.blur)
+        cropping = Cropping(crop_region(shapes, swap is not None), self.working_size, self.blur)
         crops = cut_faces(X, boxes, cropping, self.channels, n_threads, "X")
         options = Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
         samples = draw_samples(crops, cropping.frame, shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:
             watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
-        digest = _digest(options, crops, samples.truth)
+        digest = samples.digest(options)
         self.landmark_names_ = names
         self.mirror_map_ = swap
         self.summary_: dict[str, Any] = {
@@ -416,26 +396,6 @@ class ShapePredictor:
             raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
         return self.cascade_
 
-    def _check_parameters(self) -> None:
-        for name, (kind, low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not (whole or (kind is float and isinstance(value, (float, np.floating)))):
-                raise InputError(
-                    f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}"
-                )
-            if not low <= value <= high:
-                raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
-        for name, choices in (
-            ("leaf_bits", (8, 16)),
-            ("norm", (None, *NORMS)),
-            ("channels", ("rgb", "bgr")),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(str, choices))}"
-                )
-
 
 def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     """Load a model: a bundled one by name ("face68"), or a file.
@@ -473,43 +433,15 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         cropping["region"] = np.array(cropping["region"], dtype=np.float64)
         cascade = Cascade(cropping=Cropping(**cropping), **arrays)
         check_cascade(cascade)
-        model._check_parameters()
+        check_parameters(model.get_params())
         model.cascade_ = cascade
-        model.landmark_names_ = _check_names(header["landmark_names"], len(cascade.mean_shape))
+        model.landmark_names_ = check_names(header["landmark_names"], len(cascade.mean_shape))
         model.mirror_map_ = mirror_map(header["mirror_map"], len(cascade.mean_shape))
         model.history_ = list(header["history"])
         model.summary_ = dict(header["summary"])
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
     return model
-
-
-def _check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...]:
-    if names is None:
-        return tuple(str(i) for i in range(n_landmarks))
-    if len(names) != n_landmarks or len(set(names)) != n_landmarks:
-        raise InputError(f"landmark_names: expected {n_landmarks} different names, got {len(names)}")
-    return tuple(str(name) for name in names)
-
-
-def _crop_region(shapes: npt.NDArray[np.float64], symmetric: bool) -> npt.NDArray[np.float64]:
-    """Bound what features may touch: nearly all training shapes and a margin, in box coordinates."""
-    margin = 0.15
-    low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
-    high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
-    if symmetric:
-        low[0] = min(low[0], 1 - high[0])
-        high[0] = 1 - low[0]
-    low, high = np.clip(low, -2, 1), np.clip(high, 0, 3)
-    return np.concatenate([low, high])
-
-
-def _digest(options: Options, *arrays: npt.NDArray[Any]) -> str:
-    """Identify a fit by all that decides its result but the number of stages."""
-    digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def _read_checkpoint(

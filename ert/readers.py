@@ -1,4 +1,4 @@
-"""Readers of annotated images: imglab XML, folders of .pts files, CSV tables, and CSV tables of boxes.
+"""Readers of annotated images: folders of .pts files, CSV tables, and CSV tables of boxes.
 
 Readers of annotations are generators that hold one object at a time, so that files may be larger than the
 memory. Coordinates come out as x, y in pixels, with the centre of the first pixel at 0, 0.
@@ -6,157 +6,29 @@ memory. Coordinates come out as x, y in pixels, with the centre of the first pix
 
 import codecs
 import csv
-import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import NoReturn
 
+from ert.annotations import (
+    BOX_COLUMNS,
+    Annotation,
+    Box,
+    Point,
+    StrPath,
+    natural_key,
+    open_binary,
+    quoted,
+    read_number,
+    read_point,
+)
 from ert.errors import InputError
 
-__all__ = ["Annotation", "natural_key", "read_boxes", "read_csv", "read_imglab", "read_pts_folder"]
-
-Box = tuple[float, float, float, float]
-Point = tuple[float, float]
-StrPath = str | os.PathLike[str]
+__all__ = ["read_boxes", "read_csv", "read_pts_folder"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-IMGLAB_PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
-BOX_COLUMNS = ("left", "top", "width", "height")
-# Far beyond any image, near enough for sums and squares of coordinates to stay finite.
-LARGEST_COORDINATE = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class Annotation:
-    """One annotated object.
-
-    Attributes
-    ----------
-    file : pathlib.Path
-        The image: absolute, or relative to the current folder.
-    box : tuple of 4 floats or None
-        Left, top, width, height in pixels; None where the file has no boxes.
-    landmarks : dict
-        Name of a landmark -> (x, y) in pixels. A missing one is absent, or NaN, NaN.
-    where : str
-        Where the object stands (file, line, box): the beginning of a message about it.
-    """
-
-    file: Path
-    box: Box | None
-    landmarks: dict[str, Point]
-    where: str
-
-
-def natural_key(text: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Return the key that sorts "2" before "10": runs of digits compare as numbers, the rest as text."""
-    # A number compares by its count of digits first, for int() refuses very long ones.
-    pieces = [(digits.lstrip("0"), rest) for digits, rest in re.findall(r"([0-9]+)|([^0-9]+)", text)]
-    return [(rest != "", len(number), number + rest) for number, rest in pieces], text
-
-
-def read_imglab(path: StrPath) -> Iterator[Annotation]:
-    """Read the boxes of an imglab XML file, one after another.
-
-    Boxes with ``ignore='1'`` and images without boxes are passed over. Boxes and parts are taken as they are.
-
-    Parameters
-    ----------
-    path : path-like
-        The XML file. Image files are relative to its folder.
-
-    Yields
-    ------
-    Annotation
-        One for each box; the landmarks are those parts that the box has, in the order of the file.
-
-    Raises
-    ------
-    InputError
-        Malformed XML, a DOCTYPE (so that there are no entities), an attribute that is absent or not a number,
-        a part that stands twice in a box, an image file that does not exist.
-    """
-    path = Path(path)
-    file, box_number, where = path, 0, ""
-    box: Box | None = None
-    parts: dict[str, Point] = {}
-    for here, event, element in _imglab_events(path):
-        if event == "end" and element.tag == "box" and box is not None:
-            yield Annotation(file, box, parts, where)
-        elif event == "end" and element.tag == "image":
-            # The tree would grow with the file: what was read goes, and the emptied elements before it.
-            element.clear()
-            while element.getprevious() is not None:
-                del element.getparent()[0]
-        elif event == "start" and element.tag == "image":
-            file, box_number = path.parent / _attribute(element, "file", here), 0
-        elif event == "start" and element.tag == "box":
-            box_number += 1
-            box, parts, where = None, {}, f"{here}: box {box_number} of {str(file)!r}"
-            ignored = element.get("ignore", "0").lower()
-            if ignored not in {"0", "1", "false", "true"}:
-                raise InputError(f"{here}: ignore is {_quote(ignored)}, expected 0 or 1")
-            if ignored in {"1", "true"}:
-                continue
-            left, top, width, height = (_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
-            box = left, top, width, height
-            if not os.path.isfile(file):
-                raise InputError(f"{where}: there is no such image file")
-        elif event == "start" and element.tag == "part" and box is not None:
-            name = _attribute(element, "name", here)
-            if name in parts:
-                raise InputError(f"{here}: part {_quote(name)} stands twice in a box, expected once")
-            x, y = (_number(_attribute(element, a, here), here, a) for a in "xy")
-            parts[name] = x, y
-
-
-def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
-    """Yield ("file:line", "start" or "end", element) for the elements of imglab, each in its place."""
-    from lxml import etree
-
-    safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-    parser = etree.XMLPullParser(events=("start", "end"), tag=tuple(IMGLAB_PARENTS), **safe)
-    line, here = 1, f"{path}:1"
-    with _opened(path) as stream:
-        try:
-            # Fed line by line (long ones in pieces), because libxml2 loses count after 65535 lines.
-            for piece in iter(lambda: stream.readline(1 << 16), b""):
-                here = f"{path}:{line}"
-                parser.feed(piece)
-                # An undefined entity stops the parser, but lxml raises nothing.
-                if len(parser.feed_error_log):
-                    raise InputError(f"{here}: malformed XML: {parser.feed_error_log[0].message}")
-                events: Iterator[Any] = parser.read_events()
-                for event, element in events:
-                    if event == "start":
-                        _check_place(element, here)
-                    yield here, event, element
-                line += piece.endswith(b"\n")
-            parser.close()
-        except etree.XMLSyntaxError as error:
-            raise InputError(f"{here}: malformed XML: {' '.join(str(error.msg).split())}") from None
-
-
-def _check_place(element: Any, here: str) -> None:
-    parent = element.getparent()
-    found = "nothing" if parent is None else parent.tag
-    expected = IMGLAB_PARENTS[element.tag]
-    if found != expected:
-        wrong = f"<{element.tag}> in {found}, expected in {expected}"
-        raise InputError(f"{here}: not an imglab file: {wrong}")
-    # Imglab files have none, and entities, which may be bombs, cannot be declared without.
-    if parent is None and element.getroottree().docinfo.internalDTD is not None:
-        raise InputError(f"{here}: expected no DOCTYPE before <dataset>")
-
-
-def _attribute(element: Any, name: str, here: str) -> str:
-    value: str | None = element.get(name)
-    if not value:
-        raise InputError(f"{here}: <{element.tag}> without {name}, expected {name}='...'")
-    return value
 
 
 def read_pts_folder(folder: StrPath) -> Iterator[Annotation]:
@@ -219,7 +91,7 @@ def _read_pts(path: Path) -> list[Point]:
         line, text = next(remaining)
         match = re.fullmatch(pattern, text)
         if match is None:
-            found = _quote(text) if text else "the end of the file"
+            found = quoted(text) if text else "the end of the file"
             raise InputError(f"{path}:{line}: expected {expected}, found {found}")
         return f"{path}:{line}", match.groups()
 
@@ -229,7 +101,7 @@ def _read_pts(path: Path) -> list[Point]:
     points = []
     for i in range(n_points):
         here, (x, y) = take(r"(\S+)\s+(\S+)", f"x and y of point {i + 1} of {n_points}")
-        points.append(_point(x, y, here, "x", "y"))
+        points.append(read_point(x, y, here, "x", "y"))
     take(r"\}", f"'}}' after {n_points} points")
     take("", "the end of the file")
     return points
@@ -264,7 +136,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
     table = _csv_table(path)
     line, header = next(table)
     box_columns, columns = _csv_columns(header, f"{path}:{line}")
-    labels = [f"column {_quote(name)}" for name in header]
+    labels = [f"column {quoted(name)}" for name in header]
     folders = [Path(image_folder)] if image_folder is not None else [path.parent]
     if image_folder is None:
         folders.extend(sorted(entry for entry in path.parent.glob("*") if entry.is_dir()))
@@ -272,10 +144,11 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
         here = f"{path}:{line}"
         box = None
         if box_columns:
-            left, top, width, height = (_number(cells[i], here, labels[i]) for i in box_columns)
+            left, top, width, height = (read_number(cells[i], here, labels[i]) for i in box_columns)
             box = left, top, width, height
         points = {
-            name: _point(cells[x], cells[y], here, labels[x], labels[y]) for name, (x, y) in columns.items()
+            name: read_point(cells[x], cells[y], here, labels[x], labels[y])
+            for name, (x, y) in columns.items()
         }
         yield Annotation(_find_image(cells[0], folders, here), box, points, here)
 
@@ -300,14 +173,14 @@ def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tup
     for i, column in zip(rest, names, strict=True):
         match = re.fullmatch(r"([xy])_?([0-9]+)|(.+)[_ .]([xy])", column, re.IGNORECASE)
         if match is None:
-            raise InputError(f"{here}: column {_quote(column)}, expected a name like x0 or nose_x")
+            raise InputError(f"{here}: column {quoted(column)}, expected a name like x0 or nose_x")
         name, axis = match[2] or match[3], (match[1] or match[4]).lower()
         if axis in halves.setdefault(name, {}):
-            raise InputError(f"{here}: column {_quote(column)}, expected one {axis} of {_quote(name)}")
+            raise InputError(f"{here}: column {quoted(column)}, expected one {axis} of {quoted(name)}")
         halves[name][axis] = i
     for name, half in halves.items():
         if len(half) < 2:
-            raise InputError(f"{here}: landmark {_quote(name)} has {min(half)} only, expected x and y")
+            raise InputError(f"{here}: landmark {quoted(name)} has {min(half)} only, expected x and y")
     return box, {name: (half["x"], half["y"]) for name, half in halves.items()}
 
 
@@ -315,9 +188,9 @@ def _find_image(name: str, folders: list[Path], here: str) -> Path:
     found = [folder / name for folder in folders if os.path.isfile(folder / name)]
     if not found:
         below = " or a folder in it" if len(folders) > 1 else ""
-        raise InputError(f"{here}: image {_quote(name)} is not there, expected it in {folders[0]}{below}")
+        raise InputError(f"{here}: image {quoted(name)} is not there, expected it in {folders[0]}{below}")
     if len(found) > 1 and found[0] != folders[0] / name:
-        raise InputError(f"{here}: {_quote(name)} is both {found[0]} and {found[1]}, expected one")
+        raise InputError(f"{here}: {quoted(name)} is both {found[0]} and {found[1]}, expected one")
     return found[0]
 
 
@@ -361,8 +234,8 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         here = f"{path}:{line}"
         file = Path(os.path.realpath(path.parent / cells[image]))
         if file in boxes:
-            raise InputError(f"{here}: image {_quote(cells[image])} stands twice, expected one box an image")
-        left, top, width, height = (_number(cells[i], here, header[i]) for i in box_columns)
+            raise InputError(f"{here}: image {quoted(cells[image])} stands twice, expected one box an image")
+        left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
         if width <= 0 or height <= 0:
             raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
         boxes[file] = (left, top, width, height), None if split is None else cells[split]
@@ -377,7 +250,7 @@ def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
         line, header = next(rows, (1, []))
         double = next((name for i, name in enumerate(header) if name in header[:i]), None)
         if double is not None:
-            raise InputError(f"{path}:{line}: column {_quote(double)} stands twice in the header")
+            raise InputError(f"{path}:{line}: column {quoted(double)} stands twice in the header")
         yield line, header
         header_line = line
         for line, cells in rows:
@@ -391,37 +264,9 @@ def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    with _opened(path) as stream:
+    with open_binary(path) as stream:
         for line, raw in enumerate(stream, 1):
             text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
             if "\ufffd" in text or "\0" in text:
                 raise InputError(f"{path}:{line}: bytes that are not UTF-8 text")
             yield line, text
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _number(text: str, here: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= LARGEST_COORDINATE:
-        raise InputError(f"{here}: {what} is {_quote(text)}, expected a number of pixels")
-    return value
-
-
-def _point(x: str, y: str, here: str, what_x: str, what_y: str) -> Point:
-    if {x.lower(), y.lower()} <= {"", "nan"}:
-        return math.nan, math.nan
-    return _number(x, here, what_x), _number(y, here, what_y)
-
-
-def _quote(text: str) -> str:
-    """Return a text from a file for a message of one line: short, and without line breaks."""
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ert import readers
+from ert import imglab as imglab_reader
+from ert.annotations import natural_key
 from ert.errors import InputError
-from ert.readers import natural_key, read_boxes, read_csv, read_imglab, read_pts_folder
+from ert.imglab import read_imglab
+from ert.readers import read_boxes, read_csv, read_pts_folder
 
 BOX = "<box top='2' left='1' width='30.5' height='40'>"
 PART = "<part name='a' x='3' y='4.5'/>"
@@ -203,7 +205,7 @@ def test_imglab_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
     parts = "".join(f"<part name='{i}' x='{i}' y='{i}'/>\n" for i in range(20))
     path = imglab(tmp_path, f"<image file='a.jpg'>\n{BOX}\n{parts}</box></image>\n" * 3000)
     largest_tree = 0
-    events = readers._imglab_events
+    events = imglab_reader._imglab_events
 
     def counted(path):
         nonlocal largest_tree
@@ -212,7 +214,7 @@ def test_imglab_memory_does_not_grow_with_the_file(tmp_path, monkeypatch):
                 largest_tree = max(largest_tree, sum(1 for _ in element.getparent().iter()))
             yield here, event, element
 
-    monkeypatch.setattr(readers, "_imglab_events", counted)
+    monkeypatch.setattr(imglab_reader, "_imglab_events", counted)
     list(read_imglab(imglab(tmp_path / "warm", "")))
     tracemalloc.start()
     n_parts = sum(len(annotation.landmarks) for annotation in read_imglab(path))

@@ -6,9 +6,12 @@ from ert.cascade import centre
 from ert.crops import Cropping
 from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity
 from ert.parallel import Workers
+from ert.parameters import Options
+from ert.samples import draw_samples, plain_samples
 from ert.shapes import FACE68_MIRROR, mirror_shapes
 from ert.synthetic import synthetic_faces
-from ert.training import BLOCK, Options, draw_samples, plain_samples, replay_stage, train_stage
+from ert.training import replay_stage, train_stage
+from ert.trees import BLOCK
 
 CROPPING = Cropping(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
 

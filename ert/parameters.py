@@ -1,0 +1,79 @@
+"""The parameters of training, and what may be asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ert.errors import InputError
+from ert.metrics import NORMS
+
+__all__ = ["Options", "check_parameters"]
+
+# What a user may ask of each number: its kind, the least and the most.
+_LIMITS: dict[str, tuple[type, float, float]] = {
+    "n_stages": (int, 1, 1000),
+    "n_trees": (int, 1, 100_000),
+    "max_depth": (int, 1, 10),
+    "learning_rate": (float, 1e-6, 1),
+    "n_averaged": (int, 1, 100_000),
+    "n_pixels": (int, 2, 10_000),
+    "n_split_tests": (int, 1, 10_000),
+    "prior_length": (float, 1e-6, 1e6),
+    "padding": (float, -0.4, 5),
+    "n_inits": (int, 1, 10_000),
+    "shift_jitter": (float, 0, 1),
+    "scale_jitter": (float, 0, 1),
+    "roll_jitter": (float, 0, 180),
+    "n_components": (int, 1, 10_000),
+    "working_size": (int, 8, 2000),
+    "blur": (float, 0, 50),
+    "random_state": (int, 0, 2**32 - 1),
+}
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "leaf_bits": (8, 16),
+    "norm": (None, *NORMS),
+    "channels": ("rgb", "bgr"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of :class:`ert.ShapePredictor` that training needs; see there."""
+
+    n_trees: int
+    max_depth: int
+    learning_rate: float
+    n_averaged: int
+    n_pixels: int
+    n_split_tests: int
+    prior_length: float
+    padding: float
+    n_components: int
+    leaf_bits: int
+    n_inits: int
+    shift_jitter: float
+    scale_jitter: float
+    roll_jitter: float
+    random_state: int
+
+
+def check_parameters(params: Mapping[str, Any]) -> None:
+    """Check the parameters of :class:`ert.ShapePredictor`.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, its value and what was expected.
+    """
+    for name, (kind, low, high) in _LIMITS.items():
+        value = params[name]
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not (whole or (kind is float and isinstance(value, (float, np.floating)))):
+            raise InputError(f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}")
+        if not low <= value <= high:
+            raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
+    for name, choices in _CHOICES.items():
+        if params[name] not in choices:
+            raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")
