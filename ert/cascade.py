@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping
+from ert.crops import Cropping, check_cropping
 from ert.errors import InputError
 from ert.features import read_pixels
 from ert.geometry import similarity
@@ -127,14 +127,7 @@ def check_cascade(cascade: Cascade) -> None:
         raise InputError(f"anchors: landmark {cascade.anchors.max()} of {n_landmarks}")
     if cascade.pairs.max() >= n_pixels:
         raise InputError(f"pairs: pixel {cascade.pairs.max()} of {n_pixels}")
-    cropping = cascade.cropping
-    region = cropping.region
-    if region.shape != (4,) or not (np.abs(region) <= 10).all() or not (region[:2] < region[2:]).all():
-        raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
-    if not (isinstance(cropping.working_size, int) and 1 <= cropping.working_size <= 2000):
-        raise InputError(f"working_size {cropping.working_size!r}, expected 1 to 2000")
-    if not (isinstance(cropping.blur, (int, float)) and 0 <= cropping.blur <= 50):
-        raise InputError(f"blur {cropping.blur!r}, expected 0 to 50")
+    check_cropping(cascade.cropping)
 
 
 @numba.njit(cache=True, nogil=True)

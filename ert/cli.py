@@ -259,7 +259,6 @@ def _train(options: argparse.Namespace) -> int:
     if options.validation:
         dataset, held_out = _hold_out(dataset, options.validation, options.random_state)
         validation = (held_out.X, held_out.y)
-    _say(f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks")
     model = ShapePredictor(**params, verbose=1)
     try:
         model.fit(
@@ -282,7 +281,8 @@ def _train(options: argparse.Namespace) -> int:
     last = ", ".join(
         f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in _errors(model.history_[-1])
     )
-    _say(f"{out}: {out.stat().st_size / 1e6:.2f} MB; {last} (normaliser: {model.norm})")
+    learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
+    _say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {model.norm or 'box side'}")
     return 0
 
 

@@ -16,9 +16,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert.errors import InputError
 from ert.images import to_grey
 
-__all__ = ["Cropping", "crop_region", "resample"]
+__all__ = ["Cropping", "check_cropping", "crop_region", "resample"]
+
+MAX_PIXELS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,55 @@ class Cropping:
         return crop
 
 
+def check_cropping(cropping: Cropping) -> None:
+    """Check that crops have a sensible size, wherever their numbers come from.
+
+    Raises
+    ------
+    InputError
+    """
+    region, size, blur = cropping.region, cropping.working_size, cropping.blur
+    if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
+        raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
+    if type(size) is not int or not 8 <= size <= 2000:
+        raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
+    if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
+        raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
+    rows, columns = cropping.shape
+    if rows * columns > MAX_PIXELS:
+        raise InputError(
+            f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size"
+        )
+
+
 def _touched(low: float, high: float, size: int) -> slice:
     start = min(max(math.floor(low), 0), size - 1)
     return slice(start, max(min(math.ceil(high) + 1, size), start + 1))
 
 
-def crop_region(shapes: npt.NDArray[np.float64], symmetric: bool) -> npt.NDArray[np.float64]:
-    """Bound what features may touch: nearly all training shapes and a margin, in box coordinates."""
-    margin = 0.15
+def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool) -> npt.NDArray[np.float64]:
+    """Bound what features may touch: nearly all training shapes, the pool's padding and a margin.
+
+    Parameters
+    ----------
+    shapes : float array (n, n_landmarks, 2)
+        In box coordinates; NaN where a landmark is missing.
+    padding : float
+        See :func:`ert.features.draw_pool`.
+    symmetric : bool
+        Whether the region must be its own mirror image.
+
+    Returns
+    -------
+    float array (4,)
+        Left, top, right, bottom in box coordinates.
+    """
+    margin = 0.15 + max(padding, 0)
     low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
     high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
     if symmetric:
         low[0] = min(low[0], 1 - high[0])
         high[0] = 1 - low[0]
-    low, high = np.clip(low, -2, 1), np.clip(high, 0, 3)
     return np.concatenate([low, high])
 
 

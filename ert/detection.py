@@ -223,6 +223,8 @@ def _yunet_detector(model: str) -> Any:
 
 
 def _yunet_boxes(bgr: NDArray[np.uint8], model: str) -> tuple[Any, Any]:
+    if bgr.ndim == 2:
+        bgr = np.stack([bgr] * 3, axis=-1)  # the network has three inputs
     detector = _yunet_detector(model)
     detector.setInputSize((bgr.shape[1], bgr.shape[0]))
     _, faces = detector.detect(np.ascontiguousarray(bgr))

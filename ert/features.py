@@ -8,6 +8,10 @@ from ert.geometry import similarity
 
 __all__ = ["draw_pairs", "draw_pool", "read_pixels", "read_pool_block"]
 
+# Half the width that a pool has at least, in sides of the box: a single landmark, or several on a line, have
+# no width of their own.
+LEAST_REACH = 0.1
+
 
 def draw_pool(
     mean_shape: npt.NDArray[np.float64], n_pixels: int, padding: float, rng: np.random.Generator
@@ -21,7 +25,8 @@ def draw_pool(
     n_pixels : int
         Size of the pool (the paper's P).
     padding : float
-        How far positions may lie outside the mean shape's bounding rectangle, in sides of the box.
+        How far positions may lie outside the mean shape's bounding rectangle, in sides of the box. A pool is
+        never narrower than 0.2 sides.
     rng : numpy.random.Generator
 
     Returns
@@ -31,9 +36,9 @@ def draw_pool(
     deltas : float32 array (n_pixels, 2)
         The position minus its anchor, in box coordinates (Kazemi & Sullivan 2014, eq. 4).
     """
-    low = mean_shape.min(axis=0) - padding
-    high = mean_shape.max(axis=0) + padding
-    positions = rng.uniform(low, high, (n_pixels, 2))
+    low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
+    reach = np.maximum((high - low) / 2 + padding, LEAST_REACH)
+    positions = (low + high) / 2 + rng.uniform(-reach, reach, (n_pixels, 2))
     distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
     anchors = distances.argmin(axis=1)
     return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
@@ -86,8 +91,8 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore
     deltas : float32 array (n_pixels, 2)
     out : integer array (n_pixels,)
     """
-    bottom = crop.shape[0] - 1
-    right = crop.shape[1] - 1
+    bottom = np.float32(crop.shape[0] - 1)
+    right = np.float32(crop.shape[1] - 1)
     # Both matrices in one: the frame after the similarity.
     xx = frame[0] * a + frame[1] * b
     xy = frame[1] * a - frame[0] * b
@@ -99,9 +104,9 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore
         v = shape[anchors[p], 1]
         x = frame[0] * u + frame[1] * v + xx * deltas[p, 0] + xy * deltas[p, 1] + frame[4] + half
         y = frame[2] * u + frame[3] * v + yx * deltas[p, 0] + yy * deltas[p, 1] + frame[5] + half
-        # Clamped before the cast, which therefore only ever rounds down non-negative numbers.
-        column = np.int32(min(max(x, np.float32(0)), np.float32(right)))
-        row = np.int32(min(max(y, np.float32(0)), np.float32(bottom)))
+        # Clamped before the cast, which therefore only ever rounds down; a NaN fails the first comparison.
+        column = np.int32(min(x, right) if x > 0 else np.float32(0))
+        row = np.int32(min(y, bottom) if y > 0 else np.float32(0))
         out[p] = crop[row, column]
 
 

@@ -1,13 +1,31 @@
 """Files are replaced whole or not at all."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ert.errors import InputError
 
-__all__ = ["write_atomically"]
+__all__ = ["check_writable", "write_atomically"]
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before long work, that a file could be written: its folder is there, and it is no folder itself.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written: Is a directory")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written: no permission to write to {path.parent}")
 
 
 @contextmanager
@@ -17,7 +35,8 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     Parameters
     ----------
     path : path-like
-        The file to write. An existing one is replaced only after the block has ended without an error.
+        The file to write. An existing one is replaced only after the block has ended without an error; of a
+        symbolic link, the file that it points to.
 
     Yields
     ------
@@ -29,11 +48,12 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     InputError
         When the operating system refuses to write (no such folder, no permission, disk full).
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    check_writable(path)
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{real.stem}.{uuid.uuid4().hex}{real.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, real)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:

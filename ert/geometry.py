@@ -1,10 +1,14 @@
 """Boxes as coordinate frames, and the similarity that carries the mean shape onto a shape."""
 
+import math
+
 import numba
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["box_frames", "frame_to_image", "image_to_frame", "jitter_frames", "similarity"]
+
+LEAST_SCALE = np.float32(0.5)
 
 # A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
 # own coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its
@@ -100,7 +104,8 @@ def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-de
     Returns
     -------
     a, b : float32
-        The matrix is ((a, -b), (b, a)); the identity for a shape without extent, such as a single landmark.
+        The matrix is ((a, -b), (b, a)). Its scale is at least 0.5, so that what is divided by it stays in
+        bounds when a shape collapses; it is the identity when the mean shape is a single point.
     """
     if squared_norm == 0:
         return np.float32(1), np.float32(0)
@@ -110,4 +115,11 @@ def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-de
         # Centring one of the two is enough: the other's centre is multiplied by a sum that is zero.
         a += centred_mean[i, 0] * shape[i, 0] + centred_mean[i, 1] * shape[i, 1]
         b += centred_mean[i, 0] * shape[i, 1] - centred_mean[i, 1] * shape[i, 0]
-    return np.float32(a / squared_norm), np.float32(b / squared_norm)
+    a = np.float32(a / squared_norm)
+    b = np.float32(b / squared_norm)
+    scale = np.float32(math.sqrt(a * a + b * b))
+    if scale >= LEAST_SCALE:
+        return a, b
+    if scale == 0:
+        return LEAST_SCALE, np.float32(0)
+    return a * (LEAST_SCALE / scale), b * (LEAST_SCALE / scale)

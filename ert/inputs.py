@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ert.crops import Cropping
 from ert.errors import InputError
-from ert.geometry import box_frames
+from ert.geometry import box_frames, image_to_frame
 from ert.images import check_image, load_image
 
 __all__ = [
@@ -19,9 +19,17 @@ __all__ = [
     "check_box",
     "check_landmarks",
     "check_names",
+    "check_near",
     "check_pairs",
+    "cut_face",
+    "cut_faces",
     "read_image",
 ]
+
+MAX_COORDINATE = 1e7
+# Boxes larger than this many times the image are mistakes, and would take forever to resample.
+MAX_BOX_TO_IMAGE = 10
+MAX_BOX_SIDES = 10
 
 Image: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
 Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
@@ -55,7 +63,7 @@ def check_box(box: Box, what: str) -> npt.NDArray[np.float64]:
     """
     try:
         checked = np.array(box, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}"
         ) from None
@@ -63,6 +71,8 @@ def check_box(box: Box, what: str) -> npt.NDArray[np.float64]:
         raise InputError(
             f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
         )
+    if np.abs(checked).max() > MAX_COORDINATE:
+        raise InputError(f"{what}: box {checked.tolist()}, expected pixels within {MAX_COORDINATE:g}")
     width, height = checked[2:]
     if width <= 0 or height <= 0 or width + height <= 2:
         raise InputError(f"{what}: a box of {width:g} x {height:g} pixels, expected more than 1 x 1")
@@ -77,16 +87,20 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
     InputError
         Naming the item.
     """
+    if not isinstance(X, Sequence):
+        raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
     boxes = np.empty((len(X), 4))
     for i, face in enumerate(X):
-        if isinstance(face, np.ndarray) or not isinstance(face, Sequence) or len(face) != 2:
+        if isinstance(face, (np.ndarray, str)) or not isinstance(face, Sequence) or len(face) != 2:
             raise InputError(f"{what}[{i}]: expected a pair (image, box), got {type(face).__name__}")
         boxes[i] = check_box(face[1], f"{what}[{i}]")
     return boxes
 
 
-def check_landmarks(y: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    """Check y for training: (n, n_landmarks, 2), NaN = missing, no landmark and no object all missing.
+def check_landmarks(
+    y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True
+) -> npt.NDArray[np.float64]:
+    """Check y: (n, n_landmarks, 2), NaN = missing, no object all missing; to train, no landmark all missing.
 
     Raises
     ------
@@ -94,28 +108,44 @@ def check_landmarks(y: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
     """
     try:
         landmarks = np.array(y, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
-            "y: expected numbers of shape (n, n_landmarks, 2), the same count for each object"
+            f"{what}: expected numbers of shape (n, n_landmarks, 2), the same count for each object"
         ) from None
     if landmarks.ndim != 3 or landmarks.shape[2] != 2 or landmarks.shape[1] == 0:
-        raise InputError(f"y: expected shape (n, n_landmarks, 2), got {landmarks.shape}")
+        raise InputError(f"{what}: expected shape (n, n_landmarks, 2), got {landmarks.shape}")
     if len(landmarks) != n:
-        raise InputError(f"X has {n} items and y has {len(landmarks)}: expected as many")
-    if n < 2:
+        raise InputError(f"{what} has {len(landmarks)} objects and X has {n}, expected as many")
+    if to_train and n < 2:
         raise InputError(f"{n} training object{'s' * (n != 1)}: expected at least 2")
     if np.isinf(landmarks).any():
         i, j, _ = np.argwhere(np.isinf(landmarks))[0]
-        raise InputError(f"y: landmark {j} of object {i} is infinite; a missing one is NaN")
+        raise InputError(f"{what}: landmark {j} of object {i} is infinite; a missing one is NaN")
     missing = np.isnan(landmarks).any(axis=2)
     landmarks[missing] = np.nan
     never = np.flatnonzero(np.all(missing, axis=0))
-    if len(never):
-        raise InputError(f"y: landmark {never[0]} is missing in every object")
+    if to_train and len(never):
+        raise InputError(f"{what}: landmark {never[0]} is missing in every object")
     empty = np.flatnonzero(np.all(missing, axis=1))
     if len(empty):
-        raise InputError(f"y: object {empty[0]} has no landmark at all")
+        raise InputError(f"{what}: object {empty[0]} has no landmark at all")
     return landmarks
+
+
+def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
+    """Check that no landmark lies absurdly far from its object's box.
+
+    Raises
+    ------
+    InputError
+        Naming the object.
+    """
+    shapes = image_to_frame(landmarks, box_frames(boxes))
+    distance = np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
+    far = np.flatnonzero(distance > MAX_BOX_SIDES)
+    if len(far):
+        sides = f"{distance[far[0]]:.3g} box sides from its box"
+        raise InputError(f"{what}: object {far[0]} has a landmark {sides}, expected at most {MAX_BOX_SIDES}")
 
 
 def check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...]:
@@ -128,13 +158,14 @@ def check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...
 
 
 def cut_face(
-    image: Image, frame: npt.NDArray[np.float64], cropping: Cropping, channels: str, what: str
+    face: Face, frame: npt.NDArray[np.float64], cropping: Cropping, channels: str, what: str
 ) -> npt.NDArray[np.uint8]:
     """Cut the crop of one face out of an array or an image file.
 
     Parameters
     ----------
-    image : uint8 array or path-like
+    face : (image, box)
+        With a box that was checked.
     frame : float array (6,)
         The box's frame.
     cropping : Cropping
@@ -150,16 +181,20 @@ def cut_face(
     Raises
     ------
     InputError
-        When the image cannot be used or the box does not touch it.
+        When the image cannot be used, or the box does not touch it or is far larger.
     """
+    image, box = face
     if isinstance(image, (str, os.PathLike)):
         what = f"{what}, {os.fspath(image)}"
         channels = "rgb"
     pixels = read_image(image, what)
     rows, columns = pixels.shape[:2]
-    side, left, top = frame[[0, 4, 5]]
-    if left > columns - 1 or top > rows - 1 or left + side < 0 or top + side < 0:
+    left, top, width, height = (float(number) for number in box)
+    if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
         raise InputError(f"{what}: the box lies outside the image of {columns} x {rows} pixels")
+    if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
+        size = f"{width:g} x {height:g}"
+        raise InputError(f"{what}: a box of {size} pixels is far larger than the image of {columns} x {rows}")
     return cropping.cut(pixels, frame, channels)
 
 
@@ -194,8 +229,7 @@ def cut_faces(
     frames = box_frames(boxes)
     crops = np.empty((len(X), *cropping.shape), np.uint8)
     jobs = (
-        joblib.delayed(cut_face)(X[i][0], frames[i], cropping, channels, f"{what}[{i}]")
-        for i in range(len(X))
+        joblib.delayed(cut_face)(X[i], frames[i], cropping, channels, f"{what}[{i}]") for i in range(len(X))
     )
     for i, crop in enumerate(joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)):
         crops[i] = crop

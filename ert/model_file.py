@@ -109,12 +109,13 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         for name, dtype, shape in header.pop("arrays"):
             if dtype not in _DTYPES or not 0 < len(shape) <= _MAX_DIMENSIONS or min(shape) < 0:
                 raise InputError(f"{path}: array {name!r} of type {dtype!r} and shape {shape} cannot be read")
-            size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+            count = int(np.prod(shape, dtype=object))
+            size = count * np.dtype(dtype).itemsize
             if offset + size > len(data):
                 raise InputError(f"{path}: the model file is cut short in its array {name!r}")
-            arrays[str(name)] = np.frombuffer(data[offset : offset + size], dtype).reshape(shape)
+            arrays[str(name)] = np.frombuffer(data, dtype, count, offset).reshape(shape)
             offset += size + -size % _ALIGN
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: the model file's header cannot be read: {error}") from error

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from ert.errors import InputError
 
 __all__ = ["Workers", "count_threads"]
@@ -12,13 +14,15 @@ __all__ = ["Workers", "count_threads"]
 
 def count_threads(n_jobs: int | None) -> int:
     """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""
-    if n_jobs is not None and (n_jobs == 0 or not isinstance(n_jobs, int)):
+    if n_jobs is None:
+        return 1
+    if n_jobs == 0 or not isinstance(n_jobs, (int, np.integer)):
         raise InputError(f"n_jobs={n_jobs!r}: expected a whole number that is not 0; -1 is all processors")
-    if n_jobs is None or n_jobs > 0:
-        return n_jobs or 1
+    if n_jobs > 0:
+        return int(n_jobs)
     from joblib import cpu_count
 
-    return max(1, int(cpu_count()) + 1 + n_jobs)
+    return max(1, int(cpu_count()) + 1 + int(n_jobs))
 
 
 class Workers:
@@ -28,23 +32,38 @@ class Workers:
     ----------
     n_threads : int
         How many, the calling thread included.
+
+    Attributes
+    ----------
+    failed : bool
+        True once a call has raised; what loops over much work looks at it now and then, and ends.
     """
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
+        self.failed = False
         self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call ``kernel(thread, n_threads, *args)`` on every thread and wait for all."""
+        """Call ``kernel(thread, n_threads, *args)`` on every thread, wait for all, raise the first error."""
         if self._executor is None:
             kernel(0, 1, *args)
             return
-        others = [self._executor.submit(kernel, i, self.n_threads, *args) for i in range(1, self.n_threads)]
+        others = [self._executor.submit(self._call, kernel, i, *args) for i in range(1, self.n_threads)]
         try:
-            kernel(0, self.n_threads, *args)
+            self._call(kernel, 0, *args)
         finally:
-            for other in others:
-                other.result()
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
+        try:
+            kernel(thread, self.n_threads, *args)
+        except BaseException:
+            self.failed = True
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,8 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "blur": (float, 0, 50),
     "random_state": (int, 0, 2**32 - 1),
 }
+# Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
+MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
     "leaf_bits": (8, 16),
     "norm": (None, *NORMS),
@@ -74,6 +76,10 @@ def check_parameters(params: Mapping[str, Any]) -> None:
             raise InputError(f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}")
         if not low <= value <= high:
             raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
+    candidates = params["n_trees"] * 2 ** params["max_depth"] * params["n_split_tests"]
+    if candidates > MAX_CANDIDATES:
+        product = f"n_trees * 2**max_depth * n_split_tests = {candidates}"
+        raise InputError(f"{product} candidate splits a stage: expected at most {MAX_CANDIDATES}")
     for name, choices in _CHOICES.items():
         if params[name] not in choices:
             raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, check_cascade, predict_crop, stack_stages
-from ert.crops import Cropping, crop_region
+from ert.crops import Cropping, check_cropping, crop_region
 from ert.errors import InputError
+from ert.files import check_writable
 from ert.geometry import box_frames, frame_to_image, image_to_frame
-from ert.inputs import Face, check_landmarks, check_names, check_pairs, cut_face, cut_faces
+from ert.inputs import Face, check_landmarks, check_names, check_near, check_pairs, cut_face, cut_faces
 from ert.metrics import nme, normalisers
 from ert.model_file import read_model_file, write_model_file
 from ert.parallel import Workers, count_threads
@@ -59,7 +60,7 @@ class ShapePredictor:
     padding : float
         How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
     n_inits : int
-        Starts of each training object (R): the mean shape first, then mixes of other objects' shapes.
+        Starts of each training object (R): the mean shape first, then mixes of training shapes.
     shift_jitter, scale_jitter, roll_jitter : float
         Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of
         the size, rotation in degrees.
@@ -97,7 +98,22 @@ class ShapePredictor:
     summary_ : dict
         What it was trained on: counts and the notes given to `fit`.
     n_landmarks_ : int
+    fitted_params_ : dict
+        The parameters that the model was trained with.
+
+    Notes
+    -----
+    When a landmark is missing anywhere in y, leaves hold every coordinate for itself in place of
+    `n_components`, so that what is missing can be left out of each mean: a larger file, and a slower fit.
+    Splits are chosen with the residual of a missing landmark taken as zero.
     """
+
+    cascade_: Cascade
+    landmark_names_: tuple[str, ...]
+    mirror_map_: npt.NDArray[np.intp] | None
+    history_: list[dict[str, float]]
+    summary_: dict[str, Any]
+    fitted_params_: dict[str, Any]
 
     def __init__(
         self,
@@ -233,55 +249,78 @@ class ShapePredictor:
         """
         from threadpoolctl import threadpool_limits
 
-        check_parameters(self.get_params())
+        params = self._plain_params()
+        check_parameters(params)
         boxes = check_pairs(X)
         landmarks = check_landmarks(y, len(X))
+        check_near(landmarks, boxes)
         names = check_names(landmark_names, landmarks.shape[1])
         swap = mirror_map(self.mirror, landmarks.shape[1])
+        if self.norm is not None:
+            normalisers(landmarks, self.norm)  # now, and with the number of the object in its errors
         n_threads = count_threads(self.n_jobs)
+        if checkpoint is not None:
+            check_writable(checkpoint)
 
         shapes = image_to_frame(landmarks, box_frames(boxes))
-        cropping = Cropping(crop_region(shapes, swap is not None), self.working_size, self.blur)
+        region = crop_region(shapes, self.padding, swap is not None)
+        cropping = Cropping(region, params["working_size"], params["blur"])
+        check_cropping(cropping)
         crops = cut_faces(X, boxes, cropping, self.channels, n_threads, "X")
-        options = Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
+        options = Options(**{field.name: params[field.name] for field in fields(Options)})
         samples = draw_samples(crops, cropping.frame, shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:
             watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
+
         digest = samples.digest(options)
-        self.landmark_names_ = names
-        self.mirror_map_ = swap
-        self.summary_: dict[str, Any] = {
+        summary = {
             "n_objects": len(X),
             "n_samples": len(samples),
             "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),
             "digest": digest,
-            "notes": dict(notes or {}),
+            "notes": {str(key): str(text) for key, text in (notes or {}).items()},
         }
-        self.history_: list[dict[str, float]] = []
         stages: list[Stage] = []
+        if resume and checkpoint is not None and Path(checkpoint).exists():
+            stages = _read_checkpoint(checkpoint, digest)[: params["n_stages"]]
+        finished = len(stages)
+        history: list[dict[str, float]] = []
         # One thread of linear algebra: how many it takes may change the last bit.
         with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
-            if resume and checkpoint is not None and Path(checkpoint).exists():
-                stages, self.history_ = _read_checkpoint(checkpoint, digest, self.n_stages)
-            for number in range(self.n_stages):
-                if number < len(stages):
+            for number in range(params["n_stages"]):
+                if number < finished:
                     replay_stage(samples, stages[number], workers)
-                    progress.update(self.n_trees)
+                    progress.update(params["n_trees"])
                 else:
                     stages.append(train_stage(samples, number, options, workers, progress.update))
                 if "validation" in watched:
                     replay_stage(watched["validation"], stages[number], workers)
-                if number < len(self.history_):
-                    continue
                 errors = {f"{name}_nme": watch.mean_nme(self.norm) for name, watch in watched.items()}
-                self.history_.append({"stage": number + 1} | errors)
+                history.append({"stage": number + 1} | errors)
                 progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
-                self.cascade_ = Cascade(samples.mean_shape, cropping, **stack_stages(stages))
-                if checkpoint is not None:
+                # All at once, so that an interrupted fit leaves a model that holds together.
+                self.__dict__.update(
+                    cascade_=Cascade(samples.mean_shape, cropping, **stack_stages(stages[: number + 1])),
+                    landmark_names_=names,
+                    mirror_map_=swap,
+                    history_=list(history),
+                    summary_=summary,
+                    fitted_params_=params,
+                )
+                if checkpoint is not None and number >= finished:
                     self.save(checkpoint)
-        self.cascade_ = Cascade(samples.mean_shape, cropping, **stack_stages(stages))
         return self
+
+    def _plain_params(self) -> dict[str, Any]:
+        """Return the parameters that make the model, as plain numbers, for the file and its digest."""
+        params = {name: value for name, value in self.get_params().items() if name not in _NOT_SAVED}
+        if not isinstance(self.mirror, str | None):
+            params["mirror"] = np.asarray(self.mirror).tolist()
+        # NumPy's numbers, as a grid search hands them in, have no place in a file.
+        return {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()
+        }
 
     def _progress(self) -> Any:
         from tqdm import tqdm
@@ -297,7 +336,10 @@ class ShapePredictor:
         cropping: Cropping,
     ) -> Samples:
         boxes = check_pairs(X, "validation X")
-        landmarks = check_landmarks(y, len(X))
+        landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
+        check_near(landmarks, boxes, "validation y")
+        if self.norm is not None:
+            normalisers(landmarks, self.norm)
         if landmarks.shape[1:] != mean_shape.shape:
             raise InputError(
                 f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
@@ -339,9 +381,9 @@ class ShapePredictor:
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
-                crop = cut_face(
-                    X[i][0], frames[i], cascade.cropping, channels or self.channels, f"{what}[{i}]"
-                )
+                if workers.failed:
+                    return
+                crop = cut_face(X[i], frames[i], cascade.cropping, channels or self.channels, f"{what}[{i}]")
                 predict_crop(crop, crop_frame, *cascade.kernel_arguments, shapes[i])  # type: ignore[call-arg]
 
         with Workers(min(count_threads(n_jobs), max(len(X), 1))) as workers:
@@ -365,7 +407,7 @@ class ShapePredictor:
         Parameters
         ----------
         path : path-like
-            `.ert`. The suffix `.dat` stands for dlib's format.
+            `.ert`. The suffix `.dat` stands for dlib's format, which cannot express this kind of model.
 
         Raises
         ------
@@ -376,13 +418,10 @@ class ShapePredictor:
         if Path(path).suffix == ".dat":
             raise InputError(f"{path}: dlib's format cannot express this model (crops, component bases)")
         swap = self.mirror_map_
-        params = {name: value for name, value in self.get_params().items() if name not in _NOT_SAVED}
-        if params["mirror"] is not None and not isinstance(params["mirror"], str):
-            params["mirror"] = [int(i) for i in params["mirror"]]
         header = {
             "library_version": _library_version(),
             "box_convention": _BOX_CONVENTION,
-            "params": params,
+            "params": self.fitted_params_,
             "cropping": asdict(cascade.cropping) | {"region": cascade.cropping.region.tolist()},
             "landmark_names": list(self.landmark_names_),
             "mirror_map": None if swap is None else swap.tolist(),
@@ -416,42 +455,60 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
     """
     path = Path(name_or_path)
-    bundled = Path(str(resources.files("ert"))) / "models" / f"{name_or_path}.ert"
-    if path.name == str(name_or_path) and not path.suffix and not path.exists():
-        if not bundled.exists():
-            known = ", ".join(sorted(file.stem for file in bundled.parent.glob("*.ert")))
-            raise InputError(
-                f"{name_or_path}: no such file, and no bundled model of that name; bundled: {known}"
-            )
+    folder = Path(str(resources.files("ert"))) / "models"
+    bundled = folder / f"{name_or_path}.ert"
+    known = ", ".join(sorted(file.stem for file in folder.glob("*.ert")))
+    if path.name == str(name_or_path) and bundled.is_file():
         path = bundled
+    elif path.name == str(name_or_path) and not path.suffix and not path.exists():
+        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
     if path.suffix == ".dat":
         raise InputError(f"{path}: models in dlib's format cannot be read")
     header, arrays = read_model_file(path)
     try:
         model = ShapePredictor(**header["params"])
+        if not set(_NOT_SAVED).isdisjoint(header["params"]):
+            raise InputError(f"params hold one of {', '.join(_NOT_SAVED)}")
         cropping = header["cropping"]
         cropping["region"] = np.array(cropping["region"], dtype=np.float64)
         cascade = Cascade(cropping=Cropping(**cropping), **arrays)
         check_cascade(cascade)
         check_parameters(model.get_params())
+        n_landmarks = len(cascade.mean_shape)
+        mirror_map(model.mirror, n_landmarks)
         model.cascade_ = cascade
-        model.landmark_names_ = check_names(header["landmark_names"], len(cascade.mean_shape))
-        model.mirror_map_ = mirror_map(header["mirror_map"], len(cascade.mean_shape))
-        model.history_ = list(header["history"])
-        model.summary_ = dict(header["summary"])
-    except (InputError, KeyError, TypeError, ValueError) as error:
+        model.landmark_names_ = check_names(header["landmark_names"], n_landmarks)
+        model.mirror_map_ = mirror_map(header["mirror_map"], n_landmarks)
+        model.history_ = _check_history(header["history"])
+        model.summary_ = _check_summary(header["summary"])
+        model.fitted_params_ = header["params"]
+    except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
     return model
 
 
-def _read_checkpoint(
-    path: str | os.PathLike[str], digest: str, n_stages: int
-) -> tuple[list[Stage], list[dict[str, float]]]:
+def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    for entry in history:
+        for key, value in entry.items():
+            if not isinstance(value, (int, float)):
+                raise InputError(f"history: {key} is {value!r}, expected a number")
+    return list(history)
+
+
+def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    for key in ("n_objects", "n_samples", "n_missing"):
+        if type(summary[key]) is not int:
+            raise InputError(f"summary: {key} is {summary[key]!r}, expected a whole number")
+    if not isinstance(summary["digest"], str) or not isinstance(summary["notes"], dict):
+        raise InputError("summary: expected a digest and notes")
+    return summary
+
+
+def _read_checkpoint(path: str | os.PathLike[str], digest: str) -> list[Stage]:
     model = load(path)
     if model.summary_["digest"] != digest:
         raise InputError(f"{path}: the checkpoint was written by a fit with other data or parameters")
-    stages = model.cascade_.stages()[:n_stages]
-    return stages, model.history_[: len(stages)]
+    return model.cascade_.stages()
 
 
 def _library_version() -> str:

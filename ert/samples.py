@@ -16,7 +16,7 @@ from ert.trees import BLOCK
 
 __all__ = ["Samples", "draw_samples", "plain_samples"]
 
-# Shapes that a random start is a mix of: fewer start further away than prediction ever does.
+# Training shapes that a random start is a mix of; a single one would start further away than prediction does.
 MIX = 3
 
 
@@ -57,7 +57,7 @@ class Samples:
         """The samples of each block."""
         return [slice(i, min(i + BLOCK, len(self))) for i in range(0, len(self), BLOCK)]
 
-    def targets(self, part: slice) -> npt.NDArray[np.float32]:
+    def targets(self, part: slice | npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """Return the true landmarks of some samples in their own box coordinates (n, n_landmarks, 2)."""
         truth, jitter = self.truth[self.view[part]].astype(np.float64), self.jitter[part].astype(np.float64)
         return image_to_frame(truth, jitter).astype(np.float32)

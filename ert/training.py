@@ -13,7 +13,7 @@ from ert.parameters import Options
 from ert.samples import Samples
 from ert.trees import (
     BLOCK,
-    TARGET_LIMIT,
+    SCORED_LIMIT,
     add_leaves,
     apply_leaves,
     choose_splits,
@@ -59,7 +59,7 @@ def train_stage(
     anchors, deltas = draw_pool(samples.mean_shape.astype(float), options.n_pixels, options.padding, rng)
     pool, matrices = _read_pools(samples, anchors, deltas, workers)
     missing = bool(np.isnan(samples.truth).any())
-    basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components)
+    basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, rng)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
 
     n_splits = 2**options.max_depth - 1
@@ -152,13 +152,16 @@ def _aligned_residuals(
 
 
 def _residual_basis(
-    samples: Samples, matrices: npt.NDArray[np.float32], n_components: int | None
+    samples: Samples,
+    matrices: npt.NDArray[np.float32],
+    n_components: int | None,
+    rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the principal directions of the residuals (n_components, 2 * n_landmarks) and their sizes.
 
     With None the basis is the identity: every coordinate for itself, as missing landmarks need it.
     """
-    some = slice(None, None, max(1, len(samples) // 20_000))
+    some = np.sort(rng.choice(len(samples), min(len(samples), 20_000), replace=False))
     left = _aligned_residuals(samples.targets(some), samples.shapes[some], matrices[some]).astype(float)
     left[np.isnan(left)] = 0
     # The second moment, not the covariance: the mean residual is to be removed as well.
@@ -201,9 +204,9 @@ def _residuals(
 
     workers.run(project)
     largest = np.abs(components).max(axis=(0, 1)).astype(float)
-    step = options.learning_rate / options.n_averaged
+    shrinkage = options.learning_rate / options.n_averaged
     limit = 2 ** (options.leaf_bits - 1) - 1
-    units = np.maximum.reduce([3 * step * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
+    units = np.maximum.reduce([3 * shrinkage * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
     residuals = np.empty(components.shape, np.int16)
 
     def round_off(thread: int, n_threads: int) -> None:
@@ -235,7 +238,7 @@ def _grow_trees(
     workers: Workers,
     on_tree: Callable[[int], object],
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
-    """Boost the trees of a stage; `residuals` ends as what they leave over."""
+    """Boost the trees of a stage."""
     n_trees, n_splits, n_tests = thresholds.shape
     n_leaves = n_splits + 1
     n_blocks, _, n_components = residuals.shape
@@ -243,30 +246,30 @@ def _grow_trees(
     sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
     order = np.empty((n_blocks, BLOCK), np.int32)
     bounds = np.zeros((n_blocks, n_leaves + 1), np.int32)
-    targets = np.empty((n_blocks, n_scored, BLOCK), np.float32)
+    scored = np.empty((n_blocks, n_scored, BLOCK), np.float32)
     counts = np.empty((workers.n_threads, n_leaves // 2, n_tests + 1), np.int64)
     sums = np.empty((*counts.shape, n_scored))
     leaf_sums = np.empty((workers.n_threads, n_leaves, n_components), np.int64)
     leaf_counts = np.empty_like(leaf_sums)
     largest = int(np.abs(residuals[..., :n_scored].astype(np.int32)).max())
-    shift = max(0, largest.bit_length() - TARGET_LIMIT.bit_length())
+    shift = max(0, largest.bit_length() - SCORED_LIMIT.bit_length())
     weights = units[:n_scored] ** 2
 
     chosen_pairs = np.empty((n_trees, n_splits, 2), np.uint16)
     chosen_thresholds = np.empty((n_trees, n_splits), np.int16)
     leaves = np.empty((n_trees, n_leaves, n_components), np.int8 if options.leaf_bits == 8 else np.int16)
     limit = np.iinfo(leaves.dtype).max
-    step = options.learning_rate / options.n_averaged
+    shrinkage = options.learning_rate / options.n_averaged
     # With averaging, the trees of one tier all see the residuals that the tier began with.
     after = residuals if options.n_averaged == 1 else residuals.copy()
     for tree in range(n_trees):
-        workers.run(start_tree, sizes, residuals, shift, order, bounds, targets)
+        workers.run(start_tree, sizes, residuals, shift, order, bounds, scored)
         for level in range(options.max_depth):
             nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
             level_counts, level_sums = counts[:, : 2**level], sums[:, : 2**level]
             candidates = pairs[tree, nodes], thresholds[tree, nodes]
             workers.run(
-                score_level, sizes, pool, order, bounds, targets, *candidates, level_counts, level_sums
+                score_level, sizes, pool, order, bounds, scored, *candidates, level_counts, level_sums
             )
             chosen = np.empty(2**level, np.int64)
             choose_splits(level_counts, level_sums, weights, chosen)
@@ -274,14 +277,12 @@ def _grow_trees(
             chosen_pairs[tree, nodes] = candidates[0][here, chosen]
             chosen_thresholds[tree, nodes] = candidates[1][here, chosen]
             splits = chosen_pairs[tree, nodes], chosen_thresholds[tree, nodes]
-            workers.run(split_level, sizes, pool, order, bounds, targets, *splits)
+            workers.run(split_level, sizes, pool, order, bounds, scored, *splits)
         workers.run(sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts)
         means = leaf_sums.sum(axis=0) / np.maximum(leaf_counts.sum(axis=0), 1)
-        leaves[tree] = np.clip(np.rint(step * means), -limit, limit)
+        leaves[tree] = np.clip(np.rint(shrinkage * means), -limit, limit)
         workers.run(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)
         if after is not residuals and (tree + 1) % options.n_averaged == 0:
             residuals[:] = after
         on_tree(1)
-    if after is not residuals:
-        residuals[:] = after
     return chosen_pairs, chosen_thresholds, leaves

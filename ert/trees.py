@@ -10,10 +10,10 @@ is scored, and so that threads share the work by blocks:
     residuals  int16   (n_blocks, BLOCK, n_components)   sample by sample, in units of the stage's leaves
     order      int32   (n_blocks, BLOCK)                 samples sorted by node:
     bounds     int32   (n_blocks, n_leaves + 1)          node j has order[bounds[j] : bounds[j + 1]]
-    targets    float32 (n_blocks, n_scored, BLOCK)       the first components of the residuals, in that order
+    scored    float32 (n_blocks, n_scored, BLOCK)       the first components of the residuals, in that order
 
 Everything that is summed is a whole number small enough to be exact in the type that holds it (the residuals
-as float32 within a block: BLOCK * TARGET_LIMIT < 2**24), so that sums do not depend on the order of adding,
+as float32 within a block: BLOCK * SCORED_LIMIT < 2**24), so that sums do not depend on the order of adding,
 on the number of threads or on the width of the processor's vectors.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 
 __all__ = [
     "BLOCK",
-    "TARGET_LIMIT",
+    "SCORED_LIMIT",
     "add_leaves",
     "apply_leaves",
     "choose_splits",
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 BLOCK = 2048
-TARGET_LIMIT = 8191
+SCORED_LIMIT = 8191
 
 
 @numba.njit(cache=True, nogil=True)
 def start_tree(  # type: ignore[no-untyped-def]
-    thread, n_threads, sizes, residuals, shift, order, bounds, targets
+    thread, n_threads, sizes, residuals, shift, order, bounds, scored
 ):
     """Put every sample in the root and copy the components that splits are scored on.
 
@@ -51,8 +51,8 @@ def start_tree(  # type: ignore[no-untyped-def]
         Samples in each block.
     residuals : int16 array (n_blocks, BLOCK, n_components)
     shift : int
-        Bits by which residuals are reduced to be targets.
-    order, bounds, targets
+        Bits that the scored components lose, so that they stay within SCORED_LIMIT.
+    order, bounds, scored
         Written; see the module's picture.
     """
     for block in range(thread, sizes.shape[0], n_threads):
@@ -60,9 +60,9 @@ def start_tree(  # type: ignore[no-untyped-def]
         bounds[block, 1] = sizes[block]
         for i in range(sizes[block]):
             order[block, i] = i
-            for d in range(targets.shape[1]):
+            for d in range(scored.shape[1]):
                 value = residuals[block, i, d] >> shift
-                targets[block, d, i] = min(max(value, -TARGET_LIMIT), TARGET_LIMIT)
+                scored[block, d, i] = min(max(value, -SCORED_LIMIT), SCORED_LIMIT)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc"})
@@ -76,20 +76,20 @@ def _masked_sum(mask, values):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def score_level(  # type: ignore[no-untyped-def]
-    thread, n_threads, sizes, pool, order, bounds, targets, pairs, thresholds, counts, sums
+    thread, n_threads, sizes, pool, order, bounds, scored, pairs, thresholds, counts, sums
 ):
     """Sum the samples that each candidate split of each node of a level would send left.
 
     Parameters
     ----------
-    thread, n_threads, sizes, pool, order, bounds, targets
+    thread, n_threads, sizes, pool, order, bounds, scored
         See :func:`start_tree` and the module's picture.
     pairs : uint16 array (n_nodes, n_split_tests, 2)
     thresholds : int16 array (n_nodes, n_split_tests)
     counts : int64 array (n_threads, n_nodes, n_split_tests + 1)
         Written: how many samples go left; the last column counts all samples of the node.
     sums : float64 array (n_threads, n_nodes, n_split_tests + 1, n_scored)
-        Written: sums of their targets.
+        Written: sums of their scored components.
     """
     n_nodes, n_tests = thresholds.shape
     counts[thread] = 0
@@ -114,11 +114,11 @@ def score_level(  # type: ignore[no-untyped-def]
                     mask[j] = left
                     n_left += 1 if left else 0
                 counts[thread, node, test] += n_left
-                for d in range(targets.shape[1]):
-                    sums[thread, node, test, d] += _masked_sum(mask[:n], targets[block, d, low:high])
+                for d in range(scored.shape[1]):
+                    sums[thread, node, test, d] += _masked_sum(mask[:n], scored[block, d, low:high])
             counts[thread, node, n_tests] += n
-            for d in range(targets.shape[1]):
-                sums[thread, node, n_tests, d] += _masked_sum(ones[:n], targets[block, d, low:high])
+            for d in range(scored.shape[1]):
+                sums[thread, node, n_tests, d] += _masked_sum(ones[:n], scored[block, d, low:high])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -159,14 +159,14 @@ def choose_splits(counts, sums, weights, chosen):  # type: ignore[no-untyped-def
 
 @numba.njit(cache=True, nogil=True)
 def split_level(  # type: ignore[no-untyped-def]
-    thread, n_threads, sizes, pool, order, bounds, targets, pairs, thresholds
+    thread, n_threads, sizes, pool, order, bounds, scored, pairs, thresholds
 ):
     """Sort the samples of each node of a level into its two children, keeping their order.
 
     Parameters
     ----------
-    thread, n_threads, sizes, pool, order, bounds, targets
-        See :func:`start_tree` and the module's picture; `order`, `bounds` and `targets` are rewritten.
+    thread, n_threads, sizes, pool, order, bounds, scored
+        See :func:`start_tree` and the module's picture; `order`, `bounds` and `scored` are rewritten.
     pairs : uint16 array (n_nodes, 2)
     thresholds : int16 array (n_nodes,)
     """
@@ -191,8 +191,8 @@ def split_level(  # type: ignore[no-untyped-def]
             new_bounds[2 * node + 1] = low + n_left
             new_bounds[2 * node + 2] = high
             _sort_by(goes_left[low:high], n_left, order[block, low:high], kept)
-            for d in range(targets.shape[1]):
-                _sort_by(goes_left[low:high], n_left, targets[block, d, low:high], kept_targets)
+            for d in range(scored.shape[1]):
+                _sort_by(goes_left[low:high], n_left, scored[block, d, low:high], kept_targets)
         bounds[block, : 2 * n_nodes + 1] = new_bounds
 
 
@@ -264,12 +264,11 @@ def apply_leaves(  # type: ignore[no-untyped-def]
             for j in range(bounds[block, leaf], bounds[block, leaf + 1]):
                 i = order[block, j]
                 row = residuals[block, i]
-                if present.shape[0] == 0:
-                    for d in range(row.shape[0]):
-                        row[d] -= value[d]
-                else:
-                    for d in range(row.shape[0]):
-                        row[d] -= value[d] * present[block, i, d]
+                for d in range(row.shape[0]):
+                    amount = np.int32(value[d])
+                    if present.shape[0] != 0:
+                        amount *= present[block, i, d]
+                    row[d] = min(max(np.int32(row[d]) - amount, -32768), 32767)
 
 
 @numba.njit(cache=True, nogil=True)

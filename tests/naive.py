@@ -96,6 +96,9 @@ def similarity(mean_shape, shape):
         rows += [[x, -y], [y, x]]
         values += [u, v]
     a, b = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    scale = np.hypot(a, b)
+    if scale < 0.5:
+        a, b = 0.5 * a / scale, 0.5 * b / scale
     return np.array([[a, -b], [b, a]])
 
 

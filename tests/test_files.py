@@ -33,7 +33,7 @@ def test_a_failed_write_keeps_the_file_and_leaves_nothing_behind(tmp_path, error
 
 def test_what_the_system_refuses_names_the_file(tmp_path):
     with (
-        pytest.raises(InputError, match=r"no/x\.json: cannot be written: No such file or directory"),
+        pytest.raises(InputError, match=r"no/x\.json: cannot be written: there is no folder"),
         write_atomically(tmp_path / "no" / "x.json") as temporary,
     ):
         temporary.write_text("text")

@@ -39,7 +39,7 @@ def test_crops_of_files_and_arrays_are_the_same_in_any_number_of_threads(tmp_pat
         crops = cut_faces(list(zip(paths, boxes, strict=True)), boxes, CROPPING, channels, n_jobs, "X")
         assert np.array_equal(crops, expected)
     frame = box_frames(boxes[2:3])[0]
-    assert np.array_equal(cut_face(str(paths[2]), frame, CROPPING, "bgr", "it"), expected[2])
+    assert np.array_equal(cut_face((str(paths[2]), boxes[2]), frame, CROPPING, "bgr", "it"), expected[2])
 
 
 def test_the_first_bad_image_is_named(tmp_path):

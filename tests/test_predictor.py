@@ -226,7 +226,7 @@ def test_bad_faces_are_named(small_model, X, message):
 @pytest.mark.parametrize(
     ("n", "y", "message"),
     [
-        (3, np.zeros((2, 5, 2)), "X has 3 items and y has 2"),
+        (3, np.zeros((2, 5, 2)), "y has 2 objects and X has 3"),
         (1, np.zeros((1, 5, 2)), "1 training object: expected at least 2"),
         (0, np.zeros((0, 5, 2)), "0 training objects: expected at least 2"),
         (2, np.zeros((2, 10)), r"expected shape \(n, n_landmarks, 2\), got \(2, 10\)"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ert.parallel import Workers
 from ert.trees import (
     BLOCK,
-    TARGET_LIMIT,
+    SCORED_LIMIT,
     add_leaves,
     apply_leaves,
     choose_splits,
@@ -39,10 +39,10 @@ def grow(n, n_threads, rng, present=None):
     thresholds = rng.integers(-100, 100, (n_splits, TESTS)).astype(np.int16)
     weights = rng.random(SCORED)
     order, bounds = np.empty((len(sizes), BLOCK), np.int32), np.zeros((len(sizes), n_leaves + 1), np.int32)
-    targets = np.empty((len(sizes), SCORED, BLOCK), np.float32)
+    scored = np.empty((len(sizes), SCORED, BLOCK), np.float32)
     chosen_pairs, chosen_thresholds = np.empty((n_splits, 2), np.uint16), np.empty(n_splits, np.int16)
     with Workers(n_threads) as workers:
-        workers.run(start_tree, sizes, residuals, 1, order, bounds, targets)
+        workers.run(start_tree, sizes, residuals, 1, order, bounds, scored)
         for level in range(DEPTH):
             nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
             counts = np.empty((n_threads, 2**level, TESTS + 1), np.int64)
@@ -53,7 +53,7 @@ def grow(n, n_threads, rng, present=None):
                 pool,
                 order,
                 bounds,
-                targets,
+                scored,
                 pairs[nodes],
                 thresholds[nodes],
                 counts,
@@ -64,7 +64,7 @@ def grow(n, n_threads, rng, present=None):
             chosen_pairs[nodes] = pairs[nodes][np.arange(2**level), chosen]
             chosen_thresholds[nodes] = thresholds[nodes][np.arange(2**level), chosen]
             splits = chosen_pairs[nodes], chosen_thresholds[nodes]
-            workers.run(split_level, sizes, pool, order, bounds, targets, *splits)
+            workers.run(split_level, sizes, pool, order, bounds, scored, *splits)
         leaf_sums = np.empty((n_threads, n_leaves, COMPONENTS), np.int64)
         leaf_counts = np.empty_like(leaf_sums)
         present = np.zeros((0, 0, 0), np.uint8) if present is None else present
@@ -72,8 +72,8 @@ def grow(n, n_threads, rng, present=None):
         leaves = rng.integers(-100, 100, (n_leaves, COMPONENTS)).astype(np.int16)
         before = plain.copy()
         workers.run(apply_leaves, sizes, order, bounds, leaves, present, residuals)
-    scored = np.clip(before[:, :SCORED] >> 1, -TARGET_LIMIT, TARGET_LIMIT).astype(float)
-    twin = naive.grow_tree(plain_pool, scored, pairs, thresholds, weights)
+    clipped = np.clip(before[:, :SCORED] >> 1, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
+    twin = naive.grow_tree(plain_pool, clipped, pairs, thresholds, weights)
     return twin, chosen_pairs, chosen_thresholds, leaf_sums.sum(0), leaf_counts.sum(0), before, leaves, plain
 
 
@@ -132,4 +132,4 @@ def test_adding_leaves(dtype):
 
 
 def test_sums_within_a_block_are_exact_in_float32():
-    assert BLOCK * TARGET_LIMIT < 2**24
+    assert BLOCK * SCORED_LIMIT < 2**24
