@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ert.detection import Detector, detect_faces
 from ert.inputs import Image, read_image
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor, bundled_models, load
 
 __all__ = ["AlignedFace", "align"]
 
@@ -33,8 +33,8 @@ class AlignedFace:
 
 
 @lru_cache(maxsize=4)
-def _load_once(name_or_path: str) -> ShapePredictor:
-    return load(name_or_path)
+def _load_bundled(name: str) -> ShapePredictor:
+    return load(name)
 
 
 def align(
@@ -75,8 +75,12 @@ def align(
     if isinstance(image, (str, os.PathLike)):
         what, channels = os.fspath(image), "rgb"
     pixels = read_image(image, what)
-    predictor = model if isinstance(model, ShapePredictor) else _load_once(os.fspath(model))
-    found = np.asarray(detect_faces(pixels, detector, channels=channels) if boxes is None else boxes)
+    if isinstance(model, ShapePredictor):
+        predictor = model
+    else:
+        # A file may change from call to call; a bundled model does not.
+        predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
+    found = detect_faces(pixels, detector, channels=channels) if boxes is None else boxes
     landmarks = predictor.predict([(pixels, box) for box in found], channels=channels, what=f"{what}, boxes")
     return [
         AlignedFace(np.array(box, dtype=np.float64), shape)

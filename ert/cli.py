@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ert.errors import InputError
-from ert.files import write_atomically
+from ert.files import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from ert.alignment import AlignedFace
@@ -35,9 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, or 2 for bad input (one line on standard error), or 130 when interrupted.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_join_box(sys.argv[1:] if arguments is None else arguments))
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except InputError as error:
         _say(f"ert: {error}")
         return 2
@@ -48,6 +50,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; so that Python's own flush at exit does not complain:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        _say(f"ert: {error.filename or 'standard output'}: {error.strerror or error}")
+        return 2
+
+
+def _join_box(arguments: Sequence[str]) -> list[str]:
+    """Write ``--box -5,..`` as ``--box=-5,..``: argparse takes what begins with a minus for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--box":
+            joined[-1] = f"--box={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,34 +191,60 @@ def _align(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
-    results, failed = [], False
-    with _patience():
-        for file in _with_progress(options.images, "image"):
-            try:
-                results.append(_align_one(file, model, options.box, options.detector, options.draw))
-            except InputError as error:
-                # The other images are still worth doing.
-                _say(f"ert: {error}")
-                failed = True
-    if options.json:
-        names = list(model.landmark_names_)
-        _write_json({"model": str(options.model), "landmark_names": names, "images": results}, options.json)
-    return 2 if failed else 0
+    if options.json not in (None, "-"):
+        check_writable(options.json)
+    pictures = _picture_paths(options.images, options.draw)
+    results: list[dict[str, Any]] = []
+    try:
+        with _patience():
+            for file in _with_progress(options.images, "image"):
+                try:
+                    results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
+                except InputError as error:
+                    # The other images are still worth doing.
+                    _say(f"ert: {error}")
+                    results.append({"file": file, "error": str(error)})
+    finally:
+        # An interrupted run keeps what it has done.
+        if options.json:
+            names = list(model.landmark_names_)
+            _write_json(
+                {"model": str(options.model), "landmark_names": names, "images": results}, options.json
+            )
+    return 2 if any("error" in result for result in results) else 0
+
+
+def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path | None]:
+    """Name the picture of each image after its stem, with a number where two images share one."""
+    if folder is None:
+        return dict.fromkeys(images)
+    paths: dict[str, Path | None] = {}
+    taken: set[str] = set()
+    for image in dict.fromkeys(images):
+        stem, number = Path(image).stem, 1
+        name = f"{stem}_landmarks.png"
+        while name in taken:
+            number += 1
+            name = f"{stem}_landmarks_{number}.png"
+        taken.add(name)
+        paths[image] = Path(folder) / name
+    return paths
 
 
 def _align_one(
-    file: str, model: "ShapePredictor", box: list[float] | None, detector: str, draw: str | None
+    file: str, model: "ShapePredictor", box: list[float] | None, detector: str, picture: Path | None
 ) -> dict[str, Any]:
     from ert.alignment import align
     from ert.images import load_image
 
     image = load_image(file)
     faces = align(image, model, boxes=None if box is None else [box], detector=detector, what=file)
-    rows, columns = image.shape[:2]
-    picture = _draw(image, faces, Path(draw) / f"{Path(file).stem}_landmarks.png") if draw else None
+    if picture is not None:
+        _draw(image, faces, picture)
     boxes = ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
     count = "no face found" if not faces else f"{len(faces)} face{'s' * (len(faces) != 1)}: {boxes}"
     _say(f"{file}: {count}" + (f" -> {picture}" if picture else ""))
+    rows, columns = image.shape[:2]
     return {
         "file": file,
         "width": columns,
@@ -214,7 +256,7 @@ def _align_one(
     }
 
 
-def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> Path:
+def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> None:
     from ert.draw import draw_landmarks, save_image
 
     try:
@@ -223,7 +265,6 @@ def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> Path:
         raise InputError(f"{path.parent}: cannot be made: {error.strerror}") from error
     shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
     save_image(path, draw_landmarks(image, shapes, boxes))
-    return path
 
 
 def _with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
@@ -238,12 +279,13 @@ def _train(options: argparse.Namespace) -> int:
 
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
-    if params["mirror"] and params["mirror"].replace(",", "").isdigit():
-        params["mirror"] = [int(number) for number in params["mirror"].split(",")]
+    if params["mirror"] and "," in params["mirror"]:
+        params["mirror"] = _numbers(params["mirror"])
     notes = dict(_note(note) for note in options.note)
     out = Path(options.out)
-    if out.suffix not in (".ert", ".dat"):
+    if out.suffix != ".ert":
         raise InputError(f"{out}: expected a model file ending in .ert")
+    check_writable(out)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
         raise InputError(
@@ -286,6 +328,13 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--mirror {text}: expected a scheme's name, or whole numbers with commas") from None
+
+
 def _errors(entry: dict[str, float]) -> list[tuple[str, float]]:
     return [(key, value) for key, value in entry.items() if key.endswith("_nme")]
 
@@ -316,6 +365,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
+    if options.json not in (None, "-"):
+        check_writable(options.json)
     dataset = load_dataset(options.dataset, boxes=options.boxes, split=options.split)
     if len(dataset.landmark_names) != model.n_landmarks_:
         found = len(dataset.landmark_names)

@@ -25,7 +25,7 @@ from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
 from ert.training import replay_stage, train_stage
 
-__all__ = ["ShapePredictor", "load"]
+__all__ = ["ShapePredictor", "bundled_models", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "verbose")
@@ -436,6 +436,12 @@ class ShapePredictor:
         return self.cascade_
 
 
+def bundled_models() -> dict[str, Path]:
+    """Return the files of the models that come with the package, by name."""
+    folder = Path(str(resources.files("ert"))) / "models"
+    return {file.stem: file for file in sorted(folder.glob("*.ert"))}
+
+
 def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     """Load a model: a bundled one by name ("face68"), or a file.
 
@@ -455,12 +461,11 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
     """
     path = Path(name_or_path)
-    folder = Path(str(resources.files("ert"))) / "models"
-    bundled = folder / f"{name_or_path}.ert"
-    known = ", ".join(sorted(file.stem for file in folder.glob("*.ert")))
-    if path.name == str(name_or_path) and bundled.is_file():
-        path = bundled
+    bundled = bundled_models()
+    if str(name_or_path) in bundled:
+        path = bundled[str(name_or_path)]
     elif path.name == str(name_or_path) and not path.suffix and not path.exists():
+        known = ", ".join(bundled)
         raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
     if path.suffix == ".dat":
         raise InputError(f"{path}: models in dlib's format cannot be read")

@@ -107,7 +107,34 @@ def test_align_goes_on_after_a_bad_image(model, dataset, tmp_path, capsys):
     line = refused(capsys, "align", tmp_path / "empty.jpg", "--model", model)
     assert "empty.jpg: is empty" in line
     assert run("align", *arguments, "--json", out) == 2
-    assert len(json.loads(out.read_text())["images"]) == 1
+    bad, good = json.loads(out.read_text())["images"]
+    assert "empty.jpg: is empty" in bad["error"]
+    assert len(good["faces"]) == 1
+
+
+def test_an_interrupted_align_keeps_what_it_has_done(model, dataset, tmp_path, monkeypatch):
+    out, align = tmp_path / "out.json", ert.alignment.align
+
+    def interrupted(image, *args, what, **kwargs):
+        if what.endswith("2.png"):
+            raise KeyboardInterrupt
+        return align(image, *args, what=what, **kwargs)
+
+    monkeypatch.setattr("ert.alignment.align", interrupted)
+    images = [dataset / f"face_000{i}.png" for i in range(4)]
+    assert run("align", *images, "--model", model, "--box", "20,20,80,80", "--json", out) == 130
+    assert len(json.loads(out.read_text())["images"]) == 2
+
+
+def test_images_of_one_name_get_pictures_of_their_own(model, dataset, tmp_path):
+    images = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        images.append(tmp_path / folder / "face.png")
+        shutil.copy(dataset / "face_0000.png", images[-1])
+    assert run("align", *images, "--model", model, "--box", "-5,-5,80,80", "--draw", tmp_path / "out") == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["face_landmarks.png", "face_landmarks_2.png"]
 
 
 def test_evaluate_prints_a_table_and_writes_json(model, dataset, tmp_path, capsys):
@@ -191,6 +218,11 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         ),
         (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "hand"), "no scheme 'hand'"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "1,,0"), "--mirror 1,,0: expected"),
+        (("train", dataset, "--out", tmp_path / "x.dat"), "x.dat: expected a model file ending in .ert"),
+        (("train", dataset, "--out", tmp_path / "no" / "x.ert"), "x.ert: cannot be written"),
+        (("evaluate", model, dataset, "--json", tmp_path / "no" / "x.json"), "x.json: cannot be written"),
+        (("align", face, "--model", model, "--json", "."), ".: cannot be written"),
     ]:
         assert message in refused(capsys, *arguments)
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ert.crops import Cropping, resample
+from ert import InputError
+from ert.crops import Cropping, check_cropping, crop_region, resample
 from ert.geometry import box_frames
 from ert.images import to_grey
 
@@ -63,3 +66,26 @@ def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
 def test_a_one_pixel_image_gives_a_flat_crop():
     crop = cropping().cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
     assert (crop == 7).all()
+
+
+def test_the_region_holds_the_shapes_the_padding_and_a_margin():
+    shapes = np.array([[[0.1, 0.2], [0.8, 0.9]], [[0.1, 0.2], [np.nan, np.nan]]])
+    np.testing.assert_allclose(crop_region(shapes, 0.0, False)[:2], [-0.05, 0.05])
+    np.testing.assert_allclose(crop_region(shapes[:1], 0.5, False), [-0.55, -0.45, 1.45, 1.55])
+    left, _, right, _ = crop_region(shapes[:1], 0.0, True)
+    np.testing.assert_allclose([left, right], [-0.05, 1.05])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"working_size": 2000, "region": np.array([-10.0, -10, 10, 10])}, "reduce working_size"),
+        ({"working_size": True}, "working_size=True"),
+        ({"blur": float("nan")}, "blur=nan"),
+        ({"region": np.array([0.0, 0, np.nan, 1])}, "region"),
+        ({"region": np.array([0.0, 0, 0, 1])}, "region"),
+    ],
+)
+def test_croppings_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        check_cropping(replace(cropping(), **changes))

@@ -430,3 +430,15 @@ def test_helen_and_ytf():
     assert ytf.landmarks.shape == (3462, 68, 2)
     assert np.isfinite(ytf.landmarks).all()
     assert len(helen + ytf) == 3792
+
+
+def test_the_samples_say_the_same_in_every_format():
+    samples = Path(__file__).parents[1] / "data" / "samples"
+    csv = load_dataset(samples / "landmarks.csv")
+    pts = load_dataset(samples, boxes=f"{samples / 'boxes.csv'}:haar", split="train")
+    xml = load_dataset(samples / "landmarks.xml")
+    assert len(csv) == len(pts) == len(xml) == 1
+    np.testing.assert_allclose(csv.landmarks, pts.landmarks, atol=1e-9)
+    np.testing.assert_allclose(csv.boxes, pts.boxes)
+    np.testing.assert_allclose(xml.landmarks, csv.landmarks, atol=0.501)
+    assert pts.files[0].name == csv.files[0].name == xml.files[0].name == "astronaut.jpg"

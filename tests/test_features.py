@@ -68,3 +68,22 @@ def test_pairs_follow_the_exponential_prior():
         share = (np.sort(pairs, axis=1) == (i, j)).all(axis=1).mean()
         np.testing.assert_allclose(share, weight / sum(weights.values()), rtol=0.05)
     np.testing.assert_allclose((pairs[:, 0] < pairs[:, 1]).mean(), 0.5, atol=0.01)
+
+
+def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
+    """Whatever the numbers, no pixel outside the crop is touched."""
+    crop = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    frame = np.array([1, 0, 0, 1, 0, 0], np.float32)
+    anchors, deltas = np.arange(5, dtype=np.uint16), np.zeros((5, 2), np.float32)
+    places = [[np.nan, 1], [np.inf, np.inf], [-np.inf, 1], [3e38, -3e38], [1.4, 1.6]]
+    out = np.empty(5, np.int16)
+    read_pixels(crop, frame, np.array(places, np.float32), np.float32(1), np.float32(0), anchors, deltas, out)
+    # Infinity times a zero of the frame is no number either, and reads column and row 0.
+    assert out.tolist() == [0, 0, 0, 3, 9]
+
+
+def test_a_pool_of_a_single_landmark_has_some_width():
+    _, deltas = draw_pool(np.array([[0.5, 0.5]]), 200, 0.0, np.random.default_rng(0))
+    assert 0.08 < np.abs(deltas).max() <= 0.1
+    _, narrow = draw_pool(np.array([[0.2, 0.5], [0.4, 0.5]]), 200, -0.4, np.random.default_rng(0))
+    assert np.isfinite(narrow).all()

@@ -1,7 +1,7 @@
 import pytest
 
 from ert import InputError
-from ert.files import write_atomically
+from ert.files import check_writable, write_atomically
 
 
 def test_a_finished_write_replaces_the_file(tmp_path):
@@ -43,3 +43,19 @@ def test_what_the_system_refuses_names_the_file(tmp_path):
         write_atomically(tmp_path / "folder") as temporary,
     ):
         temporary.write_text("text")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
+    with write_atomically(tmp_path / "link.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+
+
+def test_checking_ahead_of_long_work(tmp_path):
+    check_writable(tmp_path / "new.txt")
+    for path in (tmp_path, tmp_path / "no" / "x.txt"):
+        with pytest.raises(InputError, match="cannot be written"):
+            check_writable(path)

@@ -50,3 +50,14 @@ def test_jitter_turns_and_scales_about_the_centre_of_the_box():
     shifted = frame_to_image(np.full((4000, 1, 2), 0.5), jitter_frames(4000, 0.1, 0.3, 40, rng))
     np.testing.assert_allclose(shifted.std(axis=0), 0.1, rtol=0.1)
     assert np.array_equal(jitter_frames(2, 0, 0, 0, rng), [[1, 0, 0, 1, 0, 0]] * 2)
+
+
+def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
+    mean = np.random.default_rng(0).random((5, 2)).astype(np.float32)
+    arguments = centre(mean)
+    np.testing.assert_allclose(np.hypot(*similarity(*arguments, np.ones((5, 2), np.float32))), 0.5, rtol=1e-5)
+    assert similarity(*arguments, np.zeros((5, 2), np.float32)) == (0.5, 0)
+    a, b = similarity(*arguments, mean * np.float32(0.01))
+    np.testing.assert_allclose([a, b], [0.5, 0], atol=1e-5)
+    single = np.ones((1, 2), np.float32)
+    assert similarity(*centre(single), single) == (1, 0)

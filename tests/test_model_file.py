@@ -115,6 +115,12 @@ def edited(saved, tmp_path, edit):
         (lambda header, arrays: header["params"].update(other=1), "other"),
         (lambda header, arrays: header["cropping"].update(working_size=10**9), "working_size"),
         (lambda header, arrays: header["cropping"].update(region=[0, 0, 99, 1]), "region"),
+        (lambda header, arrays: header["cropping"].update(region=[10**400, 0, 1, 1]), ""),
+        (lambda header, arrays: header.update(history=[1, 2]), ""),
+        (lambda header, arrays: header.update(history=[{"stage": "one"}]), "history"),
+        (lambda header, arrays: header.update(summary={}), "n_objects"),
+        (lambda header, arrays: header["params"].update(mirror={"a": 1}), "mirror"),
+        (lambda header, arrays: header["params"].update(n_jobs=3), "n_jobs"),
         (lambda header, arrays: header["cropping"].update(blur="much"), "blur"),
         (lambda header, arrays: header.update(landmark_names=["a"]), "68 different names"),
     ],
@@ -143,3 +149,23 @@ def test_an_unwritable_place_is_named_and_an_existing_file_kept(small_model, tmp
 def test_a_model_that_is_not_fitted_cannot_be_saved(tmp_path):
     with pytest.raises(InputError, match="not fitted"):
         small_predictor().save(tmp_path / "x.ert")
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_no_model_file_makes_a_kernel_read_outside(saved, tmp_path_factory, faces, seed):
+    """Numbers of any size in the arrays: the model is refused, or predicts something."""
+    rng = np.random.default_rng(seed)
+
+    def edit(header, arrays):
+        for name in ("mean_shape", "deltas", "basis"):
+            if rng.random() < 0.5:
+                arrays[name] *= rng.choice([-1, 1e10, 1e20, 1e38])
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        path = edited(saved, tmp_path_factory.mktemp("numbers"), edit)
+        try:
+            model = ert.load(path)
+        except InputError:
+            return
+        assert model.predict(faces[0][:2]).shape == (2, 68, 2)

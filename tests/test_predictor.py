@@ -187,12 +187,86 @@ def test_one_model_in_many_threads_gives_the_same_results(small_model, faces):
     assert all(np.array_equal(result, expected) for result in results.values())
 
 
-def test_any_number_of_landmarks_from_one_on(faces):
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_any_number_of_landmarks_is_learnt(faces, n):
     X, y = faces
-    for n in (1, 2, 5):
-        model = small_predictor(n_stages=2).fit(X, y[:, 30 : 30 + n])
-        assert model.predict(X[:3]).shape == (3, n, 2)
-        assert model.n_landmarks_ == n
+    model = small_predictor(n_stages=2).fit(X, y[:, 30 : 30 + n])
+    assert model.predict(X[:3]).shape == (3, n, 2)
+    assert model.n_landmarks_ == n
+    first, last = (entry["train_nme"] for entry in model.history_)
+    assert last < first < 8
+
+
+def test_shapes_that_collapse_do_not_wreck_the_training(faces):
+    X, y = faces
+    lids = y[:, [37, 41]].copy()
+    lids[:40, 1] = lids[:40, 0]
+    model = small_predictor(n_inits=10, padding=0.1).fit(X, lids)
+    assert model.history_[-1]["train_nme"] < 10
+
+
+def test_two_objects_are_enough(faces):
+    X, y = faces
+    assert np.isfinite(small_predictor(n_stages=1).fit(X[:2], y[:2]).predict(X)).all()
+
+
+def test_the_crop_grows_with_the_padding(faces):
+    narrow, wide = (small_predictor(n_stages=1, padding=padding).fit(*faces) for padding in (0.0, 0.5))
+    positions = wide.cascade_.mean_shape[wide.cascade_.anchors[0]] + wide.cascade_.deltas[0]
+    region = wide.cascade_.cropping.region
+    assert (positions >= region[:2]).all()
+    assert (positions <= region[2:]).all()
+    assert (region[:2] < narrow.cascade_.cropping.region[:2] - 0.4).all()
+
+
+def test_numbers_of_numpy_are_as_good_as_those_of_python(faces, tmp_path):
+    params = {"n_trees": np.int64(10), "learning_rate": np.float32(0.125), "n_jobs": np.int64(2)}
+    small_predictor(n_stages=1, **params).fit(*faces).save(tmp_path / "one.ert")
+    small_predictor(n_stages=1, n_trees=10, learning_rate=0.125).fit(*faces).save(tmp_path / "other.ert")
+    assert (tmp_path / "one.ert").read_bytes() == (tmp_path / "other.ert").read_bytes()
+
+
+def test_one_object_can_validate_and_may_lack_landmarks(faces):
+    X, y = faces
+    held_out = y[:1].copy()
+    held_out[0, 5] = np.nan
+    model = small_predictor(n_stages=1).fit(X[1:], y[1:], validation=(X[:1], held_out))
+    assert np.isfinite(model.history_[0]["validation_nme"])
+    with pytest.raises(InputError, match="validation y has 2 objects and X has 1"):
+        small_predictor().fit(X, y, validation=(X[:1], y[:2]))
+
+
+def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
+    X, y = faces
+    holes = y.copy()
+    holes[7, 36] = np.nan
+    with pytest.raises(InputError, match="face 7"):
+        small_predictor(norm="inter-ocular").fit(X, holes)
+    with pytest.raises(InputError, match=r"nowhere/c\.ert: cannot be written"):
+        small_predictor().fit(X, y, checkpoint=tmp_path / "nowhere" / "c.ert")
+    far = y.copy()
+    far[3, 0, 0] = 1e25
+    with pytest.raises(InputError, match=r"y: object 3 has a landmark .* box sides from its box"):
+        small_predictor().fit(X, far)
+    with pytest.raises(InputError, match="candidate splits a stage"):
+        small_predictor(n_trees=100_000, n_split_tests=10_000, max_depth=10).fit(X, y)
+
+
+def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypatch):
+    X, y = faces
+    model = small_predictor(n_stages=1).fit(X, y)
+    expected = model.predict(X[:3])
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ert.predictor.train_stage", fail)
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(n_trees=7).fit(X, y[:, :5])
+    model.save(tmp_path / "model.ert")
+    loaded = ert.load(tmp_path / "model.ert")
+    assert np.array_equal(loaded.predict(X[:3]), expected)
+    assert loaded.n_trees == 40
 
 
 @pytest.mark.parametrize(
@@ -212,6 +286,12 @@ def test_any_number_of_landmarks_from_one_on(faces):
         ([(np.zeros((9, 9), np.uint8), (20, 20, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
         ([(np.zeros((9, 9), np.uint8), (-20, 0, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
         ([np.zeros((9, 9), np.uint8)], r"X\[0\]: expected a pair \(image, box\), got ndarray"),
+        (
+            [(np.zeros((9, 9), np.uint8), (-1e4, -1e4, 2e4, 2e4))],
+            r"X\[0\]: a box of 20000 x 20000 .* larger",
+        ),
+        ([(np.zeros((9, 9), np.uint8), (1, 1, 1e9, 1e9))], r"X\[0\]: box .* expected pixels within 1e\+07"),
+        ([(np.zeros((9, 9), np.uint8), (10**400, 1, 5, 5))], r"X\[0\]: expected a box of 4 numbers"),
         ([(np.zeros((9, 9), np.uint8),)], r"X\[0\]: expected a pair"),
     ],
 )
