@@ -2,9 +2,8 @@
 
 import sys
 
-from ert.draw import draw_landmarks, save_image
-
 import ert
+from ert.draw import draw_landmarks, save_image
 
 photo = sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()
 faces = ert.align(photo)

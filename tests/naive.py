@@ -166,3 +166,52 @@ def predict(crop, frame, cascade):
         displacement = (components @ stage.basis.astype(float)).reshape(-1, 2)
         shape = shape + displacement @ matrix.T
     return shape
+
+
+def dlib_int(value):
+    """dlib's INT: a control byte (how many bytes, sign), then the magnitude, least significant byte first."""
+    magnitude = abs(value)
+    data = magnitude.to_bytes(max(1, (magnitude.bit_length() + 7) // 8), "little")
+    return bytes([len(data) | (0x80 if value < 0 else 0)]) + data
+
+
+def dlib_float(value):
+    """dlib's FLOAT: mantissa and exponent as INTs; zero bytes at the mantissa's end move to the exponent."""
+    if value == 0:
+        return dlib_int(0) + dlib_int(40)
+    fraction, exponent = math.frexp(np.float32(value))
+    mantissa, exponent = math.trunc(fraction * 2**24), exponent - 24
+    for _ in range(8):
+        if mantissa & 0xFF:
+            break
+        mantissa >>= 8
+        exponent += 8
+    return dlib_int(mantissa) + dlib_int(exponent)
+
+
+def dlib_model(cascade):
+    """A whole `.dat` file of a DlibCascade, number by number."""
+
+    def column(values):
+        return dlib_int(-values.size) + dlib_int(-1) + b"".join(dlib_float(value) for value in values.ravel())
+
+    def tree(pairs, thresholds, leaves):
+        data = dlib_int(len(thresholds))
+        for (first, second), threshold in zip(pairs, thresholds, strict=True):
+            data += dlib_int(int(first)) + dlib_int(int(second)) + dlib_float(threshold)
+        return data + dlib_int(len(leaves)) + b"".join(column(leaf) for leaf in leaves)
+
+    def vector(items):
+        items = list(items)
+        return dlib_int(len(items)) + b"".join(items)
+
+    def each(*arrays):
+        return zip(*arrays, strict=True)
+
+    forests = vector(
+        vector(tree(*parts) for parts in each(*stage))
+        for stage in each(cascade.pairs, cascade.thresholds, cascade.leaves)
+    )
+    anchors = vector(vector(dlib_int(int(i)) for i in stage) for stage in cascade.anchors)
+    deltas = vector(vector(dlib_float(x) + dlib_float(y) for x, y in stage) for stage in cascade.deltas)
+    return dlib_int(1) + column(cascade.mean_shape) + forests + anchors + deltas

@@ -1,0 +1,129 @@
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ert import InputError
+from ert.dlib_cascade import DlibCascade
+from ert.dlib_file import read_dlib_file
+
+
+def random_cascade(seed, n_landmarks=5, n_stages=2, n_trees=3, depth=2, n_pixels=20):
+    rng = np.random.default_rng(seed)
+    n_splits = 2**depth - 1
+
+    def floats(*shape):
+        # Numbers of many sizes, zeros and whole numbers among them: their lengths in the file differ.
+        values = rng.normal(0, 1, shape) * 10.0 ** rng.integers(-12, 6, shape)
+        return np.where(rng.random(shape) < 0.2, rng.integers(-3, 3, shape) * 64, values).astype(np.float32)
+
+    return DlibCascade(
+        mean_shape=floats(n_landmarks, 2),
+        anchors=rng.integers(0, n_landmarks, (n_stages, n_pixels)).astype(np.uint16),
+        deltas=floats(n_stages, n_pixels, 2),
+        pairs=rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
+        thresholds=floats(n_stages, n_trees, n_splits),
+        leaves=floats(n_stages, n_trees, n_splits + 1, 2 * n_landmarks),
+    )
+
+
+@pytest.fixture(scope="module")
+def written():
+    return naive.dlib_model(random_cascade(0))
+
+
+def test_the_encoder_writes_what_the_format_says():
+    assert naive.dlib_int(0).hex() == "0100"
+    assert naive.dlib_int(338).hex() == "025201"
+    assert naive.dlib_int(-136).hex() == "8188"
+    assert naive.dlib_float(0.0).hex() == "01000128"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_models_are_read_back_to_the_last_bit(tmp_path_factory, seed, depth):
+    cascade = random_cascade(seed, depth=depth)
+    path = tmp_path_factory.mktemp("dat") / "model.dat"
+    path.write_bytes(naive.dlib_model(cascade))
+    for name, array in read_dlib_file(path).arrays().items():
+        assert array.dtype == cascade.arrays()[name].dtype
+        assert np.array_equal(array, cascade.arrays()[name]), name
+
+
+def test_a_file_cut_short_at_any_byte_is_refused(written, tmp_path):
+    path = tmp_path / "short.dat"
+    for length in range(0, len(written), 7):
+        path.write_bytes(written[:length])
+        with pytest.raises(InputError, match=r"short\.dat: the dlib model file"):
+            read_dlib_file(path)
+    path.write_bytes(written + b"\x01")
+    with pytest.raises(InputError, match="is longer than the model in it"):
+        read_dlib_file(path)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused(written, tmp_path_factory, data):
+    content = bytearray(written)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "damaged.dat"
+    path.write_bytes(content)
+    try:
+        cascade = read_dlib_file(path)
+    except InputError:
+        return
+    assert cascade.pairs.max() < cascade.anchors.shape[1]
+    assert cascade.anchors.max() < len(cascade.mean_shape)
+    assert all(np.isfinite(array).all() for array in cascade.arrays().values())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is cut short"),
+        (b"<?xml version='1.0'?>", "as text"),
+        (naive.dlib_int(2), "no shape_predictor"),
+        (naive.dlib_int(1) + naive.dlib_int(-(2**60)) + naive.dlib_int(-1), "a count that does not fit"),
+        (naive.dlib_int(1) + naive.dlib_int(-(2**62)) + naive.dlib_int(-1), "a count that does not fit"),
+        (naive.dlib_int(1) + naive.dlib_int(-3) + naive.dlib_int(-1), "no shape_predictor"),
+        (naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-5), "no shape_predictor"),
+        (
+            naive.dlib_int(1)
+            + naive.dlib_int(-2)
+            + naive.dlib_int(-1)
+            + 2 * (b"\x01\x00" + naive.dlib_int(32002)),
+            "not finite",
+        ),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "foreign.dat"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_dlib_file(path)
+
+
+@pytest.mark.parametrize("place", ["stages", "trees", "splits"])
+def test_absurd_counts_allocate_nothing(tmp_path, place):
+    head = naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-1) + 2 * naive.dlib_float(0.5)
+    many = naive.dlib_int(2**60 - 1)
+    counts = {
+        "stages": many + naive.dlib_int(1) + naive.dlib_int(1),
+        "trees": naive.dlib_int(1) + many + naive.dlib_int(1),
+        "splits": naive.dlib_int(1) + naive.dlib_int(1) + many,
+    }
+    path = tmp_path / "absurd.dat"
+    path.write_bytes(head + counts[place] + bytes(1000))
+    with pytest.raises(InputError, match="a count that does not fit"):
+        read_dlib_file(path)
+
+
+def test_numbers_out_of_range_are_refused(tmp_path):
+    for name, value in (("anchors", 5), ("pairs", 20)):
+        cascade = random_cascade(1)
+        cascade.arrays()[name].flat[3] = value
+        path = tmp_path / "range.dat"
+        path.write_bytes(naive.dlib_model(cascade))
+        with pytest.raises(InputError, match="pixel or landmark that does not exist"):
+            read_dlib_file(path)
