@@ -259,12 +259,16 @@ def _align_one(
 def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> None:
     from ert.draw import draw_landmarks, save_image
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    _make_folder(path.parent)
     shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
     save_image(path, draw_landmarks(image, shapes, boxes))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def _with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
@@ -428,6 +432,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     picture = sample_image()
     out = Path(options.out)
+    _make_folder(out)
     status = main(["align", str(picture), "--draw", str(out), "--json", str(out / "astronaut.json")])
     if status == 0:
         print(f"Wrote {out / 'astronaut_landmarks.png'} and {out / 'astronaut.json'}")

@@ -1,6 +1,6 @@
 """A cascade as dlib trained it, run as dlib runs it, to the same pixels and the same rounding.
 
-What differs from :mod:`ert.cascade`: pixels are read from the image itself, 0 outside it; the box is stretched
+What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside it; the box is stretched
 to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
 """
 
