@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ert.crops import Cropping, check_cropping
 from ert.errors import InputError
 from ert.features import read_pixels
-from ert.geometry import similarity
+from ert.geometry import box_frames, frame_to_image, similarity
 from ert.trees import add_leaves, find_leaves
 
 __all__ = ["Cascade", "Stage", "add_displacement", "centre", "check_cascade", "predict_crop", "stack_stages"]
@@ -72,6 +72,17 @@ class Cascade:
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
     basis: npt.NDArray[np.float32]
+
+    def predict_face(
+        self, image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64], channels: str, rgb: str
+    ) -> npt.NDArray[np.float64]:
+        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image."""
+        frames = box_frames(box[None])
+        crop = self.cropping.cut(image, frames[0], channels, rgb)
+        shape = np.empty_like(self.mean_shape)
+        predict_crop(crop, self.cropping.frame.astype(np.float32), *self.kernel_arguments, shape)  # type: ignore[call-arg]
+        placed: npt.NDArray[np.float64] = frame_to_image(shape[None].astype(np.float64), frames)[0]
+        return placed
 
     @property
     def kernel_arguments(self) -> tuple[npt.NDArray[Any], ...]:

@@ -55,7 +55,11 @@ class Cropping:
         return math.ceil(bottom - top) + 1, math.ceil(right - left) + 1
 
     def cut(
-        self, image: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64], channels: str = "rgb"
+        self,
+        image: npt.NDArray[np.uint8],
+        frame: npt.NDArray[np.float64],
+        channels: str = "rgb",
+        rgb: str = "luma",
     ) -> npt.NDArray[np.uint8]:
         """Resample the region round one box, in grey.
 
@@ -67,6 +71,8 @@ class Cropping:
         frame : float array (6,)
             The box's frame, upright and square.
         channels : {"rgb", "bgr"}
+        rgb : {"luma", "dlib"}
+            How colours become grey, see :func:`ert.images.to_grey`.
 
         Returns
         -------
@@ -79,7 +85,7 @@ class Cropping:
         reach = max(1.0, self.blur * step) + 1
         columns = _touched(x - reach, x + crop.shape[1] * step + reach, image.shape[1])
         rows = _touched(y - reach, y + crop.shape[0] * step + reach, image.shape[0])
-        grey = to_grey(image[rows, columns], channels)
+        grey = to_grey(image[rows, columns], channels, rgb)
         resample(grey, x - columns.start, y - rows.start, step, self.blur, crop)
         return crop
 

@@ -72,7 +72,8 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
         _check(path, -7)
     if anchors.max() >= n_landmarks or pairs.max() >= n_pixels:
         _check(path, -5)
-    return DlibCascade(mean_shape, anchors, deltas, pairs, thresholds, leaves)
+    basis = np.empty((n_stages, 0, 2 * n_landmarks), np.float32)
+    return DlibCascade(mean_shape, anchors, deltas, pairs, thresholds, leaves, basis)
 
 
 def _check(path: Path, position: int) -> int:

@@ -18,7 +18,7 @@ from ert.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["check_image", "image_size", "load_image", "sample_image", "to_grey"]
+__all__ = ["check_image", "grey_weights", "image_size", "load_image", "sample_image", "to_grey", "weigh"]
 
 # Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
 MAX_PIXELS = 250_000_000
@@ -217,19 +217,31 @@ def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "lum
     InputError
         When `image` is not an image, or `channels` or `weights` is none of the above.
     """
+    coefficients = grey_weights(channels, weights)
+    image = check_image(image)
+    if image.ndim == 2:
+        return image
+    grey = np.empty(image.shape[:2], np.uint8)
+    _weigh_channels(image, coefficients, grey)
+    return grey
+
+
+def grey_weights(channels: str, weights: str) -> NDArray[np.uint32]:
+    """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
+
+    Raises
+    ------
+    InputError
+        When `channels` or `weights` is none that :func:`to_grey` knows.
+    """
     if channels not in ("rgb", "bgr"):
         raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
     if weights not in _GREY_WEIGHTS:
         raise InputError(f"weights: {weights!r}, expected 'luma' or 'dlib'")
-    image = check_image(image)
-    if image.ndim == 2:
-        return image
     red, green, blue, rounding = _GREY_WEIGHTS[weights]
     if channels == "bgr":
         red, blue = blue, red
-    grey = np.empty(image.shape[:2], np.uint8)
-    _weigh_channels(image, np.array((red, green, blue, rounding), np.uint32), grey)
-    return grey
+    return np.array((red, green, blue, rounding), np.uint32)
 
 
 def sample_image() -> Path:
@@ -238,17 +250,22 @@ def sample_image() -> Path:
 
 
 @njit(cache=True, nogil=True)
+def weigh(pixel, weights):  # type: ignore[no-untyped-def]
+    """Turn one pixel of three channels to grey."""
+    total = (
+        weights[0] * np.uint32(pixel[0])
+        + weights[1] * np.uint32(pixel[1])
+        + weights[2] * np.uint32(pixel[2])
+        + weights[3]
+    )
+    return np.uint8(total >> np.uint32(16))
+
+
+@njit(cache=True, nogil=True)
 def _weigh_channels(image, weights, out):  # type: ignore[no-untyped-def]
-    w0, w1, w2, rounding = weights[0], weights[1], weights[2], weights[3]
     for row in range(image.shape[0]):
         for column in range(image.shape[1]):
-            total = (
-                w0 * np.uint32(image[row, column, 0])
-                + w1 * np.uint32(image[row, column, 1])
-                + w2 * np.uint32(image[row, column, 2])
-                + rounding
-            )
-            out[row, column] = total >> np.uint32(16)
+            out[row, column] = weigh(image[row, column], weights)
 
 
 def _dtype_hint(image: NDArray[Any]) -> str:

@@ -21,8 +21,8 @@ __all__ = [
     "check_names",
     "check_near",
     "check_pairs",
-    "cut_face",
     "cut_faces",
+    "read_face",
     "read_image",
 ]
 
@@ -157,18 +157,13 @@ def check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...
     return tuple(str(name) for name in names)
 
 
-def cut_face(
-    face: Face, frame: npt.NDArray[np.float64], cropping: Cropping, channels: str, what: str
-) -> npt.NDArray[np.uint8]:
-    """Cut the crop of one face out of an array or an image file.
+def read_face(face: Face, channels: str, what: str) -> tuple[npt.NDArray[np.uint8], str]:
+    """Return the pixels of a face's image and the order of their colours.
 
     Parameters
     ----------
     face : (image, box)
         With a box that was checked.
-    frame : float array (6,)
-        The box's frame.
-    cropping : Cropping
     channels : {"rgb", "bgr"}
         Order of the colours in an array; files are read as RGB.
     what : str
@@ -176,7 +171,8 @@ def cut_face(
 
     Returns
     -------
-    uint8 array (rows, columns)
+    image : uint8 array (rows, columns) or (rows, columns, 3)
+    channels : {"rgb", "bgr"}
 
     Raises
     ------
@@ -195,7 +191,7 @@ def cut_face(
     if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
         size = f"{width:g} x {height:g}"
         raise InputError(f"{what}: a box of {size} pixels is far larger than the image of {columns} x {rows}")
-    return cropping.cut(pixels, frame, channels)
+    return pixels, channels
 
 
 def cut_faces(
@@ -203,6 +199,7 @@ def cut_faces(
     boxes: npt.NDArray[np.float64],
     cropping: Cropping,
     channels: str,
+    rgb: str,
     n_jobs: int,
     what: str,
 ) -> npt.NDArray[np.uint8]:
@@ -215,6 +212,7 @@ def cut_faces(
         The boxes of X, checked.
     cropping : Cropping
     channels : {"rgb", "bgr"}
+    rgb : {"luma", "dlib"}
     n_jobs : int
         Threads.
     what : str
@@ -227,10 +225,13 @@ def cut_faces(
     import joblib
 
     frames = box_frames(boxes)
+
+    def cut(i: int) -> npt.NDArray[np.uint8]:
+        image, order = read_face(X[i], channels, f"{what}[{i}]")
+        return cropping.cut(image, frames[i], order, rgb)
+
     crops = np.empty((len(X), *cropping.shape), np.uint8)
-    jobs = (
-        joblib.delayed(cut_face)(X[i], frames[i], cropping, channels, f"{what}[{i}]") for i in range(len(X))
-    )
-    for i, crop in enumerate(joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)):
+    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    for i, crop in enumerate(parallel(joblib.delayed(cut)(i) for i in range(len(X)))):
         crops[i] = crop
     return crops

@@ -3,7 +3,7 @@ r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing i
     offset 0    8 bytes   magic "\x89ERTmdl\n"
            8    u32       format version
           12    u32       length h of the header
-          16    u32       CRC-32 of everything after offset 20
+          16    u32       CRC-32 of the whole file but these four bytes
           20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
                           {"arrays": [[name, dtype, shape], ...], ...everything else that describes the model}
       20 + h    the arrays one after the other, little-endian, C order, each padded to a multiple of 64
@@ -28,7 +28,9 @@ __all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
 
 MAGIC = b"\x89ERTmdl\n"
 FORMAT_VERSION = 1
-_PREFIX = struct.Struct("<8sIII")
+_START = struct.Struct("<8sII")
+_CHECKSUM = struct.Struct("<I")
+_PREFIX_SIZE = _START.size + _CHECKSUM.size
 _ALIGN = 64
 _DTYPES = ("|u1", "|i1", "<u2", "<i2", "<i4", "<f4", "<f8")
 _MAX_DIMENSIONS = 4
@@ -56,15 +58,15 @@ def write_model_file(
     text = json.dumps(
         header | {"arrays": index}, sort_keys=True, separators=(",", ":"), allow_nan=False
     ).encode()
-    text += b" " * (-(_PREFIX.size + len(text)) % _ALIGN)
+    text += b" " * (-(_PREFIX_SIZE + len(text)) % _ALIGN)
     body = [text]
     for _, array in listed:
         data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         body.append(data + b"\0" * (-len(data) % _ALIGN))
     joined = b"".join(body)
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        file.write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(joined)))
-        file.write(joined)
+        start = _START.pack(MAGIC, FORMAT_VERSION, len(text))
+        file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
@@ -93,19 +95,21 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if data[: len(MAGIC)] != MAGIC:
         raise InputError(f"{path}: is not an ert model file (.ert)")
-    if len(data) < _PREFIX.size:
+    if len(data) < _PREFIX_SIZE:
         raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
-    _, version, length, checksum = _PREFIX.unpack_from(data)
+    _, version, length = _START.unpack_from(data)
+    (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
     if version != FORMAT_VERSION:
         raise InputError(
             f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert"
         )
-    if zlib.crc32(memoryview(data)[_PREFIX.size :]) != checksum:
+    everything = memoryview(data)
+    if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:
         raise InputError(f"{path}: the model file is damaged or cut short: its checksum does not match")
     try:
-        header = json.loads(data[_PREFIX.size : _PREFIX.size + length])
+        header = json.loads(data[_PREFIX_SIZE : _PREFIX_SIZE + length])
         arrays = {}
-        offset = _PREFIX.size + length
+        offset = _PREFIX_SIZE + length
         for name, dtype, shape in header.pop("arrays"):
             if dtype not in _DTYPES or not 0 < len(shape) <= _MAX_DIMENSIONS or min(shape) < 0:
                 raise InputError(f"{path}: array {name!r} of type {dtype!r} and shape {shape} cannot be read")

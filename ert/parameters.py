@@ -37,6 +37,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "leaf_bits": (8, 16),
     "norm": (None, *NORMS),
     "channels": ("rgb", "bgr"),
+    "rgb": ("luma", "dlib"),
 }
 
 

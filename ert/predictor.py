@@ -11,12 +11,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Cascade, Stage, check_cascade, predict_crop, stack_stages
+from ert.cascade import Cascade, Stage, check_cascade, stack_stages
 from ert.crops import Cropping, check_cropping, crop_region
 from ert.errors import InputError
 from ert.files import check_writable
-from ert.geometry import box_frames, frame_to_image, image_to_frame
-from ert.inputs import Face, check_landmarks, check_names, check_near, check_pairs, cut_face, cut_faces
+from ert.geometry import box_frames, image_to_frame
+from ert.inputs import Face, check_landmarks, check_names, check_near, check_pairs, cut_faces, read_face
 from ert.metrics import nme, normalisers
 from ert.model_file import read_model_file, write_model_file
 from ert.parallel import Workers, count_threads
@@ -80,6 +80,8 @@ class ShapePredictor:
         side of the box given with each object.
     channels : {"rgb", "bgr"}
         Order of the colours in images given as arrays.
+    rgb : {"luma", "dlib"}
+        How colours become grey: luma (ITU-R BT.601), or the plain mean of the three, as dlib has it.
     n_jobs : int
         Threads; -1 is all processors. Never changes the result.
     random_state : int
@@ -138,6 +140,7 @@ class ShapePredictor:
         blur: float = 1.0,
         norm: str | None = None,
         channels: str = "rgb",
+        rgb: str = "luma",
         n_jobs: int = -1,
         random_state: int = 0,
         verbose: int = 0,
@@ -162,6 +165,7 @@ class ShapePredictor:
         self.blur = blur
         self.norm = norm
         self.channels = channels
+        self.rgb = rgb
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -266,7 +270,7 @@ class ShapePredictor:
         region = crop_region(shapes, self.padding, swap is not None)
         cropping = Cropping(region, params["working_size"], params["blur"])
         check_cropping(cropping)
-        crops = cut_faces(X, boxes, cropping, self.channels, n_threads, "X")
+        crops = cut_faces(X, boxes, cropping, self.channels, self.rgb, n_threads, "X")
         options = Options(**{field.name: params[field.name] for field in fields(Options)})
         samples = draw_samples(crops, cropping.frame, shapes, swap, options)
         watched = {"train": samples}
@@ -344,7 +348,9 @@ class ShapePredictor:
             raise InputError(
                 f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
             )
-        crops = cut_faces(X, boxes, cropping, self.channels, count_threads(self.n_jobs), "validation X")
+        crops = cut_faces(
+            X, boxes, cropping, self.channels, self.rgb, count_threads(self.n_jobs), "validation X"
+        )
         shapes = image_to_frame(landmarks, box_frames(boxes))
         return plain_samples(crops, cropping.frame, shapes, mean_shape)
 
@@ -375,20 +381,19 @@ class ShapePredictor:
             When an image or a box cannot be used; the message names it.
         """
         cascade = self._fitted()
-        frames = box_frames(check_pairs(X, what))
-        crop_frame = cascade.cropping.frame.astype(np.float32)
-        shapes = np.empty((len(X), *cascade.mean_shape.shape), np.float32)
+        boxes = check_pairs(X, what)
+        shapes = np.empty((len(X), *cascade.mean_shape.shape))
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
                 if workers.failed:
                     return
-                crop = cut_face(X[i], frames[i], cascade.cropping, channels or self.channels, f"{what}[{i}]")
-                predict_crop(crop, crop_frame, *cascade.kernel_arguments, shapes[i])  # type: ignore[call-arg]
+                image, order = read_face(X[i], channels or self.channels, f"{what}[{i}]")
+                shapes[i] = cascade.predict_face(image, boxes[i], order, self.rgb)
 
         with Workers(min(count_threads(n_jobs), max(len(X), 1))) as workers:
             workers.run(predict_some)
-        return frame_to_image(shapes.astype(np.float64), frames)
+        return shapes
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
@@ -486,7 +491,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         model.mirror_map_ = mirror_map(header["mirror_map"], n_landmarks)
         model.history_ = _check_history(header["history"])
         model.summary_ = _check_summary(header["summary"])
-        model.fitted_params_ = header["params"]
+        model.fitted_params_ = model._plain_params()
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
     return model

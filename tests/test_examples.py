@@ -13,7 +13,8 @@ def test_align_photo(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["align_photo.py"])
     runpy.run_path(str(EXAMPLES / "align_photo.py"), run_name="__main__")
     assert "nose tip" in capsys.readouterr().out
-    assert Image.open("aligned.png").mode == "RGB"
+    with Image.open("aligned.png") as picture:
+        assert picture.mode == "RGB"
 
 
 def test_train_your_own(tmp_path, monkeypatch, capsys):

@@ -4,8 +4,7 @@ from PIL import Image
 
 from ert import InputError
 from ert.crops import Cropping
-from ert.geometry import box_frames
-from ert.inputs import check_box, check_landmarks, check_pairs, cut_face, cut_faces, read_image
+from ert.inputs import check_box, check_landmarks, check_pairs, cut_faces, read_face, read_image
 
 CROPPING = Cropping(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 
@@ -33,23 +32,26 @@ def test_crops_of_files_and_arrays_are_the_same_in_any_number_of_threads(tmp_pat
     for i, image in enumerate(images):
         paths.append(tmp_path / f"{i}.png")
         Image.fromarray(image).save(paths[-1])
-    expected = cut_faces(list(zip(images, boxes, strict=True)), boxes, CROPPING, "rgb", 1, "X")
+    expected = cut_faces(list(zip(images, boxes, strict=True)), boxes, CROPPING, "rgb", "luma", 1, "X")
     assert expected.shape == (6, *CROPPING.shape)
     for n_jobs, channels in ((1, "bgr"), (3, "rgb")):
-        crops = cut_faces(list(zip(paths, boxes, strict=True)), boxes, CROPPING, channels, n_jobs, "X")
+        crops = cut_faces(
+            list(zip(paths, boxes, strict=True)), boxes, CROPPING, channels, "luma", n_jobs, "X"
+        )
         assert np.array_equal(crops, expected)
-    frame = box_frames(boxes[2:3])[0]
-    assert np.array_equal(cut_face((str(paths[2]), boxes[2]), frame, CROPPING, "bgr", "it"), expected[2])
+    pixels, order = read_face((str(paths[2]), boxes[2]), "bgr", "it")
+    assert order == "rgb"
+    assert np.array_equal(pixels, images[2])
 
 
 def test_the_first_bad_image_is_named(tmp_path):
     good = (np.zeros((40, 40), np.uint8), (5, 5, 20, 20))
     X = [good, good, (tmp_path / "lost.png", (5, 5, 20, 20)), good]
     with pytest.raises(InputError, match=r"lost\.png: no such file"):
-        cut_faces(X, check_pairs(X), CROPPING, "rgb", 2, "X")
+        cut_faces(X, check_pairs(X), CROPPING, "rgb", "luma", 2, "X")
     X[2] = (np.zeros((40, 40), np.uint8), (90, 5, 20, 20))
     with pytest.raises(InputError, match=r"X\[2\]: the box lies outside the image of 40 x 40"):
-        cut_faces(X, check_pairs(X), CROPPING, "rgb", 2, "X")
+        cut_faces(X, check_pairs(X), CROPPING, "rgb", "luma", 2, "X")
 
 
 def test_arrays_are_not_copied():
