@@ -12,8 +12,7 @@ from ert.detection import detect_faces
 from ert.errors import InputError
 from ert.images import load_image, sample_image
 from ert.predictor import ShapePredictor, load
-
-__version__ = "0.1.0"
+from ert.version import __version__
 
 __all__ = [
     "AlignedFace",

@@ -117,28 +117,52 @@ def check_cascade(cascade: Cascade) -> None:
     n_stages, n_pixels = cascade.anchors.shape
     _, n_trees, n_splits = cascade.thresholds.shape
     n_components = cascade.leaves.shape[-1]
-    expected: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
-        "mean_shape": ((n_landmarks, 2), ("f4",)),
-        "anchors": ((n_stages, n_pixels), ("u2",)),
-        "deltas": ((n_stages, n_pixels, 2), ("f4",)),
-        "pairs": ((n_stages, n_trees, n_splits, 2), ("u2",)),
-        "thresholds": ((n_stages, n_trees, n_splits), ("i2",)),
-        "leaves": ((n_stages, n_trees, n_splits + 1, n_components), ("i1", "i2")),
-        "basis": ((n_stages, n_components, 2 * n_landmarks), ("f4",)),
-    }
+    check_arrays(
+        cascade.arrays(),
+        {
+            "mean_shape": ((n_landmarks, 2), ("float32",)),
+            "anchors": ((n_stages, n_pixels), ("uint16",)),
+            "deltas": ((n_stages, n_pixels, 2), ("float32",)),
+            "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
+            "thresholds": ((n_stages, n_trees, n_splits), ("int16",)),
+            "leaves": ((n_stages, n_trees, n_splits + 1, n_components), ("int8", "int16")),
+            "basis": ((n_stages, n_components, 2 * n_landmarks), ("float32",)),
+        },
+    )
+    if n_components == 0:
+        raise InputError("leaves without components")
+    check_cropping(cascade.cropping)
+
+
+def check_arrays(
+    arrays: dict[str, npt.NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], tuple[str, ...]]]
+) -> None:
+    """Check shapes and types of a cascade's arrays, and that what counts landmarks and pixels stays in range.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+    expected : dict
+        Name -> shape, types to choose from.
+
+    Raises
+    ------
+    InputError
+    """
     for name, (shape, dtypes) in expected.items():
-        array = getattr(cascade, name)
-        if array.shape != shape or array.dtype.str[1:] not in dtypes or array.size == 0:
+        array = arrays[name]
+        if array.shape != shape or array.dtype.name not in dtypes or 0 in shape[:1]:
             raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{name} holds numbers that are not finite")
-    if n_splits + 1 != 1 << n_splits.bit_length():
-        raise InputError(f"trees of {n_splits} splits are not full binary trees")
-    if cascade.anchors.max() >= n_landmarks:
-        raise InputError(f"anchors: landmark {cascade.anchors.max()} of {n_landmarks}")
-    if cascade.pairs.max() >= n_pixels:
-        raise InputError(f"pairs: pixel {cascade.pairs.max()} of {n_pixels}")
-    check_cropping(cascade.cropping)
+    n_stages, n_trees, n_splits = arrays["thresholds"].shape
+    if min(n_stages, n_trees, n_splits) < 1 or (n_splits + 1) & n_splits:
+        raise InputError(f"{n_trees} trees of {n_splits} splits are not full binary trees")
+    n_landmarks, n_pixels = len(arrays["mean_shape"]), arrays["anchors"].shape[1]
+    if n_pixels < 1 or arrays["anchors"].max() >= n_landmarks:
+        raise InputError(f"anchors: expected landmarks below {n_landmarks}")
+    if arrays["pairs"].max() >= n_pixels:
+        raise InputError(f"pairs: expected pixels below {n_pixels}")
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,9 +11,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert.cascade import check_arrays
 from ert.images import grey_weights, weigh
 
-__all__ = ["DlibCascade", "compact", "predict_dlib"]
+__all__ = ["DlibCascade", "check_dlib_cascade", "compact", "expand", "predict_dlib"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,31 @@ class DlibCascade:
         return shape.astype(np.float64) * (box[2:] - 1) + box[:2]
 
 
+def check_dlib_cascade(cascade: DlibCascade) -> None:
+    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+
+    Raises
+    ------
+    InputError
+    """
+    n_landmarks = len(cascade.mean_shape)
+    n_stages, n_trees, n_splits = cascade.thresholds.shape
+    n_components, n_pixels = cascade.basis.shape[1], cascade.anchors.shape[1]
+    leaf = (n_components, "int16") if n_components else (2 * n_landmarks, "float32")
+    check_arrays(
+        cascade.arrays(),
+        {
+            "mean_shape": ((n_landmarks, 2), ("float32",)),
+            "anchors": ((n_stages, n_pixels), ("uint16",)),
+            "deltas": ((n_stages, n_pixels, 2), ("float32",)),
+            "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
+            "thresholds": ((n_stages, n_trees, n_splits), ("float32",)),
+            "leaves": ((n_stages, n_trees, n_splits + 1, leaf[0]), (leaf[1],)),
+            "basis": ((n_stages, n_components, 2 * n_landmarks), ("float32",)),
+        },
+    )
+
+
 def compact(cascade: DlibCascade, n_components: int = 64) -> DlibCascade:
     """Express the leaves of each stage in their principal displacements, as whole numbers of 16 bits.
 
@@ -86,6 +112,13 @@ def compact(cascade: DlibCascade, n_components: int = 64) -> DlibCascade:
         leaves[stage] = np.rint(amounts / units).reshape(n_trees, n_leaves, kept)
         basis[stage] = (directions * units).T
     return replace(cascade, leaves=leaves, basis=basis)
+
+
+def expand(cascade: DlibCascade) -> DlibCascade:
+    """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
+    leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), cascade.basis)
+    n_stages, _, n_values = cascade.basis.shape
+    return replace(cascade, leaves=leaves, basis=np.empty((n_stages, 0, n_values), np.float32))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -17,10 +17,11 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from ert.dlib_cascade import DlibCascade
+from ert.dlib_cascade import DlibCascade, expand
 from ert.errors import InputError
+from ert.files import write_atomically
 
-__all__ = ["read_dlib_file"]
+__all__ = ["read_dlib_file", "write_dlib_file"]
 
 _ERRORS = {
     -1: "is cut short",
@@ -237,4 +238,93 @@ def _read_pools(data, position, anchors, deltas):  # type: ignore[no-untyped-def
                 deltas[stage, pixel, axis], position = _read_float(data, position)
         if position < 0:
             return position
+    return position
+
+
+def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
+    """Write a cascade as dlib does; what was read from such a file comes out byte for byte.
+
+    Parameters
+    ----------
+    path : path-like
+    cascade : DlibCascade
+        Of a compact one the leaves are written as the floats that they stand for.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    whole = cascade if not cascade.basis.shape[1] else expand(cascade)
+    # An INT takes 9 bytes at the most, and a FLOAT of 32 bits 4 + 3.
+    numbers = sum(array.size for array in whole.arrays().values()) + 3 * whole.leaves.size + 100
+    buffer = np.empty(9 * numbers, np.uint8)
+    n = _write_model(buffer, *list(whole.arrays().values())[:-1])
+    with write_atomically(path) as temporary:
+        buffer[:n].tofile(temporary)
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_int(buffer, position, value):  # type: ignore[no-untyped-def]
+    rest = np.uint64(abs(value))
+    n = 0
+    while n == 0 or rest:
+        buffer[position + 1 + n] = rest & np.uint64(0xFF)
+        rest >>= np.uint64(8)
+        n += 1
+    buffer[position] = n | (0x80 if value < 0 else 0)
+    return position + 1 + n
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_float(buffer, position, value):  # type: ignore[no-untyped-def]
+    fraction, exponent = math.frexp(float(value))
+    mantissa = np.int64(fraction * 16777216.0)
+    exponent -= 24
+    if mantissa == 0:
+        exponent = 40
+    for _ in range(8):
+        if mantissa == 0 or mantissa & 0xFF:
+            break
+        mantissa >>= 8
+        exponent += 8
+    return _write_int(buffer, _write_int(buffer, position, mantissa), np.int64(exponent))
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_column(buffer, position, values):  # type: ignore[no-untyped-def]
+    position = _write_int(buffer, _write_int(buffer, position, -values.size), -1)
+    for value in values:
+        position = _write_float(buffer, position, value)
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_model(buffer, mean_shape, anchors, deltas, pairs, thresholds, leaves):  # type: ignore[no-untyped-def]
+    n_stages, n_trees, n_splits = thresholds.shape
+    n_pixels = anchors.shape[1]
+    position = _write_column(buffer, _write_int(buffer, 0, 1), mean_shape.reshape(-1))
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_trees)
+        for tree in range(n_trees):
+            position = _write_int(buffer, position, n_splits)
+            for split in range(n_splits):
+                for side in range(2):
+                    position = _write_int(buffer, position, np.int64(pairs[stage, tree, split, side]))
+                position = _write_float(buffer, position, thresholds[stage, tree, split])
+            position = _write_int(buffer, position, n_splits + 1)
+            for leaf in range(n_splits + 1):
+                position = _write_column(buffer, position, leaves[stage, tree, leaf])
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_pixels)
+        for pixel in range(n_pixels):
+            position = _write_int(buffer, position, np.int64(anchors[stage, pixel]))
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_pixels)
+        for pixel in range(n_pixels):
+            for axis in range(2):
+                position = _write_float(buffer, position, deltas[stage, pixel, axis])
     return position

@@ -3,7 +3,7 @@
 import inspect
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -11,27 +11,26 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Cascade, Stage, check_cascade, stack_stages
+from ert.cascade import Cascade, Stage, stack_stages
 from ert.crops import Cropping, check_cropping, crop_region
+from ert.dlib_cascade import DlibCascade
 from ert.errors import InputError
 from ert.files import check_writable
+from ert.fitted import Fitted, read_fitted, write_fitted
 from ert.geometry import box_frames, image_to_frame
 from ert.inputs import Face, check_landmarks, check_names, check_near, check_pairs, cut_faces, read_face
 from ert.metrics import nme, normalisers
-from ert.model_file import read_model_file, write_model_file
 from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
 from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
 from ert.training import replay_stage, train_stage
+from ert.version import __version__
 
 __all__ = ["ShapePredictor", "bundled_models", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "verbose")
-_BOX_CONVENTION = (
-    "left, top, width, height in pixels; the unit square runs from the first pixel's centre to the last's"
-)
 
 
 class ShapePredictor:
@@ -91,17 +90,17 @@ class ShapePredictor:
 
     Attributes
     ----------
-    cascade_ : Cascade
+    fitted_ : Fitted
+        All that fitting made; its parts are also attributes of their own:
+    cascade_ : Cascade or DlibCascade
         The fitted arrays.
     landmark_names_ : tuple of str
     mirror_map_ : int array (n_landmarks,) or None
     history_ : list of dict
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary_ : dict
-        What it was trained on: counts and the notes given to `fit`.
+        What it was trained on: counts, the library's version and the notes given to `fit`.
     n_landmarks_ : int
-    fitted_params_ : dict
-        The parameters that the model was trained with.
 
     Notes
     -----
@@ -110,12 +109,7 @@ class ShapePredictor:
     Splits are chosen with the residual of a missing landmark taken as zero.
     """
 
-    cascade_: Cascade
-    landmark_names_: tuple[str, ...]
-    mirror_map_: npt.NDArray[np.intp] | None
-    history_: list[dict[str, float]]
-    summary_: dict[str, Any]
-    fitted_params_: dict[str, Any]
+    fitted_: Fitted
 
     def __init__(
         self,
@@ -206,7 +200,7 @@ class ShapePredictor:
         return Tags(estimator_type="regressor", target_tags=target, regressor_tags=RegressorTags())
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "cascade_")
+        return hasattr(self, "fitted_")
 
     def fit(
         self,
@@ -283,11 +277,12 @@ class ShapePredictor:
             "n_samples": len(samples),
             "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),
             "digest": digest,
+            "library_version": __version__,
             "notes": {str(key): str(text) for key, text in (notes or {}).items()},
         }
         stages: list[Stage] = []
         if resume and checkpoint is not None and Path(checkpoint).exists():
-            stages = _read_checkpoint(checkpoint, digest)[: params["n_stages"]]
+            stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
         finished = len(stages)
         history: list[dict[str, float]] = []
         # One thread of linear algebra: how many it takes may change the last bit.
@@ -303,15 +298,9 @@ class ShapePredictor:
                 errors = {f"{name}_nme": watch.mean_nme(self.norm) for name, watch in watched.items()}
                 history.append({"stage": number + 1} | errors)
                 progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
+                cascade = Cascade(samples.mean_shape, cropping, **stack_stages(stages[: number + 1]))
                 # All at once, so that an interrupted fit leaves a model that holds together.
-                self.__dict__.update(
-                    cascade_=Cascade(samples.mean_shape, cropping, **stack_stages(stages[: number + 1])),
-                    landmark_names_=names,
-                    mirror_map_=swap,
-                    history_=list(history),
-                    summary_=summary,
-                    fitted_params_=params,
-                )
+                self.fitted_ = Fitted(cascade, params, names, swap, list(history), summary)
                 if checkpoint is not None and number >= finished:
                     self.save(checkpoint)
         return self
@@ -380,7 +369,7 @@ class ShapePredictor:
         InputError
             When an image or a box cannot be used; the message names it.
         """
-        cascade = self._fitted()
+        cascade = self._fitted().cascade
         boxes = check_pairs(X, what)
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
 
@@ -402,9 +391,34 @@ class ShapePredictor:
         return -float(nme(truth, self.predict(X, n_jobs=self.n_jobs), lengths).mean())
 
     @property
+    def cascade_(self) -> Cascade | DlibCascade:
+        """The fitted arrays."""
+        return self._fitted().cascade
+
+    @property
+    def landmark_names_(self) -> tuple[str, ...]:
+        """The names of the landmarks."""
+        return self._fitted().landmark_names
+
+    @property
+    def mirror_map_(self) -> npt.NDArray[np.intp] | None:
+        """For each landmark the one that takes its place in a mirror image."""
+        return self._fitted().mirror_map
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The errors after each stage of the fit, in percent."""
+        return self._fitted().history
+
+    @property
+    def summary_(self) -> dict[str, Any]:
+        """What the model was trained on."""
+        return self._fitted().summary
+
+    @property
     def n_landmarks_(self) -> int:
-        """How many landmarks the fitted model locates."""
-        return len(self._fitted().mean_shape)
+        """How many landmarks the model locates."""
+        return len(self._fitted().cascade.mean_shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a compact file; an existing file is replaced when all is written.
@@ -412,33 +426,20 @@ class ShapePredictor:
         Parameters
         ----------
         path : path-like
-            `.ert`. The suffix `.dat` stands for dlib's format, which cannot express this kind of model.
+            `.ert`. The suffix `.dat` stands for dlib's format, which holds what came from it; it cannot
+            express what `fit` trains.
 
         Raises
         ------
         InputError
             When the file cannot be written, or its format cannot express the model.
         """
-        cascade = self._fitted()
-        if Path(path).suffix == ".dat":
-            raise InputError(f"{path}: dlib's format cannot express this model (crops, component bases)")
-        swap = self.mirror_map_
-        header = {
-            "library_version": _library_version(),
-            "box_convention": _BOX_CONVENTION,
-            "params": self.fitted_params_,
-            "cropping": asdict(cascade.cropping) | {"region": cascade.cropping.region.tolist()},
-            "landmark_names": list(self.landmark_names_),
-            "mirror_map": None if swap is None else swap.tolist(),
-            "history": self.history_,
-            "summary": self.summary_,
-        }
-        write_model_file(path, header, cascade.arrays())
+        write_fitted(path, self._fitted())
 
-    def _fitted(self) -> Cascade:
-        if not hasattr(self, "cascade_"):
+    def _fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
             raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
-        return self.cascade_
+        return self.fitted_
 
 
 def bundled_models() -> dict[str, Path]:
@@ -453,7 +454,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     Parameters
     ----------
     name_or_path : str or path-like
-        `"face68"`, or the path of an `.ert` file.
+        `"face68"`, or the path of an `.ert` file, or of a `.dat` file in dlib's format.
 
     Returns
     -------
@@ -472,56 +473,22 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     elif path.name == str(name_or_path) and not path.suffix and not path.exists():
         known = ", ".join(bundled)
         raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
-    if path.suffix == ".dat":
-        raise InputError(f"{path}: models in dlib's format cannot be read")
-    header, arrays = read_model_file(path)
+    fitted = read_fitted(path)
     try:
-        model = ShapePredictor(**header["params"])
-        if not set(_NOT_SAVED).isdisjoint(header["params"]):
+        if not set(_NOT_SAVED).isdisjoint(fitted.params):
             raise InputError(f"params hold one of {', '.join(_NOT_SAVED)}")
-        cropping = header["cropping"]
-        cropping["region"] = np.array(cropping["region"], dtype=np.float64)
-        cascade = Cascade(cropping=Cropping(**cropping), **arrays)
-        check_cascade(cascade)
+        model = ShapePredictor(**fitted.params)
         check_parameters(model.get_params())
-        n_landmarks = len(cascade.mean_shape)
-        mirror_map(model.mirror, n_landmarks)
-        model.cascade_ = cascade
-        model.landmark_names_ = check_names(header["landmark_names"], n_landmarks)
-        model.mirror_map_ = mirror_map(header["mirror_map"], n_landmarks)
-        model.history_ = _check_history(header["history"])
-        model.summary_ = _check_summary(header["summary"])
-        model.fitted_params_ = model._plain_params()
-    except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        mirror_map(model.mirror, len(fitted.cascade.mean_shape))
+    except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
+    # A file of an older version lacks the parameters that came later.
+    model.fitted_ = replace(fitted, params=model._plain_params())
     return model
 
 
-def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    for entry in history:
-        for key, value in entry.items():
-            if not isinstance(value, (int, float)):
-                raise InputError(f"history: {key} is {value!r}, expected a number")
-    return list(history)
-
-
-def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
-    for key in ("n_objects", "n_samples", "n_missing"):
-        if type(summary[key]) is not int:
-            raise InputError(f"summary: {key} is {summary[key]!r}, expected a whole number")
-    if not isinstance(summary["digest"], str) or not isinstance(summary["notes"], dict):
-        raise InputError("summary: expected a digest and notes")
-    return summary
-
-
-def _read_checkpoint(path: str | os.PathLike[str], digest: str) -> list[Stage]:
-    model = load(path)
-    if model.summary_["digest"] != digest:
-        raise InputError(f"{path}: the checkpoint was written by a fit with other data or parameters")
-    return model.cascade_.stages()
-
-
-def _library_version() -> str:
-    from ert import __version__
-
-    return __version__
+def _finished_stages(checkpoint: str | os.PathLike[str], digest: str) -> list[Stage]:
+    fitted = read_fitted(checkpoint)
+    if fitted.summary["digest"] != digest or not isinstance(fitted.cascade, Cascade):
+        raise InputError(f"{checkpoint}: the checkpoint was written by a fit with other data or parameters")
+    return fitted.cascade.stages()

@@ -100,8 +100,8 @@ def edited(saved, tmp_path, edit):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda header, arrays: arrays["pairs"].fill(60000), "pixel 60000 of 150"),
-        (lambda header, arrays: arrays["anchors"].fill(68), "landmark 68 of 68"),
+        (lambda header, arrays: arrays["pairs"].fill(60000), "pairs: expected pixels below 150"),
+        (lambda header, arrays: arrays["anchors"].fill(68), "anchors: expected landmarks below 68"),
         (lambda header, arrays: arrays["basis"].fill(np.nan), "not finite"),
         (lambda header, arrays: arrays.update(leaves=arrays["leaves"][:, :, :-1]), "leaves has shape"),
         (
