@@ -1,4 +1,4 @@
-"""The command line: align, train, evaluate, info, demo."""
+"""The command line: align, train, evaluate, convert, info, demo."""
 
 import argparse
 import inspect
@@ -113,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset_options(evaluate, many=False)
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
+
+    convert = commands.add_parser("convert", help="convert a model between dlib's .dat and .ert")
+    convert.set_defaults(run=_convert)
+    convert.add_argument("source", metavar="SRC")
+    convert.add_argument("destination", metavar="DST")
+    convert.add_argument(
+        "--exact", action="store_true", help="keep dlib's leaves as they are: a larger .ert, to the last bit"
+    )
 
     info = commands.add_parser("info", help="tell what is in a model file")
     info.set_defaults(run=_info)
@@ -390,6 +398,20 @@ def _evaluate(options: argparse.Namespace) -> int:
                 f"{norm:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
                 f"{row['auc_8']:>9.3f}{row['failure_rate_8']:>9.2%}"
             )
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from ert.predictor import load
+
+    model = load(options.source)
+    if Path(options.destination).suffix not in (".ert", ".dat"):
+        raise InputError(f"{options.destination}: expected a model file ending in .ert or .dat")
+    if Path(options.destination).suffix == ".ert" and not options.exact:
+        model = model.compact()
+    model.save(options.destination)
+    before, after = (Path(file).stat().st_size / 1e6 for file in (options.source, options.destination))
+    _say(f"{options.source} ({before:.1f} MB) -> {options.destination} ({after:.1f} MB)")
     return 0
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
 from ert.crops import Cropping, check_cropping, crop_region
-from ert.dlib_cascade import DlibCascade
+from ert.dlib_cascade import DlibCascade, compact
 from ert.errors import InputError
 from ert.files import check_writable
 from ert.fitted import Fitted, read_fitted, write_fitted
@@ -435,6 +435,16 @@ class ShapePredictor:
             When the file cannot be written, or its format cannot express the model.
         """
         write_fitted(path, self._fitted())
+
+    def compact(self) -> Self:
+        """Return the model with leaves of small whole numbers; one that `fit` trained has them already."""
+        fitted = self._fitted()
+        model = type(self)(**self.get_params())
+        cascade = fitted.cascade
+        model.fitted_ = replace(
+            fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade
+        )
+        return model
 
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):

@@ -215,3 +215,22 @@ def dlib_model(cascade):
     anchors = vector(vector(dlib_int(int(i)) for i in stage) for stage in cascade.anchors)
     deltas = vector(vector(dlib_float(x) + dlib_float(y) for x, y in stage) for stage in cascade.deltas)
     return dlib_int(1) + column(cascade.mean_shape) + forests + anchors + deltas
+
+
+def predict_dlib(image, box, cascade):
+    """dlib's prediction in double precision: nearest pixels of the image, 0 outside, whole leaves."""
+    left, top, width, height = box
+    mean = cascade.mean_shape.astype(float)
+    shape = mean.copy()
+    for stage in range(len(cascade.anchors)):
+        matrix = similarity(mean, shape)
+        values = []
+        for anchor, delta in zip(cascade.anchors[stage], cascade.deltas[stage], strict=True):
+            x, y = (shape[anchor] + matrix @ delta) * [width - 1, height - 1] + [left, top]
+            column, row = math.floor(x + 0.5), math.floor(y + 0.5)
+            inside = 0 <= row < image.shape[0] and 0 <= column < image.shape[1]
+            values.append(image[row, column] if inside else 0)
+        trees = zip(cascade.pairs[stage], cascade.thresholds[stage], cascade.leaves[stage], strict=True)
+        for pairs, thresholds, leaves in trees:
+            shape = shape + leaves[walk(values, pairs, thresholds)].reshape(-1, 2)
+    return shape

@@ -278,3 +278,19 @@ def test_the_demo_writes_a_picture_and_the_points(tmp_path, capsys):
     assert len(points["images"][0]["faces"]) == 1
     assert np.asarray(Image.open(tmp_path / "demo" / "astronaut_landmarks.png")).shape[2] == 3
     shutil.rmtree(tmp_path / "demo")
+
+
+def test_models_are_converted_there_and_back(tmp_path, capsys):
+    import naive
+    from test_dlib_file import random_cascade
+
+    source = tmp_path / "a.dat"
+    source.write_bytes(naive.dlib_model(random_cascade(3)))
+    assert run("convert", source, tmp_path / "exact.ert", "--exact") == 0
+    assert run("convert", tmp_path / "exact.ert", tmp_path / "b.dat") == 0
+    assert (tmp_path / "b.dat").read_bytes() == source.read_bytes()
+    assert run("convert", source, tmp_path / "small.ert") == 0
+    assert ert.load(tmp_path / "small.ert").cascade_.leaves.dtype == np.int16
+    assert "expected a model file ending in" in refused(capsys, "convert", source, tmp_path / "c.txt")
+    assert "cannot express" in refused(capsys, "convert", "face68", tmp_path / "c.dat")
+    assert run("info", source) == 0

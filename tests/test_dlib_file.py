@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ert
 from ert import InputError
 from ert.dlib_cascade import DlibCascade
-from ert.dlib_file import read_dlib_file
+from ert.dlib_file import read_dlib_file, write_dlib_file
 
 
 def random_cascade(seed, n_landmarks=5, n_stages=2, n_trees=3, depth=2, n_pixels=20):
@@ -128,3 +129,34 @@ def test_numbers_out_of_range_are_refused(tmp_path):
         path.write_bytes(naive.dlib_model(cascade))
         with pytest.raises(InputError, match="pixel or landmark that does not exist"):
             read_dlib_file(path)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_models_are_written_as_the_slow_encoder_writes_them(tmp_path_factory, seed, depth):
+    cascade = random_cascade(seed, depth=depth)
+    path = tmp_path_factory.mktemp("dat") / "model.dat"
+    write_dlib_file(path, cascade)
+    assert path.read_bytes() == naive.dlib_model(cascade)
+
+
+def test_loading_and_saving(tmp_path, written):
+    (tmp_path / "a.dat").write_bytes(written)
+    model = ert.load(tmp_path / "a.dat")
+    assert (model.n_landmarks_, model.n_stages, model.n_trees, model.max_depth, model.rgb) == (
+        5,
+        2,
+        3,
+        2,
+        "dlib",
+    )
+    model.save(tmp_path / "b.ert")
+    ert.load(tmp_path / "b.ert").save(tmp_path / "c.dat")
+    assert (tmp_path / "c.dat").read_bytes() == written
+
+
+def test_what_dlib_cannot_express_is_refused_with_the_reason(small_model, tmp_path):
+    with pytest.raises(
+        InputError, match=r"x\.dat: dlib's format cannot express this model: it reads resampled"
+    ):
+        small_model.save(tmp_path / "x.dat")
+    assert list(tmp_path.iterdir()) == []
