@@ -28,12 +28,15 @@ def arguments(description, **options):
 
 def provenance():
     """Versions, processor and date of a run."""
+    import ert
+
     versions = {}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
+    versions["ert-landmarks"] = ert.__version__
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
