@@ -28,6 +28,7 @@ def main():
                 model = ert.ShapePredictor(
                     n_trees=options.trees,
                     n_inits=10,
+                    n_mixed=3,
                     mirror="face68",
                     shift_jitter=0.05,
                     scale_jitter=0.06,

@@ -17,6 +17,7 @@ PARAMS = {
     "n_split_tests": 100,
     "n_pixels": 800,
     "n_inits": 20,
+    "n_mixed": 3,
     "shift_jitter": 0.05,
     "scale_jitter": 0.06,
     "roll_jitter": 6.0,

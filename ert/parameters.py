@@ -23,6 +23,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "prior_length": (float, 1e-6, 1e6),
     "padding": (float, -0.4, 5),
     "n_inits": (int, 1, 10_000),
+    "n_mixed": (int, 1, 100),
     "shift_jitter": (float, 0, 1),
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
@@ -56,6 +57,7 @@ class Options:
     n_components: int
     leaf_bits: int
     n_inits: int
+    n_mixed: int
     shift_jitter: float
     scale_jitter: float
     roll_jitter: float

@@ -59,7 +59,10 @@ class ShapePredictor:
     padding : float
         How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
     n_inits : int
-        Starts of each training object (R): the mean shape first, then mixes of training shapes.
+        Starts of each training object (R): the mean shape first, then shapes of training objects.
+    n_mixed : int
+        Training shapes that each of those starts is a random mix of: 1 is the most diverse, which is best
+        without jitter; with jitter, 3 are.
     shift_jitter, scale_jitter, roll_jitter : float
         Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of
         the size, rotation in degrees.
@@ -124,6 +127,7 @@ class ShapePredictor:
         prior_length: float = 0.1,
         padding: float = 0.0,
         n_inits: int = 20,
+        n_mixed: int = 1,
         shift_jitter: float = 0.0,
         scale_jitter: float = 0.0,
         roll_jitter: float = 0.0,
@@ -149,6 +153,7 @@ class ShapePredictor:
         self.prior_length = prior_length
         self.padding = padding
         self.n_inits = n_inits
+        self.n_mixed = n_mixed
         self.shift_jitter = shift_jitter
         self.scale_jitter = scale_jitter
         self.roll_jitter = roll_jitter

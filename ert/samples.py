@@ -16,9 +16,6 @@ from ert.trees import BLOCK
 
 __all__ = ["Samples", "draw_samples", "plain_samples"]
 
-# Training shapes that a random start is a mix of; a single one would start further away than prediction does.
-MIX = 3
-
 
 @dataclass
 class Samples:
@@ -87,7 +84,7 @@ def draw_samples(
     swap: npt.NDArray[np.intp] | None,
     options: Options,
 ) -> Samples:
-    """Give every object its starts: the mean shape in its box, then mixes of other shapes in jittered boxes.
+    """Give every object its starts: the mean shape in its box, then training shapes in jittered boxes.
 
     Parameters
     ----------
@@ -120,8 +117,8 @@ def draw_samples(
     first = np.arange(n) % options.n_inits == 0
     jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
-    weights = rng.dirichlet(np.ones(MIX), n).astype(np.float32)
-    others = rng.integers(len(shapes), size=(n, MIX))
+    weights = rng.dirichlet(np.ones(options.n_mixed), n).astype(np.float32)
+    others = rng.integers(len(shapes), size=(n, options.n_mixed))
     starts = np.empty((n, *mean.shape), np.float32)
     for block in range(0, n, BLOCK):
         part = slice(block, block + BLOCK)

@@ -29,6 +29,7 @@ def options(**changes):
         "n_components": 20,
         "leaf_bits": 8,
         "n_inits": 3,
+        "n_mixed": 2,
         "shift_jitter": 0.05,
         "scale_jitter": 0.05,
         "roll_jitter": 5.0,
