@@ -56,7 +56,7 @@ def test_compact_leaves_stand_for_nearly_the_same_floats():
     cascade = likely_cascade(2)
     small = compact(cascade)
     check_dlib_cascade(small)
-    assert small.leaves.dtype == np.int16
+    assert small.leaves.dtype == np.int8
     assert compact(small) is small
     np.testing.assert_allclose(expand(small).leaves, cascade.leaves, atol=1e-5)
     image = np.random.default_rng(0).integers(0, 256, (60, 70), dtype=np.uint8)
