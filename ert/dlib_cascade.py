@@ -87,12 +87,12 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
-    """Express the leaves of each stage in their principal displacements, as whole numbers of 8 bits.
+    """Express each stage's leaves in their principal displacements, as whole numbers of 8 bits.
 
     The first displacements, which move the shape most, stand in the basis twice: once with a coarse unit, and
     once with the fine unit of what the coarse numbers leave over. Single faces move all the same, by half a
-    pixel on average: the least rounding sends them another way at some split, and the stages that follow do the
-    rest. The error over many faces stays what it was.
+    pixel on average: the least rounding sends them another way at some split, and the stages that follow do
+    the rest. The error over many faces stays what it was.
 
     Parameters
     ----------
