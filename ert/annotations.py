@@ -1,11 +1,14 @@
 """One annotated object, and what the readers of all formats share: numbers, points, files."""
 
+import codecs
+import json
 import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from ert.errors import InputError
 
@@ -15,11 +18,19 @@ __all__ = [
     "Box",
     "Point",
     "StrPath",
+    "annotation_files",
+    "check_number",
+    "find_image",
+    "first_images",
+    "image_folders",
     "natural_key",
     "open_binary",
     "quoted",
+    "read_json",
     "read_number",
     "read_point",
+    "text_lines",
+    "walk",
 ]
 
 Box = tuple[float, float, float, float]
@@ -27,6 +38,7 @@ Point = tuple[float, float]
 StrPath = str | os.PathLike[str]
 
 BOX_COLUMNS = ("left", "top", "width", "height")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 # Far beyond any image, near enough for sums and squares of coordinates to stay finite.
 LARGEST_COORDINATE = 1e9
 
@@ -68,6 +80,109 @@ def open_binary(path: Path) -> BinaryIO:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of every line; bytes that are not UTF-8 become an InputError."""
+    with open_binary(path) as stream:
+        for line, raw in enumerate(stream, 1):
+            text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
+            if "\ufffd" in text or "\0" in text:
+                raise InputError(f"{path}:{line}: bytes that are not UTF-8 text")
+            yield line, text
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; what is none becomes an InputError that names the file, and the line if it can."""
+    with open_binary(path) as stream:
+        try:
+            return json.load(stream)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        except RecursionError:
+            raise InputError(f"{path}: not JSON that can be read: lists nested too deep") from None
+        except ValueError:
+            raise InputError(f"{path}: not JSON: bytes that are no text, or a number too long") from None
+
+
+def image_folders(path: Path, image_folder: StrPath | None) -> list[Path]:
+    """Return where the images of a file of annotations may be: where told, else beside it or one below."""
+    if image_folder is not None:
+        return [Path(image_folder)]
+    return [path.parent, *sorted(entry for entry in path.parent.glob("*") if entry.is_dir())]
+
+
+def find_image(name: str, folders: list[Path], here: str) -> Path:
+    """Return the image called `name`: in the first of the folders, else in the only other that has it."""
+    found = [folder / name for folder in folders if os.path.isfile(folder / name)]
+    if not found:
+        below = " or a folder in it" if len(folders) > 1 else ""
+        raise InputError(f"{here}: image {quoted(name)} is not there, expected it in {folders[0]}{below}")
+    if len(found) > 1 and found[0] != folders[0] / name:
+        raise InputError(f"{here}: {quoted(name)} is both {found[0]} and {found[1]}, expected one")
+    return found[0]
+
+
+def annotation_files(
+    folder: Path, suffix: str, image_folder: StrPath | None = None
+) -> list[tuple[Path, Path]]:
+    """Return the files with a suffix in a folder and below, in natural order, each with its image.
+
+    The image has the same stem and stands beside the file; with an `image_folder`, there or below. Files
+    whose name begins with a dot are passed over.
+    """
+    images = None if image_folder is None else _images_by_stem(Path(image_folder))
+    found = []
+    for parent, names in walk(folder):
+        beside = first_images(names)
+        for stem, ending in map(os.path.splitext, names):
+            if ending.lower() != suffix or stem.startswith("."):
+                continue
+            path = Path(parent, stem + ending)
+            if images is not None:
+                places = images.get(stem, [])
+            else:
+                places = [path.with_name(beside[stem])] if stem in beside else []
+            if not places:
+                where = "beside it" if images is None else f"in {image_folder} or below"
+                raise InputError(f"{path}: no image {where}, expected {stem}.jpg, .png or the like")
+            if len(places) > 1:
+                raise InputError(f"{path}: its image may be {places[0]} or {places[1]}, expected one")
+            found.append((path, places[0]))
+    if not found:
+        raise InputError(f"{folder}: expected {suffix} files in this folder or below it, found none")
+    return sorted(found, key=lambda pair: natural_key(str(pair[0])))
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and those below it, each with the sorted names of its files."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield parent, sorted(names)
+
+
+def first_images(names: list[str]) -> dict[str, str]:
+    """Return stem -> the image of that stem among the names in a folder: the first in the alphabet."""
+    split = [os.path.splitext(name) for name in sorted(names, reverse=True)]
+    return {stem: stem + suffix for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
+
+
+def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
+    images: dict[str, list[Path]] = {}
+    for parent, names in walk(folder):
+        for stem, name in first_images(names).items():
+            images.setdefault(stem, []).append(Path(parent, name))
+    return images
+
+
+def check_number(value: Any, here: str, what: str) -> float:
+    """Return a number from JSON as a float; `here` and `what` name the place and the item in the message."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_COORDINATE:
+        raise InputError(f"{here}: {what} is {quoted(value)}, expected a number of pixels")
+    return float(value)
+
+
 def read_number(text: str, here: str, what: str) -> float:
     """Read a number of pixels; `here` and `what` name the place and the item in the message."""
     try:
@@ -86,6 +201,10 @@ def read_point(x: str, y: str, here: str, what_x: str, what_y: str) -> Point:
     return read_number(x, here, what_x), read_number(y, here, what_y)
 
 
-def quoted(text: str) -> str:
-    """Return a text from a file for a message of one line: short, and without line breaks."""
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+def quoted(value: Any) -> str:
+    """Return a text (or value) from a file for a message of one line: short, and without line breaks."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "...")
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)

@@ -9,12 +9,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ert.annotations import Annotation, natural_key
+from ert.annotations import Annotation, StrPath, natural_key, walk
+from ert.coco import read_coco
 from ert.errors import InputError
+from ert.folders import read_ljson_folder, read_tem_folder
 from ert.imglab import read_imglab
 from ert.readers import read_boxes, read_csv, read_pts_folder
+from ert.tps import read_tps
 
-__all__ = ["Dataset", "concatenate", "load_dataset"]
+__all__ = ["Dataset", "concatenate", "dataset_format", "load_dataset"]
+
+# Suffix of a file -> its format, and of the files in a folder that is read as one dataset.
+FILE_FORMATS = {".xml": "imglab", ".csv": "csv", ".tps": "tps", ".json": "coco"}
+FOLDER_FORMATS = {".pts": "pts", ".tem": "tem", ".ljson": "ljson"}
+_EXPECTED = "an imglab .xml, a .csv, a .tps, a COCO .json or a folder of .pts, .tem or .ljson files"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,23 +129,53 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
     )
 
 
+def dataset_format(path: StrPath) -> str:
+    """Tell the format of annotations by the suffix of the file, or by what is in the folder.
+
+    Returns
+    -------
+    str
+        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
+
+    Raises
+    ------
+    InputError
+        A path that is none of these, or a folder with files of two formats.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if path.is_file() and path.suffix.lower() in FILE_FORMATS:
+            return FILE_FORMATS[path.suffix.lower()]
+        what = "not a kind of file that is read" if path.is_file() else "no such file or folder"
+        raise InputError(f"{path}: {what}, expected {_EXPECTED}")
+    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
+    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
+    if len(suffixes) > 1:
+        raise InputError(f"{path}: holds {' and '.join(suffixes)} files, expected those of one format")
+    if not suffixes:
+        raise InputError(
+            f"{path}: expected .pts, .tem or .ljson files in this folder or below it, found none"
+        )
+    return FOLDER_FORMATS[suffixes[0]]
+
+
 def load_dataset(
-    path: str | os.PathLike[str],
+    path: StrPath,
     *,
     boxes: str | None = None,
     split: str | None = None,
     part_order: str = "natural",
-    image_folder: str | os.PathLike[str] | None = None,
+    image_folder: StrPath | None = None,
 ) -> Dataset:
-    """Load annotations: an imglab .xml file, a .csv file, or a folder of .pts files.
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
-    Without boxes (.pts, .csv without box columns, and no `boxes`), the box of an object is the square round
-    its landmarks: its centre is that of their bounding rectangle, its side the rectangle's longer one.
+    Where the file has no boxes and `boxes` is not given, the box of an object is the square round its
+    landmarks: its centre is that of their bounding rectangle, its side the rectangle's longer one.
 
     Parameters
     ----------
     path : path-like
-        The file or folder; see `ert.readers` for the three formats.
+        The file or folder; see `ert.readers`, `ert.imglab`, `ert.tps`, `ert.coco` and `ert.folders`.
     boxes : str, optional
         ``CSV:PREFIX``: a table of boxes to take in place of any others, see `ert.readers.read_boxes`.
     split : str, optional
@@ -146,7 +184,8 @@ def load_dataset(
         Order of the parts of an imglab file: "2" before "10", or sorted as text, as dlib does. The landmarks
         of the other formats have an order of their own.
     image_folder : path-like, optional
-        Where the images of a .csv file are; by default beside it, or in a folder beside it.
+        Where the images are, when they are not beside the annotations (of a file, or in a folder beside
+        it). Not for imglab files, which say where.
 
     Returns
     -------
@@ -165,21 +204,28 @@ def load_dataset(
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
     if split is not None and boxes is None:
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
-    kind = "folder" if path.is_dir() else path.suffix.lower() if path.is_file() else "nothing"
-    if kind not in {"folder", ".xml", ".csv"}:
-        what = "no such file or folder" if kind == "nothing" else "not a kind of file that is read"
-        raise InputError(f"{path}: {what}, expected an imglab .xml, a .csv or a folder of .pts files")
-    if image_folder is not None and kind != ".csv":
-        raise InputError(f"{path}: image_folder {image_folder} is for a .csv file only, expected none")
-    if kind == "folder":
-        annotations = read_pts_folder(path)
+    kind = dataset_format(path)
+    if kind == "imglab":
+        if image_folder is not None:
+            raise InputError(f"{path}: image_folder {image_folder}, expected none: an imglab file says where")
+        annotations = read_imglab(path)
     else:
-        annotations = read_imglab(path) if kind == ".xml" else read_csv(path, image_folder=image_folder)
+        annotations = _READERS[kind](path, image_folder=image_folder)
     if boxes is not None:
         annotations = _with_boxes(annotations, boxes, split)
     absolute = Path(os.path.abspath(path))
-    name = absolute.name if kind == "folder" else absolute.stem
-    return _gather(annotations, path, name, part_order if kind == ".xml" else None)
+    name = absolute.name if path.is_dir() else absolute.stem
+    return _gather(annotations, path, name, part_order if kind == "imglab" else None)
+
+
+_READERS = {
+    "csv": read_csv,
+    "tps": read_tps,
+    "coco": read_coco,
+    "pts": read_pts_folder,
+    "tem": read_tem_folder,
+    "ljson": read_ljson_folder,
+}
 
 
 def _with_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:

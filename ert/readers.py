@@ -4,13 +4,11 @@ Readers of annotations are generators that hold one object at a time, so that fi
 memory. Coordinates come out as x, y in pixels, with the centre of the first pixel at 0, 0.
 """
 
-import codecs
 import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from ert.annotations import (
     BOX_COLUMNS,
@@ -18,20 +16,20 @@ from ert.annotations import (
     Box,
     Point,
     StrPath,
-    natural_key,
-    open_binary,
+    annotation_files,
+    find_image,
+    image_folders,
     quoted,
     read_number,
     read_point,
+    text_lines,
 )
 from ert.errors import InputError
 
 __all__ = ["read_boxes", "read_csv", "read_pts_folder"]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
-
-def read_pts_folder(folder: StrPath) -> Iterator[Annotation]:
+def read_pts_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read every .pts file in a folder and the folders in it, in natural order of their paths.
 
     A .pts file counts pixels from 1, so 1 is subtracted. Its image stands beside it under the same name with
@@ -42,6 +40,8 @@ def read_pts_folder(folder: StrPath) -> Iterator[Annotation]:
     ----------
     folder : path-like
         Where to look.
+    image_folder : path-like, optional
+        Where the images are (or below it), when they do not stand beside the .pts files.
 
     Yields
     ------
@@ -54,35 +54,16 @@ def read_pts_folder(folder: StrPath) -> Iterator[Annotation]:
         No .pts file, one that is not as expected, lacks its image, or differs in its number of points.
     """
     first: tuple[Path, int] | None = None
-    for path, image in _pts_files(Path(folder)):
+    for path, image in annotation_files(Path(folder), ".pts", image_folder):
         points = _read_pts(path)
         first = first or (path, len(points))
         if len(points) != first[1]:
             raise InputError(f"{path}: n_points is {len(points)}, expected {first[1]} as in {first[0]}")
         yield Annotation(image, None, {str(i): (x - 1, y - 1) for i, (x, y) in enumerate(points)}, str(path))
-    if first is None:
-        raise InputError(f"{folder}: expected .pts files in this folder or below it, found none")
-
-
-def _pts_files(folder: Path) -> list[tuple[Path, Path]]:
-    def refuse(error: OSError) -> NoReturn:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-    found = []
-    for parent, _, names in os.walk(folder, onerror=refuse):
-        split = [os.path.splitext(name) for name in sorted(names, reverse=True)]
-        images = {stem: stem + suffix for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
-        for stem, suffix in split:
-            if suffix.lower() == ".pts" and not stem.startswith("."):
-                path = Path(parent, stem + suffix)
-                if stem not in images:
-                    raise InputError(f"{path}: no image beside it, expected {stem}.jpg, .png or the like")
-                found.append((path, path.with_name(images[stem])))
-    return sorted(found, key=lambda pair: natural_key(str(pair[0])))
 
 
 def _read_pts(path: Path) -> list[Point]:
-    stripped = ((line, text.strip()) for line, text in _text_lines(path))
+    stripped = ((line, text.strip()) for line, text in text_lines(path))
     rows = [(line, text) for line, text in stripped if text]
     # An empty text stands for the end of the file.
     remaining = iter([*rows, (rows[-1][0] + 1 if rows else 1, "")])
@@ -137,9 +118,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
     line, header = next(table)
     box_columns, columns = _csv_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
-    folders = [Path(image_folder)] if image_folder is not None else [path.parent]
-    if image_folder is None:
-        folders.extend(sorted(entry for entry in path.parent.glob("*") if entry.is_dir()))
+    folders = image_folders(path, image_folder)
     for line, cells in table:
         here = f"{path}:{line}"
         box = None
@@ -150,7 +129,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
             name: read_point(cells[x], cells[y], here, labels[x], labels[y])
             for name, (x, y) in columns.items()
         }
-        yield Annotation(_find_image(cells[0], folders, here), box, points, here)
+        yield Annotation(find_image(cells[0], folders, here), box, points, here)
 
 
 def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:
@@ -182,16 +161,6 @@ def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tup
         if len(half) < 2:
             raise InputError(f"{here}: landmark {quoted(name)} has {min(half)} only, expected x and y")
     return box, {name: (half["x"], half["y"]) for name, half in halves.items()}
-
-
-def _find_image(name: str, folders: list[Path], here: str) -> Path:
-    found = [folder / name for folder in folders if os.path.isfile(folder / name)]
-    if not found:
-        below = " or a folder in it" if len(folders) > 1 else ""
-        raise InputError(f"{here}: image {quoted(name)} is not there, expected it in {folders[0]}{below}")
-    if len(found) > 1 and found[0] != folders[0] / name:
-        raise InputError(f"{here}: {quoted(name)} is both {found[0]} and {found[1]}, expected one")
-    return found[0]
 
 
 def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
@@ -244,7 +213,7 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
 
 def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells): the header, then at least one row, all of one length."""
-    reader = csv.reader((text for _, text in _text_lines(path)), strict=True)
+    reader = csv.reader((text for _, text in text_lines(path)), strict=True)
     rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
     try:
         line, header = next(rows, (1, []))
@@ -261,12 +230,3 @@ def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path}:{reader.line_num}: not a CSV table: {error}") from None
     if line == header_line:
         raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")
-
-
-def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    with open_binary(path) as stream:
-        for line, raw in enumerate(stream, 1):
-            text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
-            if "\ufffd" in text or "\0" in text:
-                raise InputError(f"{path}:{line}: bytes that are not UTF-8 text")
-            yield line, text

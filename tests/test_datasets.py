@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ert.datasets import Dataset, concatenate, load_dataset
 from ert.errors import InputError
@@ -15,6 +16,25 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotat
 
 CSV = "image,x0,y0,x1,y1,x2,y2\na.jpg,1,2,11,6,5,3\nb.jpg,,,3,4,4,14\na.jpg,7,8,nan,nan,9,9\n"
 CSV_BOXES = "image,x0,y0,left,top,width,height\na.jpg,1,2,10,20,30,40\nb.jpg,1,2,11,21,31.5,41\n"
+TPS = (
+    "LM=3\n1 2\n3.5 14\n5 6\nIMAGE=a.jpg\nID=0\nSCALE=0.25\n"
+    "LM=3\n-1 -1\n5 6\n7 7\nIMAGE=b.jpg\nLM=3\n1. 2.\n5 7\n3 3\nIMAGE=a.jpg\n"
+)
+COCO = """{"images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+ "categories": [{"id": 7, "name": "face", "keypoints": ["nose", "chin"]}],
+ "annotations": [
+  {"image_id": 1, "category_id": 7, "bbox": [1, 2, 30.5, 40], "keypoints": [3, 4, 2, 5.5, 6, 1]},
+  {"image_id": 2, "category_id": 7, "bbox": [1, 2, 30, 40], "keypoints": [0, 0, 0, 5, 6, 2]}]}
+"""
+TEM = "2\n1.5\t2\n3\t14\n1\n0\n2\n0 1\n"
+LJSON = """{"labels": [{"label": "nose", "mask": [0]}, {"label": "chin", "mask": [1]},
+  {"label": "ear", "mask": [2]}],
+ "landmarks": {"connectivity": [[0, 1]], "points": [[2, 1], [14, 3.5], [5, 6]]}, "version": 2}
+"""
+LJSON_3 = """{"version": 3, "groups": {"LJSON":
+{"labels": [{"label": "nose", "mask": [0]}, {"label": "chin", "mask": [1]}, {"label": "ear", "mask": [2]}],
+ "landmarks": {"points": [[2, 1], [null, null], [5, 6]]}}}}
+"""
 PTS = "version: 1\nn_points: 2\n{\n1 2\n3.5 14\n}\n"
 TABLE = "image,split,my_left,my_top,my_width,my_height\na.jpg,train,1,2,3,4\nb.jpg,test,5,6,7,8\n"
 
@@ -241,7 +261,7 @@ def test_refuses_what_it_does_not_read(folder):
     refused("a.jpg: not a kind of file that is read, expected an imglab .xml", path=folder / "a.jpg")
     path = imglab(folder, ["a b"])
     refused("part_order is 'random', expected 'natural' or 'dlib'", path=path, part_order="random")
-    refused("image_folder", "for a .csv file only", path=path, image_folder=folder)
+    refused("image_folder", "an imglab file says where", path=path, image_folder=folder)
     refused("no such box file", path=path, boxes="no.csv:dlib")
 
 
@@ -361,11 +381,12 @@ VALID_XML = """<?xml version='1.0' encoding='ISO-8859-1'?>
 def damaged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")
     for name in ("a.jpg", "b.jpg", "c.jpg"):
-        (folder / name).touch()
-    (folder / "pts").mkdir()
-    for name in ("a.jpg", "b.jpg"):
-        (folder / "pts" / name).touch()
-    write(folder / "pts" / "b.pts", PTS)
+        Image.new("L", (9, 7)).save(folder / name)
+    for suffix, content in (("pts", PTS), ("tem", TEM), ("ljson", LJSON)):
+        (folder / suffix).mkdir()
+        for name in ("a.jpg", "b.jpg"):
+            (folder / suffix / name).touch()
+        write(folder / suffix / f"b.{suffix}", content)
     return folder
 
 
@@ -377,6 +398,11 @@ def damaged(tmp_path_factory):
         ("faces.csv", CSV, load_dataset),
         ("boxed.csv", CSV_BOXES, load_dataset),
         ("boxes.csv", TABLE, lambda path: read_boxes(f"{path}:my")),
+        ("faces.tps", TPS, load_dataset),
+        ("faces.json", COCO, load_dataset),
+        ("tem/a.tem", TEM, lambda path: load_dataset(path.parent)),
+        ("ljson/a.ljson", LJSON, lambda path: load_dataset(path.parent)),
+        ("ljson/a.ljson", LJSON_3, lambda path: load_dataset(path.parent)),
     ],
 )
 def test_damaged_files(damaged, file, content, load):

@@ -2,6 +2,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -23,6 +24,16 @@ def test_train_your_own(tmp_path, monkeypatch, capsys):
     error = float(capsys.readouterr().out.split(": ")[1].split()[0])
     assert error < 3
     assert Path("five_points.ert").exists()
+
+
+def test_dlib_drop_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["dlib_drop_in.py"])
+    runpy.run_path(str(EXAMPLES / "dlib_drop_in.py"), run_name="__main__")
+    assert "awake" in capsys.readouterr().out
+    with Image.open("landmarks.png") as picture:
+        green = np.all(np.array(picture) == (0, 255, 0), axis=2)
+    assert 200 < green.sum() <= 68 * 9
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

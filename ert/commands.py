@@ -1,0 +1,356 @@
+"""What the commands of the command line do; each takes the parsed options and returns the exit status."""
+
+import argparse
+import inspect
+import json
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ert.errors import InputError
+from ert.files import check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from ert.alignment import AlignedFace
+    from ert.datasets import Dataset
+    from ert.predictor import ShapePredictor
+
+__all__ = ["run_align", "run_convert", "run_demo", "run_evaluate", "run_info", "run_train", "say"]
+
+
+def say(text: str) -> None:
+    """Print a line for the user on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Say what is going on when the first prediction has to be compiled."""
+    timer = threading.Timer(
+        1.0, say, ["ert: compiling for this processor, once; the next run starts at once ..."]
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _write_json(data: Any, file: str) -> None:
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    with write_atomically(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def run_align(options: argparse.Namespace) -> int:
+    """Find faces and landmarks in images: JSON, pictures, a line for each."""
+    from ert.predictor import load
+
+    model = load(options.model)
+    if options.json not in (None, "-"):
+        check_writable(options.json)
+    pictures = _picture_paths(options.images, options.draw)
+    results: list[dict[str, Any]] = []
+    try:
+        with _patience():
+            for file in _with_progress(options.images, "image"):
+                try:
+                    results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
+                except InputError as error:
+                    # The other images are still worth doing.
+                    say(f"ert: {error}")
+                    results.append({"file": file, "error": str(error)})
+    finally:
+        # An interrupted run keeps what it has done.
+        if options.json:
+            names = list(model.landmark_names_)
+            _write_json(
+                {"model": str(options.model), "landmark_names": names, "images": results}, options.json
+            )
+    return 2 if any("error" in result for result in results) else 0
+
+
+def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path | None]:
+    """Name the picture of each image after its stem, with a number where two images share one."""
+    if folder is None:
+        return dict.fromkeys(images)
+    paths: dict[str, Path | None] = {}
+    taken: set[str] = set()
+    for image in dict.fromkeys(images):
+        stem, number = Path(image).stem, 1
+        name = f"{stem}_landmarks.png"
+        while name in taken:
+            number += 1
+            name = f"{stem}_landmarks_{number}.png"
+        taken.add(name)
+        paths[image] = Path(folder) / name
+    return paths
+
+
+def _align_one(
+    file: str, model: "ShapePredictor", box: list[float] | None, detector: str, picture: Path | None
+) -> dict[str, Any]:
+    from ert.alignment import align
+    from ert.images import load_image
+
+    image = load_image(file)
+    faces = align(image, model, boxes=None if box is None else [box], detector=detector, what=file)
+    if picture is not None:
+        _draw(image, faces, picture)
+    boxes = ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
+    count = "no face found" if not faces else f"{len(faces)} face{'s' * (len(faces) != 1)}: {boxes}"
+    say(f"{file}: {count}" + (f" -> {picture}" if picture else ""))
+    rows, columns = image.shape[:2]
+    return {
+        "file": file,
+        "width": columns,
+        "height": rows,
+        "faces": [
+            {"box": face.box.round(3).tolist(), "landmarks": face.landmarks.round(3).tolist()}
+            for face in faces
+        ],
+    }
+
+
+def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> None:
+    from ert.draw import draw_landmarks, save_image
+
+    _make_folder(path.parent)
+    shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    save_image(path, draw_landmarks(image, shapes, boxes))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
+    from tqdm import tqdm
+
+    yield from tqdm(items, unit=unit, disable=len(items) < 5 or not sys.stderr.isatty(), leave=False)
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Train a model on annotated images, with a checkpoint after each stage."""
+    from ert.datasets import load_dataset
+    from ert.predictor import ShapePredictor, load
+
+    names = inspect.signature(ShapePredictor.__init__).parameters
+    params = {name: value for name, value in vars(options).items() if name in names}
+    if params["mirror"] and "," in params["mirror"]:
+        params["mirror"] = _numbers(params["mirror"])
+    notes = dict(_note(note) for note in options.note)
+    out = Path(options.out)
+    if out.suffix != ".ert":
+        raise InputError(f"{out}: expected a model file ending in .ert")
+    check_writable(out)
+    checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
+    if checkpoint.exists() and not options.resume:
+        raise InputError(
+            f"{checkpoint}: stages of an interrupted run are there: go on with --resume, or remove the file"
+        )
+    datasets = [
+        load_dataset(path, boxes=boxes, split=options.split)
+        for boxes in options.boxes or [None]
+        for path in options.datasets
+    ]
+    dataset = sum(datasets[1:], datasets[0])
+    validation = None
+    if options.validation:
+        dataset, held_out = _hold_out(dataset, options.validation, options.random_state)
+        validation = (held_out.X, held_out.y)
+    model = ShapePredictor(**params, verbose=1)
+    try:
+        model.fit(
+            dataset.X,
+            dataset.y,
+            validation=validation,
+            landmark_names=dataset.landmark_names,
+            notes=notes,
+            checkpoint=checkpoint,
+            resume=options.resume,
+        )
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            done = load(checkpoint).cascade_.anchors.shape[0]
+            say(f"ert: interrupted; {done} finished stages are kept in {checkpoint}: go on with --resume")
+            return 130
+        raise
+    model.save(out)
+    checkpoint.unlink(missing_ok=True)
+    last = ", ".join(
+        f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in _errors(model.history_[-1])
+    )
+    learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
+    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {model.norm or 'box side'}")
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--mirror {text}: expected a scheme's name, or whole numbers with commas") from None
+
+
+def _errors(entry: dict[str, float]) -> list[tuple[str, float]]:
+    return [(key, value) for key, value in entry.items() if key.endswith("_nme")]
+
+
+def _note(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--note {text!r}: expected KEY=TEXT")
+    return key, value
+
+
+def _hold_out(dataset: "Dataset", fraction: float, seed: int) -> "tuple[Dataset, Dataset]":
+    """Split by image file, so that no image stands on both sides."""
+    import numpy as np
+
+    if not 0 < fraction < 1:
+        raise InputError(f"--validation {fraction:g}: expected a fraction between 0 and 1")
+    files = sorted(set(dataset.files))
+    drawn = np.random.default_rng(seed).permutation(len(files))[: max(1, round(fraction * len(files)))]
+    chosen = {files[i] for i in drawn}
+    held_out = np.array([file in chosen for file in dataset.files])
+    return dataset.subset(np.flatnonzero(~held_out)), dataset.subset(np.flatnonzero(held_out))
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    """Measure a model on annotated images."""
+    from ert.datasets import load_dataset
+    from ert.metrics import evaluate
+    from ert.predictor import load
+
+    model = load(options.model)
+    if options.json not in (None, "-"):
+        check_writable(options.json)
+    dataset = load_dataset(options.dataset, boxes=options.boxes, split=options.split)
+    if len(dataset.landmark_names) != model.n_landmarks_:
+        found = len(dataset.landmark_names)
+        raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
+    with _patience():
+        predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
+    figures = evaluate(dataset.y, predicted)
+    if options.json:
+        details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
+        _write_json(details | figures, options.json)
+    if options.json != "-":
+        print(f"{options.model} on {options.dataset}, {figures['n']} objects")
+        print(f"{'normaliser':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'failed':>9}")
+        for norm, row in figures["norms"].items():
+            low, high = row["interval_95"]
+            print(
+                f"{norm:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
+                f"{row['auc_8']:>9.3f}{row['failure_rate_8']:>9.2%}"
+            )
+    return 0
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    """Convert a model, or annotations."""
+    from ert.predictor import load
+
+    for_datasets = (options.to, options.boxes, options.split, options.images)
+    if not {Path(file).suffix for file in (options.source, options.destination)} & {".ert", ".dat"}:
+        return _convert_dataset(options)
+    if any(option is not None for option in for_datasets):
+        raise InputError(
+            "--to, --boxes, --split and --images are for annotations, expected none with a model"
+        )
+    model = load(options.source)
+    if Path(options.destination).suffix not in (".ert", ".dat"):
+        raise InputError(f"{options.destination}: expected a model file ending in .ert or .dat")
+    if Path(options.destination).suffix == ".ert" and not options.exact:
+        model = model.compact()
+    model.save(options.destination)
+    before, after = (Path(file).stat().st_size / 1e6 for file in (options.source, options.destination))
+    say(f"{options.source} ({before:.1f} MB) -> {options.destination} ({after:.1f} MB)")
+    return 0
+
+
+# What a dataset does not hold, so that it goes whatever the target.
+_NOT_READ = {
+    "tps": "SCALE= and ID= are not kept",
+    "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
+    "tem": "the lines that webmorph draws are not kept",
+    "ljson": "connectivity, and labels of regions, are not kept",
+}
+
+
+def _convert_dataset(options: argparse.Namespace) -> int:
+    from ert.datasets import dataset_format, load_dataset
+    from ert.writers import write_dataset
+
+    if options.exact:
+        raise InputError("--exact is for models, expected none with annotations")
+    dataset = load_dataset(
+        options.source, boxes=options.boxes, split=options.split, image_folder=options.images
+    )
+    notes = write_dataset(dataset, options.destination, options.to)
+    read = _NOT_READ.get(dataset_format(options.source))
+    n, n_landmarks = len(dataset), len(dataset.landmark_names)
+    say(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
+    for note in [*([read] if read else []), *notes]:
+        say(f"  {note}")
+    return 0
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """Tell what is in a model file."""
+    from ert.predictor import load
+
+    model = load(options.model)
+    cascade = model.cascade_
+    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
+    facts: dict[str, Any] = {
+        "model": str(options.model),
+        "n_landmarks": model.n_landmarks_,
+        "landmark_names": list(model.landmark_names_),
+        "stages": n_stages,
+        "trees_per_stage": n_trees,
+        "leaves_per_tree": n_leaves,
+        "components": n_components,
+        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
+        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+        "summary": model.summary_,
+        "history": model.history_,
+        "parameters": model.get_params(),
+    }
+    if options.json:
+        _write_json(facts, options.json)
+    if options.json != "-":
+        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB")
+        print(f"  {n_stages} stages of {n_trees} trees with {n_leaves} leaves of {n_components} numbers")
+        print(f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples")
+        for key, text in model.summary_["notes"].items():
+            print(f"  {key}: {text}")
+        for entry in model.history_:
+            print(f"  stage {entry['stage']}: " + ", ".join(f"{k} {v:.2f} %" for k, v in _errors(entry)))
+        print("  " + ", ".join(f"{key}={value}" for key, value in model.get_params().items()))
+    return 0
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Run the bundled model on the bundled picture."""
+    from ert.images import sample_image
+
+    out = Path(options.out)
+    _make_folder(out)
+    points = out / "astronaut.json"
+    align = {"images": [str(sample_image())], "model": "face68", "box": None, "detector": "auto"}
+    status = run_align(argparse.Namespace(**align, json=str(points), draw=str(out)))
+    if status == 0:
+        print(f"Wrote {out / 'astronaut_landmarks.png'} and {points}")
+    return status
