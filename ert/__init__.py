@@ -13,6 +13,7 @@ from ert.errors import InputError
 from ert.images import load_image, sample_image
 from ert.predictor import ShapePredictor, load
 from ert.version import __version__
+from ert.writers import write_dataset
 
 __all__ = [
     "AlignedFace",
@@ -26,4 +27,5 @@ __all__ = [
     "load_dataset",
     "load_image",
     "sample_image",
+    "write_dataset",
 ]

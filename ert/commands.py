@@ -275,8 +275,7 @@ def run_convert(options: argparse.Namespace) -> int:
     if Path(options.destination).suffix == ".ert" and not options.exact:
         model = model.compact()
     model.save(options.destination)
-    before, after = (Path(file).stat().st_size / 1e6 for file in (options.source, options.destination))
-    say(f"{options.source} ({before:.1f} MB) -> {options.destination} ({after:.1f} MB)")
+    say(f"{options.source} -> {options.destination}: {Path(options.destination).stat().st_size / 1e6:.1f} MB")
     return 0
 
 

@@ -294,6 +294,8 @@ def test_models_are_converted_there_and_back(tmp_path, capsys):
     assert "expected a model file ending in" in refused(capsys, "convert", source, tmp_path / "c.txt")
     assert "cannot express" in refused(capsys, "convert", "face68", tmp_path / "c.dat")
     assert run("info", source) == 0
+    assert run("convert", "face68", tmp_path / "copy.ert") == 0
+    assert (tmp_path / "copy.ert").read_bytes() == ert.predictor.bundled_models()["face68"].read_bytes()
 
 
 def test_annotations_are_converted(dataset, tmp_path, capsys):
