@@ -60,13 +60,14 @@ def run_align(options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     try:
         with _patience():
-            for file in _with_progress(options.images, "image"):
-                try:
-                    results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
-                except InputError as error:
-                    # The other images are still worth doing.
-                    say(f"ert: {error}")
-                    results.append({"file": file, "error": str(error)})
+            model.warm_up()
+        for file in _with_progress(options.images, "image"):
+            try:
+                results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
+            except InputError as error:
+                # The other images are still worth doing.
+                say(f"ert: {error}")
+                results.append({"file": file, "error": str(error)})
     finally:
         # An interrupted run keeps what it has done.
         if options.json:
@@ -105,7 +106,11 @@ def _align_one(
     if picture is not None:
         _draw(image, faces, picture)
     boxes = ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
-    count = "no face found" if not faces else f"{len(faces)} face{'s' * (len(faces) != 1)}: {boxes}"
+    count = (
+        "no face found (--detector takes another, --box your own)"
+        if not faces
+        else f"{len(faces)} face{'s' * (len(faces) != 1)}: {boxes}"
+    )
     say(f"{file}: {count}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {
@@ -241,7 +246,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         found = len(dataset.landmark_names)
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
     with _patience():
-        predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
+        model.warm_up()
+    predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
     figures = evaluate(dataset.y, predicted)
     if options.json:
         details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}

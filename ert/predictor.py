@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
+from ert.compiling import uninterrupted
 from ert.crops import Cropping, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, compact
 from ert.errors import InputError
@@ -24,13 +25,15 @@ from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
 from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
-from ert.training import replay_stage, train_stage
+from ert.training import rehearse, replay_stage, train_stage
 from ert.version import __version__
 
 __all__ = ["ShapePredictor", "bundled_models", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "verbose")
+# The kinds of cascade whose kernels this process has compiled or loaded.
+_WARM: set[tuple[type, np.dtype[Any]]] = set()
 
 
 class ShapePredictor:
@@ -290,6 +293,8 @@ class ShapePredictor:
             stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
         finished = len(stages)
         history: list[dict[str, float]] = []
+        with uninterrupted():
+            rehearse(options, missing=bool(summary["n_missing"]), n_threads=n_threads)
         # One thread of linear algebra: how many it takes may change the last bit.
         with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
             for number in range(params["n_stages"]):
@@ -376,6 +381,7 @@ class ShapePredictor:
         """
         cascade = self._fitted().cascade
         boxes = check_pairs(X, what)
+        self.warm_up()
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
 
         def predict_some(thread: int, n_threads: int) -> None:
@@ -388,6 +394,20 @@ class ShapePredictor:
         with Workers(min(count_threads(n_jobs), max(len(X), 1))) as workers:
             workers.run(predict_some)
         return shapes
+
+    def warm_up(self) -> None:
+        """Compile what `predict` needs, or load it from the cache; it does so itself the first time.
+
+        Ctrl-C is held off meanwhile.
+        """
+        cascade = self._fitted().cascade
+        kind = type(cascade), cascade.leaves.dtype
+        if kind not in _WARM:
+            with uninterrupted():
+                box = np.array([0.0, 0.0, 9.0, 9.0])
+                for pixels in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
+                    cascade.predict_face(pixels, box, "rgb", "luma")
+            _WARM.add(kind)
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""

@@ -1,6 +1,7 @@
 """Training a stage of the cascade: residuals, trees (Kazemi & Sullivan 2014, algorithm 1)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -10,7 +11,7 @@ from ert.cascade import Stage, add_displacement, centre
 from ert.features import draw_pairs, draw_pool, read_pool_block
 from ert.parallel import Workers
 from ert.parameters import Options
-from ert.samples import Samples
+from ert.samples import Samples, draw_samples
 from ert.trees import (
     BLOCK,
     SCORED_LIMIT,
@@ -24,7 +25,7 @@ from ert.trees import (
     sum_leaves,
 )
 
-__all__ = ["replay_stage", "train_stage"]
+__all__ = ["rehearse", "replay_stage", "train_stage"]
 
 # Components of the residuals that splits are scored on: more change nothing but the time (SketchBoost,
 # arXiv 2211.12858, found the same of random projections).
@@ -73,6 +74,20 @@ def train_stage(
     result = Stage(anchors, deltas, *trees, (basis * units[:, None]).astype(np.float32))
     _move_shapes(samples, result, pool, matrices, workers)
     return result
+
+
+def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
+    """Train next to nothing with arrays of the kinds that the real training has, so that all is compiled."""
+    from threadpoolctl import threadpool_limits
+
+    small = replace(options, n_trees=1, n_pixels=4, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1)
+    shapes = np.random.default_rng(0).random((4, 3, 2))
+    if missing:
+        shapes[0, 0] = np.nan
+    crops = np.zeros((4, 8, 8), np.uint8)
+    samples = draw_samples(crops, np.array([8.0, 0, 0, 8, 0, 0]), shapes, None, small)
+    with threadpool_limits(1), Workers(n_threads) as workers:
+        replay_stage(samples, train_stage(samples, 0, small, workers), workers)
 
 
 def replay_stage(samples: Samples, stage: Stage, workers: Workers) -> None:
