@@ -3,8 +3,10 @@
 import argparse
 import inspect
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ert.commands import run_align, run_convert, run_demo, run_evaluate, run_info, run_train, say
 from ert.errors import InputError
@@ -56,25 +58,33 @@ def _join_box(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # One line, like every other error of the command line.
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
     from ert import __version__
 
-    parser = argparse.ArgumentParser(prog="ert", description="Landmarks by ensembles of regression trees.")
+    parser = _Parser(prog="ert", description="Landmarks by ensembles of regression trees.")
     parser.add_argument("--version", action="version", version=f"ert {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     align = commands.add_parser("align", help="find the faces in images and their landmarks")
     align.set_defaults(run=run_align)
-    align.add_argument("images", nargs="+", metavar="IMAGE")
+    align.add_argument("images", nargs="+", metavar="IMAGE", help="any picture that Pillow reads")
     align.add_argument("--model", default="face68", help="bundled model or model file (default: face68)")
     align.add_argument(
         "--box", type=_box, metavar="L,T,W,H", help="where the object is; nothing is detected then"
     )
     align.add_argument(
-        "--detector", default="auto", help="auto, haar, lbp, dlib or yunet:FILE.onnx (default: auto)"
+        "--detector",
+        default="auto",
+        help="haar (OpenCV 4), lbp, dlib, yunet:FILE.onnx, or auto: haar, else lbp (the default)",
     )
     align.add_argument("--json", metavar="FILE", help="write the landmarks to FILE, - for standard output")
-    align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR")
+    align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR, small ones enlarged")
 
     train = commands.add_parser("train", help="train a model on annotated images")
     train.set_defaults(run=run_train)
@@ -100,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure a model on annotated images")
     evaluate.set_defaults(run=run_evaluate)
-    evaluate.add_argument("model", metavar="MODEL")
-    evaluate.add_argument("dataset", metavar="DATASET")
+    evaluate.add_argument("model", metavar="MODEL", help="bundled model or model file")
+    evaluate.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
     _add_dataset_options(evaluate, many=False)
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
@@ -121,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="tell what is in a model file")
     info.set_defaults(run=run_info)
-    info.add_argument("model", metavar="MODEL")
+    info.add_argument("model", metavar="MODEL", help="bundled model or model file")
     info.add_argument("--json", metavar="FILE", help="write it to FILE, - for standard output")
 
     demo = commands.add_parser("demo", help="run the bundled model on the bundled picture")
@@ -146,13 +156,25 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     """Offer the estimator's parameters as options, with its defaults."""
     from ert.predictor import ShapePredictor
 
+    texts = _parameter_texts(ShapePredictor.__doc__ or "")
     group = parser.add_argument_group("parameters of the predictor, see ert.ShapePredictor")
     for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items():
         if name in ("self", "verbose", "channels"):
             continue
         kind = str if parameter.default is None else type(parameter.default)
         flag = "--" + name.replace("_", "-")
-        group.add_argument(flag, type=kind, default=parameter.default, help=f"(default: {parameter.default})")
+        text = f"{texts[name]} (default: {parameter.default})".replace("%", "%%")
+        metavar = "N" if kind is int else "X" if kind is float else "NAME"
+        group.add_argument(flag, type=kind, default=parameter.default, help=text, metavar=metavar)
+
+
+def _parameter_texts(docstring: str) -> dict[str, str]:
+    """Return the first sentence that a numpydoc docstring says of each parameter."""
+    texts = {}
+    for names, text in re.findall(r"^    (\w+(?:, \w+)*) : .*\n((?:        .*\n)+)", docstring, re.MULTILINE):
+        sentence = " ".join(text.split()).split(". ")[0].rstrip(".")
+        texts.update(dict.fromkeys(names.split(", "), sentence))
+    return texts
 
 
 def _box(text: str) -> list[float]:

@@ -105,13 +105,12 @@ def _align_one(
     faces = align(image, model, boxes=None if box is None else [box], detector=detector, what=file)
     if picture is not None:
         _draw(image, faces, picture)
-    boxes = ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
-    count = (
-        "no face found (--detector takes another, --box your own)"
-        if not faces
-        else f"{len(faces)} face{'s' * (len(faces) != 1)}: {boxes}"
-    )
-    say(f"{file}: {count}" + (f" -> {picture}" if picture else ""))
+    if faces:
+        found = f"{len(faces)} face{'s' * (len(faces) != 1)}: "
+        found += ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
+    else:
+        found = "no face found (--detector takes another detector, --box a box of your own)"
+    say(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {
         "file": file,
@@ -175,6 +174,13 @@ def run_train(options: argparse.Namespace) -> int:
         dataset, held_out = _hold_out(dataset, options.validation, options.random_state)
         validation = (held_out.X, held_out.y)
     model = ShapePredictor(**params, verbose=1)
+    if options.resume:
+        done = load(checkpoint).cascade_.anchors.shape[0] if checkpoint.exists() else 0
+        say(
+            f"{checkpoint}: {done} finished stages"
+            if done
+            else f"{checkpoint}: nothing to go on with, starting"
+        )
     try:
         model.fit(
             dataset.X,
@@ -197,7 +203,7 @@ def run_train(options: argparse.Namespace) -> int:
         f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in _errors(model.history_[-1])
     )
     learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
-    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {model.norm or 'box side'}")
+    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {_normaliser(model)}")
     return 0
 
 
@@ -206,6 +212,10 @@ def _numbers(text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise InputError(f"--mirror {text}: expected a scheme's name, or whole numbers with commas") from None
+
+
+def _normaliser(model: "ShapePredictor") -> str:
+    return f"{model.norm} length" if model.norm else "side of the given box"
 
 
 def _errors(entry: dict[str, float]) -> list[tuple[str, float]]:
@@ -254,18 +264,22 @@ def run_evaluate(options: argparse.Namespace) -> int:
         _write_json(details | figures, options.json)
     if options.json != "-":
         print(f"{options.model} on {options.dataset}, {figures['n']} objects")
-        print(f"{'normaliser':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'failed':>9}")
+        print(
+            f"{'normaliser':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}"
+        )
         for norm, row in figures["norms"].items():
             low, high = row["interval_95"]
             print(
                 f"{norm:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
                 f"{row['auc_8']:>9.3f}{row['failure_rate_8']:>9.2%}"
             )
+        print("box, diagonal: of the rectangle round the true landmarks")
     return 0
 
 
 def run_convert(options: argparse.Namespace) -> int:
     """Convert a model, or annotations."""
+    from ert.dlib_cascade import DlibCascade
     from ert.predictor import load
 
     for_datasets = (options.to, options.boxes, options.split, options.images)
@@ -281,6 +295,8 @@ def run_convert(options: argparse.Namespace) -> int:
     if Path(options.destination).suffix == ".ert" and not options.exact:
         model = model.compact()
     model.save(options.destination)
+    if isinstance(model.cascade_, DlibCascade) and model.cascade_.basis.shape[1]:
+        say("  compact: single points move a little; --exact keeps them to the last bit")
     say(f"{options.source} -> {options.destination}: {Path(options.destination).stat().st_size / 1e6:.1f} MB")
     return 0
 
@@ -336,14 +352,19 @@ def run_info(options: argparse.Namespace) -> int:
     if options.json:
         _write_json(facts, options.json)
     if options.json != "-":
-        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB")
+        size = facts["array_bytes"] / 1e6
+        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {size:.2f} MB in memory")
         print(f"  {n_stages} stages of {n_trees} trees with {n_leaves} leaves of {n_components} numbers")
-        print(f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples")
+        if model.summary_["n_objects"]:
+            counts = f"{model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
+            print(f"  trained on {counts}")
         for key, text in model.summary_["notes"].items():
             print(f"  {key}: {text}")
         for entry in model.history_:
-            print(f"  stage {entry['stage']}: " + ", ".join(f"{k} {v:.2f} %" for k, v in _errors(entry)))
-        print("  " + ", ".join(f"{key}={value}" for key, value in model.get_params().items()))
+            shown = ", ".join(f"{key.replace('_nme', '')} {value:.2f} %" for key, value in _errors(entry))
+            print(f"  error after stage {entry['stage']}: {shown} of the {_normaliser(model)}")
+        if model.history_:
+            print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
     return 0
 
 

@@ -92,9 +92,14 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
     boxes = np.empty((len(X), 4))
     for i, face in enumerate(X):
         if isinstance(face, (np.ndarray, str)) or not isinstance(face, Sequence) or len(face) != 2:
-            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {type(face).__name__}")
+            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
         boxes[i] = check_box(face[1], f"{what}[{i}]")
     return boxes
+
+
+def _described(face: object) -> str:
+    name = type(face).__name__
+    return f"a {name} of {len(face)}" if isinstance(face, Sequence) and not isinstance(face, str) else name
 
 
 def check_landmarks(

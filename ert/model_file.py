@@ -94,7 +94,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if data[: len(MAGIC)] != MAGIC:
-        raise InputError(f"{path}: is not an ert model file (.ert)")
+        raise InputError(f"{path}: is not an ert model file (.ert), nor named as dlib's (.dat)")
     if len(data) < _PREFIX_SIZE:
         raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
     _, version, length = _START.unpack_from(data)
