@@ -215,7 +215,9 @@ def _numbers(text: str) -> list[int]:
 
 
 def _normaliser(model: "ShapePredictor") -> str:
-    return f"{model.norm} length" if model.norm else "side of the given box"
+    if model.norm is None:
+        return "side of the given box"
+    return f"{model.norm} distance" if model.norm.startswith("inter") else f"landmarks' {model.norm}"
 
 
 def _errors(entry: dict[str, float]) -> list[tuple[str, float]]:
