@@ -32,6 +32,8 @@ __all__ = ["ShapePredictor", "bundled_models", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "verbose")
+# A grey and a colour image for kernels to be compiled on.
+_BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 # The kinds of cascade whose kernels this process has compiled or loaded.
 _WARM: set[tuple[type, np.dtype[Any]]] = set()
 
@@ -272,8 +274,12 @@ class ShapePredictor:
         region = crop_region(shapes, self.padding, swap is not None)
         cropping = Cropping(region, params["working_size"], params["blur"])
         check_cropping(cropping)
-        crops = cut_faces(X, boxes, cropping, self.channels, self.rgb, n_threads, "X")
         options = Options(**{field.name: params[field.name] for field in fields(Options)})
+        with uninterrupted():
+            for blank in _BLANK:
+                cropping.cut(blank, box_frames(boxes[:1])[0])
+            rehearse(options, missing=bool(np.isnan(landmarks).any()), n_threads=n_threads)
+        crops = cut_faces(X, boxes, cropping, self.channels, self.rgb, n_threads, "X")
         samples = draw_samples(crops, cropping.frame, shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:
@@ -293,8 +299,6 @@ class ShapePredictor:
             stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
         finished = len(stages)
         history: list[dict[str, float]] = []
-        with uninterrupted():
-            rehearse(options, missing=bool(summary["n_missing"]), n_threads=n_threads)
         # One thread of linear algebra: how many it takes may change the last bit.
         with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
             for number in range(params["n_stages"]):
@@ -405,8 +409,8 @@ class ShapePredictor:
         if kind not in _WARM:
             with uninterrupted():
                 box = np.array([0.0, 0.0, 9.0, 9.0])
-                for pixels in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
-                    cascade.predict_face(pixels, box, "rgb", "luma")
+                for blank in _BLANK:
+                    cascade.predict_face(blank, box, "rgb", "luma")
             _WARM.add(kind)
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:

@@ -47,21 +47,19 @@ def test_errors_pass_and_other_threads_are_left_alone():
     assert seen == [before]
 
 
-@pytest.mark.parametrize("seconds", [2.5, 4.0])
+@pytest.mark.parametrize("seconds", [0.0, 1.5, 3.0])
 def test_an_interrupt_while_everything_is_compiled_ends_cleanly(tmp_path, seconds):
     """With an empty cache, training compiles for many seconds; whenever Ctrl-C comes, the end is clean."""
-    data = synthetic_dataset(tmp_path / "faces", 8, seed=0)
-    command = [
-        sys.executable,
-        "-m",
-        "ert",
-        "train",
-        str(data / "landmarks.xml"),
-        "--out",
-        str(tmp_path / "m.ert"),
-    ]
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    data, cache, out = (
+        synthetic_dataset(tmp_path / "faces", 8, seed=0),
+        tmp_path / "cache",
+        tmp_path / "m.ert",
+    )
+    command = [sys.executable, "-m", "ert", "train", str(data / "landmarks.xml"), "--out", str(out)]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    while not any(cache.rglob("*.nbi")) and process.poll() is None:
+        time.sleep(0.02)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
