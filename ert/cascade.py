@@ -8,6 +8,7 @@ leaves is multiplied by the basis once.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numba
@@ -80,14 +81,18 @@ class Cascade:
         frames = box_frames(box[None])
         crop = self.cropping.cut(image, frames[0], channels, rgb)
         shape = np.empty_like(self.mean_shape)
-        predict_crop(crop, self.cropping.frame.astype(np.float32), *self.kernel_arguments, shape)  # type: ignore[call-arg]
+        predict_crop(crop, *self.kernel_arguments, shape)  # type: ignore[call-arg]
         placed: npt.NDArray[np.float64] = frame_to_image(shape[None].astype(np.float64), frames)[0]
         return placed
 
-    @property
+    @cached_property
     def kernel_arguments(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays that :func:`predict_crop` takes."""
-        return (self.mean_shape, *(getattr(self, name) for name in _STACKED))
+        """The arrays that :func:`predict_crop` takes after the crop: its frame, then the cascade's."""
+        return (
+            self.cropping.frame.astype(np.float32),
+            self.mean_shape,
+            *(getattr(self, name) for name in _STACKED),
+        )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by name, for the model file."""
@@ -113,52 +118,51 @@ def check_cascade(cascade: Cascade) -> None:
     ------
     InputError
     """
-    n_landmarks = len(cascade.mean_shape)
-    n_stages, n_pixels = cascade.anchors.shape
-    _, n_trees, n_splits = cascade.thresholds.shape
     n_components = cascade.leaves.shape[-1]
-    check_arrays(
-        cascade.arrays(),
-        {
-            "mean_shape": ((n_landmarks, 2), ("float32",)),
-            "anchors": ((n_stages, n_pixels), ("uint16",)),
-            "deltas": ((n_stages, n_pixels, 2), ("float32",)),
-            "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
-            "thresholds": ((n_stages, n_trees, n_splits), ("int16",)),
-            "leaves": ((n_stages, n_trees, n_splits + 1, n_components), ("int8", "int16")),
-            "basis": ((n_stages, n_components, 2 * n_landmarks), ("float32",)),
-        },
-    )
-    if n_components == 0:
-        raise InputError("leaves without components")
+    check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"))
+    if n_components == 0 or cascade.basis.shape[1] != n_components:
+        raise InputError(f"basis has {cascade.basis.shape[1]} components and the leaves {n_components}")
     check_cropping(cascade.cropping)
 
 
 def check_arrays(
-    arrays: dict[str, npt.NDArray[Any]], expected: dict[str, tuple[tuple[int, ...], tuple[str, ...]]]
+    arrays: dict[str, npt.NDArray[Any]], threshold_type: str, leaf_size: int, leaf_types: tuple[str, ...]
 ) -> None:
     """Check shapes and types of a cascade's arrays, and that what counts landmarks and pixels stays in range.
 
     Parameters
     ----------
     arrays : dict of ndarray
-    expected : dict
-        Name -> shape, types to choose from.
+    threshold_type : str
+    leaf_size : int
+        How many numbers a leaf has.
+    leaf_types : tuple of str
+        Those that the leaves may have.
 
     Raises
     ------
     InputError
     """
-    for name, (shape, dtypes) in expected.items():
+    n_landmarks = len(arrays["mean_shape"])
+    n_stages, n_pixels = arrays["anchors"].shape
+    _, n_trees, n_splits = arrays["thresholds"].shape
+    expected: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
+        "mean_shape": ((n_landmarks, 2), ("float32",)),
+        "anchors": ((n_stages, n_pixels), ("uint16",)),
+        "deltas": ((n_stages, n_pixels, 2), ("float32",)),
+        "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
+        "thresholds": ((n_stages, n_trees, n_splits), (threshold_type,)),
+        "leaves": ((n_stages, n_trees, n_splits + 1, leaf_size), leaf_types),
+        "basis": ((n_stages, arrays["basis"].shape[1], 2 * n_landmarks), ("float32",)),
+    }
+    for name, (shape, types) in expected.items():
         array = arrays[name]
-        if array.shape != shape or array.dtype.name not in dtypes or 0 in shape[:1]:
+        if array.shape != shape or array.dtype.name not in types or 0 in shape[:1]:
             raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InputError(f"{name} holds numbers that are not finite")
-    n_stages, n_trees, n_splits = arrays["thresholds"].shape
     if min(n_stages, n_trees, n_splits) < 1 or (n_splits + 1) & n_splits:
         raise InputError(f"{n_trees} trees of {n_splits} splits are not full binary trees")
-    n_landmarks, n_pixels = len(arrays["mean_shape"]), arrays["anchors"].shape[1]
     if n_pixels < 1 or arrays["anchors"].max() >= n_landmarks:
         raise InputError(f"anchors: expected landmarks below {n_landmarks}")
     if arrays["pairs"].max() >= n_pixels:
