@@ -10,7 +10,9 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numba
 import numpy as np
@@ -19,7 +21,7 @@ import numpy.typing as npt
 from ert.errors import InputError
 from ert.images import to_grey
 
-__all__ = ["Cropping", "check_cropping", "crop_region", "resample"]
+__all__ = ["Cropping", "Crops", "check_cropping", "crop_region", "cut_raw", "resample"]
 
 MAX_PIXELS = 16_000_000
 
@@ -88,6 +90,83 @@ class Cropping:
         grey = to_grey(image[rows, columns], channels, rgb)
         resample(grey, x - columns.start, y - rows.start, step, self.blur, crop)
         return crop
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of many objects, one after another in memory.
+
+    Parameters
+    ----------
+    pixels : uint8 array (n_pixels,)
+    places : int64 array (n_objects, 3)
+        Of each crop the number of its first pixel, its rows and its columns.
+    frames : float64 array (n_objects, 6)
+        From box coordinates to pixels of each crop.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    places: npt.NDArray[np.int64]
+    frames: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @classmethod
+    def of_one_size(cls, crops: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> Self:
+        """Take crops (n_objects, rows, columns) of one :class:`Cropping`."""
+        n, rows, columns = crops.shape
+        first = np.arange(n, dtype=np.int64) * (rows * columns)
+        places = np.stack([first, np.full(n, rows), np.full(n, columns)], axis=1)
+        return cls(crops.reshape(-1), places, np.tile(frame, (n, 1)))
+
+    @classmethod
+    def of_many_sizes(cls, crops: Sequence[npt.NDArray[np.uint8]], frames: npt.NDArray[np.float64]) -> Self:
+        """Take a list of crops (rows, columns), as :func:`cut_raw` cuts them."""
+        sizes = np.array([crop.shape for crop in crops], np.int64).reshape(len(crops), 2)
+        ends = np.cumsum(sizes.prod(axis=1))
+        first = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(crops)]
+        pixels = np.concatenate([crop.reshape(-1) for crop in crops]) if crops else np.empty(0, np.uint8)
+        return cls(pixels, np.column_stack([first, sizes]), frames)
+
+
+def cut_raw(
+    image: npt.NDArray[np.uint8],
+    frame: npt.NDArray[np.float64],
+    region: npt.NDArray[np.float64],
+    channels: str,
+    rgb: str,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Cut the region round one box out of an image as it is, in grey, with zeros round the image.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns) or (rows, columns, 3)
+    frame : float array (6,)
+        The box's frame, upright.
+    region : float array (4,)
+        Left, top, right, bottom in box coordinates. Of what lies outside the image one pixel is kept, which
+        stands for all beyond.
+    channels : {"rgb", "bgr"}
+    rgb : {"luma", "dlib"}
+
+    Returns
+    -------
+    crop : uint8 array (rows, columns)
+    frame : float array (6,)
+        From box coordinates to pixels of the crop.
+    """
+    origin, side = frame[4:], frame[[0, 3]]
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(origin + region[:2] * side), -1, size).astype(int)
+    high = np.clip(np.ceil(origin + region[2:] * side), low, size).astype(int) + 1
+    inside_low, inside_high = np.clip(low, 0, size), np.clip(high, 0, size)
+    crop = np.zeros((high - low)[::-1], np.uint8)
+    if (inside_low < inside_high).all():
+        part = image[inside_low[1] : inside_high[1], inside_low[0] : inside_high[0]]
+        x, y = inside_low - low
+        crop[y : y + part.shape[0], x : x + part.shape[1]] = to_grey(part, channels, rgb)
+    return crop, np.concatenate([frame[:4], origin - low])
 
 
 def check_cropping(cropping: Cropping) -> None:

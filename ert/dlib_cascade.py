@@ -5,13 +5,13 @@ to the unit square; leaves are whole shapes of floats; the similarity does not t
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import check_arrays
+from ert.cascade import Stage, check_arrays, stack_stages
 from ert.images import grey_weights, weigh
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
@@ -34,7 +34,7 @@ class DlibCascade:
     pairs : uint16 array (n_stages, n_trees, n_splits, 2)
     thresholds : float32 array (n_stages, n_trees, n_splits)
     leaves : float32 array (n_stages, n_trees, n_leaves, 2 * n_landmarks)
-        x0, y0, x1, y1, ... In a compact cascade int8 (n_stages, n_trees, n_leaves, n_components).
+        x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
     basis : float32 array (n_stages, n_components, 2 * n_landmarks)
         What the leaves of a compact cascade are multiplied by; n_components is 0 in one as dlib has it.
     """
@@ -44,12 +44,25 @@ class DlibCascade:
     deltas: npt.NDArray[np.float32]
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.float32]
-    leaves: npt.NDArray[np.float32] | npt.NDArray[np.int8]
+    leaves: npt.NDArray[np.float32] | npt.NDArray[np.signedinteger]
     basis: npt.NDArray[np.float32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by name, in the order in which :func:`predict_dlib` takes them."""
         return dict(vars(self))
+
+    @classmethod
+    def from_stages(cls, mean_shape: npt.NDArray[np.float32], stages: list[Stage]) -> Self:
+        """Put stages that were trained here together, to a compact cascade."""
+        arrays = stack_stages(stages)
+        arrays["thresholds"] = arrays["thresholds"].astype(np.float32)
+        return cls(mean_shape, **arrays)
+
+    def stages(self) -> list[Stage]:
+        """Take the stages of such a cascade apart again."""
+        arrays = {name: array for name, array in self.arrays().items() if name != "mean_shape"}
+        arrays["thresholds"] = arrays["thresholds"].astype(np.int16)
+        return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
     def predict_face(
         self, image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64], channels: str, rgb: str
@@ -69,7 +82,7 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
     InputError
     """
     n_components = cascade.basis.shape[1]
-    leaf = (n_components, ("int8",)) if n_components else (2 * len(cascade.mean_shape), ("float32",))
+    leaf = (n_components, ("int8", "int16")) if n_components else (2 * len(cascade.mean_shape), ("float32",))
     check_arrays(cascade.arrays(), "float32", *leaf)
 
 

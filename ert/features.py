@@ -112,13 +112,14 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore
 
 @numba.njit(cache=True, nogil=True)
 def read_pool_block(  # type: ignore[no-untyped-def]
-    crops, crop_of, frames, shapes, centred_mean, squared_norm, anchors, deltas, matrices, pool
+    pixels, places, crop_of, frames, shapes, centred_mean, squared_norm, anchors, deltas, matrices, pool
 ):
     """Read a pool's pixels for a block of samples, pixel by pixel in memory, for training.
 
     Parameters
     ----------
-    crops : uint8 array (n_objects, rows, columns)
+    pixels, places
+        The crops, see :class:`ert.crops.Crops`.
     crop_of : int array (n,)
         Which crop each sample looks at.
     frames : float32 array (n, 6)
@@ -137,6 +138,8 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         a, b = similarity(centred_mean, squared_norm, shapes[i])
         matrices[i, 0] = a
         matrices[i, 1] = b
-        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, values)
+        first, rows, columns = places[crop_of[i]]
+        crop = pixels[first : first + rows * columns].reshape(rows, columns)
+        read_pixels(crop, frames[i], shapes[i], a, b, anchors, deltas, values)
         for p in range(values.shape[0]):
             pool[p, i] = values[p]

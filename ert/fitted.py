@@ -63,7 +63,10 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     if Path(path).suffix == ".dat":
         if isinstance(cascade, Cascade):
             reason = "it reads resampled crops and turns its displacements with the shape"
-            raise InputError(f"{path}: dlib's format cannot express this model: {reason}")
+            advice = "train with kind='dlib' for that"
+            raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
+        if fitted.params.get("rgb") != "dlib":
+            raise InputError(f"{path}: dlib's format cannot express rgb={fitted.params.get('rgb')!r}")
         write_dlib_file(path, cascade)
         return
     swap = fitted.mirror_map
@@ -107,7 +110,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         n_landmarks = len(cascade.mean_shape)
         return Fitted(
             cascade,
-            dict(header["params"]),
+            # Files of before there was this parameter lack it.
+            {"kind": header["kind"]} | header["params"],
             check_names(header["landmark_names"], n_landmarks),
             mirror_map(header["mirror_map"], n_landmarks),
             _check_history(header["history"]),
@@ -120,6 +124,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
 def _from_dlib(cascade: DlibCascade) -> Fitted:
     n_stages, n_trees, n_splits = cascade.thresholds.shape
     params = {
+        "kind": "dlib",
         "n_stages": n_stages,
         "n_trees": n_trees,
         "max_depth": n_splits.bit_length(),

@@ -6,7 +6,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["box_frames", "frame_to_image", "image_to_frame", "jitter_frames", "similarity"]
+__all__ = [
+    "box_frames",
+    "frame_to_image",
+    "image_to_frame",
+    "jitter_frames",
+    "similarity",
+    "stretched_frames",
+]
 
 LEAST_SCALE = np.float32(0.5)
 
@@ -35,6 +42,20 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     frames[:, 0] = frames[:, 3] = side
     frames[:, 4] = boxes[:, 0] + (boxes[:, 2] - 1 - side) / 2
     frames[:, 5] = boxes[:, 1] + (boxes[:, 3] - 1 - side) / 2
+    return frames
+
+
+def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Turn boxes (n, 4) into frames as dlib does: the whole box is the unit square, whatever its proportions.
+
+    Returns
+    -------
+    float array (n, 6)
+        a, b, c, d, tx, ty of each box.
+    """
+    frames = np.zeros((len(boxes), 6))
+    frames[:, [0, 3]] = boxes[:, 2:] - 1
+    frames[:, 4:] = boxes[:, :2]
     return frames
 
 

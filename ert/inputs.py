@@ -1,15 +1,15 @@
 """What users hand in, X and y: checked, and cut down to crops."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping
+from ert.crops import Cropping, Crops, cut_raw
 from ert.errors import InputError
-from ert.geometry import box_frames, image_to_frame
+from ert.geometry import box_frames, image_to_frame, stretched_frames
 from ert.images import check_image, load_image
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "check_near",
     "check_pairs",
     "cut_faces",
+    "cut_raw_faces",
     "read_face",
     "read_image",
 ]
@@ -34,6 +35,7 @@ MAX_BOX_SIDES = 10
 Image: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
 Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
 Face: TypeAlias = tuple[Image, Box]
+T = TypeVar("T")
 
 
 def read_image(image: Image, what: str) -> npt.NDArray[np.uint8]:
@@ -207,7 +209,7 @@ def cut_faces(
     rgb: str,
     n_jobs: int,
     what: str,
-) -> npt.NDArray[np.uint8]:
+) -> Crops:
     """Cut the crops of many faces, reading image files as they are needed and keeping none.
 
     Parameters
@@ -225,10 +227,8 @@ def cut_faces(
 
     Returns
     -------
-    uint8 array (n, rows, columns)
+    Crops
     """
-    import joblib
-
     frames = box_frames(boxes)
 
     def cut(i: int) -> npt.NDArray[np.uint8]:
@@ -236,7 +236,45 @@ def cut_faces(
         return cropping.cut(image, frames[i], order, rgb)
 
     crops = np.empty((len(X), *cropping.shape), np.uint8)
-    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    for i, crop in enumerate(parallel(joblib.delayed(cut)(i) for i in range(len(X)))):
+    for i, crop in enumerate(_in_order(cut, len(X), n_jobs)):
         crops[i] = crop
-    return crops
+    return Crops.of_one_size(crops, cropping.frame)
+
+
+def cut_raw_faces(
+    X: Sequence[Face],
+    boxes: npt.NDArray[np.float64],
+    region: npt.NDArray[np.float64],
+    channels: str,
+    rgb: str,
+    n_jobs: int,
+    what: str,
+) -> Crops:
+    """Cut many faces as :func:`ert.crops.cut_raw` does, at the size that they have in their images.
+
+    Parameters
+    ----------
+    X, boxes, channels, rgb, n_jobs, what
+        See :func:`cut_faces`.
+    region : float array (4,)
+        What to keep, in box coordinates.
+
+    Returns
+    -------
+    Crops
+    """
+    frames = stretched_frames(boxes)
+
+    def cut(i: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        image, order = read_face(X[i], channels, f"{what}[{i}]")
+        return cut_raw(image, frames[i], region, order, rgb)
+
+    crops, crop_frames = zip(*_in_order(cut, len(X), n_jobs), strict=True)
+    return Crops.of_many_sizes(crops, np.array(crop_frames))
+
+
+def _in_order(cut: Callable[[int], T], n: int, n_jobs: int) -> Iterator[T]:
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    yield from parallel(joblib.delayed(cut)(i) for i in range(n))

@@ -35,6 +35,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
 # Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
 MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
+    "kind": ("ert", "dlib"),
     "leaf_bits": (8, 16),
     "norm": (None, *NORMS),
     "channels": ("rgb", "bgr"),
@@ -46,6 +47,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 class Options:
     """The parameters of :class:`ert.ShapePredictor` that training needs; see there."""
 
+    kind: str
     n_trees: int
     max_depth: int
     learning_rate: float

@@ -13,13 +13,22 @@ import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
-from ert.crops import Cropping, check_cropping, crop_region
-from ert.dlib_cascade import DlibCascade, compact
+from ert.crops import Cropping, Crops, check_cropping, crop_region
+from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError
 from ert.files import check_writable
 from ert.fitted import Fitted, read_fitted, write_fitted
-from ert.geometry import box_frames, image_to_frame
-from ert.inputs import Face, check_landmarks, check_names, check_near, check_pairs, cut_faces, read_face
+from ert.geometry import box_frames, image_to_frame, stretched_frames
+from ert.inputs import (
+    Face,
+    check_landmarks,
+    check_names,
+    check_near,
+    check_pairs,
+    cut_faces,
+    cut_raw_faces,
+    read_face,
+)
 from ert.metrics import nme, normalisers
 from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
@@ -43,6 +52,11 @@ class ShapePredictor:
 
     Parameters
     ----------
+    kind : {"ert", "dlib"}
+        "dlib" trains what dlib's format can express, and `save` can then write `.dat`: pixels are read from
+        the image as it is, the box is stretched to a square, displacements are not turned with the shape.
+        It takes ``rgb="dlib"``; `working_size` and `blur` mean nothing to it. `compact` makes a small `.ert`
+        of it.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -122,6 +136,7 @@ class ShapePredictor:
     def __init__(
         self,
         *,
+        kind: str = "ert",
         n_stages: int = 10,
         n_trees: int = 500,
         max_depth: int = 4,
@@ -148,6 +163,7 @@ class ShapePredictor:
         random_state: int = 0,
         verbose: int = 0,
     ) -> None:
+        self.kind = kind
         self.n_stages = n_stages
         self.n_trees = n_trees
         self.max_depth = max_depth
@@ -270,7 +286,8 @@ class ShapePredictor:
         if checkpoint is not None:
             check_writable(checkpoint)
 
-        shapes = image_to_frame(landmarks, box_frames(boxes))
+        frames = self._frames(boxes, "X")
+        shapes = image_to_frame(landmarks, frames)
         region = crop_region(shapes, self.padding, swap is not None)
         cropping = Cropping(region, params["working_size"], params["blur"])
         check_cropping(cropping)
@@ -279,8 +296,7 @@ class ShapePredictor:
             for blank in _BLANK:
                 cropping.cut(blank, box_frames(boxes[:1])[0])
             rehearse(options, missing=bool(np.isnan(landmarks).any()), n_threads=n_threads)
-        crops = cut_faces(X, boxes, cropping, self.channels, self.rgb, n_threads, "X")
-        samples = draw_samples(crops, cropping.frame, shapes, swap, options)
+        samples = draw_samples(self._crops(X, boxes, cropping, "X"), shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:
             watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
@@ -303,21 +319,51 @@ class ShapePredictor:
         with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
             for number in range(params["n_stages"]):
                 if number < finished:
-                    replay_stage(samples, stages[number], workers)
+                    replay_stage(samples, stages[number], self.kind, workers)
                     progress.update(params["n_trees"])
                 else:
                     stages.append(train_stage(samples, number, options, workers, progress.update))
                 if "validation" in watched:
-                    replay_stage(watched["validation"], stages[number], workers)
+                    replay_stage(watched["validation"], stages[number], self.kind, workers)
                 errors = {f"{name}_nme": watch.mean_nme(self.norm) for name, watch in watched.items()}
                 history.append({"stage": number + 1} | errors)
                 progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
-                cascade = Cascade(samples.mean_shape, cropping, **stack_stages(stages[: number + 1]))
+                cascade = self._cascade(samples.mean_shape, cropping, stages[: number + 1])
                 # All at once, so that an interrupted fit leaves a model that holds together.
                 self.fitted_ = Fitted(cascade, params, names, swap, list(history), summary)
                 if checkpoint is not None and number >= finished:
                     self.save(checkpoint)
+        if isinstance(self.fitted_.cascade, DlibCascade):
+            # As its `.dat` will have it, so that the points here are those that dlib will find, to the last bit.
+            self.fitted_ = replace(self.fitted_, cascade=expand(self.fitted_.cascade))
         return self
+
+    def _frames(self, boxes: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
+        """Return the frames that this kind of cascade gives to boxes."""
+        if self.kind == "ert":
+            return box_frames(boxes)
+        if self.rgb != "dlib":
+            raise InputError(f"rgb={self.rgb!r}: expected 'dlib' with kind='dlib'")
+        thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
+        if len(thin):
+            size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
+            raise InputError(f"{what}[{thin[0]}]: a box of {size} pixels, expected more than 1 each way")
+        return stretched_frames(boxes)
+
+    def _crops(
+        self, X: Sequence[Face], boxes: npt.NDArray[np.float64], cropping: Cropping, what: str
+    ) -> Crops:
+        jobs = count_threads(self.n_jobs)
+        if self.kind == "ert":
+            return cut_faces(X, boxes, cropping, self.channels, self.rgb, jobs, what)
+        return cut_raw_faces(X, boxes, cropping.region, self.channels, self.rgb, jobs, what)
+
+    def _cascade(
+        self, mean_shape: npt.NDArray[np.float32], cropping: Cropping, stages: list[Stage]
+    ) -> Cascade | DlibCascade:
+        if self.kind == "ert":
+            return Cascade(mean_shape, cropping, **stack_stages(stages))
+        return DlibCascade.from_stages(mean_shape, stages)
 
     def _plain_params(self) -> dict[str, Any]:
         """Return the parameters that make the model, as plain numbers, for the file and its digest."""
@@ -351,11 +397,8 @@ class ShapePredictor:
             raise InputError(
                 f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
             )
-        crops = cut_faces(
-            X, boxes, cropping, self.channels, self.rgb, count_threads(self.n_jobs), "validation X"
-        )
-        shapes = image_to_frame(landmarks, box_frames(boxes))
-        return plain_samples(crops, cropping.frame, shapes, mean_shape)
+        shapes = image_to_frame(landmarks, self._frames(boxes, "validation X"))
+        return plain_samples(self._crops(X, boxes, cropping, "validation X"), shapes, mean_shape)
 
     def predict(
         self, X: Sequence[Face], *, channels: str | None = None, n_jobs: int = 1, what: str = "X"
@@ -455,8 +498,8 @@ class ShapePredictor:
         Parameters
         ----------
         path : path-like
-            `.ert`. The suffix `.dat` stands for dlib's format, which holds what came from it; it cannot
-            express what `fit` trains.
+            `.ert`. The suffix `.dat` stands for dlib's format, which holds what came from it and what `fit`
+            trained with ``kind="dlib"``.
 
         Raises
         ------
@@ -528,6 +571,6 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
 
 def _finished_stages(checkpoint: str | os.PathLike[str], digest: str) -> list[Stage]:
     fitted = read_fitted(checkpoint)
-    if fitted.summary["digest"] != digest or not isinstance(fitted.cascade, Cascade):
+    if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
         raise InputError(f"{checkpoint}: the checkpoint was written by a fit with other data or parameters")
     return fitted.cascade.stages()

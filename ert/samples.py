@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ert.crops import Crops
 from ert.geometry import image_to_frame, jitter_frames
 from ert.metrics import nme, normalisers
 from ert.parameters import Options
@@ -23,7 +24,7 @@ class Samples:
 
     Parameters
     ----------
-    crops : uint8 array (n_objects, rows, columns)
+    crops : Crops
     truth : float32 array (n_views, n_landmarks, 2)
         True landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
     view, crop_of : int32 array (n,)
@@ -35,9 +36,11 @@ class Samples:
     shapes : float32 array (n, n_landmarks, 2)
         Where the cascade has the landmarks now, in the sample's box coordinates.
     mean_shape : float32 array (n_landmarks, 2)
+    sides : float32 array (n_views, 2)
+        Width and height of each object's box coordinates, as parts of the mean of both: 1 in a square frame.
     """
 
-    crops: npt.NDArray[np.uint8]
+    crops: Crops
     truth: npt.NDArray[np.float32]
     view: npt.NDArray[np.int32]
     crop_of: npt.NDArray[np.int32]
@@ -45,6 +48,7 @@ class Samples:
     frames: npt.NDArray[np.float32]
     shapes: npt.NDArray[np.float32]
     mean_shape: npt.NDArray[np.float32]
+    sides: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.crop_of)
@@ -63,23 +67,23 @@ class Samples:
         """Return the mean error in percent of a normaliser, or of the side of the box."""
         total = 0.0
         for part in self.blocks:
-            targets = self.targets(part)
-            # In box coordinates the side of the box is 1.
+            sides = self.sides[self.view[part], None]
+            targets = self.targets(part) * sides
+            # In these coordinates the side of the box is 1.
             lengths = np.ones(len(targets)) if norm is None else normalisers(targets, norm)
-            total += nme(targets, self.shapes[part], lengths).sum()
+            total += nme(targets, self.shapes[part] * sides, lengths).sum()
         return float(total / len(self))
 
     def digest(self, options: Options) -> str:
         """Identify a fit by all that decides its result but the number of stages."""
         digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
-        for array in (self.crops, self.truth, self.mean_shape, self.frames):
+        for array in (self.crops.pixels, self.truth, self.mean_shape, self.frames):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
 def draw_samples(
-    crops: npt.NDArray[np.uint8],
-    crop_frame: npt.NDArray[np.float64],
+    crops: Crops,
     shapes: npt.NDArray[np.float64],
     swap: npt.NDArray[np.intp] | None,
     options: Options,
@@ -88,9 +92,7 @@ def draw_samples(
 
     Parameters
     ----------
-    crops : uint8 array (n_objects, rows, columns)
-    crop_frame : float array (6,)
-        From box coordinates to pixels of the crop.
+    crops : Crops
     shapes : float array (n_objects, n_landmarks, 2)
         True landmarks in box coordinates, NaN where missing.
     swap : int array (n_landmarks,) or None
@@ -130,15 +132,15 @@ def draw_samples(
         view=view,
         crop_of=crop_of[view].astype(np.int32),
         jitter=jitter.astype(np.float32),
-        frames=_compose(crop_frame, jitter, mirrored[view]).astype(np.float32),
+        frames=_compose(crops.frames[crop_of[view]], jitter, mirrored[view]).astype(np.float32),
         shapes=starts,
         mean_shape=mean.astype(np.float32),
+        sides=_sides(crops.frames)[crop_of],
     )
 
 
 def plain_samples(
-    crops: npt.NDArray[np.uint8],
-    crop_frame: npt.NDArray[np.float64],
+    crops: Crops,
     shapes: npt.NDArray[np.float64],
     mean_shape: npt.NDArray[np.float32],
 ) -> Samples:
@@ -150,20 +152,28 @@ def plain_samples(
         view=np.arange(n, dtype=np.int32),
         crop_of=np.arange(n, dtype=np.int32),
         jitter=np.tile(np.array([1, 0, 0, 1, 0, 0], np.float32), (n, 1)),
-        frames=np.tile(crop_frame.astype(np.float32), (n, 1)),
+        frames=crops.frames.astype(np.float32),
         shapes=np.tile(mean_shape, (n, 1, 1)),
         mean_shape=mean_shape,
+        sides=_sides(crops.frames),
     )
 
 
+def _sides(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    sides = frames[:, [0, 3]]
+    parts: npt.NDArray[np.float64] = sides / sides.mean(axis=1, keepdims=True)
+    return parts.astype(np.float32)
+
+
 def _compose(
-    crop_frame: npt.NDArray[np.float64], jitter: npt.NDArray[np.float64], mirrored: npt.NDArray[np.bool_]
+    crop_frames: npt.NDArray[np.float64], jitter: npt.NDArray[np.float64], mirrored: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.float64]:
     """Join frames: jittered box -> box -> (where mirrored, u becomes 1 - u) -> crop."""
     sign = np.where(mirrored, -1.0, 1.0)
-    side = crop_frame[0]
-    frames: npt.NDArray[np.float64] = side * jitter
-    frames[:, [0, 1, 4]] *= sign[:, None]
-    frames[:, 4] += crop_frame[4] + side * mirrored
-    frames[:, 5] += crop_frame[5]
+    width, height = crop_frames[:, 0], crop_frames[:, 3]
+    frames = jitter.copy()
+    frames[:, [0, 1, 4]] *= (sign * width)[:, None]
+    frames[:, [2, 3, 5]] *= height[:, None]
+    frames[:, 4] += crop_frames[:, 4] + width * mirrored
+    frames[:, 5] += crop_frames[:, 5]
     return frames

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Stage, add_displacement, centre
+from ert.crops import Crops
 from ert.features import draw_pairs, draw_pool, read_pool_block
 from ert.parallel import Workers
 from ert.parameters import Options
@@ -58,7 +59,7 @@ def train_stage(
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
     anchors, deltas = draw_pool(samples.mean_shape.astype(float), options.n_pixels, options.padding, rng)
-    pool, matrices = _read_pools(samples, anchors, deltas, workers)
+    pool, matrices = _read_pools(samples, anchors, deltas, options.kind, workers)
     missing = bool(np.isnan(samples.truth).any())
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, rng)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
@@ -84,15 +85,15 @@ def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
         shapes[0, 0] = np.nan
-    crops = np.zeros((4, 8, 8), np.uint8)
-    samples = draw_samples(crops, np.array([8.0, 0, 0, 8, 0, 0]), shapes, None, small)
+    crops = Crops.of_one_size(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
+    samples = draw_samples(crops, shapes, None, small)
     with threadpool_limits(1), Workers(n_threads) as workers:
-        replay_stage(samples, train_stage(samples, 0, small, workers), workers)
+        replay_stage(samples, train_stage(samples, 0, small, workers), small.kind, workers)
 
 
-def replay_stage(samples: Samples, stage: Stage, workers: Workers) -> None:
+def replay_stage(samples: Samples, stage: Stage, kind: str, workers: Workers) -> None:
     """Move the samples' shapes by a stage trained before, to the same bytes as :func:`train_stage` did."""
-    pool, matrices = _read_pools(samples, stage.anchors, stage.deltas, workers)
+    pool, matrices = _read_pools(samples, stage.anchors, stage.deltas, kind, workers)
     _move_shapes(samples, stage, pool, matrices, workers)
 
 
@@ -128,9 +129,20 @@ def _move_block(pool, pairs, thresholds, leaves, basis, matrices, shapes):  # ty
 
 
 def _read_pools(
-    samples: Samples, anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32], workers: Workers
+    samples: Samples,
+    anchors: npt.NDArray[np.uint16],
+    deltas: npt.NDArray[np.float32],
+    kind: str,
+    workers: Workers,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Read the stage's pool for every sample: pool (n_blocks, n_pixels, BLOCK) and similarities (n, 2)."""
+    """Read the stage's pool for every sample.
+
+    Returns
+    -------
+    pool : uint8 array (n_blocks, n_pixels, BLOCK)
+    matrices : float32 array (n, 2)
+        The similarity that turns each sample's displacements: for dlib's kind of cascade the identity.
+    """
     blocks = samples.blocks
     pool = np.zeros((len(blocks), len(anchors), BLOCK), np.uint8)
     matrices = np.empty((len(samples), 2), np.float32)
@@ -140,7 +152,8 @@ def _read_pools(
         for number in range(thread, len(blocks), n_threads):
             part = blocks[number]
             read_pool_block(
-                samples.crops,
+                samples.crops.pixels,
+                samples.crops.places,
                 samples.crop_of[part],
                 samples.frames[part],
                 samples.shapes[part],
@@ -153,6 +166,8 @@ def _read_pools(
             )
 
     workers.run(read)
+    if kind == "dlib":
+        matrices[:] = 1, 0
     return pool, matrices
 
 

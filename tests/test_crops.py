@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert import InputError
-from ert.crops import Cropping, check_cropping, crop_region, resample
-from ert.geometry import box_frames
+from ert.crops import Cropping, Crops, check_cropping, crop_region, cut_raw, resample
+from ert.geometry import box_frames, stretched_frames
 from ert.images import to_grey
 
 
@@ -89,3 +89,28 @@ def test_the_region_holds_the_shapes_the_padding_and_a_margin():
 def test_croppings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         check_cropping(replace(cropping(), **changes))
+
+
+@given(
+    st.tuples(st.integers(-40, 40), st.integers(-40, 40), st.floats(2, 60), st.floats(2, 60)),
+    st.tuples(st.floats(-1, 0.4), st.floats(-1, 0.4), st.floats(0.5, 2), st.floats(0.5, 2)),
+)
+def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
+    image = np.random.default_rng(0).integers(1, 256, (23, 31), dtype=np.uint8)
+    frame = stretched_frames(np.array([box]))[0]
+    crop, placed = cut_raw(image, frame, np.array(region), "rgb", "dlib")
+    around = np.pad(image, 200)
+    for u, v in np.random.default_rng(1).random((50, 2)) * (np.array(region[2:]) - region[:2]) + region[:2]:
+        x, y = round(u * frame[0] + frame[4]), round(v * frame[3] + frame[5])
+        column, row = round(u * placed[0] + placed[4]), round(v * placed[3] + placed[5])
+        column, row = min(max(column, 0), crop.shape[1] - 1), min(max(row, 0), crop.shape[0] - 1)
+        assert crop[row, column] == around[y + 200, x + 200]
+
+
+def test_crops_of_many_sizes_lie_one_after_another():
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((3, 4), (1, 7), (5, 2))]
+    crops = Crops.of_many_sizes(parts, np.zeros((3, 6)))
+    assert len(crops) == 3
+    for part, (first, rows, columns) in zip(parts, crops.places, strict=True):
+        assert np.array_equal(crops.pixels[first : first + rows * columns].reshape(rows, columns), part)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ert.cascade import centre
 from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
+from ert.crops import Crops
 from ert.geometry import jitter_frames, similarity
 
 
@@ -33,12 +34,14 @@ def test_read_pool_block_reads_what_read_pixels_reads():
     rng = np.random.default_rng(3)
     mean, anchors, deltas = random_pool(rng)
     centred, norm = centre(mean.astype(np.float32))
-    crops = rng.integers(0, 256, (3, 40, 50), dtype=np.uint8)
+    crops = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 50), (20, 70), (90, 30))]
+    kept = Crops.of_many_sizes(crops, np.zeros((3, 6)))
     crop_of = np.array([2, 0, 1, 1], np.int32)
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
     matrices, pool = np.empty((4, 2), np.float32), np.zeros((len(anchors), 8), np.uint8)
-    read_pool_block(crops, crop_of, frames, shapes, centred, norm, anchors, deltas, matrices, pool)
+    arrays = kept.pixels, kept.places, crop_of, frames, shapes, centred, norm, anchors, deltas
+    read_pool_block(*arrays, matrices, pool)
     for i in range(4):
         a, b = similarity(centred, norm, shapes[i])
         assert tuple(matrices[i]) == (a, b)

@@ -7,7 +7,7 @@ from conftest import small_predictor
 
 import ert
 from ert import InputError, ShapePredictor
-from ert.geometry import box_frames, frame_to_image
+from ert.geometry import box_frames, frame_to_image, stretched_frames
 from ert.images import to_grey
 from ert.metrics import nme
 from ert.synthetic import synthetic_faces
@@ -58,17 +58,16 @@ def test_seeds_matter(faces):
     assert not np.array_equal(one.predict(faces[0]), other.predict(faces[0]))
 
 
-@pytest.mark.parametrize("holes", [False, True])
-def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, holes):
+@pytest.mark.parametrize(("holes", "kind"), [(False, "ert"), (True, "ert"), (False, "dlib")])
+def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, holes, kind):
     X, y = faces[0], faces[1].copy()
     if holes:
         y[::2, 3] = np.nan
+    plan = {"shift_jitter": 0.05} | ({"kind": "dlib", "rgb": "dlib"} if kind == "dlib" else {})
     validation = (X[:9], y[:9])
     whole, resumed, checkpoint = tmp_path / "whole.ert", tmp_path / "resumed.ert", tmp_path / "checkpoint.ert"
-    small_predictor(shift_jitter=0.05).fit(X, y, validation=validation).save(whole)
-    model = small_predictor(n_stages=2, shift_jitter=0.05).fit(
-        X, y, validation=validation, checkpoint=checkpoint
-    )
+    small_predictor(**plan).fit(X, y, validation=validation).save(whole)
+    model = small_predictor(n_stages=2, **plan).fit(X, y, validation=validation, checkpoint=checkpoint)
     model.set_params(n_stages=3).fit(X, y, validation=validation, checkpoint=checkpoint, resume=True).save(
         resumed
     )
@@ -77,6 +76,42 @@ def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, 
         model.fit(X[1:], y[1:], checkpoint=checkpoint, resume=True)
     with pytest.raises(InputError, match=r"checkpoint\.ert: .* other data or parameters"):
         model.set_params(n_trees=41).fit(X, y, checkpoint=checkpoint, resume=True)
+
+
+def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces, tmp_path):
+    X, y = [(image, np.array([box[0], box[1], box[2], box[3] + 9])) for image, box in faces[0]], faces[1]
+    models = [
+        small_predictor(kind="dlib", rgb="dlib", mirror="face68", shift_jitter=0.05, n_jobs=jobs).fit(X, y)
+        for jobs in (1, 2)
+    ]
+    shapes = models[0].predict(X)
+    start = frame_to_image(
+        np.tile(models[0].cascade_.mean_shape, (len(X), 1, 1)).astype(float),
+        stretched_frames(np.array([box for _, box in X])),
+    )
+    assert nme(y, shapes, "inter-ocular").mean() < 0.65 * nme(y, start, "inter-ocular").mean()
+    for number, model in enumerate(models):
+        model.save(tmp_path / f"{number}.dat")
+    assert (tmp_path / "0.dat").read_bytes() == (tmp_path / "1.dat").read_bytes()
+    assert np.array_equal(ert.load(tmp_path / "0.dat").predict(X), shapes)
+    models[0].save(tmp_path / "0.ert")
+    again = ert.load(tmp_path / "0.ert")
+    assert (again.kind, again.mirror) == ("dlib", "face68")
+    assert np.array_equal(again.predict(X), shapes)
+    np.testing.assert_allclose(np.median(abs(models[0].compact().predict(X) - shapes)), 0, atol=0.01)
+    # The error that training tells for the last stage is that of what it has written.
+    checked = small_predictor(kind="dlib", rgb="dlib", n_inits=1, norm="inter-ocular").fit(X, y)
+    error = nme(y, checked.predict(X), "inter-ocular").mean()
+    assert checked.history_[-1]["train_nme"] == pytest.approx(error, rel=0.02)
+
+
+def test_a_cascade_of_dlibs_kind_needs_dlibs_grey_and_a_box_to_stretch(faces):
+    X, y = faces
+    with pytest.raises(InputError, match="rgb='luma': expected 'dlib'"):
+        small_predictor(kind="dlib").fit(X, y)
+    thin = [*X[:5], (X[5][0], (20.0, 20.0, 80.0, 1.0))]
+    with pytest.raises(InputError, match=r"X\[5\]: a box of 80 x 1 pixels"):
+        small_predictor(kind="dlib", rgb="dlib").fit(thin, y[:6])
 
 
 def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):

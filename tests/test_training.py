@@ -3,7 +3,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ert.cascade import centre
-from ert.crops import Cropping
+from ert.crops import Cropping, Crops
 from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity
 from ert.parallel import Workers
 from ert.parameters import Options
@@ -18,6 +18,7 @@ CROPPING = Cropping(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
 
 def options(**changes):
     plain = {
+        "kind": "ert",
         "n_trees": 20,
         "max_depth": 3,
         "learning_rate": 0.1,
@@ -44,7 +45,7 @@ def cut():
     images, boxes, landmarks = synthetic_faces(30, seed=5, size=96)
     frames = box_frames(boxes)
     crops = np.array([CROPPING.cut(image, frame) for image, frame in zip(images, frames, strict=True)])
-    return crops, image_to_frame(landmarks, frames)
+    return Crops.of_one_size(crops, CROPPING.frame), image_to_frame(landmarks, frames)
 
 
 def everything(samples):
@@ -52,7 +53,7 @@ def everything(samples):
 
 
 def samples_of(cut, swap=None, **changes):
-    return draw_samples(cut[0], CROPPING.frame, cut[1], swap, options(**changes))
+    return draw_samples(cut[0], cut[1], swap, options(**changes))
 
 
 def test_every_object_starts_from_the_mean_shape_in_its_own_box_first(cut):
@@ -77,14 +78,16 @@ def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
     np.testing.assert_allclose(everything(samples)[90::3], mirror_shapes(cut[1], swap), atol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{}, {"leaf_bits": 16}, {"n_averaged": 5, "learning_rate": 1.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"leaf_bits": 16}, {"n_averaged": 5, "learning_rate": 1.0}, {"kind": "dlib"}]
+)
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
     samples, again = samples_of(cut, n_inits=80, **changes), samples_of(cut, n_inits=80, **changes)
     assert len(samples) > BLOCK
     before = np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean()
     with threadpool_limits(1), Workers(2) as workers:
         stage = train_stage(samples, 0, options(n_inits=80, **changes), workers)
-        replay_stage(again, stage, workers)
+        replay_stage(again, stage, changes.get("kind", "ert"), workers)
     assert np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean() < 0.8 * before
     assert samples.shapes.tobytes() == again.shapes.tobytes()
 
@@ -112,7 +115,7 @@ def test_missing_landmarks_get_the_mean_of_those_that_are_there(cut):
     crops, shapes = cut
     holes = shapes.copy()
     holes[:15, 7] = np.nan
-    samples = draw_samples(crops, CROPPING.frame, holes, None, options(n_inits=1))
+    samples = draw_samples(crops, holes, None, options(n_inits=1))
     starts = samples.shapes.copy()
     plan = options(n_trees=1, max_depth=1, learning_rate=1.0, leaf_bits=16, n_inits=1)
     with threadpool_limits(1), Workers(1) as workers:
@@ -128,7 +131,7 @@ def test_missing_landmarks_get_the_mean_of_those_that_are_there(cut):
 
 def test_plain_samples_start_as_prediction_does(cut):
     mean = cut[1].mean(axis=0).astype(np.float32)
-    samples = plain_samples(cut[0], CROPPING.frame, cut[1], mean)
+    samples = plain_samples(cut[0], cut[1], mean)
     assert len(samples) == 30
     assert (samples.shapes == mean).all()
     assert samples.crop_of.tolist() == list(range(30))
