@@ -1,18 +1,15 @@
 """What the benchmarks share: where the data is, provenance, children whose time and memory are measured."""
 
 import argparse
-import datetime
-import importlib.metadata
 import json
 import multiprocessing
-import platform
 import resource
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("ert-landmarks", "numpy", "numba", "dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
+PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
 
 
 def arguments(description, **options):
@@ -26,43 +23,23 @@ def arguments(description, **options):
     return parser.parse_args()
 
 
-def provenance():
-    """Versions, processor and date of a run."""
-    import ert
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    versions["ert-landmarks"] = ert.__version__
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        cpu = next(line for line in info.read_text().splitlines() if line.startswith("model name")).split(
-            ": "
-        )[1]
-    return {
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "cpu": cpu,
-        "cores": multiprocessing.cpu_count(),
-        "versions": versions,
-    }
-
-
 def save_result(name, result):
     """Write benchmarks/results/NAME.json with provenance, and print it."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(provenance() | result, indent=1) + "\n"
+    from ert.provenance import provenance
+
+    text = json.dumps(provenance(PACKAGES) | result, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text)
     print(text)
 
 
 def _child(function, args, queue):
     begin = time.perf_counter()
-    value = function(*args)
+    try:
+        value = function(*args)
+    except BaseException as error:
+        queue.put(error)
+        raise
     seconds = time.perf_counter() - begin
     queue.put((value, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
@@ -75,14 +52,16 @@ def measured(function, *args):
     process.start()
     result = queue.get()
     process.join()
+    if isinstance(result, BaseException):
+        raise result
     return result
 
 
 def dlib_grey(image):
-    """Turn an RGB image to grey for dlib as we do for ourselves, so that both read the same pixels."""
+    """Turn an RGB image to grey as dlib does: the mean of the colours is what its models learnt from."""
     from ert.images import to_grey
 
-    return to_grey(image)
+    return to_grey(image, "rgb", "dlib")
 
 
 def dlib_rectangle(box):

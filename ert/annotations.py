@@ -5,7 +5,9 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -29,6 +31,7 @@ __all__ = [
     "read_json",
     "read_number",
     "read_point",
+    "refusing_json",
     "text_lines",
     "walk",
 ]
@@ -65,11 +68,15 @@ class Annotation:
     where: str
 
 
-def natural_key(text: str) -> tuple[list[tuple[bool, int, str]], str]:
+def natural_key(text: str) -> tuple[str, str]:
     """Return the key that sorts "2" before "10": runs of digits compare as numbers, the rest as text."""
-    # A number compares by its count of digits first, for int() refuses very long ones.
-    pieces = [(digits.lstrip("0"), rest) for digits, rest in re.findall(r"([0-9]+)|([^0-9]+)", text)]
-    return [(rest != "", len(number), number + rest) for number, rest in pieces], text
+    return re.sub("[0-9]+", _number_key, text), text
+
+
+def _number_key(match: re.Match[str]) -> str:
+    # Numbers of more digits are larger. They come before all text, so NUL stands before them.
+    digits = match[0].lstrip("0")
+    return f"\0{chr(min(len(digits), sys.maxunicode))}{digits}"
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -92,15 +99,23 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; what is none becomes an InputError that names the file, and the line if it can."""
-    with open_binary(path) as stream:
-        try:
-            return json.load(stream)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-        except RecursionError:
-            raise InputError(f"{path}: not JSON that can be read: lists nested too deep") from None
-        except ValueError:
-            raise InputError(f"{path}: not JSON: bytes that are no text, or a number too long") from None
+    with open_binary(path) as stream, refusing_json(path):
+        return json.load(stream)
+
+
+@contextmanager
+def refusing_json(path: Path) -> Iterator[None]:
+    """Turn what `json` raises at bad input into an InputError that names the file."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not JSON that can be read: lists nested too deep") from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not JSON: bytes that are no text, or a number too long") from None
 
 
 def image_folders(path: Path, image_folder: StrPath | None) -> list[Path]:
@@ -123,33 +138,38 @@ def find_image(name: str, folders: list[Path], here: str) -> Path:
 
 def annotation_files(
     folder: Path, suffix: str, image_folder: StrPath | None = None
-) -> list[tuple[Path, Path]]:
-    """Return the files with a suffix in a folder and below, in natural order, each with its image.
+) -> Iterator[tuple[Path, Path]]:
+    """Yield the files with a suffix in a folder and below, in natural order, each with its image.
 
     The image has the same stem and stands beside the file; with an `image_folder`, there or below. Files
     whose name begins with a dot are passed over.
     """
     images = None if image_folder is None else _images_by_stem(Path(image_folder))
-    found = []
+    # Of many files, paths as plain text take far less memory.
+    found: list[tuple[str, str]] = []
     for parent, names in walk(folder):
         beside = first_images(names)
-        for stem, ending in map(os.path.splitext, names):
+        for name in names:
+            stem, ending = os.path.splitext(name)
             if ending.lower() != suffix or stem.startswith("."):
                 continue
-            path = Path(parent, stem + ending)
+            path = os.path.join(parent, name)
             if images is not None:
                 places = images.get(stem, [])
             else:
-                places = [path.with_name(beside[stem])] if stem in beside else []
+                places = [os.path.join(parent, beside[stem])] if stem in beside else []
             if not places:
                 where = "beside it" if images is None else f"in {image_folder} or below"
-                raise InputError(f"{path}: no image {where}, expected {stem}.jpg, .png or the like")
+                raise InputError(f"{Path(path)}: no image {where}, expected {stem}.jpg, .png or the like")
             if len(places) > 1:
-                raise InputError(f"{path}: its image may be {places[0]} or {places[1]}, expected one")
+                first, second = map(Path, places[:2])
+                raise InputError(f"{Path(path)}: its image may be {first} or {second}, expected one")
             found.append((path, places[0]))
     if not found:
         raise InputError(f"{folder}: expected {suffix} files in this folder or below it, found none")
-    return sorted(found, key=lambda pair: natural_key(str(pair[0])))
+    found.sort(key=lambda pair: natural_key(pair[0]))
+    for path, image in found:
+        yield Path(path), Path(image)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -164,15 +184,15 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 def first_images(names: list[str]) -> dict[str, str]:
     """Return stem -> the image of that stem among the names in a folder: the first in the alphabet."""
-    split = [os.path.splitext(name) for name in sorted(names, reverse=True)]
-    return {stem: stem + suffix for stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
+    split = ((name, *os.path.splitext(name)) for name in sorted(names, reverse=True))
+    return {stem: name for name, stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
 
 
-def _images_by_stem(folder: Path) -> dict[str, list[Path]]:
-    images: dict[str, list[Path]] = {}
+def _images_by_stem(folder: Path) -> dict[str, list[str]]:
+    images: dict[str, list[str]] = {}
     for parent, names in walk(folder):
         for stem, name in first_images(names).items():
-            images.setdefault(stem, []).append(Path(parent, name))
+            images.setdefault(stem, []).append(os.path.join(parent, name))
     return images
 
 

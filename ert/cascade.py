@@ -15,13 +15,23 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping, check_cropping
+from ert.crops import Cropping, check_cropping, resample
 from ert.errors import InputError
 from ert.features import read_pixels
-from ert.geometry import box_frames, frame_to_image, similarity
-from ert.trees import add_leaves, find_leaves
+from ert.geometry import similarity, square_frame
+from ert.images import to_grey
+from ert.walk import add_leaves, aligned, index_bits, pack_nodes, walk_trees
 
-__all__ = ["Cascade", "Stage", "add_displacement", "centre", "check_cascade", "predict_crop", "stack_stages"]
+__all__ = [
+    "Cascade",
+    "Stage",
+    "add_displacement",
+    "centre",
+    "check_cascade",
+    "predict_crop",
+    "predict_face",
+    "stack_stages",
+]
 
 
 @dataclass(frozen=True)
@@ -75,23 +85,48 @@ class Cascade:
     basis: npt.NDArray[np.float32]
 
     def predict_face(
-        self, image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64], channels: str, rgb: str
+        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image."""
-        frames = box_frames(box[None])
-        crop = self.cropping.cut(image, frames[0], channels, rgb)
-        shape = np.empty_like(self.mean_shape)
-        predict_crop(crop, *self.kernel_arguments, shape)  # type: ignore[call-arg]
-        placed: npt.NDArray[np.float64] = frame_to_image(shape[None].astype(np.float64), frames)[0]
+        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (rows, columns, 3)
+        box : sequence of 4 numbers
+        channels, rgb
+            See :class:`ert.ShapePredictor`.
+        """
+        columns, rows = self.cropping.touched(*box, image.shape)
+        start = columns.start, rows.start
+        origin = start
+        flags = image.flags
+        if not (image.ndim == 2 and flags.c_contiguous and flags.writeable):
+            part = image[rows, columns]
+            # A copy: kernels are compiled for one kind of array, contiguous and writeable.
+            image = part.copy() if image.ndim == 2 else to_grey(part, channels, rgb)
+            origin = 0, 0
+        placed = np.empty(self.mean_shape.shape)
+        predict_face(image, *origin, *start, *box, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
 
     @cached_property
-    def kernel_arguments(self) -> tuple[npt.NDArray[Any], ...]:
-        """The arrays that :func:`predict_crop` takes after the crop: its frame, then the cascade's."""
+    def kernel_arguments(self) -> tuple[Any, ...]:
+        """What :func:`predict_face` takes after the box: the cropping, then the cascade's arrays packed."""
+        n_stages, n_pixels = self.anchors.shape
+        cropping = self.cropping
         return (
-            self.cropping.frame.astype(np.float32),
-            self.mean_shape,
-            *(getattr(self, name) for name in _STACKED),
+            aligned(cropping.region),
+            cropping.working_size,
+            float(cropping.blur),
+            *cropping.shape,
+            aligned(self.mean_shape),
+            aligned(self.anchors),
+            aligned(self.deltas),
+            pack_nodes(self.pairs, self.thresholds, n_pixels),
+            index_bits(n_pixels),
+            self.thresholds.shape[2].bit_length(),
+            aligned(self.leaves.reshape(n_stages, -1)),
+            aligned(self.basis),
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -184,7 +219,7 @@ def centre(mean_shape):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def add_displacement(components, basis, a, b, shape):  # type: ignore[no-untyped-def]
+def add_displacement(components, basis, a, b, moved, shape):  # type: ignore[no-untyped-def]
     """Add a stage's displacement, turned and scaled as the current shape is against the mean shape.
 
     Parameters
@@ -193,11 +228,21 @@ def add_displacement(components, basis, a, b, shape):  # type: ignore[no-untyped
     basis : float32 array (n_components, 2 * n_landmarks)
     a, b : float32
         The similarity.
+    moved : float32 array (2 * n_landmarks,)
+        Overwritten: room to work in.
     shape : float32 array (n_landmarks, 2)
         Rewritten.
     """
-    moved = np.zeros(basis.shape[1], np.float32)
-    for d in range(basis.shape[0]):
+    moved[:] = 0
+    whole = basis.shape[0] - basis.shape[0] % 4
+    for d in range(0, whole, 4):
+        # Four at a time: the sums are read and written once for all of them.
+        first, second, third, fourth = basis[d], basis[d + 1], basis[d + 2], basis[d + 3]
+        p, q = np.float32(components[d]), np.float32(components[d + 1])
+        r, s = np.float32(components[d + 2]), np.float32(components[d + 3])
+        for j in range(basis.shape[1]):
+            moved[j] += (p * first[j] + q * second[j]) + (r * third[j] + s * fourth[j])
+    for d in range(whole, basis.shape[0]):
         amount = np.float32(components[d])
         for j in range(basis.shape[1]):
             moved[j] += amount * basis[d, j]
@@ -210,28 +255,98 @@ def add_displacement(components, basis, a, b, shape):  # type: ignore[no-untyped
 
 @numba.njit(cache=True, nogil=True)
 def predict_crop(  # type: ignore[no-untyped-def]
-    crop, frame, mean_shape, anchors, deltas, pairs, thresholds, leaves, basis, shape
+    crop, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape
 ):
     """Move the mean shape onto the face in a crop.
 
     Parameters
     ----------
-    crop : uint8 array (rows, columns)
+    crop : uint8 array (columns, rows)
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
-    mean_shape, anchors, deltas, pairs, thresholds, leaves, basis
+    mean_shape, anchors, deltas, basis
         See :class:`Cascade`.
+    nodes, bits, depth
+        The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
+    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * n_components)
     shape : float32 array (n_landmarks, 2)
         Written, in box coordinates.
     """
     shape[:] = mean_shape
     centred, squared_norm = centre(mean_shape)
-    values = np.empty(anchors.shape[1], np.int16)
-    leaf_of = np.empty(pairs.shape[1], np.int64)
+    values = np.empty(anchors.shape[1], np.int32)
+    rows = np.empty(nodes.shape[1] >> depth, np.int64)
     components = np.empty(basis.shape[1], np.int32)
+    moved = np.empty(basis.shape[2], np.float32)
+    landmarks = np.empty((2, shape.shape[0]), np.float32)
+    places = np.empty((2, anchors.shape[1]), np.float32)
     for stage in range(anchors.shape[0]):
         a, b = similarity(centred, squared_norm, shape)
-        read_pixels(crop, frame, shape, a, b, anchors[stage], deltas[stage], values)
-        find_leaves(values, pairs[stage], thresholds[stage], leaf_of)
-        add_leaves(leaves[stage], leaf_of, components)
-        add_displacement(components, basis[stage], a, b, shape)
+        read_pixels(crop, frame, shape, a, b, anchors[stage], deltas[stage], landmarks, places, values)
+        walk_trees(values, nodes[stage], bits, depth, basis.shape[1], rows)
+        add_leaves(leaves[stage], rows, components)
+        add_displacement(components, basis[stage], a, b, moved, shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def predict_face(  # type: ignore[no-untyped-def]
+    image,
+    column,
+    row,
+    start_column,
+    start_row,
+    left,
+    top,
+    width,
+    height,
+    region,
+    working_size,
+    blur,
+    columns,
+    rows,
+    mean_shape,
+    anchors,
+    deltas,
+    nodes,
+    bits,
+    depth,
+    leaves,
+    basis,
+    placed,
+):
+    """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns)
+        All of it, or the part of it that the crop needs.
+    column, row : int
+        Where in that array the part begins that the crop needs.
+    start_column, start_row : int
+        Where in all of the image it begins.
+    left, top, width, height : float
+        The box.
+    region, working_size, blur
+        See :class:`ert.crops.Cropping`.
+    columns, rows : int
+        The crop's size.
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis
+        See :func:`predict_crop`.
+    placed : float64 array (n_landmarks, 2)
+        Written: x, y in pixels of the image.
+    """
+    x, y, side = square_frame(left, top, width, height)
+    crop = np.empty((columns, rows), np.uint8)
+    step = side / working_size
+    # Counted from there, so that the last bit is the same whether `image` is all or a part.
+    first_x, first_y = x + region[0] * side - start_column, y + region[1] * side - start_row
+    resample(image, column, row, first_x, first_y, step, blur, crop)
+    frame = np.zeros(6, np.float32)
+    frame[0] = frame[3] = working_size
+    frame[4] = -region[0] * working_size
+    frame[5] = -region[1] * working_size
+    shape = np.empty_like(mean_shape)
+    predict_crop(crop, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape)
+    for i in range(shape.shape[0]):
+        placed[i, 0] = shape[i, 0] * side + x
+        placed[i, 1] = shape[i, 1] * side + y

@@ -1,4 +1,4 @@
-"""The command line: align, train, evaluate, convert, info, demo."""
+"""The command line: align, train, evaluate, compare, convert, info, dataset, demo."""
 
 import argparse
 import inspect
@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ert.commands import run_align, run_convert, run_demo, run_evaluate, run_info, run_train, say
+from ert.compare_command import run_compare
+from ert.dataset_commands import (
+    run_dataset_check,
+    run_dataset_info,
+    run_dataset_mirror,
+    run_dataset_show,
+    run_dataset_split,
+)
 from ert.errors import InputError
+from ert.metrics import NORMS
 
 __all__ = ["main"]
 
@@ -25,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for bad input (one line on standard error), or 130 when interrupted.
+        0, or 1 when ``ert dataset check`` has found something, or 2 for bad input (one line on standard
+        error), or 130 when interrupted.
     """
     options = _parser().parse_args(_join_box(sys.argv[1:] if arguments is None else arguments))
     try:
@@ -93,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", required=True, metavar="FILE", help="the model file to write (.ert)")
     _add_dataset_options(train, many=True)
+    _add_part_order(train)
     train.add_argument(
         "--validation",
         type=float,
@@ -113,8 +124,37 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", metavar="MODEL", help="bundled model or model file")
     evaluate.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
     _add_dataset_options(evaluate, many=False)
+    _add_part_order(evaluate)
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
+
+    compare = commands.add_parser("compare", help="compare two models on annotated images; dlib may run one")
+    compare.set_defaults(run=run_compare)
+    model = "bundled model, model file, or dlib:FILE.dat, which dlib itself runs"
+    compare.add_argument("a", metavar="MODEL_A", help=model)
+    compare.add_argument("b", metavar="MODEL_B", help="likewise")
+    compare.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
+    _add_dataset_options(compare, many=False)
+    _add_part_order(compare)
+    compare.add_argument(
+        "--images", metavar="DIR", help="where the images are, if not beside the annotations"
+    )
+    compare.add_argument(
+        "--limit", type=int, metavar="N", help="only N objects, drawn at random, each time the same"
+    )
+    compare.add_argument(
+        "--norm", choices=NORMS, help="normaliser of the errors (default: the first that `evaluate` prints)"
+    )
+    compare.add_argument(
+        "--repeats", type=int, default=5, metavar="N", help="timed calls for each object (default: 5)"
+    )
+    compare.add_argument(
+        "--grey", action="store_true", help="hand both models grey images, however they are in their files"
+    )
+    compare.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
+    compare.add_argument("--plot", metavar="FILE", help="plot the curves of both models' errors (.png, .pdf)")
+    compare.add_argument("--draw", metavar="FILE", help="picture the 12 faces where they differ most (.png)")
+    compare.add_argument("--out", metavar="DIR", help="write all three to DIR")
 
     convert = commands.add_parser("convert", help="convert a model (dlib's .dat, .ert) or annotations")
     convert.set_defaults(run=run_convert)
@@ -124,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
         "--exact", action="store_true", help="keep dlib's leaves as they are: a larger .ert, to the last bit"
     )
     _add_dataset_options(convert, many=False)
+    _add_part_order(convert)
     convert.add_argument("--to", choices=("pts", "tem", "ljson"), help="DST is a folder of such files")
     convert.add_argument(
         "--images", metavar="DIR", help="where the images are, if not beside the annotations"
@@ -134,10 +175,78 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("model", metavar="MODEL", help="bundled model or model file")
     info.add_argument("--json", metavar="FILE", help="write it to FILE, - for standard output")
 
+    dataset = commands.add_parser("dataset", help="look into annotated images, split and mirror them")
+    _add_dataset_commands(dataset.add_subparsers(required=True, metavar="COMMAND"))
+
     demo = commands.add_parser("demo", help="run the bundled model on the bundled picture")
     demo.set_defaults(run=run_demo)
     demo.add_argument("--out", default="ert-demo", metavar="DIR", help="where to write (default: ert-demo)")
     return parser
+
+
+def _add_dataset_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    info = commands.add_parser("info", help="count and measure what is in it")
+    split = commands.add_parser("split", help="split it into parts or folds, by groups")
+    mirror = commands.add_parser("mirror", help="write mirrored images and their annotations")
+    check = commands.add_parser(
+        "check",
+        help="name what deserves a look",
+        description="Name what deserves a look. Exit status 0 when nothing does, 1 when something does.",
+    )
+    show = commands.add_parser("show", help="write a contact sheet of objects and landmarks")
+    for parser, run in (
+        (info, run_dataset_info),
+        (split, run_dataset_split),
+        (mirror, run_dataset_mirror),
+        (check, run_dataset_check),
+        (show, run_dataset_show),
+    ):
+        parser.set_defaults(run=run)
+        parser.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
+        _add_dataset_options(parser, many=False)
+        _add_part_order(parser)
+        parser.add_argument(
+            "--images", metavar="DIR", help="where the images are, if not beside the annotations"
+        )
+    for parser in (info, check):
+        parser.add_argument("--json", metavar="FILE", help="write it all to FILE, - for standard output")
+
+    split.add_argument("--out", required=True, metavar="DIR", help="where to write a file for each part")
+    split.add_argument(
+        "--parts", metavar="NAME=FRACTION,...", help="default: train=0.8,test=0.2; they sum to 1"
+    )
+    split.add_argument(
+        "--folds", type=int, metavar="N", help="in place of parts: fold0_train, fold0_test, ..."
+    )
+    split.add_argument(
+        "--group",
+        default="image",
+        metavar="GROUP",
+        help="what stays together: image (the default), folder, FILE.csv:COLUMN, or a regular expression "
+        "whose first group in a file's name tells, as (.+)_[0-9]+; copies of an image always do",
+    )
+    split.add_argument("--seed", type=int, default=0, metavar="N", help="for another split (default: 0)")
+    split.add_argument(
+        "--to", default=".csv", metavar="SUFFIX", help=".csv (default, keeps everything), .xml, .json, .tps"
+    )
+
+    mirror.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE_OR_DIR",
+        help="the annotations, with images in a folder named alike; or a folder for images and mirrored.csv",
+    )
+    mirror.add_argument(
+        "--scheme", metavar="NAME", help="which landmarks change places: face68 (default: what is recognised)"
+    )
+    mirror.add_argument(
+        "--map", metavar="I,J,...", help="for each landmark the number of that which takes its place, from 0"
+    )
+
+    show.add_argument("--out", required=True, metavar="FILE", help="the picture to write: .png, .jpg")
+    show.add_argument("--n", type=int, default=24, metavar="N", help="how many objects (default: 24)")
+    show.add_argument("--seed", type=int, default=0, metavar="N", help="for other objects (default: 0)")
+    show.add_argument("--suspicious", action="store_true", help="those that check names, the worst first")
 
 
 def _add_dataset_options(parser: argparse.ArgumentParser, *, many: bool) -> None:
@@ -149,6 +258,15 @@ def _add_dataset_options(parser: argparse.ArgumentParser, *, many: bool) -> None
         parser.add_argument("--boxes", metavar="CSV:PREFIX", help=text)
     parser.add_argument(
         "--split", metavar="NAME", help="only the images of this split (column `split` of the boxes)"
+    )
+
+
+def _add_part_order(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--part-order",
+        choices=("natural", "dlib"),
+        default="natural",
+        help="order of an imglab file's parts: 2 before 10 (the default), or 10 before 2 as dlib has them",
     )
 
 

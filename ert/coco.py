@@ -13,9 +13,9 @@ from ert.annotations import (
     find_image,
     image_folders,
     quoted,
-    read_json,
 )
 from ert.errors import InputError
+from ert.json_lists import json_lists
 
 __all__ = ["read_coco"]
 
@@ -25,7 +25,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
 
     A keypoint with v = 0 is missing; v = 1 (hidden) and v = 2 (visible) are both there. Coordinates are taken
     as they are. Passed over are annotations that say ``num_keypoints: 0`` or ``iscrowd: 1``, which are of no
-    one object's points. Unlike the other readers this one holds the whole file.
+    one object's points. The file is read twice, for its annotations may stand before what they refer to.
 
     Parameters
     ----------
@@ -43,41 +43,59 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
     Raises
     ------
     InputError
-        Not JSON, or not of this kind; an id that stands twice or for nothing; keypoints that are not numbers,
-        or not as many as the category names; an image that is not found.
+        Not JSON, or not of this kind; a list or an id that stands twice; an id that stands for nothing;
+        keypoints that are not numbers, or not as many as the category names; an image that is not found.
     """
     path = Path(path)
-    data = read_json(path)
-    images = {key: _text(image, "file_name", here) for here, key, image in _by_id(data, "images", str(path))}
-    categories = {
-        key: _names(category, here) for here, key, category in _by_id(data, "categories", str(path))
-    }
+    images: dict[int | str, str] = {}
+    categories: dict[int | str, list[str] | None] = {}
+    missing = ["images", "categories", "annotations"]
+    for key, entries in _lists(path):
+        missing.remove(key)
+        if key == "images":
+            images = {number: _text(entry, "file_name", here) for here, number, entry in _by_id(entries)}
+        elif key == "categories":
+            categories = {number: _names(entry, here) for here, number, entry in _by_id(entries)}
+    if missing:
+        raise InputError(f"{path}: no list of {missing[0]}, expected COCO keypoints")
     folders = image_folders(path, image_folder)
-    files: dict[Any, Path] = {}
-    for here, annotation in _entries(data, "annotations", str(path)):
-        if annotation.get("iscrowd") == 1 or annotation.get("num_keypoints") == 0:
-            continue
-        image = _reference(annotation, "image_id", images, here)
-        names = categories[_reference(annotation, "category_id", categories, here)]
-        if image not in files:
-            files[image] = find_image(images[image], folders, here)
-        yield Annotation(files[image], _box(annotation, here), _landmarks(annotation, names, here), here)
+    known: int | str | None = None
+    for _, entries in (lists for lists in _lists(path) if lists[0] == "annotations"):
+        for here, annotation in entries:
+            if annotation.get("iscrowd") == 1 or annotation.get("num_keypoints") == 0:
+                continue
+            image = _reference(annotation, "image_id", images, here)
+            names = categories[_reference(annotation, "category_id", categories, here)]
+            # The next annotation is mostly of the same image.
+            if image != known:
+                known, file = image, find_image(images[image], folders, here)
+            yield Annotation(file, _box(annotation, here), _landmarks(annotation, names, here), here)
 
 
-def _entries(data: Any, key: str, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield ("file: key[i]", entry) for the objects of a list of the file."""
-    entries = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(entries, list):
-        raise InputError(f"{path}: no list of {key}, expected COCO keypoints")
-    for i, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise InputError(f"{path}: {key}[{i}] is {quoted(entry)}, expected an object")
-        yield f"{path}: {key}[{i}]", entry
-
-
-def _by_id(data: Any, key: str, path: str) -> Iterator[tuple[str, int | str, dict[str, Any]]]:
+def _lists(path: Path) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, Any]]]]]:
+    """Yield the lists of COCO that the file has, each with ("file: key[i]", entry) for its objects."""
     seen = set()
-    for here, entry in _entries(data, key, path):
+    for key, items in json_lists(path):
+        if key not in ("images", "categories", "annotations"):
+            continue
+        if key in seen:
+            raise InputError(f"{path}: the list of {key} stands twice, expected once")
+        seen.add(key)
+        if items is None:
+            raise InputError(f"{path}: no list of {key}, expected COCO keypoints")
+        yield key, _entries(items, f"{path}: {key}")
+
+
+def _entries(items: Iterator[Any], what: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for i, entry in enumerate(items):
+        if not isinstance(entry, dict):
+            raise InputError(f"{what}[{i}] is {quoted(entry)}, expected an object")
+        yield f"{what}[{i}]", entry
+
+
+def _by_id(entries: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, int | str, dict[str, Any]]]:
+    seen = set()
+    for here, entry in entries:
         number = entry.get("id")
         if not isinstance(number, int | str) or number in seen:
             raise InputError(f"{here}: id is {quoted(number)}, expected a number that stands once")

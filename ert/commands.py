@@ -155,8 +155,10 @@ def run_train(options: argparse.Namespace) -> int:
         params["mirror"] = _numbers(params["mirror"])
     notes = dict(_note(note) for note in options.note)
     out = Path(options.out)
-    if out.suffix != ".ert":
-        raise InputError(f"{out}: expected a model file ending in .ert")
+    if out.suffix not in (".ert", ".dat"):
+        raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
+    if out.suffix == ".dat":
+        params |= {"kind": "dlib", "rgb": "dlib"}
     check_writable(out)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
@@ -164,7 +166,7 @@ def run_train(options: argparse.Namespace) -> int:
             f"{checkpoint}: stages of an interrupted run are there: go on with --resume, or remove the file"
         )
     datasets = [
-        load_dataset(path, boxes=boxes, split=options.split)
+        load_dataset(path, boxes=boxes, split=options.split, part_order=options.part_order)
         for boxes in options.boxes or [None]
         for path in options.datasets
     ]
@@ -253,7 +255,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     model = load(options.model)
     if options.json not in (None, "-"):
         check_writable(options.json)
-    dataset = load_dataset(options.dataset, boxes=options.boxes, split=options.split)
+    dataset = load_dataset(
+        options.dataset, boxes=options.boxes, split=options.split, part_order=options.part_order
+    )
     if len(dataset.landmark_names) != model.n_landmarks_:
         found = len(dataset.landmark_names)
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
@@ -287,9 +291,10 @@ def run_convert(options: argparse.Namespace) -> int:
     for_datasets = (options.to, options.boxes, options.split, options.images)
     if not {Path(file).suffix for file in (options.source, options.destination)} & {".ert", ".dat"}:
         return _convert_dataset(options)
-    if any(option is not None for option in for_datasets):
+    if any(option is not None for option in for_datasets) or options.part_order != "natural":
         raise InputError(
-            "--to, --boxes, --split and --images are for annotations, expected none with a model"
+            "--to, --boxes, --split, --part-order and --images are for annotations,"
+            " expected none with a model"
         )
     model = load(options.source)
     if Path(options.destination).suffix not in (".ert", ".dat"):
@@ -319,7 +324,11 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     if options.exact:
         raise InputError("--exact is for models, expected none with annotations")
     dataset = load_dataset(
-        options.source, boxes=options.boxes, split=options.split, image_folder=options.images
+        options.source,
+        boxes=options.boxes,
+        split=options.split,
+        part_order=options.part_order,
+        image_folder=options.images,
     )
     notes = write_dataset(dataset, options.destination, options.to)
     read = _NOT_READ.get(dataset_format(options.source))

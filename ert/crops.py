@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.errors import InputError
+from ert.geometry import square_frame
 from ert.images import to_grey
 
 __all__ = ["Cropping", "Crops", "check_cropping", "crop_region", "cut_raw", "resample"]
 
 MAX_PIXELS = 16_000_000
+STRIP = 64
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Cropping:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of a crop."""
+        """Columns and rows of a crop, which lies in memory column by column."""
         left, top, right, bottom = self.region * self.working_size
-        return math.ceil(bottom - top) + 1, math.ceil(right - left) + 1
+        return math.ceil(right - left) + 1, math.ceil(bottom - top) + 1
 
     def cut(
         self,
@@ -80,16 +82,32 @@ class Cropping:
         -------
         uint8 array of :attr:`shape`
         """
-        step = frame[0] / self.working_size
-        x = frame[4] + self.region[0] * frame[0]
-        y = frame[5] + self.region[1] * frame[0]
+        x, y, side = frame[4], frame[5], frame[0]
+        columns, rows = self._touched(x, y, side, image.shape)
         crop = np.empty(self.shape, np.uint8)
-        reach = max(1.0, self.blur * step) + 1
-        columns = _touched(x - reach, x + crop.shape[1] * step + reach, image.shape[1])
-        rows = _touched(y - reach, y + crop.shape[0] * step + reach, image.shape[0])
         grey = to_grey(image[rows, columns], channels, rgb)
-        resample(grey, x - columns.start, y - rows.start, step, self.blur, crop)
+        left, top = x + self.region[0] * side, y + self.region[1] * side
+        resample(
+            grey, 0, 0, left - columns.start, top - rows.start, side / self.working_size, self.blur, crop
+        )
         return crop
+
+    def touched(
+        self, left: float, top: float, width: float, height: float, size: tuple[int, ...]
+    ) -> tuple[slice, slice]:
+        """Return the columns and rows of an image (rows, columns, ...) that the crop of a box needs."""
+        x, y, side = square_frame(left, top, width, height)
+        return self._touched(x, y, side, size)
+
+    def _touched(self, x: float, y: float, side: float, size: tuple[int, ...]) -> tuple[slice, slice]:
+        step = side / self.working_size
+        reach = max(1.0, self.blur * step) + 1
+        left, top = x + self.region[0] * side, y + self.region[1] * side
+        n_columns, n_rows = self.shape
+        return (
+            _slice(left - reach, left + n_columns * step + reach, size[1]),
+            _slice(top - reach, top + n_rows * step + reach, size[0]),
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +118,7 @@ class Crops:
     ----------
     pixels : uint8 array (n_pixels,)
     places : int64 array (n_objects, 3)
-        Of each crop the number of its first pixel, its rows and its columns.
+        Of each crop the number of its first pixel, its columns and its rows; it lies column by column.
     frames : float64 array (n_objects, 6)
         From box coordinates to pixels of each crop.
     """
@@ -114,15 +132,15 @@ class Crops:
 
     @classmethod
     def of_one_size(cls, crops: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> Self:
-        """Take crops (n_objects, rows, columns) of one :class:`Cropping`."""
-        n, rows, columns = crops.shape
-        first = np.arange(n, dtype=np.int64) * (rows * columns)
-        places = np.stack([first, np.full(n, rows), np.full(n, columns)], axis=1)
+        """Take crops (n_objects, columns, rows) of one :class:`Cropping`."""
+        n, columns, rows = crops.shape
+        first = np.arange(n, dtype=np.int64) * (columns * rows)
+        places = np.stack([first, np.full(n, columns), np.full(n, rows)], axis=1)
         return cls(crops.reshape(-1), places, np.tile(frame, (n, 1)))
 
     @classmethod
     def of_many_sizes(cls, crops: Sequence[npt.NDArray[np.uint8]], frames: npt.NDArray[np.float64]) -> Self:
-        """Take a list of crops (rows, columns), as :func:`cut_raw` cuts them."""
+        """Take a list of crops (columns, rows), as :func:`cut_raw` cuts them."""
         sizes = np.array([crop.shape for crop in crops], np.int64).reshape(len(crops), 2)
         ends = np.cumsum(sizes.prod(axis=1))
         first = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(crops)]
@@ -152,7 +170,7 @@ def cut_raw(
 
     Returns
     -------
-    crop : uint8 array (rows, columns)
+    crop : uint8 array (columns, rows)
     frame : float array (6,)
         From box coordinates to pixels of the crop.
     """
@@ -161,11 +179,11 @@ def cut_raw(
     low = np.clip(np.floor(origin + region[:2] * side), -1, size).astype(int)
     high = np.clip(np.ceil(origin + region[2:] * side), low, size).astype(int) + 1
     inside_low, inside_high = np.clip(low, 0, size), np.clip(high, 0, size)
-    crop = np.zeros((high - low)[::-1], np.uint8)
+    crop = np.zeros(high - low, np.uint8)
     if (inside_low < inside_high).all():
         part = image[inside_low[1] : inside_high[1], inside_low[0] : inside_high[0]]
         x, y = inside_low - low
-        crop[y : y + part.shape[0], x : x + part.shape[1]] = to_grey(part, channels, rgb)
+        crop[x : x + part.shape[1], y : y + part.shape[0]] = to_grey(part, channels, rgb).T
     return crop, np.concatenate([frame[:4], origin - low])
 
 
@@ -183,14 +201,14 @@ def check_cropping(cropping: Cropping) -> None:
         raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
     if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
         raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
-    rows, columns = cropping.shape
+    columns, rows = cropping.shape
     if rows * columns > MAX_PIXELS:
         raise InputError(
             f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size"
         )
 
 
-def _touched(low: float, high: float, size: int) -> slice:
+def _slice(low: float, high: float, size: int) -> slice:
     start = min(max(math.floor(low), 0), size - 1)
     return slice(start, max(min(math.ceil(high) + 1, size), start + 1))
 
@@ -222,7 +240,7 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
 
 
 @numba.njit(cache=True, nogil=True)
-def resample(image, x, y, step, blur, out):  # type: ignore[no-untyped-def]
+def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-untyped-def]
     """Resample a part of a grey image with a triangle filter that widens as the image is reduced.
 
     Beyond its edge the image goes on with its edge pixels.
@@ -230,47 +248,74 @@ def resample(image, x, y, step, blur, out):  # type: ignore[no-untyped-def]
     Parameters
     ----------
     image : uint8 array (rows, columns)
+    column, row : int
+        Where in the image x and y are counted from.
     x, y : float
-        Image position of the centre of the first pixel of `out`.
+        Position of the centre of the first pixel of `out`.
     step : float
         Image pixels per pixel of `out`.
     blur : float
         Half the filter's width in pixels of `out`; it never gets below one pixel of the image, where the
         filter is bilinear interpolation.
-    out : uint8 array
+    out : uint8 array (columns, rows)
+        Written, column by column.
     """
     n_rows, n_columns = image.shape
-    rows, columns = out.shape
+    columns, rows = out.shape
     half = max(1.0, blur * step)
     taps = math.ceil(2 * half)
-    # Tap by tap, so that the loops over columns below have no branches and become vector instructions.
-    weights = np.empty((taps, columns), np.float32)
-    sources = np.empty((taps, columns), np.int32)
-    tap_weights = np.empty(taps, np.float32)
+    weights = np.empty((columns, taps), np.float32)
+    firsts = np.empty(columns, np.int32)
     for c in range(columns):
-        first, total = _triangle(x + c * step, half, tap_weights)
+        first, total = _triangle(x + c * step, half, weights[c])
+        firsts[c] = first + column
         for t in range(taps):
-            weights[t, c] = tap_weights[t] / total
-            sources[t, c] = min(max(first + t, 0), n_columns - 1)
-    low = sources[0, 0]
-    high = sources[taps - 1, columns - 1] + 1
-    sources -= low
-    line = np.empty(high - low, np.float32)
-    sums = np.empty(columns, np.float32)
-    for r in range(rows):
-        first, total = _triangle(y + r * step, half, tap_weights)
-        line[:] = 0
-        for t in range(taps):
-            weight = tap_weights[t] / total
-            source = image[min(max(first + t, 0), n_rows - 1), low:high]
-            for i in range(line.size):
-                line[i] += weight * np.float32(source[i])
-        sums[:] = np.float32(0.5)
-        for t in range(taps):
-            for c in range(columns):
-                sums[c] += weights[t, c] * line[sources[t, c]]
+            weights[c, t] /= total
+    low = min(max(firsts[0], 0), n_columns - 1)
+    high = min(max(firsts[columns - 1] + taps, 1), n_columns)
+    # STRIP rows at a time, side by side in memory, so that a column of the strip is one vector for all that
+    # follows: the sums across need no gathering. (Unsigned numbers of elements cost no check of their sign.)
+    four = np.zeros((4, high - low), np.float32)
+    lines = np.zeros((high - low, STRIP), np.float32)
+    sums = np.empty(STRIP, np.float32)
+    tap_weights = np.empty(taps, np.float32)
+    for start in range(0, rows, STRIP):
+        n = min(STRIP, rows - start)
+        for r in range(n):
+            first, total = _triangle(y + (start + r) * step, half, tap_weights)
+            line = four[r % 4]
+            line[:] = 0
+            for t in range(taps):
+                weight = tap_weights[t] / total
+                source = image[np.uint64(min(max(first + row + t, 0), n_rows - 1)), low:high]
+                for i in range(line.size):
+                    line[i] += weight * np.float32(source[i])
+            if r % 4 == 3 or r == n - 1:
+                _interleave(four, lines, np.uint64(r - r % 4))
         for c in range(columns):
-            out[r, c] = np.uint8(np.int32(sums[c]))
+            sums[:] = np.float32(0.5)
+            for t in range(taps):
+                weight = weights[c, t]
+                source = lines[np.uint64(min(max(firsts[c] + t, 0), n_columns - 1) - low)]
+                for r in range(STRIP):
+                    sums[r] += weight * source[r]
+            target = out[c, start : start + n]
+            if n == STRIP:
+                for r in range(STRIP):
+                    target[r] = np.uint8(np.int32(sums[r]))
+            else:
+                for r in range(n):
+                    target[r] = np.uint8(np.int32(sums[r]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _interleave(four, lines, r):  # type: ignore[no-untyped-def]
+    a, b, c, d = four
+    for i in range(a.size):
+        lines[i, r] = a[i]
+        lines[i, r + np.uint64(1)] = b[i]
+        lines[i, r + np.uint64(2)] = c[i]
+        lines[i, r + np.uint64(3)] = d[i]
 
 
 @numba.njit(cache=True, nogil=True)

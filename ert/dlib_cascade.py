@@ -4,7 +4,8 @@ What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside 
 to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numba
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from ert.cascade import Stage, check_arrays, stack_stages
 from ert.images import grey_weights, weigh
+from ert.walk import add_float_leaves, add_leaves, aligned, index_bits, pack_nodes, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
@@ -48,8 +50,8 @@ class DlibCascade:
     basis: npt.NDArray[np.float32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, in the order in which :func:`predict_dlib` takes them."""
-        return dict(vars(self))
+        """All arrays by name, for the model file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_stages(cls, mean_shape: npt.NDArray[np.float32], stages: list[Stage]) -> Self:
@@ -65,13 +67,40 @@ class DlibCascade:
         return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
     def predict_face(
-        self, image: npt.NDArray[np.uint8], box: npt.NDArray[np.float64], channels: str, rgb: str
+        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image."""
-        shape = np.empty_like(self.mean_shape)
+        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (rows, columns, 3)
+        box : sequence of 4 numbers
+        channels, rgb
+            See :class:`ert.ShapePredictor`.
+        """
+        flags = image.flags
+        if not (flags.c_contiguous and flags.writeable):
+            # Kernels are compiled for one kind of array.
+            image = image.copy()
         pixels = image if image.ndim == 3 else image[:, :, None]
-        predict_dlib(pixels, grey_weights(channels, rgb), *box, *self.arrays().values(), shape)  # type: ignore[call-arg]
-        return shape.astype(np.float64) * (box[2:] - 1) + box[:2]
+        placed = np.empty(self.mean_shape.shape)
+        predict_dlib(pixels, grey_weights(channels, rgb), *box, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        return placed
+
+    @cached_property
+    def kernel_arguments(self) -> tuple[Any, ...]:
+        """What :func:`predict_dlib` takes after the box: the arrays, the trees packed."""
+        n_stages, n_pixels = self.anchors.shape
+        return (
+            aligned(self.mean_shape),
+            aligned(self.anchors),
+            aligned(self.deltas),
+            pack_nodes(self.pairs, self.thresholds, n_pixels),
+            index_bits(n_pixels),
+            self.thresholds.shape[2].bit_length(),
+            aligned(self.leaves.reshape(n_stages, -1)),
+            aligned(self.basis),
+        )
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
@@ -147,11 +176,12 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     mean_shape,
     anchors,
     deltas,
-    pairs,
-    thresholds,
+    nodes,
+    bits,
+    depth,
     leaves,
     basis,
-    shape,
+    placed,
 ):
     """Run dlib's cascade on an image.
 
@@ -165,19 +195,23 @@ def predict_dlib(  # type: ignore[no-untyped-def]
         How colours become grey; see :func:`ert.images.grey_weights`.
     left, top, width, height : float
         The box; its unit square reaches to the centre of its last pixel.
-    mean_shape, anchors, deltas, pairs, thresholds, leaves, basis
+    mean_shape, anchors, deltas, basis
         See :class:`DlibCascade`.
-    shape : float32 array (n_landmarks, 2)
-        Written, in box coordinates.
+    nodes, bits, depth
+        The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
+    leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    placed : float64 array (n_landmarks, 2)
+        Written: x, y in pixels of the image.
     """
     rows, columns, n_channels = image.shape
-    n_stages, n_trees, n_splits = thresholds.shape
-    n_pixels = anchors.shape[1]
-    values = np.empty(n_pixels, np.float32)
+    n_stages, n_pixels = anchors.shape
+    values = np.empty(n_pixels, np.int32)
     n_components = basis.shape[1]
     total = np.empty(n_components, np.int32)
+    leaf_of = np.empty(nodes.shape[1] >> depth, np.int64)
+    shape = mean_shape.copy()
     flat = shape.reshape(-1)
-    shape[:] = mean_shape
+    leaf_size = n_components if n_components else flat.shape[0]
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
         for p in range(n_pixels):
@@ -192,24 +226,18 @@ def predict_dlib(  # type: ignore[no-untyped-def]
                 values[p] = image[int(y), int(x), 0]
                 if n_channels == 3:
                     values[p] = weigh(image[int(y), int(x)], weights)
-        total[:] = 0
-        for tree in range(n_trees):
-            node = 0
-            while node < n_splits:
-                first, second = pairs[stage, tree, node]
-                go_left = values[first] - values[second] > thresholds[stage, tree, node]
-                node = 2 * node + 1 if go_left else 2 * node + 2
-            leaf = leaves[stage, tree, node - n_splits]
-            if n_components == 0:
+        walk_trees(values, nodes[stage], bits, depth, leaf_size, leaf_of)
+        if n_components == 0:
+            add_float_leaves(leaves[stage], leaf_of, flat)
+        else:
+            add_leaves(leaves[stage], leaf_of, total)
+            for d in range(n_components):
+                amount = np.float32(total[d])
                 for i in range(flat.shape[0]):
-                    flat[i] += leaf[i]
-            else:
-                for d in range(n_components):
-                    total[d] += leaf[d]
-        for d in range(n_components):
-            amount = np.float32(total[d])
-            for i in range(flat.shape[0]):
-                flat[i] += amount * basis[stage, d, i]
+                    flat[i] += amount * basis[stage, d, i]
+    for i in range(shape.shape[0]):
+        placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
+        placed[i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
 
 
 @numba.njit(cache=True, nogil=True)

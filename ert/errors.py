@@ -1,6 +1,6 @@
 """The one error that bad input raises."""
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "one_line"]
 
 
 class InputError(ValueError):
@@ -8,3 +8,9 @@ class InputError(ValueError):
 
     The command line prints it and ends with exit status 2.
     """
+
+
+def one_line(text: str, longest: int = 500) -> str:
+    """Return what another library says, or a long name, for a message of one line: printable and not long."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text[: 2 * longest].split()))
+    return text if len(text) <= longest else text[: longest - 3] + "..."

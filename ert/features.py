@@ -75,12 +75,12 @@ def draw_pairs(
 
 
 @numba.njit(cache=True, nogil=True)
-def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore[no-untyped-def]
+def read_pixels(crop, frame, shape, a, b, anchors, deltas, landmarks, places, out):  # type: ignore[no-untyped-def]
     """Read a pool's pixels for one shape; a position outside the crop reads the crop's nearest pixel.
 
     Parameters
     ----------
-    crop : uint8 array (rows, columns)
+    crop : uint8 array (columns, rows)
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
     shape : float32 array (n_landmarks, 2)
@@ -89,25 +89,45 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, out):  # type: ignore
         The similarity from the mean shape to the current shape.
     anchors : uint16 array (n_pixels,)
     deltas : float32 array (n_pixels, 2)
-    out : integer array (n_pixels,)
+    landmarks : float32 array (2, n_landmarks)
+    places : float32 array (2, n_pixels)
+        Overwritten, these two: room to work in.
+    out : int32 array (n_pixels,)
+        Written.
     """
-    bottom = np.float32(crop.shape[0] - 1)
-    right = np.float32(crop.shape[1] - 1)
+    # Loop by loop, so that all but the two that look numbers up become vector instructions.
+    bottom = np.float32(crop.shape[1] - 1)
+    right = np.float32(crop.shape[0] - 1)
     # Both matrices in one: the frame after the similarity.
     xx = frame[0] * a + frame[1] * b
     xy = frame[1] * a - frame[0] * b
     yx = frame[2] * a + frame[3] * b
     yy = frame[3] * a - frame[2] * b
     half = np.float32(0.5)
+    landmark_xs, landmark_ys = landmarks
+    xs, ys = places
+    for i in range(shape.shape[0]):
+        u = shape[i, 0]
+        v = shape[i, 1]
+        landmark_xs[i] = frame[0] * u + frame[1] * v + frame[4] + half
+        landmark_ys[i] = frame[2] * u + frame[3] * v + frame[5] + half
     for p in range(anchors.shape[0]):
-        u = shape[anchors[p], 0]
-        v = shape[anchors[p], 1]
-        x = frame[0] * u + frame[1] * v + xx * deltas[p, 0] + xy * deltas[p, 1] + frame[4] + half
-        y = frame[2] * u + frame[3] * v + yx * deltas[p, 0] + yy * deltas[p, 1] + frame[5] + half
+        anchor = np.uint64(anchors[p])
+        u = deltas[p, 0]
+        v = deltas[p, 1]
+        xs[p] = landmark_xs[anchor] + xx * u + xy * v
+        ys[p] = landmark_ys[anchor] + yx * u + yy * v
+    rows = np.int32(crop.shape[1])
+    for p in range(anchors.shape[0]):
+        x = xs[p]
+        y = ys[p]
         # Clamped before the cast, which therefore only ever rounds down; a NaN fails the first comparison.
         column = np.int32(min(x, right) if x > 0 else np.float32(0))
         row = np.int32(min(y, bottom) if y > 0 else np.float32(0))
-        out[p] = crop[row, column]
+        out[p] = column * rows + row
+    pixels = crop.reshape(-1)
+    for p in range(anchors.shape[0]):
+        out[p] = pixels[np.uint64(out[p])]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -133,13 +153,15 @@ def read_pool_block(  # type: ignore[no-untyped-def]
     pool : uint8 array (n_pixels, block size)
         Written: column i is sample i.
     """
-    values = np.empty(anchors.shape[0], np.uint8)
+    values = np.empty(anchors.shape[0], np.int32)
+    landmarks = np.empty((2, shapes.shape[1]), np.float32)
+    room = np.empty((2, anchors.shape[0]), np.float32)
     for i in range(shapes.shape[0]):
         a, b = similarity(centred_mean, squared_norm, shapes[i])
         matrices[i, 0] = a
         matrices[i, 1] = b
-        first, rows, columns = places[crop_of[i]]
-        crop = pixels[first : first + rows * columns].reshape(rows, columns)
-        read_pixels(crop, frames[i], shapes[i], a, b, anchors, deltas, values)
+        first, columns, rows = places[crop_of[i]]
+        crop = pixels[first : first + columns * rows].reshape(columns, rows)
+        read_pixels(crop, frames[i], shapes[i], a, b, anchors, deltas, landmarks, room, values)
         for p in range(values.shape[0]):
             pool[p, i] = values[p]

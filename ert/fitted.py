@@ -12,7 +12,7 @@ from ert.cascade import Cascade, check_cascade
 from ert.crops import Cropping
 from ert.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.dlib_file import read_dlib_file, write_dlib_file
-from ert.errors import InputError
+from ert.errors import InputError, one_line
 from ert.inputs import check_names
 from ert.model_file import read_model_file, write_model_file
 from ert.shapes import mirror_map
@@ -118,7 +118,9 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             _check_summary(header["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
+        raise InputError(
+            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
+        ) from error
 
 
 def _from_dlib(cascade: DlibCascade) -> Fitted:

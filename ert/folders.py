@@ -24,9 +24,9 @@ __all__ = ["read_ljson_folder", "read_tem_folder"]
 def read_tem_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read every .tem file of webmorph in a folder and the folders in it, in natural order of their paths.
 
-    The first line is the number of points, then come as many lines of x and y; what follows (the lines that
-    webmorph draws) is not read. Coordinates are taken as they are. A point "nan nan" is missing. The image
-    stands beside the file, as for `ert.readers.read_pts_folder`.
+    The first line is the number of points, then come as many lines of x and y; what follows (how many lines
+    webmorph draws, and these lines) is passed over. Coordinates are taken as they are. A point "nan nan" is
+    missing. The image stands beside the file, as for `ert.readers.read_pts_folder`.
 
     Parameters
     ----------
@@ -67,6 +67,11 @@ def _read_tem(path: Path) -> list[Point]:
             found = quoted(row) if row else "the end"
             raise InputError(f"{here}: expected x and y of point {i + 1} of {text}, found {found}")
         points.append(read_point(cells[0], cells[1], here, "x", "y"))
+    rest = [(here, row) for here, row in lines if row]
+    # A line of two numbers would be one point more.
+    if rest and not rest[0][1].isdecimal():
+        here, row = rest[0]
+        raise InputError(f"{here}: expected no more than {text} points, found {quoted(row)}")
     return points
 
 

@@ -1,10 +1,12 @@
 """Boxes as coordinate frames, and the similarity that carries the mean shape onto a shape."""
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
 __all__ = [
     "box_frames",
@@ -12,6 +14,7 @@ __all__ = [
     "image_to_frame",
     "jitter_frames",
     "similarity",
+    "square_frame",
     "stretched_frames",
 ]
 
@@ -37,12 +40,17 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     float array (n, 6)
         a, b, c, d, tx, ty of each box.
     """
-    side = (boxes[:, 2] + boxes[:, 3]) / 2 - 1
     frames = np.zeros((len(boxes), 6))
+    frames[:, 4], frames[:, 5], side = square_frame(*boxes.T)
     frames[:, 0] = frames[:, 3] = side
-    frames[:, 4] = boxes[:, 0] + (boxes[:, 2] - 1 - side) / 2
-    frames[:, 5] = boxes[:, 1] + (boxes[:, 3] - 1 - side) / 2
     return frames
+
+
+@register_jitable
+def square_frame(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and side of the frame that :func:`box_frames` gives to a box."""
+    side = (width + height) / 2 - 1
+    return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
 def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -5,12 +5,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ert.annotations import BOX_COLUMNS, Annotation, Box, Point, StrPath, open_binary, quoted, read_number
-from ert.errors import InputError
+from ert.annotations import (
+    BOX_COLUMNS,
+    Annotation,
+    Box,
+    Point,
+    StrPath,
+    open_binary,
+    quoted,
+    read_number,
+)
+from ert.errors import InputError, one_line
 
 __all__ = ["read_imglab"]
 
 IMGLAB_PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
+# What they may hold beside each other. Any other element would be a slip, and its points would be lost.
+_INSIDE = {"images": (), "image": (), "box": ("label",), "part": ()}
 
 
 def read_imglab(path: StrPath) -> Iterator[Annotation]:
@@ -31,8 +42,9 @@ def read_imglab(path: StrPath) -> Iterator[Annotation]:
     Raises
     ------
     InputError
-        Malformed XML, a DOCTYPE (so that there are no entities), an attribute that is absent or not a number,
-        a part that stands twice in a box, an image file that does not exist.
+        Malformed XML, a DOCTYPE (so that there are no entities), an element that imglab does not know, an
+        attribute that is absent or not a number, a part that stands twice in a box, an image file that does
+        not exist.
     """
     path = Path(path)
     file, box_number, where = path, 0, ""
@@ -50,7 +62,7 @@ def read_imglab(path: StrPath) -> Iterator[Annotation]:
             file, box_number = path.parent / _attribute(element, "file", here), 0
         elif event == "start" and element.tag == "box":
             box_number += 1
-            box, parts, where = None, {}, f"{here}: box {box_number} of {str(file)!r}"
+            box, parts, where = None, {}, f"{here}: box {box_number} of {one_line(repr(str(file)))}"
             ignored = element.get("ignore", "0").lower()
             if ignored not in {"0", "1", "false", "true"}:
                 raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
@@ -75,7 +87,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
     from lxml import etree
 
     safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-    parser = etree.XMLPullParser(events=("start", "end"), tag=tuple(IMGLAB_PARENTS), **safe)
+    parser = etree.XMLPullParser(events=("start", "end"), **safe)
     line, here = 1, f"{path}:1"
     with open_binary(path) as stream:
         try:
@@ -85,22 +97,31 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 parser.feed(piece)
                 # An undefined entity stops the parser, but lxml raises nothing.
                 if len(parser.feed_error_log):
-                    raise InputError(f"{here}: malformed XML: {parser.feed_error_log[0].message}")
+                    raise InputError(f"{here}: malformed XML: {one_line(parser.feed_error_log[0].message)}")
                 events: Iterator[Any] = parser.read_events()
                 for event, element in events:
                     if event == "start":
                         _check_place(element, here)
-                    yield here, event, element
+                    if element.tag in IMGLAB_PARENTS:
+                        yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{here}: malformed XML: {' '.join(str(error.msg).split())}") from None
+            raise InputError(f"{here}: malformed XML: {one_line(str(error.msg))}") from None
 
 
 def _check_place(element: Any, here: str) -> None:
     parent = element.getparent()
-    found = "nothing" if parent is None else parent.tag
-    expected = IMGLAB_PARENTS[element.tag]
+    found = "nothing" if parent is None else one_line(parent.tag, 60)
+    expected = IMGLAB_PARENTS.get(element.tag)
+    if expected is None:
+        if element.tag not in _INSIDE.get(found, (element.tag,)):
+            known = [tag for tag, place in IMGLAB_PARENTS.items() if place == found] + list(_INSIDE[found])
+            wrong = f"{quoted(element.tag)} in <{found}>"
+            raise InputError(
+                f"{here}: not an imglab file: {wrong}, expected {' or '.join(known) or 'nothing'}"
+            )
+        return
     if found != expected:
         wrong = f"<{element.tag}> in {found}, expected in {expected}"
         raise InputError(f"{here}: not an imglab file: {wrong}")

@@ -1,5 +1,6 @@
 """What users hand in, X and y: checked, and cut down to crops."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -45,7 +46,7 @@ def read_image(image: Image, what: str) -> npt.NDArray[np.uint8]:
     return check_image(image, what)
 
 
-def check_box(box: Box, what: str) -> npt.NDArray[np.float64]:
+def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     """Check a box: four finite numbers, width and height positive and together more than two pixels.
 
     Parameters
@@ -57,32 +58,33 @@ def check_box(box: Box, what: str) -> npt.NDArray[np.float64]:
 
     Returns
     -------
-    float array (4,)
+    left, top, width, height : float
 
     Raises
     ------
     InputError
     """
+    # Plain floats: a call for a single face is over before arrays as small as this are made.
     try:
-        checked = np.array(box, dtype=np.float64)
+        checked = tuple(map(float, box))
     except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}"
         ) from None
-    if checked.shape != (4,) or not np.isfinite(checked).all():
+    if len(checked) != 4 or not all(map(math.isfinite, checked)):
         raise InputError(
             f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
         )
-    if np.abs(checked).max() > MAX_COORDINATE:
-        raise InputError(f"{what}: box {checked.tolist()}, expected pixels within {MAX_COORDINATE:g}")
-    width, height = checked[2:]
+    if max(map(abs, checked)) > MAX_COORDINATE:
+        raise InputError(f"{what}: box {list(checked)}, expected pixels within {MAX_COORDINATE:g}")
+    left, top, width, height = checked
     if width <= 0 or height <= 0 or width + height <= 2:
         raise InputError(f"{what}: a box of {width:g} x {height:g} pixels, expected more than 1 x 1")
-    return checked
+    return left, top, width, height
 
 
-def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
-    """Check that X is a sequence of (image, box) and return its boxes (n, 4).
+def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, float, float]]:
+    """Check that X is a sequence of (image, box) and return its boxes.
 
     Raises
     ------
@@ -91,11 +93,11 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> npt.NDArray[np.float64]:
     """
     if not isinstance(X, Sequence):
         raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
-    boxes = np.empty((len(X), 4))
+    boxes = []
     for i, face in enumerate(X):
         if isinstance(face, (np.ndarray, str)) or not isinstance(face, Sequence) or len(face) != 2:
             raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
-        boxes[i] = check_box(face[1], f"{what}[{i}]")
+        boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
 
 

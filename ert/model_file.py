@@ -12,6 +12,7 @@ Equal models give equal bytes: the header's keys are sorted and hold no date.
 """
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -113,7 +114,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         for name, dtype, shape in header.pop("arrays"):
             if dtype not in _DTYPES or not 0 < len(shape) <= _MAX_DIMENSIONS or min(shape) < 0:
                 raise InputError(f"{path}: array {name!r} of type {dtype!r} and shape {shape} cannot be read")
-            count = int(np.prod(shape, dtype=object))
+            count = math.prod(shape)
             size = count * np.dtype(dtype).itemsize
             if offset + size > len(data):
                 raise InputError(f"{path}: the model file is cut short in its array {name!r}")

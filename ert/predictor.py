@@ -15,7 +15,7 @@ from ert.cascade import Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
 from ert.crops import Cropping, Crops, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, compact, expand
-from ert.errors import InputError
+from ert.errors import InputError, one_line
 from ert.files import check_writable
 from ert.fitted import Fitted, read_fitted, write_fitted
 from ert.geometry import box_frames, image_to_frame, stretched_frames
@@ -275,7 +275,7 @@ class ShapePredictor:
 
         params = self._plain_params()
         check_parameters(params)
-        boxes = check_pairs(X)
+        boxes = _as_array(check_pairs(X))
         landmarks = check_landmarks(y, len(X))
         check_near(landmarks, boxes)
         names = check_names(landmark_names, landmarks.shape[1])
@@ -334,7 +334,7 @@ class ShapePredictor:
                 if checkpoint is not None and number >= finished:
                     self.save(checkpoint)
         if isinstance(self.fitted_.cascade, DlibCascade):
-            # As its `.dat` will have it, so that the points here are those that dlib will find, to the last bit.
+            # As its `.dat` will have it, so that the points here are those that dlib will find.
             self.fitted_ = replace(self.fitted_, cascade=expand(self.fitted_.cascade))
         return self
 
@@ -388,7 +388,7 @@ class ShapePredictor:
         mean_shape: npt.NDArray[np.float32],
         cropping: Cropping,
     ) -> Samples:
-        boxes = check_pairs(X, "validation X")
+        boxes = _as_array(check_pairs(X, "validation X"))
         landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
         check_near(landmarks, boxes, "validation y")
         if self.norm is not None:
@@ -438,7 +438,8 @@ class ShapePredictor:
                 image, order = read_face(X[i], channels or self.channels, f"{what}[{i}]")
                 shapes[i] = cascade.predict_face(image, boxes[i], order, self.rgb)
 
-        with Workers(min(count_threads(n_jobs), max(len(X), 1))) as workers:
+        n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
+        with Workers(n_threads) as workers:
             workers.run(predict_some)
         return shapes
 
@@ -451,7 +452,7 @@ class ShapePredictor:
         kind = type(cascade), cascade.leaves.dtype
         if kind not in _WARM:
             with uninterrupted():
-                box = np.array([0.0, 0.0, 9.0, 9.0])
+                box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
                     cascade.predict_face(blank, box, "rgb", "luma")
             _WARM.add(kind)
@@ -459,7 +460,11 @@ class ShapePredictor:
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
         truth = np.asarray(y, dtype=np.float64)
-        lengths = box_frames(check_pairs(X))[:, 0] if self.norm is None else normalisers(truth, self.norm)
+        lengths = (
+            box_frames(_as_array(check_pairs(X)))[:, 0]
+            if self.norm is None
+            else normalisers(truth, self.norm)
+        )
         return -float(nme(truth, self.predict(X, n_jobs=self.n_jobs), lengths).mean())
 
     @property
@@ -524,6 +529,10 @@ class ShapePredictor:
         return self.fitted_
 
 
+def _as_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
 def bundled_models() -> dict[str, Path]:
     """Return the files of the models that come with the package, by name."""
     folder = Path(str(resources.files("ert"))) / "models"
@@ -563,7 +572,9 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         check_parameters(model.get_params())
         mirror_map(model.mirror, len(fitted.cascade.mean_shape))
     except (InputError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the model file does not hold a valid model: {error}") from error
+        raise InputError(
+            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
+        ) from error
     # A file of an older version lacks the parameters that came later.
     model.fitted_ = replace(fitted, params=model._plain_params())
     return model

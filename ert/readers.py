@@ -24,7 +24,7 @@ from ert.annotations import (
     read_point,
     text_lines,
 )
-from ert.errors import InputError
+from ert.errors import InputError, one_line
 
 __all__ = ["read_boxes", "read_csv", "read_pts_folder"]
 
@@ -194,8 +194,10 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     wanted = ["image", *(f"{prefix}_{name}" if prefix else name for name in BOX_COLUMNS)]
     absent = [column for column in wanted if column not in header]
     if absent:
-        there = " ".join(column for column in header if column.endswith("left")) or "none"
-        raise InputError(f"{path}:{line}: no column {', '.join(absent)}; boxes that are there: {there}")
+        there = one_line(" ".join(column for column in header if column.endswith("left")))
+        raise InputError(
+            f"{path}:{line}: no column {', '.join(absent)}; boxes that are there: {there or 'none'}"
+        )
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
     boxes: dict[Path, tuple[Box, str | None]] = {}

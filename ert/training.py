@@ -16,15 +16,14 @@ from ert.samples import Samples, draw_samples
 from ert.trees import (
     BLOCK,
     SCORED_LIMIT,
-    add_leaves,
     apply_leaves,
     choose_splits,
-    find_leaves,
     score_level,
     split_level,
     start_tree,
     sum_leaves,
 )
+from ert.walk import add_leaves, index_bits, pack_nodes, walk_trees
 
 __all__ = ["rehearse", "replay_stage", "train_stage"]
 
@@ -106,7 +105,9 @@ def _move_shapes(
 ) -> None:
     """Move every sample's shape as prediction would, the landmarks that it lacks included."""
     blocks = samples.blocks
-    arrays = stage.pairs, stage.thresholds, stage.leaves, stage.basis
+    n_pixels, depth = len(stage.anchors), stage.thresholds.shape[1].bit_length()
+    nodes = pack_nodes(stage.pairs, stage.thresholds, n_pixels)
+    arrays = nodes, index_bits(n_pixels), depth, stage.leaves.reshape(-1), stage.basis
 
     def move(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
@@ -117,15 +118,16 @@ def _move_shapes(
 
 
 @numba.njit(cache=True, nogil=True)
-def _move_block(pool, pairs, thresholds, leaves, basis, matrices, shapes):  # type: ignore[no-untyped-def]
-    values = np.empty(pool.shape[0], np.int16)
-    leaf_of = np.empty(pairs.shape[0], np.int64)
-    components = np.empty(leaves.shape[2], np.int32)
+def _move_block(pool, nodes, bits, depth, leaves, basis, matrices, shapes):  # type: ignore[no-untyped-def]
+    values = np.empty(pool.shape[0], np.int32)
+    rows = np.empty(nodes.shape[0] >> depth, np.int64)
+    components = np.empty(basis.shape[0], np.int32)
+    moved = np.empty(basis.shape[1], np.float32)
     for i in range(shapes.shape[0]):
         values[:] = pool[:, i]
-        find_leaves(values, pairs, thresholds, leaf_of)
-        add_leaves(leaves, leaf_of, components)
-        add_displacement(components, basis, matrices[i, 0], matrices[i, 1], shapes[i])
+        walk_trees(values, nodes, bits, depth, basis.shape[0], rows)
+        add_leaves(leaves, rows, components)
+        add_displacement(components, basis, matrices[i, 0], matrices[i, 1], moved, shapes[i])
 
 
 def _read_pools(

@@ -1,4 +1,4 @@
-"""Growing one regression tree over pixel differences, and running trees.
+"""Growing one regression tree over pixel differences.
 
 A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves, the children of node i are 2i + 1 and
 2i + 2. A sample goes left where the difference of two pixels is greater than the split's threshold.
@@ -23,10 +23,8 @@ import numpy as np
 __all__ = [
     "BLOCK",
     "SCORED_LIMIT",
-    "add_leaves",
     "apply_leaves",
     "choose_splits",
-    "find_leaves",
     "score_level",
     "split_level",
     "start_tree",
@@ -269,43 +267,3 @@ def apply_leaves(  # type: ignore[no-untyped-def]
                     if present.shape[0] != 0:
                         amount *= present[block, i, d]
                     row[d] = min(max(np.int32(row[d]) - amount, -32768), 32767)
-
-
-@numba.njit(cache=True, nogil=True)
-def find_leaves(values, pairs, thresholds, leaf_of):  # type: ignore[no-untyped-def]
-    """Walk all trees of a stage for one face.
-
-    Parameters
-    ----------
-    values : int16 array (n_pixels,)
-        The pool's pixels.
-    pairs : uint16 array (n_trees, n_splits, 2)
-    thresholds : int16 array (n_trees, n_splits)
-    leaf_of : int array (n_trees,)
-        Written: the number of the leaf in each tree.
-    """
-    n_trees, n_splits = thresholds.shape
-    for tree in range(n_trees):
-        node = 0
-        while node < n_splits:
-            difference = values[pairs[tree, node, 0]] - values[pairs[tree, node, 1]]
-            node = 2 * node + 2 - (difference > thresholds[tree, node])
-        leaf_of[tree] = node - n_splits
-
-
-@numba.njit(cache=True, nogil=True)
-def add_leaves(leaves, leaf_of, out):  # type: ignore[no-untyped-def]
-    """Add up the leaves that a face fell into.
-
-    Parameters
-    ----------
-    leaves : int8 or int16 array (n_trees, n_leaves, n_components)
-    leaf_of : int array (n_trees,)
-    out : int32 array (n_components,)
-        Written.
-    """
-    out[:] = 0
-    for tree in range(leaf_of.shape[0]):
-        row = leaves[tree, leaf_of[tree]]
-        for d in range(out.shape[0]):
-            out[d] += row[d]

@@ -108,9 +108,9 @@ def read_pixels(crop, frame, shape, matrix, anchors, deltas):
     values = []
     for anchor, delta in zip(anchors, deltas, strict=True):
         x, y = to_crop @ (shape[anchor] + matrix @ delta) + frame[4:]
-        column = min(max(math.floor(x + 0.5), 0), crop.shape[1] - 1)
-        row = min(max(math.floor(y + 0.5), 0), crop.shape[0] - 1)
-        values.append(crop[row, column])
+        column = min(max(math.floor(x + 0.5), 0), crop.shape[0] - 1)
+        row = min(max(math.floor(y + 0.5), 0), crop.shape[1] - 1)
+        values.append(crop[column, row])
     return np.array(values)
 
 

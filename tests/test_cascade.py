@@ -30,7 +30,8 @@ def test_running_a_cascade_matches_its_twin():
         cascade = random_cascade(rng, depth=1 + seed % 4, dtype=(np.int8, np.int16)[seed % 2])
         crop = rng.integers(0, 256, cascade.cropping.shape, dtype=np.uint8)
         shape = np.empty_like(cascade.mean_shape)
-        predict_crop(crop, *cascade.kernel_arguments, shape)
+        # What comes after the cropping's five.
+        predict_crop(crop, cascade.cropping.frame.astype(np.float32), *cascade.kernel_arguments[5:], shape)
         expected = naive.predict(crop, cascade.cropping.frame, cascade)
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(shape, expected, atol=1e-4)
@@ -45,7 +46,8 @@ def test_a_displacement_is_turned_and_scaled_with_the_shape():
     )
     components = rng.integers(-9, 9, N_COMPONENTS).astype(np.int32)
     moved = shape.astype(np.float32)
-    add_displacement(components, basis, np.float32(0.8), np.float32(0.3), moved)
+    room = np.empty(2 * N_LANDMARKS, np.float32)
+    add_displacement(components, basis, np.float32(0.8), np.float32(0.3), room, moved)
     displacement = (components @ basis).reshape(-1, 2)
     np.testing.assert_allclose(moved, shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]]), atol=1e-4)
 

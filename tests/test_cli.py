@@ -54,6 +54,14 @@ def test_train_writes_a_model_and_leaves_no_checkpoint(model):
     assert loaded.get_params()["n_trees"] == 20
 
 
+def test_train_writes_dlibs_format(dataset, tmp_path, capsys):
+    out = tmp_path / "model.dat"
+    assert run("train", dataset, "--out", out, *SMALL) == 0
+    assert list(tmp_path.iterdir()) == [out]
+    assert run("evaluate", out, dataset) == 0
+    assert ert.load(out).kind == "dlib"
+
+
 def test_all_formats_train_the_same_shapes(dataset, tmp_path, capsys):
     for source in (dataset, dataset / "landmarks.csv"):
         out = tmp_path / f"{source.stem}.ert"
@@ -219,7 +227,6 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "hand"), "no scheme 'hand'"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "1,,0"), "--mirror 1,,0: expected"),
-        (("train", dataset, "--out", tmp_path / "x.dat"), "x.dat: expected a model file ending in .ert"),
         (("train", dataset, "--out", tmp_path / "no" / "x.ert"), "x.ert: cannot be written"),
         (("evaluate", model, dataset, "--json", tmp_path / "no" / "x.json"), "x.json: cannot be written"),
         (("align", face, "--model", model, "--json", "."), ".: cannot be written"),
@@ -323,6 +330,22 @@ def test_convert_takes_boxes_and_a_split(dataset, tmp_path):
     assert ert.load_dataset(tmp_path / "few.xml").boxes.tolist() == [[i, 2, 30, 40] for i in range(4)]
 
 
+def test_dlibs_order_of_parts(dataset, tmp_path):
+    labels, order = tmp_path / "x.xml", ("--part-order", "dlib")
+    assert run("convert", dataset / "landmarks.csv", labels) == 0
+    by_text = tuple(sorted(map(str, range(68))))
+    assert run("convert", labels, tmp_path / "x.csv", *order) == 0
+    assert ert.load_dataset(tmp_path / "x.csv").landmark_names == by_text
+    out = tmp_path / "x.ert"
+    assert run("train", labels, "--out", out, *order, *SMALL) == 0
+    assert ert.load(out).landmark_names_ == by_text
+    means = []
+    for options in ((), order):
+        assert run("evaluate", out, labels, *options, "--json", tmp_path / "x.json") == 0
+        means.append(json.loads((tmp_path / "x.json").read_text())["norms"]["box"]["mean"])
+    assert means[1] < means[0] / 2
+
+
 def test_convert_refuses(dataset, model, tmp_path, capsys):
     labels = dataset / "landmarks.csv"
     for arguments, message in [
@@ -331,6 +354,7 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
         ((labels, tmp_path / "x.xml", "--to", "pts"), "x.xml: expected a folder for the format pts"),
         ((tmp_path / "no.xml", tmp_path / "x.xml"), "no.xml: no such file or folder"),
         ((model, tmp_path / "x.ert", "--images", dataset), "are for annotations, expected none with a model"),
+        ((model, tmp_path / "x.ert", "--part-order", "dlib"), "expected none with a model"),
         ((labels, tmp_path / "x.ert"), "landmarks.csv"),
         ((dataset / "landmarks.xml", tmp_path / "x.csv", "--images", dataset), "an imglab file says where"),
     ]:

@@ -1,6 +1,7 @@
 import copy
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def test_objects_of_images(folder):
     assert first.where == f"{path}: annotations[0]"
 
 
+def test_lists_may_come_in_any_order(folder):
+    whole = list(read_coco(write(folder, DATA)))
+    backwards = list(read_coco(write(folder, dict(reversed({"info": {}, **DATA, "licenses": [1]}.items())))))
+    assert str(backwards) == str(whole)
+
+
+def test_numbers_keep_their_digits_and_ids_their_size(folder):
+    data = json.loads(json.dumps(DATA).replace('"image_id": 5', f'"image_id": {2**90}'))
+    data["images"][0]["id"] = 2**90
+    data["annotations"][0]["keypoints"][0] = 0.1 + 0.2
+    first, *_ = read_coco(write(folder, data))
+    assert first.landmarks["nose"][0] == 0.1 + 0.2
+
+
+def test_memory_does_not_grow_with_the_annotations(folder):
+    data = DATA | {"annotations": [DATA["annotations"][0] | {"note": "x" * 3000}] * 1000}
+    path = write(folder, data)
+    tracemalloc.start()
+    assert sum(1 for _ in read_coco(path)) == 1000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000 < path.stat().st_size
+
+
 @pytest.mark.parametrize("what", ["iscrowd", "num_keypoints"])
 def test_passes_over_what_says_that_it_has_no_points(folder, what):
     data = changed("annotations", 0, what, to=int(what == "iscrowd"))
@@ -77,6 +102,10 @@ def test_images_in_another_folder(folder):
         ("9" * 5000, "", "a number too long"),
         ("[]", "", "no list of images, expected COCO keypoints"),
         ({"images": []}, "", "no list of categories"),
+        (json.dumps(DATA)[:-1] + ', "images": []}', "", "the list of images stands twice, expected once"),
+        (json.dumps(DATA, indent=0)[:-2] + "\n]", ":69", "not JSON: Expecting ',' delimiter"),
+        (json.dumps(DATA) + "\nx", ":2", "not JSON: Extra data"),
+        ('{"images": [],\n"annotations": [\n1 2', ":3", "not JSON: Expecting ',' delimiter"),
         (changed("annotations", to=None), "", "no list of annotations"),
         (changed("images", 1, to=3), "", "images[1] is 3, expected an object"),
         (changed("images", 1, "id", to=5), "", "images[1]: id is 5, expected a number that stands once"),

@@ -12,20 +12,30 @@ from ert.geometry import box_frames, stretched_frames
 from ert.images import to_grey
 
 
-@given(st.integers(0, 10**6), st.floats(0.2, 4), st.floats(0, 2), st.floats(-30, 30), st.floats(-30, 30))
-def test_resample_matches_the_slow_filter(seed, step, blur, x, y):
+@given(
+    st.integers(0, 10**6),
+    st.floats(0.2, 4),
+    st.floats(0, 2),
+    st.floats(-30, 30),
+    st.floats(-30, 30),
+    st.sampled_from([1, 6, 16, 35]),
+)
+def test_resample_matches_the_slow_filter(seed, step, blur, x, y, rows):
     image = np.random.default_rng(seed).integers(0, 256, (17, 13), dtype=np.uint8)
-    out = np.empty((6, 9), np.uint8)
-    resample(image, x, y, step, blur, out)
-    expected = naive.resample(image, x, y, step, blur, out.shape)
+    out = np.empty((5, rows), np.uint8)
+    resample(image, 0, 0, x, y, step, blur, out)
+    expected = naive.resample(image, x, y, step, blur, (rows, 5)).T
     assert np.abs(out - expected).max() <= 0.5 + 1e-3
+    again = np.empty_like(out)
+    resample(image, 7, -3, x - 7, y + 3, step, blur, again)
+    assert np.abs(again - out.astype(int)).max() <= 1
 
 
 def test_resample_at_the_same_scale_copies_and_goes_on_with_the_edge():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    out = np.empty((5, 6), np.uint8)
-    resample(image, -1.0, -1.0, 1.0, 1.0, out)
-    assert np.array_equal(out, np.pad(image, 1, mode="edge"))
+    out = np.empty((6, 5), np.uint8)
+    resample(image, 0, 0, -1.0, -1.0, 1.0, 1.0, out)
+    assert np.array_equal(out.T, np.pad(image, 1, mode="edge"))
 
 
 def cropping(size=32):
@@ -37,12 +47,12 @@ def test_the_crop_puts_the_box_where_its_frame_says():
     image[60:125, 100:165] = 255
     plan = cropping()
     crop = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
-    assert crop.shape == plan.shape == (65, 49)
+    assert crop.shape == plan.shape == (49, 65)
     left, top = plan.frame[4:].astype(int)
     assert (left, top) == (8, 16)
-    inside = crop[top : top + 33, left : left + 33]
+    inside = crop[left : left + 33, top : top + 33]
     assert inside[1:-1, 1:-1].min() == 255
-    assert crop[: top - 1].max() == crop[:, : left - 1].max() == 0
+    assert crop[: left - 1].max() == crop[:, : top - 1].max() == 0
 
 
 @pytest.mark.parametrize(
@@ -103,8 +113,8 @@ def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
     for u, v in np.random.default_rng(1).random((50, 2)) * (np.array(region[2:]) - region[:2]) + region[:2]:
         x, y = round(u * frame[0] + frame[4]), round(v * frame[3] + frame[5])
         column, row = round(u * placed[0] + placed[4]), round(v * placed[3] + placed[5])
-        column, row = min(max(column, 0), crop.shape[1] - 1), min(max(row, 0), crop.shape[0] - 1)
-        assert crop[row, column] == around[y + 200, x + 200]
+        column, row = min(max(column, 0), crop.shape[0] - 1), min(max(row, 0), crop.shape[1] - 1)
+        assert crop[column, row] == around[y + 200, x + 200]
 
 
 def test_crops_of_many_sizes_lie_one_after_another():

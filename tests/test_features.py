@@ -4,14 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert.cascade import centre
-from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
 from ert.crops import Crops
+from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
 from ert.geometry import jitter_frames, similarity
 
 
 def random_pool(rng, n_landmarks=7, n_pixels=20):
     mean = rng.random((n_landmarks, 2))
     return mean, *draw_pool(mean, n_pixels, 0.1, rng)
+
+
+def room(anchors):
+    return np.empty((2, 9), np.float32), np.empty((2, len(anchors)), np.float32)
 
 
 @given(st.integers(0, 10**6))
@@ -22,8 +26,8 @@ def test_read_pixels_matches_its_twin(seed):
     frame = (30 * jitter_frames(1, 0.3, 0.2, 60, rng)[0]).astype(np.float32)
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
     a, b = similarity(*centre(mean.astype(np.float32)), shape)
-    out = np.empty(len(anchors), np.int16)
-    read_pixels(crop, frame, shape, a, b, anchors, deltas, out)
+    out = np.empty(len(anchors), np.int32)
+    read_pixels(crop, frame, shape, a, b, anchors, deltas, *room(anchors), out)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
@@ -45,8 +49,8 @@ def test_read_pool_block_reads_what_read_pixels_reads():
     for i in range(4):
         a, b = similarity(centred, norm, shapes[i])
         assert tuple(matrices[i]) == (a, b)
-        out = np.empty(len(anchors), np.uint8)
-        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, out)
+        out = np.empty(len(anchors), np.int32)
+        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, *room(anchors), out)
         assert np.array_equal(pool[:, i], out)
 
 
@@ -75,12 +79,22 @@ def test_pairs_follow_the_exponential_prior():
 
 def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
     """Whatever the numbers, no pixel outside the crop is touched."""
-    crop = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    crop = np.ascontiguousarray(np.arange(12, dtype=np.uint8).reshape(3, 4).T)
     frame = np.array([1, 0, 0, 1, 0, 0], np.float32)
     anchors, deltas = np.arange(5, dtype=np.uint16), np.zeros((5, 2), np.float32)
     places = [[np.nan, 1], [np.inf, np.inf], [-np.inf, 1], [3e38, -3e38], [1.4, 1.6]]
-    out = np.empty(5, np.int16)
-    read_pixels(crop, frame, np.array(places, np.float32), np.float32(1), np.float32(0), anchors, deltas, out)
+    out = np.empty(5, np.int32)
+    read_pixels(
+        crop,
+        frame,
+        np.array(places, np.float32),
+        np.float32(1),
+        np.float32(0),
+        anchors,
+        deltas,
+        *room(anchors),
+        out,
+    )
     # Infinity times a zero of the frame is no number either, and reads column and row 0.
     assert out.tolist() == [0, 0, 0, 3, 9]
 

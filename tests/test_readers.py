@@ -153,6 +153,15 @@ def test_imglab_lines_are_right_beyond_65535(tmp_path):
         ),
         ("<image file='a.jpg'/>\n<image file='&b;.jpg'/>", ("labels.xml:4", "malformed XML", "'b'")),
         ("<image file='a.jpg'/>\n&b;", ("labels.xml:4", "malformed XML", "'b'")),
+        ("<image file='a.jpg'>\n<bax/></image>", ("labels.xml:4", "'bax' in <image>, expected box")),
+        (
+            f"<image file='a.jpg'>{BOX}\n<parts/></box></image>",
+            ("4", "'parts' in <box>, expected part or label"),
+        ),
+        (
+            f"<image file='a.jpg'>{BOX}\n{PART[:-2]}><x/></part></box></image>",
+            ("'x' in <part>, expected nothing",),
+        ),
     ],
 )
 def test_imglab_refuses(tmp_path, images, fragments):
@@ -169,6 +178,14 @@ def test_imglab_refuses(tmp_path, images, fragments):
         ("<?xml version='1.0' encoding='ISO-77'?><dataset/>", "malformed XML"),
         (b"<dataset>\n<name>\xff</name></dataset>", "labels.xml:2: malformed XML"),
         ("<images><image file='a.jpg'/></images>", "<images> in nothing, expected in dataset"),
+        (
+            "<dataset><images>\n<imagf/></images></dataset>",
+            "labels.xml:2: not an imglab file: 'imagf' in <images>",
+        ),
+        (
+            "<dataset><x xmlns='a&#10;b'><images/></x></dataset>",
+            "malformed XML: xmlns: 'a b' is not a valid URI",
+        ),
         ("<html>\n<dataset/></html>", "labels.xml:2: not an imglab file: <dataset> in html"),
     ],
 )
@@ -468,6 +485,7 @@ def test_boxes_without_split_through_a_link(tmp_path):
         ("", "image,left,top,width,height\na,1,1,1,-2\n", (":2", "1 wide and -2 high")),
         ("", "image,left,top,width,height\na,1,1,1,1\n./a,1,1,1,1\n", (":3", "'./a' stands twice")),
         ("", "image,left,top,width,height\n", (":2", "expected rows")),
+        ("", "image,a\x07left,top,width,height\na,1,1,1,1\n", (":1", r"boxes that are there: a\x07left")),
     ],
 )
 def test_boxes_refuses(tmp_path, prefix, content, fragments):

@@ -1,6 +1,5 @@
 import naive
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,10 +7,8 @@ from ert.parallel import Workers
 from ert.trees import (
     BLOCK,
     SCORED_LIMIT,
-    add_leaves,
     apply_leaves,
     choose_splits,
-    find_leaves,
     score_level,
     split_level,
     start_tree,
@@ -106,29 +103,6 @@ def test_missing_components_are_neither_counted_nor_moved():
     for leaf in range(2**DEPTH):
         assert np.array_equal(counts[leaf], there[twin[2] == leaf].sum(axis=0))
     assert np.array_equal(after, before - leaves[twin[2]] * there)
-
-
-@given(st.integers(0, 10**6), st.integers(1, 6))
-def test_walking_matches_its_twin(seed, depth):
-    rng = np.random.default_rng(seed)
-    n_trees, n_splits = 9, 2**depth - 1
-    values = rng.integers(0, 256, PIXELS).astype(np.int16)
-    pairs = rng.integers(0, PIXELS, (n_trees, n_splits, 2)).astype(np.uint16)
-    thresholds = rng.integers(-256, 256, (n_trees, n_splits)).astype(np.int16)
-    leaf_of = np.empty(n_trees, np.int64)
-    find_leaves(values, pairs, thresholds, leaf_of)
-    assert leaf_of.tolist() == [naive.walk(values, p, t) for p, t in zip(pairs, thresholds, strict=True)]
-
-
-@pytest.mark.parametrize("dtype", [np.int8, np.int16])
-def test_adding_leaves(dtype):
-    rng = np.random.default_rng(0)
-    limit = np.iinfo(dtype).max
-    leaves = rng.integers(-limit, limit, (700, 4, COMPONENTS)).astype(dtype)
-    leaf_of = rng.integers(0, 4, 700)
-    out = np.empty(COMPONENTS, np.int32)
-    add_leaves(leaves, leaf_of, out)
-    assert np.array_equal(out, leaves[np.arange(700), leaf_of].astype(int).sum(axis=0))
 
 
 def test_sums_within_a_block_are_exact_in_float32():

@@ -280,8 +280,8 @@ def train_shape_predictor(
     images : sequence of uint8 arrays, or path-like
         Grey or RGB; or the XML file. Its parts are put in the order of their names as text, as dlib does.
     object_detections : sequence of sequences of full_object_detection, or path-like
-        The objects of each image; or, with an XML file, the file to write: `.dat` for dlib's format, trained as
-        dlib can express it, or `.ert`, which is smaller and more accurate.
+        The objects of each image; or, with an XML file, the file to write: `.dat` for dlib's format, trained
+        as dlib can express it, or `.ert`, which is smaller and more accurate.
     options : shape_predictor_training_options
 
     Returns

@@ -1,0 +1,52 @@
+"""What a measured figure depends on besides the code: versions, processor, date."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ert.version import __version__
+
+__all__ = ["provenance"]
+
+
+def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Tell on what a measurement was made, in values that can be written as JSON.
+
+    Parameters
+    ----------
+    packages : sequence of str
+        Distributions whose versions to add, by their names on PyPI ("dlib-bin").
+
+    Returns
+    -------
+    dict
+        ``date`` (ISO 8601), ``python``, ``cpu``, ``cores`` and ``versions``: of ert-landmarks, numpy, numba
+        and `packages`, None for one that is not installed.
+    """
+    versions: dict[str, str | None] = {"ert-landmarks": __version__}
+    for package in ("numpy", "numba", *packages):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    # Linux keeps the processor's name here, and platform.processor() is often empty there.
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

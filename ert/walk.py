@@ -1,0 +1,195 @@
+"""Running the trees of a stage for one face: nodes packed into words, leaves found, leaves added.
+
+node    bits 0 .. b-1    first pixel           b is as many bits as the pool's numbers take
+        bits b .. 2b-1   second pixel
+        bits 2b ..       threshold + 256
+tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
+        pixels 64 bytes, a line of the cache
+leaves  rows of numbers, tree by tree; a row is found by the number of its first element
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["add_float_leaves", "add_leaves", "aligned", "index_bits", "pack_nodes", "walk_trees"]
+
+# Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
+LOWEST, HIGHEST = -256, 255
+# Bytes of a line of the cache.
+LINE = 64
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that begins with a line of the cache and may be written to: itself, or a copy.
+
+    Kernels are compiled for one kind of array only; what comes from a file is read-only.
+    """
+    if array.ctypes.data % LINE == 0 and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    room = np.empty(array.nbytes + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    copy: npt.NDArray[Any] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def index_bits(n_pixels: int) -> int:
+    """How many bits the number of a pixel takes in a node."""
+    return max(1, (n_pixels - 1).bit_length())
+
+
+def pack_nodes(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.unsignedinteger]:
+    """Pack the splits of trees for :func:`walk_trees`.
+
+    Parameters
+    ----------
+    pairs : uint16 array (..., n_trees, n_splits, 2)
+        The two pixels of each split.
+    thresholds : array (..., n_trees, n_splits)
+        A face goes left where their difference is greater; whole numbers or not.
+    n_pixels : int
+
+    Returns
+    -------
+    uint32 or uint64 array (..., n_trees * (n_splits + 1))
+    """
+    bits = index_bits(n_pixels)
+    kind = np.uint32 if 2 * bits + 9 <= 32 else np.uint64
+    *shape, n_trees, n_splits = thresholds.shape
+    nodes = np.zeros((*shape, n_trees, n_splits + 1), kind)
+    # A difference is a whole number: it is greater than a number when it is greater than its floor.
+    whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64) - LOWEST
+    fields = ((pairs[..., 0], 0), (pairs[..., 1], bits), (whole, 2 * bits))
+    for field, place in fields:
+        nodes[..., :-1] |= np.left_shift(field.astype(kind), kind(place))
+    return nodes.reshape(*shape, -1)
+
+
+@numba.njit(inline="always")
+def _child(values, nodes, tree, node, bits, mask):  # type: ignore[no-untyped-def]
+    # Unsigned all along: the number of an element that may be negative costs a comparison.
+    word = np.uint64(nodes[tree + node])
+    difference = values[word & mask] - values[(word >> bits) & mask]
+    goes_right = difference <= np.int32(word >> (bits + bits)) + np.int32(LOWEST)
+    return node + node + np.uint64(1) + np.uint64(goes_right)
+
+
+@numba.njit(cache=True, nogil=True)
+def walk_trees(values, nodes, bits, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+    """Walk all trees of a stage.
+
+    Parameters
+    ----------
+    values : int32 array (n_pixels,)
+        The pool's pixels, 0 to 255.
+    nodes : uint32 or uint64 array (n_trees * 2**depth,)
+        From :func:`pack_nodes`.
+    bits : int
+        :func:`index_bits`.
+    depth : int
+    leaf_size : int
+        How many numbers a leaf has.
+    rows : int64 array (n_trees,)
+        Written: the number of the first element of each tree's leaf.
+    """
+    shift = np.uint64(bits)
+    mask = (np.uint64(1) << shift) - np.uint64(1)
+    n_leaves = np.uint64(1) << np.uint64(depth)
+    size = np.uint64(leaf_size)
+    one = np.uint64(1)
+    tree = np.uint64(0)
+    whole = rows.shape[0] - rows.shape[0] % 4
+    # Four trees at a time: while one waits for its pixels the others go on.
+    for number in range(0, whole, 4):
+        first, second = tree, tree + n_leaves
+        third, fourth = second + n_leaves, second + n_leaves + n_leaves
+        a = b = c = d = np.uint64(0)
+        for _ in range(depth):
+            a = _child(values, nodes, first, a, shift, mask)
+            b = _child(values, nodes, second, b, shift, mask)
+            c = _child(values, nodes, third, c, shift, mask)
+            d = _child(values, nodes, fourth, d, shift, mask)
+        rows[number] = (first + a + one - n_leaves) * size
+        rows[number + 1] = (second + b + one - n_leaves) * size
+        rows[number + 2] = (third + c + one - n_leaves) * size
+        rows[number + 3] = (fourth + d + one - n_leaves) * size
+        tree = fourth + n_leaves
+    for number in range(whole, rows.shape[0]):
+        a = np.uint64(0)
+        for _ in range(depth):
+            a = _child(values, nodes, tree, a, shift, mask)
+        rows[number] = (tree + a + one - n_leaves) * size
+        tree += n_leaves
+
+
+@numba.njit(cache=True, nogil=True)
+def add_leaves(leaves, rows, out):  # type: ignore[no-untyped-def]
+    """Add up leaves of whole numbers.
+
+    Parameters
+    ----------
+    leaves : int8 or int16 array (n_trees * n_leaves * leaf_size,)
+    rows : int64 array (n_trees,)
+        From :func:`walk_trees`.
+    out : int32 array (leaf_size,)
+        Written.
+    """
+    n = rows.shape[0]
+    out[:] = 0
+    for t in range(0, n - 7, 8):
+        # Eight rows at a time: the sums are read and written once for all of them.
+        a, b, c, d = (
+            np.uint64(rows[t]),
+            np.uint64(rows[t + 1]),
+            np.uint64(rows[t + 2]),
+            np.uint64(rows[t + 3]),
+        )
+        e, f, g, h = (
+            np.uint64(rows[t + 4]),
+            np.uint64(rows[t + 5]),
+            np.uint64(rows[t + 6]),
+            np.uint64(rows[t + 7]),
+        )
+        for i in range(out.shape[0]):
+            j = np.uint64(i)
+            four = np.int32(leaves[a + j]) + leaves[b + j] + leaves[c + j] + leaves[d + j]
+            more = np.int32(leaves[e + j]) + leaves[f + j] + leaves[g + j] + leaves[h + j]
+            out[i] += np.int32(four + more)
+    for t in range(n - n % 8, n):
+        row = np.uint64(rows[t])
+        for i in range(out.shape[0]):
+            out[i] += leaves[row + np.uint64(i)]
+
+
+@numba.njit(cache=True, nogil=True)
+def add_float_leaves(leaves, rows, out):  # type: ignore[no-untyped-def]
+    """Add leaves of floats to what is there, tree after tree, so that every rounding is that of dlib.
+
+    Parameters
+    ----------
+    leaves : float32 array (n_trees * n_leaves * leaf_size,)
+    rows : int64 array (n_trees,)
+        From :func:`walk_trees`.
+    out : float32 array (leaf_size,)
+        Added to.
+    """
+    n = rows.shape[0]
+    for t in range(0, n - 3, 4):
+        a, b, c, d = (
+            np.uint64(rows[t]),
+            np.uint64(rows[t + 1]),
+            np.uint64(rows[t + 2]),
+            np.uint64(rows[t + 3]),
+        )
+        for i in range(out.shape[0]):
+            j = np.uint64(i)
+            out[i] = (((out[i] + leaves[a + j]) + leaves[b + j]) + leaves[c + j]) + leaves[d + j]
+    for t in range(n - n % 4, n):
+        row = np.uint64(rows[t])
+        for i in range(out.shape[0]):
+            out[i] += leaves[row + np.uint64(i)]
