@@ -19,7 +19,7 @@ from ert.crops import Cropping, check_cropping, resample
 from ert.errors import InputError
 from ert.features import read_pixels
 from ert.geometry import similarity, square_frame
-from ert.images import to_grey
+from ert.images import grey_part, grey_weights
 from ert.walk import add_leaves, aligned, index_bits, pack_nodes, walk_trees
 
 __all__ = [
@@ -101,9 +101,12 @@ class Cascade:
         origin = start
         flags = image.flags
         if not (image.ndim == 2 and flags.c_contiguous and flags.writeable):
-            part = image[rows, columns]
-            # A copy: kernels are compiled for one kind of array, contiguous and writeable.
-            image = part.copy() if image.ndim == 2 else to_grey(part, channels, rgb)
+            # A copy of a grey one: kernels are compiled for one kind of array, contiguous and writeable.
+            image = (
+                image[rows, columns].copy()
+                if image.ndim == 2
+                else grey_part(image, rows, columns, grey_weights(channels, rgb))
+            )
             origin = 0, 0
         placed = np.empty(self.mean_shape.shape)
         predict_face(image, *origin, *start, *box, *self.kernel_arguments, placed)  # type: ignore[call-arg]
