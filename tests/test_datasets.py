@@ -460,11 +460,17 @@ def test_helen_and_ytf():
 
 def test_the_samples_say_the_same_in_every_format():
     samples = Path(__file__).parents[1] / "data" / "samples"
+    table = f"{samples / 'boxes.csv'}:haar"
     csv = load_dataset(samples / "landmarks.csv")
-    pts = load_dataset(samples, boxes=f"{samples / 'boxes.csv'}:haar", split="train")
-    xml = load_dataset(samples / "landmarks.xml")
-    assert len(csv) == len(pts) == len(xml) == 1
-    np.testing.assert_allclose(csv.landmarks, pts.landmarks, atol=1e-9)
-    np.testing.assert_allclose(csv.boxes, pts.boxes)
-    np.testing.assert_allclose(xml.landmarks, csv.landmarks, atol=0.501)
-    assert pts.files[0].name == csv.files[0].name == xml.files[0].name == "astronaut.jpg"
+    files = [load_dataset(samples / f"landmarks.{suffix}") for suffix in ("xml", "tps", "json")]
+    folders = [
+        load_dataset(samples / kind, boxes=table, split="train", image_folder=samples)
+        for kind in ("pts", "tem", "ljson")
+    ]
+    for other in files + folders:
+        # imglab has whole pixels.
+        tolerance = 0.501 if other is files[0] else 1e-6
+        np.testing.assert_allclose(other.landmarks, csv.landmarks, atol=tolerance)
+        assert other.files[0].name == "astronaut.jpg"
+    for other in (files[2], *folders):
+        np.testing.assert_allclose(other.boxes, csv.boxes)
