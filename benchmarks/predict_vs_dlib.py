@@ -1,12 +1,15 @@
 """Time one face on one thread, beside dlib, interleaved call by call.
 
-    python benchmarks/predict_vs_dlib.py
+    python benchmarks/predict_vs_dlib.py              # some two minutes
+    python benchmarks/predict_vs_dlib.py --quick 1    # tries itself out, writes nothing
 
-Compares the models of train_vs_dlib.py (both 10 x 500 trees of depth 4) and the bundled face68 with dlib's.
-Images are grey and in memory; a call is all that a user pays: `predict([(image, box)])` here, there
-`predictor(image, rectangle)`, without turning dlib's result into an array.
+HELEN's 330 test faces with the boxes of dlib's detector, in whole pixels for both. Images are grey and in
+memory; a call is all that a user pays: `predict([(image, box)])` here, there `predictor(image, rectangle)`,
+without turning dlib's result into an array. The two take turns at being first. Needs the models of
+train_vs_dlib.py and the public 68-point one (package face-recognition-models).
 """
 
+import os
 import time
 
 import common
@@ -14,41 +17,114 @@ import numpy as np
 from train_vs_dlib import OURS, THEIRS
 
 
-def clock(function):
+def clock(function, *args):
+    """Return the nanoseconds of a call."""
     begin = time.perf_counter_ns()
-    function()
-    return (time.perf_counter_ns() - begin) / 1e6
+    function(*args)
+    return time.perf_counter_ns() - begin
+
+
+def helen(data):
+    """Return HELEN's test faces: grey images, whole-pixel boxes (n, 4) and dlib's rectangles."""
+    from ert.datasets import load_dataset
+    from ert.images import load_image
+
+    test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test")
+    images = [common.dlib_grey(load_image(file)) for file in test.files]
+    rectangles = [common.dlib_rectangle(box) for box in test.boxes]
+    boxes = [(float(r.left()), float(r.top()), float(r.width()), float(r.height())) for r in rectangles]
+    return images, boxes, rectangles
+
+
+def race(ours, theirs, faces, rounds):
+    """Time both on every face, `rounds` times; nanoseconds (rounds, faces) of each."""
+    times = {who: np.empty((rounds + 1, len(faces[0]))) for who in ("ert", "dlib")}
+    for number in range(rounds + 1):
+        for i, (image, box, rectangle) in enumerate(zip(*faces, strict=True)):
+            calls = [("ert", ours.predict, [(image, box)]), ("dlib", theirs, image, rectangle)]
+            for who, *call in calls if (i + number) % 2 else calls[::-1]:
+                times[who][number, i] = clock(*call)
+    # The first round warms up.
+    return {who: values[1:] for who, values in times.items()}
+
+
+def statistics(values):
+    milliseconds = values / 1e6
+    low, middle, high, rare = np.percentile(milliseconds, [25, 50, 75, 99])
+    return {
+        "median_ms": float(middle),
+        "quartiles_ms": [float(low), float(high)],
+        "p99_ms": float(rare),
+    }
+
+
+def ratios(times, seed=0, n_resamples=1000):
+    """How many times faster: the median of the rounds' ratios, their spread, and an interval over faces."""
+
+    def of_rounds_on(faces):
+        return np.median(times["dlib"][:, faces], axis=1) / np.median(times["ert"][:, faces], axis=1)
+
+    of_rounds = of_rounds_on(slice(None))
+    rng = np.random.default_rng(seed)
+    n_faces = times["ert"].shape[1]
+    # Whole faces are drawn, with their calls in all rounds.
+    drawn = rng.integers(n_faces, size=(n_resamples, n_faces))
+    resampled = [np.median(of_rounds_on(faces)) for faces in drawn]
+    return {
+        "ratio": float(np.median(of_rounds)),
+        "ratio_of_rounds": {
+            "lowest": float(of_rounds.min()),
+            "quartiles": np.percentile(of_rounds, [25, 75]).tolist(),
+            "highest": float(of_rounds.max()),
+        },
+        "ratio_interval_95": np.percentile(resampled, [2.5, 97.5]).tolist(),
+    }
+
+
+def same_pixels(ours, theirs, faces):
+    """Count the faces on which every point has dlib's whole pixels."""
+    images, boxes, rectangles = faces
+    found = np.floor(ours.predict(list(zip(images, boxes, strict=True))) + 0.5)
+    same = 0
+    for i, (image, rectangle) in enumerate(zip(images, rectangles, strict=True)):
+        expected = [(point.x, point.y) for point in theirs(image, rectangle).parts()]
+        same += bool((found[i] == expected).all())
+    return {"faces": len(images), "faces_with_the_same_whole_pixels": same}
 
 
 def main():
     import dlib
+    import face_recognition_models
 
     import ert
-    from ert.datasets import load_dataset
 
-    options = common.arguments(__doc__, rounds=3)
-    test = load_dataset(
-        options.data / "300w", boxes=f"{options.data / '300w' / 'boxes.csv'}:dlib", split="test"
-    )
-    images = [common.dlib_grey(ert.images.load_image(file)) for file in test.files]
-    theirs = dlib.shape_predictor(str(THEIRS))
-    result = {}
-    for name, model in {"10 x 500 x depth 4": ert.load(OURS), "face68": ert.load("face68")}.items():
-        times = {"ert": [], "dlib": []}
-        for _ in range(options.rounds + 1):
-            for image, box in zip(images, test.boxes, strict=True):
-                rectangle = common.dlib_rectangle(box)
-                times["dlib"].append(clock(lambda i=image, r=rectangle: theirs(i, r)))
-                times["ert"].append(clock(lambda i=image, b=box, m=model: m.predict([(i, b)])))
-        warm = {who: np.array(values[len(images) :]) for who, values in times.items()}
-        result[name] = {
-            who: {
-                "median_ms": float(np.median(values)),
-                "quartiles_ms": np.percentile(values, [25, 75]).tolist(),
-            }
-            for who, values in warm.items()
-        } | {"ratio": float(np.median(warm["dlib"]) / np.median(warm["ert"]))}
-    common.save_result("predict_vs_dlib", {"calls": int(options.rounds * len(images)), "models": result})
+    options = common.arguments(__doc__, rounds=20, quick=0)
+    faces = helen(options.data)
+    if options.quick:
+        options.rounds, faces = 2, tuple(part[:30] for part in faces)
+    public = face_recognition_models.pose_predictor_model_location()
+    default, standard = dlib.shape_predictor(str(THEIRS)), dlib.shape_predictor(public)
+    pairs = {
+        "dlib's 10 x 500 x depth 4, from its .dat": (ert.load(THEIRS), default),
+        "the public 68-point model, from its .dat": (ert.load(public), standard),
+        "face68 against the public 68-point model": (ert.load("face68"), standard),
+        "10 x 500 x depth 4, each trained by its own": (ert.load(OURS), default),
+    }
+    load_before = os.getloadavg()
+    models = {}
+    for name, (ours, theirs) in pairs.items():
+        times = race(ours, theirs, faces, options.rounds)
+        models[name] = {who: statistics(values) for who, values in times.items()} | ratios(times)
+        if name.endswith(".dat"):
+            models[name] |= same_pixels(ours, theirs, faces)
+        print(f"{name}: {models[name]['ratio']:.2f} times faster", flush=True)
+    result = {
+        "rounds": options.rounds,
+        "faces": len(faces[0]),
+        "load_average": {"before": load_before, "after": os.getloadavg()},
+        "models": models,
+    }
+    print(result) if options.quick else common.save_result("predict_vs_dlib", result)
 
 
 if __name__ == "__main__":

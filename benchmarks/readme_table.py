@@ -51,14 +51,38 @@ def rows():
     )
     yield "their files", tuple(f"{training['file_mb'][who]:.1f} MB" for who in ("ert", "dlib"))
     for name, times in prediction["models"].items():
-        what = "`face68` against dlib's 10 x 500 x depth 4" if name == "face68" else f"{name}"
+        low, high = times["ratio_of_rounds"]["quartiles"]
+        faster = f"{times['ratio']:.1f}x faster; {low:.2f} to {high:.2f}"
         yield (
-            f"one face, one thread: {what}",
+            f"one face, one thread: {name.replace('face68', '`face68`').replace('.dat', '`.dat`')}",
             (
-                f"**{times['ert']['median_ms']:.2f} ms** ({times['ratio']:.1f}x faster)",
+                f"**{times['ert']['median_ms']:.2f} ms** ({faster})",
                 f"{times['dlib']['median_ms']:.2f} ms",
             ),
         )
+    for name, times in prediction["models"].items():
+        if "faces_with_the_same_whole_pixels" in times:
+            same = f"{times['faces_with_the_same_whole_pixels']} of {times['faces']} faces"
+            yield f"the same whole pixels as dlib: {name.removesuffix(', from its .dat')}", (same, "")
+    if (common.RESULTS / "throughput.json").exists():
+        many = result("throughput")["throughput"]["face68, grey"]
+        rates = many["faces_per_second"]
+        faster = f"({many['ratio']:.2f}x)"
+        yield (
+            f"`face68` on {many['faces']:,} faces in memory: one thread, two",
+            (f"{rates['1 thread']:.0f}, {rates['2 threads']:.0f} a second {faster}", ""),
+        )
+    if (common.RESULTS / "growth.json").exists():
+        growth = result("growth")
+        powers = [growth[what]["exponents"]["growing the trees"] for what in ("faces", "trees", "stages")]
+        low, high = (growth["faces"]["amounts"][i] for i in (0, -1))
+        yield (
+            f"growing the trees takes time to the power of: faces ({low} to {high:,}), trees, stages",
+            (", ".join(f"{power:.2f}" for power in powers), ""),
+        )
+        faster = growth["2 threads against 1"]["ratio"]
+        shown = f"{faster['growing the trees']:.2f}x; {faster['all of fit']:.2f}x"
+        yield "a second thread speeds up: growing the trees; all of a one-stage fit", (shown, "")
     yield (
         "training on 1,000 photos of 12 megapixels (12 GB of grey pixels): peak memory",
         (

@@ -1,6 +1,6 @@
-"""Train the bundled model face68 on the 2012 training faces of 300-W and write it into the package.
+"""Train the bundled models on the 2012 training faces of 300-W and write them into the package.
 
-    python benchmarks/train_bundled.py
+    python benchmarks/train_bundled.py [--only face68-small]
 
 Every face is used with the boxes of two detectors, and mirrored. Running it again gives the same bytes;
 interrupted, it goes on with the finished stages in runs/.
@@ -12,8 +12,7 @@ NOTES = {
     "data": "300-W: AFW, HELEN train, LFPW train (2012 faces), boxes of dlib and OpenCV (Haar)",
     "licence": "for research, not for commercial use (the terms of 300-W)",
 }
-PARAMS = {
-    "n_stages": 12,
+COMMON = {
     "n_split_tests": 100,
     "n_pixels": 800,
     "n_inits": 20,
@@ -21,36 +20,51 @@ PARAMS = {
     "shift_jitter": 0.05,
     "scale_jitter": 0.06,
     "roll_jitter": 6.0,
-    "working_size": 128,
-    "mirror": "face68",
-    "norm": "inter-ocular",
     "verbose": 1,
+}
+MODELS = {
+    "face68": {"n_stages": 12, "working_size": 128, "mirror": "face68", "norm": "inter-ocular"},
+    "face68-small": {
+        "n_stages": 9,
+        "n_trees": 250,
+        "n_components": 16,
+        "n_pixels": 400,
+        "working_size": 96,
+        "mirror": "face68",
+        "norm": "inter-ocular",
+    },
+    "face5": {"n_stages": 8, "n_trees": 200, "n_pixels": 400, "working_size": 96, "mirror": "face5"},
 }
 
 
 def main():
     import ert
+    from ert.shapes import FACE5_OF_FACE68
 
-    options = common.arguments(__doc__, out=common.ROOT / "ert" / "models" / "face68.ert")
+    options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "models")
     table = options.data / "300w" / "boxes.csv"
     dlib, haar = (
         ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train")
         for boxes in ("dlib", "haar")
     )
     dataset = dlib + haar
-    checkpoint = common.ROOT / "runs" / "face68.checkpoint.ert"
-    checkpoint.parent.mkdir(exist_ok=True)
-    model = ert.ShapePredictor(**PARAMS)
-    model.fit(
-        dataset.X,
-        dataset.y,
-        landmark_names=dataset.landmark_names,
-        notes=NOTES,
-        checkpoint=checkpoint,
-        resume=True,
-    )
-    model.save(options.out)
-    checkpoint.unlink()
+    (common.ROOT / "runs").mkdir(exist_ok=True)
+    for name, params in MODELS.items():
+        if options.only not in ("", name):
+            continue
+        chosen = list(FACE5_OF_FACE68) if name == "face5" else list(range(68))
+        checkpoint = common.ROOT / "runs" / f"{name}.checkpoint.ert"
+        model = ert.ShapePredictor(**COMMON | params)
+        model.fit(
+            dataset.X,
+            dataset.y[:, chosen],
+            landmark_names=[dataset.landmark_names[i] for i in chosen],
+            notes=NOTES,
+            checkpoint=checkpoint,
+            resume=True,
+        )
+        model.save(options.out / f"{name}.ert")
+        checkpoint.unlink()
 
 
 if __name__ == "__main__":

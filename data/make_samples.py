@@ -22,7 +22,8 @@ def main():
     face = ert.align(photo)[0]
     names = tuple(f"{i:02d}" for i in range(68))
     landmarks = np.array([face.landmarks.round(2)])
-    dataset = ert.Dataset([photo], np.array([face.box.round(2)]), landmarks, names, "the portrait of an astronaut")
+    box = np.array([face.box.round(2)])
+    dataset = ert.Dataset([photo], box, landmarks, names, "the portrait of an astronaut")
     for file in ("landmarks.csv", "landmarks.xml", "landmarks.tps", "landmarks.json"):
         ert.write_dataset(dataset, SAMPLES / file)
     for kind in ("pts", "tem", "ljson"):

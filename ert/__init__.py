@@ -6,6 +6,7 @@
 (68, 2)
 """
 
+import ert.cache  # noqa: F401 - before the kernels, whose decorators look for the folder
 from ert.alignment import AlignedFace, align
 from ert.datasets import Dataset, load_dataset
 from ert.detection import detect_faces

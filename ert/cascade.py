@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping, check_cropping, resample
+from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
 from ert.features import read_pixels
 from ert.geometry import similarity, square_frame
@@ -85,16 +85,28 @@ class Cascade:
     basis: npt.NDArray[np.float32]
 
     def predict_face(
-        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        starts: npt.NDArray[np.float64],
+        channels: str,
+        rgb: str,
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image.
+        """Locate the landmarks of one face from several starts.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-        box : sequence of 4 numbers
+        box : left, top, width, height
+        starts : float64 array (n_starts, 3)
+            See :data:`ert.geometry.STARTS`.
         channels, rgb
             See :class:`ert.ShapePredictor`.
+
+        Returns
+        -------
+        float64 array (n_starts, n_landmarks, 2)
+            In pixels of the image.
         """
         columns, rows = self.cropping.touched(*box, image.shape)
         start = columns.start, rows.start
@@ -108,8 +120,8 @@ class Cascade:
                 else grey_part(image, rows, columns, grey_weights(channels, rgb))
             )
             origin = 0, 0
-        placed = np.empty(self.mean_shape.shape)
-        predict_face(image, *origin, *start, *box, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        placed = np.empty((len(starts), *self.mean_shape.shape))
+        predict_face(image, *origin, *start, *box, starts, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
 
     @cached_property
@@ -258,13 +270,15 @@ def add_displacement(components, basis, a, b, moved, shape):  # type: ignore[no-
 
 @numba.njit(cache=True, nogil=True)
 def predict_crop(  # type: ignore[no-untyped-def]
-    crop, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape
+    crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape
 ):
     """Move the mean shape onto the face in a crop.
 
     Parameters
     ----------
-    crop : uint8 array (columns, rows)
+    crop : uint8 array (n,)
+    size : tuple of 4 ints
+        See :func:`ert.features.read_pixels`.
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
     mean_shape, anchors, deltas, basis
@@ -285,8 +299,8 @@ def predict_crop(  # type: ignore[no-untyped-def]
     places = np.empty((2, anchors.shape[1]), np.float32)
     for stage in range(anchors.shape[0]):
         a, b = similarity(centred, squared_norm, shape)
-        read_pixels(crop, frame, shape, a, b, anchors[stage], deltas[stage], landmarks, places, values)
-        walk_trees(values, nodes[stage], bits, depth, basis.shape[1], rows)
+        read_pixels(crop, size, frame, shape, a, b, anchors[stage], deltas[stage], landmarks, places, values)
+        walk_trees(values, nodes[stage], bits, depth, basis.shape[1], leaves[stage], rows)
         add_leaves(leaves[stage], rows, components)
         add_displacement(components, basis[stage], a, b, moved, shape)
 
@@ -302,6 +316,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     top,
     width,
     height,
+    starts,
     region,
     working_size,
     blur,
@@ -319,6 +334,8 @@ def predict_face(  # type: ignore[no-untyped-def]
 ):
     """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
 
+    The crop is the same for all starts.
+
     Parameters
     ----------
     image : uint8 array (rows, columns)
@@ -329,27 +346,33 @@ def predict_face(  # type: ignore[no-untyped-def]
         Where in all of the image it begins.
     left, top, width, height : float
         The box.
+    starts : float64 array (n_starts, 3)
+        See :data:`ert.geometry.STARTS`.
     region, working_size, blur
         See :class:`ert.crops.Cropping`.
     columns, rows : int
-        The crop's size.
+        The most that the crop has of them.
     mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis
         See :func:`predict_crop`.
-    placed : float64 array (n_landmarks, 2)
+    placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
     """
     x, y, side = square_frame(left, top, width, height)
-    crop = np.empty((columns, rows), np.uint8)
-    step = side / working_size
+    crop = np.empty(columns * rows, np.uint8)
+    whole = np.empty(6, np.float32)
     # Counted from there, so that the last bit is the same whether `image` is all or a part.
-    first_x, first_y = x + region[0] * side - start_column, y + region[1] * side - start_row
-    resample(image, column, row, first_x, first_y, step, blur, crop)
+    from_x, from_y = x - start_column, y - start_row
+    size = cut_crop(image, column, row, from_x, from_y, side, region, working_size, blur, crop, whole)
     frame = np.zeros(6, np.float32)
-    frame[0] = frame[3] = working_size
-    frame[4] = -region[0] * working_size
-    frame[5] = -region[1] * working_size
     shape = np.empty_like(mean_shape)
-    predict_crop(crop, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape)
-    for i in range(shape.shape[0]):
-        placed[i, 0] = shape[i, 0] * side + x
-        placed[i, 1] = shape[i, 1] * side + y
+    for k in range(starts.shape[0]):
+        # From the start's box to the box: u -> scale u + shift.
+        scale = starts[k, 2]
+        shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
+        frame[0] = frame[3] = whole[0] * scale
+        frame[4] = whole[4] + whole[0] * shift_x
+        frame[5] = whole[5] + whole[0] * shift_y
+        predict_crop(crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape)
+        for i in range(shape.shape[0]):
+            placed[k, i, 0] = (shape[i, 0] * scale + shift_x) * side + x
+            placed[k, i, 1] = (shape[i, 1] * scale + shift_y) * side + y

@@ -1,4 +1,4 @@
-"""The command line: align, train, evaluate, compare, convert, info, dataset, demo."""
+"""The command line: align, train, evaluate, compare, convert, info, models, dataset, demo, warmup."""
 
 import argparse
 import inspect
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ert.commands import run_align, run_convert, run_demo, run_evaluate, run_info, run_train, say
+from ert.commands import run_align, run_convert, run_demo, run_evaluate, run_train, say
 from ert.compare_command import run_compare
 from ert.dataset_commands import (
     run_dataset_check,
@@ -19,6 +19,8 @@ from ert.dataset_commands import (
 )
 from ert.errors import InputError
 from ert.metrics import NORMS
+from ert.model_commands import run_info, run_models
+from ert.warmup import run_warmup
 
 __all__ = ["main"]
 
@@ -93,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="haar (OpenCV 4), lbp, dlib, yunet:FILE.onnx, or auto: haar, else lbp (the default)",
     )
+    _add_starts(align)
     align.add_argument("--json", metavar="FILE", help="write the landmarks to FILE, - for standard output")
     align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR, small ones enlarged")
 
@@ -125,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
     _add_dataset_options(evaluate, many=False)
     _add_part_order(evaluate)
+    _add_starts(evaluate)
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
 
@@ -178,9 +182,16 @@ def _parser() -> argparse.ArgumentParser:
     dataset = commands.add_parser("dataset", help="look into annotated images, split and mirror them")
     _add_dataset_commands(dataset.add_subparsers(required=True, metavar="COMMAND"))
 
+    models = commands.add_parser("models", help="list the bundled models")
+    models.set_defaults(run=run_models)
+
     demo = commands.add_parser("demo", help="run the bundled model on the bundled picture")
     demo.set_defaults(run=run_demo)
     demo.add_argument("--out", default="ert-demo", metavar="DIR", help="where to write (default: ert-demo)")
+
+    warmup = commands.add_parser("warmup", help="compile all kernels now, as when a container is built")
+    warmup.set_defaults(run=run_warmup)
+    warmup.add_argument("--training", action="store_true", help="those of training as well")
     return parser
 
 
@@ -261,6 +272,15 @@ def _add_dataset_options(parser: argparse.ArgumentParser, *, many: bool) -> None
     )
 
 
+def _add_starts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--starts",
+        type=int,
+        metavar="N",
+        help="the median of N starts, say 5: more accurate, N times slower (default: the model's)",
+    )
+
+
 def _add_part_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part-order",
@@ -279,7 +299,9 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items():
         if name in ("self", "verbose", "channels"):
             continue
-        kind = str if parameter.default is None else type(parameter.default)
+        # None tells no type.
+        unset = float if name == "max_memory" else str
+        kind = unset if parameter.default is None else type(parameter.default)
         flag = "--" + name.replace("_", "-")
         text = f"{texts[name]} (default: {parameter.default})".replace("%", "%%")
         metavar = "N" if kind is int else "X" if kind is float else "NAME"

@@ -11,14 +11,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ert.errors import InputError
-from ert.files import check_writable, write_atomically
+from ert.files import check_writable, remove_temporaries, write_atomically
+from ert.parameters import check_parameters
 
 if TYPE_CHECKING:
     from ert.alignment import AlignedFace
     from ert.datasets import Dataset
     from ert.predictor import ShapePredictor
 
-__all__ = ["run_align", "run_convert", "run_demo", "run_evaluate", "run_info", "run_train", "say"]
+__all__ = [
+    "make_folder",
+    "norm_text",
+    "run_align",
+    "run_convert",
+    "run_demo",
+    "run_evaluate",
+    "run_train",
+    "say",
+    "stage_errors",
+    "with_progress",
+    "write_json",
+]
 
 
 def say(text: str) -> None:
@@ -40,7 +53,13 @@ def _patience() -> Iterator[None]:
         timer.cancel()
 
 
-def _write_json(data: Any, file: str) -> None:
+def _set_starts(model: "ShapePredictor", n_starts: int | None) -> None:
+    if n_starts is not None:
+        check_parameters(model.set_params(n_starts=n_starts).get_params())
+
+
+def write_json(data: Any, file: str) -> None:
+    """Write to a file, or with "-" to standard output."""
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
     if file == "-":
         sys.stdout.write(text)
@@ -54,6 +73,7 @@ def run_align(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
+    _set_starts(model, options.starts)
     if options.json not in (None, "-"):
         check_writable(options.json)
     pictures = _picture_paths(options.images, options.draw)
@@ -61,7 +81,7 @@ def run_align(options: argparse.Namespace) -> int:
     try:
         with _patience():
             model.warm_up()
-        for file in _with_progress(options.images, "image"):
+        for file in with_progress(options.images, "image"):
             try:
                 results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
             except InputError as error:
@@ -72,7 +92,7 @@ def run_align(options: argparse.Namespace) -> int:
         # An interrupted run keeps what it has done.
         if options.json:
             names = list(model.landmark_names_)
-            _write_json(
+            write_json(
                 {"model": str(options.model), "landmark_names": names, "images": results}, options.json
             )
     return 2 if any("error" in result for result in results) else 0
@@ -126,19 +146,21 @@ def _align_one(
 def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> None:
     from ert.draw import draw_landmarks, save_image
 
-    _make_folder(path.parent)
+    make_folder(path.parent)
     shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
     save_image(path, draw_landmarks(image, shapes, boxes))
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is not there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
-def _with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
+def with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
+    """Go through items, of many with a progress bar."""
     from tqdm import tqdm
 
     yield from tqdm(items, unit=unit, disable=len(items) < 5 or not sys.stderr.isatty(), leave=False)
@@ -177,6 +199,7 @@ def run_train(options: argparse.Namespace) -> int:
         validation = (held_out.X, held_out.y)
     model = ShapePredictor(**params, verbose=1)
     if options.resume:
+        remove_temporaries(out)
         done = load(checkpoint).cascade_.anchors.shape[0] if checkpoint.exists() else 0
         say(
             f"{checkpoint}: {done} finished stages"
@@ -202,10 +225,10 @@ def run_train(options: argparse.Namespace) -> int:
     model.save(out)
     checkpoint.unlink(missing_ok=True)
     last = ", ".join(
-        f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in _errors(model.history_[-1])
+        f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in stage_errors(model.history_[-1])
     )
     learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
-    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {_normaliser(model)}")
+    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {norm_text(model)}")
     return 0
 
 
@@ -214,16 +237,6 @@ def _numbers(text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise InputError(f"--mirror {text}: expected a scheme's name, or whole numbers with commas") from None
-
-
-def _normaliser(model: "ShapePredictor") -> str:
-    if model.norm is None:
-        return "side of the given box"
-    return f"{model.norm} distance" if model.norm.startswith("inter") else f"landmarks' {model.norm}"
-
-
-def _errors(entry: dict[str, float]) -> list[tuple[str, float]]:
-    return [(key, value) for key, value in entry.items() if key.endswith("_nme")]
 
 
 def _note(text: str) -> tuple[str, str]:
@@ -253,6 +266,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
+    _set_starts(model, options.starts)
     if options.json not in (None, "-"):
         check_writable(options.json)
     dataset = load_dataset(
@@ -267,7 +281,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     figures = evaluate(dataset.y, predicted)
     if options.json:
         details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
-        _write_json(details | figures, options.json)
+        write_json(details | figures, options.json)
     if options.json != "-":
         print(f"{options.model} on {options.dataset}, {figures['n']} objects")
         print(
@@ -339,55 +353,33 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_info(options: argparse.Namespace) -> int:
-    """Tell what is in a model file."""
-    from ert.predictor import load
-
-    model = load(options.model)
-    cascade = model.cascade_
-    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
-    facts: dict[str, Any] = {
-        "model": str(options.model),
-        "n_landmarks": model.n_landmarks_,
-        "landmark_names": list(model.landmark_names_),
-        "stages": n_stages,
-        "trees_per_stage": n_trees,
-        "leaves_per_tree": n_leaves,
-        "components": n_components,
-        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
-        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
-        "summary": model.summary_,
-        "history": model.history_,
-        "parameters": model.get_params(),
-    }
-    if options.json:
-        _write_json(facts, options.json)
-    if options.json != "-":
-        size = facts["array_bytes"] / 1e6
-        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {size:.2f} MB in memory")
-        print(f"  {n_stages} stages of {n_trees} trees with {n_leaves} leaves of {n_components} numbers")
-        if model.summary_["n_objects"]:
-            counts = f"{model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
-            print(f"  trained on {counts}")
-        for key, text in model.summary_["notes"].items():
-            print(f"  {key}: {text}")
-        for entry in model.history_:
-            shown = ", ".join(f"{key.replace('_nme', '')} {value:.2f} %" for key, value in _errors(entry))
-            print(f"  error after stage {entry['stage']}: {shown} of the {_normaliser(model)}")
-        if model.history_:
-            print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
-    return 0
-
-
 def run_demo(options: argparse.Namespace) -> int:
     """Run the bundled model on the bundled picture."""
     from ert.images import sample_image
 
     out = Path(options.out)
-    _make_folder(out)
+    make_folder(out)
     points = out / "astronaut.json"
-    align = {"images": [str(sample_image())], "model": "face68", "box": None, "detector": "auto"}
+    align = {
+        "images": [str(sample_image())],
+        "model": "face68",
+        "box": None,
+        "detector": "auto",
+        "starts": None,
+    }
     status = run_align(argparse.Namespace(**align, json=str(points), draw=str(out)))
     if status == 0:
         print(f"Wrote {out / 'astronaut_landmarks.png'} and {points}")
     return status
+
+
+def stage_errors(entry: dict[str, float]) -> list[tuple[str, float]]:
+    """Return the errors of an entry of `history_`."""
+    return [(key, value) for key, value in entry.items() if key.endswith("_nme")]
+
+
+def norm_text(model: "ShapePredictor") -> str:
+    """Say what the errors of a model are parts of."""
+    if model.norm is None:
+        return "side of the given box"
+    return f"{model.norm} distance" if model.norm.startswith("inter") else f"landmarks' {model.norm}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ert.commands import _make_folder, _patience, _write_json, say
+from ert.commands import _patience, make_folder, say, write_json
 from ert.errors import InputError
 from ert.files import check_writable
 
@@ -63,7 +63,7 @@ def run_compare(options: argparse.Namespace) -> int:
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
     if "json" in files:
         record = _record(options, pair, dataset, comparison, times)
-        _write_json(provenance(_PACKAGES) | {"load": load, "notes": notes} | record, files["json"])
+        write_json(provenance(_PACKAGES) | {"load": load, "notes": notes} | record, files["json"])
     if files.get("json") != "-":
         for line in _table(what, pair, comparison, times, options):
             print(line)
@@ -166,7 +166,7 @@ def _warm_up(contender: "Contender") -> None:
 def _output_files(options: argparse.Namespace) -> dict[str, str]:
     """Name the files to write, by option, and check that they can be written."""
     if options.out is not None:
-        _make_folder(Path(options.out))
+        make_folder(Path(options.out))
     files = {}
     for option, name in _FILES.items():
         file = getattr(options, option)

@@ -1,5 +1,8 @@
 """The crop: the part of the image that the features can touch, at the working scale, lightly smoothed.
 
+Without smoothing (`blur` 0) it is the image reduced by a whole factor, so that a side of the box is near
+`working_size`: hardly any work, and a copy where the factor is 1.
+
         image pixels                       crop pixels, `working_size` a box side
 +--------------------------+               +------------+
 |      region (of box) ..  |               |  region    |
@@ -10,6 +13,8 @@
 """
 
 import math
+import mmap
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -22,10 +27,21 @@ from ert.errors import InputError
 from ert.geometry import square_frame
 from ert.images import to_grey
 
-__all__ = ["Cropping", "Crops", "check_cropping", "crop_region", "cut_raw", "resample"]
+__all__ = [
+    "Cropping",
+    "Crops",
+    "check_cropping",
+    "crop_region",
+    "cut_crop",
+    "cut_raw",
+    "raw_sizes",
+    "reduce",
+    "resample",
+]
 
 MAX_PIXELS = 16_000_000
 STRIP = 64
+_WRITTEN = 2**22
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ class Cropping:
     working_size : int
         Crop pixels per side of the box.
     blur : float
-        Half-width of the smoothing filter in crop pixels.
+        Half-width of the smoothing filter in crop pixels; 0 reduces by a whole factor instead.
     """
 
     region: npt.NDArray[np.float64]
@@ -47,15 +63,12 @@ class Cropping:
     blur: float
 
     @property
-    def frame(self) -> npt.NDArray[np.float64]:
-        """The frame (6,) from box coordinates to pixels of the crop."""
-        side = float(self.working_size)
-        return np.array([side, 0.0, 0.0, side, -self.region[0] * side, -self.region[1] * side])
-
-    @property
     def shape(self) -> tuple[int, int]:
-        """Columns and rows of a crop, which lies in memory column by column."""
+        """Columns and rows of a crop: of every crop, or without smoothing of the largest."""
         left, top, right, bottom = self.region * self.working_size
+        if self.blur == 0:
+            # The factor is rounded: a side of the box has less than 1.5 times as many pixels.
+            return math.ceil(1.5 * (right - left)) + 2, math.ceil(1.5 * (bottom - top)) + 2
         return math.ceil(right - left) + 1, math.ceil(bottom - top) + 1
 
     def cut(
@@ -64,8 +77,8 @@ class Cropping:
         frame: npt.NDArray[np.float64],
         channels: str = "rgb",
         rgb: str = "luma",
-    ) -> npt.NDArray[np.uint8]:
-        """Resample the region round one box, in grey.
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        """Cut out the region round one box, in grey.
 
         Only the part of the image that the crop needs is turned to grey, however large the image.
 
@@ -80,17 +93,21 @@ class Cropping:
 
         Returns
         -------
-        uint8 array of :attr:`shape`
+        crop : uint8 array (columns, rows)
+        frame : float array (6,)
+            From box coordinates to pixels of the crop.
         """
         x, y, side = frame[4], frame[5], frame[0]
         columns, rows = self._touched(x, y, side, image.shape)
-        crop = np.empty(self.shape, np.uint8)
         grey = to_grey(image[rows, columns], channels, rgb)
-        left, top = x + self.region[0] * side, y + self.region[1] * side
-        resample(
-            grey, 0, 0, left - columns.start, top - rows.start, side / self.working_size, self.blur, crop
-        )
-        return crop
+        x, y = x - columns.start, y - rows.start
+        if not grey.flags.c_contiguous or not grey.flags.writeable:
+            grey = grey.copy()
+        room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
+        how = self.region, self.working_size, float(self.blur)
+        n_columns, n_rows, step, _ = cut_crop(grey, 0, 0, x, y, side, *how, room, placed)
+        crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
+        return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
 
     def touched(
         self, left: float, top: float, width: float, height: float, size: tuple[int, ...]
@@ -103,10 +120,13 @@ class Cropping:
         step = side / self.working_size
         reach = max(1.0, self.blur * step) + 1
         left, top = x + self.region[0] * side, y + self.region[1] * side
-        n_columns, n_rows = self.shape
+        if self.blur == 0:
+            reach = 2 * max(round(step), 1)
+        right, bottom = x + self.region[2] * side, y + self.region[3] * side
+        # One pixel of the crop more, for it ends with the first pixel beyond the region.
         return (
-            _slice(left - reach, left + n_columns * step + reach, size[1]),
-            _slice(top - reach, top + n_rows * step + reach, size[0]),
+            _slice(left - reach, right + step + reach, size[1]),
+            _slice(top - reach, bottom + step + reach, size[0]),
         )
 
 
@@ -121,11 +141,14 @@ class Crops:
         Of each crop the number of its first pixel, its columns and its rows; it lies column by column.
     frames : float64 array (n_objects, 6)
         From box coordinates to pixels of each crop.
+    mapping : mmap.mmap or None
+        The temporary file that `pixels` lie in, if they are not in memory.
     """
 
     pixels: npt.NDArray[np.uint8]
     places: npt.NDArray[np.int64]
     frames: npt.NDArray[np.float64]
+    mapping: mmap.mmap | None = None
 
     def __len__(self) -> int:
         return len(self.places)
@@ -141,11 +164,67 @@ class Crops:
     @classmethod
     def of_many_sizes(cls, crops: Sequence[npt.NDArray[np.uint8]], frames: npt.NDArray[np.float64]) -> Self:
         """Take a list of crops (columns, rows), as :func:`cut_raw` cuts them."""
-        sizes = np.array([crop.shape for crop in crops], np.int64).reshape(len(crops), 2)
-        ends = np.cumsum(sizes.prod(axis=1))
-        first = np.concatenate([np.zeros(1, np.int64), ends[:-1]])[: len(crops)]
-        pixels = np.concatenate([crop.reshape(-1) for crop in crops]) if crops else np.empty(0, np.uint8)
-        return cls(pixels, np.column_stack([first, sizes]), frames)
+        result = cls.reserve(np.array([crop.shape for crop in crops], np.int64).reshape(-1, 2))
+        for i, (crop, frame) in enumerate(zip(crops, frames, strict=True)):
+            result.put(i, crop, frame)
+        return result
+
+    @classmethod
+    def reserve(cls, sizes: npt.NDArray[np.int64], *, mapped: bool | None = False) -> Self:
+        """Make room for crops of at most these sizes, in memory or in a temporary file; `put` fills it.
+
+        Parameters
+        ----------
+        sizes : int array (n_objects, 2)
+            Columns and rows. What a crop does not use of them takes no memory.
+        mapped : bool or None
+            Whether to use a temporary file; None is one if it can be had, else memory.
+
+        Raises
+        ------
+        InputError
+            When the temporary file cannot be written.
+        """
+        ends = np.cumsum(sizes.prod(axis=1, dtype=np.int64))
+        room = int(ends[-1]) if len(ends) else 0
+        mapping = None
+        if mapped is not False and room:
+            try:
+                mapping = _map_file(room)
+            except InputError:
+                if mapped:
+                    raise
+        pixels = np.empty(room, np.uint8) if mapping is None else np.frombuffer(mapping, np.uint8)
+        first = ends - sizes.prod(axis=1)
+        return cls(pixels, np.column_stack([first, sizes]), np.zeros((len(sizes), 6)), mapping)
+
+    def put(self, i: int, crop: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> None:
+        """Write the crop (columns, rows) of object `i` and its frame (6,)."""
+        first = self.places[i, 0]
+        self.pixels[first : first + crop.size] = crop.reshape(-1)
+        self.places[i, 1:] = crop.shape
+        self.frames[i] = frame
+
+    def release(self) -> None:
+        """Give back the memory of pixels that lie in a temporary file; they are read anew when needed."""
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_file(size: int) -> mmap.mmap:
+    try:
+        # It has no name, where the system can: nothing is left of it even when the process is killed.
+        with tempfile.TemporaryFile(prefix="ert-") as file:
+            # Written, not merely made that long: a full disk is an error here, and would be a crash later.
+            for start in range(0, size, _WRITTEN):
+                file.write(bytes(min(_WRITTEN, size - start)))
+            file.flush()
+            return mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{tempfile.gettempdir()}: no room for {size / 1e6:.0f} MB of crops: {reason}"
+        ) from error
 
 
 def cut_raw(
@@ -185,6 +264,11 @@ def cut_raw(
         x, y = inside_low - low
         crop[x : x + part.shape[1], y : y + part.shape[0]] = to_grey(part, channels, rgb).T
     return crop, np.concatenate([frame[:4], origin - low])
+
+
+def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return columns and rows (n, 2) that crops of :func:`cut_raw` have at most, however large the images."""
+    return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
 def check_cropping(cropping: Cropping) -> None:
@@ -230,13 +314,127 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
     float array (4,)
         Left, top, right, bottom in box coordinates.
     """
-    margin = 0.15 + max(padding, 0)
+    margin = 0.05 + max(padding, 0)
     low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
     high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
     if symmetric:
         low[0] = min(low[0], 1 - high[0])
         high[0] = 1 - low[0]
     return np.concatenate([low, high])
+
+
+@numba.njit(cache=True, nogil=True)
+def cut_crop(image, column, row, x, y, side, region, working_size, blur, room, frame):  # type: ignore[no-untyped-def]
+    """Cut the region round a box out of a grey image.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns)
+    column, row : int
+        Where in the image x and y are counted from.
+    x, y, side : float
+        The box's frame.
+    region, working_size, blur
+        See :class:`Cropping`.
+    room : uint8 array (n_pixels,)
+        Written: the crop.
+    frame : float32 array (6,)
+        Written: from box coordinates to pixels of the crop.
+
+    Returns
+    -------
+    columns, rows : int
+        Of the crop.
+    column_step, row_step : int
+        From one pixel of the crop to the next, across and down.
+    """
+    left = x + region[0] * side
+    top = y + region[1] * side
+    frame[:] = 0
+    if blur > 0:
+        columns = math.ceil((region[2] - region[0]) * working_size) + 1
+        rows = math.ceil((region[3] - region[1]) * working_size) + 1
+        crop = room[: columns * rows].reshape(columns, rows)
+        resample(image, column, row, left, top, side / working_size, blur, crop)
+        frame[0] = frame[3] = working_size
+        frame[4] = -region[0] * working_size
+        frame[5] = -region[1] * working_size
+        return columns, rows, rows, 1
+    factor = max(1, math.floor(side / working_size + 0.5))
+    first_column = math.floor(left)
+    first_row = math.floor(top)
+    columns = math.ceil((region[2] - region[0]) * side / factor) + 1
+    rows = math.ceil((region[3] - region[1]) * side / factor) + 1
+    crop = room[: columns * rows].reshape(rows, columns)
+    reduce(image, column + first_column, row + first_row, factor, crop)
+    frame[0] = frame[3] = side / factor
+    # The centre of the crop's first pixel is that of the pixels it is the mean of.
+    frame[4] = (x - first_column - (factor - 1) / 2) / factor
+    frame[5] = (y - first_row - (factor - 1) / 2) / factor
+    return columns, rows, 1, columns
+
+
+@numba.njit(cache=True, nogil=True)
+def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
+    """Reduce a part of a grey image by a whole factor.
+
+    A pixel is the mean of four that stand in the middles of the quarters of its square: of all four where the
+    factor is 2. Beyond its edge the image goes on with its edge pixels.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns)
+    column, row : int
+        The first pixel of the part.
+    factor : int
+    out : uint8 array (rows, columns)
+        Written.
+    """
+    n_rows, n_columns = image.shape
+    rows, columns = out.shape
+    near, far = (
+        (factor - 1) // 4 if factor > 2 else 0,
+        factor - 1 - (factor - 1) // 4 if factor > 2 else factor - 1,
+    )
+    # Columns of `out` whose pixels all lie in the image.
+    low = min(max(-(column // factor), 0), columns)
+    high = max(min((n_columns - column) // factor, columns), low)
+    for r in range(rows):
+        first = image[min(max(row + r * factor + near, 0), n_rows - 1)]
+        second = image[min(max(row + r * factor + far, 0), n_rows - 1)]
+        target = out[r]
+        for c in range(low):
+            target[c] = _mean_of_four(first, second, column + c * factor, near, far)
+        for c in range(high, columns):
+            target[c] = _mean_of_four(first, second, column + c * factor, near, far)
+        inner = target[low:high]
+        if factor == 1:
+            inner[:] = first[column + low : column + high]
+        elif factor == 2:
+            upper = first[column + 2 * low : column + 2 * high]
+            lower = second[column + 2 * low : column + 2 * high]
+            for c in range(inner.size):
+                i = np.uint64(2 * c)
+                j = np.uint64(2 * c + 1)
+                four = np.uint16(upper[i]) + np.uint16(upper[j]) + np.uint16(lower[i]) + np.uint16(lower[j])
+                inner[c] = np.uint8((np.uint32(four) + np.uint32(2)) >> np.uint32(2))
+        else:
+            for c in range(inner.size):
+                i = np.uint64(column + (low + c) * factor + near)
+                j = np.uint64(column + (low + c) * factor + far)
+                total = (
+                    np.uint32(first[i]) + np.uint32(first[j]) + np.uint32(second[i]) + np.uint32(second[j])
+                )
+                inner[c] = np.uint8((total + np.uint32(2)) >> np.uint32(2))
+
+
+@numba.njit(cache=True, nogil=True)
+def _mean_of_four(first, second, column, near, far):  # type: ignore[no-untyped-def]
+    last = first.size - 1
+    i = min(max(column + near, 0), last)
+    j = min(max(column + far, 0), last)
+    total = np.int32(first[i]) + np.int32(first[j]) + np.int32(second[i]) + np.int32(second[j])
+    return np.uint8((total + 2) >> 2)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ert.commands import _make_folder, _with_progress, _write_json, say
+from ert.commands import make_folder, say, with_progress, write_json
 from ert.dataset_checks import Finding, Picture, check_dataset, read_picture
 from ert.dataset_tools import (
     describe_dataset,
@@ -66,7 +66,7 @@ def run_dataset_info(options: argparse.Namespace) -> int:
     _check_json(options.json)
     dataset = _load(options)
     sizes: dict[Path, tuple[int, int] | None] = {}
-    for name in _with_progress(list(dict.fromkeys(map(str, dataset.files))), "image"):
+    for name in with_progress(list(dict.fromkeys(map(str, dataset.files))), "image"):
         try:
             sizes[Path(name)] = image_size(name)
         except InputError:
@@ -77,7 +77,7 @@ def run_dataset_info(options: argparse.Namespace) -> int:
         **describe_dataset(dataset, sizes),
     }
     if options.json:
-        _write_json(facts, options.json)
+        write_json(facts, options.json)
     if options.json != "-":
         _print_info(facts)
     return 0
@@ -141,7 +141,7 @@ def run_dataset_split(options: argparse.Namespace) -> int:
     for target in targets:
         if target.exists() and target.samefile(options.dataset):
             raise InputError(f"{target}: is the dataset itself, expected another folder or other names")
-    _make_folder(folder)
+    make_folder(folder)
     notes: list[str] = []
     for target, chosen in zip(targets, parts.values(), strict=True):
         part = dataset.subset(chosen)
@@ -185,7 +185,7 @@ def _read_pictures(dataset: Dataset) -> dict[Path, Picture]:
     try:
         # Decoders release the GIL.
         pictures = pool.map(read_picture, files)
-        return {Path(name): next(pictures) for name in _with_progress(list(map(str, files)), "image")}
+        return {Path(name): next(pictures) for name in with_progress(list(map(str, files)), "image")}
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -204,13 +204,13 @@ def run_dataset_mirror(options: argparse.Namespace) -> int:
     files = list(dict.fromkeys(dataset.files))
     for file in files:
         image_size(file)  # what is no image is better found before the work than after
-    _make_folder(folder)
+    make_folder(folder)
     check_writable(target)
     copies = _free_names(files, folder)
     written: list[Path] = []
     widths: dict[Path, int] = {}
     try:
-        for name in _with_progress(list(map(str, files)), "image"):
+        for name in with_progress(list(map(str, files)), "image"):
             image = load_image(name)
             widths[Path(name)] = image.shape[1]
             save_image(copies[Path(name)], np.ascontiguousarray(image[:, ::-1]))
@@ -288,7 +288,7 @@ def run_dataset_check(options: argparse.Namespace) -> int:
             for finding in findings
         ]
         counts = {"images": len(set(dataset.files)), "objects": len(dataset)}
-        _write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
+        write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
     if options.json != "-":
         _print_findings(findings, dataset)
     return 1 if findings else 0

@@ -67,24 +67,30 @@ class DlibCascade:
         return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
     def predict_face(
-        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        starts: npt.NDArray[np.float64],
+        channels: str,
+        rgb: str,
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face (n_landmarks, 2) in pixels of the image.
-
-        Parameters
-        ----------
-        image : uint8 array (rows, columns) or (rows, columns, 3)
-        box : sequence of 4 numbers
-        channels, rgb
-            See :class:`ert.ShapePredictor`.
-        """
+        """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
         flags = image.flags
         if not (flags.c_contiguous and flags.writeable):
             # Kernels are compiled for one kind of array.
             image = image.copy()
         pixels = image if image.ndim == 3 else image[:, :, None]
-        placed = np.empty(self.mean_shape.shape)
-        predict_dlib(pixels, grey_weights(channels, rgb), *box, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        placed = np.empty((len(starts), *self.mean_shape.shape))
+        weights = grey_weights(channels, rgb)
+        left, top, width, height = box
+        for number, (shift_x, shift_y, scale) in enumerate(starts.tolist()):
+            place = box
+            # The box itself is left as it is, to the last bit.
+            if (shift_x, shift_y, scale) != (0, 0, 1):
+                x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
+                right, down = width - 1, height - 1
+                place = left + x * right, top + y * down, scale * right + 1, scale * down + 1
+            predict_dlib(pixels, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
         return placed
 
     @cached_property
@@ -226,7 +232,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
                 values[p] = image[int(y), int(x), 0]
                 if n_channels == 3:
                     values[p] = weigh(image[int(y), int(x)], weights)
-        walk_trees(values, nodes[stage], bits, depth, leaf_size, leaf_of)
+        walk_trees(values, nodes[stage], bits, depth, leaf_size, leaves[stage], leaf_of)
         if n_components == 0:
             add_float_leaves(leaves[stage], leaf_of, flat)
         else:

@@ -14,7 +14,11 @@ LEAST_REACH = 0.1
 
 
 def draw_pool(
-    mean_shape: npt.NDArray[np.float64], n_pixels: int, padding: float, rng: np.random.Generator
+    mean_shape: npt.NDArray[np.float64],
+    n_pixels: int,
+    padding: float,
+    spread: float,
+    rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
     """Draw a stage's feature pool: random positions on the mean shape, each tied to the nearest landmark.
 
@@ -27,6 +31,9 @@ def draw_pool(
     padding : float
         How far positions may lie outside the mean shape's bounding rectangle, in sides of the box. A pool is
         never narrower than 0.2 sides.
+    spread : float
+        Above 0, positions lie round landmarks drawn at random, with this standard deviation in sides of
+        the box.
     rng : numpy.random.Generator
 
     Returns
@@ -36,9 +43,13 @@ def draw_pool(
     deltas : float32 array (n_pixels, 2)
         The position minus its anchor, in box coordinates (Kazemi & Sullivan 2014, eq. 4).
     """
-    low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
-    reach = np.maximum((high - low) / 2 + padding, LEAST_REACH)
-    positions = (low + high) / 2 + rng.uniform(-reach, reach, (n_pixels, 2))
+    if spread > 0:
+        around = mean_shape[rng.integers(len(mean_shape), size=n_pixels)]
+        positions = around + rng.normal(0, spread, (n_pixels, 2))
+    else:
+        low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
+        reach = np.maximum((high - low) / 2 + padding, LEAST_REACH)
+        positions = (low + high) / 2 + rng.uniform(-reach, reach, (n_pixels, 2))
     distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
     anchors = distances.argmin(axis=1)
     return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
@@ -75,12 +86,17 @@ def draw_pairs(
 
 
 @numba.njit(cache=True, nogil=True)
-def read_pixels(crop, frame, shape, a, b, anchors, deltas, landmarks, places, out):  # type: ignore[no-untyped-def]
+def read_pixels(  # type: ignore[no-untyped-def]
+    pixels, size, frame, shape, a, b, anchors, deltas, landmarks, places, out
+):
     """Read a pool's pixels for one shape; a position outside the crop reads the crop's nearest pixel.
 
     Parameters
     ----------
-    crop : uint8 array (columns, rows)
+    pixels : uint8 array (n,)
+        The crop.
+    size : tuple of 4 ints
+        Its columns and rows, and how far it is from one pixel to the next, across and down.
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
     shape : float32 array (n_landmarks, 2)
@@ -96,8 +112,10 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, landmarks, places, ou
         Written.
     """
     # Loop by loop, so that all but the two that look numbers up become vector instructions.
-    bottom = np.float32(crop.shape[1] - 1)
-    right = np.float32(crop.shape[0] - 1)
+    bottom = np.float32(size[1] - 1)
+    right = np.float32(size[0] - 1)
+    column_step = np.int32(size[2])
+    row_step = np.int32(size[3])
     # Both matrices in one: the frame after the similarity.
     xx = frame[0] * a + frame[1] * b
     xy = frame[1] * a - frame[0] * b
@@ -117,15 +135,13 @@ def read_pixels(crop, frame, shape, a, b, anchors, deltas, landmarks, places, ou
         v = deltas[p, 1]
         xs[p] = landmark_xs[anchor] + xx * u + xy * v
         ys[p] = landmark_ys[anchor] + yx * u + yy * v
-    rows = np.int32(crop.shape[1])
     for p in range(anchors.shape[0]):
         x = xs[p]
         y = ys[p]
         # Clamped before the cast, which therefore only ever rounds down; a NaN fails the first comparison.
         column = np.int32(min(x, right) if x > 0 else np.float32(0))
         row = np.int32(min(y, bottom) if y > 0 else np.float32(0))
-        out[p] = column * rows + row
-    pixels = crop.reshape(-1)
+        out[p] = column * column_step + row * row_step
     for p in range(anchors.shape[0]):
         out[p] = pixels[np.uint64(out[p])]
 
@@ -161,7 +177,8 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         matrices[i, 0] = a
         matrices[i, 1] = b
         first, columns, rows = places[crop_of[i]]
-        crop = pixels[first : first + columns * rows].reshape(columns, rows)
-        read_pixels(crop, frames[i], shapes[i], a, b, anchors, deltas, landmarks, room, values)
+        crop = pixels[first : first + columns * rows]
+        size = (columns, rows, rows, 1)
+        read_pixels(crop, size, frames[i], shapes[i], a, b, anchors, deltas, landmarks, room, values)
         for p in range(values.shape[0]):
             pool[p, i] = values[p]

@@ -1,6 +1,7 @@
 """Files are replaced whole or not at all."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from ert.errors import InputError
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_writable", "remove_temporaries", "write_atomically"]
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -26,6 +27,19 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path}: cannot be written: no permission to write to {path.parent}")
+
+
+def remove_temporaries(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote a file have left beside it.
+
+    For the one process that writes this file: the temporary of another that is at work would go too.
+    """
+    real = Path(os.path.realpath(path))
+    name = re.compile(re.escape(f".{real.stem}.") + "[0-9a-f]{32}" + re.escape(real.suffix))
+    with suppress(OSError):
+        for file in os.listdir(real.parent):
+            if name.fullmatch(file):
+                (real.parent / file).unlink()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba.extending import register_jitable
 
 __all__ = [
+    "STARTS",
     "box_frames",
     "frame_to_image",
     "image_to_frame",
@@ -19,6 +20,19 @@ __all__ = [
 ]
 
 LEAST_SCALE = np.float32(0.5)
+
+# Starts of a prediction, the first the box itself: shifts in sides of the box, and a scale.
+STARTS = np.array(
+    [
+        (0.0, 0.0, 1.0),
+        (-0.05, 0.0, 1.0),
+        (0.05, 0.0, 1.0),
+        (0.0, -0.05, 1.0),
+        (0.0, 0.05, 1.0),
+        (0.0, 0.0, 0.93),
+        (0.0, 0.0, 1.07),
+    ]
+)
 
 # A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
 # own coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its

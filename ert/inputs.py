@@ -1,14 +1,18 @@
 """What users hand in, X and y: checked, and cut down to crops."""
 
+import ctypes
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping, Crops, cut_raw
+from ert.crops import Cropping, Crops, cut_raw, raw_sizes
 from ert.errors import InputError
 from ert.geometry import box_frames, image_to_frame, stretched_frames
 from ert.images import check_image, load_image
@@ -36,7 +40,6 @@ MAX_BOX_SIDES = 10
 Image: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
 Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
 Face: TypeAlias = tuple[Image, Box]
-T = TypeVar("T")
 
 
 def read_image(image: Image, what: str) -> npt.NDArray[np.uint8]:
@@ -211,6 +214,8 @@ def cut_faces(
     rgb: str,
     n_jobs: int,
     what: str,
+    *,
+    mapped: bool | None = False,
 ) -> Crops:
     """Cut the crops of many faces, reading image files as they are needed and keeping none.
 
@@ -226,6 +231,8 @@ def cut_faces(
         Threads.
     what : str
         What error messages call X.
+    mapped : bool or None
+        Whether the crops lie in a temporary file, see :meth:`ert.crops.Crops.reserve`.
 
     Returns
     -------
@@ -233,14 +240,14 @@ def cut_faces(
     """
     frames = box_frames(boxes)
 
-    def cut(i: int) -> npt.NDArray[np.uint8]:
-        image, order = read_face(X[i], channels, f"{what}[{i}]")
-        return cropping.cut(image, frames[i], order, rgb)
+    crops = Crops.reserve(np.tile(cropping.shape, (len(X), 1)), mapped=mapped)
 
-    crops = np.empty((len(X), *cropping.shape), np.uint8)
-    for i, crop in enumerate(_in_order(cut, len(X), n_jobs)):
-        crops[i] = crop
-    return Crops.of_one_size(crops, cropping.frame)
+    def cut(i: int) -> None:
+        image, order = read_face(X[i], channels, f"{what}[{i}]")
+        crops.put(i, *cropping.cut(image, frames[i], order, rgb))
+
+    _fill(crops, cut, n_jobs)
+    return crops
 
 
 def cut_raw_faces(
@@ -251,12 +258,14 @@ def cut_raw_faces(
     rgb: str,
     n_jobs: int,
     what: str,
+    *,
+    mapped: bool | None = False,
 ) -> Crops:
     """Cut many faces as :func:`ert.crops.cut_raw` does, at the size that they have in their images.
 
     Parameters
     ----------
-    X, boxes, channels, rgb, n_jobs, what
+    X, boxes, channels, rgb, n_jobs, what, mapped
         See :func:`cut_faces`.
     region : float array (4,)
         What to keep, in box coordinates.
@@ -267,16 +276,37 @@ def cut_raw_faces(
     """
     frames = stretched_frames(boxes)
 
-    def cut(i: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    crops = Crops.reserve(raw_sizes(frames, region), mapped=mapped)
+
+    def cut(i: int) -> None:
         image, order = read_face(X[i], channels, f"{what}[{i}]")
-        return cut_raw(image, frames[i], region, order, rgb)
+        crops.put(i, *cut_raw(image, frames[i], region, order, rgb))
 
-    crops, crop_frames = zip(*_in_order(cut, len(X), n_jobs), strict=True)
-    return Crops.of_many_sizes(crops, np.array(crop_frames))
+    _fill(crops, cut, n_jobs)
+    return crops
 
 
-def _in_order(cut: Callable[[int], T], n: int, n_jobs: int) -> Iterator[T]:
-    import joblib
+def _fill(crops: Crops, cut: Callable[[int], None], n_jobs: int) -> None:
+    """Call `cut` for each object, in threads; of several errors the first object's is raised."""
+    executor = ThreadPoolExecutor(n_jobs)
+    running: deque[Future[None]] = deque()
+    try:
+        for i in range(len(crops)):
+            running.append(executor.submit(cut, i))
+            if len(running) > 4 * n_jobs:
+                running.popleft().result()
+            if i % 64 == 0:
+                crops.release()
+                _return_freed()
+        for last in running:
+            last.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+    crops.release()
+    _return_freed()
 
-    parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    yield from parallel(joblib.delayed(cut)(i) for i in range(n))
+
+def _return_freed() -> None:
+    """Give the system what decoders of images have freed: some C libraries keep tens of MB of it."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

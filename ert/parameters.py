@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ert.errors import InputError
+from ert.geometry import STARTS
 from ert.metrics import NORMS
 
 __all__ = ["Options", "check_parameters"]
@@ -22,6 +23,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "n_split_tests": (int, 1, 10_000),
     "prior_length": (float, 1e-6, 1e6),
     "padding": (float, -0.4, 5),
+    "pool_spread": (float, 0, 5),
     "n_inits": (int, 1, 10_000),
     "n_mixed": (int, 1, 100),
     "shift_jitter": (float, 0, 1),
@@ -30,6 +32,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "n_components": (int, 1, 10_000),
     "working_size": (int, 8, 2000),
     "blur": (float, 0, 50),
+    "n_starts": (int, 1, len(STARTS)),
     "random_state": (int, 0, 2**32 - 1),
 }
 # Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
@@ -56,6 +59,7 @@ class Options:
     n_split_tests: int
     prior_length: float
     padding: float
+    pool_spread: float
     n_components: int
     leaf_bits: int
     n_inits: int

@@ -1,7 +1,10 @@
 """The estimator: parameters, fitting, prediction, saving and loading."""
 
 import inspect
+import math
 import os
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib import resources
@@ -13,12 +16,12 @@ import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
-from ert.crops import Cropping, Crops, check_cropping, crop_region
+from ert.crops import Cropping, Crops, check_cropping, crop_region, raw_sizes
 from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError, one_line
-from ert.files import check_writable
+from ert.files import check_writable, remove_temporaries
 from ert.fitted import Fitted, read_fitted, write_fitted
-from ert.geometry import box_frames, image_to_frame, stretched_frames
+from ert.geometry import STARTS, box_frames, image_to_frame, stretched_frames
 from ert.inputs import (
     Face,
     check_landmarks,
@@ -29,6 +32,7 @@ from ert.inputs import (
     cut_raw_faces,
     read_face,
 )
+from ert.memory import Sizes, plan_memory
 from ert.metrics import nme, normalisers
 from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
@@ -40,7 +44,7 @@ from ert.version import __version__
 __all__ = ["ShapePredictor", "bundled_models", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
-_NOT_SAVED = ("n_jobs", "verbose")
+_NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # A grey and a colour image for kernels to be compiled on.
 _BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 # The kinds of cascade whose kernels this process has compiled or loaded.
@@ -77,6 +81,9 @@ class ShapePredictor:
         lambda).
     padding : float
         How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
+    pool_spread : float
+        Above 0, pool pixels are drawn round the landmarks with this standard deviation, in sides of the box,
+        not evenly over the mean shape's rectangle; `padding` then only widens the crops.
     n_inits : int
         Starts of each training object (R): the mean shape first, then shapes of training objects.
     n_mixed : int
@@ -96,6 +103,10 @@ class ShapePredictor:
         Pixels per side of the box at which images are read.
     blur : float
         Half-width of the smoothing when images are brought to that size, in those pixels.
+    n_starts : int
+        Starts of a prediction, 1 to 7: the mean shape in the box, in boxes shifted by a twentieth of its
+        side, in a smaller and a larger one. The result is the median of what they lead to, landmark by
+        landmark.
     norm : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
         Normaliser of the errors in `score` and `history_`, see :func:`ert.metrics.normalisers`; None is the
         side of the box given with each object.
@@ -105,6 +116,11 @@ class ShapePredictor:
         How colours become grey: luma (ITU-R BT.601), or the plain mean of the three, as dlib has it.
     n_jobs : int
         Threads; -1 is all processors. Never changes the result.
+    max_memory : float or None
+        Bound in MB on what `fit` takes beyond what the process already holds; None is no bound. Images while
+        they are read, one a thread, and compiled code (about 80 MB) come on top. To keep within it, crops lie
+        in a temporary file, and if that is not enough every object gets fewer starts: then the model, with
+        its parameters in the file, is that of a smaller `n_inits`.
     random_state : int
         Seed.
     verbose : int
@@ -146,6 +162,7 @@ class ShapePredictor:
         n_split_tests: int = 20,
         prior_length: float = 0.1,
         padding: float = 0.0,
+        pool_spread: float = 0.0,
         n_inits: int = 20,
         n_mixed: int = 1,
         shift_jitter: float = 0.0,
@@ -156,10 +173,12 @@ class ShapePredictor:
         leaf_bits: int = 8,
         working_size: int = 140,
         blur: float = 1.0,
+        n_starts: int = 1,
         norm: str | None = None,
         channels: str = "rgb",
         rgb: str = "luma",
         n_jobs: int = -1,
+        max_memory: float | None = None,
         random_state: int = 0,
         verbose: int = 0,
     ) -> None:
@@ -173,6 +192,7 @@ class ShapePredictor:
         self.n_split_tests = n_split_tests
         self.prior_length = prior_length
         self.padding = padding
+        self.pool_spread = pool_spread
         self.n_inits = n_inits
         self.n_mixed = n_mixed
         self.shift_jitter = shift_jitter
@@ -183,10 +203,12 @@ class ShapePredictor:
         self.leaf_bits = leaf_bits
         self.working_size = working_size
         self.blur = blur
+        self.n_starts = n_starts
         self.norm = norm
         self.channels = channels
         self.rgb = rgb
         self.n_jobs = n_jobs
+        self.max_memory = max_memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -292,14 +314,34 @@ class ShapePredictor:
         cropping = Cropping(region, params["working_size"], params["blur"])
         check_cropping(cropping)
         options = Options(**{field.name: params[field.name] for field in fields(Options)})
+        watched_boxes = [] if validation is None else check_pairs(validation[0], "validation X")
+        sizes = Sizes(
+            n_objects=len(X),
+            n_validation=len(watched_boxes),
+            n_landmarks=landmarks.shape[1],
+            n_stages=params["n_stages"],
+            mirrored=swap is not None,
+            missing=bool(np.isnan(landmarks).any()),
+            crop_bytes=self._crop_bytes(np.concatenate([boxes, _as_array(watched_boxes)]), cropping),
+        )
+        plan, bound = plan_memory(self.max_memory, sizes, options), f"max_memory={self.max_memory}"
+        if plan.mapped and self.verbose:
+            self._tell(f"{bound}: crops lie in a temporary file")
+        if plan.n_inits < options.n_inits:
+            self._tell(f"{bound}: {plan.n_inits} starts of each object, not {self.n_inits}")
+            options = replace(options, n_inits=plan.n_inits)
+            params["n_inits"] = plan.n_inits
         with uninterrupted():
             for blank in _BLANK:
                 cropping.cut(blank, box_frames(boxes[:1])[0])
             rehearse(options, missing=bool(np.isnan(landmarks).any()), n_threads=n_threads)
-        samples = draw_samples(self._crops(X, boxes, cropping, "X"), shapes, swap, options)
+        crops = self._crops(X, boxes, cropping, "X", plan.mapped)
+        samples = draw_samples(crops, shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:
-            watched["validation"] = self._validation_samples(*validation, samples.mean_shape, cropping)
+            watched["validation"] = self._validation_samples(
+                *validation, samples.mean_shape, cropping, plan.mapped
+            )
 
         digest = samples.digest(options)
         summary = {
@@ -311,6 +353,8 @@ class ShapePredictor:
             "notes": {str(key): str(text) for key, text in (notes or {}).items()},
         }
         stages: list[Stage] = []
+        if resume and checkpoint is not None:
+            remove_temporaries(checkpoint)
         if resume and checkpoint is not None and Path(checkpoint).exists():
             stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
         finished = len(stages)
@@ -351,12 +395,29 @@ class ShapePredictor:
         return stretched_frames(boxes)
 
     def _crops(
-        self, X: Sequence[Face], boxes: npt.NDArray[np.float64], cropping: Cropping, what: str
+        self,
+        X: Sequence[Face],
+        boxes: npt.NDArray[np.float64],
+        cropping: Cropping,
+        what: str,
+        mapped: bool | None,
     ) -> Crops:
-        jobs = count_threads(self.n_jobs)
+        rest = self.channels, self.rgb, count_threads(self.n_jobs), what
         if self.kind == "ert":
-            return cut_faces(X, boxes, cropping, self.channels, self.rgb, jobs, what)
-        return cut_raw_faces(X, boxes, cropping.region, self.channels, self.rgb, jobs, what)
+            return cut_faces(X, boxes, cropping, *rest, mapped=mapped)
+        return cut_raw_faces(X, boxes, cropping.region, *rest, mapped=mapped)
+
+    def _crop_bytes(self, boxes: npt.NDArray[np.float64], cropping: Cropping) -> int:
+        if self.kind == "ert":
+            return len(boxes) * math.prod(cropping.shape)
+        return int(raw_sizes(stretched_frames(boxes), cropping.region).prod(axis=1).sum())
+
+    def _tell(self, text: str) -> None:
+        """Say what a fit does otherwise than it was asked to."""
+        if self.verbose:
+            print(f"ert: {text}", file=sys.stderr, flush=True)
+        else:
+            warnings.warn(text, stacklevel=3)
 
     def _cascade(
         self, mean_shape: npt.NDArray[np.float32], cropping: Cropping, stages: list[Stage]
@@ -387,6 +448,7 @@ class ShapePredictor:
         y: npt.ArrayLike,
         mean_shape: npt.NDArray[np.float32],
         cropping: Cropping,
+        mapped: bool | None,
     ) -> Samples:
         boxes = _as_array(check_pairs(X, "validation X"))
         landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
@@ -398,7 +460,7 @@ class ShapePredictor:
                 f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
             )
         shapes = image_to_frame(landmarks, self._frames(boxes, "validation X"))
-        return plain_samples(self._crops(X, boxes, cropping, "validation X"), shapes, mean_shape)
+        return plain_samples(self._crops(X, boxes, cropping, "validation X", mapped), shapes, mean_shape)
 
     def predict(
         self, X: Sequence[Face], *, channels: str | None = None, n_jobs: int = 1, what: str = "X"
@@ -430,13 +492,17 @@ class ShapePredictor:
         boxes = check_pairs(X, what)
         self.warm_up()
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
+        if not 1 <= self.n_starts <= len(STARTS):
+            raise InputError(f"n_starts={self.n_starts!r}: expected 1 to {len(STARTS)}")
+        starts = STARTS[: self.n_starts]
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
                 if workers.failed:
                     return
                 image, order = read_face(X[i], channels or self.channels, f"{what}[{i}]")
-                shapes[i] = cascade.predict_face(image, boxes[i], order, self.rgb)
+                found = cascade.predict_face(image, boxes[i], starts, order, self.rgb)
+                shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
         with Workers(n_threads) as workers:
@@ -454,7 +520,7 @@ class ShapePredictor:
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
-                    cascade.predict_face(blank, box, "rgb", "luma")
+                    cascade.predict_face(blank, box, STARTS[:1], "rgb", "luma")
             _WARM.add(kind)
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:

@@ -15,7 +15,10 @@ from ert.shapes import mean_shape as average
 from ert.shapes import mirror_shapes
 from ert.trees import BLOCK
 
-__all__ = ["Samples", "draw_samples", "plain_samples"]
+__all__ = ["PART", "Samples", "draw_samples", "plain_samples"]
+
+# Samples whose landmarks are worked on at once, so that what that takes stays small.
+PART = 128
 
 
 @dataclass
@@ -56,7 +59,11 @@ class Samples:
     @property
     def blocks(self) -> list[slice]:
         """The samples of each block."""
-        return [slice(i, min(i + BLOCK, len(self))) for i in range(0, len(self), BLOCK)]
+        return self.parts(slice(0, len(self)), BLOCK)
+
+    def parts(self, block: slice, size: int = PART) -> list[slice]:
+        """Cut some of the samples into parts."""
+        return [slice(i, min(i + size, block.stop)) for i in range(block.start, block.stop, size)]
 
     def targets(self, part: slice | npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """Return the true landmarks of some samples in their own box coordinates (n, n_landmarks, 2)."""
@@ -66,7 +73,7 @@ class Samples:
     def mean_nme(self, norm: str | None) -> float:
         """Return the mean error in percent of a normaliser, or of the side of the box."""
         total = 0.0
-        for part in self.blocks:
+        for part in self.parts(slice(0, len(self))):
             sides = self.sides[self.view[part], None]
             targets = self.targets(part) * sides
             # In these coordinates the side of the box is 1.
@@ -77,7 +84,10 @@ class Samples:
     def digest(self, options: Options) -> str:
         """Identify a fit by all that decides its result but the number of stages."""
         digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
-        for array in (self.crops.pixels, self.truth, self.mean_shape, self.frames):
+        for first, columns, rows in self.crops.places:
+            digest.update(self.crops.pixels[first : first + columns * rows].data)
+            self.crops.release()
+        for array in (self.truth, self.mean_shape, self.frames):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 

@@ -7,7 +7,16 @@ import numpy.typing as npt
 
 from ert.errors import InputError
 
-__all__ = ["FACE68_MIRROR", "FACE68_REGIONS", "MIRROR_MAPS", "mean_shape", "mirror_map", "mirror_shapes"]
+__all__ = [
+    "FACE5_MIRROR",
+    "FACE5_OF_FACE68",
+    "FACE68_MIRROR",
+    "FACE68_REGIONS",
+    "MIRROR_MAPS",
+    "mean_shape",
+    "mirror_map",
+    "mirror_shapes",
+]
 
 FACE68_REGIONS: dict[str, range] = {
     # iBUG order; right and left are the subject's, so the right eye is on the left of the picture.
@@ -34,7 +43,11 @@ FACE68_MIRROR: tuple[int, ...] = (
     *range(67, 64, -1),
 )
 
-MIRROR_MAPS: dict[str, tuple[int, ...]] = {"face68": FACE68_MIRROR}
+# Of the 68 points those of dlib's 5-point model: corners of the left eye, of the right eye, base of the nose.
+FACE5_OF_FACE68: tuple[int, ...] = (45, 42, 36, 39, 33)
+FACE5_MIRROR: tuple[int, ...] = (2, 3, 0, 1, 4)
+
+MIRROR_MAPS: dict[str, tuple[int, ...]] = {"face5": FACE5_MIRROR, "face68": FACE68_MIRROR}
 
 
 def mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDArray[np.intp] | None:

@@ -12,7 +12,7 @@ from ert.crops import Crops
 from ert.features import draw_pairs, draw_pool, read_pool_block
 from ert.parallel import Workers
 from ert.parameters import Options
-from ert.samples import Samples, draw_samples
+from ert.samples import PART, Samples, draw_samples
 from ert.trees import (
     BLOCK,
     SCORED_LIMIT,
@@ -25,11 +25,13 @@ from ert.trees import (
 )
 from ert.walk import add_leaves, index_bits, pack_nodes, walk_trees
 
-__all__ = ["rehearse", "replay_stage", "train_stage"]
+__all__ = ["CANDIDATES_DRAWN", "N_SCORED", "rehearse", "replay_stage", "train_stage"]
 
 # Components of the residuals that splits are scored on: more change nothing but the time (SketchBoost,
 # arXiv 2211.12858, found the same of random projections).
 N_SCORED = 8
+# Candidate splits that are drawn at once, as far as whole trees go: drawing takes ten times what is kept.
+CANDIDATES_DRAWN = 50_000
 
 
 def train_stage(
@@ -57,7 +59,9 @@ def train_stage(
     Stage
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
-    anchors, deltas = draw_pool(samples.mean_shape.astype(float), options.n_pixels, options.padding, rng)
+    anchors, deltas = draw_pool(
+        samples.mean_shape.astype(float), options.n_pixels, options.padding, options.pool_spread, rng
+    )
     pool, matrices = _read_pools(samples, anchors, deltas, options.kind, workers)
     missing = bool(np.isnan(samples.truth).any())
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, rng)
@@ -66,12 +70,19 @@ def train_stage(
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
-    pairs = draw_pairs(positions, int(np.prod(shape)), options.prior_length, rng).reshape(*shape, 2)
-    thresholds = _draw_thresholds(pool, pairs, len(samples), rng)
-    trees = _grow_trees(
+    pairs = np.empty((*shape, 2), np.uint16)
+    thresholds = np.empty(shape, np.int16)
+    n_candidates = n_splits * options.n_split_tests
+    step = max(1, CANDIDATES_DRAWN // n_candidates)
+    for first in range(0, options.n_trees, step):
+        trees = slice(first, min(first + step, options.n_trees))
+        drawn = draw_pairs(positions, (trees.stop - first) * n_candidates, options.prior_length, rng)
+        pairs[trees] = drawn.reshape(-1, *shape[1:], 2)
+        thresholds[trees] = _draw_thresholds(pool, pairs[trees], len(samples), rng)
+    grown = _grow_trees(
         samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree
     )
-    result = Stage(anchors, deltas, *trees, (basis * units[:, None]).astype(np.float32))
+    result = Stage(anchors, deltas, *grown, (basis * units[:, None]).astype(np.float32))
     _move_shapes(samples, result, pool, matrices, workers)
     return result
 
@@ -125,7 +136,7 @@ def _move_block(pool, nodes, bits, depth, leaves, basis, matrices, shapes):  # t
     moved = np.empty(basis.shape[1], np.float32)
     for i in range(shapes.shape[0]):
         values[:] = pool[:, i]
-        walk_trees(values, nodes, bits, depth, basis.shape[0], rows)
+        walk_trees(values, nodes, bits, depth, basis.shape[0], leaves, rows)
         add_leaves(leaves, rows, components)
         add_displacement(components, basis, matrices[i, 0], matrices[i, 1], moved, shapes[i])
 
@@ -151,21 +162,25 @@ def _read_pools(
     centred, squared_norm = centre(samples.mean_shape)
 
     def read(thread: int, n_threads: int) -> None:
+        values = np.empty((len(anchors), PART), np.uint8)
         for number in range(thread, len(blocks), n_threads):
-            part = blocks[number]
-            read_pool_block(
-                samples.crops.pixels,
-                samples.crops.places,
-                samples.crop_of[part],
-                samples.frames[part],
-                samples.shapes[part],
-                centred,
-                squared_norm,
-                anchors,
-                deltas,
-                matrices[part],
-                pool[number],
-            )
+            for part in samples.parts(blocks[number]):
+                read_pool_block(
+                    samples.crops.pixels,
+                    samples.crops.places,
+                    samples.crop_of[part],
+                    samples.frames[part],
+                    samples.shapes[part],
+                    centred,
+                    squared_norm,
+                    anchors,
+                    deltas,
+                    matrices[part],
+                    values,
+                )
+                first, n = part.start - blocks[number].start, part.stop - part.start
+                pool[number, :, first : first + n] = values[:, :n]
+                samples.crops.release()
 
     workers.run(read)
     if kind == "dlib":
@@ -194,10 +209,14 @@ def _residual_basis(
     With None the basis is the identity: every coordinate for itself, as missing landmarks need it.
     """
     some = np.sort(rng.choice(len(samples), min(len(samples), 20_000), replace=False))
-    left = _aligned_residuals(samples.targets(some), samples.shapes[some], matrices[some]).astype(float)
-    left[np.isnan(left)] = 0
     # The second moment, not the covariance: the mean residual is to be removed as well.
-    moment = left.T @ left / len(left)
+    moment = np.zeros((samples.mean_shape.size, samples.mean_shape.size))
+    for first in range(0, len(some), PART):
+        part = some[first : first + PART]
+        left = np.nan_to_num(
+            _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
+        ).astype(float)
+        moment += left.T @ left / len(some)
     if n_components is None:
         return np.eye(len(moment)), np.sqrt(np.diag(moment))
     values, vectors = np.linalg.eigh(moment)
@@ -221,29 +240,39 @@ def _residuals(
     these units corrects in every tree what rounding did to the ones before it.
     """
     blocks = samples.blocks
-    components = np.zeros((len(blocks), BLOCK, len(basis)), np.float32)
-    present = np.zeros((len(blocks), BLOCK, len(basis)) if missing else (0, 0, 0), np.uint8)
+    shape = len(blocks), BLOCK, len(basis)
+    residuals = np.zeros(shape, np.int16)
+    present = np.zeros(shape if missing else (0, 0, 0), np.uint8)
+    projection = basis.T.astype(np.float32)
 
-    def project(thread: int, n_threads: int) -> None:
+    def components(part: slice) -> npt.NDArray[np.float32]:
+        left = _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
+        projected: npt.NDArray[np.float32] = left if missing else left @ projection
+        return projected
+
+    # Twice through, for the largest first: kept, these numbers would be the largest array of all.
+    extremes = np.zeros((len(blocks), len(basis)), np.float32)
+
+    def measure(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
-            part = blocks[number]
-            left = _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
-            if missing:
-                present[number, : len(left)] = ~np.isnan(left)
-                components[number, : len(left)] = np.nan_to_num(left)
-            else:
-                components[number, : len(left)] = left @ basis.T.astype(np.float32)
+            for part in samples.parts(blocks[number]):
+                sizes = np.abs(np.nan_to_num(components(part))).max(axis=0)
+                extremes[number] = np.maximum(extremes[number], sizes)
 
-    workers.run(project)
-    largest = np.abs(components).max(axis=(0, 1)).astype(float)
+    workers.run(measure)
+    largest = extremes.max(axis=0).astype(float)
     shrinkage = options.learning_rate / options.n_averaged
     limit = 2 ** (options.leaf_bits - 1) - 1
     units = np.maximum.reduce([3 * shrinkage * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
-    residuals = np.empty(components.shape, np.int16)
 
     def round_off(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
-            residuals[number] = np.rint(components[number] / units.astype(np.float32))
+            for part in samples.parts(blocks[number]):
+                values = components(part)
+                here = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
+                if missing:
+                    present[number, here] = ~np.isnan(values)
+                residuals[number, here] = np.rint(np.nan_to_num(values) / units.astype(np.float32))
 
     workers.run(round_off)
     return residuals, present, units

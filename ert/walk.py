@@ -13,6 +13,9 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 __all__ = ["add_float_leaves", "add_leaves", "aligned", "index_bits", "pack_nodes", "walk_trees"]
 
@@ -70,6 +73,28 @@ def pack_nodes(
     return nodes.reshape(*shape, -1)
 
 
+def _typed_fetch(typing_context: Any, array: Any, element: Any) -> Any:
+    """Have an element of an array brought near: LLVM's prefetch, which numba has no name for."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+
+        memory = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(memory, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        # To read, to all levels of the cache, data.
+        name = "llvm.prefetch.p0i8"
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        builder.call(prefetch, [place, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
+_fetch: Any = intrinsic(_typed_fetch)
+
+
 @numba.njit(inline="always")
 def _child(values, nodes, tree, node, bits, mask):  # type: ignore[no-untyped-def]
     # Unsigned all along: the number of an element that may be negative costs a comparison.
@@ -80,7 +105,7 @@ def _child(values, nodes, tree, node, bits, mask):  # type: ignore[no-untyped-de
 
 
 @numba.njit(cache=True, nogil=True)
-def walk_trees(values, nodes, bits, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ignore[no-untyped-def]
     """Walk all trees of a stage.
 
     Parameters
@@ -94,6 +119,8 @@ def walk_trees(values, nodes, bits, depth, leaf_size, rows):  # type: ignore[no-
     depth : int
     leaf_size : int
         How many numbers a leaf has.
+    leaves : array (n_trees * n_leaves * leaf_size,)
+        The stage's leaves: those that will be added are asked for at once, for they lie anywhere in memory.
     rows : int64 array (n_trees,)
         Written: the number of the first element of each tree's leaf.
     """
@@ -118,6 +145,8 @@ def walk_trees(values, nodes, bits, depth, leaf_size, rows):  # type: ignore[no-
         rows[number + 1] = (second + b + one - n_leaves) * size
         rows[number + 2] = (third + c + one - n_leaves) * size
         rows[number + 3] = (fourth + d + one - n_leaves) * size
+        for i in range(number, number + 4):
+            _fetch(leaves, np.uint64(rows[i]))
         tree = fourth + n_leaves
     for number in range(whole, rows.shape[0]):
         a = np.uint64(0)

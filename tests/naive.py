@@ -87,6 +87,19 @@ def resample(image, x, y, step, blur, shape):
     return out
 
 
+def reduce(image, column, row, factor, shape):
+    """The mean of four pixels in each square: those in the middles of its quarters, clamped at the edges."""
+    near = (factor - 1) // 4 if factor > 2 else 0
+    places = (near, factor - 1 - near)
+    out = np.empty(shape, np.uint8)
+    for r in range(shape[0]):
+        for c in range(shape[1]):
+            rows = [min(max(row + r * factor + i, 0), image.shape[0] - 1) for i in places]
+            columns = [min(max(column + c * factor + i, 0), image.shape[1] - 1) for i in places]
+            out[r, c] = (sum(int(image[i, j]) for i in rows for j in columns) + 2) // 4
+    return out
+
+
 def similarity(mean_shape, shape):
     """The 2x2 matrix of the least-squares similarity from one shape to another, by a general solver."""
     mean = mean_shape - mean_shape.mean(axis=0)

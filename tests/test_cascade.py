@@ -30,9 +30,11 @@ def test_running_a_cascade_matches_its_twin():
         cascade = random_cascade(rng, depth=1 + seed % 4, dtype=(np.int8, np.int16)[seed % 2])
         crop = rng.integers(0, 256, cascade.cropping.shape, dtype=np.uint8)
         shape = np.empty_like(cascade.mean_shape)
+        columns, rows = crop.shape
+        frame = np.array([40, 0, 0, 40, 8, 8], np.float32)
         # What comes after the cropping's five.
-        predict_crop(crop, cascade.cropping.frame.astype(np.float32), *cascade.kernel_arguments[5:], shape)
-        expected = naive.predict(crop, cascade.cropping.frame, cascade)
+        predict_crop(crop.reshape(-1), (columns, rows, rows, 1), frame, *cascade.kernel_arguments[5:], shape)
+        expected = naive.predict(crop, frame.astype(float), cascade)
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(shape, expected, atol=1e-4)
     assert agreed >= 36

@@ -145,6 +145,29 @@ def test_images_of_one_name_get_pictures_of_their_own(model, dataset, tmp_path):
     assert names == ["face_landmarks.png", "face_landmarks_2.png"]
 
 
+def test_several_starts_move_the_points(model, dataset, tmp_path, capsys):
+    points = []
+    for starts in ((), ("--starts", "5")):
+        assert (
+            run(
+                "align",
+                dataset / "face_0000.png",
+                "--model",
+                model,
+                "--box",
+                "20,20,60,60",
+                *starts,
+                "--json",
+                tmp_path / "x.json",
+            )
+            == 0
+        )
+        points.append(json.loads((tmp_path / "x.json").read_text())["images"][0]["faces"][0]["landmarks"])
+    assert points[0] != points[1]
+    capsys.readouterr()
+    assert "n_starts=9: expected 1 to 7" in refused(capsys, "evaluate", model, dataset, "--starts", "9")
+
+
 def test_evaluate_prints_a_table_and_writes_json(model, dataset, tmp_path, capsys):
     out = tmp_path / "figures.json"
     assert run("evaluate", model, dataset / "landmarks.xml", "--json", out) == 0
@@ -163,6 +186,11 @@ def test_info_tells_what_is_inside(model, capsys):
     assert "licence: free" in text
     assert run("info", model, "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["trees_per_stage"] == 20
+
+
+def test_models_lists_those_that_come_along(capsys):
+    assert run("models") == 0
+    assert "face68: 68 landmarks" in capsys.readouterr().out
 
 
 def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert import InputError
-from ert.crops import Cropping, Crops, check_cropping, crop_region, cut_raw, resample
+from ert.crops import Cropping, Crops, check_cropping, crop_region, cut_raw, reduce, resample
 from ert.geometry import box_frames, stretched_frames
 from ert.images import to_grey
 
@@ -46,9 +46,9 @@ def test_the_crop_puts_the_box_where_its_frame_says():
     image = np.zeros((200, 300), np.uint8)
     image[60:125, 100:165] = 255
     plan = cropping()
-    crop = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
+    crop, frame = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
     assert crop.shape == plan.shape == (49, 65)
-    left, top = plan.frame[4:].astype(int)
+    left, top = frame[4:].astype(int)
     assert (left, top) == (8, 16)
     inside = crop[left : left + 33, top : top + 33]
     assert inside[1:-1, 1:-1].min() == 255
@@ -61,8 +61,11 @@ def test_the_crop_puts_the_box_where_its_frame_says():
 def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_grey(box):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     frame = box_frames(np.array([box], dtype=float))[0]
-    assert np.array_equal(cropping().cut(image, frame), cropping().cut(to_grey(image), frame))
-    assert np.array_equal(cropping().cut(image[..., ::-1], frame, "bgr"), cropping().cut(image, frame))
+    for plan in (cropping(), replace(cropping(), blur=0.0)):
+        crop, placed = plan.cut(image, frame)
+        for other in (plan.cut(to_grey(image), frame), plan.cut(image[..., ::-1], frame, "bgr")):
+            assert np.array_equal(crop, other[0])
+            assert np.array_equal(placed, other[1])
 
 
 def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
@@ -70,20 +73,45 @@ def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
     large = rng.integers(0, 256, (900, 1200), dtype=np.uint8)
     frames = box_frames(np.array([[500.0, 400.0, 80.0, 80.0], [100.0, 100.0, 80.0, 80.0]]))
     alone = np.ascontiguousarray(large[300:600, 400:700])
-    assert np.array_equal(cropping().cut(large, frames[0]), cropping().cut(alone, frames[1]))
+    for plan in (cropping(), replace(cropping(), blur=0.0)):
+        assert np.array_equal(plan.cut(large, frames[0])[0], plan.cut(alone, frames[1])[0])
 
 
 def test_a_one_pixel_image_gives_a_flat_crop():
-    crop = cropping().cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
-    assert (crop == 7).all()
+    for blur in (1.0, 0.0):
+        plan = replace(cropping(), blur=blur)
+        crop, _ = plan.cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
+        assert (crop == 7).all()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(-60, 60), st.integers(-60, 60))
+def test_reducing_matches_its_twin(seed, factor, column, row):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (rng.integers(1, 40), rng.integers(1, 50)), dtype=np.uint8)
+    out = np.empty((9, 11), np.uint8)
+    reduce(image, column, row, factor, out)
+    assert np.array_equal(out, naive.reduce(image, column, row, factor, out.shape))
+
+
+@pytest.mark.parametrize("side", [20, 33, 50, 64, 81, 200])
+def test_without_smoothing_a_whole_factor_brings_the_box_near_the_working_size(side):
+    # A ramp: its value at any place is known.
+    image = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    plan = replace(cropping(), blur=0.0, region=np.array([-0.1, -0.1, 1.1, 1.1]))
+    crop, frame = plan.cut(image, box_frames(np.array([[20.0, 30.0, side + 1.0, side + 1.0]]))[0])
+    assert frame[0] == pytest.approx(side / max(1, round(side / 32)))
+    assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
+    for u in (0.0, 0.3, 1.0):
+        column = round(u * frame[0] + frame[4])
+        assert abs(crop[column, 5] - (20 + u * side)) <= side / frame[0] / 2 + 0.5
 
 
 def test_the_region_holds_the_shapes_the_padding_and_a_margin():
     shapes = np.array([[[0.1, 0.2], [0.8, 0.9]], [[0.1, 0.2], [np.nan, np.nan]]])
-    np.testing.assert_allclose(crop_region(shapes, 0.0, False)[:2], [-0.05, 0.05])
-    np.testing.assert_allclose(crop_region(shapes[:1], 0.5, False), [-0.55, -0.45, 1.45, 1.55])
+    np.testing.assert_allclose(crop_region(shapes, 0.0, False)[:2], [0.05, 0.15])
+    np.testing.assert_allclose(crop_region(shapes[:1], 0.5, False), [-0.45, -0.35, 1.35, 1.45])
     left, _, right, _ = crop_region(shapes[:1], 0.0, True)
-    np.testing.assert_allclose([left, right], [-0.05, 1.05])
+    np.testing.assert_allclose([left, right], [0.05, 0.95])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from test_dlib_file import random_cascade
 import ert
 from ert import InputError
 from ert.dlib_cascade import check_dlib_cascade, compact, expand
+from ert.geometry import STARTS
 from ert.images import to_grey
 
 BOXES = [(10.0, 12.0, 40.0, 40.0), (-8.0, -5.0, 40.0, 30.0), (30.0, 20.0, 60.0, 70.0)]
@@ -34,7 +35,7 @@ def test_prediction_matches_the_slow_twin():
         cascade = likely_cascade(seed)
         image = np.random.default_rng(seed).integers(0, 256, (60, 70), dtype=np.uint8)
         box = BOXES[seed % 3]
-        shape = cascade.predict_face(image, np.array(box), "rgb", "dlib")
+        shape = cascade.predict_face(image, box, STARTS[:1], "rgb", "dlib")[0]
         expected = naive.predict_dlib(image, box, cascade) * [box[2] - 1, box[3] - 1] + box[:2]
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(shape, expected, atol=1e-3)
@@ -45,10 +46,10 @@ def test_colours_become_grey_pixel_by_pixel():
     cascade = likely_cascade(1)
     image = np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)
     for rgb in ("luma", "dlib"):
-        expected = cascade.predict_face(to_grey(image, "rgb", rgb), np.array(BOXES[0]), "rgb", rgb)
-        assert np.array_equal(cascade.predict_face(image, np.array(BOXES[0]), "rgb", rgb), expected)
+        expected = cascade.predict_face(to_grey(image, "rgb", rgb), BOXES[0], STARTS[:1], "rgb", rgb)
+        assert np.array_equal(cascade.predict_face(image, BOXES[0], STARTS[:1], "rgb", rgb), expected)
         assert np.array_equal(
-            cascade.predict_face(image[..., ::-1], np.array(BOXES[0]), "bgr", rgb), expected
+            cascade.predict_face(image[..., ::-1], BOXES[0], STARTS[:1], "bgr", rgb), expected
         )
 
 
@@ -60,7 +61,7 @@ def test_compact_leaves_stand_for_nearly_the_same_floats():
     assert compact(small) is small
     np.testing.assert_allclose(expand(small).leaves, cascade.leaves, atol=1e-5)
     image = np.random.default_rng(0).integers(0, 256, (60, 70), dtype=np.uint8)
-    one, other = (each.predict_face(image, np.array(BOXES[0]), "rgb", "dlib") for each in (cascade, small))
+    one, other = (each.predict_face(image, BOXES[0], STARTS[:1], "rgb", "dlib") for each in (cascade, small))
     np.testing.assert_allclose(one, other, atol=0.01)
 
 

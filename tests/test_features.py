@@ -11,11 +11,16 @@ from ert.geometry import jitter_frames, similarity
 
 def random_pool(rng, n_landmarks=7, n_pixels=20):
     mean = rng.random((n_landmarks, 2))
-    return mean, *draw_pool(mean, n_pixels, 0.1, rng)
+    return mean, *draw_pool(mean, n_pixels, 0.1, 0.0, rng)
 
 
 def room(anchors):
     return np.empty((2, 9), np.float32), np.empty((2, len(anchors)), np.float32)
+
+
+def flat(crop):
+    columns, rows = crop.shape
+    return crop.reshape(-1), (columns, rows, rows, 1)
 
 
 @given(st.integers(0, 10**6))
@@ -27,11 +32,16 @@ def test_read_pixels_matches_its_twin(seed):
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
     a, b = similarity(*centre(mean.astype(np.float32)), shape)
     out = np.empty(len(anchors), np.int32)
-    read_pixels(crop, frame, shape, a, b, anchors, deltas, *room(anchors), out)
+    read_pixels(*flat(crop), frame, shape, a, b, anchors, deltas, *room(anchors), out)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
     assert (out == expected).mean() >= 0.95
+    columns, rows = crop.shape
+    again = np.empty_like(out)
+    turned, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
+    read_pixels(turned, size, frame, shape, a, b, anchors, deltas, *room(anchors), again)
+    assert np.array_equal(out, again)
 
 
 def test_read_pool_block_reads_what_read_pixels_reads():
@@ -50,7 +60,9 @@ def test_read_pool_block_reads_what_read_pixels_reads():
         a, b = similarity(centred, norm, shapes[i])
         assert tuple(matrices[i]) == (a, b)
         out = np.empty(len(anchors), np.int32)
-        read_pixels(crops[crop_of[i]], frames[i], shapes[i], a, b, anchors, deltas, *room(anchors), out)
+        read_pixels(
+            *flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, deltas, *room(anchors), out
+        )
         assert np.array_equal(pool[:, i], out)
 
 
@@ -85,7 +97,7 @@ def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
     places = [[np.nan, 1], [np.inf, np.inf], [-np.inf, 1], [3e38, -3e38], [1.4, 1.6]]
     out = np.empty(5, np.int32)
     read_pixels(
-        crop,
+        *flat(crop),
         frame,
         np.array(places, np.float32),
         np.float32(1),
@@ -100,7 +112,15 @@ def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
 
 
 def test_a_pool_of_a_single_landmark_has_some_width():
-    _, deltas = draw_pool(np.array([[0.5, 0.5]]), 200, 0.0, np.random.default_rng(0))
+    _, deltas = draw_pool(np.array([[0.5, 0.5]]), 200, 0.0, 0.0, np.random.default_rng(0))
     assert 0.08 < np.abs(deltas).max() <= 0.1
-    _, narrow = draw_pool(np.array([[0.2, 0.5], [0.4, 0.5]]), 200, -0.4, np.random.default_rng(0))
+    _, narrow = draw_pool(np.array([[0.2, 0.5], [0.4, 0.5]]), 200, -0.4, 0.0, np.random.default_rng(0))
     assert np.isfinite(narrow).all()
+
+
+def test_a_pool_with_a_spread_lies_round_the_landmarks():
+    rng = np.random.default_rng(0)
+    mean = rng.random((7, 2))
+    anchors, deltas = draw_pool(mean, 4000, 0.0, 0.02, rng)
+    assert np.bincount(anchors, minlength=7).min() > 400
+    assert 0.015 < deltas.std() < 0.025

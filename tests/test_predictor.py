@@ -7,7 +7,7 @@ from conftest import small_predictor
 
 import ert
 from ert import InputError, ShapePredictor
-from ert.geometry import box_frames, frame_to_image, stretched_frames
+from ert.geometry import STARTS, box_frames, frame_to_image, stretched_frames
 from ert.images import to_grey
 from ert.metrics import nme
 from ert.synthetic import synthetic_faces
@@ -18,7 +18,7 @@ def test_prediction_matches_the_slow_twin(small_model, faces):
     cropping = small_model.cascade_.cropping
     for (image, box), shape in zip(X, small_model.predict(X), strict=True):
         frames = box_frames(box[None])
-        slow = naive.predict(cropping.cut(image, frames[0]), cropping.frame, small_model.cascade_)
+        slow = naive.predict(*cropping.cut(image, frames[0]), small_model.cascade_)
         # Single against double precision: hardly a pixel read differs.
         assert np.abs(frame_to_image(slow[None], frames)[0] - shape).mean() < 0.2
 
@@ -401,3 +401,27 @@ def test_scikit_learn_manners(faces):
     assert search.best_params_ == {"n_trees": 60}
     assert search.predict(X[:2]).shape == (2, 68, 2)
     assert repr(model).startswith("ShapePredictor(n_stages=1, n_trees=10")
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, kind):
+    X, y = faces
+    model = small_predictor(**kind).fit(X, y)
+    single = model.predict(X[:8])
+    found = []
+    for dx, dy, scale in STARTS:
+        moved = []
+        for image, (left, top, width, height) in X[:8]:
+            right, down = width - 1, height - 1
+            x, y = left + (dx + (1 - scale) / 2) * right, top + (dy + (1 - scale) / 2) * down
+            moved.append((image, (x, y, 1 + scale * right, 1 + scale * down)))
+        found.append(model.predict(moved))
+    assert np.array_equal(found[0], single)
+    for n_starts in (3, 7):
+        several = model.set_params(n_starts=n_starts).predict(X[:8])
+        # By hand the image is resampled anew for each box, which moves single points.
+        difference = abs(several - np.median(found[:n_starts], axis=0))
+        assert np.median(difference) < 0.25
+        assert (several != single).any()
+    with pytest.raises(InputError, match="n_starts=8: expected 1 to 7"):
+        model.set_params(n_starts=8).predict(X[:1])

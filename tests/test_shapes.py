@@ -33,7 +33,7 @@ def test_a_symmetric_face_is_its_own_mirror_image():
 @pytest.mark.parametrize(
     ("mirror", "message"),
     [
-        ("hand", "no scheme 'hand'; known: face68"),
+        ("hand", "no scheme 'hand'; known: face5, face68"),
         ([1, 0], "map of 2 landmarks for objects of 3"),
         ([0, 1, 3], "each number from 0 to 2 once"),
         ([1, 2, 0], "landmark 0 goes to 1, which goes to 2, not back"),

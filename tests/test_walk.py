@@ -18,7 +18,8 @@ def test_walking_matches_its_twin(seed, depth, n_pixels):
     nodes = pack_nodes(pairs, thresholds, n_pixels)
     assert nodes.dtype == (np.uint32 if n_pixels <= 2048 else np.uint64)
     rows = np.empty(n_trees, np.int64)
-    walk_trees(values, nodes, index_bits(n_pixels), depth, 5, rows)
+    leaves = np.zeros((n_trees << depth) * 5, np.int8)
+    walk_trees(values, nodes, index_bits(n_pixels), depth, 5, leaves, rows)
     leaf_of = [naive.walk(values, p, t) for p, t in zip(pairs, thresholds, strict=True)]
     assert rows.tolist() == [(2**depth * tree + leaf) * 5 for tree, leaf in enumerate(leaf_of)]
 

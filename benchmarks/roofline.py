@@ -1,0 +1,403 @@
+"""What a prediction's time is made of, and a training's, next to what the machine allows.
+
+    python benchmarks/roofline.py              # some three minutes; writes the tables of ROOFLINE.md
+    python benchmarks/roofline.py --quick 1    # tries itself out, writes nothing
+
+Each kernel is timed alone, over and over on the numbers that it had in a real prediction; the machine's own
+speed (loads, additions) is measured by loops that do nothing else.
+"""
+
+import os
+import time
+from unittest import mock
+
+import common
+import numba
+import numpy as np
+from predict_vs_dlib import clock, helen
+
+from ert.cascade import add_displacement, centre, predict_face
+from ert.crops import cut_crop
+from ert.features import read_pixels
+from ert.geometry import similarity
+from ert.walk import add_leaves, aligned, walk_trees
+
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+# The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
+
+
+@numba.njit
+def load_anywhere(table, places, n):
+    total = np.uint64(0)
+    for _ in range(n):
+        for i in range(places.size):
+            total += table[places[i]]
+    return total
+
+
+@numba.njit
+def load_in_turn(following, n):
+    place = np.uint64(0)
+    for _ in range(n):
+        place = following[place]
+    return place
+
+
+@numba.njit(fastmath=True)
+def load_in_a_row(numbers, n):
+    total = np.float32(0)
+    for _ in range(n):
+        for i in range(numbers.size):
+            total += numbers[i]
+    return total
+
+
+@numba.njit(fastmath=True)
+def multiply_add(first, second, n):
+    total = np.float32(0)
+    for _ in range(n):
+        for i in range(first.size):
+            total += first[i] * second[i]
+    return total
+
+
+def quickest(repeats, function, *args):
+    function(*args)
+    return min(clock(function, *args) for _ in range(repeats))
+
+
+def machine(repeats):
+    """Nanoseconds of each, by the size of the memory that is read."""
+    rng = np.random.default_rng(0)
+    result = {}
+    for name, size in {"16 KB": 2**14, "256 KB": 2**18, "4 MB": 2**22, "256 MB": 2**28}.items():
+        n = size // 8
+        # The places themselves must not push the table out of its cache.
+        places = rng.integers(0, n, 2**10 if n <= 2**15 else 2**18).astype(np.uint32)
+        rounds = 2**18 // len(places)
+        order = rng.permutation(n)
+        following = np.empty(n, np.uint64)
+        following[order] = np.roll(order, 1)
+        passes = max(1, 2**24 // size)
+        row = np.zeros(size // 4, np.float32)
+        anywhere = quickest(repeats, load_anywhere, following, places, rounds)
+        in_turn = quickest(repeats, load_in_turn, following, 2**18)
+        in_a_row = quickest(repeats, load_in_a_row, row, passes)
+        result[name] = {
+            "ns per load": anywhere / 2**18,
+            "ns per load that waits for the last": in_turn / 2**18,
+            "GB/s in a row": size * passes / in_a_row,
+        }
+    numbers = [aligned(np.zeros(512, np.float32)) for _ in range(2)]
+    result["multiply-adds per ns"] = 512 * 20_000 / quickest(repeats, multiply_add, *numbers, 20_000)
+    return result
+
+
+# The parts of a prediction, each over and over.
+
+
+@numba.njit
+def record(arguments, crop, size, frame, shapes, matrices, values, rows, components):
+    """Do what predict_crop does, and keep what passes between its parts."""
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis = arguments
+    centred, squared_norm = centre(mean_shape)
+    moved = np.empty(basis.shape[2], np.float32)
+    landmarks = np.empty((2, mean_shape.shape[0]), np.float32)
+    places = np.empty((2, anchors.shape[1]), np.float32)
+    shapes[0] = mean_shape
+    for s in range(anchors.shape[0]):
+        a, b = similarity(centred, squared_norm, shapes[s])
+        matrices[s, 0], matrices[s, 1] = a, b
+        read_pixels(crop, size, frame, shapes[s], a, b, anchors[s], deltas[s], landmarks, places, values[s])
+        walk_trees(values[s], nodes[s], bits, depth, basis.shape[1], leaves[s], rows[s])
+        add_leaves(leaves[s], rows[s], components[s])
+        shapes[s + 1] = shapes[s]
+        add_displacement(components[s], basis[s], a, b, moved, shapes[s + 1])
+
+
+@numba.njit
+def whole(n, arguments):
+    for _ in range(n):
+        predict_face(*arguments)
+
+
+@numba.njit
+def cutting(n, arguments):
+    for _ in range(n):
+        cut_crop(*arguments)
+
+
+@numba.njit
+def similarities(n, centred, squared_norm, shapes):
+    total = np.float32(0)
+    for _ in range(n):
+        for s in range(shapes.shape[0]):
+            a, b = similarity(centred, squared_norm, shapes[s])
+            total += a + b
+    return total
+
+
+@numba.njit
+def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, places, values):
+    for _ in range(n):
+        for s in range(anchors.shape[0]):
+            a, b = matrices[s]
+            read_pixels(crop, size, frame, shapes[s], a, b, anchors[s], deltas[s], landmarks, places, values)
+
+
+@numba.njit
+def walking(n, values, nodes, bits, depth, size, leaves, rows):
+    for _ in range(n):
+        for s in range(nodes.shape[0]):
+            walk_trees(values[s], nodes[s], bits, depth, size, leaves[s], rows)
+
+
+@numba.njit
+def adding(n, leaves, rows, out):
+    for _ in range(n):
+        for s in range(leaves.shape[0]):
+            add_leaves(leaves[s], rows[s], out)
+
+
+@numba.njit
+def moving(n, components, basis, matrices, moved, shape):
+    for _ in range(n):
+        for s in range(basis.shape[0]):
+            add_displacement(components[s], basis[s], matrices[s, 0], matrices[s, 1], moved, shape)
+
+
+def nothing(*args):
+    pass
+
+
+def parts_of(model, image, box, repeats):
+    """Microseconds of every part of one face's prediction, and the work of cutting its crop."""
+    from ert import cascade
+    from ert.geometry import square_frame
+
+    recorded = []
+    with mock.patch.object(cascade, "predict_face", lambda *args: recorded.append(args)):
+        model.predict([(image, box)])
+    region, working_size, blur, columns, rows_of_crop, *arguments = model.cascade_.kernel_arguments
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis = arguments
+    x, y, side = square_frame(*box)
+    step = side / working_size
+    crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
+    cut = (image, 0, 0, x, y, side, region, working_size, blur, crop, frame)
+    size = cut_crop(*cut)
+    (n_stages, n_pixels), n_trees = anchors.shape, nodes.shape[1] >> depth
+    shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)
+    matrices = np.empty((n_stages, 2), np.float32)
+    values = np.empty((n_stages, n_pixels), np.int32)
+    rows = np.empty((n_stages, n_trees), np.int64)
+    components = np.empty((n_stages, basis.shape[1]), np.int32)
+    record(tuple(arguments), crop, size, frame, shapes, matrices, values, rows, components)
+    found = model.predict([(image, box)])[0]
+    assert np.abs(shapes[-1] * side + [x, y] - found).max() < 0.01, "the parts do not make the whole"
+
+    landmarks, places = np.empty((2, len(mean_shape)), np.float32), np.empty((2, n_pixels), np.float32)
+    moved = np.empty(basis.shape[2], np.float32)
+    room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
+    calls = {
+        "cut the crop": (cutting, cut),
+        "similarities": (similarities, *centre(mean_shape), shapes[:-1]),
+        "read the pools": (
+            *(reading, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, places, room[0]),
+        ),
+        "walk the trees": (walking, values, nodes, bits, depth, basis.shape[1], leaves, room[1]),
+        "add the leaves": (adding, leaves, rows, room[2]),
+        "multiply by the basis": (moving, components, basis, matrices, moved, room[3]),
+        "all in one kernel": (whole, recorded[0]),
+    }
+    spent = {}
+    for name, (function, *args) in calls.items():
+        # More often minus less often: the call itself is not counted. So short that some go is undisturbed.
+        less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
+        spent[name] = (more - less) / 4 / 1e3
+    with mock.patch.object(cascade, "predict_face", nothing):
+        spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
+    if blur == 0:
+        # Bytes that are read and written.
+        return spent, size[0] * size[1] * (1 + max(1, round(step)) ** 2)
+    taps = int(np.ceil(2 * max(1.0, blur * step)))
+    strips = -(-rows_of_crop // 64) * 64
+    return spent, taps * (rows_of_crop * (columns - 1) * step + columns * strips)
+
+
+def prediction(model, faces, speeds, n, repeats):
+    """Rows of the table: part, microseconds, its work, microseconds that the machine needs for that."""
+    images, boxes, _ = faces
+    X = list(zip(images, boxes, strict=True))
+    some = slice(None, None, max(1, len(X) // n))
+    measured = [parts_of(model, *face, 5 * repeats) for face in X[some]]
+    spent = {name: float(np.mean([part[name] for part, _ in measured])) for name in measured[0][0]}
+    sums = float(np.mean([work for _, work in measured]))
+    times = np.array([[clock(model.predict, [face]) for face in X] for _ in range(repeats)])
+    turns = float(times.min(axis=0)[some].mean()) / 1e3
+
+    *_, mean_shape, anchors, _, nodes, _, depth, leaves, basis = model.cascade_.kernel_arguments
+    n_stages, n_pixels = anchors.shape
+    n_trees = nodes.shape[1] >> depth
+    near, far, rate = speeds["16 KB"], speeds["4 MB"], speeds["multiply-adds per ns"]
+    loads = n_stages * n_pixels * 3
+    visits = n_stages * n_trees * depth
+    lines = n_stages * n_trees * -(-basis.shape[1] * leaves.itemsize // 64)
+    products = basis.size
+    fits = 4 * n_stages * len(mean_shape)
+    work = {
+        "cut the crop": (
+            (f"{sums / 1e3:.0f} thousand bytes", sums / speeds["256 KB"]["GB/s in a row"])
+            if model.blur == 0
+            else (f"{sums / 1e3:.0f} thousand multiply-adds", sums / rate)
+        ),
+        "similarities": (f"{fits} multiply-adds", fits / rate),
+        "read the pools": (
+            f"{n_stages * n_pixels} pixels, three loads each",
+            loads * near["ns per load"],
+        ),
+        "walk the trees": (f"{visits} nodes, three loads each", 3 * visits * near["ns per load"]),
+        "add the leaves": (
+            f"{lines} lines of 64 bytes out of {leaves.nbytes / 1e6:.1f} MB",
+            lines * far["ns per load"],
+        ),
+        "multiply by the basis": (f"{products / 1e3:.0f} thousand multiply-adds", products / rate),
+    }
+    rows = [(name, spent[name], what, nanoseconds / 1e3) for name, (what, nanoseconds) in work.items()]
+    parts = sum(row[1] for row in rows)
+    inside = spent["all in one kernel"] + spent["Python"]
+    rows += [
+        ("what binds them, and memory", spent["all in one kernel"] - parts, "", None),
+        ("Python", spent["Python"], "checks of X and the box", None),
+        ("another face each time", turns - inside, "caches and branches forget", None),
+        ("predict, one face after another", turns, "", sum(row[3] for row in rows)),
+    ]
+    return [dict(zip(("part", "us", "work", "least_us"), row, strict=True)) for row in rows]
+
+
+def training(speeds, n, n_trees):
+    """Rows of the table for one stage of training on one thread."""
+    import ert
+    from ert.parallel import Workers
+    from ert.synthetic import synthetic_faces
+
+    images, boxes, landmarks = synthetic_faces(n, size=96)
+    X = list(zip(images, boxes, strict=True))
+    plan = {"n_stages": 1, "n_trees": n_trees, "n_inits": 20, "n_jobs": 1}
+    spent = {}
+    run = Workers.run
+
+    def timed(self, kernel, *args):
+        begin = time.perf_counter()
+        run(self, kernel, *args)
+        spent[kernel.__name__] = spent.get(kernel.__name__, 0) + time.perf_counter() - begin
+
+    model = ert.ShapePredictor(**plan)
+    model.fit(X[:10], landmarks[:10])
+    with mock.patch.object(Workers, "run", timed):
+        begin = time.perf_counter()
+        model.fit(X, landmarks)
+        total = time.perf_counter() - begin
+    n_samples = n * plan["n_inits"]
+    near, rate = speeds["256 KB"], speeds["multiply-adds per ns"]
+    candidates = n_samples * n_trees * model.max_depth * model.n_split_tests
+    numbers = n_samples * n_trees * model.n_components
+    work = {
+        "score_level": (
+            f"{candidates / 1e6:.0f} million differences of two pixels, 8 multiply-adds each",
+            candidates * max(2 * near["ns per load"], 8 / rate),
+        ),
+        "split_level": (
+            f"{n_samples * n_trees * model.max_depth * 9 / 1e6:.0f} million numbers moved",
+            n_samples * n_trees * model.max_depth * 9 * near["ns per load"],
+        ),
+        "start_tree": (
+            f"{n_samples * n_trees * 8 / 1e6:.0f} million numbers copied",
+            n_samples * n_trees * 8 * 6 / near["GB/s in a row"],
+        ),
+        "sum_leaves": (
+            f"{numbers / 1e6:.0f} million residuals of 2 bytes",
+            numbers * 2 / near["GB/s in a row"],
+        ),
+        "apply_leaves": (
+            f"{numbers / 1e6:.0f} million residuals, read and written",
+            numbers * 4 / near["GB/s in a row"],
+        ),
+    }
+    rows = []
+    for name, (what, nanoseconds) in work.items():
+        rows.append({"part": name, "seconds": spent[name], "work": what, "least_seconds": nanoseconds / 1e9})
+    prepared = sum(seconds for name, seconds in spent.items() if name not in work)
+    what = "pools read, residuals prepared, shapes moved"
+    rows.append({"part": "before and after the trees", "seconds": prepared, "work": what})
+    other = total - sum(row["seconds"] for row in rows)
+    rows.append({"part": "the rest", "seconds": other, "work": "crops and starts, choosing splits, Python"})
+    rows.append({"part": f"one stage of {n_trees} trees, {n_samples} samples", "seconds": total, "work": ""})
+    return rows
+
+
+def table(rows, unit, least, digits):
+    total = rows[-1][unit]
+    lines = [
+        f"| part | {unit.replace('us', 'µs')} | share | work | least | times the least |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        bound = row.get(least)
+        limit = ("", "") if bound is None else (f"{bound:.{digits}f}", f"{row[unit] / bound:.1f}")
+        cells = [row["part"], f"{row[unit]:.{digits}f}", f"{row[unit] / total:.0%}", row["work"], *limit]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def write_tables(result):
+    from ert.provenance import provenance
+
+    made = provenance()
+    speeds = dict(result["machine"])
+    rate = speeds.pop("multiply-adds per ns")
+    lines = [BEGIN, "", "`face68`, one face, one thread:", ""]
+    lines += table(result["prediction"], "us", "least_us", 1)
+    lines += ["", "Training with the default parameters, one thread:", ""]
+    lines += table(result["training"], "seconds", "least_seconds", 2)
+    lines += ["", "The machine:", ""]
+    lines += ["| memory | ns a load | ns a load that waits for the last | GB/s in a row |"]
+    lines += ["| --- | --- | --- | --- |"]
+    for size, row in speeds.items():
+        lines.append(f"| {size} | " + " | ".join(f"{value:.2f}" for value in row.values()) + " |")
+    load = " before and ".join(f"{result['load_average'][when][0]:.1f}" for when in ("before", "after"))
+    where = f"{made['cpu']}; {made['date']}; numba {made['versions']['numba']}; load average {load} after."
+    lines += ["", f"Multiply-adds of float32: {rate:.1f} a nanosecond.", where, ""]
+    file = common.ROOT / "benchmarks" / "ROOFLINE.md"
+    text = file.read_text()
+    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
+    file.write_text(before + "\n".join([*lines, END]) + after)
+
+
+def main():
+    import ert
+
+    options = common.arguments(__doc__, n=40, trees=300, quick=0)
+    if options.quick:
+        options.n, options.trees = 5, 5
+    load_before = os.getloadavg()
+    repeats = 3 if options.quick else 9
+    speeds = machine(repeats)
+    result = {
+        "machine": speeds,
+        "prediction": prediction(ert.load("face68"), helen(options.data), speeds, options.n, repeats),
+        "training": training(speeds, 50 * options.n, options.trees),
+        "load_average": {"before": load_before, "after": os.getloadavg()},
+    }
+    if options.quick:
+        print("\n".join(table(result["prediction"], "us", "least_us", 1)))
+        print("\n".join(table(result["training"], "seconds", "least_seconds", 2)))
+        print(speeds)
+    else:
+        common.save_result("roofline", result)
+        write_tables(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""``ert info`` and ``ert models``: what is in a model file, and which models come along."""
+
+import argparse
+from typing import Any
+
+from ert.commands import norm_text, stage_errors, write_json
+
+__all__ = ["run_info", "run_models"]
+
+
+def run_info(options: argparse.Namespace) -> int:
+    """Tell what is in a model file."""
+    from ert.predictor import load
+
+    model = load(options.model)
+    cascade = model.cascade_
+    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
+    facts: dict[str, Any] = {
+        "model": str(options.model),
+        "n_landmarks": model.n_landmarks_,
+        "landmark_names": list(model.landmark_names_),
+        "stages": n_stages,
+        "trees_per_stage": n_trees,
+        "leaves_per_tree": n_leaves,
+        "components": n_components,
+        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
+        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+        "summary": model.summary_,
+        "history": model.history_,
+        "parameters": model.get_params(),
+    }
+    if options.json:
+        write_json(facts, options.json)
+    if options.json != "-":
+        size = facts["array_bytes"] / 1e6
+        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {size:.2f} MB in memory")
+        print(f"  {n_stages} stages of {n_trees} trees with {n_leaves} leaves of {n_components} numbers")
+        if model.summary_["n_objects"]:
+            counts = f"{model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
+            print(f"  trained on {counts}")
+        for key, text in model.summary_["notes"].items():
+            print(f"  {key}: {text}")
+        for entry in model.history_:
+            shown = ", ".join(
+                f"{key.replace('_nme', '')} {value:.2f} %" for key, value in stage_errors(entry)
+            )
+            print(f"  error after stage {entry['stage']}: {shown} of the {norm_text(model)}")
+        if model.history_:
+            print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
+    return 0
+
+
+def run_models(options: argparse.Namespace) -> int:
+    """List the models that come with the package."""
+    from ert.predictor import bundled_models, load
+
+    for name, path in bundled_models().items():
+        model = load(name)
+        size = path.stat().st_size / 1e6
+        stages = f"{model.n_stages} stages of {model.n_trees} trees"
+        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {size:.2f} MB")
+        for key, text in model.summary_["notes"].items():
+            print(f"  {key}: {text}")
+    return 0

@@ -1,0 +1,49 @@
+import subprocess
+import sys
+
+from ert.cli import main
+
+# In a process of its own, so that nothing else has compiled what the warm-up may have forgotten.
+CHECK = """
+import contextlib, sys
+import numpy as np
+import ert
+from ert.cascade import predict_face
+from ert.cli import main
+from ert.dlib_cascade import predict_dlib
+from ert.images import _weigh_channels
+
+kernels = predict_face, predict_dlib, _weigh_channels
+with contextlib.redirect_stdout(sys.stderr):
+    assert main(["warmup"]) == 0
+before = [len(kernel.signatures) for kernel in kernels]
+assert all(before), before
+colour = np.random.default_rng(0).integers(0, 256, (60, 70, 3), np.uint8)
+frozen = colour.copy()
+frozen.flags.writeable = False
+X = [(image, (5, 6, 40, 40)) for image in (colour, colour[::2], colour[:, :, 0], frozen, frozen[:, :, 1])]
+model = ert.load("face68")
+model.predict(X)
+model.predict(X, channels="bgr", n_jobs=2)
+assert [len(kernel.signatures) for kernel in kernels] == before
+"""
+
+
+def test_all_that_prediction_needs_is_compiled():
+    done = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_says_where_the_cache_is(capsys):
+    assert main(["warmup"]) == 0
+    said = capsys.readouterr().out
+    assert "prediction: ready after" in said
+    assert "cache: " in said
+
+
+def test_training_has_kernels_of_its_own(capsys):
+    from ert.trees import score_level
+
+    assert main(["warmup", "--training"]) == 0
+    assert "prediction and training: ready after" in capsys.readouterr().out
+    assert score_level.signatures
