@@ -185,7 +185,7 @@ def parts_of(model, image, box, repeats):
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
-    cut = (image, 0, 0, x, y, side, region, working_size, blur, crop, frame)
+    cut = (image, 0, 0, x, y, side, region, working_size, blur, columns, rows_of_crop, crop, frame)
     size = cut_crop(*cut)
     (n_stages, n_pixels), n_trees = anchors.shape, nodes.shape[1] >> depth
     shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)

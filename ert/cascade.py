@@ -362,7 +362,9 @@ def predict_face(  # type: ignore[no-untyped-def]
     whole = np.empty(6, np.float32)
     # Counted from there, so that the last bit is the same whether `image` is all or a part.
     from_x, from_y = x - start_column, y - start_row
-    size = cut_crop(image, column, row, from_x, from_y, side, region, working_size, blur, crop, whole)
+    size = cut_crop(
+        image, column, row, from_x, from_y, side, region, working_size, blur, columns, rows, crop, whole
+    )
     frame = np.zeros(6, np.float32)
     shape = np.empty_like(mean_shape)
     for k in range(starts.shape[0]):

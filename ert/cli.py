@@ -104,9 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "datasets", nargs="+", metavar="DATASET", help="annotations: imglab .xml, folder of .pts, ..."
     )
-    train.add_argument("--out", required=True, metavar="FILE", help="the model file to write (.ert)")
+    train.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="the model file to write: .ert, or .dat for dlib, trained as dlib can express it",
+    )
     _add_dataset_options(train, many=True)
-    _add_part_order(train)
+    _add_part_order(train, None)
     train.add_argument(
         "--validation",
         type=float,
@@ -281,12 +286,13 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_part_order(parser: argparse.ArgumentParser) -> None:
+def _add_part_order(parser: argparse.ArgumentParser, default: str | None = "natural") -> None:
     parser.add_argument(
         "--part-order",
         choices=("natural", "dlib"),
-        default="natural",
-        help="order of an imglab file's parts: 2 before 10 (the default), or 10 before 2 as dlib has them",
+        default=default,
+        help="order of an imglab file's parts: 2 before 10 (natural), or as dlib has them, 10 before 2 (the "
+        "default to train a .dat)",
     )
 
 

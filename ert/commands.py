@@ -166,6 +166,11 @@ def with_progress(items: Sequence[str], unit: str) -> Iterator[str]:
     yield from tqdm(items, unit=unit, disable=len(items) < 5 or not sys.stderr.isatty(), leave=False)
 
 
+_DLIB_KIND = (
+    "trained as dlib can express it; names of landmarks, notes and the mirror map have no place there"
+)
+
+
 def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images, with a checkpoint after each stage."""
     from ert.datasets import load_dataset
@@ -179,8 +184,13 @@ def run_train(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
+    part_order = options.part_order
     if out.suffix == ".dat":
         params |= {"kind": "dlib", "rgb": "dlib"}
+        # The points of a `.dat` have no names: scripts know them by the numbers that dlib gives them.
+        part_order = part_order or "dlib"
+        say(f"{out}: {_DLIB_KIND}")
+    part_order = part_order or "natural"
     check_writable(out)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
@@ -188,7 +198,7 @@ def run_train(options: argparse.Namespace) -> int:
             f"{checkpoint}: stages of an interrupted run are there: go on with --resume, or remove the file"
         )
     datasets = [
-        load_dataset(path, boxes=boxes, split=options.split, part_order=options.part_order)
+        load_dataset(path, boxes=boxes, split=options.split, part_order=part_order)
         for boxes in options.boxes or [None]
         for path in options.datasets
     ]

@@ -192,6 +192,7 @@ def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
     import numpy as np
 
     from ert.datasets import load_dataset
+    from ert.images import image_size
     from ert.inputs import check_pairs
 
     if pair[0].n_landmarks != pair[1].n_landmarks:
@@ -213,7 +214,12 @@ def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
         # Drawn, because neighbours in a dataset are often alike; always the same, so that runs compare.
         drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
         dataset = dataset.subset(np.sort(drawn))
-    check_pairs(dataset.X, str(options.dataset))
+    for file, (left, top, width, height) in zip(
+        dataset.files, check_pairs(dataset.X, str(options.dataset)), strict=True
+    ):
+        columns, rows = image_size(file)
+        if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
+            raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
     return dataset
 
 

@@ -158,6 +158,7 @@ def _tile(
     drawn = [truth, *shapes[:, i]]
     image = load_image(dataset.files[i])
     left, top, side = _view(np.vstack(drawn), dataset.boxes[i])
+    side = min(side, 3 * max(image.shape[:2]))
     # Outside the image Pillow's crop is black.
     crop = np.asarray(Image.fromarray(image).convert("RGB").crop((left, top, left + side, top + side)))
     placed = [shape - (left, top) for shape in drawn]

@@ -14,6 +14,7 @@ Without smoothing (`blur` 0) it is the image reduced by a whole factor, so that 
 
 import math
 import mmap
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Cropping:
             grey = grey.copy()
         room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
         how = self.region, self.working_size, float(self.blur)
-        n_columns, n_rows, step, _ = cut_crop(grey, 0, 0, x, y, side, *how, room, placed)
+        n_columns, n_rows, step, _ = cut_crop(grey, 0, 0, x, y, side, *how, *self.shape, room, placed)
         crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
         return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
 
@@ -211,10 +212,17 @@ class Crops:
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
+def _temporary_folder() -> str | None:
+    # What lies in /tmp is often kept in memory, in /var/tmp never.
+    usual = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
+    return "/var/tmp" if usual else None
+
+
 def _map_file(size: int) -> mmap.mmap:
+    folder = _temporary_folder() or tempfile.gettempdir()
     try:
         # It has no name, where the system can: nothing is left of it even when the process is killed.
-        with tempfile.TemporaryFile(prefix="ert-") as file:
+        with tempfile.TemporaryFile(prefix="ert-", dir=folder) as file:
             # Written, not merely made that long: a full disk is an error here, and would be a crash later.
             for start in range(0, size, _WRITTEN):
                 file.write(bytes(min(_WRITTEN, size - start)))
@@ -222,9 +230,7 @@ def _map_file(size: int) -> mmap.mmap:
             return mmap.mmap(file.fileno(), size)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(
-            f"{tempfile.gettempdir()}: no room for {size / 1e6:.0f} MB of crops: {reason}"
-        ) from error
+        raise InputError(f"{folder}: no room for {size / 1e6:.0f} MB of crops: {reason}") from error
 
 
 def cut_raw(
@@ -324,7 +330,9 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_crop(image, column, row, x, y, side, region, working_size, blur, room, frame):  # type: ignore[no-untyped-def]
+def cut_crop(  # type: ignore[no-untyped-def]
+    image, column, row, x, y, side, region, working_size, blur, columns, rows, room, frame
+):
     """Cut the region round a box out of a grey image.
 
     Parameters
@@ -336,7 +344,9 @@ def cut_crop(image, column, row, x, y, side, region, working_size, blur, room, f
         The box's frame.
     region, working_size, blur
         See :class:`Cropping`.
-    room : uint8 array (n_pixels,)
+    columns, rows : int
+        See :attr:`Cropping.shape`.
+    room : uint8 array (columns * rows,)
         Written: the crop.
     frame : float32 array (6,)
         Written: from box coordinates to pixels of the crop.
@@ -352,8 +362,6 @@ def cut_crop(image, column, row, x, y, side, region, working_size, blur, room, f
     top = y + region[1] * side
     frame[:] = 0
     if blur > 0:
-        columns = math.ceil((region[2] - region[0]) * working_size) + 1
-        rows = math.ceil((region[3] - region[1]) * working_size) + 1
         crop = room[: columns * rows].reshape(columns, rows)
         resample(image, column, row, left, top, side / working_size, blur, crop)
         frame[0] = frame[3] = working_size
@@ -363,8 +371,9 @@ def cut_crop(image, column, row, x, y, side, region, working_size, blur, room, f
     factor = max(1, math.floor(side / working_size + 0.5))
     first_column = math.floor(left)
     first_row = math.floor(top)
-    columns = math.ceil((region[2] - region[0]) * side / factor) + 1
-    rows = math.ceil((region[3] - region[1]) * side / factor) + 1
+    # Never more than there is room for, whatever the rounding.
+    columns = min(math.ceil((region[2] - region[0]) * side / factor) + 1, columns)
+    rows = min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows)
     crop = room[: columns * rows].reshape(rows, columns)
     reduce(image, column + first_column, row + first_row, factor, crop)
     frame[0] = frame[3] = side / factor

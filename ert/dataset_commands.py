@@ -139,8 +139,8 @@ def run_dataset_split(options: argparse.Namespace) -> int:
     folder = Path(options.out)
     targets = [folder / (name + suffix) for name in parts]
     for target in targets:
-        if target.exists() and target.samefile(options.dataset):
-            raise InputError(f"{target}: is the dataset itself, expected another folder or other names")
+        if target.exists():
+            raise InputError(f"{target}: is there already, expected another folder or other names")
     make_folder(folder)
     notes: list[str] = []
     for target, chosen in zip(targets, parts.values(), strict=True):
@@ -368,7 +368,10 @@ def _tile(dataset: Dataset, i: int) -> NDArray[np.uint8]:
     margin = 0.1 * (high - low).max()
     left, top = np.floor(low - margin).astype(int).tolist()
     right, bottom = np.ceil(high + margin).astype(int).tolist()
-    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    # A box may be absurdly large: black is shown round the image for a width of it at most.
+    rows, columns = image.shape[:2]
+    left, top = max(left, -columns), max(top, -rows)
+    right, bottom = max(min(right, 2 * columns), left + 1), max(min(bottom, 2 * rows), top + 1)
     crop = Image.fromarray(image).crop((left, top, right, bottom))
     side = 2 * _TILE / max(crop.size)
     size = max(1, round(crop.width * side)), max(1, round(crop.height * side))

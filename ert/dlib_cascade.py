@@ -19,6 +19,8 @@ from ert.walk import add_float_leaves, add_leaves, aligned, index_bits, pack_nod
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
 N_FINE = 16
+# Directions with less than this part of the largest one's squared length are rounding of floats.
+NOISE = 1e-12
 
 __all__ = ["DlibCascade", "check_dlib_cascade", "compact", "expand", "predict_dlib"]
 
@@ -142,13 +144,18 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     if cascade.basis.shape[1]:
         return cascade
     n_stages, n_trees, n_leaves, n_values = cascade.leaves.shape
-    kept, fine = min(n_values, N_DISPLACEMENTS), min(n_values, N_FINE)
-    leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
-    basis = np.empty((n_stages, kept + fine, n_values), np.float32)
+    found = []
     for stage in range(n_stages):
         rows = cascade.leaves[stage].reshape(-1, n_values).astype(np.float64)
-        _, vectors = np.linalg.eigh(rows.T @ rows)
-        directions = vectors[:, ::-1][:, :kept]
+        values, vectors = np.linalg.eigh(rows.T @ rows)
+        found.append((rows, vectors[:, ::-1], int((values > NOISE * values[-1]).sum())))
+    # What was trained here has no more directions than components: the rest is rounding.
+    kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
+    fine = min(kept, N_FINE)
+    leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
+    basis = np.empty((n_stages, kept + fine, n_values), np.float32)
+    for stage, (rows, vectors, _) in enumerate(found):
+        directions = vectors[:, :kept]
         amounts = rows @ directions
         coarse, units = _whole_numbers(amounts)
         rest, fine_units = _whole_numbers((amounts - coarse * units)[:, :fine])

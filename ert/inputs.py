@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ert.crops import Cropping, Crops, cut_raw, raw_sizes
 from ert.errors import InputError
 from ert.geometry import box_frames, image_to_frame, stretched_frames
-from ert.images import check_image, load_image
+from ert.images import check_image, image_size, load_image
 
 __all__ = [
     "Box",
@@ -28,6 +28,7 @@ __all__ = [
     "check_pairs",
     "cut_faces",
     "cut_raw_faces",
+    "raw_crop_sizes",
     "read_face",
     "read_image",
 ]
@@ -275,8 +276,7 @@ def cut_raw_faces(
     Crops
     """
     frames = stretched_frames(boxes)
-
-    crops = Crops.reserve(raw_sizes(frames, region), mapped=mapped)
+    crops = Crops.reserve(raw_crop_sizes(X, boxes, region), mapped=mapped)
 
     def cut(i: int) -> None:
         image, order = read_face(X[i], channels, f"{what}[{i}]")
@@ -284,6 +284,21 @@ def cut_raw_faces(
 
     _fill(crops, cut, n_jobs)
     return crops
+
+
+def raw_crop_sizes(
+    X: Sequence[Face], boxes: npt.NDArray[np.float64], region: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Return columns and rows (n, 2) that crops of :func:`cut_raw_faces` have at most."""
+    sizes = raw_sizes(stretched_frames(boxes), region)
+    for i, (image, _) in enumerate(X):
+        if isinstance(image, (str, os.PathLike)):
+            columns, rows = image_size(image)
+        else:
+            rows, columns = np.shape(image)[:2]
+        # Not more than the image, and a pixel on either side that stands for all beyond.
+        sizes[i] = np.minimum(sizes[i], (columns + 2, rows + 2))
+    return sizes
 
 
 def _fill(crops: Crops, cut: Callable[[int], None], n_jobs: int) -> None:

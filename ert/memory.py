@@ -93,6 +93,9 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
     pairs = 40 * options.n_pixels**2
     # The model, its copy that is one array, and the file's bytes twice.
     leaves = options.n_trees * 2**options.max_depth * n_components * options.leaf_bits // 8
+    if options.kind == "dlib":
+        # Its leaves at last are whole shapes of floats.
+        leaves += options.n_trees * 2**options.max_depth * 2 * sizes.n_landmarks * 4
     crops = sizes.crop_bytes
     if mapped:
         held = 64 + _THREADS * math.ceil(PART / n_inits)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
-from ert.crops import Cropping, Crops, check_cropping, crop_region, raw_sizes
+from ert.crops import Cropping, Crops, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError, one_line
 from ert.files import check_writable, remove_temporaries
@@ -30,6 +30,7 @@ from ert.inputs import (
     check_pairs,
     cut_faces,
     cut_raw_faces,
+    raw_crop_sizes,
     read_face,
 )
 from ert.memory import Sizes, plan_memory
@@ -102,7 +103,9 @@ class ShapePredictor:
     working_size : int
         Pixels per side of the box at which images are read.
     blur : float
-        Half-width of the smoothing when images are brought to that size, in those pixels.
+        Half-width of the smoothing when images are brought to that size, in those pixels. With 0 they are
+        reduced by the whole factor that brings the box nearest to it, to at most 1.5 times as many: hardly
+        any work, and nearly as good for boxes of more than that size.
     n_starts : int
         Starts of a prediction, 1 to 7: the mean shape in the box, in boxes shifted by a twentieth of its
         side, in a smaller and a larger one. The result is the median of what they lead to, landmark by
@@ -322,7 +325,12 @@ class ShapePredictor:
             n_stages=params["n_stages"],
             mirrored=swap is not None,
             missing=bool(np.isnan(landmarks).any()),
-            crop_bytes=self._crop_bytes(np.concatenate([boxes, _as_array(watched_boxes)]), cropping),
+            crop_bytes=self._crop_bytes(X, boxes, cropping)
+            + (
+                0
+                if validation is None
+                else self._crop_bytes(validation[0], _as_array(watched_boxes), cropping)
+            ),
         )
         plan, bound = plan_memory(self.max_memory, sizes, options), f"max_memory={self.max_memory}"
         if plan.mapped and self.verbose:
@@ -407,10 +415,10 @@ class ShapePredictor:
             return cut_faces(X, boxes, cropping, *rest, mapped=mapped)
         return cut_raw_faces(X, boxes, cropping.region, *rest, mapped=mapped)
 
-    def _crop_bytes(self, boxes: npt.NDArray[np.float64], cropping: Cropping) -> int:
+    def _crop_bytes(self, X: Sequence[Face], boxes: npt.NDArray[np.float64], cropping: Cropping) -> int:
         if self.kind == "ert":
             return len(boxes) * math.prod(cropping.shape)
-        return int(raw_sizes(stretched_frames(boxes), cropping.region).prod(axis=1).sum())
+        return int(raw_crop_sizes(X, boxes, cropping.region).prod(axis=1).sum())
 
     def _tell(self, text: str) -> None:
         """Say what a fit does otherwise than it was asked to."""

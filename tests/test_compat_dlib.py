@@ -201,10 +201,17 @@ def test_training_is_about_as_good_as_in_dlib(theirs, their_file, trained):
 def test_training_on_images_is_that_of_the_estimator(drawn, trained):
     images, boxes, landmarks = drawn
     X = list(zip(images, boxes.round(), strict=True))
-    model = ert.ShapePredictor(n_stages=3, n_trees=40, n_inits=5).fit(X, landmarks.round())
+    model = ert.ShapePredictor(n_stages=3, n_trees=40, n_inits=5, kind="dlib", rgb="dlib")
+    model.fit(X, landmarks.round())
     assert np.array_equal(trained.model.predict(X), model.predict(X))
     found = trained(images[0], detections_of(ours, boxes, landmarks)[0][0].rect)
     assert points_of(found) == [tuple(xy) for xy in np.floor(model.predict(X[:1])[0] + 0.5)]
+
+
+def test_what_is_trained_on_images_can_be_saved_as_dat(trained, drawn, tmp_path):
+    trained.save(tmp_path / "model.dat")
+    X = list(zip(drawn[0], drawn[1].round(), strict=True))
+    assert np.array_equal(ert.load(tmp_path / "model.dat").predict(X), trained.model.predict(X))
 
 
 def test_training_on_a_file_writes_a_model(xml, tmp_path):
@@ -319,7 +326,7 @@ def test_errors_are_of_both_kinds(trained, tmp_path):
         with pytest.raises(kind, match="uint8"):
             trained(image.astype(float), ours.rectangle(0, 0, 40, 40))
         with pytest.raises(kind, match="dlib's format cannot express"):
-            trained.save(tmp_path / "model.dat")
+            ours.shape_predictor("face68").save(tmp_path / "model.dat")
         with pytest.raises(kind, match=r"gone\.png"):
             ours.load_rgb_image(tmp_path / "gone.png")
 

@@ -152,3 +152,27 @@ def test_crops_of_many_sizes_lie_one_after_another():
     assert len(crops) == 3
     for part, (first, rows, columns) in zip(parts, crops.places, strict=True):
         assert np.array_equal(crops.pixels[first : first + rows * columns].reshape(rows, columns), part)
+
+
+@given(
+    st.integers(-60, 40),
+    st.integers(-60, 40),
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from([96, 128, 140]),
+    st.sampled_from([0.0, 1.0]),
+    st.floats(2, 700),
+)
+def test_a_crop_fits_its_room_whatever_the_rounding(left, top, width, height, size, blur, side):
+    region = np.array([left, top, left + width, top + height]) / 100
+    plan = Cropping(region, size, blur)
+    crop, _ = plan.cut(np.zeros((30, 40), np.uint8), box_frames(np.array([[3.3, 1.7, side, side]]))[0])
+    assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
+
+
+def test_a_crop_of_a_region_in_hundredths():
+    """Its width comes out differently as a difference of products and as a product of a difference."""
+    for low in range(-30, 30):
+        for width in range(40, 100):
+            region = np.array([low, low, low + width, low + width]) / 100
+            Cropping(region, 140, 1.0).cut(np.zeros((30, 40), np.uint8), np.array([9.0, 0, 0, 9, 1, 1]))

@@ -132,7 +132,7 @@ def test_copies_of_an_image_stay_together(own_faces, tmp_path):
 def test_split_does_not_replace_what_it_reads(own_faces, capsys):
     before = own_faces.read_bytes()
     said = refused(capsys, "split", own_faces, "--out", own_faces.parent, "--parts", "landmarks=.5,b=.5")
-    assert "is the dataset itself" in said
+    assert "landmarks.csv: is there already" in said
     assert own_faces.read_bytes() == before
 
 

@@ -1,8 +1,9 @@
 """The part of dlib's interface that concerns shape predictors: `from ert.compat import dlib`.
 
 Names, arguments and whole pixels are dlib's; the work is ert's. Models are dlib's `.dat` files, which give
-the same points as in dlib, `.ert` files, and the bundled ones by name ("face68"). What is trained here is an
-ert model. Errors are :class:`DlibError`: a RuntimeError, as from dlib, and an InputError, as from ert.
+the same points as in dlib, `.ert` files, and the bundled ones by name ("face68"). What is trained here runs
+in dlib, unless it is written to an `.ert` file: ert's own kind is more accurate. Errors are
+:class:`DlibError`: a RuntimeError, as from dlib, and an InputError, as from ert.
 """
 
 import math
@@ -121,7 +122,7 @@ class shape_predictor:
         return full_object_detection(box, [point(int(x), int(y)) for x, y in shape])
 
     def save(self, predictor_output_filename: StrPath) -> None:
-        """Write the model to a file: `.ert`, or `.dat` when it came from one.
+        """Write the model to a file: `.dat`, or `.ert`.
 
         Raises
         ------
@@ -273,7 +274,7 @@ def train_shape_predictor(
 def train_shape_predictor(
     images: Any, object_detections: Any, options: shape_predictor_training_options, /
 ) -> shape_predictor | None:
-    """Train an ert model, on images and objects or on an imglab file.
+    """Train a model, on images and objects or on an imglab file.
 
     Parameters
     ----------
@@ -287,7 +288,7 @@ def train_shape_predictor(
     Returns
     -------
     shape_predictor or None
-        None when a file was written.
+        Of dlib's kind, which `save` can write as `.dat`; None when a file was written.
 
     Raises
     ------
@@ -297,6 +298,8 @@ def train_shape_predictor(
     with _dlib_errors():
         model = _estimator(options)
         if not isinstance(images, (str, os.PathLike)):
+            # `save` may be asked for a `.dat` next.
+            model.set_params(kind="dlib", rgb="dlib")
             return shape_predictor(model.fit(*_faces(images, object_detections)))
         path = Path(object_detections)
         if path.suffix == ".dat":
