@@ -225,10 +225,14 @@ def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
 
 def _check_norm(dataset: "Dataset", norm: str | None) -> None:
     """Check, before long work, that every object has the normaliser."""
-    from ert.metrics import normalisers
+    import numpy as np
 
+    from ert.metrics import NORMS, normalisers
+
+    # By default the first that `evaluate` takes.
     if norm is None:
-        return
+        eyes = dataset.y.shape[1] == 68 and bool(np.isfinite(dataset.y[:, 36:48]).all())
+        norm = NORMS[0] if eyes else "box"
     for file, shape in zip(dataset.files, dataset.y, strict=True):
         try:
             normalisers(shape[None], norm)

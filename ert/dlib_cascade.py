@@ -19,6 +19,8 @@ from ert.walk import add_float_leaves, add_leaves, aligned, index_bits, pack_nod
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
 N_FINE = 16
+# Sides of the box to each side of it that are kept of an image that has to be copied.
+REACH = 3
 # Directions with less than this part of the largest one's squared length are rounding of floats.
 NOISE = 1e-12
 
@@ -78,9 +80,14 @@ class DlibCascade:
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
         flags = image.flags
+        column = row = 0
         if not (flags.c_contiguous and flags.writeable):
-            # Kernels are compiled for one kind of array.
-            image = image.copy()
+            # Kernels are compiled for one kind of array. No cascade that works reaches farther.
+            columns, rows = (
+                slice(max(int(low - REACH * side), 0), max(int(low + (REACH + 1) * side) + 1, 1))
+                for low, side in ((box[0], box[2]), (box[1], box[3]))
+            )
+            image, column, row = image[rows, columns].copy(), columns.start, rows.start
         pixels = image if image.ndim == 3 else image[:, :, None]
         placed = np.empty((len(starts), *self.mean_shape.shape))
         weights = grey_weights(channels, rgb)
@@ -92,7 +99,7 @@ class DlibCascade:
                 x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
                 right, down = width - 1, height - 1
                 place = left + x * right, top + y * down, scale * right + 1, scale * down + 1
-            predict_dlib(pixels, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
+            predict_dlib(pixels, column, row, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
         return placed
 
     @cached_property
@@ -181,6 +188,8 @@ def expand(cascade: DlibCascade) -> DlibCascade:
 @numba.njit(cache=True, nogil=True)
 def predict_dlib(  # type: ignore[no-untyped-def]
     image,
+    column,
+    row,
     weights,
     left,
     top,
@@ -204,6 +213,9 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     image : uint8 array (rows, columns, 1) or (rows, columns, 3)
+        All of it, or the part of it that can matter.
+    column, row : int
+        Where in the image it begins.
     weights : uint32 array (4,)
         How colours become grey; see :func:`ert.images.grey_weights`.
     left, top, width, height : float
@@ -232,8 +244,8 @@ def predict_dlib(  # type: ignore[no-untyped-def]
             anchor = anchors[stage, p]
             px = np.float32(np.float32(a * u) - np.float32(b * v)) + shape[anchor, 0]
             py = np.float32(np.float32(b * u) + np.float32(a * v)) + shape[anchor, 1]
-            x = np.floor(np.float64(px) * (width - 1) + left + 0.5)
-            y = np.floor(np.float64(py) * (height - 1) + top + 0.5)
+            x = np.floor(np.float64(px) * (width - 1) + left + 0.5) - column
+            y = np.floor(np.float64(py) * (height - 1) + top + 0.5) - row
             values[p] = 0
             if x >= 0 and y >= 0 and x < columns and y < rows:
                 values[p] = image[int(y), int(x), 0]

@@ -155,7 +155,7 @@ def read_pool_block(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     pixels, places
-        The crops, see :class:`ert.crops.Crops`.
+        The crops, see :class:`ert.crop_store.Crops`.
     crop_of : int array (n,)
         Which crop each sample looks at.
     frames : float32 array (n, 6)

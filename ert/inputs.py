@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Cropping, Crops, cut_raw, raw_sizes
+from ert.crop_store import Crops
+from ert.crops import Cropping, cut_raw, raw_sizes
 from ert.errors import InputError
 from ert.geometry import box_frames, image_to_frame, stretched_frames
 from ert.images import check_image, image_size, load_image
@@ -233,7 +234,7 @@ def cut_faces(
     what : str
         What error messages call X.
     mapped : bool or None
-        Whether the crops lie in a temporary file, see :meth:`ert.crops.Crops.reserve`.
+        Whether the crops lie in a temporary file, see :meth:`ert.crop_store.Crops.reserve`.
 
     Returns
     -------

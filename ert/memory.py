@@ -52,7 +52,7 @@ class Plan:
     Parameters
     ----------
     mapped : bool or None
-        Whether crops lie in a temporary file, see :meth:`ert.crops.Crops.reserve`.
+        Whether crops lie in a temporary file, see :meth:`ert.crop_store.Crops.reserve`.
     n_inits : int
         Starts of each object.
     """

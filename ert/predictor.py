@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
-from ert.crops import Cropping, Crops, check_cropping, crop_region
+from ert.crop_store import Crops
+from ert.crops import Cropping, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError, one_line
 from ert.files import check_writable, remove_temporaries

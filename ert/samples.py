@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ert.crops import Crops
+from ert.crop_store import Crops
 from ert.geometry import image_to_frame, jitter_frames
 from ert.metrics import nme, normalisers
 from ert.parameters import Options

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Stage, add_displacement, centre
-from ert.crops import Crops
+from ert.crop_store import Crops
 from ert.features import draw_pairs, draw_pool, read_pool_block
 from ert.parallel import Workers
 from ert.parameters import Options

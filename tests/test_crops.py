@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert import InputError
-from ert.crops import Cropping, Crops, check_cropping, crop_region, cut_raw, reduce, resample
+from ert.crop_store import Crops
+from ert.crops import Cropping, check_cropping, crop_region, cut_raw, reduce, resample
 from ert.geometry import box_frames, stretched_frames
 from ert.images import to_grey
 

@@ -106,3 +106,22 @@ def test_dlib_itself_predicts_the_same_pixels(tmp_path):
     assert [(point.x, point.y) for point in theirs(colour, rectangles[0]).parts()] == [
         tuple(xy) for xy in shape
     ]
+
+
+def test_of_a_view_only_what_is_near_the_box_is_copied():
+    cascade = likely_cascade(3)
+    image = np.random.default_rng(0).integers(0, 256, (300, 400), dtype=np.uint8)
+    read_only = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
+    for box in ((150.0, 120.0, 40.0, 30.0), (-20.0, 280.0, 40.0, 40.0), (380.0, -5.0, 60.0, 20.0)):
+        expected = cascade.predict_face(image, box, STARTS, "rgb", "dlib")
+        assert np.array_equal(cascade.predict_face(read_only, box, STARTS, "rgb", "dlib"), expected)
+
+
+def test_compact_leaves_have_no_more_directions_than_there_are():
+    cascade = likely_cascade(4)
+    rng = np.random.default_rng(0)
+    shape = cascade.leaves.shape
+    few = rng.normal(0, 0.01, (*shape[:-1], 2)) @ rng.normal(0, 1, (2, shape[-1]))
+    small = compact(replace(cascade, leaves=few.astype(np.float32)))
+    assert small.leaves.shape[-1] == 4
+    np.testing.assert_allclose(expand(small).leaves, few, atol=1e-5)

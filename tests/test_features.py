@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert.cascade import centre
-from ert.crops import Crops
+from ert.crop_store import Crops
 from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
 from ert.geometry import jitter_frames, similarity
 

@@ -12,7 +12,7 @@ from test_training import options
 import ert
 from ert import InputError
 from ert.cli import main
-from ert.crops import Crops
+from ert.crop_store import Crops
 from ert.memory import MAPPED_FROM, Plan, Sizes, plan_memory, training_bytes
 
 SIZES = Sizes(

@@ -3,7 +3,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ert.cascade import centre
-from ert.crops import Cropping, Crops
+from ert.crop_store import Crops
+from ert.crops import Cropping
 from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity
 from ert.parallel import Workers
 from ert.parameters import Options
