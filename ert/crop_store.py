@@ -84,7 +84,9 @@ class Crops:
                     raise
         pixels = np.empty(room, np.uint8) if mapping is None else np.frombuffer(mapping, np.uint8)
         first = ends - sizes.prod(axis=1)
-        return cls(pixels, np.column_stack([first, sizes]), np.zeros((len(sizes), 6)), mapping)
+        return cls(
+            pixels, np.ascontiguousarray(np.column_stack([first, sizes])), np.zeros((len(sizes), 6)), mapping
+        )
 
     def put(self, i: int, crop: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> None:
         """Write the crop (columns, rows) of object `i` and its frame (6,)."""

@@ -308,8 +308,11 @@ def _grow_trees(
     order = np.empty((n_blocks, BLOCK), np.int32)
     bounds = np.zeros((n_blocks, n_leaves + 1), np.int32)
     scored = np.empty((n_blocks, n_scored, BLOCK), np.float32)
-    counts = np.empty((workers.n_threads, n_leaves // 2, n_tests + 1), np.int64)
-    sums = np.empty((*counts.shape, n_scored))
+    # For each level arrays of its own: a part of larger ones would be another kind of array to the compiler.
+    counts = [
+        np.empty((workers.n_threads, 2**level, n_tests + 1), np.int64) for level in range(options.max_depth)
+    ]
+    sums = [np.empty((*each.shape, n_scored)) for each in counts]
     leaf_sums = np.empty((workers.n_threads, n_leaves, n_components), np.int64)
     leaf_counts = np.empty_like(leaf_sums)
     largest = int(np.abs(residuals[..., :n_scored].astype(np.int32)).max())
@@ -327,7 +330,7 @@ def _grow_trees(
         workers.run(start_tree, sizes, residuals, shift, order, bounds, scored)
         for level in range(options.max_depth):
             nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            level_counts, level_sums = counts[:, : 2**level], sums[:, : 2**level]
+            level_counts, level_sums = counts[level], sums[level]
             candidates = pairs[tree, nodes], thresholds[tree, nodes]
             workers.run(
                 score_level, sizes, pool, order, bounds, scored, *candidates, level_counts, level_sums

@@ -112,6 +112,9 @@ def test_a_cascade_of_dlibs_kind_needs_dlibs_grey_and_a_box_to_stretch(faces):
     thin = [*X[:5], (X[5][0], (20.0, 20.0, 80.0, 1.0))]
     with pytest.raises(InputError, match=r"X\[5\]: a box of 80 x 1 pixels"):
         small_predictor(kind="dlib", rgb="dlib").fit(thin, y[:6])
+    absurd = [*X[:5], (X[5][0], (-4e5, -4e5, 1e6, 1e6))]
+    with pytest.raises(InputError, match=r"X\[5\]: a box of 1e\+06 x 1e\+06 pixels is far larger"):
+        small_predictor(kind="dlib", rgb="dlib").fit(absurd, y[:6])
 
 
 def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):
