@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_dataset_options(train, many=True)
     _add_part_order(train, None)
+    _add_images(train)
     train.add_argument(
         "--validation",
         type=float,
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
     _add_dataset_options(evaluate, many=False)
     _add_part_order(evaluate)
+    _add_images(evaluate)
     _add_starts(evaluate)
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
@@ -145,9 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("dataset", metavar="DATASET", help="annotations of any format that is read")
     _add_dataset_options(compare, many=False)
     _add_part_order(compare)
-    compare.add_argument(
-        "--images", metavar="DIR", help="where the images are, if not beside the annotations"
-    )
+    _add_images(compare)
     compare.add_argument(
         "--limit", type=int, metavar="N", help="only N objects, drawn at random, each time the same"
     )
@@ -175,9 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset_options(convert, many=False)
     _add_part_order(convert)
     convert.add_argument("--to", choices=("pts", "tem", "ljson"), help="DST is a folder of such files")
-    convert.add_argument(
-        "--images", metavar="DIR", help="where the images are, if not beside the annotations"
-    )
+    _add_images(convert)
 
     info = commands.add_parser("info", help="tell what is in a model file")
     info.set_defaults(run=run_info)
@@ -275,6 +273,10 @@ def _add_dataset_options(parser: argparse.ArgumentParser, *, many: bool) -> None
     parser.add_argument(
         "--split", metavar="NAME", help="only the images of this split (column `split` of the boxes)"
     )
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", metavar="DIR", help="where the images are, if not beside the annotations")
 
 
 def _add_starts(parser: argparse.ArgumentParser) -> None:

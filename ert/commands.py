@@ -198,7 +198,9 @@ def run_train(options: argparse.Namespace) -> int:
             f"{checkpoint}: stages of an interrupted run are there: go on with --resume, or remove the file"
         )
     datasets = [
-        load_dataset(path, boxes=boxes, split=options.split, part_order=part_order)
+        load_dataset(
+            path, boxes=boxes, split=options.split, part_order=part_order, image_folder=options.images
+        )
         for boxes in options.boxes or [None]
         for path in options.datasets
     ]
@@ -280,7 +282,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json not in (None, "-"):
         check_writable(options.json)
     dataset = load_dataset(
-        options.dataset, boxes=options.boxes, split=options.split, part_order=options.part_order
+        options.dataset,
+        boxes=options.boxes,
+        split=options.split,
+        part_order=options.part_order,
+        image_folder=options.images,
     )
     if len(dataset.landmark_names) != model.n_landmarks_:
         found = len(dataset.landmark_names)

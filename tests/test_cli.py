@@ -54,6 +54,14 @@ def test_train_writes_a_model_and_leaves_no_checkpoint(model):
     assert loaded.get_params()["n_trees"] == 20
 
 
+def test_images_may_be_elsewhere(model, dataset, tmp_path):
+    labels = tmp_path / "labels.csv"
+    shutil.copy(dataset / "landmarks.csv", labels)
+    images = ("--images", dataset)
+    assert run("train", labels, "--out", tmp_path / "x.ert", *SMALL, *images) == 0
+    assert run("evaluate", tmp_path / "x.ert", labels, *images) == 0
+
+
 def test_train_writes_dlibs_format(dataset, tmp_path, capsys):
     out = tmp_path / "model.dat"
     assert run("train", dataset, "--out", out, *SMALL) == 0
