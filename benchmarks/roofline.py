@@ -20,7 +20,8 @@ from ert.cascade import add_displacement, centre, predict_face
 from ert.crops import cut_crop
 from ert.features import read_pixels
 from ert.geometry import similarity
-from ert.walk import add_leaves, aligned, walk_trees
+from ert.lanes import add_leaves
+from ert.walk import aligned, walk_trees
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
@@ -101,9 +102,9 @@ def machine(repeats):
 @numba.njit
 def record(arguments, crop, size, frame, shapes, matrices, values, rows, components):
     """Do what predict_crop does, and keep what passes between its parts."""
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis = arguments
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis = arguments
     centred, squared_norm = centre(mean_shape)
-    moved = np.empty(basis.shape[2], np.float32)
+    amounts, moved = np.empty(basis.shape[1], np.float32), np.empty(basis.shape[2], np.float32)
     landmarks = np.empty((2, mean_shape.shape[0]), np.float32)
     places = np.empty((2, anchors.shape[1]), np.float32)
     shapes[0] = mean_shape
@@ -114,7 +115,7 @@ def record(arguments, crop, size, frame, shapes, matrices, values, rows, compone
         walk_trees(values[s], nodes[s], bits, depth, basis.shape[1], leaves[s], rows[s])
         add_leaves(leaves[s], rows[s], components[s])
         shapes[s + 1] = shapes[s]
-        add_displacement(components[s], basis[s], a, b, moved, shapes[s + 1])
+        add_displacement(components[s], units[s], basis[s], a, b, amounts, moved, shapes[s + 1])
 
 
 @numba.njit
@@ -162,10 +163,11 @@ def adding(n, leaves, rows, out):
 
 
 @numba.njit
-def moving(n, components, basis, matrices, moved, shape):
+def moving(n, components, units, basis, matrices, amounts, moved, shape):
     for _ in range(n):
         for s in range(basis.shape[0]):
-            add_displacement(components[s], basis[s], matrices[s, 0], matrices[s, 1], moved, shape)
+            a, b = matrices[s]
+            add_displacement(components[s], units[s], basis[s], a, b, amounts, moved, shape)
 
 
 def nothing(*args):
@@ -181,7 +183,7 @@ def parts_of(model, image, box, repeats):
     with mock.patch.object(cascade, "predict_face", lambda *args: recorded.append(args)):
         model.predict([(image, box)])
     region, working_size, blur, columns, rows_of_crop, *arguments = model.cascade_.kernel_arguments
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis = arguments
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis = arguments
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
@@ -198,7 +200,7 @@ def parts_of(model, image, box, repeats):
     assert np.abs(shapes[-1] * side + [x, y] - found).max() < 0.01, "the parts do not make the whole"
 
     landmarks, places = np.empty((2, len(mean_shape)), np.float32), np.empty((2, n_pixels), np.float32)
-    moved = np.empty(basis.shape[2], np.float32)
+    amounts, moved = np.empty(basis.shape[1], np.float32), np.empty(basis.shape[2], np.float32)
     room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
     calls = {
         "cut the crop": (cutting, cut),
@@ -208,7 +210,7 @@ def parts_of(model, image, box, repeats):
         ),
         "walk the trees": (walking, values, nodes, bits, depth, basis.shape[1], leaves, room[1]),
         "add the leaves": (adding, leaves, rows, room[2]),
-        "multiply by the basis": (moving, components, basis, matrices, moved, room[3]),
+        "multiply by the basis": (moving, components, units, basis, matrices, amounts, moved, room[3]),
         "all in one kernel": (whole, recorded[0]),
     }
     spent = {}
@@ -237,7 +239,7 @@ def prediction(model, faces, speeds, n, repeats):
     times = np.array([[clock(model.predict, [face]) for face in X] for _ in range(repeats)])
     turns = float(times.min(axis=0)[some].mean()) / 1e3
 
-    *_, mean_shape, anchors, _, nodes, _, depth, leaves, basis = model.cascade_.kernel_arguments
+    *_, mean_shape, anchors, _, nodes, _, depth, leaves, _, basis = model.cascade_.kernel_arguments
     n_stages, n_pixels = anchors.shape
     n_trees = nodes.shape[1] >> depth
     near, far, rate = speeds["16 KB"], speeds["4 MB"], speeds["multiply-adds per ns"]

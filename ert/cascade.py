@@ -20,7 +20,8 @@ from ert.errors import InputError
 from ert.features import read_pixels
 from ert.geometry import similarity, square_frame
 from ert.images import grey_part, grey_weights
-from ert.walk import add_leaves, aligned, index_bits, pack_nodes, walk_trees
+from ert.lanes import add_leaves, add_products
+from ert.walk import aligned, index_bits, pack_nodes, walk_trees
 
 __all__ = [
     "Cascade",
@@ -31,6 +32,7 @@ __all__ = [
     "predict_crop",
     "predict_face",
     "stack_stages",
+    "whole_basis",
 ]
 
 
@@ -49,8 +51,9 @@ class Stage:
     thresholds : int16 array (n_trees, n_splits)
         A face goes left where their difference is greater.
     leaves : int8 or int16 array (n_trees, n_leaves, n_components)
-    basis : float32 array (n_components, 2 * n_landmarks)
-        Displacement of the shape for one unit of each component, in box coordinates.
+    units : float32 array (n_components,)
+    basis : int8 or int16 array (n_components, 2 * n_landmarks)
+        Times its unit, the displacement of the shape for 1 in a leaf's component, in box coordinates.
     """
 
     anchors: npt.NDArray[np.uint16]
@@ -58,7 +61,8 @@ class Stage:
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
-    basis: npt.NDArray[np.float32]
+    units: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Cascade:
         The start shape, in box coordinates.
     cropping : Cropping
         What of the image is read, and at which scale.
-    anchors, deltas, pairs, thresholds, leaves, basis
+    anchors, deltas, pairs, thresholds, leaves, units, basis
         The arrays of :class:`Stage`, stacked: the first axis is the stage.
     """
 
@@ -82,7 +86,8 @@ class Cascade:
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
-    basis: npt.NDArray[np.float32]
+    units: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.signedinteger]
 
     def predict_face(
         self,
@@ -108,20 +113,19 @@ class Cascade:
         float64 array (n_starts, n_landmarks, 2)
             In pixels of the image.
         """
-        columns, rows = self.cropping.touched(*box, image.shape)
-        start = columns.start, rows.start
-        origin = start
+        column = row = 0
         flags = image.flags
         if not (image.ndim == 2 and flags.c_contiguous and flags.writeable):
+            columns, rows = self.cropping.touched(*box, image.shape)
+            column, row = columns.start, rows.start
             # A copy of a grey one: kernels are compiled for one kind of array, contiguous and writeable.
             image = (
                 image[rows, columns].copy()
                 if image.ndim == 2
                 else grey_part(image, rows, columns, grey_weights(channels, rgb))
             )
-            origin = 0, 0
         placed = np.empty((len(starts), *self.mean_shape.shape))
-        predict_face(image, *origin, *start, *box, starts, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        predict_face(image, column, row, *box, starts, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
 
     @cached_property
@@ -136,11 +140,12 @@ class Cascade:
             *cropping.shape,
             aligned(self.mean_shape),
             aligned(self.anchors),
-            aligned(self.deltas),
+            aligned(self.deltas.transpose(0, 2, 1)),
             pack_nodes(self.pairs, self.thresholds, n_pixels),
             index_bits(n_pixels),
             self.thresholds.shape[2].bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
+            aligned(self.units),
             aligned(self.basis),
         )
 
@@ -153,12 +158,29 @@ class Cascade:
         return [Stage(*arrays) for arrays in zip(*(getattr(self, name) for name in _STACKED), strict=True)]
 
 
-_STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "basis")
+_STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "units", "basis")
 
 
 def stack_stages(stages: list[Stage]) -> dict[str, npt.NDArray[Any]]:
     """Stack the arrays of stages for :class:`Cascade`."""
     return {name: np.stack([getattr(stage, name) for stage in stages]) for name in _STACKED}
+
+
+def whole_basis(
+    directions: npt.NDArray[np.float64], units: npt.NDArray[np.float64], kind: type[np.signedinteger]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]]:
+    """Express directions (n_components, 2 * n_landmarks), a unit each, in whole numbers.
+
+    Returns
+    -------
+    units : float32 array (n_components,)
+    basis : array (n_components, 2 * n_landmarks) of that type
+        The largest number of each row is the largest of the type.
+    """
+    largest = np.maximum(np.abs(directions).max(axis=1), np.finfo(np.float32).tiny)
+    limit = np.iinfo(kind).max
+    basis = np.rint(directions * (limit / largest)[:, None]).astype(kind)
+    return (units * largest / limit).astype(np.float32), basis
 
 
 def check_cascade(cascade: Cascade) -> None:
@@ -169,14 +191,18 @@ def check_cascade(cascade: Cascade) -> None:
     InputError
     """
     n_components = cascade.leaves.shape[-1]
-    check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"))
+    check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8")
     if n_components == 0 or cascade.basis.shape[1] != n_components:
         raise InputError(f"basis has {cascade.basis.shape[1]} components and the leaves {n_components}")
     check_cropping(cascade.cropping)
 
 
 def check_arrays(
-    arrays: dict[str, npt.NDArray[Any]], threshold_type: str, leaf_size: int, leaf_types: tuple[str, ...]
+    arrays: dict[str, npt.NDArray[Any]],
+    threshold_type: str,
+    leaf_size: int,
+    leaf_types: tuple[str, ...],
+    basis_type: str,
 ) -> None:
     """Check shapes and types of a cascade's arrays, and that what counts landmarks and pixels stays in range.
 
@@ -188,6 +214,7 @@ def check_arrays(
         How many numbers a leaf has.
     leaf_types : tuple of str
         Those that the leaves may have.
+    basis_type : str
 
     Raises
     ------
@@ -203,7 +230,8 @@ def check_arrays(
         "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
         "thresholds": ((n_stages, n_trees, n_splits), (threshold_type,)),
         "leaves": ((n_stages, n_trees, n_splits + 1, leaf_size), leaf_types),
-        "basis": ((n_stages, arrays["basis"].shape[1], 2 * n_landmarks), ("float32",)),
+        "units": ((n_stages, arrays["basis"].shape[1]), ("float32",)),
+        "basis": ((n_stages, arrays["basis"].shape[1], 2 * n_landmarks), (basis_type,)),
     }
     for name, (shape, types) in expected.items():
         array = arrays[name]
@@ -234,33 +262,25 @@ def centre(mean_shape):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def add_displacement(components, basis, a, b, moved, shape):  # type: ignore[no-untyped-def]
+def add_displacement(components, units, basis, a, b, amounts, moved, shape):  # type: ignore[no-untyped-def]
     """Add a stage's displacement, turned and scaled as the current shape is against the mean shape.
 
     Parameters
     ----------
     components : int32 array (n_components,)
-    basis : float32 array (n_components, 2 * n_landmarks)
+    units : float32 array (n_components,)
+    basis : int8 or int16 array (n_components, 2 * n_landmarks)
     a, b : float32
         The similarity.
+    amounts : float32 array (n_components,)
     moved : float32 array (2 * n_landmarks,)
-        Overwritten: room to work in.
+        Overwritten, these two: room to work in.
     shape : float32 array (n_landmarks, 2)
         Rewritten.
     """
-    moved[:] = 0
-    whole = basis.shape[0] - basis.shape[0] % 4
-    for d in range(0, whole, 4):
-        # Four at a time: the sums are read and written once for all of them.
-        first, second, third, fourth = basis[d], basis[d + 1], basis[d + 2], basis[d + 3]
-        p, q = np.float32(components[d]), np.float32(components[d + 1])
-        r, s = np.float32(components[d + 2]), np.float32(components[d + 3])
-        for j in range(basis.shape[1]):
-            moved[j] += (p * first[j] + q * second[j]) + (r * third[j] + s * fourth[j])
-    for d in range(whole, basis.shape[0]):
-        amount = np.float32(components[d])
-        for j in range(basis.shape[1]):
-            moved[j] += amount * basis[d, j]
+    for d in range(amounts.shape[0]):
+        amounts[d] = np.float32(components[d]) * units[d]
+    add_products(amounts, basis, moved)
     for i in range(shape.shape[0]):
         x = moved[2 * i]
         y = moved[2 * i + 1]
@@ -270,7 +290,7 @@ def add_displacement(components, basis, a, b, moved, shape):  # type: ignore[no-
 
 @numba.njit(cache=True, nogil=True)
 def predict_crop(  # type: ignore[no-untyped-def]
-    crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape
+    crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis, shape
 ):
     """Move the mean shape onto the face in a crop.
 
@@ -281,8 +301,9 @@ def predict_crop(  # type: ignore[no-untyped-def]
         See :func:`ert.features.read_pixels`.
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
-    mean_shape, anchors, deltas, basis
+    mean_shape, anchors, units, basis
         See :class:`Cascade`.
+    deltas : float32 array (n_stages, 2, n_pixels)
     nodes, bits, depth
         The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
     leaves : int8 or int16 array (n_stages, n_trees * n_leaves * n_components)
@@ -294,6 +315,7 @@ def predict_crop(  # type: ignore[no-untyped-def]
     values = np.empty(anchors.shape[1], np.int32)
     rows = np.empty(nodes.shape[1] >> depth, np.int64)
     components = np.empty(basis.shape[1], np.int32)
+    amounts = np.empty(basis.shape[1], np.float32)
     moved = np.empty(basis.shape[2], np.float32)
     landmarks = np.empty((2, shape.shape[0]), np.float32)
     places = np.empty((2, anchors.shape[1]), np.float32)
@@ -302,7 +324,7 @@ def predict_crop(  # type: ignore[no-untyped-def]
         read_pixels(crop, size, frame, shape, a, b, anchors[stage], deltas[stage], landmarks, places, values)
         walk_trees(values, nodes[stage], bits, depth, basis.shape[1], leaves[stage], rows)
         add_leaves(leaves[stage], rows, components)
-        add_displacement(components, basis[stage], a, b, moved, shape)
+        add_displacement(components, units[stage], basis[stage], a, b, amounts, moved, shape)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -310,8 +332,6 @@ def predict_face(  # type: ignore[no-untyped-def]
     image,
     column,
     row,
-    start_column,
-    start_row,
     left,
     top,
     width,
@@ -329,6 +349,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     bits,
     depth,
     leaves,
+    units,
     basis,
     placed,
 ):
@@ -341,8 +362,6 @@ def predict_face(  # type: ignore[no-untyped-def]
     image : uint8 array (rows, columns)
         All of it, or the part of it that the crop needs.
     column, row : int
-        Where in that array the part begins that the crop needs.
-    start_column, start_row : int
         Where in all of the image it begins.
     left, top, width, height : float
         The box.
@@ -352,7 +371,7 @@ def predict_face(  # type: ignore[no-untyped-def]
         See :class:`ert.crops.Cropping`.
     columns, rows : int
         The most that the crop has of them.
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis
+    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis
         See :func:`predict_crop`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
@@ -360,11 +379,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     x, y, side = square_frame(left, top, width, height)
     crop = np.empty(columns * rows, np.uint8)
     whole = np.empty(6, np.float32)
-    # Counted from there, so that the last bit is the same whether `image` is all or a part.
-    from_x, from_y = x - start_column, y - start_row
-    size = cut_crop(
-        image, column, row, from_x, from_y, side, region, working_size, blur, columns, rows, crop, whole
-    )
+    size = cut_crop(image, column, row, x, y, side, region, working_size, blur, columns, rows, crop, whole)
     frame = np.zeros(6, np.float32)
     shape = np.empty_like(mean_shape)
     for k in range(starts.shape[0]):
@@ -374,7 +389,9 @@ def predict_face(  # type: ignore[no-untyped-def]
         frame[0] = frame[3] = whole[0] * scale
         frame[4] = whole[4] + whole[0] * shift_x
         frame[5] = whole[5] + whole[0] * shift_y
-        predict_crop(crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, basis, shape)
+        predict_crop(
+            crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis, shape
+        )
         for i in range(shape.shape[0]):
             placed[k, i, 0] = (shape[i, 0] * scale + shift_x) * side + x
             placed[k, i, 1] = (shape[i, 1] * scale + shift_y) * side + y

@@ -250,7 +250,7 @@ def _batches(dataset: Dataset, grey: bool) -> Iterator[dict[int, npt.NDArray[np.
             image, last = load_image(file), file
             image = to_grey(image) if grey else image
             n_bytes += image.nbytes
-        read_face((image, dataset.boxes[i]), "rgb", str(file))  # names the file in its errors
+        read_face(image, dataset.boxes[i], "rgb", str(file))  # names the file in its errors
         batch[i] = image
         if len(batch) == BATCH_FACES or n_bytes > BATCH_BYTES:
             yield batch

@@ -94,12 +94,13 @@ class Cropping:
         x, y, side = frame[4], frame[5], frame[0]
         columns, rows = self._touched(x, y, side, image.shape)
         grey = to_grey(image[rows, columns], channels, rgb)
-        x, y = x - columns.start, y - rows.start
         if not grey.flags.c_contiguous or not grey.flags.writeable:
             grey = grey.copy()
         room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
         how = self.region, self.working_size, float(self.blur)
-        n_columns, n_rows, step, _ = cut_crop(grey, 0, 0, x, y, side, *how, *self.shape, room, placed)
+        n_columns, n_rows, step, _ = cut_crop(
+            grey, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
+        )
         crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
         return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
 
@@ -229,8 +230,9 @@ def cut_crop(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     image : uint8 array (rows, columns)
+        All of it, or the part of it that the crop needs.
     column, row : int
-        Where in the image x and y are counted from.
+        Where in all of the image it begins.
     x, y, side : float
         The box's frame.
     region, working_size, blur
@@ -249,6 +251,11 @@ def cut_crop(  # type: ignore[no-untyped-def]
     column_step, row_step : int
         From one pixel of the crop to the next, across and down.
     """
+    # Counted from the box's own pixel, so that every bit is the same whether the image is all or a part.
+    first_x, first_y = math.floor(x), math.floor(y)
+    x -= first_x
+    y -= first_y
+    column, row = first_x - column, first_y - row
     left = x + region[0] * side
     top = y + region[1] * side
     frame[:] = 0
@@ -408,7 +415,7 @@ def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-unty
 
 @numba.njit(cache=True, nogil=True)
 def _interleave(four, lines, r):  # type: ignore[no-untyped-def]
-    a, b, c, d = four
+    a, b, c, d = four[0], four[1], four[2], four[3]
     for i in range(a.size):
         lines[i, r] = a[i]
         lines[i, r + np.uint64(1)] = b[i]

@@ -11,10 +11,13 @@ from typing import Any, Self
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import overload
 
-from ert.cascade import Stage, check_arrays, stack_stages
+from ert.cascade import Stage, check_arrays, stack_stages, whole_basis
 from ert.images import grey_weights, weigh
-from ert.walk import add_float_leaves, add_leaves, aligned, index_bits, pack_nodes, walk_trees
+from ert.lanes import add_leaves, add_products
+from ert.walk import add_float_leaves, aligned, index_bits, pack_nodes, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
@@ -41,8 +44,10 @@ class DlibCascade:
     thresholds : float32 array (n_stages, n_trees, n_splits)
     leaves : float32 array (n_stages, n_trees, n_leaves, 2 * n_landmarks)
         x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
-    basis : float32 array (n_stages, n_components, 2 * n_landmarks)
-        What the leaves of a compact cascade are multiplied by; n_components is 0 in one as dlib has it.
+    units : float32 array (n_stages, n_components)
+    basis : int16 array (n_stages, n_components, 2 * n_landmarks)
+        What the leaves of a compact cascade are multiplied by, see :class:`ert.cascade.Stage`; n_components
+        is 0 in one as dlib has it.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -51,7 +56,8 @@ class DlibCascade:
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.float32]
     leaves: npt.NDArray[np.float32] | npt.NDArray[np.signedinteger]
-    basis: npt.NDArray[np.float32]
+    units: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.int16]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by name, for the model file."""
@@ -109,11 +115,12 @@ class DlibCascade:
         return (
             aligned(self.mean_shape),
             aligned(self.anchors),
-            aligned(self.deltas),
+            aligned(self.deltas.transpose(0, 2, 1)),
             pack_nodes(self.pairs, self.thresholds, n_pixels),
             index_bits(n_pixels),
             self.thresholds.shape[2].bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
+            aligned(self.units),
             aligned(self.basis),
         )
 
@@ -126,8 +133,11 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
     InputError
     """
     n_components = cascade.basis.shape[1]
-    leaf = (n_components, ("int8", "int16")) if n_components else (2 * len(cascade.mean_shape), ("float32",))
-    check_arrays(cascade.arrays(), "float32", *leaf)
+    size: int = n_components
+    types: tuple[str, ...] = ("int8", "int16")
+    if n_components == 0:
+        size, types = 2 * len(cascade.mean_shape), ("float32",)
+    check_arrays(cascade.arrays(), "float32", size, types, "int16")
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
@@ -160,15 +170,18 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
     fine = min(kept, N_FINE)
     leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
-    basis = np.empty((n_stages, kept + fine, n_values), np.float32)
+    units = np.empty((n_stages, kept + fine), np.float32)
+    basis = np.empty((n_stages, kept + fine, n_values), np.int16)
     for stage, (rows, vectors, _) in enumerate(found):
         directions = vectors[:, :kept]
         amounts = rows @ directions
-        coarse, units = _whole_numbers(amounts)
-        rest, fine_units = _whole_numbers((amounts - coarse * units)[:, :fine])
+        coarse, coarse_units = _whole_numbers(amounts)
+        rest, fine_units = _whole_numbers((amounts - coarse * coarse_units)[:, :fine])
         leaves[stage] = np.hstack([coarse, rest]).reshape(n_trees, n_leaves, -1)
-        basis[stage] = np.hstack([directions * units, directions[:, :fine] * fine_units]).T
-    return replace(cascade, leaves=leaves, basis=basis)
+        units[stage], basis[stage] = whole_basis(
+            np.hstack([directions, directions[:, :fine]]).T, np.append(coarse_units, fine_units), np.int16
+        )
+    return replace(cascade, leaves=leaves, units=units, basis=basis)
 
 
 def _whole_numbers(
@@ -180,9 +193,9 @@ def _whole_numbers(
 
 def expand(cascade: DlibCascade) -> DlibCascade:
     """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
-    leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), cascade.basis)
-    n_stages, _, n_values = cascade.basis.shape
-    return replace(cascade, leaves=leaves, basis=np.empty((n_stages, 0, n_values), np.float32))
+    basis = cascade.basis * cascade.units[:, :, None]
+    leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), basis)
+    return replace(cascade, leaves=leaves, units=cascade.units[:, :0], basis=cascade.basis[:, :0])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -202,6 +215,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     bits,
     depth,
     leaves,
+    units,
     basis,
     placed,
 ):
@@ -220,8 +234,9 @@ def predict_dlib(  # type: ignore[no-untyped-def]
         How colours become grey; see :func:`ert.images.grey_weights`.
     left, top, width, height : float
         The box; its unit square reaches to the centre of its last pixel.
-    mean_shape, anchors, deltas, basis
+    mean_shape, anchors, units, basis
         See :class:`DlibCascade`.
+    deltas : float32 array (n_stages, 2, n_pixels)
     nodes, bits, depth
         The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
     leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
@@ -233,36 +248,61 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     values = np.empty(n_pixels, np.int32)
     n_components = basis.shape[1]
     total = np.empty(n_components, np.int32)
+    amounts = np.empty(n_components, np.float32)
+    moved = np.empty(basis.shape[2], np.float32)
+    anchored = np.empty((2, n_pixels), np.float32)
+    places = np.empty(n_pixels, np.float64)
+    pixels = image.reshape(rows * columns, n_channels)
     leaf_of = np.empty(nodes.shape[1] >> depth, np.int64)
     shape = mean_shape.copy()
     flat = shape.reshape(-1)
     leaf_size = n_components if n_components else flat.shape[0]
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
+        us, vs = deltas[stage, 0], deltas[stage, 1]
+        xs, ys = anchored[0], anchored[1]
         for p in range(n_pixels):
-            u, v = deltas[stage, p]
-            anchor = anchors[stage, p]
-            px = np.float32(np.float32(a * u) - np.float32(b * v)) + shape[anchor, 0]
-            py = np.float32(np.float32(b * u) + np.float32(a * v)) + shape[anchor, 1]
+            anchor = np.uint64(anchors[stage, p])
+            xs[p] = shape[anchor, 0]
+            ys[p] = shape[anchor, 1]
+        for p in range(n_pixels):
+            px = np.float32(np.float32(a * us[p]) - np.float32(b * vs[p])) + xs[p]
+            py = np.float32(np.float32(b * us[p]) + np.float32(a * vs[p])) + ys[p]
             x = np.floor(np.float64(px) * (width - 1) + left + 0.5) - column
             y = np.floor(np.float64(py) * (height - 1) + top + 0.5) - row
+            inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
+            places[p] = y * columns + x if inside else -1.0
+        for p in range(n_pixels):
             values[p] = 0
-            if x >= 0 and y >= 0 and x < columns and y < rows:
-                values[p] = image[int(y), int(x), 0]
-                if n_channels == 3:
-                    values[p] = weigh(image[int(y), int(x)], weights)
+            if places[p] >= 0:
+                pixel = np.uint64(places[p])
+                values[p] = pixels[pixel, 0] if n_channels == 1 else weigh(pixels[pixel], weights)
         walk_trees(values, nodes[stage], bits, depth, leaf_size, leaves[stage], leaf_of)
-        if n_components == 0:
-            add_float_leaves(leaves[stage], leaf_of, flat)
-        else:
-            add_leaves(leaves[stage], leaf_of, total)
-            for d in range(n_components):
-                amount = np.float32(total[d])
-                for i in range(flat.shape[0]):
-                    flat[i] += amount * basis[stage, d, i]
+        _add_stage(leaves[stage], leaf_of, units[stage], basis[stage], total, amounts, moved, flat)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
         placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
         placed[i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
+
+
+def _add_stage(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+    """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type."""
+    raise NotImplementedError
+
+
+@overload(_add_stage)
+def _choose_add_stage(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+    def floats(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+        add_float_leaves(leaves, rows, flat)
+
+    def whole_numbers(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+        add_leaves(leaves, rows, total)
+        for d in range(total.shape[0]):
+            amounts[d] = np.float32(total[d]) * units[d]
+        add_products(amounts, basis, moved)
+        for i in range(flat.shape[0]):
+            flat[i] += moved[i]
+
+    return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 
 
 @numba.njit(cache=True, nogil=True)

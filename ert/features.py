@@ -104,7 +104,7 @@ def read_pixels(  # type: ignore[no-untyped-def]
     a, b : float32
         The similarity from the mean shape to the current shape.
     anchors : uint16 array (n_pixels,)
-    deltas : float32 array (n_pixels, 2)
+    deltas : float32 array (2, n_pixels)
     landmarks : float32 array (2, n_landmarks)
     places : float32 array (2, n_pixels)
         Overwritten, these two: room to work in.
@@ -122,8 +122,10 @@ def read_pixels(  # type: ignore[no-untyped-def]
     yx = frame[2] * a + frame[3] * b
     yy = frame[3] * a - frame[2] * b
     half = np.float32(0.5)
-    landmark_xs, landmark_ys = landmarks
-    xs, ys = places
+    # By their numbers: a row that comes of unpacking is not known to be contiguous.
+    landmark_xs, landmark_ys = landmarks[0], landmarks[1]
+    xs, ys = places[0], places[1]
+    us, vs = deltas[0], deltas[1]
     for i in range(shape.shape[0]):
         u = shape[i, 0]
         v = shape[i, 1]
@@ -131,13 +133,11 @@ def read_pixels(  # type: ignore[no-untyped-def]
         landmark_ys[i] = frame[2] * u + frame[3] * v + frame[5] + half
     for p in range(anchors.shape[0]):
         anchor = np.uint64(anchors[p])
-        u = deltas[p, 0]
-        v = deltas[p, 1]
-        xs[p] = landmark_xs[anchor] + xx * u + xy * v
-        ys[p] = landmark_ys[anchor] + yx * u + yy * v
+        xs[p] = landmark_xs[anchor]
+        ys[p] = landmark_ys[anchor]
     for p in range(anchors.shape[0]):
-        x = xs[p]
-        y = ys[p]
+        x = xs[p] + xx * us[p] + xy * vs[p]
+        y = ys[p] + yx * us[p] + yy * vs[p]
         # Clamped before the cast, which therefore only ever rounds down; a NaN fails the first comparison.
         column = np.int32(min(x, right) if x > 0 else np.float32(0))
         row = np.int32(min(y, bottom) if y > 0 else np.float32(0))
@@ -163,7 +163,7 @@ def read_pool_block(  # type: ignore[no-untyped-def]
     centred_mean, squared_norm
         See :func:`ert.geometry.similarity`.
     anchors, deltas
-        The pool.
+        The pool, see :func:`read_pixels`.
     matrices : float32 array (n, 2)
         Written: a, b of each sample's similarity.
     pool : uint8 array (n_pixels, block size)

@@ -189,7 +189,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
     """
     if not isinstance(image, np.ndarray):
         raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
-    if image.dtype != np.uint8:
+    if image.dtype.char != "B":
         raise InputError(f"{what}: {image.dtype} pixels, expected uint8 (0 to 255){_dtype_hint(image)}")
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]

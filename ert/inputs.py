@@ -80,9 +80,9 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
         raise InputError(
             f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
         )
-    if max(map(abs, checked)) > MAX_COORDINATE:
-        raise InputError(f"{what}: box {list(checked)}, expected pixels within {MAX_COORDINATE:g}")
     left, top, width, height = checked
+    if not (min(checked) >= -MAX_COORDINATE and max(checked) <= MAX_COORDINATE):
+        raise InputError(f"{what}: box {list(checked)}, expected pixels within {MAX_COORDINATE:g}")
     if width <= 0 or height <= 0 or width + height <= 2:
         raise InputError(f"{what}: a box of {width:g} x {height:g} pixels, expected more than 1 x 1")
     return left, top, width, height
@@ -100,7 +100,9 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
         raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
     boxes = []
     for i, face in enumerate(X):
-        if isinstance(face, (np.ndarray, str)) or not isinstance(face, Sequence) or len(face) != 2:
+        # Most are tuples; the general question takes longer than all others together.
+        pair = type(face) is tuple or (isinstance(face, Sequence) and not isinstance(face, str))
+        if not pair or len(face) != 2:
             raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
         boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
@@ -171,13 +173,16 @@ def check_names(names: Sequence[str] | None, n_landmarks: int) -> tuple[str, ...
     return tuple(str(name) for name in names)
 
 
-def read_face(face: Face, channels: str, what: str) -> tuple[npt.NDArray[np.uint8], str]:
+def read_face(
+    image: Image, box: Sequence[float] | npt.NDArray[np.float64], channels: str, what: str
+) -> tuple[npt.NDArray[np.uint8], str]:
     """Return the pixels of a face's image and the order of their colours.
 
     Parameters
     ----------
-    face : (image, box)
-        With a box that was checked.
+    image : uint8 array or path-like
+    box : left, top, width, height
+        Checked, see :func:`check_box`.
     channels : {"rgb", "bgr"}
         Order of the colours in an array; files are read as RGB.
     what : str
@@ -193,13 +198,15 @@ def read_face(face: Face, channels: str, what: str) -> tuple[npt.NDArray[np.uint
     InputError
         When the image cannot be used, or the box does not touch it or is far larger.
     """
-    image, box = face
-    if isinstance(image, (str, os.PathLike)):
-        what = f"{what}, {os.fspath(image)}"
-        channels = "rgb"
-    pixels = read_image(image, what)
+    if isinstance(image, np.ndarray):
+        pixels = check_image(image, what)
+    else:
+        if isinstance(image, (str, os.PathLike)):
+            what = f"{what}, {os.fspath(image)}"
+            channels = "rgb"
+        pixels = read_image(image, what)
     rows, columns = pixels.shape[:2]
-    left, top, width, height = (float(number) for number in box)
+    left, top, width, height = box
     if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
         raise InputError(f"{what}: the box lies outside the image of {columns} x {rows} pixels")
     if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
@@ -245,7 +252,7 @@ def cut_faces(
     crops = Crops.reserve(np.tile(cropping.shape, (len(X), 1)), mapped=mapped)
 
     def cut(i: int) -> None:
-        image, order = read_face(X[i], channels, f"{what}[{i}]")
+        image, order = read_face(X[i][0], boxes[i], channels, f"{what}[{i}]")
         crops.put(i, *cropping.cut(image, frames[i], order, rgb))
 
     _fill(crops, cut, n_jobs)
@@ -280,7 +287,7 @@ def cut_raw_faces(
     crops = Crops.reserve(raw_crop_sizes(X, boxes, region), mapped=mapped)
 
     def cut(i: int) -> None:
-        image, order = read_face(X[i], channels, f"{what}[{i}]")
+        image, order = read_face(X[i][0], boxes[i], channels, f"{what}[{i}]")
         crops.put(i, *cut_raw(image, frames[i], region, order, rgb))
 
     _fill(crops, cut, n_jobs)

@@ -509,7 +509,7 @@ class ShapePredictor:
             for i in range(thread, len(X), n_threads):
                 if workers.failed:
                     return
-                image, order = read_face(X[i], channels or self.channels, f"{what}[{i}]")
+                image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
                 found = cascade.predict_face(image, boxes[i], starts, order, self.rgb)
                 shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
 

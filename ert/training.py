@@ -7,9 +7,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Stage, add_displacement, centre
+from ert.cascade import Stage, add_displacement, centre, whole_basis
 from ert.crop_store import Crops
 from ert.features import draw_pairs, draw_pool, read_pool_block
+from ert.lanes import add_leaves
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.samples import PART, Samples, draw_samples
@@ -23,7 +24,7 @@ from ert.trees import (
     start_tree,
     sum_leaves,
 )
-from ert.walk import add_leaves, index_bits, pack_nodes, walk_trees
+from ert.walk import index_bits, pack_nodes, walk_trees
 
 __all__ = ["CANDIDATES_DRAWN", "N_SCORED", "rehearse", "replay_stage", "train_stage"]
 
@@ -82,7 +83,8 @@ def train_stage(
     grown = _grow_trees(
         samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree
     )
-    result = Stage(anchors, deltas, *grown, (basis * units[:, None]).astype(np.float32))
+    whole_numbers = np.int8 if options.kind == "ert" else np.int16
+    result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
     _move_shapes(samples, result, pool, matrices, workers)
     return result
 
@@ -118,7 +120,8 @@ def _move_shapes(
     blocks = samples.blocks
     n_pixels, depth = len(stage.anchors), stage.thresholds.shape[1].bit_length()
     nodes = pack_nodes(stage.pairs, stage.thresholds, n_pixels)
-    arrays = nodes, index_bits(n_pixels), depth, stage.leaves.reshape(-1), stage.basis
+    leaves = stage.leaves.reshape(-1)
+    arrays = nodes, index_bits(n_pixels), depth, leaves, stage.units, stage.basis
 
     def move(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
@@ -129,16 +132,17 @@ def _move_shapes(
 
 
 @numba.njit(cache=True, nogil=True)
-def _move_block(pool, nodes, bits, depth, leaves, basis, matrices, shapes):  # type: ignore[no-untyped-def]
+def _move_block(pool, nodes, bits, depth, leaves, units, basis, matrices, shapes):  # type: ignore[no-untyped-def]
     values = np.empty(pool.shape[0], np.int32)
     rows = np.empty(nodes.shape[0] >> depth, np.int64)
     components = np.empty(basis.shape[0], np.int32)
+    amounts = np.empty(basis.shape[0], np.float32)
     moved = np.empty(basis.shape[1], np.float32)
     for i in range(shapes.shape[0]):
         values[:] = pool[:, i]
         walk_trees(values, nodes, bits, depth, basis.shape[0], leaves, rows)
         add_leaves(leaves, rows, components)
-        add_displacement(components, basis, matrices[i, 0], matrices[i, 1], moved, shapes[i])
+        add_displacement(components, units, basis, matrices[i, 0], matrices[i, 1], amounts, moved, shapes[i])
 
 
 def _read_pools(
@@ -160,6 +164,7 @@ def _read_pools(
     pool = np.zeros((len(blocks), len(anchors), BLOCK), np.uint8)
     matrices = np.empty((len(samples), 2), np.float32)
     centred, squared_norm = centre(samples.mean_shape)
+    apart = np.ascontiguousarray(deltas.T)
 
     def read(thread: int, n_threads: int) -> None:
         values = np.empty((len(anchors), PART), np.uint8)
@@ -174,7 +179,7 @@ def _read_pools(
                     centred,
                     squared_norm,
                     anchors,
-                    deltas,
+                    apart,
                     matrices[part],
                     values,
                 )

@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["add_float_leaves", "add_leaves", "aligned", "index_bits", "pack_nodes", "walk_trees"]
+__all__ = ["add_float_leaves", "aligned", "index_bits", "pack_nodes", "walk_trees"]
 
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
@@ -154,45 +154,6 @@ def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ig
             a = _child(values, nodes, tree, a, shift, mask)
         rows[number] = (tree + a + one - n_leaves) * size
         tree += n_leaves
-
-
-@numba.njit(cache=True, nogil=True)
-def add_leaves(leaves, rows, out):  # type: ignore[no-untyped-def]
-    """Add up leaves of whole numbers.
-
-    Parameters
-    ----------
-    leaves : int8 or int16 array (n_trees * n_leaves * leaf_size,)
-    rows : int64 array (n_trees,)
-        From :func:`walk_trees`.
-    out : int32 array (leaf_size,)
-        Written.
-    """
-    n = rows.shape[0]
-    out[:] = 0
-    for t in range(0, n - 7, 8):
-        # Eight rows at a time: the sums are read and written once for all of them.
-        a, b, c, d = (
-            np.uint64(rows[t]),
-            np.uint64(rows[t + 1]),
-            np.uint64(rows[t + 2]),
-            np.uint64(rows[t + 3]),
-        )
-        e, f, g, h = (
-            np.uint64(rows[t + 4]),
-            np.uint64(rows[t + 5]),
-            np.uint64(rows[t + 6]),
-            np.uint64(rows[t + 7]),
-        )
-        for i in range(out.shape[0]):
-            j = np.uint64(i)
-            four = np.int32(leaves[a + j]) + leaves[b + j] + leaves[c + j] + leaves[d + j]
-            more = np.int32(leaves[e + j]) + leaves[f + j] + leaves[g + j] + leaves[h + j]
-            out[i] += np.int32(four + more)
-    for t in range(n - n % 8, n):
-        row = np.uint64(rows[t])
-        for i in range(out.shape[0]):
-            out[i] += leaves[row + np.uint64(i)]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -58,7 +58,8 @@ def _smallest_dlib_cascade() -> DlibCascade:
         pairs=np.zeros((1, 1, 1, 2), np.uint16),
         thresholds=np.zeros((1, 1, 1), np.float32),
         leaves=np.zeros((1, 1, 2, 2), np.float32),
-        basis=np.zeros((1, 0, 2), np.float32),
+        units=np.zeros((1, 0), np.float32),
+        basis=np.zeros((1, 0, 2), np.int16),
     )
 
 

@@ -347,8 +347,9 @@ def model_bytes(folder):
 
     pairs = rng.integers(0, 4, (2, 2, 3, 2), dtype=np.uint16)
     anchors = rng.integers(0, 3, (2, 4), dtype=np.uint16)
-    leaves, basis = floats(2, 2, 4, 6), np.empty((2, 0, 6), np.float32)
-    cascade = DlibCascade(floats(3, 2), anchors, floats(2, 4, 2), pairs, floats(2, 2, 3), leaves, basis)
+    trees = pairs, floats(2, 2, 3), floats(2, 2, 4, 6)
+    none = np.empty((2, 0), np.float32), np.empty((2, 0, 6), np.int16)
+    cascade = DlibCascade(floats(3, 2), anchors, floats(2, 4, 2), *trees, *none)
     write_dlib_file(folder / "seed.dat", cascade)
     ert.load(folder / "seed.dat").save(folder / "seed.ert")
     return {kind: (folder / f"seed.{kind}").read_bytes() for kind in ("dat", "ert")}

@@ -166,6 +166,19 @@ def walk(values, pairs, thresholds):
     return node - len(thresholds)
 
 
+def add_leaves(leaves, leaf_of):
+    """The sum of one leaf (a list of numbers) of each tree."""
+    return sum(leaves[tree, leaf].astype(int) for tree, leaf in enumerate(leaf_of)).tolist()
+
+
+def add_products(amounts, matrix):
+    """A vector times a matrix, row after row in single precision."""
+    total = np.zeros(matrix.shape[1], np.float32)
+    for amount, row in zip(amounts, matrix, strict=True):
+        total += amount * row.astype(np.float32)
+    return total
+
+
 def predict(crop, frame, cascade):
     """Run a cascade on one crop, in double precision and with nothing clever."""
     mean = cascade.mean_shape.astype(float)
@@ -176,7 +189,7 @@ def predict(crop, frame, cascade):
         components = np.zeros(stage.leaves.shape[2])
         for pairs, thresholds, leaves in zip(stage.pairs, stage.thresholds, stage.leaves, strict=True):
             components += leaves[walk(values, pairs, thresholds)]
-        displacement = (components @ stage.basis.astype(float)).reshape(-1, 2)
+        displacement = ((components * stage.units.astype(float)) @ stage.basis).reshape(-1, 2)
         shape = shape + displacement @ matrix.T
     return shape
 

@@ -1,7 +1,15 @@
 import naive
 import numpy as np
 
-from ert.cascade import Cascade, add_displacement, centre, check_cascade, predict_crop, stack_stages
+from ert.cascade import (
+    Cascade,
+    add_displacement,
+    centre,
+    check_cascade,
+    predict_crop,
+    stack_stages,
+    whole_basis,
+)
 from ert.crops import Cropping
 
 N_LANDMARKS, N_PIXELS, N_COMPONENTS = 6, 30, 5
@@ -17,7 +25,8 @@ def random_cascade(rng, depth=3, dtype=np.int8):
         pairs=rng.integers(0, N_PIXELS, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
         thresholds=rng.integers(-90, 90, (n_stages, n_trees, n_splits)).astype(np.int16),
         leaves=rng.integers(-99, 99, (n_stages, n_trees, n_splits + 1, N_COMPONENTS)).astype(dtype),
-        basis=rng.normal(0, 1e-4, (n_stages, N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.float32),
+        units=rng.uniform(0, 2e-6, (n_stages, N_COMPONENTS)).astype(np.float32),
+        basis=rng.integers(-127, 128, (n_stages, N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.int8),
     )
     check_cascade(cascade)
     return cascade
@@ -42,16 +51,26 @@ def test_running_a_cascade_matches_its_twin():
 
 def test_a_displacement_is_turned_and_scaled_with_the_shape():
     rng = np.random.default_rng(0)
-    shape, basis = (
-        rng.random((N_LANDMARKS, 2)),
-        rng.random((N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.float32),
-    )
+    shape = rng.random((N_LANDMARKS, 2))
+    units = rng.random(N_COMPONENTS).astype(np.float32)
+    basis = rng.integers(-9, 9, (N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.int8)
     components = rng.integers(-9, 9, N_COMPONENTS).astype(np.int32)
     moved = shape.astype(np.float32)
-    room = np.empty(2 * N_LANDMARKS, np.float32)
-    add_displacement(components, basis, np.float32(0.8), np.float32(0.3), room, moved)
-    displacement = (components @ basis).reshape(-1, 2)
-    np.testing.assert_allclose(moved, shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]]), atol=1e-4)
+    room = np.empty(N_COMPONENTS, np.float32), np.empty(2 * N_LANDMARKS, np.float32)
+    add_displacement(components, units, basis, np.float32(0.8), np.float32(0.3), *room, moved)
+    displacement = ((components * units) @ basis).reshape(-1, 2)
+    np.testing.assert_allclose(moved, shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]]), rtol=1e-4)
+
+
+def test_directions_in_whole_numbers_are_nearly_the_same():
+    rng = np.random.default_rng(0)
+    directions, amounts = rng.normal(size=(3, 20)), np.array([1e-6, 1e-3, 2.0])
+    for kind in (np.int8, np.int16):
+        units, basis = whole_basis(directions, amounts, kind)
+        assert units.dtype == np.float32
+        assert basis.dtype == kind
+        error = np.abs(basis * units[:, None].astype(float) / amounts[:, None] - directions)
+        assert (error <= np.abs(directions).max(axis=1, keepdims=True) * 0.51 / np.iinfo(kind).max).all()
 
 
 def test_centring():

@@ -65,7 +65,7 @@ def test_compact_leaves_stand_for_nearly_the_same_floats():
     np.testing.assert_allclose(one, other, atol=0.01)
 
 
-@pytest.mark.parametrize(("name", "value"), [("pairs", 30), ("anchors", 5), ("basis", np.nan)])
+@pytest.mark.parametrize(("name", "value"), [("pairs", 30), ("anchors", 5), ("units", np.nan)])
 def test_arrays_that_lead_outside_are_refused(name, value):
     cascade = compact(likely_cascade(0))
     cascade.arrays()[name].flat[0] = value

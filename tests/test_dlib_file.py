@@ -26,7 +26,8 @@ def random_cascade(seed, n_landmarks=5, n_stages=2, n_trees=3, depth=2, n_pixels
         pairs=rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
         thresholds=floats(n_stages, n_trees, n_splits),
         leaves=floats(n_stages, n_trees, n_splits + 1, 2 * n_landmarks),
-        basis=np.empty((n_stages, 0, 2 * n_landmarks), np.float32),
+        units=np.empty((n_stages, 0), np.float32),
+        basis=np.empty((n_stages, 0, 2 * n_landmarks), np.int16),
     )
 
 

@@ -14,6 +14,10 @@ def random_pool(rng, n_landmarks=7, n_pixels=20):
     return mean, *draw_pool(mean, n_pixels, 0.1, 0.0, rng)
 
 
+def apart(deltas):
+    return np.ascontiguousarray(deltas.T)
+
+
 def room(anchors):
     return np.empty((2, 9), np.float32), np.empty((2, len(anchors)), np.float32)
 
@@ -32,7 +36,7 @@ def test_read_pixels_matches_its_twin(seed):
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
     a, b = similarity(*centre(mean.astype(np.float32)), shape)
     out = np.empty(len(anchors), np.int32)
-    read_pixels(*flat(crop), frame, shape, a, b, anchors, deltas, *room(anchors), out)
+    read_pixels(*flat(crop), frame, shape, a, b, anchors, apart(deltas), *room(anchors), out)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
@@ -40,7 +44,7 @@ def test_read_pixels_matches_its_twin(seed):
     columns, rows = crop.shape
     again = np.empty_like(out)
     turned, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
-    read_pixels(turned, size, frame, shape, a, b, anchors, deltas, *room(anchors), again)
+    read_pixels(turned, size, frame, shape, a, b, anchors, apart(deltas), *room(anchors), again)
     assert np.array_equal(out, again)
 
 
@@ -54,14 +58,14 @@ def test_read_pool_block_reads_what_read_pixels_reads():
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
     matrices, pool = np.empty((4, 2), np.float32), np.zeros((len(anchors), 8), np.uint8)
-    arrays = kept.pixels, kept.places, crop_of, frames, shapes, centred, norm, anchors, deltas
+    arrays = kept.pixels, kept.places, crop_of, frames, shapes, centred, norm, anchors, apart(deltas)
     read_pool_block(*arrays, matrices, pool)
     for i in range(4):
         a, b = similarity(centred, norm, shapes[i])
         assert tuple(matrices[i]) == (a, b)
         out = np.empty(len(anchors), np.int32)
         read_pixels(
-            *flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, deltas, *room(anchors), out
+            *flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, apart(deltas), *room(anchors), out
         )
         assert np.array_equal(pool[:, i], out)
 
@@ -103,7 +107,7 @@ def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
         np.float32(1),
         np.float32(0),
         anchors,
-        deltas,
+        apart(deltas),
         *room(anchors),
         out,
     )

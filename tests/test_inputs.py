@@ -39,7 +39,7 @@ def test_crops_of_files_and_arrays_are_the_same_in_any_number_of_threads(tmp_pat
             list(zip(paths, boxes, strict=True)), boxes, CROPPING, channels, "luma", n_jobs, "X"
         )
         assert np.array_equal(crops.pixels, expected.pixels)
-    pixels, order = read_face((str(paths[2]), boxes[2]), "bgr", "it")
+    pixels, order = read_face(str(paths[2]), boxes[2], "bgr", "it")
     assert order == "rgb"
     assert np.array_equal(pixels, images[2])
 

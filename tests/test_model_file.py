@@ -102,7 +102,7 @@ def edited(saved, tmp_path, edit):
     [
         (lambda header, arrays: arrays["pairs"].fill(60000), "pairs: expected pixels below 150"),
         (lambda header, arrays: arrays["anchors"].fill(68), "anchors: expected landmarks below 68"),
-        (lambda header, arrays: arrays["basis"].fill(np.nan), "not finite"),
+        (lambda header, arrays: arrays["units"].fill(np.nan), "not finite"),
         (lambda header, arrays: arrays.update(leaves=arrays["leaves"][:, :, :-1]), "leaves has shape"),
         (
             lambda header, arrays: arrays.update(mean_shape=arrays["mean_shape"].astype(np.float64)),
@@ -158,7 +158,7 @@ def test_no_model_file_makes_a_kernel_read_outside(saved, tmp_path_factory, face
     rng = np.random.default_rng(seed)
 
     def edit(header, arrays):
-        for name in ("mean_shape", "deltas", "basis"):
+        for name in ("mean_shape", "deltas", "units"):
             if rng.random() < 0.5:
                 arrays[name] *= rng.choice([-1, 1e10, 1e20, 1e38])
 
