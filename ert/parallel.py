@@ -1,6 +1,6 @@
 """Threads that share the blocks of a kernel; the kernels release the GIL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
@@ -57,6 +57,19 @@ class Workers:
         for error in errors:
             if error is not None:
                 raise error
+
+    def run_all(self, calls: Sequence[tuple[Any, ...]]) -> None:
+        """Call several kernels, each with its arguments, one after another on every thread.
+
+        A thread begins the next without waiting for the others: kernels must only need what the same thread
+        did in those before.
+        """
+
+        def call_all(thread: int, n_threads: int) -> None:
+            for kernel, *args in calls:
+                kernel(thread, n_threads, *args)
+
+        self.run(call_all)
 
     def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
         try:

@@ -378,7 +378,9 @@ class ShapePredictor:
                     stages.append(train_stage(samples, number, options, workers, progress.update))
                 if "validation" in watched:
                     replay_stage(watched["validation"], stages[number], self.kind, workers)
-                errors = {f"{name}_nme": watch.mean_nme(self.norm) for name, watch in watched.items()}
+                errors = {
+                    f"{name}_nme": watch.mean_nme(self.norm, workers) for name, watch in watched.items()
+                }
                 history.append({"stage": number + 1} | errors)
                 progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
                 cascade = self._cascade(samples.mean_shape, cropping, stages[: number + 1])

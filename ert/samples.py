@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ert.crop_store import Crops
 from ert.geometry import image_to_frame, jitter_frames
 from ert.metrics import nme, normalisers
+from ert.parallel import Workers
 from ert.parameters import Options
 from ert.shapes import mean_shape as average
 from ert.shapes import mirror_shapes
@@ -70,16 +71,22 @@ class Samples:
         truth, jitter = self.truth[self.view[part]].astype(np.float64), self.jitter[part].astype(np.float64)
         return image_to_frame(truth, jitter).astype(np.float32)
 
-    def mean_nme(self, norm: str | None) -> float:
+    def mean_nme(self, norm: str | None, workers: Workers) -> float:
         """Return the mean error in percent of a normaliser, or of the side of the box."""
-        total = 0.0
-        for part in self.parts(slice(0, len(self))):
-            sides = self.sides[self.view[part], None]
-            targets = self.targets(part) * sides
-            # In these coordinates the side of the box is 1.
-            lengths = np.ones(len(targets)) if norm is None else normalisers(targets, norm)
-            total += nme(targets, self.shapes[part] * sides, lengths).sum()
-        return float(total / len(self))
+        parts = self.parts(slice(0, len(self)), 4 * PART)
+        totals = np.zeros(len(parts))
+
+        def add(thread: int, n_threads: int) -> None:
+            for number in range(thread, len(parts), n_threads):
+                part = parts[number]
+                sides = self.sides[self.view[part], None]
+                targets = self.targets(part) * sides
+                # In these coordinates the side of the box is 1.
+                lengths = np.ones(len(targets)) if norm is None else normalisers(targets, norm)
+                totals[number] = nme(targets, self.shapes[part] * sides, lengths).sum()
+
+        workers.run(add)
+        return float(totals.sum() / len(self))
 
     def digest(self, options: Options) -> str:
         """Identify a fit by all that decides its result but the number of stages."""

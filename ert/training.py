@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
@@ -331,27 +332,30 @@ def _grow_trees(
     shrinkage = options.learning_rate / options.n_averaged
     # With averaging, the trees of one tier all see the residuals that the tier began with.
     after = residuals if options.n_averaged == 1 else residuals.copy()
+    blocks = sizes, pool, order, bounds, scored
+    # What each thread has to do before the next choice; the blocks that it handles are always the same.
+    work: list[tuple[Any, ...]] = []
     for tree in range(n_trees):
-        workers.run(start_tree, sizes, residuals, shift, order, bounds, scored)
+        work.append((start_tree, sizes, residuals, shift, order, bounds, scored))
         for level in range(options.max_depth):
             nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            level_counts, level_sums = counts[level], sums[level]
             candidates = pairs[tree, nodes], thresholds[tree, nodes]
-            workers.run(
-                score_level, sizes, pool, order, bounds, scored, *candidates, level_counts, level_sums
-            )
+            work.append((score_level, *blocks, *candidates, counts[level], sums[level]))
+            workers.run_all(work)
             chosen = np.empty(2**level, np.int64)
-            choose_splits(level_counts, level_sums, weights, chosen)
+            choose_splits(counts[level], sums[level], weights, chosen)
             here = np.arange(2**level)
             chosen_pairs[tree, nodes] = candidates[0][here, chosen]
             chosen_thresholds[tree, nodes] = candidates[1][here, chosen]
-            splits = chosen_pairs[tree, nodes], chosen_thresholds[tree, nodes]
-            workers.run(split_level, sizes, pool, order, bounds, scored, *splits)
-        workers.run(sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts)
+            work = [(split_level, *blocks, chosen_pairs[tree, nodes], chosen_thresholds[tree, nodes])]
+        work.append((sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts))
+        workers.run_all(work)
         means = leaf_sums.sum(axis=0) / np.maximum(leaf_counts.sum(axis=0), 1)
         leaves[tree] = np.clip(np.rint(shrinkage * means), -limit, limit)
-        workers.run(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)
+        work = [(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)]
         if after is not residuals and (tree + 1) % options.n_averaged == 0:
+            workers.run_all(work)
+            work = []
             residuals[:] = after
         on_tree(1)
     return chosen_pairs, chosen_thresholds, leaves

@@ -20,6 +20,14 @@ def test_one_worker_is_the_calling_thread():
     assert names == [threading.current_thread()]
 
 
+def test_kernels_follow_one_another_on_every_thread():
+    calls = {0: [], 1: []}
+    with Workers(2) as workers:
+        kernels = [(lambda i, n, *what: calls[i].append((n, *what)), *what) for what in ("ab", "c")]
+        workers.run_all(kernels)
+    assert calls == {i: [(2, "a", "b"), (2, "c")] for i in (0, 1)}
+
+
 @pytest.mark.parametrize("guilty", [0, 1])
 def test_an_error_in_any_thread_is_raised(guilty):
     def work(thread, n_threads):
