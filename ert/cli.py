@@ -136,6 +136,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_part_order(evaluate)
     _add_images(evaluate)
     _add_starts(evaluate)
+    evaluate.add_argument("--norm", choices=NORMS, help="only this normaliser of the errors")
+    evaluate.add_argument(
+        "--by",
+        metavar="COLUMN,...",
+        help="the errors by groups as well: size, yaw (a proxy of the turn), roll, brightness (of the skin), "
+        "mouth (its opening), source (top folder), or columns of --columns",
+    )
+    evaluate.add_argument(
+        "--columns",
+        metavar="CSV",
+        help="what is known of the images: a column `image`, then those to group by; a column `object` tells "
+        "several in an image apart, from 0",
+    )
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
 

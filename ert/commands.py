@@ -17,6 +17,7 @@ from ert.parameters import check_parameters
 if TYPE_CHECKING:
     from ert.alignment import AlignedFace
     from ert.datasets import Dataset
+    from ert.group_columns import Column
     from ert.predictor import ShapePredictor
 
 __all__ = [
@@ -272,9 +273,10 @@ def _hold_out(dataset: "Dataset", fraction: float, seed: int) -> "tuple[Dataset,
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Measure a model on annotated images."""
+    """Measure a model on annotated images; by groups of them as well, if asked."""
     from ert.datasets import load_dataset
-    from ert.metrics import evaluate
+    from ert.group_columns import by_groups, group_lines
+    from ert.metrics import evaluate, nme
     from ert.predictor import load
 
     model = load(options.model)
@@ -291,10 +293,14 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if len(dataset.landmark_names) != model.n_landmarks_:
         found = len(dataset.landmark_names)
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
+    columns = _group_columns(options, dataset)
     with _patience():
         model.warm_up()
     predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
-    figures = evaluate(dataset.y, predicted)
+    figures = evaluate(dataset.y, predicted, None if options.norm is None else [options.norm])
+    if columns:
+        norm = next(iter(figures["norms"]))
+        figures["by"] = by_groups(columns, nme(dataset.y, predicted, norm), norm)
     if options.json:
         details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
         write_json(details | figures, options.json)
@@ -309,8 +315,26 @@ def run_evaluate(options: argparse.Namespace) -> int:
                 f"{norm:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
                 f"{row['auc_8']:>9.3f}{row['failure_rate_8']:>9.2%}"
             )
-        print("box, diagonal: of the rectangle round the true landmarks")
+        if {"box", "diagonal"} & set(figures["norms"]):
+            print("box, diagonal: of the rectangle round the true landmarks")
+        if columns:
+            print("\n".join(group_lines(figures["by"])))
     return 0
+
+
+def _group_columns(options: argparse.Namespace, dataset: "Dataset") -> "dict[str, Column]":
+    from ert.group_columns import group_columns
+
+    if options.by is None:
+        if options.columns is not None:
+            raise InputError(f"--columns {options.columns} without --by, expected the columns to group by")
+        return {}
+    names = list(dict.fromkeys(name.strip() for name in options.by.split(",")))
+    path = Path(options.dataset)
+    folder = Path(options.images or (path if path.is_dir() else path.parent))
+    table = None if options.columns is None else Path(options.columns)
+    part = options.split is not None
+    return group_columns(names, dataset, folder, table, part=part, n_jobs=options.jobs)
 
 
 def run_convert(options: argparse.Namespace) -> int:

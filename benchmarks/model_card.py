@@ -1,0 +1,244 @@
+"""Measure face68 on HELEN's 330 test faces and write its card, docs/models/face68.md, with two pictures.
+
+    python benchmarks/model_card.py
+
+Who it is worse for: errors by pose, size, brightness, expression and source, with 95 % bootstrap intervals.
+All words about limits are made from the figures, so that the card is right after each training. The 24 worst
+faces go to runs/face68_worst24.jpg, outside the repository: the pixels of 300-W may not be passed on. Where
+runs/dlib_default.dat is (train_vs_dlib.py makes it), dlib's error stands beside. It takes half a minute.
+"""
+
+import inspect
+from itertools import combinations
+
+import common
+import numpy as np
+from card_pictures import FAILURE, draw_ced, draw_landmarks, draw_worst
+from card_text import COLUMNS, DETECTORS, card
+
+NAME = "face68"
+DLIB = common.ROOT / "runs" / "dlib_default.dat"
+STARTS = 5
+WORST = 24
+DRAWS = 2000
+# Columns whose ranks correlate more than this go together.
+TOGETHER = 0.5
+
+
+def estimate(values):
+    """Return a mean and its interval."""
+    from ert.metrics import bootstrap_interval
+
+    return {"mean": float(np.mean(values)), "interval_95": list(bootstrap_interval(values))}
+
+
+def accuracy(truth, predicted):
+    """Return the figures of a model; failure rate and AUC are means over faces too, and so have intervals."""
+    from ert.metrics import nme
+
+    pupil, ocular = (nme(truth, predicted, norm) for norm in ("inter-pupil", "inter-ocular"))
+    return {
+        "NME inter-pupil": estimate(pupil),
+        "NME inter-ocular": estimate(ocular),
+        "median inter-ocular": float(np.median(ocular)),
+        "worst inter-ocular": float(ocular.max()),
+        "failure rate": estimate(ocular > FAILURE),
+        "AUC": estimate(np.maximum(0, 1 - ocular / FAILURE)),
+    }
+
+
+def times_others(errors, chosen, seed=0):
+    """Return how many times the error of the other objects that of the chosen is, with its interval."""
+    rng = np.random.default_rng(seed)
+    drawn = [
+        group[rng.integers(len(group), size=(DRAWS, len(group)))].mean(axis=1)
+        for group in (errors[chosen], errors[~chosen])
+    ]
+    interval = np.quantile(drawn[0] / drawn[1], [0.025, 0.975])
+    return {
+        "faces": int(chosen.sum()),
+        "ratio": float(errors[chosen].mean() / errors[~chosen].mean()),
+        "interval_95": interval.tolist(),
+    }
+
+
+def extremes(columns, errors):
+    """Compare the lowest and the highest group of each column that is cut at quartiles with all other faces.
+
+    `errors` holds for each normaliser the errors of the faces.
+    """
+    from ert.groups import FEWEST, errors_by
+
+    found = []
+    for name, (_, ends) in COLUMNS.items():
+        if name not in columns:
+            continue
+        values = columns[name].values
+        groups = [row for row in errors_by(values, errors["inter-ocular"]) if row["low"] is not None]
+        if len(groups) < 2:
+            continue
+        for words, row, chosen in (
+            (ends[0], groups[0], values < groups[0]["high"]),
+            (ends[1], groups[-1], values >= groups[-1]["low"]),
+        ):
+            if min(chosen.sum(), (~chosen).sum()) >= FEWEST:
+                compared = {norm: times_others(each, chosen) for norm, each in errors.items()}
+                found.append({"column": name, "group": row["group"], "words": words} | compared)
+    return found
+
+
+def together(columns):
+    """Return the pairs of columns that go together, with the correlation of their ranks."""
+    from scipy.stats import spearmanr
+
+    numbers = {name: column.values for name, column in columns.items() if column.values.dtype.kind == "f"}
+    found = []
+    for pair in combinations(numbers, 2):
+        correlation = float(spearmanr(*(numbers[name] for name in pair), nan_policy="omit").statistic)
+        if abs(correlation) > TOGETHER:
+            found.append({"columns": list(pair), "correlation": correlation})
+    return found
+
+
+def missed_faces(test, errors, table, detector):
+    """Compare the faces that a detector missed with the others; None where the table does not tell."""
+    from ert.errors import InputError
+    from ert.group_columns import group_columns
+    from ert.groups import FEWEST
+
+    try:
+        found = group_columns([f"{detector}_found"], test, table.parent, table, part=True)
+    except InputError:
+        return None
+    missed = found[f"{detector}_found"].values == 0
+    return times_others(errors, missed) if min(missed.sum(), (~missed).sum()) >= FEWEST else None
+
+
+def by_region(per_landmark):
+    from ert.shapes import FACE68_REGIONS
+
+    return {
+        region: float(np.mean([per_landmark[i] for i in part])) for region, part in FACE68_REGIONS.items()
+    }
+
+
+def about(model, path):
+    """Tell what the model file holds."""
+    import ert
+
+    cascade, fitted = model.cascade_, model.fitted_
+    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ert.ShapePredictor.__init__).parameters.items()
+    }
+    params = fitted.params.items()
+    return {
+        "name": NAME,
+        "landmarks": model.n_landmarks_,
+        "stages": n_stages,
+        "trees": n_stages * n_trees,
+        "leaves": n_leaves,
+        "components": n_components,
+        "bits": 8 * cascade.leaves.dtype.itemsize,
+        "numbers": int(sum(array.size for array in cascade.arrays().values())),
+        "megabytes": path.stat().st_size / 1e6,
+        "starts": model.n_starts,
+        "objects": fitted.summary["n_objects"],
+        "samples": fitted.summary["n_samples"],
+        "notes": fitted.summary["notes"],
+        "parameters": {name: value for name, value in params if value != defaults.get(name, value)},
+    }
+
+
+def measure(models, tests, predict, table):
+    """Return the figures, the errors of each detector and model, and the landmarks by the default setting.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Names, `NAME` the first.
+    tests : dict
+        For each detector the faces with its boxes.
+    predict : function
+        Of a model's name and a detector: landmarks.
+    table : pathlib.Path
+        The boxes, in the folder of the images.
+    """
+    from ert.group_columns import by_groups, group_columns
+    from ert.metrics import nme, per_landmark_nme
+
+    predicted = {name: {detector: predict(name, detector) for detector in tests} for name in models}
+    errors = {
+        detector: {name: nme(test.y, predicted[name][detector], "inter-ocular") for name in models}
+        for detector, test in tests.items()
+    }
+    first, test = next(iter(tests.items()))
+    shapes = predicted[NAME][first]
+    columns = group_columns(list(COLUMNS), test, table.parent)
+    by_norm = {norm: nme(test.y, shapes, norm) for norm in ("inter-ocular", "box")}
+    per_landmark = per_landmark_nme(test.y, shapes, "inter-ocular").tolist()
+    result = {
+        "faces": len(test),
+        "accuracy": {
+            name: {detector: accuracy(tests[detector].y, of_detector[detector]) for detector in tests}
+            for name, of_detector in predicted.items()
+        },
+        "by": {norm: by_groups(columns, each, norm) for norm, each in by_norm.items()},
+        "extremes": extremes(columns, by_norm),
+        "together": together(columns),
+        "missed": {
+            detector: missed_faces(tests[detector], errors[detector][NAME], table, detector)
+            for detector in tests
+        },
+        "regions": by_region(per_landmark),
+        "per landmark": per_landmark,
+    }
+    return result, errors, shapes
+
+
+def main():
+    import ert
+    from ert.predictor import bundled_models
+    from ert.provenance import provenance
+
+    options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")
+    folder = options.data / "300w"
+    table = folder / "boxes.csv"
+    tests = {
+        detector: ert.load_dataset(folder, boxes=f"{table}:{detector}", split="test")
+        for detector in DETECTORS
+    }
+    model, more = ert.load(NAME), ert.load(NAME).set_params(n_starts=STARTS)
+    ours = {NAME: model, f"{NAME}, {STARTS} starts": more}
+    theirs = "dlib, default options"
+    if DLIB.exists():
+        import dlib
+
+        predictor = dlib.shape_predictor(str(DLIB))
+        images = [common.dlib_grey(ert.load_image(file)) for file in tests["dlib"].files]
+
+    def predict(name, detector):
+        test = tests[detector]
+        if name == theirs:
+            return common.dlib_predict(predictor, images, test.boxes)
+        return ours[name].predict(test.X)
+
+    names = [*ours, theirs] if DLIB.exists() else [*ours]
+    result, errors, shapes = measure(names, tests, predict, table)
+    described = about(model, bundled_models()[NAME])
+    made = provenance(common.PACKAGES)
+    options.out.mkdir(parents=True, exist_ok=True)
+    draw_ced(
+        options.out / f"{NAME}_ced.svg", {DETECTORS[detector]: each for detector, each in errors.items()}
+    )
+    draw_landmarks(options.out / f"{NAME}_landmarks.svg", model.cascade_.mean_shape, result["per landmark"])
+    worst = common.ROOT / "runs" / f"{NAME}_worst{WORST}.jpg"
+    draw_worst(worst, tests["dlib"], shapes, errors["dlib"][NAME], WORST)
+    result |= {"model": described, "worst drawn": WORST}
+    (options.out / f"{NAME}.md").write_text(card(result | {"made": made}))
+    common.save_result("model_card", result)
+
+
+if __name__ == "__main__":
+    main()
