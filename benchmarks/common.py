@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+# Where a page's measured part begins and ends.
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
 
 
@@ -31,6 +33,18 @@ def save_result(name, result):
     text = json.dumps(provenance(PACKAGES) | result, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text)
     print(text)
+
+
+def result(name):
+    """Read benchmarks/results/NAME.json."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def write_figures(file, lines):
+    """Replace what stands between the markers BEGIN and END of a page."""
+    text = file.read_text()
+    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
+    file.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + after)
 
 
 def _child(function, args, queue):

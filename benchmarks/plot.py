@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 import common
-from readme_table import result
+from common import result
 
 # Okabe and Ito's blue and vermilion, which the colour-blind tell apart; their lightness differs as well.
 OURS, THEIRS = "#0072B2", "#D55E00"
@@ -58,14 +58,24 @@ def bars(axes, names, lengths, texts, dlib):
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def draw(file):
+def quiet_pyplot():
+    """Return pyplot, set up to draw the same bytes each time, into files only."""
     import matplotlib
 
     matplotlib.use("agg")
-    # The same bytes each time.
     matplotlib.rcParams["svg.hashsalt"] = "ert"
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def save_figure(figure, file):
+    figure.savefig(file, facecolor="white", metadata={"Date": None} if file.suffix == ".svg" else None)
+    quiet_pyplot().close(figure)
+
+
+def draw(file):
+    pyplot = quiet_pyplot()
     fast, exact = list(speeds()), list(errors())
     heights = [len(fast), len(exact)]
     size = (9.5, 0.34 * sum(heights) + 2.2)
@@ -92,8 +102,7 @@ def draw(file):
     below.set_title(
         "mean error in percent of dlib's (shorter is better)", loc="left", fontsize=11, fontweight="bold"
     )
-    figure.savefig(file, facecolor="white", metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot.close(figure)
+    save_figure(figure, file)
 
 
 def main():

@@ -3,15 +3,8 @@
 python benchmarks/readme_table.py
 """
 
-import json
-
 import common
-
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-
-
-def result(name):
-    return json.loads((common.RESULTS / f"{name}.json").read_text())
+from common import result
 
 
 def rows():
@@ -118,14 +111,11 @@ def rows():
 
 def main():
     made = result("accuracy")
-    lines = [BEGIN, "", "| measured side by side | ert | dlib |", "| --- | --- | --- |"]
+    lines = ["| measured side by side | ert | dlib |", "| --- | --- | --- |"]
     lines += [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
     versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
-    lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {made['date']}.", "", END]
-    readme = common.ROOT / "README.md"
-    text = readme.read_text()
-    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-    readme.write_text(before + "\n".join(lines) + after)
+    lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {made['date']}."]
+    common.write_figures(common.ROOT / "README.md", lines)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,6 @@ from ert.geometry import similarity
 from ert.lanes import add_leaves
 from ert.walk import aligned, walk_trees
 
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-
-
 # The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
 
 
@@ -359,7 +356,7 @@ def write_tables(result):
     made = provenance()
     speeds = dict(result["machine"])
     rate = speeds.pop("multiply-adds per ns")
-    lines = [BEGIN, "", "`face68`, one face, one thread:", ""]
+    lines = ["`face68`, one face, one thread:", ""]
     lines += table(result["prediction"], "us", "least_us", 1)
     lines += ["", "Training with the default parameters, one thread:", ""]
     lines += table(result["training"], "seconds", "least_seconds", 2)
@@ -370,11 +367,8 @@ def write_tables(result):
         lines.append(f"| {size} | " + " | ".join(f"{value:.2f}" for value in row.values()) + " |")
     load = " before and ".join(f"{result['load_average'][when][0]:.1f}" for when in ("before", "after"))
     where = f"{made['cpu']}; {made['date']}; numba {made['versions']['numba']}; load average {load} after."
-    lines += ["", f"Multiply-adds of float32: {rate:.1f} a nanosecond.", where, ""]
-    file = common.ROOT / "benchmarks" / "ROOFLINE.md"
-    text = file.read_text()
-    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-    file.write_text(before + "\n".join([*lines, END]) + after)
+    lines += ["", f"Multiply-adds of float32: {rate:.1f} a nanosecond.", where]
+    common.write_figures(common.ROOT / "benchmarks" / "ROOFLINE.md", lines)
 
 
 def main():

@@ -170,3 +170,173 @@ def test_the_pictures_of_a_card(measured_card, annotated, tmp_path):
     draw_worst(tmp_path / "runs" / "worst.jpg", annotated[0], shapes, errors["dlib"]["face68"], 7)
     with Image.open(tmp_path / "runs" / "worst.jpg") as sheet:
         assert sheet.size == (6 * 330 + 10, 2 * (330 + 30) + 10)
+
+
+DOTS = np.array([(70.0, 62.3), (121.6, 74.0), (96.2, 103.8), (61.5, 133.0), (130.3, 138.7)])
+
+
+def _drawn_face():
+    """Draw dots at the first landmarks, so that they can be found again in a changed image."""
+    from robustness import Face
+
+    landmarks = np.random.default_rng(0).uniform(60, 140, (68, 2))
+    landmarks[: len(DOTS)] = DOTS
+    rows, columns = np.mgrid[:201, :191]
+    image = np.zeros(rows.shape)
+    for x, y in DOTS:
+        image += 250 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 18)
+    return Face(np.rint(image).astype(np.uint8), np.array([50.0, 55.0, 100.0, 100.0]), landmarks)
+
+
+def _dot_near(image, point, reach):
+    """Return the centre of mass of what lies within reach of a point."""
+    rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+    weights = image * (np.hypot(columns - point[0], rows - point[1]) < reach)
+    return np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
+
+
+@pytest.mark.parametrize("degrees", [10, -30, 45])
+def test_a_turned_image_and_its_points_agree(degrees):
+    from robustness import turned
+
+    face = _drawn_face()
+    after = turned(face, degrees)
+    for point in after.landmarks[: len(DOTS)]:
+        assert _dot_near(after.image, point, 12) == pytest.approx(point, abs=0.1)
+    centre = face.box[:2] + (face.box[2:] - 1) / 2
+    before, now = (np.linalg.norm(points - centre, axis=1) for points in (face.landmarks, after.landmarks))
+    assert now == pytest.approx(before)
+    assert (after.box == face.box).all()
+
+
+@pytest.mark.parametrize("side", [50, 64, 170])
+def test_a_resized_image_and_its_points_and_box_agree(side):
+    from dataclasses import replace
+
+    from robustness import resized
+
+    face = _drawn_face()
+    (after,) = resized(face, side, None)
+    assert after.box[2:] == pytest.approx(side, rel=0.01)
+    for point in after.landmarks[: len(DOTS)]:
+        assert _dot_near(after.image, point, 12 * side / 100) == pytest.approx(point, abs=0.1)
+    # The box that is the whole image stays so.
+    whole = replace(face, box=np.array([0.0, 0.0, 191.0, 201.0]))
+    (after,) = resized(whole, side, None)
+    assert after.box == pytest.approx([0, 0, *after.image.shape[::-1]])
+
+
+def test_boxes_are_moved_about_the_one_they_were():
+    from robustness import scaled, shifted
+
+    face = _drawn_face()
+    boxes = np.array([case.box for case in shifted(face, 15, None)])
+    assert len(boxes) == 8
+    assert boxes.mean(axis=0) == pytest.approx(face.box)
+    assert np.hypot(*(boxes - face.box)[:, :2].T) == pytest.approx(np.full(8, 15.0))
+    (larger,) = scaled(face, 1.4, None)
+    assert larger.box[2:] == pytest.approx(1.4 * face.box[2:])
+    assert larger.box[:2] + larger.box[2:] / 2 == pytest.approx(face.box[:2] + face.box[2:] / 2)
+
+
+@pytest.mark.parametrize("textured", [False, True])
+def test_a_block_covers_its_share_and_the_points_under_it(textured):
+    from robustness import GREY, covered
+
+    face = _drawn_face()
+    extent = np.ptp(face.landmarks, axis=0)
+    donors = [np.full((20, 30), 77, np.uint8)] if textured else None
+    level = 77 if textured else GREY
+    for seed in range(5):
+        for percent in (10, 30):
+            (after,) = covered(face, percent, np.random.default_rng(seed), donors=donors)
+            block = (after.image == level) & (face.image != level)
+            assert block.sum() == pytest.approx(percent / 100 * extent.prod(), rel=0.06)
+            under = np.array([block[y, x] for x, y in np.rint(face.landmarks).astype(int)])
+            assert (after.hidden | ~under).all()
+            assert 0 < after.hidden.sum() < 68
+            assert (after.image[~block] == face.image[~block]).all()
+        (same,) = covered(face, 0, np.random.default_rng(seed), donors=donors)
+        assert not same.hidden.any()
+        assert same.image is face.image
+
+
+def test_a_block_may_reach_beyond_the_image():
+    from robustness import Face, covered
+
+    landmarks = np.random.default_rng(0).uniform(-60, 20, (68, 2))
+    face = Face(np.zeros((40, 30), np.uint8), np.array([0.0, 0.0, 20.0, 20.0]), landmarks)
+    for seed in range(20):
+        (after,) = covered(face, 30, np.random.default_rng(seed))
+        assert after.image.shape == face.image.shape
+
+
+def test_errors_of_points_in_sight_leave_out_the_hidden_ones():
+    from dataclasses import replace
+
+    from robustness import errors
+
+    face = _drawn_face()
+    hidden = np.arange(68) >= 34
+
+    def off(case):
+        return case.landmarks + np.where(hidden, 10.0, 0.0)[:, None]
+
+    every, seen = errors({"off": off}, [face], lambda case, *_: [replace(case, hidden=hidden)], None)
+    assert seen["off"] == pytest.approx([0.0])
+    pupils = np.linalg.norm(face.landmarks[36:42].mean(axis=0) - face.landmarks[42:48].mean(axis=0))
+    assert every["off"] == pytest.approx([100 * np.hypot(10, 10) / 2 / pupils])
+
+
+def test_the_typical_box_is_found_again():
+    from types import SimpleNamespace
+
+    from robustness import typical_box
+
+    low = np.random.default_rng(0).uniform(0, 50, (20, 2))
+    size = np.random.default_rng(1).uniform(40, 80, (20, 2))
+    landmarks = np.stack([low, low + size, low + size / 2], axis=1)
+    longer = size.max(axis=1, keepdims=True)
+    sides = 1.2 * longer * [1, 1]
+    boxes = np.hstack([low + size / 2 + [0.1, -0.3] * longer - sides / 2, sides])
+    offset, side = typical_box(SimpleNamespace(landmarks=landmarks, boxes=boxes))
+    assert offset == pytest.approx([0.1, -0.3])
+    assert side == pytest.approx(1.2)
+
+
+def _measured(shift, scale, roll, dlib=9.0):
+    def curve(what, amounts, means):
+        settings = {"ert": means, "ert, 5 starts": means, "dlib": [dlib] * len(means)}
+        intervals = {name: [[-1.0, 1.0]] * len(means) for name in ("ert", "ert, 5 starts")}
+        return {"what": what, "amounts": amounts, "nme": settings, "minus dlib, 95 %": intervals}
+
+    curves = {
+        "shift": curve("shift", [0, 15, 30], shift),
+        "scale": curve("scale", [0.7, 0.8, 1.0, 1.2], scale),
+        "roll": curve("roll", [0, 30, 45], roll),
+    }
+    return {"curves": curves, "ytf": {}}
+
+
+def test_bars_and_where_dlib_is_better():
+    import robustness_page
+
+    good = _measured([5.0, 5.35, 8.9], [8.0, 5.3, 5.0, 5.35], [5.0, 5.9, 8.0])
+    assert [holds for _, holds, _ in robustness_page.bars(good["curves"], "ert")] == [True, True, True]
+    assert list(robustness_page.worse(good)) == []
+    assert robustness_page.verdicts(good)[-1].startswith("No figure")
+    bad = _measured([5.0, 5.5, 9.5], [8.0, 5.5, 5.0, 5.3], [5.0, 6.1, 8.0])
+    found = list(robustness_page.bars(bad["curves"], "ert"))
+    assert [holds for _, holds, _ in found] == [False, False, False]
+    assert found[1][2] == "+0.50 at 0.8 times"
+    assert [(each[0], each[1]) for each in robustness_page.worse(bad)] == [("shift", 30)] * 2
+
+
+def test_a_page_keeps_what_stands_round_its_figures(tmp_path):
+    import common
+
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{common.BEGIN}\nold\n{common.END}\nafter\n")
+    for _ in range(2):
+        common.write_figures(page, ["new"])
+        assert page.read_text() == f"before\n{common.BEGIN}\n\nnew\n\n{common.END}\nafter\n"

@@ -1,0 +1,367 @@
+"""How the bundled face68 and dlib's predictor bear what the world does to faces: curves of the error.
+
+    python benchmarks/robustness.py                        # all of it; writes result, figure and page
+    python benchmarks/robustness.py --curves shift,ytf     # some of it, writes nothing
+    python benchmarks/robustness.py --quick 1              # tries itself out on 30 faces, writes nothing
+
+HELEN's 330 test faces with the boxes of dlib's detector; both get the same grey pixels and the same boxes of
+whole pixels. Needs the dlib model of train_vs_dlib.py, which learnt from the same 2012 faces. `ytf` are the
+frames of YouTube Faces with rough labels: nobody learnt from anything like them.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import common
+import cv2
+import numpy as np
+import robustness_page
+from train_vs_dlib import THEIRS
+
+DIRECTIONS = np.deg2rad(np.arange(0, 360, 45))
+# Sides of the box: what is farther from it no predictor looks at.
+AROUND = 3
+GREY = 128
+
+
+@dataclass(frozen=True)
+class Face:
+    """A grey image (rows, columns), a box (4,), the true landmarks (68, 2) and which of them are covered."""
+
+    image: np.ndarray
+    box: np.ndarray
+    landmarks: np.ndarray
+    hidden: np.ndarray = field(default_factory=lambda: np.zeros(68, bool))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is done to a face, how much of it in turn, and by which function (face, amount, rng) -> faces.
+
+    `covers`: whether it hides landmarks.
+    """
+
+    what: str
+    amounts: tuple
+    change: Callable
+    covers: bool = False
+
+
+# What the world does. Each function returns one face or several, whose errors are averaged.
+
+
+def shifted(face, percent, rng):
+    """Move the box in eight directions by a share of its side."""
+    steps = percent / 100 * face.box[2:].mean() * np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], axis=1)
+    return [replace(face, box=np.append(face.box[:2] + step, face.box[2:])) for step in steps]
+
+
+def scaled(face, factor, rng):
+    """Make the box larger or smaller about its centre."""
+    size = face.box[2:] * factor
+    return [replace(face, box=np.append(face.box[:2] + (face.box[2:] - size) / 2, size))]
+
+
+def turned(face, degrees):
+    """Turn the image and the landmarks about the centre of the box."""
+    centre = face.box[:2] + (face.box[2:] - 1) / 2
+    matrix = cv2.getRotationMatrix2D(centre.tolist(), degrees, 1.0)
+    size = face.image.shape[1::-1]
+    image = cv2.warpAffine(
+        face.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return replace(face, image=image, landmarks=face.landmarks @ matrix[:, :2].T + matrix[:, 2])
+
+
+def rolled(face, degrees, rng):
+    """Turn both ways."""
+    return [turned(face, degrees), turned(face, -degrees)] if degrees else [face]
+
+
+def resized(face, side, rng):
+    """Resize so that the box has this many pixels across."""
+    factor = side / face.box[2]
+    old = np.array(face.image.shape[1::-1])
+    new = np.maximum(np.rint(factor * old), 1).astype(int)
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    image = cv2.resize(face.image, new.tolist(), interpolation=how)
+    factors = new / old
+    # Pixels have their centres at whole numbers, boxes begin at the edges of pixels.
+    landmarks = (face.landmarks + 0.5) * factors - 0.5
+    return [replace(face, image=image, box=face.box * np.tile(factors, 2), landmarks=landmarks)]
+
+
+def blurred(face, percent, rng):
+    """Blur by a Gaussian whose sigma is a share of the side of the box."""
+    sigma = percent / 100 * face.box[2]
+    return [replace(face, image=cv2.GaussianBlur(face.image, (0, 0), sigma)) if percent else face]
+
+
+def compressed(face, quality, rng):
+    """Write and read the image as JPEG; quality 100 stands for the image as it is."""
+    if quality == 100:
+        return [face]
+    _, data = cv2.imencode(".jpg", face.image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return [replace(face, image=cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))]
+
+
+def darkened(face, factor, rng):
+    return [replace(face, image=np.rint(factor * face.image).astype(np.uint8))]
+
+
+def noisy(face, sigma, rng):
+    noise = sigma * rng.standard_normal(face.image.shape, np.float32)
+    return [replace(face, image=np.rint(np.clip(face.image + noise, 0, 255)).astype(np.uint8))]
+
+
+def covered(face, percent, rng, donors=None):
+    """Cover a share of the landmarks' bounding rectangle by a block of its proportions at a random place.
+
+    The block is grey, or a part of one of the `donors`.
+    """
+    # Drawn first, so that more of the same face is covered at the same place.
+    place, within = rng.random(2), rng.random(2)
+    donor = None if donors is None else donors[rng.integers(len(donors))]
+    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+    size = np.sqrt(percent / 100) * (high - low)
+    first = np.rint(low + place * (high - low - size)).astype(int)
+    columns, rows = np.rint(size).astype(int)
+    if percent == 0:
+        return [face]
+    block = np.full((rows, columns), GREY, np.uint8)
+    if donor is not None:
+        larger = max(1.0, rows / donor.shape[0], columns / donor.shape[1])
+        if larger > 1:
+            donor = cv2.resize(donor, np.ceil(larger * np.array(donor.shape[1::-1])).astype(int).tolist())
+        x, y = (within * (np.array(donor.shape[1::-1]) - (columns, rows))).astype(int)
+        block = donor[y : y + rows, x : x + columns]
+    image = face.image.copy()
+    # What of the block lies in the image.
+    left, top = np.maximum(first, 0)
+    right, bottom = np.maximum(np.minimum(first + (columns, rows), image.shape[1::-1]), (left, top))
+    image[top:bottom, left:right] = block[
+        top - first[1] : bottom - first[1], left - first[0] : right - first[0]
+    ]
+    pixels = np.rint(face.landmarks)
+    hidden = ((pixels >= first) & (pixels < first + (columns, rows))).all(axis=1)
+    return [replace(face, image=image, hidden=hidden)]
+
+
+def curves(donors):
+    """Return the curves by the names that --curves takes."""
+    shares = (0, 10, 20, 30)
+    return {
+        "shift": Curve("box shifted, % of its side", (0, 5, 10, 15, 20, 25, 30), shifted),
+        "scale": Curve("box scaled, times its size", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), scaled),
+        "roll": Curve("face rolled, degrees", (0, 10, 20, 30, 45), rolled),
+        "size": Curve("size of the face, pixels", (40, 60, 80, 120, 200, 400, 700, 1000), resized),
+        "blur": Curve("blur, sigma in % of the box", (0, 0.5, 1, 2, 3, 5), blurred),
+        "jpeg": Curve("JPEG quality (100 is none)", (100, 90, 60, 40, 20, 10), compressed),
+        "dark": Curve("light, times", (1.0, 0.5, 0.25, 0.1), darkened),
+        "noise": Curve("noise, sigma in grey levels", (0, 5, 10, 20, 40), noisy),
+        "grey": Curve("grey block, % of the face", shares, covered, True),
+        "texture": Curve("textured block, % of the face", shares, partial(covered, donors=donors), True),
+    }
+
+
+# Faces and predictors.
+
+
+def cut_out(image, box, landmarks):
+    """Cut a face and its surroundings out of an image; the box in whole pixels."""
+    left, top, width, height = box = np.rint(box)
+    x, y = (int(max(0, start - (AROUND - 1) / 2 * side)) for start, side in ((left, width), (top, height)))
+    part = image[y : int(top + (AROUND + 1) / 2 * height), x : int(left + (AROUND + 1) / 2 * width)]
+    return Face(np.ascontiguousarray(part), box - [x, y, 0, 0], landmarks - [x, y])
+
+
+def helen(data, n):
+    from ert.datasets import load_dataset
+    from ert.images import load_image
+
+    test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(
+        slice(n)
+    )
+    images = (common.dlib_grey(load_image(file)) for file in test.files)
+    return [cut_out(*face) for face in zip(images, test.boxes, test.landmarks, strict=True)]
+
+
+def training_faces(data):
+    from ert.datasets import load_dataset
+
+    return load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
+
+
+def predictors(model="face68"):
+    """Return what is compared: name -> function of a face."""
+    import dlib
+
+    import ert
+
+    theirs = dlib.shape_predictor(str(THEIRS))
+    one, five = (ert.load(model).set_params(n_starts=n) for n in (1, 5))
+    return {
+        "ert": lambda face: one.predict([(face.image, face.box)])[0],
+        "ert, 5 starts": lambda face: five.predict([(face.image, face.box)])[0],
+        "dlib": lambda face: common.dlib_predict(theirs, [face.image], [face.box])[0],
+    }
+
+
+def unrounded():
+    """Return dlib's points before it rounds them, which matters where faces are small."""
+    import ert
+
+    model = ert.load(THEIRS)
+    return {"dlib, not rounded": lambda face: model.predict([(face.image, face.box)])[0]}
+
+
+def errors(tools, faces, change, amount):
+    """Return the error of every face (n,) by tool: of all points, and of those in sight."""
+    from ert.metrics import nme, normalisers
+
+    truth, hidden, predicted = [], [], {name: [] for name in tools}
+    for number, face in enumerate(faces):
+        changed = change(face, amount, np.random.default_rng([0, number]))
+        for case in changed:
+            whole = replace(case, box=np.rint(case.box))
+            truth.append(case.landmarks)
+            hidden.append(case.hidden)
+            for name, tool in tools.items():
+                predicted[name].append(tool(whole))
+    truth = np.array(truth)
+    lengths = normalisers(truth, "inter-pupil")
+    seen = np.where(np.array(hidden)[:, :, None], np.nan, truth)
+    n = len(faces)
+    return tuple(
+        {
+            name: nme(of, np.array(shapes), lengths).reshape(n, -1).mean(axis=1)
+            for name, shapes in predicted.items()
+        }
+        for of in (truth, seen)
+    )
+
+
+def summary(what, amounts, errors_of_amounts):
+    """Return the means of a curve, and the intervals of what each setting of ert has more than dlib."""
+    from ert.metrics import bootstrap_interval
+
+    names = list(errors_of_amounts[0])
+    return {
+        "what": what,
+        "amounts": list(amounts),
+        "nme": {name: [float(each[name].mean()) for each in errors_of_amounts] for name in names},
+        "minus dlib, 95 %": {
+            name: [list(bootstrap_interval(each[name] - each["dlib"])) for each in errors_of_amounts]
+            for name in names
+            if name.startswith("ert")
+        },
+    }
+
+
+def run_curve(curve, tools, faces):
+    """Yield the curve's result; where points are covered, also that of the points in sight."""
+    both = [errors(tools, faces, curve.change, amount) for amount in curve.amounts]
+    yield "", summary(curve.what, curve.amounts, [every for every, _ in both])
+    if curve.covers:
+        yield (
+            ", points in sight",
+            summary(f"{curve.what}: points in sight", curve.amounts, [seen for _, seen in both]),
+        )
+
+
+# Another world.
+
+
+def typical_box(train):
+    """Return where a detector draws its box: centre, side, in longer sides of the landmarks' rectangle."""
+    low, high = train.landmarks.min(axis=1), train.landmarks.max(axis=1)
+    longer = (high - low).max(axis=1)
+    offset = (train.boxes[:, :2] + train.boxes[:, 2:] / 2 - (low + high) / 2) / longer[:, None]
+    return np.median(offset, axis=0), float(np.median(train.boxes[:, 2:].mean(axis=1) / longer))
+
+
+def detected(image, square, typical):
+    """Return the detector's box nearest a square round landmarks and True, or the typical one and False."""
+    from ert.detection import detect_faces
+
+    centre, side = square[:2] + square[2:] / 2, square[2]
+    found = detect_faces(image, "dlib")
+    away = np.abs(found[:, :2] + found[:, 2:] / 2 - centre).max(axis=1)
+    if (away < side / 2).any():
+        return found[away.argmin()], True
+    offset, size = typical
+    return np.append(centre + (offset - size / 2) * side, [size * side, size * side]), False
+
+
+def another_world(data, tools, n):
+    """Return the errors on all frames of YouTube Faces, with two kinds of boxes."""
+    from ert.datasets import load_dataset
+    from ert.images import load_image
+    from ert.metrics import ced
+
+    frames = load_dataset(data / "ytf" / "training_frames_keypoints.csv").subset(slice(n))
+    typical = typical_box(training_faces(data))
+    faces, found = {"detector": [], "labels": []}, []
+    for file, square, landmarks in zip(frames.files, frames.boxes, frames.landmarks, strict=True):
+        image = load_image(file)
+        box, whether = detected(image, square, typical)
+        found.append(whether)
+        grey = common.dlib_grey(image)
+        faces["detector"].append(Face(grey, box, landmarks))
+        faces["labels"].append(Face(grey, square, landmarks))
+    titles = {
+        "detector": "video frames: boxes of dlib's detector",
+        "labels": "video frames: squares round the labels",
+    }
+    levels = np.arange(0, 25.5, 0.5)
+    result = {}
+    for boxes, some in faces.items():
+        every, _ = errors(tools, some, lambda face, *_: [face], None)
+        result[boxes] = summary(titles[boxes], [], [every]) | {
+            "frames": len(frames),
+            "found": int(np.sum(found)),
+            "median": {name: float(np.median(values)) for name, values in every.items()},
+            "levels": levels.tolist(),
+            "share of frames": {name: ced(values, levels)[1].tolist() for name, values in every.items()},
+        }
+    return result
+
+
+def main():
+    from ert.images import load_image
+
+    options = common.arguments(__doc__, quick=0, curves="", model="face68")
+    n = 30 if options.quick else None
+    files = training_faces(options.data).files
+    some = np.random.default_rng(0).choice(len(files), 50, replace=False)
+    donors = [common.dlib_grey(load_image(files[i])) for i in some]
+    known = curves(donors)
+    chosen = options.curves.split(",") if options.curves else [*known, "ytf"]
+    unknown = set(chosen) - {*known, "ytf"}
+    if unknown:
+        raise SystemExit(
+            f"--curves: {', '.join(sorted(unknown))}; expected some of {', '.join([*known, 'ytf'])}"
+        )
+    tools, faces = predictors(options.model), helen(options.data, n)
+    result = {"faces": len(faces), "model": options.model, "curves": {}, "ytf": {}}
+    for name in chosen:
+        begin = time.perf_counter()
+        if name == "ytf":
+            result["ytf"] = another_world(options.data, tools, n)
+            shown = result["ytf"]
+        else:
+            all_tools = tools | unrounded() if name == "size" else tools
+            shown = {name + ending: part for ending, part in run_curve(known[name], all_tools, faces)}
+            result["curves"] |= shown
+        print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
+        for part in shown.values():
+            print("\n".join(robustness_page.table(part)), flush=True)
+    if not (options.quick or options.curves):
+        common.save_result("robustness", result)
+        robustness_page.main()
+
+
+if __name__ == "__main__":
+    main()
