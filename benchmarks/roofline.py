@@ -179,12 +179,15 @@ def parts_of(model, image, box, repeats):
     recorded = []
     with mock.patch.object(cascade, "predict_face", lambda *args: recorded.append(args)):
         model.predict([(image, box)])
-    region, working_size, blur, columns, rows_of_crop, *arguments = model.cascade_.kernel_arguments
+    region, working_size, blur, least_contrast, columns, rows_of_crop, *arguments = (
+        model.cascade_.kernel_arguments
+    )
     mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis = arguments
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
-    cut = (image, 0, 0, x, y, side, region, working_size, blur, columns, rows_of_crop, crop, frame)
+    how = region, working_size, blur, least_contrast
+    cut = (image, 0, 0, x, y, side, *how, columns, rows_of_crop, crop, frame)
     size = cut_crop(*cut)
     (n_stages, n_pixels), n_trees = anchors.shape, nodes.shape[1] >> depth
     shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)

@@ -24,6 +24,7 @@ from ert.lanes import add_leaves, add_products
 from ert.walk import aligned, index_bits, pack_nodes, walk_trees
 
 __all__ = [
+    "NO_SWAP",
     "Cascade",
     "Stage",
     "add_displacement",
@@ -34,6 +35,10 @@ __all__ = [
     "stack_stages",
     "whole_basis",
 ]
+
+
+# The mirror map where no start needs one.
+NO_SWAP = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Cascade:
         starts: npt.NDArray[np.float64],
         channels: str,
         rgb: str,
+        swap: npt.NDArray[np.intp] = NO_SWAP,
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts.
 
@@ -103,10 +109,12 @@ class Cascade:
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         box : left, top, width, height
-        starts : float64 array (n_starts, 3)
+        starts : float64 array (n_starts, 4)
             See :data:`ert.geometry.STARTS`.
         channels, rgb
             See :class:`ert.ShapePredictor`.
+        swap : int array (n_landmarks,)
+            The mirror map: starts that take the image for its mirror image need it.
 
         Returns
         -------
@@ -125,7 +133,7 @@ class Cascade:
                 else grey_part(image, rows, columns, grey_weights(channels, rgb))
             )
         placed = np.empty((len(starts), *self.mean_shape.shape))
-        predict_face(image, column, row, *box, starts, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        predict_face(image, column, row, *box, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
 
     @cached_property
@@ -137,6 +145,7 @@ class Cascade:
             aligned(cropping.region),
             cropping.working_size,
             float(cropping.blur),
+            float(cropping.least_contrast),
             *cropping.shape,
             aligned(self.mean_shape),
             aligned(self.anchors),
@@ -337,9 +346,11 @@ def predict_face(  # type: ignore[no-untyped-def]
     width,
     height,
     starts,
+    swap,
     region,
     working_size,
     blur,
+    least_contrast,
     columns,
     rows,
     mean_shape,
@@ -365,9 +376,11 @@ def predict_face(  # type: ignore[no-untyped-def]
         Where in all of the image it begins.
     left, top, width, height : float
         The box.
-    starts : float64 array (n_starts, 3)
+    starts : float64 array (n_starts, 4)
         See :data:`ert.geometry.STARTS`.
-    region, working_size, blur
+    swap : int array (n_landmarks,)
+        The mirror map.
+    region, working_size, blur, least_contrast
         See :class:`ert.crops.Cropping`.
     columns, rows : int
         The most that the crop has of them.
@@ -379,19 +392,27 @@ def predict_face(  # type: ignore[no-untyped-def]
     x, y, side = square_frame(left, top, width, height)
     crop = np.empty(columns * rows, np.uint8)
     whole = np.empty(6, np.float32)
-    size = cut_crop(image, column, row, x, y, side, region, working_size, blur, columns, rows, crop, whole)
+    how = region, working_size, blur, least_contrast
+    size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crop, whole)
     frame = np.zeros(6, np.float32)
     shape = np.empty_like(mean_shape)
     for k in range(starts.shape[0]):
         # From the start's box to the box: u -> scale u + shift.
         scale = starts[k, 2]
         shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
+        mirrored = starts[k, 3] != 0
         frame[0] = frame[3] = whole[0] * scale
         frame[4] = whole[4] + whole[0] * shift_x
         frame[5] = whole[5] + whole[0] * shift_y
+        if mirrored:
+            # u becomes 1 - u.
+            frame[0] = -frame[0]
+            frame[4] = whole[4] + whole[0] * (1 - shift_x)
         predict_crop(
             crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis, shape
         )
         for i in range(shape.shape[0]):
-            placed[k, i, 0] = (shape[i, 0] * scale + shift_x) * side + x
-            placed[k, i, 1] = (shape[i, 1] * scale + shift_y) * side + y
+            u, v = shape[i, 0] * scale + shift_x, shape[i, 1] * scale + shift_y
+            j = swap[i] if mirrored else i
+            placed[k, j, 0] = (1 - u if mirrored else u) * side + x
+            placed[k, j, 1] = v * side + y

@@ -299,6 +299,11 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="the median of N starts, say 5: more accurate, N times slower (default: the model's)",
     )
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="the most accurate there is: 5 starts, mirrored too, in a box drawn anew; some ten times slower",
+    )
 
 
 def _add_part_order(parser: argparse.ArgumentParser, default: str | None = "natural") -> None:

@@ -54,7 +54,9 @@ def _patience() -> Iterator[None]:
         timer.cancel()
 
 
-def _set_starts(model: "ShapePredictor", n_starts: int | None) -> None:
+def _set_starts(model: "ShapePredictor", n_starts: int | None, best: bool) -> None:
+    if best:
+        model.best()
     if n_starts is not None:
         check_parameters(model.set_params(n_starts=n_starts).get_params())
 
@@ -74,7 +76,7 @@ def run_align(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
-    _set_starts(model, options.starts)
+    _set_starts(model, options.starts, options.best)
     if options.json not in (None, "-"):
         check_writable(options.json)
     pictures = _picture_paths(options.images, options.draw)
@@ -280,7 +282,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
-    _set_starts(model, options.starts)
+    _set_starts(model, options.starts, options.best)
     if options.json not in (None, "-"):
         check_writable(options.json)
     dataset = load_dataset(
@@ -406,6 +408,7 @@ def run_demo(options: argparse.Namespace) -> int:
         "box": None,
         "detector": "auto",
         "starts": None,
+        "best": False,
     }
     status = run_align(argparse.Namespace(**align, json=str(points), draw=str(out)))
     if status == 0:

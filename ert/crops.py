@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert.contrast import stretch
 from ert.errors import InputError
 from ert.geometry import square_frame
 from ert.images import to_grey
@@ -50,11 +51,14 @@ class Cropping:
         Crop pixels per side of the box.
     blur : float
         Half-width of the smoothing filter in crop pixels; 0 reduces by a whole factor instead.
+    least_contrast : float
+        See :func:`ert.contrast.stretch`.
     """
 
     region: npt.NDArray[np.float64]
     working_size: int
     blur: float
+    least_contrast: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,7 +101,7 @@ class Cropping:
         if not grey.flags.c_contiguous or not grey.flags.writeable:
             grey = grey.copy()
         room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
-        how = self.region, self.working_size, float(self.blur)
+        how = self.region, self.working_size, float(self.blur), float(self.least_contrast)
         n_columns, n_rows, step, _ = cut_crop(
             grey, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
         )
@@ -177,12 +181,15 @@ def check_cropping(cropping: Cropping) -> None:
     InputError
     """
     region, size, blur = cropping.region, cropping.working_size, cropping.blur
+    contrast = cropping.least_contrast
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
     if type(size) is not int or not 8 <= size <= 2000:
         raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
     if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
         raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
+    if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
+        raise InputError(f"least_contrast={contrast!r}: expected a number from 0 to 127")
     columns, rows = cropping.shape
     if rows * columns > MAX_PIXELS:
         raise InputError(
@@ -223,7 +230,7 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
 
 @numba.njit(cache=True, nogil=True)
 def cut_crop(  # type: ignore[no-untyped-def]
-    image, column, row, x, y, side, region, working_size, blur, columns, rows, room, frame
+    image, column, row, x, y, side, region, working_size, blur, least_contrast, columns, rows, room, frame
 ):
     """Cut the region round a box out of a grey image.
 
@@ -235,7 +242,7 @@ def cut_crop(  # type: ignore[no-untyped-def]
         Where in all of the image it begins.
     x, y, side : float
         The box's frame.
-    region, working_size, blur
+    region, working_size, blur, least_contrast
         See :class:`Cropping`.
     columns, rows : int
         See :attr:`Cropping.shape`.
@@ -262,6 +269,7 @@ def cut_crop(  # type: ignore[no-untyped-def]
     if blur > 0:
         crop = room[: columns * rows].reshape(columns, rows)
         resample(image, column, row, left, top, side / working_size, blur, crop)
+        stretch(crop, least_contrast)
         frame[0] = frame[3] = working_size
         frame[4] = -region[0] * working_size
         frame[5] = -region[1] * working_size
@@ -274,6 +282,7 @@ def cut_crop(  # type: ignore[no-untyped-def]
     rows = min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows)
     crop = room[: columns * rows].reshape(rows, columns)
     reduce(image, column + first_column, row + first_row, factor, crop)
+    stretch(crop, least_contrast)
     frame[0] = frame[3] = side / factor
     # The centre of the crop's first pixel is that of the pixels it is the mean of.
     frame[4] = (x - first_column - (factor - 1) / 2) / factor

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import overload
 
-from ert.cascade import Stage, check_arrays, stack_stages, whole_basis
+from ert.cascade import NO_SWAP, Stage, check_arrays, stack_stages, whole_basis
 from ert.images import grey_weights, weigh
 from ert.lanes import add_leaves, add_products
 from ert.walk import add_float_leaves, aligned, index_bits, pack_nodes, walk_trees
@@ -83,6 +83,7 @@ class DlibCascade:
         starts: npt.NDArray[np.float64],
         channels: str,
         rgb: str,
+        swap: npt.NDArray[np.intp] = NO_SWAP,
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
         flags = image.flags
@@ -98,14 +99,19 @@ class DlibCascade:
         placed = np.empty((len(starts), *self.mean_shape.shape))
         weights = grey_weights(channels, rgb)
         left, top, width, height = box
-        for number, (shift_x, shift_y, scale) in enumerate(starts.tolist()):
+        for number, (shift_x, shift_y, scale, mirrored) in enumerate(starts.tolist()):
             place = box
             # The box itself is left as it is, to the last bit.
             if (shift_x, shift_y, scale) != (0, 0, 1):
                 x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
                 right, down = width - 1, height - 1
                 place = left + x * right, top + y * down, scale * right + 1, scale * down + 1
+            if mirrored:
+                # From its right end to its left.
+                place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
             predict_dlib(pixels, column, row, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
+            if mirrored:
+                placed[number, swap] = placed[number].copy()
         return placed
 
     @cached_property

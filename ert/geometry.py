@@ -14,6 +14,7 @@ __all__ = [
     "frame_to_image",
     "image_to_frame",
     "jitter_frames",
+    "redraw_box",
     "similarity",
     "square_frame",
     "stretched_frames",
@@ -21,18 +22,21 @@ __all__ = [
 
 LEAST_SCALE = np.float32(0.5)
 
-# Starts of a prediction, the first the box itself: shifts in sides of the box, and a scale.
+# Starts of a prediction, the first the box itself: shifts in sides of the box, a scale, and whether the image
+# is taken for its own mirror image.
 STARTS = np.array(
     [
-        (0.0, 0.0, 1.0),
-        (-0.05, 0.0, 1.0),
-        (0.05, 0.0, 1.0),
-        (0.0, -0.05, 1.0),
-        (0.0, 0.05, 1.0),
-        (0.0, 0.0, 0.93),
-        (0.0, 0.0, 1.07),
+        (0.0, 0.0, 1.0, 0.0),
+        (-0.05, 0.0, 1.0, 0.0),
+        (0.05, 0.0, 1.0, 0.0),
+        (0.0, -0.05, 1.0, 0.0),
+        (0.0, 0.05, 1.0, 0.0),
+        (0.0, 0.0, 0.93, 0.0),
+        (0.0, 0.0, 1.07, 0.0),
     ]
 )
+# A second look only moves a box so far: to between these times its side, its centre by so many sides.
+LEAST_SIDE, LARGEST_SIDE, FARTHEST = 0.5, 2.0, 0.5
 
 # A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
 # own coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its
@@ -138,6 +142,42 @@ def jitter_frames(
     frames[:, 4] = centre[:, 0] - 0.5 * (cos - sin)
     frames[:, 5] = centre[:, 1] - 0.5 * (sin + cos)
     return frames
+
+
+def redraw_box(
+    shape: npt.NDArray[np.float64],
+    mean_shape: npt.NDArray[np.float32],
+    box: tuple[float, float, float, float],
+) -> tuple[float, float, float, float]:
+    """Return the upright square box in which the mean shape lies best on a shape.
+
+    Parameters
+    ----------
+    shape : float array (n_landmarks, 2)
+        In image pixels.
+    mean_shape : float32 array (n_landmarks, 2)
+        In box coordinates.
+    box : left, top, width, height
+        The box that the shape was found in: returned itself when the new one would be far from it, for then
+        the shape is lost.
+
+    Returns
+    -------
+    left, top, width, height : float
+    """
+    mean = mean_shape.astype(np.float64)
+    middle, centre = mean.mean(axis=0), shape.mean(axis=0)
+    squares = float(((mean - middle) ** 2).sum())
+    x, y, old = square_frame(*box)
+    if squares == 0:
+        return box
+    products = (mean - middle).T @ (shape - centre) / squares
+    side = math.hypot(products[0, 0] + products[1, 1], products[0, 1] - products[1, 0])
+    left, top = centre - side * middle
+    moved = max(abs(left - x + (side - old) / 2), abs(top - y + (side - old) / 2))
+    if not (LEAST_SIDE * old <= side <= LARGEST_SIDE * old and moved <= FARTHEST * old):
+        return box
+    return float(left), float(top), side + 1, side + 1
 
 
 @numba.njit(cache=True, nogil=True)

@@ -32,13 +32,16 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "n_components": (int, 1, 10_000),
     "working_size": (int, 8, 2000),
     "blur": (float, 0, 50),
+    "least_contrast": (float, 0, 127),
     "n_starts": (int, 1, len(STARTS)),
+    "n_passes": (int, 1, 5),
     "random_state": (int, 0, 2**32 - 1),
 }
 # Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
 MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
     "kind": ("ert", "dlib"),
+    "flip": (False, True),
     "leaf_bits": (8, 16),
     "norm": (None, *NORMS),
     "channels": ("rgb", "bgr"),

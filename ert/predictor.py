@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Cascade, Stage, stack_stages
+from ert.cascade import NO_SWAP, Cascade, Stage, stack_stages
 from ert.compiling import uninterrupted
 from ert.crop_store import Crops
 from ert.crops import Cropping, check_cropping, crop_region
@@ -22,7 +22,7 @@ from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError, one_line
 from ert.files import check_writable, remove_temporaries
 from ert.fitted import Fitted, read_fitted, write_fitted
-from ert.geometry import STARTS, box_frames, image_to_frame, stretched_frames
+from ert.geometry import STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
 from ert.inputs import (
     Face,
     check_landmarks,
@@ -107,10 +107,19 @@ class ShapePredictor:
         Half-width of the smoothing when images are brought to that size, in those pixels. With 0 they are
         reduced by the whole factor that brings the box nearest to it, to at most 1.5 times as many: hardly
         any work, and nearly as good for boxes of more than that size.
+    least_contrast : float
+        Crops whose grey levels have a smaller standard deviation, of dim or flat images, are stretched to
+        it; 0 leaves all as they are.
     n_starts : int
         Starts of a prediction, 1 to 7: the mean shape in the box, in boxes shifted by a twentieth of its
         side, in a smaller and a larger one. The result is the median of what they lead to, landmark by
         landmark.
+    n_passes : int
+        2 draws the box anew round what a first prediction (of one start) found, so that the mean shape lies
+        best on it, and predicts again from there: for boxes that another detector drew, or drew badly.
+    flip : bool
+        Have as many starts again that take the image for its mirror image. The model must know its mirror
+        map.
     norm : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
         Normaliser of the errors in `score` and `history_`, see :func:`ert.metrics.normalisers`; None is the
         side of the box given with each object.
@@ -177,7 +186,10 @@ class ShapePredictor:
         leaf_bits: int = 8,
         working_size: int = 140,
         blur: float = 1.0,
+        least_contrast: float = 0.0,
         n_starts: int = 1,
+        n_passes: int = 1,
+        flip: bool = False,
         norm: str | None = None,
         channels: str = "rgb",
         rgb: str = "luma",
@@ -207,7 +219,10 @@ class ShapePredictor:
         self.leaf_bits = leaf_bits
         self.working_size = working_size
         self.blur = blur
+        self.least_contrast = least_contrast
         self.n_starts = n_starts
+        self.n_passes = n_passes
+        self.flip = flip
         self.norm = norm
         self.channels = channels
         self.rgb = rgb
@@ -315,7 +330,7 @@ class ShapePredictor:
         frames = self._frames(boxes, "X")
         shapes = image_to_frame(landmarks, frames)
         region = crop_region(shapes, self.padding, swap is not None)
-        cropping = Cropping(region, params["working_size"], params["blur"])
+        cropping = Cropping(region, params["working_size"], params["blur"], params["least_contrast"])
         check_cropping(cropping)
         options = Options(**{field.name: params[field.name] for field in fields(Options)})
         watched_boxes = [] if validation is None else check_pairs(validation[0], "validation X")
@@ -503,22 +518,45 @@ class ShapePredictor:
         boxes = check_pairs(X, what)
         self.warm_up()
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
-        if not 1 <= self.n_starts <= len(STARTS):
-            raise InputError(f"n_starts={self.n_starts!r}: expected 1 to {len(STARTS)}")
-        starts = STARTS[: self.n_starts]
+        starts, swap = self._starts()
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
                 if workers.failed:
                     return
                 image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
-                found = cascade.predict_face(image, boxes[i], starts, order, self.rgb)
+                box = boxes[i]
+                for _ in range(1, self.n_passes):
+                    first = cascade.predict_face(image, box, STARTS[:1], order, self.rgb)
+                    box = redraw_box(first[0], cascade.mean_shape, box)
+                found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
                 shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
         with Workers(n_threads) as workers:
             workers.run(predict_some)
         return shapes
+
+    def best(self) -> Self:
+        """Set `n_starts`, `n_passes` and `flip` to what is most accurate, at some ten times the time.
+
+        Returns
+        -------
+        ShapePredictor
+            Itself.
+        """
+        return self.set_params(n_starts=5, n_passes=2, flip=self.mirror_map_ is not None)
+
+    def _starts(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+        if not 1 <= self.n_starts <= len(STARTS):
+            raise InputError(f"n_starts={self.n_starts!r}: expected 1 to {len(STARTS)}")
+        starts = STARTS[: self.n_starts]
+        if not self.flip:
+            return starts, NO_SWAP
+        swap = self.mirror_map_
+        if swap is None:
+            raise InputError("flip=True: the model was trained without a mirror map")
+        return np.concatenate([starts, starts + [0, 0, 0, 1]]), swap
 
     def warm_up(self) -> None:
         """Compile what `predict` needs, or load it from the cache; it does so itself the first time.

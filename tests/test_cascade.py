@@ -41,8 +41,8 @@ def test_running_a_cascade_matches_its_twin():
         shape = np.empty_like(cascade.mean_shape)
         columns, rows = crop.shape
         frame = np.array([40, 0, 0, 40, 8, 8], np.float32)
-        # What comes after the cropping's five.
-        predict_crop(crop.reshape(-1), (columns, rows, rows, 1), frame, *cascade.kernel_arguments[5:], shape)
+        # What comes after the cropping's six.
+        predict_crop(crop.reshape(-1), (columns, rows, rows, 1), frame, *cascade.kernel_arguments[6:], shape)
         expected = naive.predict(crop, frame.astype(float), cascade)
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(shape, expected, atol=1e-4)

@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert.cascade import centre
-from ert.geometry import box_frames, frame_to_image, image_to_frame, jitter_frames, similarity
+from ert.geometry import (
+    box_frames,
+    frame_to_image,
+    image_to_frame,
+    jitter_frames,
+    redraw_box,
+    similarity,
+)
 
 
 @given(st.integers(0, 10**6))
@@ -61,3 +68,27 @@ def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
     np.testing.assert_allclose([a, b], [0.5, 0], atol=1e-5)
     single = np.ones((1, 2), np.float32)
     assert similarity(*centre(single), single) == (1, 0)
+
+
+@given(
+    st.integers(0, 10**6), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.5), st.floats(-30, 30)
+)
+def test_a_box_is_drawn_anew_where_the_mean_shape_lies_best(seed, right, down, scale, degrees):
+    mean = np.random.default_rng(seed).random((9, 2)).astype(np.float32)
+    true = np.array([[30.0, 40.0, 101.0, 101.0]])
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = mean.mean(axis=0)
+    shape = frame_to_image(((mean - middle) @ turn.T + middle)[None].astype(float), box_frames(true))[0]
+    side = 100 * scale
+    start = (80 - side / 2 + right * 100, 90 - side / 2 + down * 100, side + 1, side + 1)
+    again = redraw_box(shape, mean, start)
+    np.testing.assert_allclose(again, true[0], atol=1e-3)
+
+
+def test_a_lost_shape_keeps_its_box():
+    box = (10.0, 20.0, 50.0, 60.0)
+    mean = np.random.default_rng(0).random((5, 2)).astype(np.float32)
+    for shape in (mean * 1e4, mean * 1e-3, mean * 50 + 500, np.full((5, 2), np.nan)):
+        assert redraw_box(shape.astype(float), mean, box) == box
+    assert redraw_box(np.ones((1, 2)), np.ones((1, 2), np.float32), box) == box

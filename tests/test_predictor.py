@@ -412,7 +412,7 @@ def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, 
     model = small_predictor(**kind).fit(X, y)
     single = model.predict(X[:8])
     found = []
-    for dx, dy, scale in STARTS:
+    for dx, dy, scale, _ in STARTS:
         moved = []
         for image, (left, top, width, height) in X[:8]:
             right, down = width - 1, height - 1
@@ -428,3 +428,52 @@ def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, 
         assert (several != single).any()
     with pytest.raises(InputError, match="n_starts=8: expected 1 to 7"):
         model.set_params(n_starts=8).predict(X[:1])
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
+    X, y = faces
+    model = small_predictor(mirror="face68", **kind).fit(X, y)
+    swap = model.mirror_map_
+    plain, mirrored = model.predict(X[:8]), []
+    for image, (left, top, width, height) in X[:8]:
+        place = image.shape[1] - left - width, top, width, height
+        points = model.predict([(np.ascontiguousarray(image[:, ::-1]), place)])[0][swap]
+        mirrored.append(points * [-1, 1] + [image.shape[1] - 1, 0])
+    both = model.set_params(flip=True).predict(X[:8])
+    # The mirrored crop is not the crop's mirror image to the last bit.
+    difference = abs(both - (plain + mirrored) / 2)
+    assert np.median(difference) < 0.25
+    assert (both != plain).any()
+
+
+def test_flipping_needs_a_mirror_map(faces):
+    model = small_predictor(flip=True).fit(*faces)
+    with pytest.raises(InputError, match="flip=True: the model was trained without a mirror map"):
+        model.predict(faces[0][:1])
+    with pytest.raises(InputError, match="flip='yes': expected one of False, True"):
+        small_predictor(flip="yes").fit(*faces)
+
+
+def test_a_second_pass_mends_a_box_that_was_drawn_badly(small_model, faces):
+    X, y = faces
+    model = small_predictor().set_params(**small_model.get_params())
+    model.fitted_ = small_model.fitted_
+    moved = [(image, (left + 0.1 * width, top, width, height)) for image, (left, top, width, height) in X]
+    errors = {}
+    for n_passes in (1, 2, 3):
+        predicted = model.set_params(n_passes=n_passes).predict(moved)
+        errors[n_passes] = nme(y, predicted, "inter-ocular").mean()
+    assert errors[2] < 0.9 * errors[1]
+    assert errors[3] < errors[2]
+    assert np.array_equal(
+        model.set_params(n_passes=2).predict(moved[3:4])[0], model.predict(moved[:9], n_jobs=3)[3]
+    )
+
+
+def test_the_best_setting(small_model, faces):
+    model = small_predictor().set_params(**small_model.get_params())
+    model.fitted_ = small_model.fitted_
+    assert model.best() is model
+    assert (model.n_starts, model.n_passes, model.flip) == (5, 2, True)
+    assert small_predictor().fit(*faces).best().flip is False
