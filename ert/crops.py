@@ -308,40 +308,47 @@ def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
     """
     n_rows, n_columns = image.shape
     rows, columns = out.shape
-    near, far = (
-        (factor - 1) // 4 if factor > 2 else 0,
-        factor - 1 - (factor - 1) // 4 if factor > 2 else factor - 1,
-    )
+    near, far = 0, factor - 1
+    if factor > 2:
+        near, far = (factor - 1) // 4, factor - 1 - (factor - 1) // 4
     # Columns of `out` whose pixels all lie in the image.
     low = min(max(-(column // factor), 0), columns)
     high = max(min((n_columns - column) // factor, columns), low)
+    inside = max(column + low * factor, 0)
+    beyond = inside + (high - low) * factor
+    # Slices of what lies in one piece: loops over rows of a matrix are not made into vector instructions.
+    pixels, made = image.reshape(-1), out.reshape(-1)
     for r in range(rows):
-        first = image[min(max(row + r * factor + near, 0), n_rows - 1)]
-        second = image[min(max(row + r * factor + far, 0), n_rows - 1)]
-        target = out[r]
+        first = min(max(row + r * factor + near, 0), n_rows - 1) * n_columns
+        second = min(max(row + r * factor + far, 0), n_rows - 1) * n_columns
+        upper, lower = pixels[first : first + n_columns], pixels[second : second + n_columns]
+        target = made[r * columns : (r + 1) * columns]
         for c in range(low):
-            target[c] = _mean_of_four(first, second, column + c * factor, near, far)
+            target[c] = _mean_of_four(upper, lower, column + c * factor, near, far)
         for c in range(high, columns):
-            target[c] = _mean_of_four(first, second, column + c * factor, near, far)
-        inner = target[low:high]
+            target[c] = _mean_of_four(upper, lower, column + c * factor, near, far)
+        upper, lower = pixels[first + inside : first + beyond], pixels[second + inside : second + beyond]
+        target = made[r * columns + low : r * columns + high]
+        # Loops for the usual factors, each a number that the compiler knows.
         if factor == 1:
-            inner[:] = first[column + low : column + high]
+            for c in range(target.size):
+                target[c] = upper[c]
         elif factor == 2:
-            upper = first[column + 2 * low : column + 2 * high]
-            lower = second[column + 2 * low : column + 2 * high]
-            for c in range(inner.size):
-                i = np.uint64(2 * c)
-                j = np.uint64(2 * c + 1)
-                four = np.uint16(upper[i]) + np.uint16(upper[j]) + np.uint16(lower[i]) + np.uint16(lower[j])
-                inner[c] = np.uint8((np.uint32(four) + np.uint32(2)) >> np.uint32(2))
+            _means_of_four(upper, lower, 2, 0, 1, target)
+        elif factor == 3:
+            _means_of_four(upper, lower, 3, 0, 2, target)
+        elif factor == 4:
+            _means_of_four(upper, lower, 4, 0, 3, target)
         else:
-            for c in range(inner.size):
-                i = np.uint64(column + (low + c) * factor + near)
-                j = np.uint64(column + (low + c) * factor + far)
-                total = (
-                    np.uint32(first[i]) + np.uint32(first[j]) + np.uint32(second[i]) + np.uint32(second[j])
-                )
-                inner[c] = np.uint8((total + np.uint32(2)) >> np.uint32(2))
+            _means_of_four(upper, lower, factor, near, far, target)
+
+
+@numba.njit(inline="always")
+def _means_of_four(upper, lower, factor, near, far, out):  # type: ignore[no-untyped-def]
+    for c in range(out.size):
+        i, j = factor * c + near, factor * c + far
+        four = np.uint16(upper[i]) + np.uint16(upper[j]) + np.uint16(lower[i]) + np.uint16(lower[j])
+        out[c] = np.uint8((np.uint32(four) + np.uint32(2)) >> np.uint32(2))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,8 +1,8 @@
 """Running the trees of a stage for one face: nodes packed into words, leaves found, leaves added.
 
-node    bits 0 .. b-1    first pixel           b is as many bits as the pool's numbers take
-        bits b .. 2b-1   second pixel
-        bits 2b ..       threshold + 256
+node    the lowest b bits    first pixel           b is as many bits as the pool's numbers take
+        the next nine        threshold + 256
+        the highest b bits   second pixel
 tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
         pixels 64 bytes, a line of the cache
 leaves  rows of numbers, tree by tree; a row is found by the number of its first element
@@ -21,6 +21,7 @@ __all__ = ["add_float_leaves", "aligned", "index_bits", "pack_nodes", "walk_tree
 
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
+THRESHOLD_BITS = 9
 # Bytes of a line of the cache.
 LINE = 64
 
@@ -62,12 +63,13 @@ def pack_nodes(
     uint32 or uint64 array (..., n_trees * (n_splits + 1))
     """
     bits = index_bits(n_pixels)
-    kind = np.uint32 if 2 * bits + 9 <= 32 else np.uint64
+    kind = np.uint32 if 2 * bits + THRESHOLD_BITS <= 32 else np.uint64
     *shape, n_trees, n_splits = thresholds.shape
     nodes = np.zeros((*shape, n_trees, n_splits + 1), kind)
     # A difference is a whole number: it is greater than a number when it is greater than its floor.
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64) - LOWEST
-    fields = ((pairs[..., 0], 0), (pairs[..., 1], bits), (whole, 2 * bits))
+    top = 8 * kind().itemsize - bits
+    fields = ((pairs[..., 0], 0), (whole, bits), (pairs[..., 1], top))
     for field, place in fields:
         nodes[..., :-1] |= np.left_shift(field.astype(kind), kind(place))
     return nodes.reshape(*shape, -1)
@@ -96,11 +98,12 @@ _fetch: Any = intrinsic(_typed_fetch)
 
 
 @numba.njit(inline="always")
-def _child(values, nodes, tree, node, bits, mask):  # type: ignore[no-untyped-def]
+def _child(values, nodes, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
     # Unsigned all along: the number of an element that may be negative costs a comparison.
     word = np.uint64(nodes[tree + node])
-    difference = values[word & mask] - values[(word >> bits) & mask]
-    goes_right = difference <= np.int32(word >> (bits + bits)) + np.int32(LOWEST)
+    difference = values[word & mask] - values[word >> top]
+    threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)
+    goes_right = difference <= np.int32(threshold) + np.int32(LOWEST)
     return node + node + np.uint64(1) + np.uint64(goes_right)
 
 
@@ -126,6 +129,7 @@ def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ig
     """
     shift = np.uint64(bits)
     mask = (np.uint64(1) << shift) - np.uint64(1)
+    top = np.uint64(8 * nodes.itemsize) - shift
     n_leaves = np.uint64(1) << np.uint64(depth)
     size = np.uint64(leaf_size)
     one = np.uint64(1)
@@ -137,10 +141,10 @@ def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ig
         third, fourth = second + n_leaves, second + n_leaves + n_leaves
         a = b = c = d = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, first, a, shift, mask)
-            b = _child(values, nodes, second, b, shift, mask)
-            c = _child(values, nodes, third, c, shift, mask)
-            d = _child(values, nodes, fourth, d, shift, mask)
+            a = _child(values, nodes, first, a, shift, mask, top)
+            b = _child(values, nodes, second, b, shift, mask, top)
+            c = _child(values, nodes, third, c, shift, mask, top)
+            d = _child(values, nodes, fourth, d, shift, mask, top)
         rows[number] = (first + a + one - n_leaves) * size
         rows[number + 1] = (second + b + one - n_leaves) * size
         rows[number + 2] = (third + c + one - n_leaves) * size
@@ -151,7 +155,7 @@ def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ig
     for number in range(whole, rows.shape[0]):
         a = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, tree, a, shift, mask)
+            a = _child(values, nodes, tree, a, shift, mask, top)
         rows[number] = (tree + a + one - n_leaves) * size
         tree += n_leaves
 
