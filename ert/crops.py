@@ -23,6 +23,7 @@ from ert.contrast import stretch
 from ert.errors import InputError
 from ert.geometry import square_frame
 from ert.images import to_grey
+from ert.lanes import reduce_line
 
 __all__ = [
     "Cropping",
@@ -314,50 +315,30 @@ def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
     # Columns of `out` whose pixels all lie in the image.
     low = min(max(-(column // factor), 0), columns)
     high = max(min((n_columns - column) // factor, columns), low)
-    inside = max(column + low * factor, 0)
-    beyond = inside + (high - low) * factor
-    # Slices of what lies in one piece: loops over rows of a matrix are not made into vector instructions.
     pixels, made = image.reshape(-1), out.reshape(-1)
     for r in range(rows):
         first = min(max(row + r * factor + near, 0), n_rows - 1) * n_columns
         second = min(max(row + r * factor + far, 0), n_rows - 1) * n_columns
-        upper, lower = pixels[first : first + n_columns], pixels[second : second + n_columns]
-        target = made[r * columns : (r + 1) * columns]
+        done = low
+        if factor <= 4 and low < high:
+            inside = column + low * factor
+            done += reduce_line(
+                pixels, first + inside, second + inside, factor, made, r * columns + low, high - low
+            )
         for c in range(low):
-            target[c] = _mean_of_four(upper, lower, column + c * factor, near, far)
-        for c in range(high, columns):
-            target[c] = _mean_of_four(upper, lower, column + c * factor, near, far)
-        upper, lower = pixels[first + inside : first + beyond], pixels[second + inside : second + beyond]
-        target = made[r * columns + low : r * columns + high]
-        # Loops for the usual factors, each a number that the compiler knows.
-        if factor == 1:
-            for c in range(target.size):
-                target[c] = upper[c]
-        elif factor == 2:
-            _means_of_four(upper, lower, 2, 0, 1, target)
-        elif factor == 3:
-            _means_of_four(upper, lower, 3, 0, 2, target)
-        elif factor == 4:
-            _means_of_four(upper, lower, 4, 0, 3, target)
-        else:
-            _means_of_four(upper, lower, factor, near, far, target)
+            out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
+        for c in range(done, columns):
+            out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
 
 
 @numba.njit(inline="always")
-def _means_of_four(upper, lower, factor, near, far, out):  # type: ignore[no-untyped-def]
-    for c in range(out.size):
-        i, j = factor * c + near, factor * c + far
-        four = np.uint16(upper[i]) + np.uint16(upper[j]) + np.uint16(lower[i]) + np.uint16(lower[j])
-        out[c] = np.uint8((np.uint32(four) + np.uint32(2)) >> np.uint32(2))
-
-
-@numba.njit(cache=True, nogil=True)
-def _mean_of_four(first, second, column, near, far):  # type: ignore[no-untyped-def]
-    last = first.size - 1
-    i = min(max(column + near, 0), last)
-    j = min(max(column + far, 0), last)
-    total = np.int32(first[i]) + np.int32(first[j]) + np.int32(second[i]) + np.int32(second[j])
-    return np.uint8((total + 2) >> 2)
+def _mean_of_four(pixels, first, second, n, column, near, far):  # type: ignore[no-untyped-def]
+    i = np.uint64(min(max(column + near, 0), n - 1))
+    j = np.uint64(min(max(column + far, 0), n - 1))
+    upper, lower = np.uint64(first), np.uint64(second)
+    four = np.uint32(pixels[upper + i]) + np.uint32(pixels[upper + j])
+    four += np.uint32(pixels[lower + i]) + np.uint32(pixels[lower + j])
+    return np.uint8((four + np.uint32(2)) >> np.uint32(2))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["add_leaves", "add_products"]
+__all__ = ["add_leaves", "add_products", "reduce_line"]
 
 # Of leaves of 8 bits so many add up to no more than 16 bits hold.
 SHORT = 256
@@ -91,6 +91,36 @@ def _variable(builder: Any, value: Any) -> Any:
     return cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
 
 
+def _mean_of_four(factor: int) -> Any:
+    """Make a function that reduces two lines of pixels by a factor, to 16 pixels.
+
+    It takes `pixels`; `first` and `second`, where in it the two lines begin; `out`; and `place`, where in it
+    the 16 are written. Each is the mean of the first and the last of `factor` pixels of both lines.
+    """
+
+    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (_data(context, builder, signature, args, i) for i in (0, 3))
+            read = ir.VectorType(ir.IntType(8), 16 * factor)
+            wide = ir.VectorType(ir.IntType(16), 16)
+            total = ir.Constant(wide, [2] * 16)
+            for line in (args[1], args[2]):
+                numbers = _load(builder, source, line, read)
+                for start in (0, factor - 1):
+                    chosen = ir.Constant(
+                        ir.VectorType(ir.IntType(32), 16), [start + factor * i for i in range(16)]
+                    )
+                    some = builder.shuffle_vector(numbers, ir.Constant(read, ir.Undefined), chosen)
+                    total = builder.add(total, builder.zext(some, wide))
+            mean = builder.lshr(total, ir.Constant(wide, [2] * 16))
+            _store(builder, builder.trunc(mean, ir.VectorType(ir.IntType(8), 16)), target, args[4])
+            return context.get_dummy_value()
+
+        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
+
+    return intrinsic(typed)
+
+
 def _data(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
     return context.make_array(signature.args[i])(context, builder, args[i]).data
 
@@ -112,6 +142,49 @@ _add_32: Callable[..., None] = _sum_of_rows(32)
 _add_8: Callable[..., None] = _sum_of_rows(8)
 _multiply_64: Callable[..., None] = _sum_of_products(64)
 _multiply_8: Callable[..., None] = _sum_of_products(8)
+
+
+_reduce_by_1: Callable[..., None] = _mean_of_four(1)
+_reduce_by_2: Callable[..., None] = _mean_of_four(2)
+_reduce_by_3: Callable[..., None] = _mean_of_four(3)
+_reduce_by_4: Callable[..., None] = _mean_of_four(4)
+
+
+@numba.njit(nogil=True)
+def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[no-untyped-def]
+    """Reduce two lines of pixels to one by a factor of 1 to 4, if there are 16 to be made.
+
+    Parameters
+    ----------
+    pixels : uint8 array
+    first, second : int
+        Where in it the lines begin.
+    factor : int
+    out : uint8 array
+        Written, from `place` on.
+    place, n : int
+        `n` pixels are to be made.
+
+    Returns
+    -------
+    int
+        How many were made.
+    """
+    if n < 16:
+        return 0
+    for start in range(0, n, 16):
+        # The last ones once more, if the line does not end with these.
+        c = min(start, n - 16)
+        here, there, to = first + c * factor, second + c * factor, place + c
+        if factor == 1:
+            _reduce_by_1(pixels, here, there, out, to)
+        elif factor == 2:
+            _reduce_by_2(pixels, here, there, out, to)
+        elif factor == 3:
+            _reduce_by_3(pixels, here, there, out, to)
+        else:
+            _reduce_by_4(pixels, here, there, out, to)
+    return n
 
 
 @numba.njit(cache=True, nogil=True)
