@@ -13,21 +13,22 @@ NOTES = {
     "licence": "for research, not for commercial use (the terms of 300-W)",
 }
 COMMON = {
-    "n_trees": 200,
+    "n_trees": 100,
     "n_split_tests": 100,
-    "n_pixels": 400,
+    "n_pixels": 160,
     "pool_spread": 0.1,
     "blur": 0.0,
-    "n_inits": 20,
+    "least_contrast": 40.0,
+    "n_inits": 16,
     "n_mixed": 3,
-    "shift_jitter": 0.05,
-    "scale_jitter": 0.06,
-    "roll_jitter": 6.0,
+    "shift_jitter": 0.06,
+    "scale_jitter": 0.07,
+    "roll_jitter": 8.0,
     "verbose": 1,
 }
 MODELS = {
-    "face68": {"n_stages": 36, "working_size": 128, "mirror": "face68", "norm": "inter-ocular"},
-    "face5": {"n_stages": 10, "n_pixels": 200, "working_size": 96, "mirror": "face5"},
+    "face68": {"n_stages": 72, "working_size": 128, "mirror": "face68", "norm": "inter-ocular"},
+    "face5": {"n_stages": 20, "working_size": 96, "mirror": "face5"},
 }
 
 
