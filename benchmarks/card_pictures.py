@@ -49,49 +49,28 @@ def draw_ced(file, errors):
 
 def draw_landmarks(file, mean_shape, per_landmark):
     """Draw each landmark's mean error round its place in the model's mean shape, true to scale."""
-    from matplotlib.collections import EllipseCollection
+    from ert.charts import landmark_map
+    from ert.metrics import norm_text, normalisers
 
-    from ert.shapes import FACE68_REGIONS
-
-    shape, errors = np.asarray(mean_shape, float), np.asarray(per_landmark)
-    eyes = np.linalg.norm(shape[45] - shape[36])
-    figure, axes = pyplot().subplots(figsize=(7.2, 6.6), layout="constrained")
-    for name, part in FACE68_REGIONS.items():
-        line = [*part, part[0]] if name.endswith(("eye", "lips")) else [*part]
-        axes.plot(*shape[line].T, color="#c4c8ce", linewidth=1, zorder=1)
-    sides = 2 * errors / 100 * eyes
-    circles = EllipseCollection(
-        sides, sides, np.zeros(len(errors)), units="xy", offsets=shape, transOffset=axes.transData, zorder=2
+    shape, norm = np.asarray(mean_shape, float), "inter-ocular"
+    names = [str(number) for number in range(len(shape))]
+    length = float(normalisers(shape[None], norm)[0])
+    drawn = landmark_map(
+        shape, per_landmark, names, length=length, label=f"mean error, % of the {norm_text(norm)}"
     )
-    circles.set(array=errors, cmap="cividis_r", edgecolor="#222222", linewidth=0.5)
-    circles.set_clim(0, float(errors.max()))
-    axes.add_collection(circles)
-    axes.scatter(*shape.T, s=2.5, color="#111111", linewidths=0, zorder=3)
-    axes.set_aspect("equal")
-    axes.invert_yaxis()
-    axes.margins(0.08)
-    axes.set_axis_off()
-    axes.set_title("radius and colour: mean error of a landmark, true to scale", fontsize=11)
-    figure.colorbar(circles, label="% of the inter-ocular distance", shrink=0.7)
-    save(figure, file)
+    file.write_text(drawn + "\n", encoding="utf-8")
 
 
 def draw_worst(file, test, predicted, errors, n):
     """Write a contact sheet of the n worst faces: the truth in white, the prediction in blue."""
-    from PIL import Image
-
-    from ert.compare_pictures import _view
-    from ert.draw import contact_sheet, draw_landmarks, save_image
+    from ert.draw import contact_sheet, save_image
     from ert.images import load_image
+    from ert.tiles import ON_PHOTOS, TRUTH, object_tile
 
     tiles, captions = [], []
     for i in np.argsort(-errors, kind="stable")[:n]:
-        truth = test.landmarks[i]
-        left, top, side = _view(np.vstack([truth, predicted[i]]), test.boxes[i])
-        image = Image.fromarray(load_image(test.files[i])).convert("RGB")
-        crop = np.asarray(image.crop((left, top, left + side, top + side)))
-        shapes = [truth - (left, top), predicted[i] - (left, top)]
-        tiles.append(draw_landmarks(crop, shapes, colours=["#ffffff", LIGHT_BLUE], min_size=640))
+        shapes, colours = (test.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+        tiles.append(object_tile(load_image(test.files[i]), test.boxes[i], shapes, colours, 640))
         captions.append(f"{errors[i]:.1f} %  {test.files[i].name}")
     file.parent.mkdir(exist_ok=True)
     save_image(file, contact_sheet(tiles, 6, captions, tile_size=320))

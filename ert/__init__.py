@@ -11,6 +11,7 @@ from ert.alignment import AlignedFace, align
 from ert.datasets import Dataset, load_dataset
 from ert.detection import detect_faces
 from ert.errors import InputError
+from ert.explanation import Explanation, explain
 from ert.images import load_image, sample_image
 from ert.predictor import ShapePredictor, load
 from ert.version import __version__
@@ -19,11 +20,13 @@ from ert.writers import write_dataset
 __all__ = [
     "AlignedFace",
     "Dataset",
+    "Explanation",
     "InputError",
     "ShapePredictor",
     "__version__",
     "align",
     "detect_faces",
+    "explain",
     "load",
     "load_dataset",
     "load_image",

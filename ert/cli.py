@@ -1,4 +1,4 @@
-"""The command line: align, train, evaluate, compare, convert, info, models, dataset, demo, warmup."""
+"""The command line: its commands and their options."""
 
 import argparse
 import inspect
@@ -20,6 +20,7 @@ from ert.dataset_commands import (
 from ert.errors import InputError
 from ert.metrics import NORMS
 from ert.model_commands import run_info, run_models
+from ert.report_commands import run_explain
 from ert.warmup import run_warmup
 
 __all__ = ["main"]
@@ -124,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="go on with the stages an interrupted run has finished"
     )
     train.add_argument(
+        "--report", metavar="DIR", help="write DIR/report.html anew after each stage: errors, time left"
+    )
+    train.add_argument(
         "--note", action="append", default=[], metavar="KEY=TEXT", help="kept in the model: licence=..."
     )
     _add_parameters(train)
@@ -150,6 +154,11 @@ def _parser() -> argparse.ArgumentParser:
         "several in an image apart, from 0",
     )
     evaluate.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
+    evaluate.add_argument(
+        "--report",
+        metavar="DIR",
+        help="write DIR/report.html: curves, groups, errors of the landmarks, best and worst faces, times",
+    )
     evaluate.add_argument("--jobs", type=int, default=-1, help="threads (default: all processors)")
 
     compare = commands.add_parser("compare", help="compare two models on annotated images; dlib may run one")
@@ -177,6 +186,20 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--plot", metavar="FILE", help="plot the curves of both models' errors (.png, .pdf)")
     compare.add_argument("--draw", metavar="FILE", help="picture the 12 faces where they differ most (.png)")
     compare.add_argument("--out", metavar="DIR", help="write all three to DIR")
+
+    explain = commands.add_parser(
+        "explain", help="picture where a model looks, and the shape after each stage"
+    )
+    explain.set_defaults(run=run_explain)
+    explain.add_argument("model", metavar="MODEL", help="bundled model or model file")
+    explain.add_argument("image", metavar="IMAGE", help="any picture that Pillow reads")
+    explain.add_argument(
+        "--box", type=_box, metavar="L,T,W,H", help="where the object is (default: the largest face found)"
+    )
+    explain.add_argument("--detector", default="auto", help="as for align")
+    explain.add_argument(
+        "--out", required=True, metavar="FILE", help=".png, .jpg: a sheet; .gif, .apng: stage after stage"
+    )
 
     convert = commands.add_parser("convert", help="convert a model (dlib's .dat, .ert) or annotations")
     convert.set_defaults(run=run_convert)

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +178,7 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images, with a checkpoint after each stage."""
     from ert.datasets import load_dataset
     from ert.predictor import ShapePredictor, load
+    from ert.report_commands import report_file, training_report
 
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
@@ -195,6 +196,7 @@ def run_train(options: argparse.Namespace) -> int:
         say(f"{out}: {_DLIB_KIND}")
     part_order = part_order or "natural"
     check_writable(out)
+    page = None if options.report is None else report_file(options.report)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
         raise InputError(
@@ -213,6 +215,7 @@ def run_train(options: argparse.Namespace) -> int:
         dataset, held_out = _hold_out(dataset, options.validation, options.random_state)
         validation = (held_out.X, held_out.y)
     model = ShapePredictor(**params, verbose=1)
+    done = 0
     if options.resume:
         remove_temporaries(out)
         done = load(checkpoint).cascade_.anchors.shape[0] if checkpoint.exists() else 0
@@ -221,16 +224,22 @@ def run_train(options: argparse.Namespace) -> int:
             if done
             else f"{checkpoint}: nothing to go on with, starting"
         )
+    report = None
+    if page is not None:
+        n_validation = 0 if validation is None else len(validation[0])
+        report = training_report(options, page, model, len(dataset), n_validation, done)
     try:
-        model.fit(
-            dataset.X,
-            dataset.y,
-            validation=validation,
-            landmark_names=dataset.landmark_names,
-            notes=notes,
-            checkpoint=checkpoint,
-            resume=options.resume,
-        )
+        with report or nullcontext():
+            model.fit(
+                dataset.X,
+                dataset.y,
+                validation=validation,
+                landmark_names=dataset.landmark_names,
+                notes=notes,
+                checkpoint=checkpoint,
+                resume=options.resume,
+                on_stage=None if report is None else report.stage,
+            )
     except KeyboardInterrupt:
         if checkpoint.exists():
             done = load(checkpoint).cascade_.anchors.shape[0]
@@ -243,7 +252,10 @@ def run_train(options: argparse.Namespace) -> int:
         f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in stage_errors(model.history_[-1])
     )
     learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
-    say(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {norm_text(model)}")
+    told = f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {norm_text(model)}"
+    if report is not None:
+        report.end(f"Finished: {told}")
+    say(told)
     return 0
 
 
@@ -276,15 +288,19 @@ def _hold_out(dataset: "Dataset", fraction: float, seed: int) -> "tuple[Dataset,
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure a model on annotated images; by groups of them as well, if asked."""
+    from ert.compare_command import _machine_load
     from ert.datasets import load_dataset
     from ert.group_columns import by_groups, group_lines
     from ert.metrics import evaluate, nme
     from ert.predictor import load
+    from ert.report_commands import report_columns, report_evaluation, report_file
 
     model = load(options.model)
     _set_starts(model, options.starts, options.best)
     if options.json not in (None, "-"):
         check_writable(options.json)
+    report = None if options.report is None else report_file(options.report)
+    machine_load = _machine_load()
     dataset = load_dataset(
         options.dataset,
         boxes=options.boxes,
@@ -321,17 +337,22 @@ def run_evaluate(options: argparse.Namespace) -> int:
             print("box, diagonal: of the rectangle round the true landmarks")
         if columns:
             print("\n".join(group_lines(figures["by"])))
+    if report is not None:
+        shown = columns or _group_columns(options, dataset, report_columns(dataset))
+        report_evaluation(options, report, model, dataset, predicted, shown, machine_load)
     return 0
 
 
-def _group_columns(options: argparse.Namespace, dataset: "Dataset") -> "dict[str, Column]":
+def _group_columns(
+    options: argparse.Namespace, dataset: "Dataset", names: Sequence[str] = ()
+) -> "dict[str, Column]":
+    """Return the columns of --by, or without it those of `names`."""
     from ert.group_columns import group_columns
 
-    if options.by is None:
-        if options.columns is not None:
-            raise InputError(f"--columns {options.columns} without --by, expected the columns to group by")
-        return {}
-    names = list(dict.fromkeys(name.strip() for name in options.by.split(",")))
+    if options.by is not None:
+        names = list(dict.fromkeys(name.strip() for name in options.by.split(",")))
+    elif options.columns is not None:
+        raise InputError(f"--columns {options.columns} without --by, expected the columns to group by")
     path = Path(options.dataset)
     folder = Path(options.images or (path if path.is_dir() else path.parent))
     table = None if options.columns is None else Path(options.columns)
@@ -423,6 +444,6 @@ def stage_errors(entry: dict[str, float]) -> list[tuple[str, float]]:
 
 def norm_text(model: "ShapePredictor") -> str:
     """Say what the errors of a model are parts of."""
-    if model.norm is None:
-        return "side of the given box"
-    return f"{model.norm} distance" if model.norm.startswith("inter") else f"landmarks' {model.norm}"
+    from ert import metrics
+
+    return f"landmarks' {model.norm}" if model.norm in ("box", "diagonal") else metrics.norm_text(model.norm)

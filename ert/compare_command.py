@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ert.comparison import Comparison, Contender
     from ert.datasets import Dataset
 
-__all__ = ["open_contender", "run_compare"]
+__all__ = ["busy_notes", "open_contender", "run_compare"]
 
 _DLIB = "dlib:"
 _PACKAGES = ("pillow", "dlib", "dlib-bin")
@@ -98,22 +98,12 @@ def open_contender(model: str, letter: str) -> "Contender":
 
 
 def _open_ert(name: str, letter: str) -> "Contender":
-    from ert.comparison import Contender
+    from ert.comparison import model_contender
     from ert.predictor import bundled_models, load
 
-    model = load(name)
     path = bundled_models().get(name, Path(name))
-
-    def prepare(image: "npt.NDArray[np.uint8]", box: "npt.NDArray[np.float64]") -> Callable[[], Any]:
-        return lambda: model.predict([(image, box)], channels="rgb")
-
-    return Contender(
-        f"{letter} {path.name if path.name != f'{name}.ert' else name}",
-        model.n_landmarks_,
-        path.stat().st_size,
-        prepare,
-        lambda result: result[0],
-    )
+    called = path.name if path.name != f"{name}.ert" else name
+    return model_contender(f"{letter} {called}", load(name), path.stat().st_size)
 
 
 def _open_dlib(name: str, letter: str) -> "Contender":
@@ -267,17 +257,22 @@ def _machine_load() -> float | None:
         return None
 
 
+def busy_notes(load: float | None) -> list[str]:
+    """Say so when times were measured on a machine that had other things to do."""
+    if load is None or load <= _BUSY:
+        return []
+    return [
+        f"The machine was busy ({load:.0%} of its processors in the minute before): the times mean "
+        "little, measure them again when it is idle."
+    ]
+
+
 def _notes(options: argparse.Namespace, dataset: "Dataset", load: float | None) -> list[str]:
     """Say what must be known to judge the figures."""
     import numpy as np
 
-    notes = []
-    if load is not None and load > _BUSY:
-        # The interval does not tell: it holds over the objects, and the disturbance hits all of them.
-        notes.append(
-            f"The machine was busy ({load:.0%} of its processors in the minute before): the times mean "
-            "little, measure them again when it is idle."
-        )
+    # The interval does not tell: it holds over the objects, and a disturbance hits all of them.
+    notes = busy_notes(load)
     by_dlib = [model.startswith(_DLIB) for model in (options.a, options.b)]
     if any(by_dlib):
         notes.append("dlib gives whole pixels; ert's landmarks are compared as they are, unrounded.")
@@ -330,7 +325,7 @@ def _table(
     times: dict[str, Any],
     options: argparse.Namespace,
 ) -> list[str]:
-    from ert.compare_pictures import norm_text
+    from ert.metrics import norm_text
 
     figures = comparison.figures
     width = max(len(contender.name) for contender in pair) + 2

@@ -8,35 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ert.charts import ON_PAPER, axis_end, ced_curve
 from ert.comparison import Comparison, most_different
 from ert.datasets import Dataset
-from ert.draw import contact_sheet, draw_landmarks, save_image
+from ert.draw import contact_sheet, save_image
 from ert.errors import InputError
 from ert.files import write_atomically
 from ert.images import load_image
-from ert.metrics import ced
+from ert.metrics import norm_text
+from ert.tiles import ON_PHOTOS, TRUTH, object_tile, shortened
 
-__all__ = ["check_plot_file", "draw_most_different", "norm_text", "plot_errors"]
+__all__ = ["check_plot_file", "draw_most_different", "plot_errors"]
 
-# Of the palette of Okabe and Ito, which colour-blind readers tell apart; the darker pair for white paper.
-_ON_PAPER = ("#0072b2", "#d55e00")
-_ON_PHOTOS = ("#56b4e9", "#e69f00")
-_TRUTH = "#ffffff"
 _DASHES = ("-", (0, (5, 1.5)))
 
 _TILE = 420
 _COLUMNS = 4
-# A tile shows the landmarks and this part of their extent around them.
-_MARGIN = 0.15
-
-
-def norm_text(norm: str) -> str:
-    """Say what errors are percentages of."""
-    lengths = {
-        "box": "box size, sqrt(width x height) of the true landmarks",
-        "diagonal": "diagonal of the true landmarks' box",
-    }
-    return lengths.get(norm, f"{norm} distance")
 
 
 def check_plot_file(path: str | os.PathLike[str]) -> None:
@@ -78,17 +65,15 @@ def plot_errors(
     check_plot_file(path)
     from matplotlib.figure import Figure
 
-    limit = _axis_end(comparison.errors)
+    limit = axis_end(comparison.errors)
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.add_subplot()
     for which, name in enumerate(names):
         summary = comparison.figures["ab"[which]]
         label = f"{name}\nmean {summary['mean']:.2f} %, AUC at 8 % {summary['auc_8']:.3f}"
-        thresholds, fractions = ced(comparison.errors[which], np.linspace(0, limit, 1001))
+        curve = ced_curve(label, comparison.errors[which], limit)
         style: Any = _DASHES[which]
-        axes.plot(
-            thresholds, 100 * fractions, color=_ON_PAPER[which], linestyle=style, linewidth=2, label=label
-        )
+        axes.plot(curve.x, curve.y, color=ON_PAPER[which], linestyle=style, linewidth=2, label=label)
     if limit > 8:
         axes.axvline(8, color="#777777", linewidth=1, linestyle=":", label="8 %: beyond it a failure")
     axes.set(xlim=(0, limit), ylim=(0, 100), ylabel="objects with at most this error (%)")
@@ -102,15 +87,6 @@ def plot_errors(
         text.set_parse_math(False)  # a $ in a file's name is no formula
     with write_atomically(path) as temporary:
         figure.savefig(temporary, dpi=160)
-
-
-def _axis_end(errors: npt.NDArray[np.float64]) -> float:
-    """Return a round number that nearly all errors lie below: the few worst would press the curves flat."""
-    medians = np.median(errors, axis=-1)
-    wanted = 1.1 * min(float(np.percentile(errors, 98)), 4 * float(medians.max())) or 1.0
-    power = 10.0 ** np.floor(np.log10(wanted))
-    steps = power * np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10])
-    return float(steps[np.searchsorted(steps, wanted * (1 - 1e-9))])
 
 
 def draw_most_different(
@@ -143,7 +119,7 @@ def draw_most_different(
     """
     chosen = most_different(comparison, n)
     tiles = [_tile(dataset, shapes, comparison, int(i)) for i in chosen]
-    captions = [_shortened(dataset.files[i].name) for i in chosen]
+    captions = [shortened(dataset.files[i].name) for i in chosen]
     sheet = contact_sheet(tiles, _COLUMNS, captions, tile_size=_TILE)
     head = f"{len(chosen)} of {len(dataset)} objects, those where the two differ most"
     save_image(path, np.vstack([_legend(sheet.shape[1], head, names, comparison.norm), sheet]))
@@ -154,42 +130,18 @@ def _tile(
 ) -> npt.NDArray[np.uint8]:
     from PIL import Image, ImageDraw, ImageFont
 
-    truth = dataset.landmarks[i]
-    drawn = [truth, *shapes[:, i]]
-    image = load_image(dataset.files[i])
-    left, top, side = _view(np.vstack(drawn), dataset.boxes[i])
-    side = min(side, 3 * max(image.shape[:2]))
-    # Outside the image Pillow's crop is black.
-    crop = np.asarray(Image.fromarray(image).convert("RGB").crop((left, top, left + side, top + side)))
-    placed = [shape - (left, top) for shape in drawn]
-    picture = Image.fromarray(draw_landmarks(crop, placed, colours=[_TRUTH, *_ON_PHOTOS], min_size=2 * _TILE))
+    drawn = [dataset.landmarks[i], *shapes[:, i]]
+    colours = [TRUTH, *ON_PHOTOS]
+    tile = object_tile(load_image(dataset.files[i]), dataset.boxes[i], drawn, colours, 2 * _TILE)
+    picture = Image.fromarray(tile)
     pen = ImageDraw.Draw(picture)
     scale = max(picture.size) / _TILE
     font = ImageFont.load_default(23 * scale)
-    for which, colour in enumerate(_ON_PHOTOS):
+    for which, colour in enumerate(ON_PHOTOS):
         place = (8 * scale, picture.height - (34 - 27 * which) * scale)
         text = f"{'AB'[which]} {comparison.errors[which, i]:.2f} %"
         pen.text(place, text, colour, font, anchor="lb", stroke_width=round(2 * scale), stroke_fill="#080e1c")
     return np.array(picture, np.uint8)
-
-
-def _view(points: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> tuple[int, int, int]:
-    """Give the left, top and side of the square to show: around the landmarks, whole pixels."""
-    known = points[np.isfinite(points).all(axis=1)]
-    # One box side around the box at most: a landmark gone astray shall not shrink the face to a dot.
-    low = np.maximum(known.min(axis=0), box[:2] - box[2:])
-    high = np.minimum(known.max(axis=0), box[:2] + 2 * box[2:])
-    # Nor shall landmarks that lie far from the box leave nothing to show.
-    if (high <= low).any():
-        low, high = box[:2], box[:2] + box[2:]
-    half = (0.5 + _MARGIN) * max(*(high - low), 2.0)
-    left, top = np.floor((low + high) / 2 - half).astype(int).tolist()
-    return left, top, int(np.ceil(2 * half))
-
-
-def _shortened(name: str, length: int = 34) -> str:
-    # The end of a file's name tells more than its middle.
-    return name if len(name) <= length else f"{name[: length - 16]}…{name[-15:]}"
 
 
 def _legend(width: int, head: str, names: Sequence[str], norm: str) -> npt.NDArray[np.uint8]:
@@ -199,8 +151,8 @@ def _legend(width: int, head: str, names: Sequence[str], norm: str) -> npt.NDArr
     left, line = 16, 32
     texts = [
         (head, "#ffffff"),
-        *zip(names, _ON_PHOTOS, strict=True),
-        (f"truth; errors in % of the {norm_text(norm)}", _TRUTH),
+        *zip(names, ON_PHOTOS, strict=True),
+        (f"truth; errors in % of the {norm_text(norm)}", TRUTH),
     ]
     picture = Image.new("RGB", (width, line * len(texts) + 14), "#16181d")
     pen = ImageDraw.Draw(picture)

@@ -17,8 +17,17 @@ from ert.errors import InputError
 from ert.images import load_image, to_grey
 from ert.inputs import read_face
 from ert.metrics import bootstrap_interval, evaluate, nme, normalisers
+from ert.predictor import ShapePredictor
 
-__all__ = ["Comparison", "Contender", "compare_shapes", "compare_times", "measure", "most_different"]
+__all__ = [
+    "Comparison",
+    "Contender",
+    "compare_shapes",
+    "compare_times",
+    "measure",
+    "model_contender",
+    "most_different",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,6 +49,15 @@ class Contender(NamedTuple):
     """Of an image (grey or RGB) and a box: the call that locates the landmarks, which alone is timed."""
     points: Callable[[Any], npt.ArrayLike]
     """Of what the call returns: the landmarks, (n_landmarks, 2)."""
+
+
+def model_contender(name: str, model: ShapePredictor, n_bytes: int) -> Contender:
+    """Return a fitted predictor as one that takes part; the arguments as :class:`Contender` has them."""
+
+    def prepare(image: npt.NDArray[np.uint8], box: Floats) -> Callable[[], Any]:
+        return lambda: model.predict([(image, box)], channels="rgb")
+
+    return Contender(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0])
 
 
 class Comparison(NamedTuple):

@@ -17,7 +17,7 @@ from ert.inputs import check_names
 from ert.model_file import read_model_file, write_model_file
 from ert.shapes import mirror_map
 
-__all__ = ["Fitted", "read_fitted", "write_fitted"]
+__all__ = ["Fitted", "cascade_sizes", "read_fitted", "write_fitted"]
 
 _BOX_CONVENTION = (
     "left, top, width, height in pixels; the unit square is from the first pixel's centre to the last's"
@@ -49,6 +49,19 @@ class Fitted:
     mirror_map: npt.NDArray[np.intp] | None
     history: list[dict[str, float]]
     summary: dict[str, Any]
+
+
+def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
+    """Tell how large the parts of a cascade are, and all of its arrays in bytes."""
+    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
+    return {
+        "stages": n_stages,
+        "trees_per_stage": n_trees,
+        "leaves_per_tree": n_leaves,
+        "components": n_components,
+        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
+        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+    }
 
 
 def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:

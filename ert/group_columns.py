@@ -18,7 +18,7 @@ from ert.images import load_image
 from ert.parallel import count_threads
 from ert.readers import _csv_table
 
-__all__ = ["MEASURED", "Column", "by_groups", "group_columns", "group_lines", "read_table"]
+__all__ = ["MEASURED", "Column", "by_groups", "group_columns", "group_lines", "group_notes", "read_table"]
 
 MEASURED = {
     "size": "pixels between the outer eye corners",
@@ -292,12 +292,18 @@ def group_lines(by: Mapping[str, Any]) -> list[str]:
                 f"{shown[row['group']]:<{width}}{row['n']:>8}{row['mean']:>9.3f}{low_high:>18}"
                 f"{row['failure_rate']:>10.2%}{'-' if times is None else f'{times:.2f}':>14}"
             )
-    lines += ["", f"NME {by['norm']}; times others: the mean over that of all other objects"]
+    return [*lines, "", *group_notes(by)]
+
+
+def group_notes(by: Mapping[str, Any]) -> list[str]:
+    """Say what the figures of `by_groups` mean, in lines."""
+    rows = [row for column in by["columns"].values() for row in column["groups"]]
+    lines = [f"NME {by['norm']}; times others: the mean over that of all other objects"]
     if any(row["low"] is not None for row in rows):
         lines.append("numbers are cut at their quartiles; a limit belongs to the group above it")
     if any(row["interval_95"] is None for row in rows):
         lines.append(f"no interval of fewer than {FEWEST} objects: it would be far too narrow")
-    lines += [f"{shown[name]}: {column['about']}" for name, column in by["columns"].items()]
+    lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
     if "yaw" in by["columns"] and by["norm"].startswith("inter-"):
         lines.append(
             "the eyes of turned faces are nearer together, and errors are parts of that: see --norm box"

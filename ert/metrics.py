@@ -22,6 +22,7 @@ __all__ = [
     "failure_rate",
     "landmark_errors",
     "nme",
+    "norm_text",
     "normalisers",
     "per_landmark_nme",
 ]
@@ -120,6 +121,16 @@ def normalisers(y_true: ArrayLike, norm: str | ArrayLike) -> Floats:
     if len(bad):
         raise InputError(f"{name}: face {bad[0]}: expected a positive length, got {lengths[bad[0]]:g}")
     return lengths
+
+
+def norm_text(norm: str | None) -> str:
+    """Say what errors are percentages of; None is the normaliser of a predictor without one of its own."""
+    lengths = {
+        None: "side of the given box",
+        "box": "box size, sqrt(width x height) of the true landmarks",
+        "diagonal": "diagonal of the true landmarks' box",
+    }
+    return lengths.get(norm, f"{norm} distance")
 
 
 def nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:

@@ -10,21 +10,15 @@ __all__ = ["run_info", "run_models"]
 
 def run_info(options: argparse.Namespace) -> int:
     """Tell what is in a model file."""
+    from ert.fitted import cascade_sizes
     from ert.predictor import load
 
     model = load(options.model)
-    cascade = model.cascade_
-    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     facts: dict[str, Any] = {
         "model": str(options.model),
         "n_landmarks": model.n_landmarks_,
         "landmark_names": list(model.landmark_names_),
-        "stages": n_stages,
-        "trees_per_stage": n_trees,
-        "leaves_per_tree": n_leaves,
-        "components": n_components,
-        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
-        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+        **cascade_sizes(model.cascade_),
         "summary": model.summary_,
         "history": model.history_,
         "parameters": model.get_params(),
@@ -34,7 +28,8 @@ def run_info(options: argparse.Namespace) -> int:
     if options.json != "-":
         size = facts["array_bytes"] / 1e6
         print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {size:.2f} MB in memory")
-        print(f"  {n_stages} stages of {n_trees} trees with {n_leaves} leaves of {n_components} numbers")
+        trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
+        print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} numbers")
         if model.summary_["n_objects"]:
             counts = f"{model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
             print(f"  trained on {counts}")

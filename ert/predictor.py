@@ -5,7 +5,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
@@ -279,6 +279,7 @@ class ShapePredictor:
         notes: dict[str, str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        on_stage: Callable[[Self], object] | None = None,
     ) -> Self:
         """Train the cascade.
 
@@ -301,6 +302,9 @@ class ShapePredictor:
         resume : bool
             Go on from `checkpoint`, if it is there, with the stages that are finished. The result is the
             same, byte for byte, as that of a fit that was never interrupted.
+        on_stage : callable, optional
+            Called with the predictor after each stage, those that `resume` replays included: it is fitted
+            with the stages so far.
 
         Returns
         -------
@@ -403,6 +407,8 @@ class ShapePredictor:
                 self.fitted_ = Fitted(cascade, params, names, swap, list(history), summary)
                 if checkpoint is not None and number >= finished:
                     self.save(checkpoint)
+                if on_stage is not None:
+                    on_stage(self)
         if isinstance(self.fitted_.cascade, DlibCascade):
             # As its `.dat` will have it, so that the points here are those that dlib will find.
             self.fitted_ = replace(self.fitted_, cascade=expand(self.fitted_.cascade))

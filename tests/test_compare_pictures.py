@@ -6,11 +6,13 @@ from PIL import ImageColor
 
 from ert import InputError
 from ert import compare_pictures as module
-from ert.compare_pictures import check_plot_file, draw_most_different, norm_text, plot_errors
+from ert.charts import ON_PAPER
+from ert.compare_pictures import check_plot_file, draw_most_different, plot_errors
 from ert.comparison import compare_shapes
 from ert.datasets import load_dataset
 from ert.images import load_image
 from ert.synthetic import synthetic_dataset
+from ert.tiles import ON_PHOTOS, TRUTH
 
 NAMES = ("A first", "B second: $cost$.dat")
 
@@ -43,7 +45,7 @@ def test_the_plot_shows_both_curves(comparison, tmp_path):
         plot_errors(tmp_path / f"errors{suffix}", comparison, NAMES, "faces of $ale")
     picture = load_image(tmp_path / "errors.png")
     assert min(picture.shape[:2]) > 500
-    for colour in module._ON_PAPER:
+    for colour in ON_PAPER:
         assert near(picture, colour, 1000)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.png", "errors.svg"]
 
@@ -63,18 +65,6 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
         check_plot_file("errors.png")
 
 
-@pytest.mark.parametrize(
-    ("errors", "end"), [([0.0], 1), ([1.0], 1.2), ([9.0], 10), ([0.02, 0.034], 0.04), ([2000.0], 2500)]
-)
-def test_the_axis_ends_at_a_round_number_beyond_the_errors(errors, end):
-    assert module._axis_end(np.array(errors)) == pytest.approx(end)
-
-
-def test_a_few_wild_errors_do_not_press_the_curves_flat():
-    assert module._axis_end(np.array([3.0] * 100 + [900.0])) < 10
-    assert module._axis_end(np.array([[3.0] * 10 + [90.0] * 3, [2.0] * 13])) == 15
-
-
 def test_the_picture_has_a_tile_for_each_face(dataset, shapes, comparison, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_TILE", 160)
     sizes = {}
@@ -82,7 +72,7 @@ def test_the_picture_has_a_tile_for_each_face(dataset, shapes, comparison, tmp_p
         draw_most_different(tmp_path / "faces.png", dataset, shapes, comparison, NAMES, n)
         picture = load_image(tmp_path / "faces.png")
         sizes[n] = picture.shape
-        for colour in (*module._ON_PHOTOS, module._TRUTH):
+        for colour in (*ON_PHOTOS, TRUTH):
             assert near(picture, colour, 150)
     assert sizes[1][1] < sizes[4][1] == sizes[5][1] == sizes[20][1]
     assert sizes[1][0] == sizes[4][0] < sizes[5][0] < sizes[20][0]
@@ -109,32 +99,3 @@ def test_a_tile_survives_missing_and_wild_landmarks(dataset, shapes, comparison)
     changed = type(dataset)(dataset.files, dataset.boxes, lacking, dataset.landmark_names, "x")
     tile = module._tile(changed, wild, compare_shapes(lacking, *wild), 0)
     assert tile.shape[0] == tile.shape[1] >= module._TILE
-
-
-def test_the_view_holds_the_face_however_wild_a_landmark(dataset, shapes):
-    box, wild = dataset.boxes[0], shapes[0, 0].copy()
-    left, top, side = module._view(wild, box)
-    assert (wild > [left, top]).all()
-    assert (wild < [left + side, top + side]).all()
-    assert side < 2 * np.ptp(wild, axis=0).max()
-    wild[0] = [1e5, -1e5]
-    left, top, side = module._view(wild, box)
-    assert side <= 4 * max(box[2:])
-    assert (wild[1:] > [left, top]).all()
-    assert (wild[1:] < [left + side, top + side]).all()
-    left, top, side = module._view(wild + 1e6, box)
-    assert left <= box[0] < box[0] + box[2] <= left + side
-
-
-def test_long_names_are_shortened_in_the_middle():
-    assert module._shortened("short.png") == "short.png"
-    name = "a" * 40 + "_0123456789.png"
-    short = module._shortened(name)
-    assert len(short) == 34
-    assert short.endswith("_0123456789.png")
-
-
-def test_norms_are_said_in_words():
-    assert norm_text("inter-pupil") == "inter-pupil distance"
-    assert "sqrt" in norm_text("box")
-    assert "diagonal" in norm_text("diagonal")

@@ -240,3 +240,10 @@ def test_evaluate_chooses_norms():
     assert list(metrics.evaluate(*faces(3), norms=["inter-pupil"])["norms"]) == ["inter-pupil"]
     with pytest.raises(InputError, match="face 2"):
         metrics.evaluate(*faces(3, missing=[(2, 40)]), norms=["inter-pupil"])
+
+
+def test_norms_are_said_in_words():
+    assert metrics.norm_text("inter-pupil") == "inter-pupil distance"
+    assert "sqrt" in metrics.norm_text("box")
+    assert "diagonal" in metrics.norm_text("diagonal")
+    assert metrics.norm_text(None) == "side of the given box"
