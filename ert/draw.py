@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from ert.errors import InputError
 from ert.files import write_atomically
 from ert.images import check_image
+from ert.pose import HeadPose
 from ert.shapes import FACE68_REGIONS
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-__all__ = ["contact_sheet", "draw_landmarks", "save_image"]
+__all__ = ["contact_sheet", "draw_landmarks", "draw_poses", "save_image"]
 
 _CLOSED_REGIONS = ("right_eye", "left_eye", "outer_lips", "inner_lips")
 _REGION_COLOURS = {
@@ -32,6 +33,7 @@ _REGION_COLOURS = {
 }
 _POINT_COLOUR = "#ffc857"
 _BOX_COLOUR = "#ffffff"
+_AXIS_COLOURS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
 _SHADE = (8, 14, 28, 130)  # under every line, so that it shows on bright pictures too
 _OUTLINE = (8, 14, 28, 255)
 
@@ -114,6 +116,50 @@ def draw_landmarks(
     if names is not None:
         for points in placed:
             _write_names(picture, points, names)
+    return np.array(picture, np.uint8)
+
+
+def draw_poses(
+    image: NDArray[np.uint8], poses: Sequence[HeadPose], *, min_size: int = 800
+) -> NDArray[np.uint8]:
+    """Draw the axes of heads on a copy of an image.
+
+    From the tip of the nose to the subject's left (red), up (green) and forward (blue), each as long as the
+    distance between the outer eye corners.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        The picture, grey or RGB.
+    poses : sequence of HeadPose
+        What :func:`ert.head_pose` found in `image`.
+    min_size : int
+        A picture whose longest side is shorter, in pixels, is enlarged to it.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns, 3)
+        The picture in RGB.
+
+    Raises
+    ------
+    InputError
+        When `image` is none.
+    """
+    picture, scale = _enlarge(check_image(image), min_size)
+    strokes = []
+    for pose in poses:
+        axes = _to_picture(pose.axes(), scale)
+        eyes = _to_picture(pose.project([(-0.5, 0, 0), (0.5, 0, 0)]), scale)
+        width = _line_width(0.03 * float(np.linalg.norm(eyes[1] - eyes[0])), max(picture.size))
+        # The farthest first: what points at the camera lies over the others.
+        order = np.argsort(-pose.rotation[2] * (1, -1, -1))
+        for layer, axis in enumerate(order.tolist()):
+            line = axes[[0, axis + 1]]
+            if np.isfinite(line).all():
+                strokes.append(_Stroke(line, 1.8 * width, _OUTLINE, 2 * layer))
+                strokes.append(_Stroke(line, width, _opaque(_AXIS_COLOURS[axis]), 2 * layer + 1))
+    _paint(picture, strokes)
     return np.array(picture, np.uint8)
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ert.annotations import quoted
 from ert.datasets import Dataset
 from ert.errors import InputError, one_line
-from ert.groups import FEWEST, errors_by, mouth_opening, object_size, roll, skin_brightness, yaw
+from ert.groups import FEWEST, errors_by, object_size, roll, skin_brightness, yaw
 from ert.images import load_image
+from ert.measures import mouth_opening
 from ert.parallel import count_threads
 from ert.readers import _csv_table
 

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ert.annotations import natural_key
 from ert.errors import InputError
 from ert.images import to_grey
+from ert.measures import _known, _length
 from ert.metrics import bootstrap_interval, failure_rate
 from ert.shapes import FACE68_REGIONS
 
-__all__ = ["FEWEST", "MISSING", "errors_by", "mouth_opening", "object_size", "roll", "skin_brightness", "yaw"]
+__all__ = ["FEWEST", "MISSING", "errors_by", "object_size", "roll", "skin_brightness", "yaw"]
 
 Floats = NDArray[np.float64]
 
@@ -221,22 +222,6 @@ def roll(landmarks: Floats) -> Floats:
     return angles
 
 
-def mouth_opening(landmarks: Floats) -> Floats:
-    """Tell how far mouths are open: the gap between the middles of the inner lips over the mouth's width.
-
-    Parameters
-    ----------
-    landmarks : (n, 68, 2) array
-
-    Returns
-    -------
-    (n,) float64 array
-    """
-    gap = _length(landmarks[:, 66] - landmarks[:, 62])
-    opening: Floats = gap / _known(_length(landmarks[:, 54] - landmarks[:, 48]))
-    return opening
-
-
 def skin_brightness(image: NDArray[np.uint8], shape: Floats) -> float:
     """Return the mean grey of a face's skin: inside jaw and brows, without the eyes and the mouth.
 
@@ -270,13 +255,3 @@ def skin_brightness(image: NDArray[np.uint8], shape: Floats) -> float:
         inside = polygon(y, x, skin.shape)  # type: ignore[no-untyped-call]
         skin[inside] = part is _OUTLINE
     return float(grey[skin].mean()) if skin.any() else np.nan
-
-
-def _length(vectors: Floats) -> Floats:
-    lengths: Floats = np.hypot(vectors[..., 0], vectors[..., 1])
-    return lengths
-
-
-def _known(lengths: Floats) -> Floats:
-    """Make of lengths of zero, which nothing can be divided by, missing ones."""
-    return np.where(lengths > 0, lengths, np.nan)

@@ -6,9 +6,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from ert import draw
-from ert.draw import contact_sheet, draw_landmarks, save_image
+from ert.draw import contact_sheet, draw_landmarks, draw_poses, save_image
 from ert.errors import InputError
 from ert.images import load_image
+from ert.pose import HeadPose
 
 GREY = np.full((200, 200), 90, np.uint8)
 
@@ -192,6 +193,36 @@ class TestSmooth:
         curve = draw._smooth(np.array([(0, 0), (1, 2), (10, 20), (11, 22.0)]))
         np.testing.assert_allclose(curve[:, 1], 2 * curve[:, 0], atol=1e-9)
         assert (np.diff(curve[:, 0]) > 0).all()
+
+
+class TestDrawPoses:
+    @staticmethod
+    def pose(yaw=0.0):
+        cos, sin = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        rotation = np.array([(cos, 0, -sin), (0, 1, 0), (sin, 0, cos)])
+        camera = np.array([(200, 0, 99.5), (0, 200, 99.5), (0, 0, 1)])
+        return HeadPose(yaw, 0.0, 0.0, rotation, np.array([0, -0.4, 4.5]), camera, 0.0)
+
+    @pytest.mark.parametrize("scale", [1, 4])
+    def test_red_goes_to_the_left_of_the_subject_and_green_up_and_blue_forward(self, scale):
+        drawn = draw_poses(GREY, [self.pose(-40)], min_size=200 * scale).astype(int)
+        for channel, end in enumerate(self.pose(-40).axes()[1:]):
+            x, y = ((end + 0.5) * scale - 0.5).round().astype(int)
+            assert drawn[y, x].argmax() == channel
+            assert np.sort(drawn[y, x])[-2] + 30 < drawn[y, x].max()
+
+    def test_what_points_at_the_camera_lies_above_the_others(self):
+        drawn = draw_poses(GREY, [self.pose()], min_size=200)
+        x, y = self.pose().axes()[0].round().astype(int)
+        assert drawn[y, x].argmax() == 2
+
+    def test_nothing_else_is_drawn_on(self):
+        drawn = draw_poses(GREY, [self.pose()], min_size=1)
+        points = self.pose().axes()
+        rows, columns = np.nonzero(changed(drawn, GREY))
+        assert (rows > points[:, 1].min() - 8).all()
+        assert (columns > points[:, 0].min() - 8).all()
+        np.testing.assert_array_equal(draw_poses(GREY, [], min_size=1), np.stack([GREY] * 3, axis=2))
 
 
 class TestContactSheet:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ert import load_image, sample_image
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -34,6 +36,56 @@ def test_dlib_drop_in(tmp_path, monkeypatch, capsys):
     with Image.open("landmarks.png") as picture:
         green = np.all(np.array(picture) == (0, 255, 0), axis=2)
     assert 200 < green.sum() <= 68 * 9
+
+
+def run(name, folder, monkeypatch, *arguments):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+
+
+def test_drowsiness_alarm(tmp_path, monkeypatch, capsys):
+    run("drowsiness_alarm", tmp_path, monkeypatch)
+    said = capsys.readouterr().out
+    assert said.startswith("1 blink, eyes closed for 1.")
+    assert said.endswith("alarm: True\n")
+    assert load_image("drowsiness.png").ndim == 3
+
+
+def test_sunglasses(tmp_path, monkeypatch):
+    run("sunglasses", tmp_path, monkeypatch)
+    before, after = load_image(sample_image()).astype(int), load_image("sunglasses.png")
+    assert after.shape == before.shape
+    eyes = [[103, 101], [246, 203]]  # rows, columns
+    assert (after[*eyes].max(axis=1) < 60).all()
+    changed = np.argwhere((after != before).any(axis=2))
+    assert changed.min(axis=0)[0] > 80
+    assert changed.max(axis=0)[0] < 125
+    assert 1000 < len(changed) < 4000
+
+
+def test_head_pose(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cv2")
+    run("head_pose", tmp_path, monkeypatch)
+    assert "(to its left), pitch" in capsys.readouterr().out
+    assert load_image("head_pose.png").shape == (800, 800, 3)
+
+
+def test_average_face(tmp_path, monkeypatch):
+    run("average_face", tmp_path, monkeypatch)
+    one_of_them, mirrored, average = np.split(
+        load_image("average_face.png")[8:264, 8:].astype(int), 3, axis=1
+    )
+    face = slice(60, 200)
+    for face_of_two in (one_of_them, mirrored):
+        assert abs(average[face, face] - face_of_two[face, face]).mean() < 20
+
+
+def test_face_tables(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    run("face_tables", tmp_path, monkeypatch)
+    assert "'xy': (1, 68, 2)" in capsys.readouterr().out
+    assert len(Path("landmarks.csv").read_text().splitlines()) == 69
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from ert.errors import InputError
-from ert.groups import errors_by, mouth_opening, object_size, roll, skin_brightness, yaw
+from ert.groups import errors_by, object_size, roll, skin_brightness, yaw
+from ert.measures import mouth_opening
 from ert.metrics import bootstrap_interval
 from ert.shapes import FACE68_MIRROR
 from ert.synthetic import synthetic_faces
@@ -157,14 +158,6 @@ def test_yaw_grows_with_the_turn_of_a_head():
     assert (np.diff(found) > 0.02).all()
     back = Rotation.from_euler("y", -20, degrees=True).apply(shape)[None, :, :2]
     assert yaw(back) == pytest.approx(found[4])
-
-
-def test_mouth_opening_is_a_fraction_of_its_width():
-    shape = np.full((1, 68, 2), np.nan)
-    shape[0, [48, 54, 62, 66]] = (10, 50), (50, 50), (30, 45), (30, 55)
-    assert mouth_opening(shape) == pytest.approx(0.25)
-    shape[0, 54] = shape[0, 48]
-    assert np.isnan(mouth_opening(shape))
 
 
 def test_size(shapes):
