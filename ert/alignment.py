@@ -12,6 +12,8 @@ import numpy.typing as npt
 from ert.detection import Detector, detect_faces
 from ert.inputs import Image, read_image
 from ert.predictor import ShapePredictor, bundled_models, load
+from ert.roll import roll_of
+from ert.turned_faces import find_turned
 
 __all__ = ["AlignedFace", "align"]
 
@@ -26,10 +28,13 @@ class AlignedFace:
         Left, top, width, height in pixels, as the detector drew it.
     landmarks : float array (n_landmarks, 2)
         x, y in image pixels, pixel centres at whole numbers.
+    roll : float
+        How far the landmarks are turned against the model's mean shape, in degrees, clockwise.
     """
 
     box: npt.NDArray[np.float64]
     landmarks: npt.NDArray[np.float64]
+    roll: float = 0.0
 
 
 @lru_cache(maxsize=4)
@@ -43,6 +48,7 @@ def align(
     *,
     boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
     detector: str | Detector = "auto",
+    any_roll: bool = False,
     channels: str = "rgb",
     what: str = "image",
 ) -> list[AlignedFace]:
@@ -57,6 +63,11 @@ def align(
         Left, top, width, height of each face; without them the faces are detected.
     detector : str or callable
         See :func:`ert.detect_faces`.
+    any_roll : bool
+        Find faces however they are turned in the image plane, and their landmarks. The detector then
+        searches twelve turned copies of the image, which takes as much longer; what it finds counts as a
+        face where starts of the model from several rolls agree. A box is the detector's, set upright about
+        its centre.
     channels : {"rgb", "bgr"}
         Order of the colours in an image given as an array.
     what : str
@@ -80,9 +91,16 @@ def align(
     else:
         # A file may change from call to call; a bundled model does not.
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
-    found = detect_faces(pixels, detector, channels=channels) if boxes is None else boxes
-    landmarks = predictor.predict([(pixels, box) for box in found], channels=channels, what=f"{what}, boxes")
+    found: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
+    if any_roll and boxes is None:
+        found, landmarks = find_turned(pixels, predictor, detector, channels)
+    else:
+        found = detect_faces(pixels, detector, channels=channels) if boxes is None else boxes
+        max_roll = 180.0 if any_roll else None
+        X = [(pixels, box) for box in found]
+        landmarks = predictor.predict(X, max_roll=max_roll, channels=channels, what=f"{what}, boxes")
+    rolls = roll_of(landmarks, predictor.cascade_.mean_shape)
     return [
-        AlignedFace(np.array(box, dtype=np.float64), shape)
-        for box, shape in zip(found, landmarks, strict=True)
+        AlignedFace(np.array(box, dtype=np.float64), shape, float(roll))
+        for box, shape, roll in zip(found, landmarks, rolls, strict=True)
     ]

@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="haar (OpenCV 4), lbp, dlib, yunet:FILE.onnx, or auto: haar, else lbp (the default)",
     )
+    align.add_argument(
+        "--any-roll", action="store_true", help="find faces that lie on their side or stand on their head too"
+    )
     _add_starts(align)
     align.add_argument("--json", metavar="FILE", help="write the landmarks to FILE, - for standard output")
     align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR, small ones enlarged")

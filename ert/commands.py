@@ -83,10 +83,10 @@ def run_align(options: argparse.Namespace) -> int:
     results: list[dict[str, Any]] = []
     try:
         with _patience():
-            model.warm_up()
+            model.warm_up(turned=options.any_roll)
         for file in with_progress(options.images, "image"):
             try:
-                results.append(_align_one(file, model, options.box, options.detector, pictures[file]))
+                results.append(_align_one(file, model, options, pictures[file]))
             except InputError as error:
                 # The other images are still worth doing.
                 say(f"ert: {error}")
@@ -119,20 +119,21 @@ def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path 
 
 
 def _align_one(
-    file: str, model: "ShapePredictor", box: list[float] | None, detector: str, picture: Path | None
+    file: str, model: "ShapePredictor", options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
     from ert.alignment import align
     from ert.images import load_image
 
     image = load_image(file)
-    faces = align(image, model, boxes=None if box is None else [box], detector=detector, what=file)
+    boxes = None if options.box is None else [options.box]
+    faces = align(image, model, boxes=boxes, detector=options.detector, any_roll=options.any_roll, what=file)
     if picture is not None:
         _draw(image, faces, picture)
     if faces:
         found = f"{len(faces)} face{'s' * (len(faces) != 1)}: "
         found += ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
     else:
-        found = "no face found (--detector takes another detector, --box a box of your own)"
+        found = "no face found (--any-roll finds turned ones, --detector takes another detector, --box a box)"
     say(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {
@@ -140,7 +141,11 @@ def _align_one(
         "width": columns,
         "height": rows,
         "faces": [
-            {"box": face.box.round(3).tolist(), "landmarks": face.landmarks.round(3).tolist()}
+            {
+                "box": face.box.round(3).tolist(),
+                "roll": round(face.roll, 3),
+                "landmarks": face.landmarks.round(3).tolist(),
+            }
             for face in faces
         ],
     }
@@ -428,6 +433,7 @@ def run_demo(options: argparse.Namespace) -> int:
         "model": "face68",
         "box": None,
         "detector": "auto",
+        "any_roll": False,
         "starts": None,
         "best": False,
     }

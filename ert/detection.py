@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ert.errors import InputError
 from ert.images import check_image, load_image, to_grey
 
-__all__ = ["detect_faces"]
+__all__ = ["Detector", "detect_faces", "keep_best", "reduce_image"]
 
 Detector = Callable[[NDArray[np.uint8]], Any]
 
@@ -82,7 +82,7 @@ def _run_detector(image: NDArray[np.uint8], detector: str, channels: str) -> NDA
     if name not in ("haar", "lbp", "dlib", "yunet") or bool(model) != (name == "yunet"):
         known = "'auto', 'haar', 'lbp', 'dlib', 'yunet:/path/to/model.onnx' or a function"
         raise InputError(f"detector: {detector!r}, expected {known}")
-    small = _reduce(image)
+    small = reduce_image(image)
     scale = np.array(image.shape[1::-1]) / small.shape[1::-1]
     if min(small.shape[:2]) < _SMALLEST_SIDE:
         return np.empty((0, 4))
@@ -95,15 +95,16 @@ def _run_detector(image: NDArray[np.uint8], detector: str, channels: str) -> NDA
             found, scores = _dlib_boxes(small if channels == "rgb" else _swap_colours(small))
         else:
             found, scores = _yunet_boxes(small if channels == "bgr" else _swap_colours(small), model)
-    boxes = _drop_duplicates(np.array(found, np.float64).reshape(-1, 4), np.array(scores, np.float64).ravel())
-    return boxes * np.tile(scale, 2)
+    boxes = np.array(found, np.float64).reshape(-1, 4)
+    return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
 
 
 def _swap_colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else image[..., ::-1]
 
 
-def _reduce(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def reduce_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the image, or a copy reduced to the size at which faces are searched."""
     longest = max(image.shape[:2])
     if longest <= _LONGEST_SIDE:
         return image
@@ -238,8 +239,8 @@ def _areas(box: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[Any], Any, N
     return shared, box[2] * box[3], boxes[:, 2] * boxes[:, 3]
 
 
-def _drop_duplicates(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keep the best of the boxes that share more than half of the smaller one."""
+def keep_best(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return which boxes stay: the best of those that share more than half of the smaller one, best first."""
     rest = np.argsort(-scores, kind="stable")
     kept = []
     while len(rest):
@@ -247,7 +248,7 @@ def _drop_duplicates(boxes: NDArray[np.float64], scores: NDArray[np.float64]) ->
         kept.append(best)
         shared, own, other = _areas(boxes[best], boxes[rest])
         rest = rest[shared <= 0.5 * np.minimum(own, other)]
-    return boxes[kept]
+    return np.array(kept, np.intp)
 
 
 def _check_boxes(returned: Any) -> NDArray[np.float64]:

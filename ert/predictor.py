@@ -38,6 +38,7 @@ from ert.memory import Sizes, plan_memory
 from ert.metrics import nme, normalisers
 from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
+from ert.roll import check_max_roll, check_rolls, locate_turned, search_roll
 from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
 from ert.training import rehearse, replay_stage, train_stage
@@ -49,8 +50,8 @@ __all__ = ["ShapePredictor", "bundled_models", "load"]
 _NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # A grey and a colour image for kernels to be compiled on.
 _BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
-# The kinds of cascade whose kernels this process has compiled or loaded.
-_WARM: set[tuple[type, np.dtype[Any]]] = set()
+# The kinds of cascade whose kernels this process has compiled or loaded, and whether for turned objects too.
+_WARM: set[tuple[type, np.dtype[Any], bool]] = set()
 
 
 class ShapePredictor:
@@ -495,7 +496,14 @@ class ShapePredictor:
         return plain_samples(self._crops(X, boxes, cropping, "validation X", mapped), shapes, mean_shape)
 
     def predict(
-        self, X: Sequence[Face], *, channels: str | None = None, n_jobs: int = 1, what: str = "X"
+        self,
+        X: Sequence[Face],
+        *,
+        rolls: float | Sequence[float] | npt.NDArray[np.floating[Any]] | None = None,
+        max_roll: float | None = None,
+        channels: str | None = None,
+        n_jobs: int = 1,
+        what: str = "X",
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face or many.
 
@@ -503,6 +511,14 @@ class ShapePredictor:
         ----------
         X : sequence of (image, box)
             As for `fit`. Boxes may lie partly outside the image.
+        rolls : float or array (n,), optional
+            How far each object is turned in the image plane, in degrees, clockwise. Its box is not turned:
+            it has the centre and the sides of the box round the upright object.
+        max_roll : float, optional
+            Search up to so many degrees to either side of `rolls`, or of upright: 45, or 180 for all the
+            way round. Each object is looked at from several rolls, in two passes, and the one chosen
+            where nine starts agree best; `n_starts` means nothing then. Up to 15 it is those two passes
+            alone, which finds upright objects more accurately too.
         channels : {"rgb", "bgr"}, optional
             Order of the colours in images given as arrays; the parameter `channels` by default.
         n_jobs : int
@@ -518,13 +534,16 @@ class ShapePredictor:
         Raises
         ------
         InputError
-            When an image or a box cannot be used; the message names it.
+            When an image, a box or a roll cannot be used; the message names it.
         """
         cascade = self._fitted().cascade
         boxes = check_pairs(X, what)
-        self.warm_up()
+        turned = rolls is not None or max_roll is not None
+        self.warm_up(turned=turned)
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
         starts, swap = self._starts()
+        angles = check_rolls(rolls, len(X)).tolist() if turned else []
+        reach = None if max_roll is None else check_max_roll(max_roll)
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
@@ -532,10 +551,16 @@ class ShapePredictor:
                     return
                 image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
                 box = boxes[i]
-                for _ in range(1, self.n_passes):
-                    first = cascade.predict_face(image, box, STARTS[:1], order, self.rgb)
-                    box = redraw_box(first[0], cascade.mean_shape, box)
-                found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
+                if reach is not None:
+                    shapes[i], _ = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)
+                    continue
+                if turned:
+                    found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
+                else:
+                    for _ in range(1, self.n_passes):
+                        first = cascade.predict_face(image, box, STARTS[:1], order, self.rgb)
+                        box = redraw_box(first[0], cascade.mean_shape, box)
+                    found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
                 shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
@@ -564,18 +589,25 @@ class ShapePredictor:
             raise InputError("flip=True: the model was trained without a mirror map")
         return np.concatenate([starts, starts + [0, 0, 0, 1]]), swap
 
-    def warm_up(self) -> None:
+    def warm_up(self, *, turned: bool = False) -> None:
         """Compile what `predict` needs, or load it from the cache; it does so itself the first time.
 
         Ctrl-C is held off meanwhile.
+
+        Parameters
+        ----------
+        turned : bool
+            What it needs with `rolls` or `max_roll` as well.
         """
         cascade = self._fitted().cascade
-        kind = type(cascade), cascade.leaves.dtype
+        kind = type(cascade), cascade.leaves.dtype, turned
         if kind not in _WARM:
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
                     cascade.predict_face(blank, box, STARTS[:1], "rgb", "luma")
+                    if turned:
+                        search_roll(cascade, blank, box, 0.0, 0.0, "rgb", "luma")
             _WARM.add(kind)
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:

@@ -46,7 +46,7 @@ def _warm_prediction() -> None:
         model.fitted_ = replace(bundled, cascade=cascade)
         models.append(model)
     for model in models:
-        model.warm_up()
+        model.warm_up(turned=True)
 
 
 def _smallest_dlib_cascade() -> DlibCascade:

@@ -108,6 +108,20 @@ def test_align_detects_faces_and_prints_json(model, tmp_path, capsys):
     assert top < 120 < top + height
 
 
+def test_align_any_roll_finds_a_face_that_stands_on_its_head(tmp_path, capsys):
+    picture = Image.open(ert.sample_image()).crop((80, 0, 380, 300))
+    picture.rotate(180).save(tmp_path / "turned.png")
+    assert run("align", tmp_path / "turned.png", "--any-roll", "--json", "-") == 0
+    (face,) = json.loads(capsys.readouterr().out)["images"][0]["faces"]
+    assert abs(face["roll"]) > 170
+    upright = ert.align(np.asarray(picture))[0].landmarks
+    np.testing.assert_allclose(299 - np.array(face["landmarks"]), upright, atol=4)
+    assert run("align", tmp_path / "turned.png", "--box", "106,137,98,98", "--any-roll", "--json", "-") == 0
+    (again,) = json.loads(capsys.readouterr().out)["images"][0]["faces"]
+    assert again["box"] == [106, 137, 98, 98]
+    np.testing.assert_allclose(again["landmarks"], face["landmarks"], atol=4)
+
+
 def test_an_image_without_a_face_is_no_error(model, tmp_path, capsys):
     Image.new("L", (1, 1)).save(tmp_path / "dot.png")
     assert run("align", tmp_path / "dot.png", "--model", model, "--json", "-") == 0

@@ -242,10 +242,9 @@ class TestMerging:
 
     def test_the_best_of_overlapping_boxes_stays(self):
         boxes = np.array([(0, 0, 100, 100), (30, 30, 20, 20), (5, 5, 100, 100), (90, 90, 100, 100)], float)
-        kept = detection._drop_duplicates(boxes, np.array([2.0, 9.0, 3.0, 1.0]))
-        np.testing.assert_array_equal(kept, boxes[[1, 3]])
-        kept = detection._drop_duplicates(boxes, np.array([2.0, 1.0, 3.0, 1.0]))
-        np.testing.assert_array_equal(kept, boxes[[2, 3]])
+        np.testing.assert_array_equal(detection.keep_best(boxes, np.array([2.0, 9.0, 3.0, 1.0])), [1, 3])
+        np.testing.assert_array_equal(detection.keep_best(boxes, np.array([2.0, 1.0, 3.0, 1.0])), [2, 3])
+        assert detection.keep_best(boxes[:0], np.empty(0)).tolist() == []
 
 
 @needs_haar
