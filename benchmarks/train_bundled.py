@@ -28,7 +28,7 @@ COMMON = {
 }
 MODELS = {
     "face68": {"n_stages": 72, "working_size": 128, "mirror": "face68", "norm": "inter-ocular"},
-    "face5": {"n_stages": 20, "working_size": 96, "mirror": "face5"},
+    "face5": {"n_stages": 18, "working_size": 96, "mirror": "face5"},
 }
 
 
