@@ -26,7 +26,7 @@ def rows():
             dlib,
         ),
     )
-    yield "the same: `face68` with five starts", (errors("ert face68, 5 starts"), "")
+    yield "the same: `face68` at its best (`best()`, `--best`)", (errors("ert face68, best()"), "")
     five = accuracy["nme inter-pupil, 5 points"]
     yield (
         "the same for 5 points: `face5` beside dlib trained on these 5",

@@ -201,10 +201,10 @@ def predictors(model="face68"):
     import ert
 
     theirs = dlib.shape_predictor(str(THEIRS))
-    one, five = (ert.load(model).set_params(n_starts=n) for n in (1, 5))
+    plain, best = ert.load(model), ert.load(model).best()
     return {
-        "ert": lambda face: one.predict([(face.image, face.box)])[0],
-        "ert, 5 starts": lambda face: five.predict([(face.image, face.box)])[0],
+        "ert": lambda face: plain.predict([(face.image, face.box)])[0],
+        "ert, best()": lambda face: best.predict([(face.image, face.box)])[0],
         "dlib": lambda face: common.dlib_predict(theirs, [face.image], [face.box])[0],
     }
 

@@ -8,10 +8,10 @@ from common import result
 from plot import OURS, THEIRS, quiet_pyplot, save_figure
 
 PAGE, FIGURE = common.ROOT / "docs" / "robustness.md", common.ROOT / "docs" / "robustness.svg"
-SETTINGS = ("ert", "ert, 5 starts")
+SETTINGS = ("ert", "ert, best()")
 STYLES = {
     "ert": {"color": OURS, "linestyle": "-", "marker": "o"},
-    "ert, 5 starts": {"color": OURS, "linestyle": "--"},
+    "ert, best()": {"color": OURS, "linestyle": "--"},
     "dlib": {"color": THEIRS, "linestyle": "-", "marker": "s"},
     "dlib, not rounded": {"color": THEIRS, "linestyle": ":"},
 }

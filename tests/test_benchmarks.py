@@ -306,8 +306,8 @@ def test_the_typical_box_is_found_again():
 
 def _measured(shift, scale, roll, dlib=9.0):
     def curve(what, amounts, means):
-        settings = {"ert": means, "ert, 5 starts": means, "dlib": [dlib] * len(means)}
-        intervals = {name: [[-1.0, 1.0]] * len(means) for name in ("ert", "ert, 5 starts")}
+        settings = {"ert": means, "ert, best()": means, "dlib": [dlib] * len(means)}
+        intervals = {name: [[-1.0, 1.0]] * len(means) for name in ("ert", "ert, best()")}
         return {"what": what, "amounts": amounts, "nme": settings, "minus dlib, 95 %": intervals}
 
     curves = {
