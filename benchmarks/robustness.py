@@ -18,6 +18,7 @@ import common
 import cv2
 import numpy as np
 import robustness_page
+from robustness_page import SEARCHING
 from train_vs_dlib import THEIRS
 
 DIRECTIONS = np.deg2rad(np.arange(0, 360, 45))
@@ -209,6 +210,14 @@ def predictors(model="face68"):
     }
 
 
+def searching(model):
+    """Return what is compared beside the others where faces are rolled."""
+    import ert
+
+    known = ert.load(model)
+    return {SEARCHING: lambda face: known.predict([(face.image, face.box)], max_roll=45)[0]}
+
+
 def unrounded():
     """Return dlib's points before it rounds them, which matters where faces are small."""
     import ert
@@ -352,7 +361,8 @@ def main():
             result["ytf"] = another_world(options.data, tools, n)
             shown = result["ytf"]
         else:
-            all_tools = tools | unrounded() if name == "size" else tools
+            more = {"size": unrounded, "roll": lambda: searching(options.model)}
+            all_tools = tools | (more[name]() if name in more else {})
             shown = {name + ending: part for ending, part in run_curve(known[name], all_tools, faces)}
             result["curves"] |= shown
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
