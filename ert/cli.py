@@ -328,7 +328,7 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--best",
         action="store_true",
-        help="the most accurate: two starts, mirrored too, in a box drawn anew; some five times slower",
+        help="more accurate: the box drawn anew, the mirror image looked at too; some three times slower",
     )
 
 

@@ -475,5 +475,5 @@ def test_the_best_setting(small_model, faces):
     model = small_predictor().set_params(**small_model.get_params())
     model.fitted_ = small_model.fitted_
     assert model.best() is model
-    assert (model.n_starts, model.n_passes, model.flip) == (2, 2, True)
+    assert (model.n_starts, model.n_passes, model.flip) == (1, 2, True)
     assert small_predictor().fit(*faces).best().flip is False
