@@ -569,7 +569,7 @@ class ShapePredictor:
         return shapes
 
     def best(self) -> Self:
-        """Set `n_passes` and `flip` to what is most accurate for its time, some three times that of the default.
+        """Set `n_passes` and `flip` to what is most accurate for its time, three times that of the default.
 
         More of `n_starts` gain a little more.
 
