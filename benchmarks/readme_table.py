@@ -115,6 +115,10 @@ def main():
     lines += [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
     versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
     lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {made['date']}."]
+    for name in ("growth", "objects", "large_images"):
+        other = result(name)
+        if other["cpu"] != made["cpu"]:
+            lines[-1] += f" `{name}.json`: {other['cpu']}, {other['date']}."
     common.write_figures(common.ROOT / "README.md", lines)
 
 
