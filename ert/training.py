@@ -94,7 +94,7 @@ def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
     """Train next to nothing with arrays of the kinds that the real training has, so that all is compiled."""
     from threadpoolctl import threadpool_limits
 
-    small = replace(options, n_trees=1, n_pixels=4, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1)
+    small = replace(options, n_trees=2, n_pixels=4, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1)
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
         shapes[0, 0] = np.nan

@@ -78,7 +78,8 @@ def test_average_face(tmp_path, monkeypatch):
     )
     face = slice(60, 200)
     for face_of_two in (one_of_them, mirrored):
-        assert abs(average[face, face] - face_of_two[face, face]).mean() < 20
+        # Moved by 12 pixels it is 29.
+        assert abs(average[face, face] - face_of_two[face, face]).mean() < 24
 
 
 def test_face_tables(tmp_path, monkeypatch, capsys):
