@@ -1,26 +1,10 @@
 """The pictures of a model's card: error curves, errors of the landmarks, the worst faces."""
 
 import numpy as np
-from plot import OURS, THEIRS
+from plot import OURS, THEIRS, quiet_pyplot, save_figure
 
 LIGHT_BLUE = "#56B4E9"
 FAILURE = 8.0
-
-
-def pyplot():
-    import matplotlib
-
-    matplotlib.use("agg")
-    # The same bytes each time.
-    matplotlib.rcParams["svg.hashsalt"] = "ert"
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def save(figure, file):
-    figure.savefig(file, facecolor="white", metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot().close(figure)
 
 
 def draw_ced(file, errors):
@@ -28,7 +12,7 @@ def draw_ced(file, errors):
     from ert.metrics import ced
 
     styles = [(OURS, "-"), (LIGHT_BLUE, (0, (5, 1.5))), (THEIRS, (0, (1.5, 1.2)))]
-    figure, panels = pyplot().subplots(
+    figure, panels = quiet_pyplot().subplots(
         1, len(errors), figsize=(9.5, 4), sharey=True, layout="constrained", squeeze=False
     )
     for axes, (boxes, of_models) in zip(panels[0], errors.items(), strict=True):
@@ -44,7 +28,7 @@ def draw_ced(file, errors):
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="lower right", fontsize=9, framealpha=0.95, title="mean error")
     panels[0][0].set_ylabel("faces with at most this error, %")
-    save(figure, file)
+    save_figure(figure, file)
 
 
 def draw_landmarks(file, mean_shape, per_landmark):

@@ -25,6 +25,8 @@ def stretch(crop, least):  # type: ignore[no-untyped-def]
     least : float
         The standard deviation below which they are stretched, by at most 16 times, to have it.
     """
+    if least <= 0:
+        return
     total = squares = np.int64(0)
     n = 0
     for line in range(0, crop.shape[0], LINES):

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import overload
 
-from ert.cascade import NO_SWAP, Stage, check_arrays, stack_stages, whole_basis
+from ert.cascade import NO_SWAP, Stage, add_displacement, check_arrays, stack_stages, whole_basis
 from ert.images import grey_weights, weigh
-from ert.lanes import add_leaves, add_products
+from ert.lanes import add_leaves
 from ert.walk import add_float_leaves, aligned, index_bits, pack_nodes, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
@@ -261,8 +261,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     pixels = image.reshape(rows * columns, n_channels)
     leaf_of = np.empty(nodes.shape[1] >> depth, np.int64)
     shape = mean_shape.copy()
-    flat = shape.reshape(-1)
-    leaf_size = n_components if n_components else flat.shape[0]
+    leaf_size = n_components if n_components else shape.size
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
         us, vs = deltas[stage, 0], deltas[stage, 1]
@@ -284,29 +283,26 @@ def predict_dlib(  # type: ignore[no-untyped-def]
                 pixel = np.uint64(places[p])
                 values[p] = pixels[pixel, 0] if n_channels == 1 else weigh(pixels[pixel], weights)
         walk_trees(values, nodes[stage], bits, depth, leaf_size, leaves[stage], leaf_of)
-        _add_stage(leaves[stage], leaf_of, units[stage], basis[stage], total, amounts, moved, flat)  # type: ignore[no-untyped-call]
+        _add_stage(leaves[stage], leaf_of, units[stage], basis[stage], total, amounts, moved, shape)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
         placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
         placed[i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
 
 
-def _add_stage(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+def _add_stage(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
     """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type."""
     raise NotImplementedError
 
 
 @overload(_add_stage)
-def _choose_add_stage(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
-    def floats(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
-        add_float_leaves(leaves, rows, flat)
+def _choose_add_stage(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
+    def floats(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
+        add_float_leaves(leaves, rows, shape.reshape(-1))
 
-    def whole_numbers(leaves, rows, units, basis, total, amounts, moved, flat):  # type: ignore[no-untyped-def]
+    def whole_numbers(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
         add_leaves(leaves, rows, total)
-        for d in range(total.shape[0]):
-            amounts[d] = np.float32(total[d]) * units[d]
-        add_products(amounts, basis, moved)
-        for i in range(flat.shape[0]):
-            flat[i] += moved[i]
+        # Not turned with the shape.
+        add_displacement(total, units, basis, np.float32(1), np.float32(0), amounts, moved, shape)
 
     return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 
