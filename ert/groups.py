@@ -116,7 +116,9 @@ def _groups_of_numbers(numbers: Floats, n_quantiles: int) -> list[_Group]:
         groups = [(text, None, None, numbers == kind) for text, kind in zip(texts, kinds, strict=True)]
     else:
         inner = np.unique(np.quantile(numbers[known], np.arange(1, n_quantiles) / n_quantiles))
-        inner = inner[inner > kinds[0]]
+        # Quantiles between two neighbouring values cut alike, and at the lowest one cut nothing off.
+        below, firsts = np.unique(np.searchsorted(kinds, inner), return_index=True)
+        inner = inner[firsts[below > 0]]
         if not len(inner):
             inner = kinds[1:2]  # nearly all are the lowest one, so that the others are the other group
         limits = np.array([kinds[0], *inner, kinds[-1]])

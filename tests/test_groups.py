@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -72,6 +72,7 @@ def test_numbers_are_cut_at_their_quartiles():
     st.lists(st.one_of(st.just(np.nan), st.just(0.0), st.floats(-1e9, 1e9)), min_size=1, max_size=60),
     st.integers(2, 5),
 )
+@example(values=[0.0] * 5 + [1.0, 0.5, -1.0, -2.0, -3.0, -0.5], n_quantiles=3)
 def test_every_object_is_in_one_group(values, n_quantiles):
     errors = np.arange(len(values)) + 1.0
     found = errors_by(np.array(values), errors, n_quantiles=n_quantiles)
