@@ -17,19 +17,20 @@ import numpy.typing as npt
 
 from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
-from ert.features import read_pixels
-from ert.geometry import similarity, square_frame
+from ert.features import pool_arrays, read_pixels
+from ert.geometry import centre, similarity, square_frame
 from ert.images import grey_part, grey_weights
-from ert.lanes import add_leaves, add_products
-from ert.walk import aligned, index_bits, pack_nodes, walk_trees
+from ert.lanes import LANES, add_leaves, add_products, add_transformed, padded, pair_rows, sum_limit
+from ert.vectors import kernel
+from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
 
 __all__ = [
     "NO_SWAP",
     "Cascade",
     "Stage",
     "add_displacement",
-    "centre",
     "check_cascade",
+    "kernel_basis",
     "predict_crop",
     "predict_face",
     "stack_stages",
@@ -139,23 +140,27 @@ class Cascade:
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
         """What :func:`predict_face` takes after the box: the cropping, then the cascade's arrays packed."""
-        n_stages, n_pixels = self.anchors.shape
+        n_stages, n_trees, n_splits = self.thresholds.shape
         cropping = self.cropping
+        compass, squared_norm = centre(self.mean_shape)
+        anchors, deltas = pool_arrays(self.anchors, self.deltas)
         return (
             aligned(cropping.region),
             cropping.working_size,
             float(cropping.blur),
             float(cropping.least_contrast),
             *cropping.shape,
-            aligned(self.mean_shape),
-            aligned(self.anchors),
-            aligned(self.deltas.transpose(0, 2, 1)),
-            pack_nodes(self.pairs, self.thresholds, n_pixels),
-            index_bits(n_pixels),
-            self.thresholds.shape[2].bit_length(),
+            len(self.mean_shape),
+            aligned(padded(self.mean_shape, 0, LANES // 2)),
+            aligned(compass),
+            squared_norm,
+            aligned(anchors),
+            aligned(deltas),
+            aligned(pack_trees(self.pairs, self.thresholds, anchors.shape[1])),
+            n_trees,
+            n_splits.bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
-            aligned(self.units),
-            aligned(self.basis),
+            *kernel_basis(self.leaves, self.units, self.basis),
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -256,52 +261,70 @@ def check_arrays(
         raise InputError(f"pairs: expected pixels below {n_pixels}")
 
 
-@numba.njit(cache=True, nogil=True)
-def centre(mean_shape):  # type: ignore[no-untyped-def]
-    """Return the mean shape minus its centre, and the sum of its squares."""
-    n = mean_shape.shape[0]
-    centred = np.empty_like(mean_shape)
-    total = np.float32(0)
-    for axis in range(2):
-        middle = np.float32(mean_shape[:, axis].sum() / n)
-        for i in range(n):
-            centred[i, axis] = mean_shape[i, axis] - middle
-            total += centred[i, axis] * centred[i, axis]
-    return centred, total
+def kernel_basis(
+    leaves: npt.NDArray[Any], units: npt.NDArray[np.float32], basis: npt.NDArray[np.signedinteger]
+) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.signedinteger], np.float32]:
+    """Return what :func:`add_displacement` takes: leaf size, units, basis and its limit, of stages or one."""
+    paired = pair_rows(basis)
+    return leaves.shape[-1], aligned(padded(units, -1)), aligned(paired), sum_limit(paired)
 
 
-@numba.njit(cache=True, nogil=True)
-def add_displacement(components, units, basis, a, b, amounts, moved, shape):  # type: ignore[no-untyped-def]
+@kernel
+def add_displacement(  # type: ignore[no-untyped-def]
+    components, units, basis, stage, limit, a, b, amounts, whole, moved, shape
+):
     """Add a stage's displacement, turned and scaled as the current shape is against the mean shape.
 
     Parameters
     ----------
     components : int32 array (n_components,)
-    units : float32 array (n_components,)
-    basis : int8 or int16 array (n_components, 2 * n_landmarks)
+    units : float32 array (n_stages, n_components)
+    basis, limit
+        See :func:`kernel_basis`.
+    stage : int
     a, b : float32
         The similarity.
     amounts : float32 array (n_components,)
-    moved : float32 array (2 * n_landmarks,)
-        Overwritten, these two: room to work in.
-    shape : float32 array (n_landmarks, 2)
-        Rewritten.
+    whole : int16 array (n_components,)
+    moved : float32 array (2 * n_padded,)
+        Overwritten, these three: room to work in.
+    shape : float32 array (n_padded, 2)
+        Added to.
     """
-    for d in range(amounts.shape[0]):
-        amounts[d] = np.float32(components[d]) * units[d]
-    add_products(amounts, basis, moved)
-    for i in range(shape.shape[0]):
-        x = moved[2 * i]
-        y = moved[2 * i + 1]
-        shape[i, 0] += a * x - b * y
-        shape[i, 1] += b * x + a * y
+    add_products(components, units, basis, stage, limit, amounts, whole, moved)
+    add_transformed(moved, a, -b, b, a, np.float32(0), np.float32(0), shape)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def predict_crop(  # type: ignore[no-untyped-def]
-    crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis, shape
+    crop,
+    size,
+    frame,
+    compass,
+    squared_norm,
+    anchors,
+    deltas,
+    nodes,
+    n_trees,
+    depth,
+    leaves,
+    leaf_size,
+    units,
+    basis,
+    limit,
+    values,
+    masks,
+    rows,
+    components,
+    amounts,
+    whole,
+    moved,
+    landmarks,
+    anchored,
+    places,
+    shape,
 ):
-    """Move the mean shape onto the face in a crop.
+    """Move the start shape onto the face in a crop.
 
     Parameters
     ----------
@@ -310,30 +333,28 @@ def predict_crop(  # type: ignore[no-untyped-def]
         See :func:`ert.features.read_pixels`.
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
-    mean_shape, anchors, units, basis
-        See :class:`Cascade`.
-    deltas : float32 array (n_stages, 2, n_pixels)
-    nodes, bits, depth
-        The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
-    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * n_components)
-    shape : float32 array (n_landmarks, 2)
-        Written, in box coordinates.
+    compass, squared_norm
+        See :func:`ert.geometry.similarity`.
+    anchors, deltas
+        See :func:`ert.features.read_pixels`.
+    nodes, n_trees, depth
+        See :func:`ert.walk.walk_trees`.
+    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    leaf_size, units, basis, limit
+        See :func:`kernel_basis`.
+    values, masks, rows, components, amounts, whole, moved, landmarks, anchored, places
+        Overwritten: room to work in, zeros in `components`.
+    shape : float32 array (n_padded, 2)
+        Rewritten, in box coordinates; zeros follow the last landmark.
     """
-    shape[:] = mean_shape
-    centred, squared_norm = centre(mean_shape)
-    values = np.empty(anchors.shape[1], np.int32)
-    rows = np.empty(nodes.shape[1] >> depth, np.int64)
-    components = np.empty(basis.shape[1], np.int32)
-    amounts = np.empty(basis.shape[1], np.float32)
-    moved = np.empty(basis.shape[2], np.float32)
-    landmarks = np.empty((2, shape.shape[0]), np.float32)
-    places = np.empty((2, anchors.shape[1]), np.float32)
     for stage in range(anchors.shape[0]):
-        a, b = similarity(centred, squared_norm, shape)
-        read_pixels(crop, size, frame, shape, a, b, anchors[stage], deltas[stage], landmarks, places, values)
-        walk_trees(values, nodes[stage], bits, depth, basis.shape[1], leaves[stage], rows)
-        add_leaves(leaves[stage], rows, components)
-        add_displacement(components, units[stage], basis[stage], a, b, amounts, moved, shape)
+        a, b = similarity(compass, squared_norm, shape)
+        read_pixels(
+            crop, size, frame, shape, a, b, anchors, deltas, stage, landmarks, anchored, places, values
+        )
+        walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, masks, rows)
+        add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
+        add_displacement(components, units, basis, stage, limit, a, b, amounts, whole, moved, shape)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -353,15 +374,20 @@ def predict_face(  # type: ignore[no-untyped-def]
     least_contrast,
     columns,
     rows,
+    n_landmarks,
     mean_shape,
+    compass,
+    squared_norm,
     anchors,
     deltas,
     nodes,
-    bits,
+    n_trees,
     depth,
     leaves,
+    leaf_size,
     units,
     basis,
+    limit,
     placed,
 ):
     """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
@@ -384,7 +410,11 @@ def predict_face(  # type: ignore[no-untyped-def]
         See :class:`ert.crops.Cropping`.
     columns, rows : int
         The most that the crop has of them.
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis
+    n_landmarks : int
+    mean_shape : float32 array (n_padded, 2)
+        With zeros up to a multiple of 8 landmarks.
+    compass, squared_norm, anchors, deltas, nodes, n_trees, depth
+    leaves, leaf_size, units, basis, limit
         See :func:`predict_crop`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
@@ -396,6 +426,17 @@ def predict_face(  # type: ignore[no-untyped-def]
     size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crop, whole)
     frame = np.zeros(6, np.float32)
     shape = np.empty_like(mean_shape)
+    n_pixels = anchors.shape[1]
+    values = np.empty(room_for_values(n_pixels), np.uint8)
+    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
+    rows = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
+    components = np.zeros(units.shape[1], np.int32)
+    amounts = np.empty(units.shape[1], np.float32)
+    rounded = np.empty(units.shape[1], np.int16)
+    moved = np.empty(basis.shape[2], np.float32)
+    landmarks = np.empty(shape.shape[0], np.uint64)
+    anchored = np.empty(n_pixels, np.uint64)
+    places = np.empty(n_pixels, np.int32)
     for k in range(starts.shape[0]):
         # From the start's box to the box: u -> scale u + shift.
         scale = starts[k, 2]
@@ -408,10 +449,13 @@ def predict_face(  # type: ignore[no-untyped-def]
             # u becomes 1 - u.
             frame[0] = -frame[0]
             frame[4] = whole[4] + whole[0] * (1 - shift_x)
+        shape[:] = mean_shape
         predict_crop(
-            crop, size, frame, mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis, shape
+            *(crop, size, frame, compass, squared_norm, anchors, deltas),
+            *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit),
+            *(values, masks, rows, components, amounts, rounded, moved, landmarks, anchored, places, shape),
         )
-        for i in range(shape.shape[0]):
+        for i in range(n_landmarks):
             u, v = shape[i, 0] * scale + shift_x, shape[i, 1] * scale + shift_y
             j = swap[i] if mirrored else i
             placed[k, j, 0] = (1 - u if mirrored else u) * side + x

@@ -14,10 +14,25 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import overload
 
-from ert.cascade import NO_SWAP, Stage, add_displacement, check_arrays, stack_stages, whole_basis
+from ert.cascade import (
+    NO_SWAP,
+    Stage,
+    add_displacement,
+    check_arrays,
+    kernel_basis,
+    stack_stages,
+    whole_basis,
+)
 from ert.images import grey_weights, weigh
 from ert.lanes import add_leaves
-from ert.walk import add_float_leaves, aligned, index_bits, pack_nodes, walk_trees
+from ert.walk import (
+    BLOCK_OF_TREES,
+    add_float_leaves,
+    aligned,
+    pack_trees,
+    room_for_values,
+    walk_trees,
+)
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
@@ -117,17 +132,16 @@ class DlibCascade:
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
         """What :func:`predict_dlib` takes after the box: the arrays, the trees packed."""
-        n_stages, n_pixels = self.anchors.shape
+        n_stages, n_trees, n_splits = self.thresholds.shape
         return (
             aligned(self.mean_shape),
             aligned(self.anchors),
             aligned(self.deltas.transpose(0, 2, 1)),
-            pack_nodes(self.pairs, self.thresholds, n_pixels),
-            index_bits(n_pixels),
-            self.thresholds.shape[2].bit_length(),
+            aligned(pack_trees(self.pairs, self.thresholds, self.anchors.shape[1])),
+            n_trees,
+            n_splits.bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
-            aligned(self.units),
-            aligned(self.basis),
+            *kernel_basis(self.leaves, self.units, self.basis),
         )
 
 
@@ -218,11 +232,13 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     anchors,
     deltas,
     nodes,
-    bits,
+    n_trees,
     depth,
     leaves,
+    leaf_size,
     units,
     basis,
+    limit,
     placed,
 ):
     """Run dlib's cascade on an image.
@@ -240,28 +256,34 @@ def predict_dlib(  # type: ignore[no-untyped-def]
         How colours become grey; see :func:`ert.images.grey_weights`.
     left, top, width, height : float
         The box; its unit square reaches to the centre of its last pixel.
-    mean_shape, anchors, units, basis
+    mean_shape, anchors
         See :class:`DlibCascade`.
     deltas : float32 array (n_stages, 2, n_pixels)
-    nodes, bits, depth
+    nodes, n_trees, depth
         The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
     leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    leaf_size, units, basis, limit
+        See :func:`ert.cascade.kernel_basis`; the first axis of the arrays is the stage.
     placed : float64 array (n_landmarks, 2)
         Written: x, y in pixels of the image.
     """
     rows, columns, n_channels = image.shape
     n_stages, n_pixels = anchors.shape
-    values = np.empty(n_pixels, np.int32)
-    n_components = basis.shape[1]
-    total = np.empty(n_components, np.int32)
-    amounts = np.empty(n_components, np.float32)
+    values = np.empty(room_for_values(n_pixels), np.uint8)
+    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
+    leaf_of = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
+    total = np.zeros(units.shape[1], np.int32)
+    amounts = np.empty(units.shape[1], np.float32)
+    whole = np.empty(units.shape[1], np.int16)
     moved = np.empty(basis.shape[2], np.float32)
     anchored = np.empty((2, n_pixels), np.float32)
     places = np.empty(n_pixels, np.float64)
     pixels = image.reshape(rows * columns, n_channels)
-    leaf_of = np.empty(nodes.shape[1] >> depth, np.int64)
-    shape = mean_shape.copy()
-    leaf_size = n_components if n_components else shape.size
+    n_landmarks = mean_shape.shape[0]
+    room = np.zeros((basis.shape[2] // 2, 2), np.float32)
+    room[:n_landmarks] = mean_shape
+    shape = room[:n_landmarks]
+    leaves_of, scratch = (leaves, leaf_of), (total, amounts, whole, moved, room)
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
         us, vs = deltas[stage, 0], deltas[stage, 1]
@@ -282,27 +304,32 @@ def predict_dlib(  # type: ignore[no-untyped-def]
             if places[p] >= 0:
                 pixel = np.uint64(places[p])
                 values[p] = pixels[pixel, 0] if n_channels == 1 else weigh(pixels[pixel], weights)
-        walk_trees(values, nodes[stage], bits, depth, leaf_size, leaves[stage], leaf_of)
-        _add_stage(leaves[stage], leaf_of, units[stage], basis[stage], total, amounts, moved, shape)  # type: ignore[no-untyped-call]
+        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, leaf_of)
+        _add_stage(*leaves_of, stage, n_trees, leaf_size, units, basis, limit, *scratch)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
         placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
         placed[i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
 
 
-def _add_stage(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
-    """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type."""
+def _add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type.
+
+    `scratch` is what :func:`ert.cascade.add_displacement` works in, and the shape.
+    """
     raise NotImplementedError
 
 
 @overload(_add_stage)
-def _choose_add_stage(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
-    def floats(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
-        add_float_leaves(leaves, rows, shape.reshape(-1))
+def _choose_add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    def floats(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+        add_float_leaves(leaves, stage, rows, n_trees, scratch[-1].reshape(-1)[:size])
 
-    def whole_numbers(leaves, rows, units, basis, total, amounts, moved, shape):  # type: ignore[no-untyped-def]
-        add_leaves(leaves, rows, total)
+    def whole_numbers(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+        total, amounts, whole, moved, shape = scratch
+        add_leaves(leaves, stage, rows, n_trees, size, total)
         # Not turned with the shape.
-        add_displacement(total, units, basis, np.float32(1), np.float32(0), amounts, moved, shape)
+        one, zero = np.float32(1), np.float32(0)
+        add_displacement(total, units, basis, stage, limit, one, zero, amounts, whole, moved, shape)
 
     return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Cascade, centre
+from ert.cascade import Cascade
 from ert.dlib_cascade import DlibCascade
-from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity, stretched_frames
+from ert.geometry import box_frames, centre, frame_to_image, image_to_frame, similarity, stretched_frames
 from ert.images import to_grey
 from ert.inputs import Image, check_box, read_face
+from ert.lanes import LANES, padded
 from ert.predictor import ShapePredictor
 
 __all__ = ["Explanation", "explain"]
@@ -82,13 +83,13 @@ def explain(
     after = [_first_stages(model, n).predict([(pixels, checked)], channels=order) for n in stages]
     shapes = np.concatenate([start, *after])
 
-    centred, squared_norm = centre(cascade.mean_shape)
+    compass, squared_norm = centre(cascade.mean_shape)
     positions = np.empty((len(stages), *cascade.deltas.shape[1:]))
     reads = np.empty(positions.shape[:2], np.int64)
     read = _reader(model, pixels, frames[0], order)
     inside = image_to_frame(shapes, np.repeat(frames, len(shapes), axis=0)).astype(np.float32)
     for number, shape in enumerate(inside[:-1]):
-        a, b = similarity(centred, squared_norm, shape)
+        a, b = similarity(compass, squared_norm, padded(shape, 0, LANES // 2))
         x, y = cascade.deltas[number].T
         turned = np.stack([a * x - b * y, b * x + a * y], axis=1)
         points = shape[cascade.anchors[number]] + turned

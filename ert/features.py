@@ -1,12 +1,33 @@
 """Shape-indexed pixel features: the pool of a stage, the prior on pixel pairs, reading the pixels."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
 
 from ert.geometry import similarity
+from ert.lanes import LANES, padded, transform
+from ert.vectors import (
+    FLOAT,
+    INT32,
+    INT64,
+    chosen,
+    constant,
+    data,
+    kernel,
+    length,
+    load,
+    loop,
+    splat,
+    store,
+    vector,
+)
 
-__all__ = ["draw_pairs", "draw_pool", "read_pixels", "read_pool_block"]
+__all__ = ["draw_pairs", "draw_pool", "pool_arrays", "read_pixels", "read_pool_block"]
 
 # Half the width that a pool has at least, in sides of the box: a single landmark, or several on a line, have
 # no width of their own.
@@ -85,9 +106,80 @@ def draw_pairs(
     return pairs.astype(np.uint16)
 
 
-@numba.njit(cache=True, nogil=True)
+def pool_arrays(
+    anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+    """Lay out pools for :func:`read_pixels`: x and y apart, zeros up to a multiple of 16 pixels.
+
+    Parameters
+    ----------
+    anchors : uint16 array (..., n_pixels)
+    deltas : float32 array (..., n_pixels, 2)
+
+    Returns
+    -------
+    anchors : uint16 array (..., n_padded)
+    deltas : float32 array (..., 2, n_padded)
+    """
+    return padded(anchors, -1), padded(np.swapaxes(deltas, -1, -2), -1)
+
+
+def _typed_place(
+    context: Any,
+    anchored: Any,
+    deltas: Any,
+    number: Any,
+    xx: Any,
+    xy: Any,
+    yx: Any,
+    yy: Any,
+    right: Any,
+    bottom: Any,
+    column_step: Any,
+    row_step: Any,
+    out: Any,
+) -> Any:
+    """Find the number in the crop of the pixel under each pixel of a pool.
+
+    It takes where each pixel's landmark lies, x and y in 64 bits; the deltas of all pools, and the number of
+    this one; the matrix for them; the last column and row; and the crop's steps.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        points, apart, target = (data(context, builder, signature, args, i) for i in (0, 1, 11))
+        n = length(context, builder, signature, args, 11)
+        first = builder.mul(args[2], builder.mul(n, INT64(2)))
+        second = builder.add(first, n)
+        kind, whole = vector(FLOAT, LANES), vector(INT32, LANES)
+        matrix = [splat(builder, number, kind) for number in args[3:7]]
+        last = [splat(builder, number, kind) for number in args[7:9]]
+        steps = [splat(builder, number, whole) for number in args[9:11]]
+        zero = constant(kind, 0.0)
+        with loop(builder, n, LANES) as (i, _):
+            both = load(builder, points, i, vector(FLOAT, 2 * LANES))
+            u, v = (load(builder, apart, builder.add(row, i), kind) for row in (first, second))
+            number = constant(whole, 0)
+            for axis in (0, 1):
+                place = chosen(builder, both, list(range(axis, 2 * LANES, 2)))
+                place = builder.fadd(place, builder.fmul(matrix[2 * axis], u))
+                place = builder.fadd(place, builder.fmul(matrix[2 * axis + 1], v))
+                # Clamped before it is cut off, which is always downwards then; a NaN fails the first.
+                place = builder.select(builder.fcmp_ordered(">", place, zero), place, zero)
+                place = builder.select(builder.fcmp_ordered("<", place, last[axis]), place, last[axis])
+                number = builder.add(number, builder.mul(builder.fptosi(place, whole), steps[axis]))
+            store(builder, number, target, i)
+        return context.get_dummy_value()
+
+    floats, wholes = [types.float32] * 6, [types.int32] * 2
+    return types.void(anchored, deltas, types.uint64, *floats, *wholes, out), generate
+
+
+_place: Callable[..., None] = intrinsic(_typed_place)
+
+
+@kernel
 def read_pixels(  # type: ignore[no-untyped-def]
-    pixels, size, frame, shape, a, b, anchors, deltas, landmarks, places, out
+    pixels, size, frame, shape, a, b, anchors, deltas, stage, landmarks, anchored, places, out
 ):
     """Read a pool's pixels for one shape; a position outside the crop reads the crop's nearest pixel.
 
@@ -100,55 +192,40 @@ def read_pixels(  # type: ignore[no-untyped-def]
     frame : float32 array (6,)
         From box coordinates to pixels of the crop.
     shape : float32 array (n_landmarks, 2)
-        The current shape in box coordinates.
+        The current shape in box coordinates, padded to a multiple of 8 landmarks.
     a, b : float32
         The similarity from the mean shape to the current shape.
-    anchors : uint16 array (n_pixels,)
-    deltas : float32 array (2, n_pixels)
-    landmarks : float32 array (2, n_landmarks)
-    places : float32 array (2, n_pixels)
-        Overwritten, these two: room to work in.
-    out : int32 array (n_pixels,)
+    anchors : uint16 array (n_stages, n_pixels)
+    deltas : float32 array (n_stages, 2, n_pixels)
+        From :func:`pool_arrays`, these two.
+    stage : int
+    landmarks : uint64 array (n_landmarks,)
+    anchored : uint64 array (n_pixels,)
+    places : int32 array (n_pixels,)
+        Overwritten, these three: room to work in.
+    out : uint8 array (at least n_pixels,)
         Written.
     """
-    # Loop by loop, so that all but the two that look numbers up become vector instructions.
-    bottom = np.float32(size[1] - 1)
-    right = np.float32(size[0] - 1)
-    column_step = np.int32(size[2])
-    row_step = np.int32(size[3])
     # Both matrices in one: the frame after the similarity.
     xx = frame[0] * a + frame[1] * b
     xy = frame[1] * a - frame[0] * b
     yx = frame[2] * a + frame[3] * b
     yy = frame[3] * a - frame[2] * b
     half = np.float32(0.5)
-    # By their numbers: a row that comes of unpacking is not known to be contiguous.
-    landmark_xs, landmark_ys = landmarks[0], landmarks[1]
-    xs, ys = places[0], places[1]
-    us, vs = deltas[0], deltas[1]
-    for i in range(shape.shape[0]):
-        u = shape[i, 0]
-        v = shape[i, 1]
-        landmark_xs[i] = frame[0] * u + frame[1] * v + frame[4] + half
-        landmark_ys[i] = frame[2] * u + frame[3] * v + frame[5] + half
-    for p in range(anchors.shape[0]):
-        anchor = np.uint64(anchors[p])
-        xs[p] = landmark_xs[anchor]
-        ys[p] = landmark_ys[anchor]
-    for p in range(anchors.shape[0]):
-        x = xs[p] + xx * us[p] + xy * vs[p]
-        y = ys[p] + yx * us[p] + yy * vs[p]
-        # Clamped before the cast, which therefore only ever rounds down; a NaN fails the first comparison.
-        column = np.int32(min(x, right) if x > 0 else np.float32(0))
-        row = np.int32(min(y, bottom) if y > 0 else np.float32(0))
-        out[p] = column * column_step + row * row_step
-    for p in range(anchors.shape[0]):
-        out[p] = pixels[np.uint64(out[p])]
+    x, y = frame[4] + half, frame[5] + half
+    transform(shape, frame[0], frame[1], frame[2], frame[3], x, y, landmarks)
+    # x and y of a landmark are looked up as one number.
+    for p in range(places.shape[0]):
+        anchored[p] = landmarks[np.uint64(anchors[stage, p])]
+    right, bottom = np.float32(size[0] - 1), np.float32(size[1] - 1)
+    _place(anchored, deltas, stage, xx, xy, yx, yy, right, bottom, size[2], size[3], places)
+    for p in range(places.shape[0]):
+        out[p] = pixels[np.uint64(np.uint32(places[p]))]
 
 
 @numba.njit(cache=True, nogil=True)
 def read_pool_block(  # type: ignore[no-untyped-def]
-    pixels, places, crop_of, frames, shapes, centred_mean, squared_norm, anchors, deltas, matrices, pool
+    pixels, places, crop_of, frames, shapes, compass, squared_norm, anchors, deltas, matrices, pool
 ):
     """Read a pool's pixels for a block of samples, pixel by pixel in memory, for training.
 
@@ -160,25 +237,31 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         Which crop each sample looks at.
     frames : float32 array (n, 6)
     shapes : float32 array (n, n_landmarks, 2)
-    centred_mean, squared_norm
+    compass, squared_norm
         See :func:`ert.geometry.similarity`.
     anchors, deltas
-        The pool, see :func:`read_pixels`.
+        The pool alone, see :func:`read_pixels`.
     matrices : float32 array (n, 2)
         Written: a, b of each sample's similarity.
     pool : uint8 array (n_pixels, block size)
         Written: column i is sample i.
     """
-    values = np.empty(anchors.shape[0], np.int32)
-    landmarks = np.empty((2, shapes.shape[1]), np.float32)
-    room = np.empty((2, anchors.shape[0]), np.float32)
+    n_landmarks, n_pixels = shapes.shape[1], anchors.shape[1]
+    shape = np.zeros(compass.shape[1:], np.float32)
+    values = np.empty(n_pixels, np.uint8)
+    landmarks = np.empty(compass.shape[1], np.uint64)
+    anchored = np.empty(n_pixels, np.uint64)
+    numbers = np.empty(n_pixels, np.int32)
     for i in range(shapes.shape[0]):
-        a, b = similarity(centred_mean, squared_norm, shapes[i])
+        shape[:n_landmarks] = shapes[i]
+        a, b = similarity(compass, squared_norm, shape)
         matrices[i, 0] = a
         matrices[i, 1] = b
         first, columns, rows = places[crop_of[i]]
         crop = pixels[first : first + columns * rows]
         size = (columns, rows, rows, 1)
-        read_pixels(crop, size, frames[i], shapes[i], a, b, anchors, deltas, landmarks, room, values)
-        for p in range(values.shape[0]):
+        read_pixels(
+            crop, size, frames[i], shape, a, b, anchors, deltas, 0, landmarks, anchored, numbers, values
+        )
+        for p in range(pool.shape[0]):
             pool[p, i] = values[p]

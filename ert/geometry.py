@@ -3,14 +3,17 @@
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
+from ert.lanes import LANES, dot, padded
+from ert.vectors import kernel
+
 __all__ = [
     "STARTS",
     "box_frames",
+    "centre",
     "frame_to_image",
     "image_to_frame",
     "jitter_frames",
@@ -180,17 +183,37 @@ def redraw_box(
     return float(left), float(top), side + 1, side + 1
 
 
-@numba.njit(cache=True, nogil=True)
-def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-def]
+def centre(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], np.float32]:
+    """Prepare a mean shape for :func:`similarity`.
+
+    Parameters
+    ----------
+    mean_shape : float32 array (n_landmarks, 2)
+
+    Returns
+    -------
+    compass : float32 array (2, n_padded, 2)
+        The mean shape minus its own centre, and that turned by a right angle.
+    squared_norm : float32
+        Sum of its squares.
+    """
+    mean = mean_shape.astype(np.float64)
+    centred = mean - mean.mean(axis=0)
+    turned = np.stack([-centred[:, 1], centred[:, 0]], axis=1)
+    compass = np.stack([centred, turned]).astype(np.float32)
+    return padded(compass, 1, LANES // 2), np.float32((compass[0].astype(np.float64) ** 2).sum())
+
+
+@kernel
+def similarity(compass, squared_norm, shape):  # type: ignore[no-untyped-def]
     """Least-squares rotation and scale from the mean shape to a shape (Umeyama 1991, without reflections).
 
     Parameters
     ----------
-    centred_mean : float32 array (n_landmarks, 2)
-        The mean shape minus its own centre.
-    squared_norm : float
-        Sum of its squares.
-    shape : float32 array (n_landmarks, 2)
+    compass, squared_norm
+        The mean shape, from :func:`centre`.
+    shape : float32 array (n_padded, 2)
+        Zeros follow its last landmark.
 
     Returns
     -------
@@ -200,14 +223,9 @@ def similarity(centred_mean, squared_norm, shape):  # type: ignore[no-untyped-de
     """
     if squared_norm == 0:
         return np.float32(1), np.float32(0)
-    a = np.float32(0)
-    b = np.float32(0)
-    for i in range(shape.shape[0]):
-        # Centring one of the two is enough: the other's centre is multiplied by a sum that is zero.
-        a += centred_mean[i, 0] * shape[i, 0] + centred_mean[i, 1] * shape[i, 1]
-        b += centred_mean[i, 0] * shape[i, 1] - centred_mean[i, 1] * shape[i, 0]
-    a = np.float32(a / squared_norm)
-    b = np.float32(b / squared_norm)
+    # Centring one of the two is enough: the other's centre is multiplied by a sum that is zero.
+    a = np.float32(dot(shape, compass, 0) / squared_norm)
+    b = np.float32(dot(shape, compass, 1) / squared_norm)
     scale = np.float32(math.sqrt(a * a + b * b))
     if scale >= LEAST_SCALE:
         return a, b

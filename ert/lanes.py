@@ -1,8 +1,8 @@
 """Sums over many short rows, whose running totals stay in the processor's vectors.
 
 Loops of numba's read and write each total for every few rows, because the compiler does not know how many
-columns there are. Here some columns at a time, as many as `lanes` says, are one number to LLVM: it cuts them
-into whatever vectors the processor has. Adding goes row by row, so that rounding is the same everywhere.
+columns there are. Here some columns at a time are one vector (:mod:`ert.vectors`). Adding goes row by row, so
+that rounding is the same everywhere.
 """
 
 from collections.abc import Callable
@@ -10,85 +10,287 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+import numpy.typing as npt
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["add_leaves", "add_products", "reduce_line"]
+from ert.vectors import (
+    BIT,
+    FLOAT,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    call,
+    chosen,
+    constant,
+    data,
+    kernel,
+    length,
+    load,
+    loop,
+    processor_has,
+    splat,
+    store,
+    variable,
+    vector,
+)
 
+__all__ = [
+    "LANES",
+    "add_leaves",
+    "add_products",
+    "add_transformed",
+    "dot",
+    "padded",
+    "pair_rows",
+    "reduce_line",
+    "sum_limit",
+    "transform",
+]
+
+# Arrays of floats that go through here end with zeros, up to a multiple of this.
+LANES = 16
+# The largest amount that a product is made of, in 16 bits.
+LARGEST = 32767
+# What is smaller moves nothing.
+LEAST = 1e-30
 # Of leaves of 8 bits so many add up to no more than 16 bits hold.
 SHORT = 256
+
+
+def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDArray[Any]:
+    """Return a copy of an array with zeros at the end of an axis, up to a multiple in length."""
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, -array.shape[axis] % multiple)
+    return np.ascontiguousarray(np.pad(array, widths))
+
+
+def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Lay out matrices of whole numbers for :func:`add_products`: rows in twos, element beside element.
+
+    Parameters
+    ----------
+    matrix : int8 or int16 array (..., n_rows, n_columns)
+
+    Returns
+    -------
+    array (..., n_rows / 2, n_columns, 2)
+        With rows and columns of zeros to a multiple of 16 of both.
+    """
+    whole = padded(padded(matrix, -2), -1)
+    *rest, n_rows, n = whole.shape
+    return np.ascontiguousarray(np.moveaxis(whole.reshape(*rest, n_rows // 2, 2, n), -2, -1))
+
+
+def sum_limit(matrix: npt.NDArray[Any]) -> np.float32:
+    """Return what the sizes of all amounts may add up to, so that no product is too large for 32 bits.
+
+    Parameters
+    ----------
+    matrix : int8 or int16 array (..., n_rows / 2, n_columns, 2)
+        From :func:`pair_rows`.
+    """
+    # Rounding adds up to a half to each of them.
+    return np.float32(2 ** (32 - 8 * matrix.itemsize) - 2 * matrix.shape[-3])
 
 
 def _sum_of_rows(lanes: int) -> Any:
     """Make a function that adds up some columns of some rows.
 
-    It takes `table`, all rows in one array; `rows`, the number of each row's first element; `start`, `stop`,
-    which of the rows; `first`, the first of the columns; `out`, whose elements from `first` on are added to.
+    It takes `table`, all rows in one array; `base`, the element that rows are counted from; `rows`, the
+    number of each row's first element; `start`, `stop`, which of the rows; `first`, the first of the columns;
+    `out`, whose elements from `first` on are added to.
     Totals are in the type twice as wide as the table's, and those of 8 bits so few that they fit.
     """
 
-    def typed(context: Any, table: Any, rows: Any, start: Any, stop: Any, first: Any, out: Any) -> Any:
+    def typed(
+        context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, first: Any, out: Any
+    ) -> Any:
         number = types.uint64
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data, places, totals = (_data(context, builder, signature, args, i) for i in (0, 1, 5))
-            _, _, low, high, column, _ = args
-            read = ir.VectorType(data.type.pointee, lanes)
-            kept = ir.VectorType(totals.type.pointee, lanes)
-            middle = ir.VectorType(ir.IntType(2 * table.dtype.bitwidth), lanes)
-            total = _variable(builder, ir.Constant(middle, [0] * lanes))
-            with cgutils.for_range(builder, high, start=low) as loop:
-                row = builder.load(builder.gep(places, [loop.index]))
-                numbers = _load(builder, data, builder.add(row, column), read)
+            source, places, totals = (data(context, builder, signature, args, i) for i in (0, 2, 6))
+            _, base, _, low, high, column, _ = args
+            origin = builder.add(base, column)
+            read = vector(source.type.pointee, lanes)
+            kept = vector(totals.type.pointee, lanes)
+            middle = vector(INT32 if table.dtype.bitwidth == 16 else INT16, lanes)
+            total = variable(builder, constant(middle, 0))
+            with loop(builder, builder.sub(high, low)) as (i, _):
+                row = builder.load(builder.gep(places, [builder.add(low, i)]))
+                numbers = load(builder, source, builder.add(row, origin), read)
                 builder.store(builder.add(builder.load(total), builder.sext(numbers, middle)), total)
             result = builder.load(total)
             wide = result if middle == kept else builder.sext(result, kept)
-            _store(builder, builder.add(_load(builder, totals, column, kept), wide), totals, column)
+            store(builder, builder.add(load(builder, totals, column, kept), wide), totals, column)
             return context.get_dummy_value()
 
-        return types.void(table, rows, number, number, number, out), generate
+        return types.void(table, number, rows, number, number, number, out), generate
 
     return intrinsic(typed)
 
 
-def _sum_of_products(lanes: int) -> Any:
+def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
     """Make a function that writes some columns of the product of a vector and a matrix of whole numbers.
 
-    It takes `amounts`, `matrix` (n_amounts, n_columns), `first`, the first of the columns, and `out`.
+    It takes `amounts` (n_rows,) of 16 bits; `matrix`, from :func:`pair_rows`; which of these; `first`, the
+    first of the columns; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor
+    has an instruction that multiplies pairs and adds the two products of each.
     """
 
-    def typed(context: Any, amounts: Any, matrix: Any, first: Any, out: Any) -> Any:
+    def typed(context: Any, amounts: Any, matrix: Any, number: Any, first: Any, factor: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            factors, data, totals = (_data(context, builder, signature, args, i) for i in (0, 1, 3))
-            shape = context.make_array(signature.args[1])(context, builder, args[1]).shape
-            n_rows, n_columns = (builder.extract_value(shape, axis) for axis in (0, 1))
-            column = args[2]
-            read = ir.VectorType(data.type.pointee, lanes)
-            kept = ir.VectorType(totals.type.pointee, lanes)
-            total = _variable(builder, ir.Constant(kept, [0.0] * lanes))
-            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-            with cgutils.for_range(builder, n_rows) as loop:
-                place = builder.add(builder.mul(loop.index, n_columns), column)
-                numbers = builder.sitofp(_load(builder, data, place, read), kept)
-                single = builder.insert_element(
-                    ir.Constant(kept, ir.Undefined),
-                    builder.load(builder.gep(factors, [loop.index])),
-                    ir.IntType(32)(0),
+            factors, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 5))
+            n_pairs, width = (length(context, builder, signature, args, 1, axis) for axis in (1, 2))
+            _, _, which, column, factor, _ = args
+            base = builder.add(builder.mul(builder.mul(which, n_pairs), width), column)
+            read, pairs = vector(source.type.pointee, 2 * lanes), vector(INT16, 2 * lanes)
+            kept, some = vector(INT32, LANES), vector(INT16, 2 * LANES)
+            totals = [variable(builder, constant(kept, 0)) for _ in range(lanes // LANES)]
+            with loop(builder, n_pairs) as (i, _):
+                place = builder.mul(builder.add(builder.mul(i, width), base), INT64(2))
+                numbers = load(builder, source, place, read)
+                if read != pairs:
+                    numbers = builder.sext(numbers, pairs)
+                pair = load(builder, factors, builder.mul(i, INT64(2)), INT32)
+                pair = builder.bitcast(splat(builder, pair, kept), some)
+                for number, total in enumerate(totals):
+                    first = 2 * LANES * number
+                    part = chosen(builder, numbers, list(range(first, first + 2 * LANES)))
+                    if in_pairs:
+                        products = call(builder, "llvm.x86.avx512.pmaddw.d.512", kept, part, pair)
+                    else:
+                        both = [
+                            builder.mul(
+                                *(
+                                    builder.sext(chosen(builder, each, list(range(k, 2 * LANES, 2))), kept)
+                                    for each in (part, pair)
+                                )
+                            )
+                            for k in (0, 1)
+                        ]
+                        products = builder.add(*both)
+                    builder.store(builder.add(builder.load(total), products), total)
+            floats = vector(FLOAT, LANES)
+            for number, total in enumerate(totals):
+                product = builder.fmul(
+                    builder.sitofp(builder.load(total), floats), splat(builder, factor, floats)
                 )
-                amount = builder.shuffle_vector(single, ir.Constant(kept, ir.Undefined), everywhere)
-                builder.store(builder.fadd(builder.load(total), builder.fmul(amount, numbers)), total)
-            _store(builder, builder.load(total), totals, column)
+                store(builder, product, target, builder.add(column, INT64(LANES * number)))
             return context.get_dummy_value()
 
-        return types.void(amounts, matrix, types.uint64, out), generate
+        return types.void(amounts, matrix, types.uint64, types.uint64, types.float32, out), generate
 
     return intrinsic(typed)
 
 
-def _variable(builder: Any, value: Any) -> Any:
-    return cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
+def _typed_scale(context: Any, components: Any, units: Any, number: Any, products: Any) -> Any:
+    """Multiply whole numbers by a row of units; return the largest product's size and the sum of all."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole, unit, out = (data(context, builder, signature, args, i) for i in (0, 1, 3))
+        kind = vector(FLOAT, LANES)
+        n = length(context, builder, signature, args, 3)
+        base = builder.mul(args[2], n)
+        largest, total = (variable(builder, constant(kind, 0.0)) for _ in range(2))
+        with loop(builder, n, LANES) as (i, _):
+            numbers = builder.sitofp(load(builder, whole, i, vector(INT32, LANES)), kind)
+            numbers = builder.fmul(numbers, load(builder, unit, builder.add(base, i), kind))
+            store(builder, numbers, out, i)
+            sizes = call(builder, f"llvm.fabs.v{LANES}f32", kind, numbers)
+            so_far = builder.load(largest)
+            builder.store(builder.select(builder.fcmp_ordered(">", sizes, so_far), sizes, so_far), largest)
+            builder.store(builder.fadd(builder.load(total), sizes), total)
+
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        results = [
+            _folded(builder, builder.load(largest), larger),
+            _folded(builder, builder.load(total), builder.fadd),
+        ]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    two: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
+    return two(components, units, types.uint64, products), generate
+
+
+def _typed_round(context: Any, numbers: Any, factor: Any, out: Any) -> Any:
+    """Multiply floats by a factor and round them to whole numbers of 16 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = (data(context, builder, signature, args, i) for i in (0, 2))
+        kind = vector(FLOAT, LANES)
+        with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
+            scaled = builder.fmul(load(builder, source, i, kind), splat(builder, args[1], kind))
+            nearest = call(builder, f"llvm.rint.v{LANES}f32", kind, scaled)
+            store(builder, builder.fptosi(nearest, vector(INT16, LANES)), target, i)
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.float32, out), generate
+
+
+def _typed_dot(context: Any, array: Any, others: Any, number: Any) -> Any:
+    """Multiply a float32 array element by element by one of several and add up."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = (data(context, builder, signature, args, i) for i in (0, 1))
+        kind = vector(FLOAT, LANES)
+        total = variable(builder, constant(kind, 0.0))
+        n = length(context, builder, signature, args, 0)
+        base = builder.mul(args[2], n)
+        with loop(builder, n, LANES) as (i, _):
+            product = builder.fmul(load(builder, a, i, kind), load(builder, b, builder.add(base, i), kind))
+            builder.store(builder.fadd(builder.load(total), product), total)
+        return _folded(builder, builder.load(total), builder.fadd)
+
+    return types.float32(array, others, types.uint64), generate
+
+
+def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> Any:
+    """Fold a vector half on half until one number is left."""
+    lanes = values.type.count
+    while lanes > 1:
+        lanes //= 2
+        values = operation(
+            chosen(builder, values, list(range(lanes))),
+            chosen(builder, values, list(range(lanes, 2 * lanes))),
+        )
+    return builder.extract_element(values, INT32(0))
+
+
+def _transform(adding: bool) -> Any:
+    """Make a function that carries points by a matrix and a shift, and adds them to what is there or not.
+
+    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row; the shift; and `out`.
+    """
+
+    def typed(context: Any, points: Any, xx: Any, xy: Any, yx: Any, yy: Any, x: Any, y: Any, out: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (data(context, builder, signature, args, i) for i in (0, 7))
+            # x and y may be one number of 64 bits there.
+            target = builder.bitcast(target, FLOAT.as_pointer())
+            kind = vector(FLOAT, LANES)
+            numbers = [splat(builder, number, kind) for number in args[1:7]]
+            in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
+            # x, y, x, y ... : what each is multiplied by, what its neighbour is, and the shift.
+            own, other, shift = (
+                builder.select(in_turns, numbers[odd], numbers[even])
+                for even, odd in ((0, 3), (1, 2), (4, 5))
+            )
+            neighbours = [i ^ 1 for i in range(LANES)]
+            with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
+                here = load(builder, source, i, kind)
+                there = chosen(builder, here, neighbours)
+                moved = builder.fadd(builder.fmul(here, own), builder.fmul(there, other))
+                base = load(builder, target, i, kind) if adding else shift
+                store(builder, builder.fadd(moved, base), target, i)
+            return context.get_dummy_value()
+
+        return types.void(points, *[types.float32] * 6, out), generate
+
+    return intrinsic(typed)
 
 
 def _mean_of_four(factor: int) -> Any:
@@ -100,20 +302,16 @@ def _mean_of_four(factor: int) -> Any:
 
     def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, target = (_data(context, builder, signature, args, i) for i in (0, 3))
-            read = ir.VectorType(ir.IntType(8), 16 * factor)
-            wide = ir.VectorType(ir.IntType(16), 16)
-            total = ir.Constant(wide, [2] * 16)
+            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+            wide = vector(INT16, 16)
+            total = two = constant(wide, 2)
             for line in (args[1], args[2]):
-                numbers = _load(builder, source, line, read)
+                numbers = load(builder, source, line, vector(INT8, 16 * factor))
                 for start in (0, factor - 1):
-                    chosen = ir.Constant(
-                        ir.VectorType(ir.IntType(32), 16), [start + factor * i for i in range(16)]
-                    )
-                    some = builder.shuffle_vector(numbers, ir.Constant(read, ir.Undefined), chosen)
+                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
                     total = builder.add(total, builder.zext(some, wide))
-            mean = builder.lshr(total, ir.Constant(wide, [2] * 16))
-            _store(builder, builder.trunc(mean, ir.VectorType(ir.IntType(8), 16)), target, args[4])
+            mean = builder.lshr(total, two)
+            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
             return context.get_dummy_value()
 
         return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
@@ -121,28 +319,17 @@ def _mean_of_four(factor: int) -> Any:
     return intrinsic(typed)
 
 
-def _data(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
-    return context.make_array(signature.args[i])(context, builder, args[i]).data
-
-
-def _load(builder: Any, data: Any, place: Any, vector: Any) -> Any:
-    return builder.load(_at(builder, data, place, vector), align=1)
-
-
-def _store(builder: Any, value: Any, data: Any, place: Any) -> None:
-    builder.store(value, _at(builder, data, place, value.type), align=1)
-
-
-def _at(builder: Any, data: Any, place: Any, vector: Any) -> Any:
-    return builder.bitcast(builder.gep(data, [place]), vector.as_pointer())
-
-
 # A leaf's 32 components, and what is left over.
 _add_32: Callable[..., None] = _sum_of_rows(32)
 _add_8: Callable[..., None] = _sum_of_rows(8)
-_multiply_64: Callable[..., None] = _sum_of_products(64)
-_multiply_8: Callable[..., None] = _sum_of_products(8)
-
+_IN_PAIRS = processor_has("avx512bw")
+_multiply_48: Callable[..., None] = _sum_of_products(48, _IN_PAIRS)
+_multiply_16: Callable[..., None] = _sum_of_products(16, _IN_PAIRS)
+_scale: Any = intrinsic(_typed_scale)
+_round: Callable[..., None] = intrinsic(_typed_round)
+dot: Any = intrinsic(_typed_dot)
+transform: Callable[..., None] = _transform(adding=False)
+add_transformed: Callable[..., None] = _transform(adding=True)
 
 _reduce_by_1: Callable[..., None] = _mean_of_four(1)
 _reduce_by_2: Callable[..., None] = _mean_of_four(2)
@@ -187,52 +374,68 @@ def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[n
     return n
 
 
-@numba.njit(cache=True, nogil=True)
-def add_leaves(leaves, rows, out):  # type: ignore[no-untyped-def]
+@kernel
+def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no-untyped-def]
     """Add up leaves of whole numbers.
 
     Parameters
     ----------
-    leaves : int8 or int16 array (n_trees * n_leaves * leaf_size,)
-    rows : int64 array (n_trees,)
+    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    stage : int
+    rows : int64 array (at least n_trees,)
         From :func:`ert.walk.walk_trees`.
-    out : int32 array (leaf_size,)
-        Written.
+    n_trees, leaf_size : int
+    out : int32 array (at least leaf_size,)
+        Written, up to the leaf's size.
     """
-    n, size = rows.shape[0], out.shape[0]
-    by_32 = size - size % 32
-    by_8 = size - size % 8
-    out[:] = 0
-    for start in range(0, n, SHORT):
-        stop = min(start + SHORT, n)
+    base = np.uint64(stage * leaves.shape[1])
+    by_32 = leaf_size - leaf_size % 32
+    by_8 = leaf_size - leaf_size % 8
+    for i in range(leaf_size):
+        out[i] = 0
+    for start in range(0, n_trees, SHORT):
+        stop = min(start + SHORT, n_trees)
         for first in range(0, by_32, 32):
-            _add_32(leaves, rows, start, stop, first, out)
+            _add_32(leaves, base, rows, start, stop, first, out)
         for first in range(by_32, by_8, 8):
-            _add_8(leaves, rows, start, stop, first, out)
-    for t in range(n):
-        for i in range(by_8, size):
-            out[i] += leaves[np.uint64(rows[t] + i)]
+            _add_8(leaves, base, rows, start, stop, first, out)
+    for i in range(by_8, leaf_size):
+        for t in range(n_trees):
+            out[i] += leaves[stage, np.uint64(rows[t] + i)]
 
 
-@numba.njit(cache=True, nogil=True)
-def add_products(amounts, matrix, out):  # type: ignore[no-untyped-def]
-    """Multiply a vector by a matrix of whole numbers.
+@kernel
+def add_products(components, units, matrix, stage, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
+    """Multiply whole numbers, a unit each, by a matrix of whole numbers.
+
+    What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
+    exact.
 
     Parameters
     ----------
-    amounts : float32 array (n_amounts,)
-    matrix : int8 or int16 array (n_amounts, n_columns)
+    components : int32 array (n_rows,)
+    units : float32 array (n_stages, n_rows)
+    matrix : int8 or int16 array (n_stages, n_rows / 2, n_columns, 2)
+        From :func:`pair_rows`.
+    stage : int
+    limit : float32
+        :func:`sum_limit` of the matrix.
+    amounts : float32 array (n_rows,)
+    whole : int16 array (n_rows,)
+        Overwritten, these two: room to work in.
     out : float32 array (n_columns,)
         Written.
     """
+    largest, total = _scale(components, units, stage, amounts)
+    if largest < np.float32(LEAST):
+        out[:] = 0
+        return
+    factor = min(np.float32(LARGEST) / largest, limit / total)
+    _round(amounts, factor, whole)
+    unit = np.float32(1) / factor
     size = out.shape[0]
-    by_64 = size - size % 64
-    by_8 = size - size % 8
-    for first in range(0, by_64, 64):
-        _multiply_64(amounts, matrix, first, out)
-    for first in range(by_64, by_8, 8):
-        _multiply_8(amounts, matrix, first, out)
-    for i in range(by_8, size):
-        out[i] = 0
-        for d in range(amounts.shape[0]):
-            out[i] += amounts[d] * np.float32(matrix[d, i])
+    by_48 = size - size % 48
+    for first in range(0, by_48, 48):
+        _multiply_48(whole, matrix, stage, first, unit, out)
+    for first in range(by_48, size, 16):
+        _multiply_16(whole, matrix, stage, first, unit, out)

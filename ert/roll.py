@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import NO_SWAP, Cascade, centre
+from ert.cascade import NO_SWAP, Cascade
 from ert.crops import Cropping
 from ert.dlib_cascade import DlibCascade
 from ert.errors import InputError
-from ert.geometry import STARTS, box_frames, similarity
+from ert.geometry import STARTS, box_frames, centre, similarity
+from ert.lanes import LANES, padded
 
 __all__ = ["check_max_roll", "check_rolls", "locate_turned", "roll_of", "rotation", "search_roll"]
 
@@ -87,7 +88,7 @@ class Surroundings:
         self.offset = frame[4:] + frame[0] / 2 - self.middle / self.zoom
         mean = ((cascade.mean_shape - 0.5) * self.sides).astype(np.float32)
         self.mean_centre = mean.mean(axis=0)
-        self.centred, self.squared_norm = centre(mean)
+        self.compass, self.squared_norm = centre(mean)
 
     def given(self, roll: float) -> Pose:
         """Return the pose of the given box with a roll."""
@@ -115,7 +116,7 @@ class Surroundings:
 
     def redraw(self, shape: Floats) -> Pose:
         """Return the pose in which the mean shape lies on a shape as well as it can."""
-        a, b = similarity(self.centred, self.squared_norm, shape.astype(np.float32))
+        a, b = similarity(self.compass, self.squared_norm, padded(shape.astype(np.float32), 0, LANES // 2))
         scale, roll = float(np.clip(math.hypot(a, b), *SCALES)), math.degrees(math.atan2(b, a))
         shift = shape.mean(axis=0) - scale * rotation(roll) @ self.mean_centre - self.middle
         length = float(np.hypot(*shift))

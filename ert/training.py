@@ -8,9 +8,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Stage, add_displacement, centre, whole_basis
+from ert.cascade import Stage, add_displacement, kernel_basis, whole_basis
 from ert.crop_store import Crops
-from ert.features import draw_pairs, draw_pool, read_pool_block
+from ert.features import draw_pairs, draw_pool, pool_arrays, read_pool_block
+from ert.geometry import centre
 from ert.lanes import add_leaves
 from ert.parallel import Workers
 from ert.parameters import Options
@@ -25,7 +26,7 @@ from ert.trees import (
     start_tree,
     sum_leaves,
 )
-from ert.walk import index_bits, pack_nodes, walk_trees
+from ert.walk import BLOCK_OF_TREES, pack_trees, room_for_values, walk_trees
 
 __all__ = ["CANDIDATES_DRAWN", "N_SCORED", "rehearse", "replay_stage", "train_stage"]
 
@@ -119,10 +120,11 @@ def _move_shapes(
 ) -> None:
     """Move every sample's shape as prediction would, the landmarks that it lacks included."""
     blocks = samples.blocks
-    n_pixels, depth = len(stage.anchors), stage.thresholds.shape[1].bit_length()
-    nodes = pack_nodes(stage.pairs, stage.thresholds, n_pixels)
-    leaves = stage.leaves.reshape(-1)
-    arrays = nodes, index_bits(n_pixels), depth, leaves, stage.units, stage.basis
+    n_trees, n_splits = stage.thresholds.shape
+    nodes = pack_trees(stage.pairs[None], stage.thresholds[None], len(stage.anchors))
+    leaves = stage.leaves.reshape(1, -1)
+    basis = kernel_basis(stage.leaves, stage.units[None], stage.basis[None])
+    arrays = nodes, n_trees, n_splits.bit_length(), leaves, *basis
 
     def move(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
@@ -133,17 +135,27 @@ def _move_shapes(
 
 
 @numba.njit(cache=True, nogil=True)
-def _move_block(pool, nodes, bits, depth, leaves, units, basis, matrices, shapes):  # type: ignore[no-untyped-def]
-    values = np.empty(pool.shape[0], np.int32)
-    rows = np.empty(nodes.shape[0] >> depth, np.int64)
-    components = np.empty(basis.shape[0], np.int32)
-    amounts = np.empty(basis.shape[0], np.float32)
-    moved = np.empty(basis.shape[1], np.float32)
+def _move_block(  # type: ignore[no-untyped-def]
+    pool, nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, matrices, shapes
+):
+    n_pixels = pool.shape[0]
+    values = np.empty(room_for_values(n_pixels), np.uint8)
+    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
+    rows = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
+    components = np.zeros(units.shape[1], np.int32)
+    amounts = np.empty(units.shape[1], np.float32)
+    whole = np.empty(units.shape[1], np.int16)
+    moved = np.empty(basis.shape[2], np.float32)
+    n_landmarks = shapes.shape[1]
+    shape = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):
-        values[:] = pool[:, i]
-        walk_trees(values, nodes, bits, depth, basis.shape[0], leaves, rows)
-        add_leaves(leaves, rows, components)
-        add_displacement(components, units, basis, matrices[i, 0], matrices[i, 1], amounts, moved, shapes[i])
+        values[:n_pixels] = pool[:, i]
+        walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, masks, rows)
+        add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
+        shape[:n_landmarks] = shapes[i]
+        a, b = matrices[i, 0], matrices[i, 1]
+        add_displacement(components, units, basis, 0, limit, a, b, amounts, whole, moved, shape)
+        shapes[i] = shape[:n_landmarks]
 
 
 def _read_pools(
@@ -164,8 +176,8 @@ def _read_pools(
     blocks = samples.blocks
     pool = np.zeros((len(blocks), len(anchors), BLOCK), np.uint8)
     matrices = np.empty((len(samples), 2), np.float32)
-    centred, squared_norm = centre(samples.mean_shape)
-    apart = np.ascontiguousarray(deltas.T)
+    compass, squared_norm = centre(samples.mean_shape)
+    arrays = pool_arrays(anchors[None], deltas[None])
 
     def read(thread: int, n_threads: int) -> None:
         values = np.empty((len(anchors), PART), np.uint8)
@@ -177,10 +189,9 @@ def _read_pools(
                     samples.crop_of[part],
                     samples.frames[part],
                     samples.shapes[part],
-                    centred,
+                    compass,
                     squared_norm,
-                    anchors,
-                    apart,
+                    *arrays,
                     matrices[part],
                     values,
                 )

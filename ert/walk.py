@@ -1,10 +1,25 @@
-"""Running the trees of a stage for one face: nodes packed into words, leaves found, leaves added.
+"""Running the trees of a stage for one face: splits packed, leaves found, leaves of floats added.
+
+Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
+trees are decided at once, and then the ways down are followed in 32 trees at once:
+
+four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
+             64 bytes  second pixel
+             64 bytes  threshold        0 or more: where it is less, the two pixels are exchanged
+a stage      the lookups of all its trees; then the masks of all its trees, 64 bits each for four of them:
+             flips      set where to go right is not to exceed the threshold
+             first, second    set where the number of a pixel is 256 or more
+
+Elsewhere trees are walked node by node, four trees at a time:
 
 node    the lowest b bits    first pixel           b is as many bits as the pool's numbers take
         the next nine        threshold + 256
         the highest b bits   second pixel
 tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
         pixels 64 bytes, a line of the cache
+
+Either way what is found is the same.
+
 leaves  rows of numbers, tree by tree; a row is found by the number of its first element
 """
 
@@ -14,16 +29,49 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload, register_jitable
 
-__all__ = ["add_float_leaves", "aligned", "index_bits", "pack_nodes", "walk_trees"]
+from ert.vectors import (
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    call,
+    constant,
+    data,
+    kernel,
+    load,
+    loop,
+    processor_has,
+    splat,
+    store,
+    vector,
+)
+
+__all__ = [
+    "BLOCK_OF_TREES",
+    "add_float_leaves",
+    "aligned",
+    "index_bits",
+    "pack_nodes",
+    "pack_splits",
+    "pack_trees",
+    "room_for_values",
+    "walk_trees",
+]
 
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
 # Bytes of a line of the cache.
 LINE = 64
+# Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
+BLOCK_OF_TREES = 32
+# Pixels of the largest pool whose splits are decided four trees at a time.
+MOST_PIXELS = 512
+_WIDE = processor_has("avx512vbmi")
+# Of 128 bytes in two vectors, those that 64 numbers tell.
+_LOOK_UP = "llvm.x86.avx512.vpermi2var.qi.512"
 
 
 def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -75,58 +123,159 @@ def pack_nodes(
     return nodes.reshape(*shape, -1)
 
 
-def _typed_fetch(typing_context: Any, array: Any, element: Any) -> Any:
-    """Have an element of an array brought near: LLVM's prefetch, which numba has no name for."""
+def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Pack the splits of trees of depth 4 for :func:`walk_trees`, to be decided four trees at a time.
+
+    Parameters
+    ----------
+    pairs : uint16 array (..., n_trees, 15, 2)
+        The two pixels of each split, below 512.
+    thresholds : array (..., n_trees, 15)
+        A face goes left where their difference is greater; whole numbers or not.
+
+    Returns
+    -------
+    uint8 array (..., n_bytes)
+        Lines of the cache.
+    """
+    *shape, n_trees, _ = thresholds.shape
+    whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64)
+    # a - b > t is the contrary of b - a > -t - 1.
+    turned = whole < 0
+    first, second = (np.where(turned, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
+    widths = [(0, 0)] * len(shape) + [(0, -n_trees % 4), (0, 1)]
+
+    def of_four_trees(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.pad(values, widths).reshape(*shape, -1, 64)
+
+    fields = first, second, np.where(turned, -whole - 1, whole)
+    lookups = np.stack([of_four_trees(field).astype(np.uint8) for field in fields], axis=-2)
+    flags = ~turned, first > 255, second > 255
+    masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
+    parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
+    n_bytes = sum(part.shape[-1] for part in parts)
+    parts.append(np.zeros((*shape, -n_bytes % LINE), np.uint8))
+    return np.concatenate(parts, axis=-1)
+
+
+def pack_trees(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.unsignedinteger]:
+    """Pack the splits of trees for :func:`walk_trees` in the way that this processor is quickest with.
+
+    Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
+    """
+    if _WIDE and thresholds.shape[-1] == 15 and n_pixels <= MOST_PIXELS:
+        return pack_splits(pairs, thresholds)
+    return pack_nodes(pairs, thresholds, n_pixels)
+
+
+@register_jitable
+def room_for_values(n_pixels: int) -> int:
+    """How long the array of a pool's values must be; what stands behind the values does not matter."""
+    return max(MOST_PIXELS, n_pixels)
+
+
+def _decide(n_tables: int) -> Any:
+    """Make a function that decides all splits of trees of depth 4, for pools of 64 pixels a table.
+
+    It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
+    `n`, how many times four trees it has; and `masks`, `n` numbers of 64 bits or more: written, the bit of
+    each split is set where the face goes right.
+    """
+
+    def typed(context: Any, values: Any, splits: Any, first: Any, n: Any, masks: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 4))
+            _, _, origin, n, _ = args
+            kind = vector(INT8, 64)
+            flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
+            tables = [load(builder, pixels, INT64(64 * i), kind) for i in range(n_tables)]
+            zero = constant(kind, 0)
+
+            def value(numbers: Any, mask: Any) -> Any:
+                found = [
+                    call(
+                        builder, "llvm.x86.avx512.vpermi2var.qi.512", kind, tables[i], numbers, tables[i + 1]
+                    )
+                    for i in range(0, n_tables, 2)
+                ]
+                if n_tables > 2:
+                    upper = builder.icmp_signed("<", numbers, zero)
+                    found = [builder.select(upper, found[i + 1], found[i]) for i in range(0, len(found), 2)]
+                if n_tables > 4:
+                    highest = builder.bitcast(load(builder, source, mask, INT64), upper.type)
+                    found = [builder.select(highest, found[1], found[0])]
+                return found[0]
+
+            with loop(builder, n) as (i, _):
+                lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
+                flips = builder.add(flips_origin, builder.mul(i, INT64(3 * 8)))
+                first, second = (
+                    value(
+                        load(builder, source, builder.add(lookups, INT64(64 * k)), kind),
+                        builder.add(flips, INT64(8 * (k + 1))),
+                    )
+                    for k in (0, 1)
+                )
+                threshold = load(builder, source, builder.add(lookups, INT64(128)), kind)
+                more = call(builder, "llvm.usub.sat.v64i8", kind, first, second)
+                above = builder.bitcast(builder.icmp_unsigned(">", more, threshold), INT64)
+                right = builder.xor(above, load(builder, source, flips, INT64))
+                builder.store(right, builder.gep(target, [i]))
+            return context.get_dummy_value()
+
+        return types.void(values, splits, types.uint64, types.uint64, masks), generate
+
+    return intrinsic(typed)
+
+
+def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
+    """Follow the decisions of 32 trees of depth 4 down to their leaves."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        from llvmlite import ir
-
-        memory = context.make_array(signature.args[0])(context, builder, args[0]).data
-        place = builder.bitcast(builder.gep(memory, [args[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
-        # To read, to all levels of the cache, data.
-        name = "llvm.prefetch.p0i8"
-        prefetch = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
-        builder.call(prefetch, [place, number(0), number(3), number(1)])
+        source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+        kind, wide = vector(INT16, BLOCK_OF_TREES), vector(INT32, BLOCK_OF_TREES)
+        bits = load(builder, source, builder.mul(args[1], INT64(BLOCK_OF_TREES // 4)), kind)
+        one = constant(kind, 1)
+        node = constant(kind, 0)
+        for _ in range(4):
+            bit = builder.and_(builder.lshr(bits, node), one)
+            node = builder.add(builder.add(builder.add(node, node), one), bit)
+        leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
+        first = builder.trunc(builder.mul(args[1], INT64(16 * BLOCK_OF_TREES)), INT32)
+        trees = builder.add(
+            splat(builder, first, wide), constant(wide, [16 * i for i in range(BLOCK_OF_TREES)])
+        )
+        size = splat(builder, builder.trunc(args[2], INT32), wide)
+        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, BLOCK_OF_TREES))
+        store(builder, row, target, builder.mul(args[1], INT64(BLOCK_OF_TREES)))
         return context.get_dummy_value()
 
-    return types.void(array, types.uint64), generate
+    return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
-_fetch: Any = intrinsic(_typed_fetch)
+_decide_128: Any = _decide(2)
+_decide_256: Any = _decide(4)
+_decide_512: Any = _decide(8)
+_follow: Any = intrinsic(_typed_follow)
 
 
 @numba.njit(inline="always")
-def _child(values, nodes, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
+def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
     # Unsigned all along: the number of an element that may be negative costs a comparison.
-    word = np.uint64(nodes[tree + node])
-    difference = values[word & mask] - values[word >> top]
+    word = np.uint64(nodes[stage, tree + node])
+    difference = np.int32(values[word & mask]) - np.int32(values[word >> top])
     threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)
     goes_right = difference <= np.int32(threshold) + np.int32(LOWEST)
     return node + node + np.uint64(1) + np.uint64(goes_right)
 
 
-@numba.njit(cache=True, nogil=True)
-def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ignore[no-untyped-def]
-    """Walk all trees of a stage.
-
-    Parameters
-    ----------
-    values : int32 array (n_pixels,)
-        The pool's pixels, 0 to 255.
-    nodes : uint32 or uint64 array (n_trees * 2**depth,)
-        From :func:`pack_nodes`.
-    bits : int
-        :func:`index_bits`.
-    depth : int
-    leaf_size : int
-        How many numbers a leaf has.
-    leaves : array (n_trees * n_leaves * leaf_size,)
-        The stage's leaves: those that will be added are asked for at once, for they lie anywhere in memory.
-    rows : int64 array (n_trees,)
-        Written: the number of the first element of each tree's leaf.
-    """
+@kernel
+def _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+    bits = 1
+    while (1 << bits) < n_pixels:
+        bits += 1
     shift = np.uint64(bits)
     mask = (np.uint64(1) << shift) - np.uint64(1)
     top = np.uint64(8 * nodes.itemsize) - shift
@@ -134,56 +283,103 @@ def walk_trees(values, nodes, bits, depth, leaf_size, leaves, rows):  # type: ig
     size = np.uint64(leaf_size)
     one = np.uint64(1)
     tree = np.uint64(0)
-    whole = rows.shape[0] - rows.shape[0] % 4
+    whole = n_trees - n_trees % 4
     # Four trees at a time: while one waits for its pixels the others go on.
     for number in range(0, whole, 4):
         first, second = tree, tree + n_leaves
         third, fourth = second + n_leaves, second + n_leaves + n_leaves
         a = b = c = d = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, first, a, shift, mask, top)
-            b = _child(values, nodes, second, b, shift, mask, top)
-            c = _child(values, nodes, third, c, shift, mask, top)
-            d = _child(values, nodes, fourth, d, shift, mask, top)
+            a = _child(values, nodes, stage, first, a, shift, mask, top)
+            b = _child(values, nodes, stage, second, b, shift, mask, top)
+            c = _child(values, nodes, stage, third, c, shift, mask, top)
+            d = _child(values, nodes, stage, fourth, d, shift, mask, top)
         rows[number] = (first + a + one - n_leaves) * size
         rows[number + 1] = (second + b + one - n_leaves) * size
         rows[number + 2] = (third + c + one - n_leaves) * size
         rows[number + 3] = (fourth + d + one - n_leaves) * size
-        for i in range(number, number + 4):
-            _fetch(leaves, np.uint64(rows[i]))
         tree = fourth + n_leaves
-    for number in range(whole, rows.shape[0]):
+    for number in range(whole, n_trees):
         a = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, tree, a, shift, mask, top)
+            a = _child(values, nodes, stage, tree, a, shift, mask, top)
         rows[number] = (tree + a + one - n_leaves) * size
         tree += n_leaves
 
 
+@kernel
+def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+    """Walk all trees of a stage.
+
+    Parameters
+    ----------
+    values : uint8 array (room_for_values(n_pixels),)
+        The pool's pixels.
+    nodes : array (n_stages, ...)
+        From :func:`pack_trees`.
+    stage, n_trees, n_pixels, depth : int
+    leaf_size : int
+        How many numbers a leaf has.
+    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
+        Overwritten: room to work in.
+    rows : int64 array (at least n_trees, up to a multiple of 32)
+        Written: the number of the first element of each tree's leaf.
+    """
+    _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows)  # type: ignore[no-untyped-call]
+
+
+def _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+    """Only to be called in kernels, where it depends on how the trees are packed."""
+    raise NotImplementedError
+
+
+@overload(_walk)
+def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+        _walk_splits(values, nodes, stage, n_trees, n_pixels, leaf_size, masks, rows)
+
+    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+        _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
+
+    return wide if nodes.dtype == types.uint8 else one_by_one
+
+
+@kernel
+def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+    first, n = stage * splits.shape[1], (n_trees + 3) // 4
+    if n_pixels <= 128:
+        _decide_128(values, splits, first, n, masks)
+    elif n_pixels <= 256:
+        _decide_256(values, splits, first, n, masks)
+    else:
+        _decide_512(values, splits, first, n, masks)
+    for block in range((n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES):
+        _follow(masks, block, leaf_size, rows)
+
+
 @numba.njit(cache=True, nogil=True)
-def add_float_leaves(leaves, rows, out):  # type: ignore[no-untyped-def]
+def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-untyped-def]
     """Add leaves of floats to what is there, tree after tree, so that every rounding is that of dlib.
 
     Parameters
     ----------
-    leaves : float32 array (n_trees * n_leaves * leaf_size,)
-    rows : int64 array (n_trees,)
+    leaves : float32 array (n_stages, n_trees * n_leaves * leaf_size)
+    stage : int
+    rows : int64 array (at least n_trees,)
         From :func:`walk_trees`.
+    n_trees : int
     out : float32 array (leaf_size,)
         Added to.
     """
-    n = rows.shape[0]
-    for t in range(0, n - 3, 4):
-        a, b, c, d = (
-            np.uint64(rows[t]),
-            np.uint64(rows[t + 1]),
-            np.uint64(rows[t + 2]),
-            np.uint64(rows[t + 3]),
-        )
+    base = np.uint64(stage * leaves.shape[1])
+    numbers = leaves.reshape(-1)
+    for t in range(0, n_trees - 3, 4):
+        a, b = base + np.uint64(rows[t]), base + np.uint64(rows[t + 1])
+        c, d = base + np.uint64(rows[t + 2]), base + np.uint64(rows[t + 3])
         for i in range(out.shape[0]):
             j = np.uint64(i)
-            out[i] = (((out[i] + leaves[a + j]) + leaves[b + j]) + leaves[c + j]) + leaves[d + j]
-    for t in range(n - n % 4, n):
-        row = np.uint64(rows[t])
+            out[i] = (((out[i] + numbers[a + j]) + numbers[b + j]) + numbers[c + j]) + numbers[d + j]
+    for t in range(n_trees - n_trees % 4, n_trees):
+        row = base + np.uint64(rows[t])
         for i in range(out.shape[0]):
-            out[i] += leaves[row + np.uint64(i)]
+            out[i] += numbers[row + np.uint64(i)]

@@ -181,12 +181,24 @@ def add_leaves(leaves, leaf_of):
     return sum(leaves[tree, leaf].astype(int) for tree, leaf in enumerate(leaf_of)).tolist()
 
 
-def add_products(amounts, matrix):
-    """A vector times a matrix, row after row in single precision."""
-    total = np.zeros(matrix.shape[1], np.float32)
-    for amount, row in zip(amounts, matrix, strict=True):
-        total += amount * row.astype(np.float32)
-    return total
+def add_products(components, units, matrix, n_columns):
+    """Numbers times units, rounded to whole numbers of 16 bits, times a matrix in whole numbers."""
+    amounts = components.astype(np.float32) * units.astype(np.float32)
+    largest = np.abs(amounts).max()
+    # Summed as sixteen numbers side by side, folded half on half.
+    total = np.zeros(16, np.float32)
+    for first in range(0, len(amounts), 16):
+        some = np.abs(amounts[first : first + 16])
+        total[: len(some)] += some
+    while len(total) > 1:
+        total = total[: len(total) // 2] + total[len(total) // 2 :]
+    n_rows = -(-len(amounts) // 16) * 16
+    limit = np.float32(2 ** (32 - 8 * matrix.itemsize) - n_rows)
+    factor = min(np.float32(32767) / largest, limit / total[0]) if largest >= 1e-30 else np.float32(1)
+    whole = np.rint(amounts * factor).astype(np.int64)
+    out = np.zeros(n_columns, np.float32)
+    out[: matrix.shape[1]] = (whole @ matrix.astype(np.int64)).astype(np.float32) * (np.float32(1) / factor)
+    return out
 
 
 def predict(crop, frame, cascade):

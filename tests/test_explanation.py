@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_dlib_cascade import likely_cascade
 
-import ert
+import ert.draw
 from ert import InputError, ShapePredictor
 from ert.crops import Cropping
 from ert.explanation import explain

@@ -3,10 +3,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ert.cascade import centre
 from ert.crop_store import Crops
-from ert.features import draw_pairs, draw_pool, read_pixels, read_pool_block
-from ert.geometry import jitter_frames, similarity
+from ert.features import draw_pairs, draw_pool, pool_arrays, read_pixels, read_pool_block
+from ert.geometry import centre, jitter_frames, similarity
+from ert.lanes import padded
 
 
 def random_pool(rng, n_landmarks=7, n_pixels=20):
@@ -14,12 +14,15 @@ def random_pool(rng, n_landmarks=7, n_pixels=20):
     return mean, *draw_pool(mean, n_pixels, 0.1, 0.0, rng)
 
 
-def apart(deltas):
-    return np.ascontiguousarray(deltas.T)
-
-
-def room(anchors):
-    return np.empty((2, 9), np.float32), np.empty((2, len(anchors)), np.float32)
+def read(pixels, size, frame, shape, a, b, anchors, deltas):
+    """Read a pool, the second of two."""
+    pools = pool_arrays(np.stack([anchors[::-1], anchors]), np.stack([deltas[::-1], deltas]))
+    shape = padded(shape, 0, 8)
+    n = pools[0].shape[1]
+    room = np.empty(len(shape), np.uint64), np.empty(n, np.uint64), np.empty(n, np.int32)
+    out = np.empty(n, np.uint8)
+    read_pixels(pixels, size, frame, shape, a, b, *pools, 1, *room, out)
+    return out[: len(anchors)]
 
 
 def flat(crop):
@@ -34,39 +37,33 @@ def test_read_pixels_matches_its_twin(seed):
     crop = rng.integers(0, 256, (40, 50), dtype=np.uint8)
     frame = (30 * jitter_frames(1, 0.3, 0.2, 60, rng)[0]).astype(np.float32)
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
-    a, b = similarity(*centre(mean.astype(np.float32)), shape)
-    out = np.empty(len(anchors), np.int32)
-    read_pixels(*flat(crop), frame, shape, a, b, anchors, apart(deltas), *room(anchors), out)
+    a, b = similarity(*centre(mean.astype(np.float32)), padded(shape, 0, 8))
+    out = read(*flat(crop), frame, shape, a, b, anchors, deltas)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
     assert (out == expected).mean() >= 0.95
     columns, rows = crop.shape
-    again = np.empty_like(out)
     turned, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
-    read_pixels(turned, size, frame, shape, a, b, anchors, apart(deltas), *room(anchors), again)
-    assert np.array_equal(out, again)
+    assert np.array_equal(out, read(turned, size, frame, shape, a, b, anchors, deltas))
 
 
 def test_read_pool_block_reads_what_read_pixels_reads():
     rng = np.random.default_rng(3)
     mean, anchors, deltas = random_pool(rng)
-    centred, norm = centre(mean.astype(np.float32))
+    mean_shape = centre(mean.astype(np.float32))
     crops = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 50), (20, 70), (90, 30))]
     kept = Crops.of_many_sizes(crops, np.zeros((3, 6)))
     crop_of = np.array([2, 0, 1, 1], np.int32)
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
     matrices, pool = np.empty((4, 2), np.float32), np.zeros((len(anchors), 8), np.uint8)
-    arrays = kept.pixels, kept.places, crop_of, frames, shapes, centred, norm, anchors, apart(deltas)
-    read_pool_block(*arrays, matrices, pool)
+    pools = pool_arrays(anchors[None], deltas[None])
+    read_pool_block(kept.pixels, kept.places, crop_of, frames, shapes, *mean_shape, *pools, matrices, pool)
     for i in range(4):
-        a, b = similarity(centred, norm, shapes[i])
+        a, b = similarity(*mean_shape, padded(shapes[i], 0, 8))
         assert tuple(matrices[i]) == (a, b)
-        out = np.empty(len(anchors), np.int32)
-        read_pixels(
-            *flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, apart(deltas), *room(anchors), out
-        )
+        out = read(*flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, deltas)
         assert np.array_equal(pool[:, i], out)
 
 
@@ -99,18 +96,8 @@ def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
     frame = np.array([1, 0, 0, 1, 0, 0], np.float32)
     anchors, deltas = np.arange(5, dtype=np.uint16), np.zeros((5, 2), np.float32)
     places = [[np.nan, 1], [np.inf, np.inf], [-np.inf, 1], [3e38, -3e38], [1.4, 1.6]]
-    out = np.empty(5, np.int32)
-    read_pixels(
-        *flat(crop),
-        frame,
-        np.array(places, np.float32),
-        np.float32(1),
-        np.float32(0),
-        anchors,
-        apart(deltas),
-        *room(anchors),
-        out,
-    )
+    one, zero = np.float32(1), np.float32(0)
+    out = read(*flat(crop), frame, np.array(places, np.float32), one, zero, anchors, deltas)
     # Infinity times a zero of the frame is no number either, and reads column and row 0.
     assert out.tolist() == [0, 0, 0, 3, 9]
 

@@ -3,15 +3,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ert.cascade import centre
 from ert.geometry import (
     box_frames,
+    centre,
     frame_to_image,
     image_to_frame,
     jitter_frames,
     redraw_box,
-    similarity,
 )
+from ert.geometry import similarity as similarity_of_padded
+from ert.lanes import padded
+
+
+def similarity(compass, squared_norm, shape):
+    return similarity_of_padded(compass, squared_norm, padded(shape, 0, 8))
 
 
 @given(st.integers(0, 10**6))
@@ -92,3 +97,13 @@ def test_a_lost_shape_keeps_its_box():
     for shape in (mean * 1e4, mean * 1e-3, mean * 50 + 500, np.full((5, 2), np.nan)):
         assert redraw_box(shape.astype(float), mean, box) == box
     assert redraw_box(np.ones((1, 2)), np.ones((1, 2), np.float32), box) == box
+
+
+def test_centring():
+    mean = np.random.default_rng(0).random((9, 2)).astype(np.float32)
+    compass, squared_norm = centre(mean)
+    assert compass.shape == (2, 16, 2)
+    np.testing.assert_allclose(compass[0, :9], mean - mean.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(compass[1, :9], (mean - mean.mean(axis=0)) @ [[0, 1], [-1, 0]], atol=1e-6)
+    assert not compass[:, 9:].any()
+    np.testing.assert_allclose(squared_norm, (compass[0] ** 2).sum(), rtol=1e-5)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from ert.cascade import centre
 from ert.crop_store import Crops
 from ert.crops import Cropping
-from ert.geometry import box_frames, frame_to_image, image_to_frame, similarity
+from ert.geometry import box_frames, centre, frame_to_image, image_to_frame, similarity
+from ert.lanes import padded
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.samples import draw_samples, plain_samples
@@ -102,7 +102,8 @@ def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
     plan = options(n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0)
     with threadpool_limits(1), Workers(1) as workers:
         stage = train_stage(samples, 0, plan, workers)
-    matrices = np.array([similarity(*centre(samples.mean_shape), start) for start in starts], dtype=float)
+    mean_shape = centre(samples.mean_shape)
+    matrices = np.array([similarity(*mean_shape, padded(start, 0, 8)) for start in starts], dtype=float)
     turn = np.array([[[a, -b], [b, a]] for a, b in matrices])
     residuals = np.linalg.solve(turn, (targets - starts).transpose(0, 2, 1)).transpose(0, 2, 1)
     moved = np.linalg.solve(turn, (samples.shapes - starts).transpose(0, 2, 1)).transpose(0, 2, 1)

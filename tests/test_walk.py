@@ -1,35 +1,85 @@
 import naive
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ert.walk import add_float_leaves, aligned, index_bits, pack_nodes, walk_trees
+from ert import walk
+from ert.vectors import processor_has
+from ert.walk import (
+    BLOCK_OF_TREES,
+    add_float_leaves,
+    aligned,
+    pack_nodes,
+    pack_splits,
+    pack_trees,
+    room_for_values,
+    walk_trees,
+)
+
+
+def random_trees(rng, n_stages, n_trees, n_splits, n_pixels):
+    pairs = rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16)
+    thresholds = rng.integers(-300, 300, (n_stages, n_trees, n_splits)).astype(np.float32)
+    # The limits of what a difference of two pixels can be, and not whole ones.
+    extremes = rng.random(thresholds.shape) < 0.1
+    thresholds[extremes] = rng.choice([-257, -256, -255, -1, 0, 254, 255, 256], extremes.sum())
+    thresholds += rng.choice([0, 0.5, -0.25], thresholds.shape).astype(np.float32)
+    return pairs, thresholds
+
+
+def walked(nodes, stage, values, n_trees, n_pixels, depth):
+    room = np.full(room_for_values(n_pixels), 99, np.uint8)
+    room[:n_pixels] = values
+    rows = np.full(n_trees + BLOCK_OF_TREES, -1)
+    masks = np.empty(n_trees // 4 + 8, np.uint64)
+    walk_trees(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, masks, rows)
+    return rows[:n_trees].tolist()
+
+
+def expected_rows(values, pairs, thresholds, depth):
+    leaf_of = [naive.walk(values, p, t) for p, t in zip(pairs, thresholds, strict=True)]
+    return [(2**depth * tree + leaf) * 5 for tree, leaf in enumerate(leaf_of)]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([2, 3, 400, 1024, 2048, 2049, 9000]))
-def test_walking_matches_its_twin(seed, depth, n_pixels):
+def test_walking_node_by_node_matches_its_twin(seed, depth, n_pixels):
     rng = np.random.default_rng(seed)
-    n_trees, n_splits = 9, 2**depth - 1
-    values = rng.integers(0, 256, n_pixels).astype(np.int32)
-    pairs = rng.integers(0, n_pixels, (n_trees, n_splits, 2)).astype(np.uint16)
-    thresholds = rng.integers(-300, 300, (n_trees, n_splits)).astype(np.float32)
-    thresholds += rng.choice([0, 0.5, -0.25], thresholds.shape).astype(np.float32)
+    pairs, thresholds = random_trees(rng, 2, 9, 2**depth - 1, n_pixels)
+    values = rng.integers(0, 256, n_pixels).astype(np.uint8)
     nodes = pack_nodes(pairs, thresholds, n_pixels)
     assert nodes.dtype == (np.uint32 if n_pixels <= 2048 else np.uint64)
-    rows = np.empty(n_trees, np.int64)
-    leaves = np.zeros((n_trees << depth) * 5, np.int8)
-    walk_trees(values, nodes, index_bits(n_pixels), depth, 5, leaves, rows)
-    leaf_of = [naive.walk(values, p, t) for p, t in zip(pairs, thresholds, strict=True)]
-    assert rows.tolist() == [(2**depth * tree + leaf) * 5 for tree, leaf in enumerate(leaf_of)]
+    found = walked(nodes, 1, values, 9, n_pixels, depth)
+    assert found == expected_rows(values, pairs[1], thresholds[1], depth)
+
+
+@pytest.mark.skipif(not processor_has("avx512vbmi"), reason="the processor has no such instruction")
+@given(st.integers(0, 10**6), st.integers(1, 70), st.sampled_from([2, 64, 128, 129, 256, 257, 300, 512]))
+def test_deciding_all_splits_at_once_matches_the_twin(seed, n_trees, n_pixels):
+    rng = np.random.default_rng(seed)
+    pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
+    values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
+    found = walked(pack_splits(pairs, thresholds), 1, values, n_trees, n_pixels, 4)
+    assert found == expected_rows(values, pairs[1], thresholds[1], 4)
+
+
+def test_trees_are_packed_for_the_processor(monkeypatch):
+    pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 400)
+    for wide in (False, True):
+        monkeypatch.setattr(walk, "_WIDE", wide)
+        packed = pack_trees(pairs, thresholds, 400)
+        assert packed.dtype == (np.uint8 if wide else np.uint32)
+        assert pack_trees(pairs, thresholds, 513).dtype == np.uint32
+        assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 400).dtype == np.uint32
 
 
 def test_float_leaves_are_rounded_tree_after_tree():
     rng = np.random.default_rng(0)
-    leaves = rng.normal(size=(50, 7)).astype(np.float32)
+    leaves = rng.normal(size=(2, 50, 7)).astype(np.float32)
     out, expected = np.zeros(7, np.float32), np.zeros(7, np.float32)
-    for row in leaves:
+    for row in leaves[1]:
         expected += row
-    add_float_leaves(leaves.reshape(-1), np.arange(50) * 7, out)
+    add_float_leaves(leaves.reshape(2, -1), 1, np.arange(50) * 7, 50, out)
     assert np.array_equal(out, expected)
 
 
