@@ -16,12 +16,12 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert.cascade import add_displacement, centre, predict_face
+from ert.cascade import add_displacement, predict_face
 from ert.crops import cut_crop
 from ert.features import read_pixels
 from ert.geometry import similarity
 from ert.lanes import add_leaves
-from ert.walk import aligned, walk_trees
+from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
 
 # The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
 
@@ -97,22 +97,21 @@ def machine(repeats):
 
 
 @numba.njit
-def record(arguments, crop, size, frame, shapes, matrices, values, rows, components):
+def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
     """Do what predict_crop does, and keep what passes between its parts."""
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis = arguments
-    centred, squared_norm = centre(mean_shape)
-    amounts, moved = np.empty(basis.shape[1], np.float32), np.empty(basis.shape[2], np.float32)
-    landmarks = np.empty((2, mean_shape.shape[0]), np.float32)
-    places = np.empty((2, anchors.shape[1]), np.float32)
+    _, mean_shape, compass, squared_norm, anchors, deltas = arguments[:6]
+    nodes, n_trees, depth, leaves, leaf_size, units, basis, limit = arguments[6:]
+    masks, amounts, whole, moved, landmarks, anchored, places = room
     shapes[0] = mean_shape
     for s in range(anchors.shape[0]):
-        a, b = similarity(centred, squared_norm, shapes[s])
+        a, b = similarity(compass, squared_norm, shapes[s])
         matrices[s, 0], matrices[s, 1] = a, b
-        read_pixels(crop, size, frame, shapes[s], a, b, anchors[s], deltas[s], landmarks, places, values[s])
-        walk_trees(values[s], nodes[s], bits, depth, basis.shape[1], leaves[s], rows[s])
-        add_leaves(leaves[s], rows[s], components[s])
+        pool = anchors, deltas, s, landmarks, anchored, places, values[s]
+        read_pixels(crop, size, frame, shapes[s], a, b, *pool)
+        walk_trees(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, masks, rows[s])
+        add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
         shapes[s + 1] = shapes[s]
-        add_displacement(components[s], units[s], basis[s], a, b, amounts, moved, shapes[s + 1])
+        add_displacement(components[s], units, basis, s, limit, a, b, amounts, whole, moved, shapes[s + 1])
 
 
 @numba.njit
@@ -128,43 +127,44 @@ def cutting(n, arguments):
 
 
 @numba.njit
-def similarities(n, centred, squared_norm, shapes):
+def similarities(n, compass, squared_norm, shapes):
     total = np.float32(0)
     for _ in range(n):
         for s in range(shapes.shape[0]):
-            a, b = similarity(centred, squared_norm, shapes[s])
+            a, b = similarity(compass, squared_norm, shapes[s])
             total += a + b
     return total
 
 
 @numba.njit
-def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, places, values):
+def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, anchored, places, values):
     for _ in range(n):
         for s in range(anchors.shape[0]):
             a, b = matrices[s]
-            read_pixels(crop, size, frame, shapes[s], a, b, anchors[s], deltas[s], landmarks, places, values)
+            pool = anchors, deltas, s, landmarks, anchored, places, values
+            read_pixels(crop, size, frame, shapes[s], a, b, *pool)
 
 
 @numba.njit
-def walking(n, values, nodes, bits, depth, size, leaves, rows):
+def walking(n, values, nodes, n_trees, n_pixels, depth, size, masks, rows):
     for _ in range(n):
         for s in range(nodes.shape[0]):
-            walk_trees(values[s], nodes[s], bits, depth, size, leaves[s], rows)
+            walk_trees(values[s], nodes, s, n_trees, n_pixels, depth, size, masks, rows)
 
 
 @numba.njit
-def adding(n, leaves, rows, out):
+def adding(n, leaves, rows, n_trees, leaf_size, out):
     for _ in range(n):
         for s in range(leaves.shape[0]):
-            add_leaves(leaves[s], rows[s], out)
+            add_leaves(leaves, s, rows[s], n_trees, leaf_size, out)
 
 
 @numba.njit
-def moving(n, components, units, basis, matrices, amounts, moved, shape):
+def moving(n, components, units, basis, limit, matrices, amounts, whole, moved, shape):
     for _ in range(n):
         for s in range(basis.shape[0]):
             a, b = matrices[s]
-            add_displacement(components[s], units[s], basis[s], a, b, amounts, moved, shape)
+            add_displacement(components[s], units, basis, s, limit, a, b, amounts, whole, moved, shape)
 
 
 def nothing(*args):
@@ -182,35 +182,45 @@ def parts_of(model, image, box, repeats):
     region, working_size, blur, least_contrast, columns, rows_of_crop, *arguments = (
         model.cascade_.kernel_arguments
     )
-    mean_shape, anchors, deltas, nodes, bits, depth, leaves, units, basis = arguments
+    _, mean_shape, compass, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
+    leaves, leaf_size, units, basis, limit = arguments[-5:]
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
     how = region, working_size, blur, least_contrast
     cut = (image, 0, 0, x, y, side, *how, columns, rows_of_crop, crop, frame)
     size = cut_crop(*cut)
-    (n_stages, n_pixels), n_trees = anchors.shape, nodes.shape[1] >> depth
+    n_stages, n_pixels = anchors.shape
     shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)
     matrices = np.empty((n_stages, 2), np.float32)
-    values = np.empty((n_stages, n_pixels), np.int32)
-    rows = np.empty((n_stages, n_trees), np.int64)
-    components = np.empty((n_stages, basis.shape[1]), np.int32)
-    record(tuple(arguments), crop, size, frame, shapes, matrices, values, rows, components)
+    values = np.zeros((n_stages, room_for_values(n_pixels)), np.uint8)
+    rows = np.empty((n_stages, n_trees + BLOCK_OF_TREES), np.int64)
+    components = np.zeros((n_stages, units.shape[1]), np.int32)
+    masks, places = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64), np.empty(n_pixels, np.int32)
+    amounts, whole_amounts = np.empty(units.shape[1], np.float32), np.empty(units.shape[1], np.int16)
+    moved = np.empty(basis.shape[2], np.float32)
+    landmarks, anchored = np.empty(len(mean_shape), np.uint64), np.empty(n_pixels, np.uint64)
+    scratch = masks, amounts, whole_amounts, moved, landmarks, anchored, places
+    kept = shapes, matrices, values, rows, components
+    record(tuple(arguments), crop, size, frame, *kept, scratch)
     found = model.predict([(image, box)])[0]
-    assert np.abs(shapes[-1] * side + [x, y] - found).max() < 0.01, "the parts do not make the whole"
+    here = shapes[-1, : len(found)]
+    assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts do not make the whole"
 
-    landmarks, places = np.empty((2, len(mean_shape)), np.float32), np.empty((2, n_pixels), np.float32)
-    amounts, moved = np.empty(basis.shape[1], np.float32), np.empty(basis.shape[2], np.float32)
     room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
     calls = {
         "cut the crop": (cutting, cut),
-        "similarities": (similarities, *centre(mean_shape), shapes[:-1]),
+        "similarities": (similarities, compass, squared_norm, shapes[:-1]),
         "read the pools": (
-            *(reading, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, places, room[0]),
+            *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
+            *(landmarks, anchored, places, room[0]),
         ),
-        "walk the trees": (walking, values, nodes, bits, depth, basis.shape[1], leaves, room[1]),
-        "add the leaves": (adding, leaves, rows, room[2]),
-        "multiply by the basis": (moving, components, units, basis, matrices, amounts, moved, room[3]),
+        "walk the trees": (walking, values, nodes, n_trees, n_pixels, depth, leaf_size, masks, room[1]),
+        "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
+        "multiply by the basis": (
+            *(moving, components, units, basis, limit, matrices),
+            *(amounts, whole_amounts, moved, room[3]),
+        ),
         "all in one kernel": (whole, recorded[0]),
     }
     spent = {}
@@ -239,15 +249,14 @@ def prediction(model, faces, speeds, n, repeats):
     times = np.array([[clock(model.predict, [face]) for face in X] for _ in range(repeats)])
     turns = float(times.min(axis=0)[some].mean()) / 1e3
 
-    *_, mean_shape, anchors, _, nodes, _, depth, leaves, _, basis = model.cascade_.kernel_arguments
-    n_stages, n_pixels = anchors.shape
-    n_trees = nodes.shape[1] >> depth
+    cascade = model.cascade_
+    (n_stages, n_pixels), (_, n_trees, _) = cascade.anchors.shape, cascade.thresholds.shape
     near, far, rate = speeds["16 KB"], speeds["4 MB"], speeds["multiply-adds per ns"]
     loads = n_stages * n_pixels * 3
-    visits = n_stages * n_trees * depth
-    lines = n_stages * n_trees * -(-basis.shape[1] * leaves.itemsize // 64)
-    products = basis.size
-    fits = 4 * n_stages * len(mean_shape)
+    lines = n_stages * n_trees * -(-cascade.leaves[0, 0, 0].nbytes // 64)
+    fits = 4 * n_stages * len(cascade.mean_shape)
+    walked = pack_trees(cascade.pairs, cascade.thresholds, n_pixels).nbytes
+    basis_bytes = cascade.basis.nbytes
     work = {
         "cut the crop": (
             (f"{sums / 1e3:.0f} thousand bytes", sums / speeds["256 KB"]["GB/s in a row"])
@@ -259,12 +268,18 @@ def prediction(model, faces, speeds, n, repeats):
             f"{n_stages * n_pixels} pixels, three loads each",
             loads * near["ns per load"],
         ),
-        "walk the trees": (f"{visits} nodes, three loads each", 3 * visits * near["ns per load"]),
+        "walk the trees": (
+            f"{walked / 1e3:.0f} KB of splits in a row",
+            walked / speeds["4 MB"]["GB/s in a row"],
+        ),
         "add the leaves": (
-            f"{lines} lines of 64 bytes out of {leaves.nbytes / 1e6:.1f} MB",
+            f"{lines} lines of 64 bytes out of {cascade.leaves.nbytes / 1e6:.1f} MB",
             lines * far["ns per load"],
         ),
-        "multiply by the basis": (f"{products / 1e3:.0f} thousand multiply-adds", products / rate),
+        "multiply by the basis": (
+            f"{basis_bytes / 1e3:.0f} KB of basis in a row",
+            basis_bytes / speeds["4 MB"]["GB/s in a row"],
+        ),
     }
     rows = [(name, spent[name], what, nanoseconds / 1e3) for name, (what, nanoseconds) in work.items()]
     parts = sum(row[1] for row in rows)

@@ -1,6 +1,7 @@
 """One annotated object, and what the readers of all formats share: numbers, points, files."""
 
 import codecs
+import csv
 import json
 import math
 import os
@@ -22,6 +23,7 @@ __all__ = [
     "StrPath",
     "annotation_files",
     "check_number",
+    "csv_table",
     "find_image",
     "first_images",
     "image_folders",
@@ -228,3 +230,24 @@ def quoted(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
+
+
+def csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line, cells): the header, then at least one row, all of one length."""
+    reader = csv.reader((text for _, text in text_lines(path)), strict=True)
+    rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
+    try:
+        line, header = next(rows, (1, []))
+        double = next((name for i, name in enumerate(header) if name in header[:i]), None)
+        if double is not None:
+            raise InputError(f"{path}:{line}: column {quoted(double)} stands twice in the header")
+        yield line, header
+        header_line = line
+        for line, cells in rows:
+            if len(cells) != len(header):
+                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} (the header's)")
+            yield line, cells
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not a CSV table: {error}") from None
+    if line == header_line:
+        raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")

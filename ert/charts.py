@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert.draw import _CLOSED_REGIONS
 from ert.errors import one_line
 from ert.metrics import ced
-from ert.shapes import FACE68_REGIONS
+from ert.shapes import FACE68_CLOSED, FACE68_REGIONS
 
 __all__ = ["Curve", "axis_end", "ced_curve", "landmark_map", "line_chart", "stage_chart"]
 
@@ -229,7 +228,7 @@ def landmark_map(
     parts = []
     if len(points) == 68:
         for name, region in FACE68_REGIONS.items():
-            line = [*region, region[0]] if name in _CLOSED_REGIONS else [*region]
+            line = [*region, region[0]] if name in FACE68_CLOSED else [*region]
             parts.append(_polyline(placed[line], "#b9bec6", 1.2))
     for i in known[np.argsort(-values[known], kind="stable")]:
         x, y = placed[i]

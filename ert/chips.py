@@ -12,6 +12,7 @@ from ert.errors import InputError
 from ert.face_regions import check_face
 from ert.images import check_image
 from ert.predictor import load
+from ert.procrustes import fit_similarity
 from ert.shapes import FACE5_OF_FACE68
 
 __all__ = ["Chip", "chip", "face_template"]
@@ -93,7 +94,7 @@ def chip(
         points, target = check_face(landmarks, many=False), np.asarray(template, np.float64)
         if target.shape != points.shape:
             raise InputError(f"template: array of shape {target.shape}, expected {points.shape}")
-    matrix = _similarity(points, target)
+    matrix = _chip_matrix(points, target)
     return Chip(_cut(image, matrix, size), matrix)
 
 
@@ -133,17 +134,15 @@ def _mean_face() -> Floats:
     return np.array(load("face68").fitted_.cascade.mean_shape, np.float64)
 
 
-def _similarity(points: Floats, target: Floats) -> Floats:
+def _chip_matrix(points: Floats, target: Floats) -> Floats:
     """Return the matrix (2, 3) of least squares that moves, turns and scales points onto a target."""
     known = np.isfinite(points).all(axis=1) & np.isfinite(target).all(axis=1)
-    source, goal = (array[known] @ (1, 1j) for array in (points, target))
-    if known.sum() < 2 or not (np.ptp(source.real) + np.ptp(source.imag)) > 0:
+    if known.sum() < 2 or not np.ptp(points[known], axis=0).sum() > 0:
         raise InputError(f"landmarks: {known.sum()} are known, expected two that differ at least")
-    centre = source.mean()
-    turn = (np.conj(source - centre) * (goal - goal.mean())).sum() / (abs(source - centre) ** 2).sum()
+    turn, middle, centre = fit_similarity(points[known], target[known])
     if abs(turn) == 0:
         raise InputError("template: its points coincide, expected a shape")
-    shift = goal.mean() - turn * centre
+    shift = centre - turn * middle
     return np.array([(turn.real, -turn.imag, shift.real), (turn.imag, turn.real, shift.imag)])
 
 

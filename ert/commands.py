@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "make_folder",
     "norm_text",
+    "patience",
     "run_align",
     "run_convert",
     "run_demo",
@@ -41,7 +42,7 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Say what is going on when the first prediction has to be compiled."""
     timer = threading.Timer(
         1.0, say, ["ert: compiling for this processor, once; the next run starts at once ..."]
@@ -82,7 +83,7 @@ def run_align(options: argparse.Namespace) -> int:
     pictures = _picture_paths(options.images, options.draw)
     results: list[dict[str, Any]] = []
     try:
-        with _patience():
+        with patience():
             model.warm_up(turned=options.any_roll)
         for file in with_progress(options.images, "image"):
             try:
@@ -293,11 +294,11 @@ def _hold_out(dataset: "Dataset", fraction: float, seed: int) -> "tuple[Dataset,
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Measure a model on annotated images; by groups of them as well, if asked."""
-    from ert.compare_command import _machine_load
     from ert.datasets import load_dataset
     from ert.group_columns import by_groups, group_lines
     from ert.metrics import evaluate, nme
     from ert.predictor import load
+    from ert.provenance import machine_load
     from ert.report_commands import report_columns, report_evaluation, report_file
 
     model = load(options.model)
@@ -305,7 +306,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.json not in (None, "-"):
         check_writable(options.json)
     report = None if options.report is None else report_file(options.report)
-    machine_load = _machine_load()
+    load_before = machine_load()
     dataset = load_dataset(
         options.dataset,
         boxes=options.boxes,
@@ -317,7 +318,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         found = len(dataset.landmark_names)
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
     columns = _group_columns(options, dataset)
-    with _patience():
+    with patience():
         model.warm_up()
     predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
     figures = evaluate(dataset.y, predicted, None if options.norm is None else [options.norm])
@@ -344,7 +345,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
             print("\n".join(group_lines(figures["by"])))
     if report is not None:
         shown = columns or _group_columns(options, dataset, report_columns(dataset))
-        report_evaluation(options, report, model, dataset, predicted, shown, machine_load)
+        report_evaluation(options, report, model, dataset, predicted, shown, load_before)
     return 0
 
 

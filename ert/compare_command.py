@@ -1,12 +1,11 @@
 """The command `ert compare`: two models on one dataset, side by side; either may be dlib itself."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ert.commands import _patience, make_folder, say, write_json
+from ert.commands import make_folder, patience, say, write_json
 from ert.errors import InputError
 from ert.files import check_writable
 
@@ -17,14 +16,12 @@ if TYPE_CHECKING:
     from ert.comparison import Comparison, Contender
     from ert.datasets import Dataset
 
-__all__ = ["busy_notes", "open_contender", "run_compare"]
+__all__ = ["open_contender", "run_compare"]
 
 _DLIB = "dlib:"
 _PACKAGES = ("pillow", "dlib", "dlib-bin")
 # With fewer objects than this a bootstrap interval is far too narrow.
 _ENOUGH = 10
-# Above this load times say little: other processes take the memory's bandwidth, of a large model's more.
-_BUSY = 0.5
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 # What --out writes, by the option that writes it alone.
 _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
@@ -33,16 +30,16 @@ _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 def run_compare(options: argparse.Namespace) -> int:
     """Compare two models on annotated images."""
     from ert.comparison import compare_shapes, compare_times, measure
-    from ert.provenance import provenance
+    from ert.provenance import machine_load, provenance
 
-    load = _machine_load()
+    load = machine_load()
     files = _output_files(options)
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: expected at least 1")
     pair = [open_contender(model, letter) for model, letter in zip((options.a, options.b), "AB", strict=True)]
     dataset = _load(options, pair)
     _check_norm(dataset, options.norm)
-    with _patience():
+    with patience():
         for contender in pair:
             _warm_up(contender)
     with _progress(2 * (options.repeats + 1) * len(dataset)) as bar:
@@ -249,27 +246,11 @@ def _what(options: argparse.Namespace, dataset: "Dataset") -> str:
     return f"{', '.join(parts)}: {len(dataset)} object{'s' * (len(dataset) != 1)}{drawn}"
 
 
-def _machine_load() -> float | None:
-    """Tell how many processes were busy in the last minute, per processor; None where the system does not."""
-    try:
-        return os.getloadavg()[0] / (os.cpu_count() or 1)
-    except (AttributeError, OSError):
-        return None
-
-
-def busy_notes(load: float | None) -> list[str]:
-    """Say so when times were measured on a machine that had other things to do."""
-    if load is None or load <= _BUSY:
-        return []
-    return [
-        f"The machine was busy ({load:.0%} of its processors in the minute before): the times mean "
-        "little, measure them again when it is idle."
-    ]
-
-
 def _notes(options: argparse.Namespace, dataset: "Dataset", load: float | None) -> list[str]:
     """Say what must be known to judge the figures."""
     import numpy as np
+
+    from ert.provenance import busy_notes
 
     # The interval does not tell: it holds over the objects, and a disturbance hits all of them.
     notes = busy_notes(load)

@@ -13,19 +13,25 @@ from numpy.typing import NDArray
 from ert.datasets import Dataset
 from ert.errors import InputError
 from ert.images import load_image
+from ert.procrustes import (
+    Points,
+    as_complex,
+    centre_known,
+    column_medians,
+    move_onto,
+    procrustes_distances,
+    typical_shape,
+)
 
 __all__ = [
     "KINDS",
     "Finding",
     "Picture",
     "check_dataset",
-    "procrustes_distances",
     "read_picture",
-    "typical_shape",
 ]
 
 Floats = NDArray[np.float64]
-Points = NDArray[np.complex128]  # x + iy: a similarity is one multiplication and one addition
 
 KINDS = (
     "unreadable image",
@@ -211,9 +217,9 @@ def _named(dataset: Dataset, which: NDArray[np.bool_]) -> str:
 
 
 def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
-    points = _complex(dataset.landmarks)
+    points = as_complex(dataset.landmarks)
     known = ~np.isnan(points)
-    centred = _centred(points, known)
+    centred = centre_known(points, known)
     size = np.sqrt((abs(centred) ** 2).sum(axis=1) / known.sum(axis=1))
     size[size == 0] = 1
     pairs: dict[int, list[tuple[float, str]]] = {}
@@ -263,13 +269,13 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
     Pose and expression move all landmarks, but in ways that other objects show too: what is left after the
     principal components of those is the annotator's, or a rare object.
     """
-    residuals = _residuals(_complex(dataset.landmarks), _complex(typical))
+    residuals = _residuals(as_complex(dataset.landmarks), as_complex(typical))
     if residuals is None:
         return
     known = ~np.isnan(residuals)
     distances = np.sqrt(np.where(known, residuals**2, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
     scores = _robust_scores(distances)
-    usual = _median(residuals)
+    usual = column_medians(residuals)
     # Landmarks that are hardly ever off, such as those that others define, would make much of a trifle.
     relative = np.nan_to_num(residuals / np.maximum(usual, max(0.5 * float(np.nanmedian(usual)), 1e-6)))
     severities = np.maximum(scores / _OUTLIER, relative.max(axis=1) / _STRAY)
@@ -288,7 +294,7 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
     n_components = min(n_landmarks // 4, n // 10, 16)
     if n_components == 0:
         return None
-    offsets = _moved(points, typical) - typical
+    offsets = move_onto(points, typical) - typical
     columns = np.hstack([offsets.real, offsets.imag])
     there = ~np.isnan(columns)
     filled = np.where(there, columns, 0)
@@ -317,90 +323,3 @@ def _robust_scores(values: Floats) -> Floats:
     # Exact copies of one shape leave rounding errors, which are no deviation.
     scores: Floats = (values - median) / max(deviation, 1e-6)
     return scores
-
-
-def typical_shape(shapes: Floats) -> Floats:
-    """Average shapes after moving, turning and scaling them onto each other (generalised Procrustes).
-
-    The median of each landmark is taken, so that a minority of odd shapes does not count.
-
-    Parameters
-    ----------
-    shapes : float array (n, n_landmarks, 2)
-        NaN where a landmark is missing; every landmark is there at least once.
-
-    Returns
-    -------
-    float array (n_landmarks, 2)
-        Centred at 0, 0, with a root mean square distance of 1 from there. NaN for a landmark whose objects
-        share fewer than two landmarks with the others.
-    """
-    points = _complex(shapes)
-    average = points[np.argmax((~np.isnan(points)).sum(axis=1))]
-    for _ in range(8):
-        moved = _moved(points, average)
-        average = _median(moved.real) + 1j * _median(moved.imag)
-        average -= np.nanmean(average)
-        size = np.sqrt(np.nanmean(abs(average) ** 2))
-        average /= size if size > 0 else 1
-    return np.column_stack([average.real, average.imag])
-
-
-def procrustes_distances(shapes: Floats, target: Floats) -> Floats:
-    """Tell how far shapes are from a target, whatever their place, size and rotation.
-
-    Parameters
-    ----------
-    shapes : float array (n, n_landmarks, 2)
-        NaN where a landmark is missing.
-    target : float array (n_landmarks, 2)
-
-    Returns
-    -------
-    float array (n,)
-        The full Procrustes distance, from 0 (similar) to 1, over the landmarks that are there; 0 for fewer
-        than three.
-    """
-    points, goal = _complex(shapes), _complex(target)
-    known = ~np.isnan(points) & ~np.isnan(goal)
-    own, other = _centred(points, known), _centred(np.broadcast_to(goal, points.shape), known)
-    product = (abs(own) ** 2).sum(axis=1) * (abs(other) ** 2).sum(axis=1)
-    match = abs((own.conj() * other).sum(axis=1)) ** 2
-    distances: Floats = np.sqrt(np.clip(1 - match / np.where(product > 0, product, 1), 0, 1))
-    distances[known.sum(axis=1) < 3] = 0
-    return distances
-
-
-def _complex(shapes: Floats) -> Points:
-    points: Points = shapes[..., 0] + 1j * shapes[..., 1]
-    return points
-
-
-def _median(values: Floats) -> Floats:
-    """Return the median of each column over what is no NaN, NaN where nothing is."""
-    there = ~np.isnan(values).all(axis=0)
-    medians = np.full(values.shape[1], np.nan)
-    medians[there] = np.nanmedian(values[:, there], axis=0)
-    return medians
-
-
-def _mean(points: Points, known: NDArray[np.bool_]) -> Points:
-    means: Points = np.where(known, points, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return means[:, None]
-
-
-def _centred(points: Points, known: NDArray[np.bool_]) -> Points:
-    """Subtract the centre of the landmarks that are known; the others become 0."""
-    return np.where(known, points - _mean(points, known), 0)
-
-
-def _moved(points: Points, target: Points) -> Points:
-    """Move, turn and scale shapes onto a target, by the landmarks that both have: NaN for fewer than two."""
-    goal = np.broadcast_to(target, points.shape)
-    known = ~np.isnan(points) & ~np.isnan(goal)
-    own, other = _centred(points, known), _centred(goal, known)
-    squares = (abs(own) ** 2).sum(axis=1)
-    turn = (own.conj() * other).sum(axis=1) / np.where(squares > 0, squares, 1)
-    moved: Points = (points - _mean(points, known)) * turn[:, None] + _mean(goal, known)
-    moved[known.sum(axis=1) < 2] = np.nan
-    return moved

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert.dataset_checks import procrustes_distances, typical_shape
+from ert.annotations import csv_table
 from ert.datasets import Dataset
 from ert.errors import InputError
-from ert.readers import _csv_table
+from ert.procrustes import procrustes_distances, typical_shape
 from ert.shapes import MIRROR_MAPS, mirror_map
 
 __all__ = [
@@ -161,7 +161,7 @@ def table_groups(files: Sequence[Path], spec: str) -> list[str]:
     """
     name, _, column = spec.rpartition(":")
     path = Path(name)
-    table = _csv_table(path)
+    table = csv_table(path)
     line, header = next(table)
     if column not in header:
         there = ", ".join(header[1:]) or "none"

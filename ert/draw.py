@@ -12,14 +12,13 @@ from ert.errors import InputError
 from ert.files import write_atomically
 from ert.images import check_image
 from ert.pose import HeadPose
-from ert.shapes import FACE68_REGIONS
+from ert.shapes import FACE68_CLOSED, FACE68_REGIONS
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 __all__ = ["contact_sheet", "draw_landmarks", "draw_poses", "save_image"]
 
-_CLOSED_REGIONS = ("right_eye", "left_eye", "outer_lips", "inner_lips")
 _REGION_COLOURS = {
     "jaw": "#8ecbff",
     "right_brow": "#ffc857",
@@ -325,7 +324,7 @@ def _shape_strokes(
             shade = _opaque(colour or _REGION_COLOURS[name])
             for index in region:
                 colours[index] = shade
-            for curve in _curves(points, region, name in _CLOSED_REGIONS):
+            for curve in _curves(points, region, name in FACE68_CLOSED):
                 strokes.append(_Stroke(curve, 2.4 * width, _SHADE, 0))
                 strokes.append(_Stroke(curve, width, shade, 1))
     if strokes and dot < 2:

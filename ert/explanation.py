@@ -33,11 +33,18 @@ class Explanation:
         Where the pool's pixels lay in the image in each stage, before rounding.
     reads : (n_stages, n_pixels) int64 array
         How often the splits that the object went through compared each of them with another.
+    values : (n_stages, n_pixels) int64 array
+        Their grey levels, as the trees had them.
+    splits : (n_stages, n_trees, max_depth) int64 array
+        The splits that the object went through in each tree: 0 is the root, and split i has the children
+        2i + 1, to the left, and 2i + 2.
     """
 
     shapes: Floats
     pixels: Floats
     reads: npt.NDArray[np.int64]
+    values: npt.NDArray[np.int64]
+    splits: npt.NDArray[np.int64]
 
 
 def explain(
@@ -85,7 +92,8 @@ def explain(
 
     compass, squared_norm = centre(cascade.mean_shape)
     positions = np.empty((len(stages), *cascade.deltas.shape[1:]))
-    reads = np.empty(positions.shape[:2], np.int64)
+    reads, values = np.empty((2, *positions.shape[:2]), np.int64)
+    splits = []
     read = _reader(model, pixels, frames[0], order)
     inside = image_to_frame(shapes, np.repeat(frames, len(shapes), axis=0)).astype(np.float32)
     for number, shape in enumerate(inside[:-1]):
@@ -94,9 +102,12 @@ def explain(
         turned = np.stack([a * x - b * y, b * x + a * y], axis=1)
         points = shape[cascade.anchors[number]] + turned
         positions[number] = frame_to_image(points[None].astype(float), frames)[0]
-        visited = _visited_splits(read(points), cascade.pairs[number], cascade.thresholds[number])
+        values[number] = read(points)
+        pairs = cascade.pairs[number]
+        splits.append(_visited_splits(values[number], pairs, cascade.thresholds[number]))
+        visited = pairs[np.arange(len(pairs))[:, None], splits[-1]]
         reads[number] = np.bincount(visited.ravel(), minlength=len(points))
-    return Explanation(shapes, positions, reads)
+    return Explanation(shapes, positions, reads, values, np.stack(splits))
 
 
 def _first_stages(model: ShapePredictor, n: int) -> ShapePredictor:
@@ -131,14 +142,14 @@ def _reader(model: ShapePredictor, image: npt.NDArray[np.uint8], frame: Floats, 
 
 def _visited_splits(
     values: npt.NDArray[np.int64], pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]
-) -> npt.NDArray[np.uint16]:
-    """Return the pixels (n_trees, depth, 2) of the splits that an object with those pixels goes through."""
+) -> npt.NDArray[np.int64]:
+    """Return the splits (n_trees, depth) that an object with those pixels goes through."""
     n_trees, n_splits = thresholds.shape
     trees, node = np.arange(n_trees), np.zeros(n_trees, np.int64)
     visited = []
     while node[0] < n_splits:
+        visited.append(node)
         pair = pairs[trees, node]
-        visited.append(pair)
         left = values[pair[:, 0]] - values[pair[:, 1]] > thresholds[trees, node]
         node = 2 * node + np.where(left, 1, 2)
     return np.stack(visited, axis=1)

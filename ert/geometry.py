@@ -8,6 +8,7 @@ import numpy.typing as npt
 from numba.extending import register_jitable
 
 from ert.lanes import LANES, dot, padded
+from ert.procrustes import fit_similarity
 from ert.vectors import kernel
 
 __all__ = [
@@ -168,19 +169,15 @@ def redraw_box(
     -------
     left, top, width, height : float
     """
-    mean = mean_shape.astype(np.float64)
-    middle, centre = mean.mean(axis=0), shape.mean(axis=0)
-    squares = float(((mean - middle) ** 2).sum())
+    turn, middle, centre = fit_similarity(mean_shape, shape)
+    side = float(abs(turn))
     x, y, old = square_frame(*box)
-    if squares == 0:
-        return box
-    products = (mean - middle).T @ (shape - centre) / squares
-    side = math.hypot(products[0, 0] + products[1, 1], products[0, 1] - products[1, 0])
-    left, top = centre - side * middle
+    corner = complex(centre - side * middle)
+    left, top = corner.real, corner.imag
     moved = max(abs(left - x + (side - old) / 2), abs(top - y + (side - old) / 2))
     if not (LEAST_SIDE * old <= side <= LARGEST_SIDE * old and moved <= FARTHEST * old):
         return box
-    return float(left), float(top), side + 1, side + 1
+    return left, top, side + 1, side + 1
 
 
 def centre(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], np.float32]:

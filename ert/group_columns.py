@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ert.annotations import quoted
+from ert.annotations import csv_table, quoted
 from ert.datasets import Dataset
 from ert.errors import InputError, one_line
 from ert.groups import FEWEST, errors_by, object_size, roll, skin_brightness, yaw
 from ert.images import load_image
 from ert.measures import mouth_opening
 from ert.parallel import count_threads
-from ert.readers import _csv_table
 
 __all__ = ["MEASURED", "Column", "by_groups", "group_columns", "group_lines", "group_notes", "read_table"]
 
@@ -174,7 +173,7 @@ def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False
         No such table, a row about an image that is not in the dataset (with `part`: all rows are), a name
         that several images share, a number that no object has, an object with two rows.
     """
-    table = _csv_table(path)
+    table = csv_table(path)
     line, header = next(table)
     image = header.index("image") if "image" in header else 0
     number = header.index("object") if "object" in header else None

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert.annotations import natural_key
 from ert.errors import InputError
 from ert.images import to_grey
-from ert.measures import _known, _length
+from ert.measures import lengths, zero_to_nan
 from ert.metrics import bootstrap_interval, failure_rate
 from ert.shapes import FACE68_REGIONS
 
@@ -183,7 +183,7 @@ def object_size(landmarks: Floats, boxes: Floats) -> Floats:
     if landmarks.shape[1] != 68:
         side: Floats = boxes[:, 2:].mean(axis=1)
         return side
-    return _length(landmarks[:, 45] - landmarks[:, 36])
+    return lengths(landmarks[:, 45] - landmarks[:, 36])
 
 
 def yaw(landmarks: Floats) -> Floats:
@@ -202,8 +202,8 @@ def yaw(landmarks: Floats) -> Floats:
     -------
     (n,) float64 array
     """
-    right, left = (_length(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
-    asymmetry: Floats = np.abs(np.log(_known(right)) - np.log(_known(left)))
+    right, left = (lengths(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
+    asymmetry: Floats = np.abs(np.log(zero_to_nan(right)) - np.log(zero_to_nan(left)))
     return asymmetry
 
 

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert.face_regions import check_face
 from ert.shapes import FACE68_REGIONS
 
-__all__ = ["eye_aspect_ratio", "mouth_opening"]
+__all__ = ["eye_aspect_ratio", "lengths", "mouth_opening", "zero_to_nan"]
 
 Floats = NDArray[np.float64]
 
@@ -42,8 +42,8 @@ def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     Winter Workshop, 2016: ratio (1), and 0.2 as the usual limit between shut and open.
     """
     eyes = check_face(landmarks, 68)[..., _EYES, :]
-    gaps = _length(eyes[..., [1, 2], :] - eyes[..., [5, 4], :]).mean(axis=-1)
-    ratio: Floats = gaps / _known(_length(eyes[..., 3, :] - eyes[..., 0, :]))
+    gaps = lengths(eyes[..., [1, 2], :] - eyes[..., [5, 4], :]).mean(axis=-1)
+    ratio: Floats = gaps / zero_to_nan(lengths(eyes[..., 3, :] - eyes[..., 0, :]))
     return ratio
 
 
@@ -69,16 +69,17 @@ def mouth_opening(landmarks: ArrayLike) -> Floats:
         When there are not 68 points.
     """
     points = check_face(landmarks, 68)
-    gap = _length(points[..., 66, :] - points[..., 62, :])
-    opening: Floats = gap / _known(_length(points[..., 54, :] - points[..., 48, :]))
+    gap = lengths(points[..., 66, :] - points[..., 62, :])
+    opening: Floats = gap / zero_to_nan(lengths(points[..., 54, :] - points[..., 48, :]))
     return opening
 
 
-def _length(vectors: Floats) -> Floats:
-    lengths: Floats = np.hypot(vectors[..., 0], vectors[..., 1])
-    return lengths
+def lengths(vectors: Floats) -> Floats:
+    """Return the lengths of vectors (..., 2)."""
+    measured: Floats = np.hypot(vectors[..., 0], vectors[..., 1])
+    return measured
 
 
-def _known(lengths: Floats) -> Floats:
+def zero_to_nan(measured: Floats) -> Floats:
     """Make of lengths of zero, which nothing can be divided by, missing ones."""
-    return np.where(lengths > 0, lengths, np.nan)
+    return np.where(measured > 0, measured, np.nan)

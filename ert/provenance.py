@@ -1,4 +1,4 @@
-"""What a measured figure depends on besides the code: versions, processor, date."""
+"""What a measured figure depends on besides the code: versions, processor, date, other work."""
 
 import datetime
 import importlib.metadata
@@ -11,7 +11,10 @@ from typing import Any
 
 from ert.version import __version__
 
-__all__ = ["provenance"]
+__all__ = ["busy_notes", "machine_load", "provenance"]
+
+# Above this load times say little: other processes take the memory's bandwidth, of a large model's more.
+_BUSY = 0.5
 
 
 def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
@@ -41,6 +44,24 @@ def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "versions": versions,
     }
+
+
+def machine_load() -> float | None:
+    """Tell how many processes were busy in the last minute, per processor; None where the system does not."""
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):
+        return None
+
+
+def busy_notes(load: float | None) -> list[str]:
+    """Say so when times were measured on a machine that had other things to do."""
+    if load is None or load <= _BUSY:
+        return []
+    return [
+        f"The machine was busy ({load:.0%} of its processors in the minute before): the times mean "
+        "little, measure them again when it is idle."
+    ]
 
 
 def _processor() -> str:

@@ -4,7 +4,6 @@ Readers of annotations are generators that hold one object at a time, so that fi
 memory. Coordinates come out as x, y in pixels, with the centre of the first pixel at 0, 0.
 """
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from ert.annotations import (
     Point,
     StrPath,
     annotation_files,
+    csv_table,
     find_image,
     image_folders,
     quoted,
@@ -114,7 +114,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
         a number, only one of x and y, bytes that are not UTF-8, an image that is not found.
     """
     path = Path(path)
-    table = _csv_table(path)
+    table = csv_table(path)
     line, header = next(table)
     box_columns, columns = _csv_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
@@ -189,7 +189,7 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     path = Path(name)
     if not os.path.isfile(path):
         raise InputError(f"{spec}: no such box file, expected CSV or CSV:PREFIX, for example boxes.csv:dlib")
-    table = _csv_table(path)
+    table = csv_table(path)
     line, header = next(table)
     wanted = ["image", *(f"{prefix}_{name}" if prefix else name for name in BOX_COLUMNS)]
     absent = [column for column in wanted if column not in header]
@@ -211,24 +211,3 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
             raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
         boxes[file] = (left, top, width, height), None if split is None else cells[split]
     return boxes
-
-
-def _csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells): the header, then at least one row, all of one length."""
-    reader = csv.reader((text for _, text in text_lines(path)), strict=True)
-    rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
-    try:
-        line, header = next(rows, (1, []))
-        double = next((name for i, name in enumerate(header) if name in header[:i]), None)
-        if double is not None:
-            raise InputError(f"{path}:{line}: column {quoted(double)} stands twice in the header")
-        yield line, header
-        header_line = line
-        for line, cells in rows:
-            if len(cells) != len(header):
-                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} (the header's)")
-            yield line, cells
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not a CSV table: {error}") from None
-    if line == header_line:
-        raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")

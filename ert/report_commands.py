@@ -50,7 +50,7 @@ def report_evaluation(
 ) -> None:
     """Write the report of ``ert evaluate``; `load` is that of the machine before the model ran."""
     from ert.commands import say
-    from ert.compare_command import busy_notes
+    from ert.provenance import busy_notes
     from ert.report import Evaluation, write_report
 
     name = Path(options.model).name
@@ -61,7 +61,8 @@ def report_evaluation(
         "Model": str(options.model),
         "Dataset": f"{options.dataset}, {len(dataset)} objects",
         "Boxes": options.boxes or "those of the annotations",
-        "Starts": f"{model.n_starts}",
+        "Starts": f"{model.n_starts}" + (", and as many on the mirror image" if model.flip else ""),
+        "Passes": f"{model.n_passes}",
     }
     if options.split is not None:
         about["Split"] = options.split
@@ -117,7 +118,7 @@ def _call_times(model: "ShapePredictor", dataset: "Dataset") -> "npt.NDArray[np.
 
 def run_explain(options: argparse.Namespace) -> int:
     """Draw where a model looked in an image, and the shape after each stage."""
-    from ert.commands import _patience, say
+    from ert.commands import patience, say
     from ert.detection import detect_faces
     from ert.explanation import explain
     from ert.explanation_pictures import check_explanation_file, save_explanation
@@ -134,7 +135,7 @@ def run_explain(options: argparse.Namespace) -> int:
         if not len(boxes):
             raise InputError(f"{options.image}: no face found, expected one or --box L,T,W,H")
         box = boxes[0]
-    with _patience():
+    with patience():
         model.warm_up()
     explanation = explain(model, image, box, channels="rgb", what=str(options.image))
     save_explanation(options.out, image, box, explanation)

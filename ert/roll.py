@@ -21,8 +21,8 @@ from ert.cascade import NO_SWAP, Cascade
 from ert.crops import Cropping
 from ert.dlib_cascade import DlibCascade
 from ert.errors import InputError
-from ert.geometry import STARTS, box_frames, centre, similarity
-from ert.lanes import LANES, padded
+from ert.geometry import STARTS, box_frames
+from ert.procrustes import fit_similarity
 
 __all__ = ["check_max_roll", "check_rolls", "locate_turned", "roll_of", "rotation", "search_roll"]
 
@@ -86,9 +86,7 @@ class Surroundings:
         self.reach = reach * stretch * self.side
         self.middle = placed[4:] + placed[0] / 2
         self.offset = frame[4:] + frame[0] / 2 - self.middle / self.zoom
-        mean = ((cascade.mean_shape - 0.5) * self.sides).astype(np.float32)
-        self.mean_centre = mean.mean(axis=0)
-        self.compass, self.squared_norm = centre(mean)
+        self.mean_shape = (cascade.mean_shape - 0.5) * self.sides
 
     def given(self, roll: float) -> Pose:
         """Return the pose of the given box with a roll."""
@@ -116,9 +114,11 @@ class Surroundings:
 
     def redraw(self, shape: Floats) -> Pose:
         """Return the pose in which the mean shape lies on a shape as well as it can."""
-        a, b = similarity(self.compass, self.squared_norm, padded(shape.astype(np.float32), 0, LANES // 2))
-        scale, roll = float(np.clip(math.hypot(a, b), *SCALES)), math.degrees(math.atan2(b, a))
-        shift = shape.mean(axis=0) - scale * rotation(roll) @ self.mean_centre - self.middle
+        turn, middle, centre = fit_similarity(self.mean_shape, shape)
+        # A single landmark has no size.
+        scale, roll = float(np.clip(abs(turn) or 1.0, *SCALES)), float(np.angle(turn, deg=True))
+        moved = centre - scale * np.exp(1j * np.deg2rad(roll)) * middle
+        shift = np.array([moved.real, moved.imag]) - self.middle
         length = float(np.hypot(*shift))
         shift *= min(1.0, SHIFT * self.side / max(length, 1e-9))
         return Pose(self.middle + shift, scale, roll)
@@ -247,11 +247,8 @@ def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
     float array (n,)
         Degrees from -180 to 180, clockwise: the rotation of the least-squares similarity.
     """
-    mean = np.asarray(mean_shape, np.float64)
-    x, y = np.moveaxis(mean - mean.mean(axis=0), 1, 0)
-    u, v = np.moveaxis(np.asarray(shapes, np.float64), 2, 0)
-    rolls: Floats = np.degrees(np.arctan2(v @ x - u @ y, u @ x + v @ y))
-    return rolls
+    turns, _, _ = fit_similarity(mean_shape, shapes)
+    return np.angle(turns, deg=True)
 
 
 def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -> Floats:

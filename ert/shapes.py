@@ -10,6 +10,7 @@ from ert.errors import InputError
 __all__ = [
     "FACE5_MIRROR",
     "FACE5_OF_FACE68",
+    "FACE68_CLOSED",
     "FACE68_MIRROR",
     "FACE68_REGIONS",
     "MIRROR_MAPS",
@@ -30,6 +31,9 @@ FACE68_REGIONS: dict[str, range] = {
     "outer_lips": range(48, 60),
     "inner_lips": range(60, 68),
 }
+
+# The regions whose last landmark is joined to the first.
+FACE68_CLOSED: tuple[str, ...] = ("right_eye", "left_eye", "outer_lips", "inner_lips")
 
 FACE68_MIRROR: tuple[int, ...] = (
     *range(16, -1, -1),

@@ -1,8 +1,6 @@
-"""Landmarks by region, as a table, and as arrays for supervision: python face_tables.py [PHOTO]."""
+"""Landmarks by region, and as a table: python face_tables.py [PHOTO]."""
 
 import sys
-
-import numpy as np
 
 import ert
 
@@ -14,10 +12,3 @@ for name, points in ert.regions(faces[0].landmarks).items():
 table = ert.to_dataframe(faces)  # needs pandas
 print(table.groupby(["face", "region"])[["x", "y"]].mean().round(1))
 table.to_csv("landmarks.csv", index=False)
-
-# With supervision installed: supervision.KeyPoints(**key_points) draws them and follows them.
-key_points = {
-    "xy": np.array([face.landmarks for face in faces], np.float32),  # (n faces, 68, 2)
-    "class_id": np.zeros(len(faces), int),
-}
-print({name: array.shape for name, array in key_points.items()})

@@ -112,6 +112,15 @@ def stretch(crop, least):
 
 def similarity(mean_shape, shape):
     """The 2x2 matrix of the least-squares similarity from one shape to another, by a general solver."""
+    (a, _), (b, _) = least_squares(mean_shape, shape)
+    scale = np.hypot(a, b)
+    if scale < 0.5:
+        a, b = 0.5 * a / scale, 0.5 * b / scale
+    return np.array([[a, -b], [b, a]])
+
+
+def least_squares(mean_shape, shape):
+    """The same without a least scale."""
     mean = mean_shape - mean_shape.mean(axis=0)
     target = shape - shape.mean(axis=0)
     rows, values = [], []
@@ -119,9 +128,6 @@ def similarity(mean_shape, shape):
         rows += [[x, -y], [y, x]]
         values += [u, v]
     a, b = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
-    scale = np.hypot(a, b)
-    if scale < 0.5:
-        a, b = 0.5 * a / scale, 0.5 * b / scale
     return np.array([[a, -b], [b, a]])
 
 

@@ -6,13 +6,12 @@ import pytest
 
 import ert
 from ert import compare_command as module
+from ert import provenance
 from ert.cli import main
 from ert.compare_command import open_contender
 from ert.datasets import load_dataset
 from ert.metrics import evaluate
 from ert.synthetic import synthetic_dataset
-
-MACHINE_LOAD = module._machine_load
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def dat(dataset):
 
 @pytest.fixture(autouse=True)
 def idle(monkeypatch):
-    monkeypatch.setattr(module, "_machine_load", lambda: 0.0)
+    monkeypatch.setattr(provenance, "machine_load", lambda: 0.0)
 
 
 def run(*arguments):
@@ -173,20 +172,12 @@ def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
 
 def test_a_busy_machine_is_said_to_be_busy(models, dataset, capsys, monkeypatch):
     for load, busy in ((0.1, False), (1.5, True), (None, False)):
-        monkeypatch.setattr(module, "_machine_load", lambda load=load: load)
+        monkeypatch.setattr(provenance, "machine_load", lambda load=load: load)
         assert run(*models, dataset, "--repeats", 1, "--json", "-") == 0
         result = json.loads(capsys.readouterr().out)
         assert result["load"] == load
         assert [note for note in result["notes"] if "busy (150%" in note] == result["notes"]
         assert bool(result["notes"]) == busy
-
-
-def test_the_load_of_the_machine(monkeypatch):
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(module.os, "getloadavg", lambda: (2.0, 9, 9), raising=False)
-    assert MACHINE_LOAD() == 0.5
-    monkeypatch.delattr(module.os, "getloadavg")
-    assert MACHINE_LOAD() is None
 
 
 def test_dlib_reads_colour_as_ert_reads_it_for_dlibs_files(dat, dataset, tmp_path):

@@ -2,19 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
-from skimage.transform import SimilarityTransform
 
-from ert.dataset_checks import (
-    KINDS,
-    Picture,
-    check_dataset,
-    procrustes_distances,
-    read_picture,
-    typical_shape,
-)
+from ert.dataset_checks import KINDS, Picture, check_dataset, read_picture
 from ert.datasets import Dataset
 from ert.shapes import FACE68_MIRROR
 from ert.synthetic import synthetic_faces
@@ -202,38 +192,3 @@ def test_copies_of_one_shape_are_no_outliers(faces):
     boxes = np.tile([0.0, 0, 128, 128], (30, 1))
     dataset = Dataset(faces.files[:30], boxes, landmarks, faces.landmark_names, "copies")
     assert check(dataset, pictures_of(dataset, (200, 200))) == []
-
-
-shapes = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).normal(size=(7, 2)))
-
-
-@settings(max_examples=50)
-@given(shapes, shapes)
-def test_procrustes_distance_is_the_residual_of_the_best_similarity(shape, target):
-    fitted = SimilarityTransform.from_estimate(shape, target)
-    centred = target - target.mean(axis=0)
-    expected = np.sqrt(((fitted(shape) - target) ** 2).sum() / (centred**2).sum())
-    np.testing.assert_allclose(procrustes_distances(shape[None], target), [expected], atol=1e-6)
-
-
-@given(shapes, st.floats(0.1, 10), st.floats(-3, 3), st.integers(0, 3))
-def test_procrustes_distance_ignores_place_size_rotation_and_missing_landmarks(shape, scale, angle, missing):
-    moved = SimilarityTransform(scale=scale, rotation=angle, translation=(5, -7))(shape)
-    moved[:missing] = np.nan
-    np.testing.assert_allclose(procrustes_distances(moved[None], shape), [0], atol=1e-6)
-
-
-def test_typical_shape_is_that_of_the_majority():
-    rng = np.random.default_rng(4)
-    shape = rng.normal(size=(9, 2))
-    others = [
-        SimilarityTransform(scale=s, rotation=a, translation=(s, a))(shape)
-        for s, a in rng.uniform(0.5, 3, (20, 2))
-    ]
-    crowd = np.array([*rng.normal(size=(6, 9, 2)), *others])
-    crowd[8, 2] = np.nan
-    crowd[0, 0] = np.nan
-    typical = typical_shape(crowd)
-    np.testing.assert_allclose(procrustes_distances(shape[None], typical), [0], atol=0.05)
-    np.testing.assert_allclose(typical.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose((typical**2).sum(axis=1).mean(), 1)

@@ -51,6 +51,9 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
             total += reads.sum()
             assert found.reads[number].sum() == 2 * stage.thresholds.shape[0] * 4
             if (reads == found.reads[number]).all():
+                np.testing.assert_array_equal(found.values[number], values)
+                paths = [sorted(path_of(leaf, stage.thresholds.shape[1])) for leaf in leaves]
+                np.testing.assert_array_equal(found.splits[number], paths)
                 moved = naive.add_leaves(stage.leaves, leaves) * stage.units @ stage.basis
                 expected = shape + moved.reshape(-1, 2) @ matrix.T
                 after = image_to_frame(found.shapes[[number + 1]], frames)[0]

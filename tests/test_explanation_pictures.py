@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_it_is_hottest_where_most_was_read(explained):
     # Far from the diagonal, on which rows and columns could be mistaken for each other.
     pixel = np.ptp(explanation.pixels[1] - explanation.pixels[1].mean(axis=0), axis=1).argmax()
     reads[1, pixel] = 5
-    only = type(explanation)(explanation.shapes, explanation.pixels, reads)
+    only = replace(explanation, reads=reads)
     view = module._view(np.array(box), only)
     photo = np.full((200, 200, 3), 60, np.uint8)
     hot = module._looked(photo, view, only, [1]).astype(int)

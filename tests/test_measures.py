@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ert import InputError, eye_aspect_ratio, mouth_opening
+from ert.measures import lengths, zero_to_nan
 from ert.shapes import FACE68_MIRROR
 from ert.synthetic import FACE68_TEMPLATE, synthetic_faces
 
@@ -75,3 +76,8 @@ def test_many_faces_and_missing_landmarks():
 def test_other_landmarks_are_refused(measure):
     with pytest.raises(InputError, match="5 points, expected the 68 points of a face"):
         measure(np.zeros((5, 2)))
+
+
+def test_lengths_of_zero_are_missing():
+    measured = zero_to_nan(lengths(np.array([[3.0, -4.0], [0.0, 0.0], [np.nan, 1.0]])))
+    np.testing.assert_array_equal(measured, [5, np.nan, np.nan])

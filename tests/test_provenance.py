@@ -6,7 +6,7 @@ import numpy as np
 
 import ert
 from ert import provenance as module
-from ert.provenance import provenance
+from ert.provenance import busy_notes, machine_load, provenance
 
 
 def test_versions_processor_and_date():
@@ -31,3 +31,17 @@ def test_the_processor_where_linux_does_not_tell(monkeypatch, tmp_path):
     assert provenance()["cpu"] == "arm"
     monkeypatch.setattr(module, "Path", lambda _: Path(tmp_path / "absent"))
     assert provenance()["cpu"] == "arm"
+
+
+def test_the_load_of_the_machine(monkeypatch):
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(module.os, "getloadavg", lambda: (2.0, 9, 9), raising=False)
+    assert machine_load() == 0.5
+    monkeypatch.delattr(module.os, "getloadavg")
+    assert machine_load() is None
+
+
+def test_a_busy_machine_is_said_to_be_busy():
+    assert busy_notes(None) == busy_notes(0.1) == []
+    (note,) = busy_notes(1.5)
+    assert "busy (150%" in note

@@ -31,6 +31,10 @@ def read(page):
     return html.document_fromstring(page.read_text(encoding="utf-8"))
 
 
+def facts(tree):
+    return {dt.text: dt.getnext().text for dt in tree.xpath("//dl[@class='facts']/dt")}
+
+
 def refused(capsys, *arguments):
     capsys.readouterr()
     assert run(*arguments) == 2
@@ -92,7 +96,20 @@ def test_evaluate_writes_a_report(trained, dataset, tmp_path, capsys):
     tree = read(tmp_path / "new" / "report.html")
     captions = [caption.text for caption in tree.xpath("//caption")]
     assert [text for text in captions if text.startswith("By ") and "part" not in text] == ["By roll"]
-    assert ["Starts", "3"] in [[dt.text, dt.getnext().text] for dt in tree.xpath("//dl[@class='facts']/dt")]
+    assert facts(tree)["Starts"] == "3"
+    assert facts(tree)["Passes"] == "1"
+
+
+def test_the_report_says_how_the_best_was_predicted(dataset, tmp_path):
+    faces = ert.load_dataset(dataset / "landmarks.csv")
+    model = ert.ShapePredictor(
+        n_stages=1, n_trees=5, n_inits=2, n_pixels=50, working_size=48, n_jobs=1, mirror="face68"
+    )
+    model.fit(faces.X, faces.y).save(tmp_path / "model.ert")
+    assert run("evaluate", tmp_path / "model.ert", dataset, "--best", "--report", tmp_path / "best") == 0
+    told = facts(read(tmp_path / "best" / "report.html"))
+    assert told["Starts"] == "1, and as many on the mirror image"
+    assert told["Passes"] == "2"
 
 
 def test_explain_writes_pictures(trained, dataset, tmp_path, capsys):

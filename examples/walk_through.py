@@ -1,0 +1,263 @@
+"""How a cascade of regression trees finds a face, step by step: python walk_through.py [PHOTO].
+
+The method of Kazemi & Sullivan (CVPR 2014) on one picture. Editors that know cells (`# %%`) show each step;
+run as a script, it writes a PNG for each into `walk_through/`. It needs matplotlib: `pip install ".[plot]"`.
+"""
+
+# %%
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patheffects import withStroke
+
+import ert
+from ert.draw import draw_landmarks
+from ert.explanation_pictures import explanation_sheet
+from ert.geometry import box_frames, frame_to_image
+from ert.shapes import FACE68_REGIONS
+from ert.tiles import cut_tile, object_view, to_tile
+
+BLUE, ORANGE, RED, PALE = "#56b4e9", "#e69f00", "#b3541e", "#c5cad3"
+plt.rcParams |= {
+    "figure.constrained_layout.use": True,
+    "axes.titlesize": 11,
+    "savefig.dpi": 110,
+    "savefig.bbox": "tight",
+}
+folder = Path("walk_through")
+folder.mkdir(exist_ok=True)
+
+# Kernels of notebooks are started with a file of their own, which is no photo.
+photos = [argument for argument in sys.argv[1:] if Path(argument).suffix not in ("", ".json")]
+image = ert.load_image(photos[0] if photos else ert.sample_image())
+box = ert.detect_faces(image)[0]
+model = ert.load("face68")
+cascade = model.cascade_
+n_stages, n_trees = cascade.thresholds.shape[:2]
+explanation = ert.explain(model, image, box)
+print(f"{n_stages} stages of {n_trees} trees, {cascade.thresholds.shape[2]} splits each")
+
+# The face, enlarged; `on_face` carries points of the image there.
+corners = np.array([box[:2], box[:2] + box[2:] - 1])
+view, size = object_view(np.vstack([corners, *explanation.shapes[[0, -1]]]), box), 900
+face = cut_tile(image, view, size)
+grey = np.repeat(face.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+
+
+def on_face(points):
+    return to_tile(np.asarray(points, float), view, size)
+
+
+def panels(n, titles, background=face, width=5.2):
+    """Draw the face n times side by side."""
+    figure, axes = plt.subplots(1, n, figsize=(width * n, width + 0.4), squeeze=False)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.imshow(background, extent=(-0.5, size - 0.5, size - 0.5, -0.5))
+        ax.set(title=title, xlim=(0, size - 1), ylim=(size - 1, 0))
+        ax.axis("off")
+    return figure, axes[0]
+
+
+def drawn(shapes, boxes=()):
+    """Draw shapes and boxes on the enlarged face."""
+    corners = [on_face([(x - 0.5, y - 0.5), (x + w - 0.5, y + h - 0.5)]) for x, y, w, h in boxes]
+    placed = [(*(low + 0.5), *(high - low)) for low, high in corners]
+    return draw_landmarks(face, [on_face(shape) for shape in shapes], placed, min_size=1)
+
+
+# %% [markdown]
+# ## 1. A box, and the mean shape in it
+#
+# A detector draws a box. All that is known of the face so far is where the landmarks of the training
+# faces lay in their boxes on average: the mean shape is the start.
+
+# %%
+figure, axes = panels(2, ["what the detector gives", "the start: the mean shape in the box"])
+axes[0].imshow(drawn([], [box]))
+axes[1].imshow(drawn([explanation.shapes[0]], [box]))
+figure.savefig(folder / "1_start.png")
+
+# %% [markdown]
+# ## 2. A stage reads a pool of pixels
+#
+# Each stage has a pool of pixels of its own. A pixel is tied to a landmark, and moves, turns and grows
+# with the current shape: so it looks at the same part of the face whatever the pose, and better so from
+# stage to stage. (White: the landmarks as they are before the stage.)
+
+# %%
+region_of = np.zeros(68, int)
+for number, region in enumerate(FACE68_REGIONS.values()):
+    region_of[region] = number
+palette = plt.get_cmap("tab10")(np.arange(10))
+chosen = [0, n_stages - 1]
+figure, axes = panels(2, [f"the pool of stage {stage + 1}, tied to the landmarks" for stage in chosen], grey)
+for ax, stage in zip(axes, chosen, strict=True):
+    landmarks, pixels = on_face(explanation.shapes[stage]), on_face(explanation.pixels[stage])
+    anchors = cascade.anchors[stage]
+    colours = palette[region_of[anchors]]
+    for pixel, landmark, colour in zip(pixels, landmarks[anchors], colours, strict=True):
+        ax.plot(*np.transpose([landmark, pixel]), color=colour, lw=0.9, alpha=0.8)
+    ax.scatter(*pixels.T, 16, colours, marker="s", edgecolors="black", linewidths=0.4, zorder=3)
+    ax.scatter(*landmarks.T, 12, "white", edgecolors="black", linewidths=0.6, zorder=4)
+figure.savefig(folder / "2_pool.png")
+
+# %% [markdown]
+# ## 3. A tree compares pairs of pixels
+#
+# A split asks one thing: is the first pixel brighter than the second by more than a threshold?
+# Differences do not mind how bright the picture is. After four answers the face is in one of 16 leaves,
+# and the leaf says how far to move every landmark: a little, for a stage adds up the leaves of all its
+# trees. Of the first stage, here is the tree that moves this face most.
+
+# %%
+n_splits = cascade.thresholds.shape[2]
+
+
+def way_through(tree):
+    """Return a tree's nodes from the root to the leaf, in stage 1, and what the leaf adds in pixels."""
+    splits = explanation.splits[0, tree].tolist()
+    first, second = explanation.values[0, cascade.pairs[0, tree, splits[-1]]]
+    leaf = 2 * splits[-1] + (1 if first - second > cascade.thresholds[0, tree, splits[-1]] else 2)
+    added = (cascade.leaves[0, tree, leaf - n_splits] * cascade.units[0]) @ cascade.basis[0].astype(float)
+    return [*splits, leaf], added.reshape(-1, 2) * (box[2:].mean() - 1)
+
+
+tree = max(range(n_trees), key=lambda number: np.abs(way_through(number)[1]).sum())
+nodes, added = way_through(tree)
+
+figure, axes = plt.subplots(1, 3, figsize=(16.5, 5.6), width_ratios=[1, 1.2, 1])
+for ax in axes:
+    ax.axis("off")
+for ax, title in (
+    (axes[0], "the pairs it compared: first filled, second open"),
+    (axes[2], "what the leaf adds, 10 times as long"),
+):
+    ax.imshow(grey)
+    ax.set(title=title, xlim=(0, size - 1), ylim=(size - 1, 0))
+axes[1].set(title=f"tree {tree + 1} of stage 1: left if first - second > threshold", ylim=(-4.3, 0.5))
+axes[1].set_box_aspect(1 / 1.2)
+
+middle = {0: (0.5, 0.0)}
+for split in range(n_splits):
+    x, y = middle[split]
+    for child, side in ((2 * split + 1, -1), (2 * split + 2, 1)):
+        middle[child] = (x + side * 2 ** (y - 2), y - 1)
+        ways = [(x, y), middle[child]]
+        colour, width = (ORANGE, 2.5) if child in nodes else (PALE, 1)
+        axes[1].plot(*np.transpose(ways), color=colour, lw=width, zorder=1)
+for node, place in middle.items():
+    colour, marker = ORANGE if node in nodes else PALE, "s" if node >= n_splits else "o"
+    axes[1].scatter(*place, 90, colour, marker=marker, edgecolors="white", zorder=2)
+for depth, split in enumerate(nodes[:-1]):
+    pair, threshold = cascade.pairs[0, tree, split], cascade.thresholds[0, tree, split]
+    first, second = explanation.values[0, pair]
+    colour = plt.get_cmap("plasma")(0.35 + 0.18 * depth)
+    ends = on_face(explanation.pixels[0, pair])
+    axes[0].plot(*ends.T, color=colour, lw=2.5)
+    axes[0].scatter(*ends.T, 60, [colour, "white"], edgecolors=[colour], linewidths=2.5, zorder=3)
+    number = axes[0].annotate(
+        str(depth + 1), ends.mean(axis=0), (9, 4), textcoords="offset points", color=colour
+    )
+    number.set(weight="bold", size=13, path_effects=[withStroke(linewidth=3, foreground="#1d2433")])
+    answer = ">" if first - second > threshold else "≤"
+    axes[1].annotate(
+        f"{depth + 1}:  {first} - {second} = {first - second}  {answer}  {threshold}",
+        middle[split],
+        (0, 12),
+        textcoords="offset points",
+        ha="center",
+        bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colour},
+    )
+landmarks = on_face(explanation.shapes[0])
+moved = on_face(explanation.shapes[0] + 10 * added) - landmarks
+axes[2].scatter(*landmarks.T, 12, "white", edgecolors="black", linewidths=0.6)
+axes[2].quiver(*landmarks.T, *moved.T, angles="xy", scale_units="xy", scale=1, color=ORANGE, width=0.005)
+figure.savefig(folder / "3_tree.png")
+
+# %% [markdown]
+# ## 4. Stage after stage, the shape moves onto the face
+#
+# The first stages move the whole face into place, the later ones brows, lids and lips.
+
+# %%
+stages = [0, *(2**k for k in range(10) if 2**k < n_stages), n_stages]
+rows = -(-len(stages) // 3)
+figure, axes = plt.subplots(rows, 3, figsize=(12, 4.25 * rows))
+for ax in axes.ravel():
+    ax.axis("off")
+for ax, stage in zip(axes.ravel(), stages, strict=False):
+    ax.imshow(drawn([explanation.shapes[stage]]))
+    ax.set_title(f"after stage {stage}" if stage else "the start")
+figure.savefig(folder / "4_stages.png")
+
+# %% [markdown]
+# ## 5. How far each stage moves it
+#
+# On this face (left); and the error that was left on the faces that the model learnt from (right). The
+# first few stages do most of it. On the way the shape may turn: not every stage brings every face nearer
+# to its end.
+
+# %%
+number = np.arange(1, n_stages + 1)
+moved = np.linalg.norm(np.diff(explanation.shapes, axis=0), axis=2).mean(axis=1)
+left = np.linalg.norm(explanation.shapes - explanation.shapes[-1], axis=2).mean(axis=1)
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
+axes[0].bar(number, moved, color=BLUE, width=1, label="motion of a landmark in this stage")
+axes[0].plot(np.arange(n_stages + 1), left, color=RED, label="distance to where it will end")
+axes[0].set(title="this face", xlabel="stage", ylabel="pixels of the image, mean of 68", ylim=(0, None))
+axes[0].legend(frameon=False)
+axes[1].plot(number, [entry["train_nme"] for entry in model.history_], color=RED)
+axes[1].set(
+    title="the training faces", xlabel="stage", ylabel="error, % of the inter-ocular distance", ylim=(0, None)
+)
+for ax in axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="#e3e6eb")
+    ax.set_axisbelow(True)
+figure.savefig(folder / "5_motion.png")
+
+# %% [markdown]
+# ## 6. Several starts
+#
+# From boxes that are a little off, the shape ends a little elsewhere. Where a landmark is plain to see
+# the ends agree; on the bundled picture the eyes do best, and from the highest box the brows end in the
+# fringe of the hair. `n_starts` takes the median of such ends, landmark by landmark, which leaves single
+# slips out.
+
+# %%
+shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)])
+sides = box[2:] * (1 + shifts[:, 2:])
+lows = box[:2] + box[2:] / 2 + shifts[:, :2] * box[2:] - sides / 2
+boxes = np.hstack([lows, sides])
+starts = frame_to_image(
+    np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes)
+)
+ends = model.predict([(image, each) for each in boxes])
+figure, axes = panels(3, ["seven boxes, seven starts", "where they end", "their median"])
+colours = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))
+for shapes, ax in ((starts, axes[0]), (ends, axes[1])):
+    for shape, colour in zip(shapes, colours, strict=True):
+        ax.scatter(*on_face(shape).T, 9, [colour], edgecolors="black", linewidths=0.2)
+for (low, side), colour in zip(zip(lows, sides, strict=True), colours, strict=True):
+    (x, y), (right, bottom) = on_face([low, low + side - 1])
+    axes[0].add_patch(plt.Rectangle((x, y), right - x, bottom - y, fill=False, edgecolor=colour, lw=1.5))
+axes[2].imshow(drawn([np.median(ends, axis=0)]))
+figure.savefig(folder / "6_starts.png")
+scatter = np.linalg.norm(ends - np.median(ends, axis=0), axis=2).mean(axis=0)
+print(", ".join(f"{name} {scatter[list(region)].mean():.2f} px" for name, region in FACE68_REGIONS.items()))
+
+# %% [markdown]
+# ## 7. Where the trees looked
+#
+# Of all pixels in all pools, those that the splits on this face's ways compared. A single stage has 160
+# to choose from, so it looks here and there; all stages together look most at eyes, nostrils and the
+# edges of the mouth. `ert explain` draws this for any model and picture.
+
+# %%
+sheet = explanation_sheet(image, box, explanation)
+ert.draw.save_image(folder / "7_looked.png", sheet)
+figure, ax = plt.subplots(figsize=(12, 12 * len(sheet) / sheet.shape[1]))
+ax.imshow(sheet)
+ax.axis("off")
