@@ -100,7 +100,7 @@ def machine(repeats):
 def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
     """Do what predict_crop does, and keep what passes between its parts."""
     _, mean_shape, compass, squared_norm, anchors, deltas = arguments[:6]
-    nodes, n_trees, depth, leaves, leaf_size, units, basis, limit = arguments[6:]
+    nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, together = arguments[6:]
     masks, amounts, whole, moved, landmarks, anchored, places = room
     shapes[0] = mean_shape
     for s in range(anchors.shape[0]):
@@ -111,7 +111,8 @@ def record(arguments, crop, size, frame, shapes, matrices, values, rows, compone
         walk_trees(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, masks, rows[s])
         add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
         shapes[s + 1] = shapes[s]
-        add_displacement(components[s], units, basis, s, limit, a, b, amounts, whole, moved, shapes[s + 1])
+        how = units, s, basis, s // together, limit, a, b, amounts, whole, moved
+        add_displacement(components[s], *how, shapes[s + 1])
 
 
 @numba.njit
@@ -160,11 +161,12 @@ def adding(n, leaves, rows, n_trees, leaf_size, out):
 
 
 @numba.njit
-def moving(n, components, units, basis, limit, matrices, amounts, whole, moved, shape):
+def moving(n, components, units, basis, limit, together, matrices, amounts, whole, moved, shape):
     for _ in range(n):
-        for s in range(basis.shape[0]):
+        for s in range(units.shape[0]):
             a, b = matrices[s]
-            add_displacement(components[s], units, basis, s, limit, a, b, amounts, whole, moved, shape)
+            how = units, s, basis, s // together, limit, a, b, amounts, whole, moved
+            add_displacement(components[s], *how, shape)
 
 
 def nothing(*args):
@@ -183,7 +185,7 @@ def parts_of(model, image, box, repeats):
         model.cascade_.kernel_arguments
     )
     _, mean_shape, compass, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
-    leaves, leaf_size, units, basis, limit = arguments[-5:]
+    leaves, leaf_size, units, basis, limit, together = arguments[-6:]
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
@@ -218,7 +220,7 @@ def parts_of(model, image, box, repeats):
         "walk the trees": (walking, values, nodes, n_trees, n_pixels, depth, leaf_size, masks, room[1]),
         "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
         "multiply by the basis": (
-            *(moving, components, units, basis, limit, matrices),
+            *(moving, components, units, basis, limit, together, matrices),
             *(amounts, whole_amounts, moved, room[3]),
         ),
         "all in one kernel": (whole, recorded[0]),

@@ -82,7 +82,9 @@ class Cascade:
     cropping : Cropping
         What of the image is read, and at which scale.
     anchors, deltas, pairs, thresholds, leaves, units, basis
-        The arrays of :class:`Stage`, stacked: the first axis is the stage.
+        The arrays of :class:`Stage`, stacked: the first axis is the stage, in `basis` so many stages.
+    stages_per_basis : int
+        How many stages one after another have the same basis.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -94,6 +96,7 @@ class Cascade:
     leaves: npt.NDArray[np.signedinteger]
     units: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
+    stages_per_basis: int = 1
 
     def predict_face(
         self,
@@ -161,6 +164,7 @@ class Cascade:
             n_splits.bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
             *kernel_basis(self.leaves, self.units, self.basis),
+            self.stages_per_basis,
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -169,15 +173,18 @@ class Cascade:
 
     def stages(self) -> list[Stage]:
         """Take the stages apart again."""
-        return [Stage(*arrays) for arrays in zip(*(getattr(self, name) for name in _STACKED), strict=True)]
+        stacked = [getattr(self, name) for name in _STACKED[:-1]]
+        bases = np.repeat(self.basis, self.stages_per_basis, axis=0)[: len(self.anchors)]
+        return [Stage(*arrays) for arrays in zip(*stacked, bases, strict=True)]
 
 
 _STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "units", "basis")
 
 
-def stack_stages(stages: list[Stage]) -> dict[str, npt.NDArray[Any]]:
+def stack_stages(stages: list[Stage], stages_per_basis: int = 1) -> dict[str, npt.NDArray[Any]]:
     """Stack the arrays of stages for :class:`Cascade`."""
-    return {name: np.stack([getattr(stage, name) for stage in stages]) for name in _STACKED}
+    arrays = {name: np.stack([getattr(stage, name) for stage in stages]) for name in _STACKED[:-1]}
+    return arrays | {"basis": np.stack([stage.basis for stage in stages[::stages_per_basis]])}
 
 
 def whole_basis(
@@ -205,7 +212,11 @@ def check_cascade(cascade: Cascade) -> None:
     InputError
     """
     n_components = cascade.leaves.shape[-1]
-    check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8")
+    together = cascade.stages_per_basis
+    if type(together) is not int or together < 1:
+        raise InputError(f"stages_per_basis={together!r}: expected a whole number from 1 on")
+    n_bases = -(-len(cascade.anchors) // together)
+    check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8", n_bases)
     if n_components == 0 or cascade.basis.shape[1] != n_components:
         raise InputError(f"basis has {cascade.basis.shape[1]} components and the leaves {n_components}")
     check_cropping(cascade.cropping)
@@ -217,6 +228,7 @@ def check_arrays(
     leaf_size: int,
     leaf_types: tuple[str, ...],
     basis_type: str,
+    n_bases: int,
 ) -> None:
     """Check shapes and types of a cascade's arrays, and that what counts landmarks and pixels stays in range.
 
@@ -229,6 +241,8 @@ def check_arrays(
     leaf_types : tuple of str
         Those that the leaves may have.
     basis_type : str
+    n_bases : int
+        How many bases there must be.
 
     Raises
     ------
@@ -245,7 +259,7 @@ def check_arrays(
         "thresholds": ((n_stages, n_trees, n_splits), (threshold_type,)),
         "leaves": ((n_stages, n_trees, n_splits + 1, leaf_size), leaf_types),
         "units": ((n_stages, arrays["basis"].shape[1]), ("float32",)),
-        "basis": ((n_stages, arrays["basis"].shape[1], 2 * n_landmarks), (basis_type,)),
+        "basis": ((n_bases, arrays["basis"].shape[1], 2 * n_landmarks), (basis_type,)),
     }
     for name, (shape, types) in expected.items():
         array = arrays[name]
@@ -271,7 +285,7 @@ def kernel_basis(
 
 @kernel
 def add_displacement(  # type: ignore[no-untyped-def]
-    components, units, basis, stage, limit, a, b, amounts, whole, moved, shape
+    components, units, stage, basis, number, limit, a, b, amounts, whole, moved, shape
 ):
     """Add a stage's displacement, turned and scaled as the current shape is against the mean shape.
 
@@ -279,9 +293,11 @@ def add_displacement(  # type: ignore[no-untyped-def]
     ----------
     components : int32 array (n_components,)
     units : float32 array (n_stages, n_components)
+    stage : int
     basis, limit
         See :func:`kernel_basis`.
-    stage : int
+    number : int
+        Of the stage's basis.
     a, b : float32
         The similarity.
     amounts : float32 array (n_components,)
@@ -291,7 +307,7 @@ def add_displacement(  # type: ignore[no-untyped-def]
     shape : float32 array (n_padded, 2)
         Added to.
     """
-    add_products(components, units, basis, stage, limit, amounts, whole, moved)
+    add_products(components, units, stage, basis, number, limit, amounts, whole, moved)
     add_transformed(moved, a, -b, b, a, np.float32(0), np.float32(0), shape)
 
 
@@ -312,6 +328,7 @@ def predict_crop(  # type: ignore[no-untyped-def]
     units,
     basis,
     limit,
+    stages_per_basis,
     values,
     masks,
     rows,
@@ -342,6 +359,7 @@ def predict_crop(  # type: ignore[no-untyped-def]
     leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
     leaf_size, units, basis, limit
         See :func:`kernel_basis`.
+    stages_per_basis : int
     values, masks, rows, components, amounts, whole, moved, landmarks, anchored, places
         Overwritten: room to work in, zeros in `components`.
     shape : float32 array (n_padded, 2)
@@ -354,7 +372,8 @@ def predict_crop(  # type: ignore[no-untyped-def]
         )
         walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, masks, rows)
         add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
-        add_displacement(components, units, basis, stage, limit, a, b, amounts, whole, moved, shape)
+        number = stage // stages_per_basis
+        add_displacement(components, units, stage, basis, number, limit, a, b, amounts, whole, moved, shape)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -388,6 +407,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     units,
     basis,
     limit,
+    stages_per_basis,
     placed,
 ):
     """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
@@ -414,7 +434,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     mean_shape : float32 array (n_padded, 2)
         With zeros up to a multiple of 8 landmarks.
     compass, squared_norm, anchors, deltas, nodes, n_trees, depth
-    leaves, leaf_size, units, basis, limit
+    leaves, leaf_size, units, basis, limit, stages_per_basis
         See :func:`predict_crop`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
@@ -452,7 +472,7 @@ def predict_face(  # type: ignore[no-untyped-def]
         shape[:] = mean_shape
         predict_crop(
             *(crop, size, frame, compass, squared_norm, anchors, deltas),
-            *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit),
+            *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, stages_per_basis),
             *(values, masks, rows, components, amounts, rounded, moved, landmarks, anchored, places, shape),
         )
         for i in range(n_landmarks):

@@ -24,6 +24,7 @@ from ert.errors import InputError
 from ert.geometry import square_frame
 from ert.images import to_grey
 from ert.lanes import reduce_line
+from ert.vectors import fetch
 
 __all__ = [
     "Cropping",
@@ -38,6 +39,7 @@ __all__ = [
 
 MAX_PIXELS = 16_000_000
 STRIP = 64
+LINES_AHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -316,7 +318,13 @@ def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
     low = min(max(-(column // factor), 0), columns)
     high = max(min((n_columns - column) // factor, columns), low)
     pixels, made = image.reshape(-1), out.reshape(-1)
+    leftmost = min(max(column, 0), n_columns - 1)
+    width = min(columns * factor, n_columns - leftmost)
     for r in range(rows):
+        # A line is too short for the processor to see what comes next.
+        for k in (near, far):
+            line = min(max(row + (r + LINES_AHEAD) * factor + k, 0), n_rows - 1)
+            fetch(pixels, line * n_columns + leftmost, width)
         first = min(max(row + r * factor + near, 0), n_rows - 1) * n_columns
         second = min(max(row + r * factor + far, 0), n_rows - 1) * n_columns
         done = low

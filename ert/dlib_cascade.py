@@ -157,7 +157,7 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
     types: tuple[str, ...] = ("int8", "int16")
     if n_components == 0:
         size, types = 2 * len(cascade.mean_shape), ("float32",)
-    check_arrays(cascade.arrays(), "float32", size, types, "int16")
+    check_arrays(cascade.arrays(), "float32", size, types, "int16", len(cascade.anchors))
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
@@ -329,7 +329,7 @@ def _choose_add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *
         add_leaves(leaves, stage, rows, n_trees, size, total)
         # Not turned with the shape.
         one, zero = np.float32(1), np.float32(0)
-        add_displacement(total, units, basis, stage, limit, one, zero, amounts, whole, moved, shape)
+        add_displacement(total, units, stage, basis, stage, limit, one, zero, amounts, whole, moved, shape)
 
     return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 

@@ -94,6 +94,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     if isinstance(cascade, Cascade):
         cropping = cascade.cropping
         header |= {"kind": "ert", "cropping": asdict(cropping) | {"region": cropping.region.tolist()}}
+        header |= {"stages_per_basis": cascade.stages_per_basis}
     else:
         header |= {"kind": "dlib"}
     write_model_file(path, header, cascade.arrays())
@@ -118,7 +119,9 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         else:
             cropping = header["cropping"]
             cropping["region"] = np.array(cropping["region"], dtype=np.float64)
-            cascade = Cascade(cropping=Cropping(**cropping), **arrays)
+            # Files of before bases could be shared lack it.
+            together = header.get("stages_per_basis", 1)
+            cascade = Cascade(cropping=Cropping(**cropping), **arrays, stages_per_basis=together)
             check_cascade(cascade)
         n_landmarks = len(cascade.mean_shape)
         return Fitted(

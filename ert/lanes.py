@@ -405,7 +405,7 @@ def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no
 
 
 @kernel
-def add_products(components, units, matrix, stage, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
+def add_products(components, units, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
     """Multiply whole numbers, a unit each, by a matrix of whole numbers.
 
     What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
@@ -415,9 +415,11 @@ def add_products(components, units, matrix, stage, limit, amounts, whole, out): 
     ----------
     components : int32 array (n_rows,)
     units : float32 array (n_stages, n_rows)
-    matrix : int8 or int16 array (n_stages, n_rows / 2, n_columns, 2)
-        From :func:`pair_rows`.
     stage : int
+    matrix : int8 or int16 array (n_matrices, n_rows / 2, n_columns, 2)
+        From :func:`pair_rows`.
+    number : int
+        Which of them.
     limit : float32
         :func:`sum_limit` of the matrix.
     amounts : float32 array (n_rows,)
@@ -436,6 +438,6 @@ def add_products(components, units, matrix, stage, limit, amounts, whole, out): 
     size = out.shape[0]
     by_48 = size - size % 48
     for first in range(0, by_48, 48):
-        _multiply_48(whole, matrix, stage, first, unit, out)
+        _multiply_48(whole, matrix, number, first, unit, out)
     for first in range(by_48, size, 16):
-        _multiply_16(whole, matrix, stage, first, unit, out)
+        _multiply_16(whole, matrix, number, first, unit, out)

@@ -30,6 +30,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
     "n_components": (int, 1, 10_000),
+    "stages_per_basis": (int, 1, 1000),
     "working_size": (int, 8, 2000),
     "blur": (float, 0, 50),
     "least_contrast": (float, 0, 127),
@@ -64,6 +65,7 @@ class Options:
     padding: float
     pool_spread: float
     n_components: int
+    stages_per_basis: int
     leaf_bits: int
     n_inits: int
     n_mixed: int

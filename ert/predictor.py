@@ -24,6 +24,7 @@ from ert.files import check_writable, remove_temporaries
 from ert.fitted import Fitted, read_fitted, write_fitted
 from ert.geometry import STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
 from ert.inputs import (
+    MAX_BOX_TO_IMAGE,
     Face,
     check_landmarks,
     check_names,
@@ -100,6 +101,9 @@ class ShapePredictor:
         place), or the name of a known one ("face68").
     n_components : int
         Principal shape displacements that a stage's leaves are expressed in.
+    stages_per_basis : int
+        How many stages one after another share these: more make the file smaller and leave more of the model
+        in the caches. dlib's kind of cascade is trained so, but keeps no basis.
     leaf_bits : {8, 16}
         Size of the whole numbers in the leaves.
     working_size : int
@@ -184,6 +188,7 @@ class ShapePredictor:
         roll_jitter: float = 0.0,
         mirror: str | Sequence[int] | None = None,
         n_components: int = 32,
+        stages_per_basis: int = 1,
         leaf_bits: int = 8,
         working_size: int = 140,
         blur: float = 1.0,
@@ -217,6 +222,7 @@ class ShapePredictor:
         self.roll_jitter = roll_jitter
         self.mirror = mirror
         self.n_components = n_components
+        self.stages_per_basis = stages_per_basis
         self.leaf_bits = leaf_bits
         self.working_size = working_size
         self.blur = blur
@@ -395,7 +401,8 @@ class ShapePredictor:
                     replay_stage(samples, stages[number], self.kind, workers)
                     progress.update(params["n_trees"])
                 else:
-                    stages.append(train_stage(samples, number, options, workers, progress.update))
+                    before = stages[-1] if stages else None
+                    stages.append(train_stage(samples, number, options, workers, before, progress.update))
                 if "validation" in watched:
                     replay_stage(watched["validation"], stages[number], self.kind, workers)
                 errors = {
@@ -456,7 +463,8 @@ class ShapePredictor:
         self, mean_shape: npt.NDArray[np.float32], cropping: Cropping, stages: list[Stage]
     ) -> Cascade | DlibCascade:
         if self.kind == "ert":
-            return Cascade(mean_shape, cropping, **stack_stages(stages))
+            together = self.stages_per_basis
+            return Cascade(mean_shape, cropping, **stack_stages(stages, together), stages_per_basis=together)
         return DlibCascade.from_stages(mean_shape, stages)
 
     def _plain_params(self) -> dict[str, Any]:
@@ -536,9 +544,13 @@ class ShapePredictor:
         InputError
             When an image, a box or a roll cannot be used; the message names it.
         """
+        turned = rolls is not None or max_roll is not None
+        if not turned and n_jobs == 1 and type(X) is list and len(X) == 1:
+            found = self._predict_one(X[0], channels or self.channels)
+            if found is not None:
+                return found
         cascade = self._fitted().cascade
         boxes = check_pairs(X, what)
-        turned = rolls is not None or max_roll is not None
         self.warm_up(turned=turned)
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
         starts, swap = self._starts()
@@ -557,16 +569,63 @@ class ShapePredictor:
                 if turned:
                     found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
                 else:
-                    for _ in range(1, self.n_passes):
-                        first = cascade.predict_face(image, box, STARTS[:1], order, self.rgb)
-                        box = redraw_box(first[0], cascade.mean_shape, box)
-                    found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
+                    found = self._look(cascade, image, box, starts, order, swap)
                 shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
         with Workers(n_threads) as workers:
             workers.run(predict_some)
         return shapes
+
+    def _look(
+        self,
+        cascade: Cascade | DlibCascade,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        starts: npt.NDArray[np.float64],
+        channels: str,
+        swap: npt.NDArray[np.intp],
+    ) -> npt.NDArray[np.float64]:
+        """Return the shapes (n_starts, n_landmarks, 2) of an upright face, found in all passes."""
+        for _ in range(1, self.n_passes):
+            first = cascade.predict_face(image, box, STARTS[:1], channels, self.rgb)
+            box = redraw_box(first[0], cascade.mean_shape, box)
+        return cascade.predict_face(image, box, starts, channels, self.rgb, swap)
+
+    def _predict_one(self, face: Face, channels: str) -> npt.NDArray[np.float64] | None:
+        """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
+
+        What `predict` does for any number of faces takes as long as a fifth of the kernels, and more when
+        other code has emptied the caches.
+
+        Returns
+        -------
+        float array (1, n_landmarks, 2)
+            None where anything is not as usual, or not right.
+        """
+        try:
+            image, box = face
+            left, top, width, height = map(float, box)
+            rows, columns = image.shape[:2]  # type: ignore[union-attr]
+            cascade = self.fitted_.cascade
+        except (AttributeError, OverflowError, TypeError, ValueError):
+            return None
+        most = MAX_BOX_TO_IMAGE * max(rows, columns)
+        usual = (
+            type(image) is np.ndarray
+            and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
+            and image.dtype.char == "B"
+            and 1 - width <= left <= columns - 1
+            and 1 - height <= top <= rows - 1
+            and 1 < width <= most
+            and 1 < height <= most
+            and self._is_warm(cascade)
+        )
+        if not usual:
+            return None
+        starts, swap = self._starts()
+        found = self._look(cascade, image, (left, top, width, height), starts, channels, swap)  # type: ignore[arg-type]
+        return found if len(found) == 1 else np.median(found, axis=0, keepdims=True)
 
     def best(self) -> Self:
         """Set `n_passes` and `flip` to what is most accurate for its time, three times that of the default.
@@ -602,15 +661,18 @@ class ShapePredictor:
             What it needs with `rolls` or `max_roll` as well.
         """
         cascade = self._fitted().cascade
-        kind = type(cascade), cascade.leaves.dtype, turned
-        if kind not in _WARM:
+        if not self._is_warm(cascade, turned):
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
                     cascade.predict_face(blank, box, STARTS[:1], "rgb", "luma")
                     if turned:
                         search_roll(cascade, blank, box, 0.0, 0.0, "rgb", "luma")
-            _WARM.add(kind)
+            _WARM.add((type(cascade), cascade.leaves.dtype, turned))
+
+    @staticmethod
+    def _is_warm(cascade: Cascade | DlibCascade, turned: bool = False) -> bool:
+        return (type(cascade), cascade.leaves.dtype, turned) in _WARM
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""

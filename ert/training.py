@@ -42,6 +42,7 @@ def train_stage(
     stage: int,
     options: Options,
     workers: Workers,
+    before: Stage | None = None,
     on_tree: Callable[[int], object] = lambda n: None,
 ) -> Stage:
     """Grow one stage of the cascade and move the samples' shapes by it.
@@ -54,6 +55,8 @@ def train_stage(
         Its number, which seeds its random draws.
     options : Options
     workers : Workers
+    before : Stage
+        The stage before it, whose basis it may share.
     on_tree : callable
         Called with 1 after each tree.
 
@@ -67,7 +70,8 @@ def train_stage(
     )
     pool, matrices = _read_pools(samples, anchors, deltas, options.kind, workers)
     missing = bool(np.isnan(samples.truth).any())
-    basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, rng)
+    shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
+    basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, shared, rng)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
 
     n_splits = 2**options.max_depth - 1
@@ -154,7 +158,7 @@ def _move_block(  # type: ignore[no-untyped-def]
         add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
         shape[:n_landmarks] = shapes[i]
         a, b = matrices[i, 0], matrices[i, 1]
-        add_displacement(components, units, basis, 0, limit, a, b, amounts, whole, moved, shape)
+        add_displacement(components, units, 0, basis, 0, limit, a, b, amounts, whole, moved, shape)
         shapes[i] = shape[:n_landmarks]
 
 
@@ -219,11 +223,13 @@ def _residual_basis(
     samples: Samples,
     matrices: npt.NDArray[np.float32],
     n_components: int | None,
+    shared: npt.NDArray[np.signedinteger] | None,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the principal directions of the residuals (n_components, 2 * n_landmarks) and their sizes.
 
-    With None the basis is the identity: every coordinate for itself, as missing landmarks need it.
+    With None the basis is the identity: every coordinate for itself, as missing landmarks need it. A shared
+    one is kept as it is, and the sizes are those that the residuals have along it.
     """
     some = np.sort(rng.choice(len(samples), min(len(samples), 20_000), replace=False))
     # The second moment, not the covariance: the mean residual is to be removed as well.
@@ -236,6 +242,11 @@ def _residual_basis(
         moment += left.T @ left / len(some)
     if n_components is None:
         return np.eye(len(moment)), np.sqrt(np.diag(moment))
+    if shared is not None:
+        # Nearly orthogonal: what rounding to whole numbers did to it is made good by later trees.
+        directions = shared / np.linalg.norm(shared.astype(float), axis=1, keepdims=True)
+        sizes = np.einsum("di,ij,dj->d", directions, moment, directions)
+        return directions, np.sqrt(np.maximum(sizes, 0))
     values, vectors = np.linalg.eigh(moment)
     keep = slice(None, -min(n_components, len(moment)) - 1, -1)
     return vectors.T[keep].copy(), np.sqrt(np.maximum(values[keep], 0))

@@ -11,7 +11,9 @@ from typing import Any
 
 import numba
 from llvmlite import ir
+from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 __all__ = [
     "BIT",
@@ -24,6 +26,7 @@ __all__ = [
     "chosen",
     "constant",
     "data",
+    "fetch",
     "kernel",
     "length",
     "load",
@@ -127,3 +130,21 @@ def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
     return builder.call(function, values)
+
+
+def _typed_fetch(context: Any, array: Any, first: Any, n_bytes: Any) -> Any:
+    """Have a part of an array of bytes brought near."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = data(context, builder, signature, args, 0)
+        place = builder.gep(memory, [args[1]])
+        with loop(builder, args[2], 64) as (i, _):
+            line = builder.gep(place, [i])
+            # To read, to all levels of the cache, data.
+            call(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, INT32(0), INT32(3), INT32(1))
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.uint64), generate
+
+
+fetch: Any = intrinsic(_typed_fetch)

@@ -8,7 +8,7 @@ four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
              64 bytes  threshold        0 or more: where it is less, the two pixels are exchanged
 a stage      the lookups of all its trees; then the masks of all its trees, 64 bits each for four of them:
              flips      set where to go right is not to exceed the threshold
-             first, second    set where the number of a pixel is 256 or more
+             first, second    set where the number of a pixel is 256 or more; not there in smaller pools
 
 Elsewhere trees are walked node by node, four trees at a time:
 
@@ -123,7 +123,9 @@ def pack_nodes(
     return nodes.reshape(*shape, -1)
 
 
-def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def pack_splits(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.uint8]:
     """Pack the splits of trees of depth 4 for :func:`walk_trees`, to be decided four trees at a time.
 
     Parameters
@@ -132,6 +134,7 @@ def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]) -> 
         The two pixels of each split, below 512.
     thresholds : array (..., n_trees, 15)
         A face goes left where their difference is greater; whole numbers or not.
+    n_pixels : int
 
     Returns
     -------
@@ -150,7 +153,7 @@ def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]) -> 
 
     fields = first, second, np.where(turned, -whole - 1, whole)
     lookups = np.stack([of_four_trees(field).astype(np.uint8) for field in fields], axis=-2)
-    flags = ~turned, first > 255, second > 255
+    flags = (~turned,) if n_pixels <= 256 else (~turned, first > 255, second > 255)
     masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
     parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
     n_bytes = sum(part.shape[-1] for part in parts)
@@ -166,7 +169,7 @@ def pack_trees(
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
     if _WIDE and thresholds.shape[-1] == 15 and n_pixels <= MOST_PIXELS:
-        return pack_splits(pairs, thresholds)
+        return pack_splits(pairs, thresholds, n_pixels)
     return pack_nodes(pairs, thresholds, n_pixels)
 
 
@@ -210,7 +213,8 @@ def _decide(n_tables: int) -> Any:
 
             with loop(builder, n) as (i, _):
                 lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
-                flips = builder.add(flips_origin, builder.mul(i, INT64(3 * 8)))
+                n_masks = 3 if n_tables > 4 else 1
+                flips = builder.add(flips_origin, builder.mul(i, INT64(8 * n_masks)))
                 first, second = (
                     value(
                         load(builder, source, builder.add(lookups, INT64(64 * k)), kind),

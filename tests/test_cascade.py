@@ -54,14 +54,14 @@ def test_a_displacement_is_turned_and_scaled_with_the_shape():
     units = rng.random(N_COMPONENTS).astype(np.float32)
     basis = rng.integers(-9, 9, (N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.int8)
     components = rng.integers(-9, 9, N_COMPONENTS).astype(np.int32)
-    leaf_size, *arrays, limit = kernel_basis(
+    leaf_size, units_of, paired, limit = kernel_basis(
         np.zeros((1, 1, N_COMPONENTS), np.int8), units[None], basis[None]
     )
     assert leaf_size == N_COMPONENTS
     moved = padded(shape.astype(np.float32), 0, 8)
     room = np.empty(16, np.float32), np.empty(16, np.int16), np.empty(16, np.float32)
     turn = np.float32(0.8), np.float32(0.3)
-    add_displacement(padded(components, 0), *arrays, 0, limit, *turn, *room, moved)
+    add_displacement(padded(components, 0), units_of, 0, paired, 0, limit, *turn, *room, moved)
     displacement = ((components * units) @ basis).reshape(-1, 2)
     expected = shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]])
     np.testing.assert_allclose(moved[:N_LANDMARKS], expected, rtol=1e-3, atol=1e-3)

@@ -52,7 +52,7 @@ def product(components, units, matrix, stage=0):
     out = np.ones(paired.shape[2], np.float32)
     units = padded(units.astype(np.float32), -1)
     numbers = padded(components.astype(np.int32), -1)
-    add_products(numbers, units, paired, stage, sum_limit(paired), amounts, whole, out)
+    add_products(numbers, units, stage, paired, stage, sum_limit(paired), amounts, whole, out)
     return out, whole
 
 

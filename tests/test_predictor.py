@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import naive
 import numpy as np
@@ -477,3 +478,42 @@ def test_the_best_setting(small_model, faces):
     assert model.best() is model
     assert (model.n_starts, model.n_passes, model.flip) == (1, 2, True)
     assert small_predictor().fit(*faces).best().flip is False
+
+
+def test_stages_may_share_a_basis(faces, tmp_path):
+    X, _ = faces
+    plan = {"stages_per_basis": 2, "mirror": "face68"}
+    model = small_predictor(n_stages=5, **plan).fit(*faces)
+    cascade = model.cascade_
+    assert len(cascade.basis) == 3
+    bases = [stage.basis for stage in cascade.stages()]
+    assert np.array_equal(bases[0], bases[1])
+    assert np.array_equal(bases[4], cascade.basis[2])
+    assert not np.array_equal(bases[1], bases[2])
+    # The same stages, with a basis each.
+    apart = small_predictor(n_stages=5, **plan)
+    each = replace(cascade, basis=np.stack(bases), stages_per_basis=1)
+    apart.fitted_ = replace(model.fitted_, cascade=each)
+    assert np.array_equal(model.predict(X), apart.predict(X))
+    whole, resumed, checkpoint = (tmp_path / f"{name}.ert" for name in ("whole", "resumed", "checkpoint"))
+    model.save(whole)
+    again = small_predictor(n_stages=3, **plan).fit(*faces, checkpoint=checkpoint)
+    again.set_params(n_stages=5).fit(*faces, checkpoint=checkpoint, resume=True).save(resumed)
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert np.array_equal(ert.load(whole).predict(X), model.predict(X))
+
+
+def test_the_quick_way_for_one_face_finds_what_the_others_find(small_model, faces):
+    image, (left, top, width, height) = faces[0][0]
+    grey = to_grey(image)
+    colour = np.stack([grey] * 3, axis=2)
+    model = ShapePredictor(**small_model.get_params())
+    model.fitted_ = small_model.fitted_
+    boxes = (left, top, width, height), (left - 40, top, width, height), (left, top, 2 * width, height)
+    for box in (*boxes, np.array(boxes[0])):
+        for kind in (grey, colour, colour[:, ::-1], grey[:, :, None]):
+            for changes in ({}, {"n_passes": 2}, {"n_starts": 3}, {"flip": True}):
+                model.set_params(n_passes=1, n_starts=1, flip=False).set_params(**changes)
+                quick, slow = model.predict([(kind, box)]), model.predict(((kind, box),))
+                assert quick.shape == slow.shape
+                assert np.array_equal(quick, slow)

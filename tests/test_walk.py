@@ -59,7 +59,7 @@ def test_deciding_all_splits_at_once_matches_the_twin(seed, n_trees, n_pixels):
     rng = np.random.default_rng(seed)
     pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
     values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
-    found = walked(pack_splits(pairs, thresholds), 1, values, n_trees, n_pixels, 4)
+    found = walked(pack_splits(pairs, thresholds, n_pixels), 1, values, n_trees, n_pixels, 4)
     assert found == expected_rows(values, pairs[1], thresholds[1], 4)
 
 
