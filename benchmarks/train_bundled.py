@@ -2,8 +2,9 @@
 
     python benchmarks/train_bundled.py [--only face5]
 
-Every face is used with the boxes of two detectors, and mirrored. Running it again gives the same bytes;
-interrupted, it goes on with the finished stages in runs/.
+Every face is used with the boxes of two detectors, and mirrored. For `face68` a judge is then trained on
+those left out in so many folds, for which the model is trained so many times more. Running it again gives the
+same bytes; interrupted, it goes on with the finished stages and fold models in runs/.
 """
 
 import common
@@ -15,17 +16,19 @@ NOTES = {
 COMMON = {
     "n_trees": 100,
     "n_split_tests": 100,
-    "n_pixels": 160,
+    "n_pixels": 128,
     "pool_spread": 0.1,
     "blur": 0.0,
     "least_contrast": 40.0,
     "n_inits": 16,
     "n_mixed": 3,
-    "shift_jitter": 0.06,
-    "scale_jitter": 0.07,
-    "roll_jitter": 8.0,
+    "shift_jitter": 0.08,
+    "scale_jitter": 0.1,
+    "roll_jitter": 12.0,
+    "stages_per_basis": 6,
     "verbose": 1,
 }
+N_FOLDS = {"face68": 3}
 MODELS = {
     "face68": {"n_stages": 72, "working_size": 128, "mirror": "face68", "norm": "inter-ocular"},
     "face5": {"n_stages": 18, "working_size": 96, "mirror": "face5"},
@@ -34,6 +37,7 @@ MODELS = {
 
 def main():
     import ert
+    from ert.predictor import fold_checkpoints
     from ert.shapes import FACE5_OF_FACE68
 
     options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "models")
@@ -50,16 +54,22 @@ def main():
         chosen = list(FACE5_OF_FACE68) if name == "face5" else list(range(68))
         checkpoint = common.ROOT / "runs" / f"{name}.checkpoint.ert"
         model = ert.ShapePredictor(**COMMON | params)
+        y = dataset.y[:, chosen]
         model.fit(
             dataset.X,
-            dataset.y[:, chosen],
+            y,
             landmark_names=[dataset.landmark_names[i] for i in chosen],
             notes=NOTES,
             checkpoint=checkpoint,
             resume=True,
         )
+        files = [checkpoint]
+        if name in N_FOLDS:
+            model.fit_judge(dataset.X, y, n_folds=N_FOLDS[name], checkpoint=checkpoint, resume=True)
+            files += fold_checkpoints(checkpoint, N_FOLDS[name])
         model.save(options.out / f"{name}.ert")
-        checkpoint.unlink()
+        for file in files:
+            file.unlink()
 
 
 if __name__ == "__main__":

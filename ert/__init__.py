@@ -16,6 +16,7 @@ from ert.errors import InputError
 from ert.explanation import Explanation, explain
 from ert.face_regions import regions
 from ert.images import load_image, sample_image
+from ert.judge import Assessment
 from ert.measures import eye_aspect_ratio, mouth_opening
 from ert.pose import HeadPose, head_pose
 from ert.predictor import ShapePredictor, load
@@ -26,6 +27,7 @@ from ert.writers import write_dataset
 
 __all__ = [
     "AlignedFace",
+    "Assessment",
     "BlinkCounter",
     "Chip",
     "Dataset",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.detection import Detector, detect_faces
+from ert.errors import InputError
 from ert.inputs import Image, read_image
 from ert.predictor import ShapePredictor, bundled_models, load
 from ert.roll import roll_of
@@ -30,11 +31,18 @@ class AlignedFace:
         x, y in image pixels, pixel centres at whole numbers.
     roll : float
         How far the landmarks are turned against the model's mean shape, in degrees, clockwise.
+    std : float array (n_landmarks,) or None
+        Standard error of each landmark in pixels, see :class:`ert.Assessment`; None when the model has no
+        judge.
+    confidence : float or None
+        Probability that this is a face and its landmarks have not failed; likewise.
     """
 
     box: npt.NDArray[np.float64]
     landmarks: npt.NDArray[np.float64]
     roll: float = 0.0
+    std: npt.NDArray[np.float64] | None = None
+    confidence: float | None = None
 
 
 @lru_cache(maxsize=4)
@@ -49,6 +57,7 @@ def align(
     boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
     detector: str | Detector = "auto",
     any_roll: bool = False,
+    min_confidence: float = 0.0,
     channels: str = "rgb",
     what: str = "image",
 ) -> list[AlignedFace]:
@@ -68,6 +77,8 @@ def align(
         searches twelve turned copies of the image, which takes as much longer; what it finds counts as a
         face where starts of the model from several rolls agree. A box is the detector's, set upright about
         its centre.
+    min_confidence : float
+        Leave out faces of less confidence, 0 to 1; above 0 the model must have a judge.
     channels : {"rgb", "bgr"}
         Order of the colours in an image given as an array.
     what : str
@@ -83,6 +94,8 @@ def align(
     InputError
         When the image, a box or the model cannot be used.
     """
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"min_confidence={min_confidence!r}: expected 0 to 1")
     if isinstance(image, (str, os.PathLike)):
         what, channels = os.fspath(image), "rgb"
     pixels = read_image(image, what)
@@ -91,6 +104,8 @@ def align(
     else:
         # A file may change from call to call; a bundled model does not.
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
+    if min_confidence > 0 and predictor.judge_ is None:
+        raise InputError(f"min_confidence={min_confidence:g}: the model has no judge to tell it")
     found: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
     if any_roll and boxes is None:
         found, landmarks = find_turned(pixels, predictor, detector, channels)
@@ -100,7 +115,15 @@ def align(
         X = [(pixels, box) for box in found]
         landmarks = predictor.predict(X, max_roll=max_roll, channels=channels, what=f"{what}, boxes")
     rolls = roll_of(landmarks, predictor.cascade_.mean_shape)
-    return [
+    faces = [
         AlignedFace(np.array(box, dtype=np.float64), shape, float(roll))
         for box, shape, roll in zip(found, landmarks, rolls, strict=True)
+    ]
+    if predictor.judge_ is None:
+        return faces
+    said = predictor.assess([(pixels, face.box) for face in faces], landmarks, channels=channels)
+    return [
+        replace(face, std=std, confidence=float(confidence))
+        for face, std, confidence in zip(faces, said.std, said.confidence, strict=True)
+        if confidence >= min_confidence
     ]

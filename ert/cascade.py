@@ -19,7 +19,7 @@ from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
 from ert.features import pool_arrays, read_pixels
 from ert.geometry import centre, similarity, square_frame
-from ert.images import grey_part, grey_weights
+from ert.images import Part, plain_grey, read_part
 from ert.lanes import LANES, add_leaves, add_products, add_transformed, padded, pair_rows, sum_limit
 from ert.vectors import kernel
 from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
@@ -106,6 +106,7 @@ class Cascade:
         channels: str,
         rgb: str,
         swap: npt.NDArray[np.intp] = NO_SWAP,
+        part: Part | None = None,
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts.
 
@@ -119,26 +120,27 @@ class Cascade:
             See :class:`ert.ShapePredictor`.
         swap : int array (n_landmarks,)
             The mirror map: starts that take the image for its mirror image need it.
+        part : (image, column, row), optional
+            What :meth:`read_part` gave, when it has been called already.
 
         Returns
         -------
         float64 array (n_starts, n_landmarks, 2)
             In pixels of the image.
         """
-        column = row = 0
-        flags = image.flags
-        if not (image.ndim == 2 and flags.c_contiguous and flags.writeable):
-            columns, rows = self.cropping.touched(*box, image.shape)
-            column, row = columns.start, rows.start
-            # A copy of a grey one: kernels are compiled for one kind of array, contiguous and writeable.
-            image = (
-                image[rows, columns].copy()
-                if image.ndim == 2
-                else grey_part(image, rows, columns, grey_weights(channels, rgb))
-            )
+        image, column, row = part or self.read_part(image, box, channels, rgb)
         placed = np.empty((len(starts), *self.mean_shape.shape))
         predict_face(image, column, row, *box, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
+
+    def read_part(
+        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
+    ) -> Part:
+        """Return what of an image the crop of a box needs, in grey, and where in the image it begins."""
+        if plain_grey(image):
+            return image, 0, 0
+        columns, rows = self.cropping.touched(*box, image.shape)
+        return read_part(image, columns, rows, channels, rgb)
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:

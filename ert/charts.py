@@ -1,6 +1,6 @@
 """Drawings in SVG, written by hand: curves in axes, and the error of each landmark on the mean shape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from ert.errors import one_line
 from ert.metrics import ced
 from ert.shapes import FACE68_CLOSED, FACE68_REGIONS
 
-__all__ = ["Curve", "axis_end", "ced_curve", "landmark_map", "line_chart", "stage_chart"]
+__all__ = ["Curve", "axis_end", "ced_curve", "landmark_map", "line_chart", "reliability_chart", "stage_chart"]
 
 # Of the palette of Okabe and Ito, which colour-blind readers tell apart; the darker pair for white paper.
 ON_PAPER = ("#0072b2", "#d55e00")
@@ -150,6 +150,53 @@ def _key(curves: Sequence[Curve]) -> list[str]:
         parts.append(_polyline(np.array([(left, y), (left + 30, y)]), ON_PAPER[number], 2.2, DASHES[number]))
         parts.append(_text(left + 37, y + 4.5, curve.label, "start"))
     return parts
+
+
+def reliability_chart(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Draw how often comes true what is said to be so probable; what holds its word lies on the diagonal.
+
+    Parameters
+    ----------
+    tables : dict of str to list of dict
+        By what was judged, at most two; of each the tenths as :func:`ert.calibration.reliability` has them.
+        The larger a dot, the more it stands for.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element.
+    """
+    size = _HEIGHT - _TOP - _BOTTOM
+    left, width = _LEFT, _WIDTH - _LEFT - _RIGHT
+    parts = []
+    for tick in np.arange(0, 101, 20):
+        x, y = left + width * tick / 100, _TOP + size * (1 - tick / 100)
+        colour = _INK if tick == 0 else _GRID
+        parts += [_line((left, y), (left + width, y), colour), _line((x, _TOP), (x, _TOP + size), colour)]
+        parts += [_text(left - 7, y + 4.5, f"{tick}", "end")]
+        parts.append(_text(min(x, _WIDTH - 14), _TOP + size + 18, f"{tick}", "middle"))
+    parts.append(_line((left, _TOP + size), (left + width, _TOP), _QUIET, ' stroke-dasharray="2 3"'))
+    parts.append(_text(left + width / 2, _HEIGHT - 8, "probability that was told, %", "middle"))
+    middle = _TOP + size / 2
+    turned = f' transform="rotate(-90 13 {middle:g})"'
+    parts.append(_text(13, middle, "share that came true, %", "middle", turned))
+    said = []
+    for number, (label, table) in enumerate(tables.items()):
+        colour = ON_PAPER[number]
+        points = np.array([(row["probability"], row["share"]) for row in table]).reshape(-1, 2)
+        placed = np.column_stack([left + width * points[:, 0], _TOP + size * (1 - points[:, 1])])
+        parts.append(_polyline(placed, colour, 1.6, DASHES[number]))
+        for (x, y), row in zip(placed, table, strict=True):
+            told = f"{100 * row['probability']:.0f} % told, {100 * row['share']:.0f} % came true"
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2.5 + 9 * row["weight"] ** 0.5:.1f}" fill="{colour}" '
+                f'fill-opacity="0.55"><title>{_said(f"{label}: {told}")}</title></circle>'
+            )
+            said.append(f"{label} {told}")
+        key = _TOP + 16 + 19 * number
+        parts.append(f'<circle cx="{left + 18}" cy="{key}" r="5" fill="{colour}" fill-opacity="0.55"/>')
+        parts.append(_text(left + 30, key + 4.5, label, "start"))
+    return _svg(_WIDTH, _HEIGHT, f"Reliability: {'; '.join(said)}", parts)
 
 
 def stage_chart(history: Sequence[dict[str, float]], n_stages: int) -> str:

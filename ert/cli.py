@@ -102,6 +102,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_starts(align)
     align.add_argument("--json", metavar="FILE", help="write the landmarks to FILE, - for standard output")
     align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR, small ones enlarged")
+    align.add_argument(
+        "--show-std",
+        action="store_true",
+        help="draw round each landmark the circle that holds the true one nine times in ten",
+    )
+    align.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="leave out faces of which the model is less sure, 0 to 1 (default: 0, all)",
+    )
 
     train = commands.add_parser("train", help="train a model on annotated images")
     train.set_defaults(run=run_train)
@@ -123,6 +135,16 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="FRACTION",
         help="hold out this part of the images and report",
+    )
+    train.add_argument(
+        "--confidence",
+        type=int,
+        nargs="?",
+        const=3,
+        default=0,
+        metavar="FOLDS",
+        help="have the model tell how far its landmarks can be trusted: learnt on objects left out, so that "
+        "it is trained so many times more (3, if no number is given)",
     )
     train.add_argument(
         "--resume", action="store_true", help="go on with the stages an interrupted run has finished"

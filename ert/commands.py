@@ -78,6 +78,8 @@ def run_align(options: argparse.Namespace) -> int:
 
     model = load(options.model)
     _set_starts(model, options.starts, options.best)
+    if model.judge_ is None and (options.min_confidence or options.show_std):
+        raise InputError(f"{options.model}: has no judge, which --min-confidence and --show-std need")
     if options.json not in (None, "-"):
         check_writable(options.json)
     pictures = _picture_paths(options.images, options.draw)
@@ -127,12 +129,21 @@ def _align_one(
 
     image = load_image(file)
     boxes = None if options.box is None else [options.box]
-    faces = align(image, model, boxes=boxes, detector=options.detector, any_roll=options.any_roll, what=file)
+    faces = align(
+        image,
+        model,
+        boxes=boxes,
+        detector=options.detector,
+        any_roll=options.any_roll,
+        min_confidence=options.min_confidence,
+        what=file,
+    )
     if picture is not None:
-        _draw(image, faces, picture)
+        radius = model.std_radius() if options.show_std else None
+        _draw(image, faces, picture, radius)
     if faces:
         found = f"{len(faces)} face{'s' * (len(faces) != 1)}: "
-        found += ", ".join("box " + ",".join(f"{number:.0f}" for number in face.box) for face in faces)
+        found += ", ".join(_described(face) for face in faces)
     else:
         found = "no face found (--any-roll finds turned ones, --detector takes another detector, --box a box)"
     say(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
@@ -141,23 +152,33 @@ def _align_one(
         "file": file,
         "width": columns,
         "height": rows,
-        "faces": [
-            {
-                "box": face.box.round(3).tolist(),
-                "roll": round(face.roll, 3),
-                "landmarks": face.landmarks.round(3).tolist(),
-            }
-            for face in faces
-        ],
+        "faces": [_face_entry(face) for face in faces],
     }
 
 
-def _draw(image: Any, faces: "list[AlignedFace]", path: Path) -> None:
+def _described(face: "AlignedFace") -> str:
+    box = "box " + ",".join(f"{number:.0f}" for number in face.box)
+    return box if face.confidence is None else f"{box} ({face.confidence:.2f})"
+
+
+def _face_entry(face: "AlignedFace") -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "box": face.box.round(3).tolist(),
+        "roll": round(face.roll, 3),
+        "landmarks": face.landmarks.round(3).tolist(),
+    }
+    if face.std is not None and face.confidence is not None:
+        entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
+    return entry
+
+
+def _draw(image: Any, faces: "list[AlignedFace]", path: Path, radius: float | None) -> None:
     from ert.draw import draw_landmarks, save_image
 
     make_folder(path.parent)
     shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    save_image(path, draw_landmarks(image, shapes, boxes))
+    radii = None if radius is None else [radius * face.std for face in faces if face.std is not None]
+    save_image(path, draw_landmarks(image, shapes, boxes, radii=radii))
 
 
 def make_folder(folder: Path) -> None:
@@ -183,7 +204,8 @@ _DLIB_KIND = (
 def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images, with a checkpoint after each stage."""
     from ert.datasets import load_dataset
-    from ert.predictor import ShapePredictor, load
+    from ert.judge_training import group_folds
+    from ert.predictor import ShapePredictor, fold_checkpoints, load
     from ert.report_commands import report_file, training_report
 
     names = inspect.signature(ShapePredictor.__init__).parameters
@@ -195,6 +217,8 @@ def run_train(options: argparse.Namespace) -> int:
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
     part_order = options.part_order
+    if options.confidence and out.suffix == ".dat":
+        raise InputError(f"{out}: dlib's format has no room for a judge, expected .ert with --confidence")
     if out.suffix == ".dat":
         params |= {"kind": "dlib", "rgb": "dlib"}
         # The points of a `.dat` have no names: scripts know them by the numbers that dlib gives them.
@@ -220,6 +244,9 @@ def run_train(options: argparse.Namespace) -> int:
     if options.validation:
         dataset, held_out = _hold_out(dataset, options.validation, options.random_state)
         validation = (held_out.X, held_out.y)
+    if options.confidence:
+        # Now, not after the training, if there are too few images for it.
+        group_folds(dataset.X, None, options.confidence, options.random_state)
     model = ShapePredictor(**params, verbose=1)
     done = 0
     if options.resume:
@@ -246,6 +273,10 @@ def run_train(options: argparse.Namespace) -> int:
                 resume=options.resume,
                 on_stage=None if report is None else report.stage,
             )
+        if options.confidence:
+            model.fit_judge(
+                dataset.X, dataset.y, n_folds=options.confidence, checkpoint=checkpoint, resume=options.resume
+            )
     except KeyboardInterrupt:
         if checkpoint.exists():
             done = load(checkpoint).cascade_.anchors.shape[0]
@@ -253,7 +284,8 @@ def run_train(options: argparse.Namespace) -> int:
             return 130
         raise
     model.save(out)
-    checkpoint.unlink(missing_ok=True)
+    for file in (checkpoint, *fold_checkpoints(checkpoint, options.confidence)):
+        file.unlink(missing_ok=True)
     last = ", ".join(
         f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in stage_errors(model.history_[-1])
     )
@@ -437,6 +469,8 @@ def run_demo(options: argparse.Namespace) -> int:
         "any_roll": False,
         "starts": None,
         "best": False,
+        "min_confidence": 0.0,
+        "show_std": False,
     }
     status = run_align(argparse.Namespace(**align, json=str(points), draw=str(out)))
     if status == 0:

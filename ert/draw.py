@@ -34,6 +34,7 @@ _POINT_COLOUR = "#ffc857"
 _BOX_COLOUR = "#ffffff"
 _AXIS_COLOURS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
 _SHADE = (8, 14, 28, 130)  # under every line, so that it shows on bright pictures too
+_VEIL = (255, 80, 30, 105)
 _OUTLINE = (8, 14, 28, 255)
 
 # Line width and dot diameter as fractions of the object's size.
@@ -62,6 +63,7 @@ def draw_landmarks(
     scheme: str = "auto",
     names: Sequence[str] | None = None,
     colours: Sequence[str | None] | None = None,
+    radii: Sequence[ArrayLike] | None = None,
     min_size: int = 800,
 ) -> NDArray[np.uint8]:
     """Draw landmarks on a copy of an image.
@@ -82,6 +84,9 @@ def draw_landmarks(
     colours : sequence of str or None, optional
         A colour for each shape ("white", "#ff8800"), None for the usual ones: tells two shapes of one face
         apart.
+    radii : sequence of (n_landmarks,), optional
+        Radii in pixels of `image`, one array an object: round each landmark a veil of that size, such as the
+        circle that holds the true one nine times in ten.
     min_size : int
         A picture whose longest side is shorter, in pixels, is enlarged to it.
 
@@ -107,9 +112,13 @@ def draw_landmarks(
     if colours is not None and len(colours) != len(placed):
         raise InputError(f"colours: {len(colours)}, expected one for each of {len(placed)} shapes")
 
+    if radii is not None and [np.shape(each) for each in radii] != [(len(points),) for points in placed]:
+        raise InputError("radii: expected one for each landmark of each shape")
     longest_side = max(picture.size)
     strokes = [] if boxes is None else _box_strokes(_check_boxes(boxes) * np.tile(scale, 2), longest_side)
     for number, points in enumerate(placed):
+        if radii is not None:
+            strokes += _veils(points, np.asarray(radii[number], np.float64) * float(np.mean(scale)))
         strokes += _shape_strokes(points, scheme, colours[number] if colours else None, longest_side)
     _paint(picture, strokes)
     if names is not None:
@@ -335,6 +344,13 @@ def _shape_strokes(
             strokes.append(_Stroke(point[None], dot + 0.8 * width, _OUTLINE, 2))
             strokes.append(_Stroke(point[None], dot, shade, 3))
     return strokes
+
+
+def _veils(points: NDArray[np.float64], radii: NDArray[np.float64]) -> list[_Stroke]:
+    """Discs under all lines, the largest first."""
+    known = np.flatnonzero(np.isfinite(points[:, 0]) & (radii > 0) & (radii < 1e6))
+    order = known[np.argsort(-radii[known], kind="stable")]
+    return [_Stroke(points[i][None], 2 * radii[i], _VEIL, -1) for i in order]
 
 
 def _line_width(width: float, longest_side: int) -> float:

@@ -1,7 +1,7 @@
 """A fitted model and its files: all that training made, checked when it comes from outside."""
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from ert.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.dlib_file import read_dlib_file, write_dlib_file
 from ert.errors import InputError, one_line
 from ert.inputs import check_names
-from ert.model_file import read_model_file, write_model_file
+from ert.judge import Judge
+from ert.model_file import FIRST_VERSION, FORMAT_VERSION, read_model_file, write_model_file
 from ert.shapes import mirror_map
 
 __all__ = ["Fitted", "cascade_sizes", "read_fitted", "write_fitted"]
@@ -41,6 +42,10 @@ class Fitted:
     summary : dict
         What it was trained on: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
+    judge : Judge or None
+        What tells how far predicted landmarks can be trusted.
+    judge_summary : dict
+        What the judge was trained on, and how well it judged objects left out.
     """
 
     cascade: Cascade | DlibCascade
@@ -49,6 +54,8 @@ class Fitted:
     mirror_map: npt.NDArray[np.intp] | None
     history: list[dict[str, float]]
     summary: dict[str, Any]
+    judge: Judge | None = None
+    judge_summary: dict[str, Any] = field(default_factory=dict)
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
@@ -97,7 +104,11 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
         header |= {"stages_per_basis": cascade.stages_per_basis}
     else:
         header |= {"kind": "dlib"}
-    write_model_file(path, header, cascade.arrays())
+    arrays, judge = cascade.arrays(), fitted.judge
+    if judge is not None:
+        header["judge"] = judge.header() | {"summary": fitted.judge_summary}
+        arrays |= judge.arrays()
+    write_model_file(path, header, arrays, FIRST_VERSION if judge is None else FORMAT_VERSION)
 
 
 def read_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -113,6 +124,9 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     header, arrays = read_model_file(path)
     try:
         cascade: Cascade | DlibCascade
+        told = header.get("judge")
+        # Its arrays are taken out, what is left is the cascade's.
+        judge = None if told is None else Judge.from_file(told, arrays)
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -132,6 +146,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             mirror_map(header["mirror_map"], n_landmarks),
             _check_history(header["history"]),
             _check_summary(header["summary"]),
+            judge,
+            {} if told is None else dict(told["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(

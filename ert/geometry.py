@@ -12,6 +12,7 @@ from ert.procrustes import fit_similarity
 from ert.vectors import kernel
 
 __all__ = [
+    "ONE_START",
     "STARTS",
     "box_frames",
     "centre",
@@ -39,6 +40,7 @@ STARTS = np.array(
         (0.0, 0.0, 1.07, 0.0),
     ]
 )
+ONE_START = STARTS[:1]
 # A second look only moves a box so far: to between these times its side, its centre by so many sides.
 LEAST_SIDE, LARGEST_SIDE, FARTHEST = 0.5, 2.0, 0.5
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -19,15 +19,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "Part",
     "check_image",
     "grey_part",
     "grey_weights",
     "image_size",
     "load_image",
+    "plain_grey",
+    "read_part",
     "sample_image",
     "to_grey",
     "weigh",
 ]
+
+# A part of an image in grey, and the column and row where it begins.
+Part: TypeAlias = tuple[NDArray[np.uint8], int, int]
 
 # Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
 MAX_PIXELS = 250_000_000
@@ -257,6 +263,28 @@ def grey_part(
         # A copy: the kernel is compiled for one kind of array.
         _weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, grey)
     return grey
+
+
+def plain_grey(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of the one kind of array that kernels are compiled for."""
+    return image.ndim == 2 and image.flags.c_contiguous and image.flags.writeable
+
+
+def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: str, weights: str) -> Part:
+    """Copy a part of an image, grey or colour, in grey: a part that :func:`plain_grey` is true of.
+
+    Returns
+    -------
+    part : ndarray of uint8
+    column, row : int
+        Where in the image it begins.
+    """
+    part = (
+        image[rows, columns].copy()
+        if image.ndim == 2
+        else grey_part(image, rows, columns, grey_weights(channels, weights))
+    )
+    return part, columns.start, rows.start
 
 
 def grey_weights(channels: str, weights: str) -> NDArray[np.uint32]:

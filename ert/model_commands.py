@@ -22,6 +22,7 @@ def run_info(options: argparse.Namespace) -> int:
         "summary": model.summary_,
         "history": model.history_,
         "parameters": model.get_params(),
+        "confidence": model.fitted_.judge_summary or None,
     }
     if options.json:
         write_json(facts, options.json)
@@ -35,6 +36,7 @@ def run_info(options: argparse.Namespace) -> int:
             print(f"  trained on {counts}")
         for key, text in model.summary_["notes"].items():
             print(f"  {key}: {text}")
+        print(f"  {_confidence(facts['confidence'])}")
         for entry in model.history_:
             shown = ", ".join(
                 f"{key.replace('_nme', '')} {value:.2f} %" for key, value in stage_errors(entry)
@@ -43,6 +45,17 @@ def run_info(options: argparse.Namespace) -> int:
         if model.history_:
             print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
     return 0
+
+
+def _confidence(summary: dict[str, Any] | None) -> str:
+    if summary is None:
+        return "tells no confidence of its landmarks (ert train --confidence)"
+    told = f"tells the confidence of its landmarks, learnt in {summary['n_folds']} folds"
+    if summary["failed_auc"] is not None:
+        told += f"; left out, failed alignments: area under the ROC {summary['failed_auc']:.3f}"
+    if summary["background_told"] is not None:
+        told += f", background told {summary['background_told']:.1%}"
+    return told
 
 
 def run_models(options: argparse.Namespace) -> int:

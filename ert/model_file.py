@@ -1,7 +1,7 @@
 r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing in it is ever executed.
 
     offset 0    8 bytes   magic "\x89ERTmdl\n"
-           8    u32       format version
+           8    u32       format version: 2 when the model holds a judge, else 1
           12    u32       length h of the header
           16    u32       CRC-32 of the whole file but these four bytes
           20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
@@ -25,10 +25,12 @@ import numpy.typing as npt
 from ert.errors import InputError
 from ert.files import write_atomically
 
-__all__ = ["FORMAT_VERSION", "read_model_file", "write_model_file"]
+__all__ = ["FIRST_VERSION", "FORMAT_VERSION", "read_model_file", "write_model_file"]
 
 MAGIC = b"\x89ERTmdl\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# What every version of ert reads.
+FIRST_VERSION = 1
 _START = struct.Struct("<8sII")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX_SIZE = _START.size + _CHECKSUM.size
@@ -38,7 +40,10 @@ _MAX_DIMENSIONS = 4
 
 
 def write_model_file(
-    path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
+    path: str | os.PathLike[str],
+    header: dict[str, Any],
+    arrays: dict[str, npt.NDArray[Any]],
+    version: int = FIRST_VERSION,
 ) -> None:
     """Write a model file, replacing an existing one only when all is written.
 
@@ -48,6 +53,8 @@ def write_model_file(
     header : dict
         JSON-able, without the key "arrays".
     arrays : dict of ndarray
+    version : int
+        The first format version whose readers know all that is in it.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def write_model_file(
         body.append(data + b"\0" * (-len(data) % _ALIGN))
     joined = b"".join(body)
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        start = _START.pack(MAGIC, FORMAT_VERSION, len(text))
+        start = _START.pack(MAGIC, version, len(text))
         file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
 
@@ -100,9 +107,9 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
     _, version, length = _START.unpack_from(data)
     (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
-    if version != FORMAT_VERSION:
+    if not FIRST_VERSION <= version <= FORMAT_VERSION:
         raise InputError(
-            f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert"
+            f"{path}: model file version {version}, this ert reads up to version {FORMAT_VERSION}: update ert"
         )
     everything = memoryview(data)
     if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:

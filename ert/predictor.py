@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,11 @@ from ert.dlib_cascade import DlibCascade, compact, expand
 from ert.errors import InputError, one_line
 from ert.files import check_writable, remove_temporaries
 from ert.fitted import Fitted, read_fitted, write_fitted
-from ert.geometry import STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
+from ert.geometry import ONE_START, STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
+from ert.images import Part, plain_grey, read_part
 from ert.inputs import (
     MAX_BOX_TO_IMAGE,
+    MAX_COORDINATE,
     Face,
     check_landmarks,
     check_names,
@@ -35,6 +37,7 @@ from ert.inputs import (
     raw_crop_sizes,
     read_face,
 )
+from ert.judge import Assessment, Judge
 from ert.memory import Sizes, plan_memory
 from ert.metrics import nme, normalisers
 from ert.parallel import Workers, count_threads
@@ -45,14 +48,17 @@ from ert.shapes import mirror_map
 from ert.training import rehearse, replay_stage, train_stage
 from ert.version import __version__
 
-__all__ = ["ShapePredictor", "bundled_models", "load"]
+__all__ = ["ShapePredictor", "bundled_models", "fold_checkpoints", "load"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
 _NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # A grey and a colour image for kernels to be compiled on.
 _BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
-# The kinds of cascade whose kernels this process has compiled or loaded, and whether for turned objects too.
-_WARM: set[tuple[type, np.dtype[Any], bool]] = set()
+# How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
+SPARE = 0.1
+# The kinds of cascade whose kernels this process has compiled or loaded, whether for turned objects too, and
+# whether there was a judge.
+_WARM: set[tuple[type, np.dtype[Any], bool, bool]] = set()
 
 
 class ShapePredictor:
@@ -157,6 +163,8 @@ class ShapePredictor:
     summary_ : dict
         What it was trained on: counts, the library's version and the notes given to `fit`.
     n_landmarks_ : int
+    judge_ : Judge or None
+        What `fit_judge` made, and `assess` needs.
 
     Notes
     -----
@@ -422,6 +430,78 @@ class ShapePredictor:
             self.fitted_ = replace(self.fitted_, cascade=expand(self.fitted_.cascade))
         return self
 
+    def fit_judge(
+        self,
+        X: Sequence[Face],
+        y: npt.ArrayLike,
+        *,
+        n_folds: int = 3,
+        groups: Sequence[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train what tells how far landmarks can be trusted, on the objects that the model was fitted on.
+
+        Objects must be judged by a cascade that never saw them: for each fold one is trained without it, so
+        this takes nearly `n_folds` times as long as `fit` did, and a few minutes more for many objects.
+        The same `random_state` and objects give the same bytes for any number of threads.
+
+        Parameters
+        ----------
+        X, y
+            What `fit` was given.
+        n_folds : int
+            How many parts are left out in turn. Cascades of more folds have seen more of the objects, and err
+            more nearly as this model does.
+        groups : sequence, optional
+            For each object what must not be on both sides, such as a person's name; by default the image.
+        checkpoint : path-like, optional
+            An `.ert` file that is not written itself: the fold models are beside it, see
+            :func:`fold_checkpoints`, so that an interrupted call can go on.
+        resume : bool
+            Go on from what is there of these.
+
+        Returns
+        -------
+        ShapePredictor
+
+        Raises
+        ------
+        InputError
+            As `fit`; and when there are fewer images or groups than folds, or a fold lacks a landmark.
+        """
+        from threadpoolctl import threadpool_limits
+
+        from ert.judge_training import group_folds, train_judge
+
+        fitted = self._fitted()
+        boxes = check_pairs(X)
+        landmarks = check_landmarks(y, len(X))
+        check_near(landmarks, _as_array(boxes))
+        if landmarks.shape[1] != self.n_landmarks_:
+            raise InputError(f"y: {landmarks.shape[1]} landmarks, the model has {self.n_landmarks_}")
+        norm = fitted.params["norm"]
+        lengths = box_frames(_as_array(boxes))[:, 0] if norm is None else normalisers(landmarks, norm)
+        folds = group_folds(X, groups, n_folds, self.random_state)
+        files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
+        models = []
+        for fold in range(n_folds):
+            if self.verbose:
+                self._tell(f"judging: a model without fold {fold + 1} of {n_folds}")
+            model = type(self)(**self.get_params())
+            rest = np.flatnonzero(folds != fold).tolist()
+            models.append(
+                model.fit([X[i] for i in rest], landmarks[rest], checkpoint=files[fold], resume=resume)
+            )
+        params = self._plain_params()
+        options = Options(**{each.name: params[each.name] for each in fields(Options)})
+        with threadpool_limits(1), Workers(count_threads(self.n_jobs)) as workers:
+            judge, summary = train_judge(
+                fitted.cascade.mean_shape, models, folds, X, landmarks, boxes, lengths, options, workers
+            )
+        self.fitted_ = replace(fitted, judge=judge, judge_summary=summary)
+        return self
+
     def _frames(self, boxes: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
         """Return the frames that this kind of cascade gives to boxes."""
         if self.kind == "ert":
@@ -503,22 +583,52 @@ class ShapePredictor:
         shapes = image_to_frame(landmarks, self._frames(boxes, "validation X"))
         return plain_samples(self._crops(X, boxes, cropping, "validation X", mapped), shapes, mean_shape)
 
+    @overload
     def predict(
         self,
         X: Sequence[Face],
         *,
+        return_std: Literal[False] = False,
         rolls: float | Sequence[float] | npt.NDArray[np.floating[Any]] | None = None,
         max_roll: float | None = None,
         channels: str | None = None,
         n_jobs: int = 1,
         what: str = "X",
-    ) -> npt.NDArray[np.float64]:
+    ) -> npt.NDArray[np.float64]: ...
+
+    @overload
+    def predict(
+        self,
+        X: Sequence[Face],
+        *,
+        return_std: Literal[True],
+        rolls: float | Sequence[float] | npt.NDArray[np.floating[Any]] | None = None,
+        max_roll: float | None = None,
+        channels: str | None = None,
+        n_jobs: int = 1,
+        what: str = "X",
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+
+    def predict(
+        self,
+        X: Sequence[Face],
+        *,
+        return_std: bool = False,
+        rolls: float | Sequence[float] | npt.NDArray[np.floating[Any]] | None = None,
+        max_roll: float | None = None,
+        channels: str | None = None,
+        n_jobs: int = 1,
+        what: str = "X",
+    ) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Locate the landmarks of one face or many.
 
         Parameters
         ----------
         X : sequence of (image, box)
             As for `fit`. Boxes may lie partly outside the image.
+        return_std : bool
+            Return the standard errors of the landmarks as well, see :class:`Assessment`; the model must have
+            a judge.
         rolls : float or array (n,), optional
             How far each object is turned in the image plane, in degrees, clockwise. Its box is not turned:
             it has the centre and the sides of the box round the upright object.
@@ -538,21 +648,26 @@ class ShapePredictor:
         -------
         float array (n, n_landmarks, 2)
             x, y in image pixels, pixel centres at whole numbers; not rounded.
+        std : float array (n, n_landmarks)
+            With `return_std`: of each landmark, in pixels.
 
         Raises
         ------
         InputError
-            When an image, a box or a roll cannot be used; the message names it.
+            When an image, a box or a roll cannot be used; the message names it. When there is no judge.
         """
         turned = rolls is not None or max_roll is not None
-        if not turned and n_jobs == 1 and type(X) is list and len(X) == 1:
+        if not (turned or return_std) and n_jobs == 1 and type(X) is list and len(X) == 1:
             found = self._predict_one(X[0], channels or self.channels)
             if found is not None:
                 return found
         cascade = self._fitted().cascade
+        judged = self._judge() if return_std else None
+        norm = self._fitted().params.get("norm")
         boxes = check_pairs(X, what)
         self.warm_up(turned=turned)
         shapes = np.empty((len(X), *cascade.mean_shape.shape))
+        std, within = np.empty((2, len(X) if return_std else 0, len(cascade.mean_shape)))
         starts, swap = self._starts()
         angles = check_rolls(rolls, len(X)).tolist() if turned else []
         reach = None if max_roll is None else check_max_roll(max_roll)
@@ -562,35 +677,120 @@ class ShapePredictor:
                 if workers.failed:
                     return
                 image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
-                box = boxes[i]
+                box, part = boxes[i], None
                 if reach is not None:
-                    shapes[i], _ = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)
-                    continue
-                if turned:
+                    found = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)[0][None]
+                elif turned:
                     found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
                 else:
-                    found = self._look(cascade, image, box, starts, order, swap)
+                    box = self._last_box(cascade, image, box, order)
+                    if judged is not None and isinstance(cascade, Cascade) and not plain_grey(image):
+                        part = _part_for_both(cascade, image, box, order, self.rgb)
+                        found = cascade.predict_face(image, box, starts, order, self.rgb, swap, part)
+                    else:
+                        found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
                 shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
+                if judged is not None:
+                    judged.assess_face(
+                        image, boxes[i], shapes[i], order, self.rgb, norm, std[i], within[i], part
+                    )
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
         with Workers(n_threads) as workers:
             workers.run(predict_some)
-        return shapes
+        return (shapes, std) if return_std else shapes
 
-    def _look(
+    def assess(
+        self,
+        X: Sequence[Face],
+        landmarks: npt.ArrayLike,
+        *,
+        channels: str | None = None,
+        n_jobs: int = 1,
+        what: str = "X",
+    ) -> Assessment:
+        """Tell how far landmarks can be trusted; the model must have a judge, see `fit_judge`.
+
+        The judge was trained on what this model predicts. Landmarks from elsewhere it takes for that.
+
+        Parameters
+        ----------
+        X : sequence of (image, box)
+            As for `predict`. The box hardly matters: it bounds the size of what is looked at, and is the norm
+            length of a model without a `norm`.
+        landmarks : array (n, n_landmarks, 2)
+            What `predict` returned, in image pixels.
+        channels, n_jobs, what
+            As for `predict`.
+
+        Returns
+        -------
+        Assessment
+
+        Raises
+        ------
+        InputError
+            When an image or a box cannot be used, landmarks are not finite or not as many, or there is no
+            judge.
+        """
+        judge, norm = self._judge(), self._fitted().params.get("norm")
+        boxes = check_pairs(X, what)
+        shapes = np.ascontiguousarray(landmarks, np.float64)
+        expected = (len(X), self.n_landmarks_, 2)
+        if shapes.shape != expected:
+            raise InputError(f"landmarks: expected shape {expected}, got {shapes.shape}")
+        if not (np.abs(shapes) <= 2 * MAX_COORDINATE).all():
+            raise InputError(f"landmarks: expected finite numbers within {2 * MAX_COORDINATE:g}")
+        self.warm_up()
+        std, within = np.empty((2, *expected[:2]))
+        confidence = np.empty(len(X))
+
+        def assess_some(thread: int, n_threads: int) -> None:
+            for i in range(thread, len(X), n_threads):
+                if workers.failed:
+                    return
+                image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
+                confidence[i] = judge.assess_face(
+                    image, boxes[i], shapes[i], order, self.rgb, norm, std[i], within[i]
+                )
+
+        n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
+        with Workers(n_threads) as workers:
+            workers.run(assess_some)
+        return Assessment(std, within, confidence)
+
+    def std_radius(self, level: float = 0.9) -> float:
+        """Return the radius, in standard errors, of the circle that holds the true landmark that often.
+
+        Parameters
+        ----------
+        level : float
+            0 to 1. For 0.9 it is 2.146, nearly, by the definition of the standard error.
+        """
+        if not 0 <= level <= 1:
+            raise InputError(f"level={level!r}: expected 0 to 1")
+        return self._judge().radius(level)
+
+    def _judge(self) -> Judge:
+        judge = self._fitted().judge
+        if judge is None:
+            raise InputError(
+                "this model has no judge: train it with fit_judge, or with ert train --confidence"
+            )
+        return judge
+
+    def _last_box(
         self,
         cascade: Cascade | DlibCascade,
         image: npt.NDArray[np.uint8],
         box: tuple[float, float, float, float],
-        starts: npt.NDArray[np.float64],
         channels: str,
-        swap: npt.NDArray[np.intp],
-    ) -> npt.NDArray[np.float64]:
-        """Return the shapes (n_starts, n_landmarks, 2) of an upright face, found in all passes."""
+    ) -> tuple[float, float, float, float]:
+        """Return the box of the last pass, drawn anew round what those before it found."""
         for _ in range(1, self.n_passes):
-            first = cascade.predict_face(image, box, STARTS[:1], channels, self.rgb)
+            first = cascade.predict_face(image, box, ONE_START, channels, self.rgb)
             box = redraw_box(first[0], cascade.mean_shape, box)
-        return cascade.predict_face(image, box, starts, channels, self.rgb, swap)
+        return box
 
     def _predict_one(self, face: Face, channels: str) -> npt.NDArray[np.float64] | None:
         """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
@@ -607,7 +807,7 @@ class ShapePredictor:
             image, box = face
             left, top, width, height = map(float, box)
             rows, columns = image.shape[:2]  # type: ignore[union-attr]
-            cascade = self.fitted_.cascade
+            fitted = self.fitted_
         except (AttributeError, OverflowError, TypeError, ValueError):
             return None
         most = MAX_BOX_TO_IMAGE * max(rows, columns)
@@ -619,12 +819,15 @@ class ShapePredictor:
             and 1 - height <= top <= rows - 1
             and 1 < width <= most
             and 1 < height <= most
-            and self._is_warm(cascade)
+            and self._is_warm(fitted)
         )
         if not usual:
             return None
+        place = left, top, width, height
+        if self.n_passes > 1:
+            place = self._last_box(fitted.cascade, image, place, channels)  # type: ignore[arg-type]
         starts, swap = self._starts()
-        found = self._look(cascade, image, (left, top, width, height), starts, channels, swap)  # type: ignore[arg-type]
+        found = fitted.cascade.predict_face(image, place, starts, channels, self.rgb, swap)  # type: ignore[arg-type]
         return found if len(found) == 1 else np.median(found, axis=0, keepdims=True)
 
     def best(self) -> Self:
@@ -642,6 +845,8 @@ class ShapePredictor:
     def _starts(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
         if not 1 <= self.n_starts <= len(STARTS):
             raise InputError(f"n_starts={self.n_starts!r}: expected 1 to {len(STARTS)}")
+        if self.n_starts == 1 and not self.flip:
+            return ONE_START, NO_SWAP
         starts = STARTS[: self.n_starts]
         if not self.flip:
             return starts, NO_SWAP
@@ -660,19 +865,24 @@ class ShapePredictor:
         turned : bool
             What it needs with `rolls` or `max_roll` as well.
         """
-        cascade = self._fitted().cascade
-        if not self._is_warm(cascade, turned):
+        fitted = self._fitted()
+        cascade, judge = fitted.cascade, fitted.judge
+        if not self._is_warm(fitted, turned):
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
-                    cascade.predict_face(blank, box, STARTS[:1], "rgb", "luma")
+                    found = cascade.predict_face(blank, box, ONE_START, "rgb", "luma")
+                    if judge is not None:
+                        room = np.empty((2, len(found[0])))
+                        judge.assess_face(blank, box, found[0], "rgb", "luma", None, *room)
                     if turned:
                         search_roll(cascade, blank, box, 0.0, 0.0, "rgb", "luma")
-            _WARM.add((type(cascade), cascade.leaves.dtype, turned))
+            _WARM.add((type(cascade), cascade.leaves.dtype, turned, judge is not None))
 
     @staticmethod
-    def _is_warm(cascade: Cascade | DlibCascade, turned: bool = False) -> bool:
-        return (type(cascade), cascade.leaves.dtype, turned) in _WARM
+    def _is_warm(fitted: Fitted, turned: bool = False) -> bool:
+        cascade = fitted.cascade
+        return (type(cascade), cascade.leaves.dtype, turned, fitted.judge is not None) in _WARM
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
@@ -708,6 +918,11 @@ class ShapePredictor:
     def summary_(self) -> dict[str, Any]:
         """What the model was trained on."""
         return self._fitted().summary
+
+    @property
+    def judge_(self) -> Judge | None:
+        """What `assess` needs; None when the model has none."""
+        return self._fitted().judge
 
     @property
     def n_landmarks_(self) -> int:
@@ -748,6 +963,15 @@ class ShapePredictor:
 
 def _as_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def fold_checkpoints(checkpoint: str | os.PathLike[str], n_folds: int) -> list[Path]:
+    """Name the files that `fit_judge` keeps its fold models in: runs/face.ert, runs/face.fold1.ert, ...
+
+    They are left there for whoever named the checkpoint to remove.
+    """
+    path = Path(checkpoint)
+    return [path.with_name(f"{path.stem}.fold{number}{path.suffix}") for number in range(1, n_folds + 1)]
 
 
 def bundled_models() -> dict[str, Path]:
@@ -795,6 +1019,19 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     # A file of an older version lacks the parameters that came later.
     model.fitted_ = replace(fitted, params=model._plain_params())
     return model
+
+
+def _part_for_both(
+    cascade: Cascade, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], *colours: str
+) -> Part:
+    """Turn to grey, once, what the cascade needs and what the judge will need, nearly always."""
+    left, top, width, height = box
+    wider = left - SPARE * width, top - SPARE * height, (1 + 2 * SPARE) * width, (1 + 2 * SPARE) * height
+    low_x, low_y, high_x, high_y = cascade.cropping.region
+    if not (low_x <= 0.5 <= high_x and low_y <= 0.5 <= high_y):
+        return cascade.read_part(image, box, *colours)
+    # A region round the middle of the box grows on all sides as the box does.
+    return read_part(image, *cascade.cropping.touched(*wider, image.shape), *colours)
 
 
 def _finished_stages(checkpoint: str | os.PathLike[str], digest: str) -> list[Stage]:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ert.charts import axis_end, ced_curve, landmark_map, line_chart, stage_chart
+from ert.calibration import coverage, reliability, roc_auc
+from ert.charts import axis_end, ced_curve, landmark_map, line_chart, reliability_chart, stage_chart
 from ert.datasets import Dataset
 from ert.files import write_atomically
 from ert.fitted import cascade_sizes
+from ert.geometry import box_frames
 from ert.group_columns import Column, by_groups, group_notes
 from ert.images import load_image
-from ert.metrics import evaluate, nme, norm_text, normalisers
+from ert.judge import FAILED, WITHIN
+from ert.metrics import evaluate, landmark_errors, nme, norm_text, normalisers
 from ert.page import facts, figure, gallery, key_figures, page, plain, table
 from ert.predictor import ShapePredictor
 from ert.provenance import provenance
@@ -30,6 +33,7 @@ _FAILURE = 8.0
 _PERCENTILES = (50, 90, 95, 99)
 _BEST, _WORST = 6, 12
 _TILE = 320
+_LEVELS = (0.5, 0.8, 0.9, 0.95)
 _NORMS = {"inter-ocular": "outer eye corners", "inter-pupil": "pupils"}
 
 
@@ -94,6 +98,8 @@ def write_report(path: str | os.PathLike[str], title: str, evaluation: Evaluatio
         ("Landmark by landmark", _landmarks(evaluation.model, summary["norms"][norm]["per_landmark"], norm)),
         ("Faces" if summary["n_landmarks"] == 68 else "Objects", _faces(dataset, predicted, errors)),
     ]
+    if evaluation.model.judge_ is not None:
+        sections.append(("Confidence", _confidence(evaluation)))
     if evaluation.milliseconds is not None:
         sections.append(("Time", _times(evaluation.milliseconds, evaluation.notes)))
     sections += [
@@ -211,6 +217,41 @@ def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], norm
     else:
         tables.append(table(f"The least exact first, {unit}", head, listed))
     return f'<div class="columns">\n{figure(drawn, caption)}<div>\n{"".join(tables)}</div>\n</div>'
+
+
+def _confidence(evaluation: Evaluation) -> str:
+    """Tell whether the judge's intervals and probabilities hold what they say."""
+    model, dataset = evaluation.model, evaluation.dataset
+    norm = model.fitted_.params["norm"]
+    errors = landmark_errors(dataset.y, evaluation.predicted)
+    lengths = box_frames(dataset.boxes)[:, 0] if norm is None else normalisers(dataset.y, norm)
+    said = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
+    known = np.isfinite(errors)
+    good = np.nanmean(errors, axis=1) <= FAILED * lengths
+    tables = {
+        f"landmarks, within {100 * WITHIN:g} %": reliability(
+            said.within[known], (errors <= WITHIN * lengths[:, None])[known]
+        ),
+        "objects, not failed": reliability(said.confidence, good),
+    }
+    held = coverage(errors, said.std, [model.std_radius(level) for level in _LEVELS])
+    rows = [
+        (f"{level:.0%}".replace("%", " %"), f"{share:.1%}".replace("%", " %"))
+        for level, share in zip(_LEVELS, held, strict=True)
+    ]
+    failed = int((~good).sum())
+    auc = "" if not 0 < failed < len(good) else f": area under the ROC {roc_auc(said.confidence, good):.3f}"
+    caption = (
+        f"How often comes true what is told: that a landmark lies within {100 * WITHIN:g} % of the "
+        f"{norm_text(norm)} of the true one, and that an object's mean error is at most {100 * FAILED:g} %. "
+        "The larger a dot, the more it stands for."
+    )
+    told = f"{failed} of {len(good)} objects failed; how well the confidence tells them from the others{auc}."
+    return (
+        f'<div class="columns">\n{figure(reliability_chart(tables), caption)}<div>\n'
+        f"{table('Circles of the standard errors', ('meant to hold', 'hold of the landmarks'), rows)}"
+        f'<p class="note">{plain(told)}</p>\n</div>\n</div>'
+    )
 
 
 def _faces(dataset: Dataset, predicted: Floats, errors: Floats) -> str:

@@ -30,7 +30,8 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
     -------
     pandas.DataFrame
         A row for each landmark: ``face``, ``landmark`` (both counted from 0), ``region`` (for 68 points, see
-        :func:`ert.regions`), ``x``, ``y``. Or wide, as in the CSV files that ert reads: ``left``, ``top``,
+        :func:`ert.regions`), ``x``, ``y``, and for AlignedFaces of a model that has a judge ``std`` and
+        ``confidence`` (of the face). Or wide, as in the CSV files that ert reads: ``left``, ``top``,
         ``width``, ``height`` (of an AlignedFace), ``x0``, ``y0``, ``x1``, ...
 
     Raises
@@ -62,7 +63,21 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
     if n_landmarks == 68:
         names = [name for name, numbers in FACE_REGIONS["face68"].items() for _ in numbers]
         table.insert(2, "region", names * n)
+    judged = _judged(faces)
+    if n and len(judged) == n:
+        table["std"] = np.concatenate([std for std, _ in judged])
+        table["confidence"] = np.repeat([confidence for _, confidence in judged], n_landmarks)
     return table
+
+
+def _judged(faces: Any) -> list[tuple[Any, Any]]:
+    """Return standard errors and confidence of each face that has them."""
+    listed = [faces] if isinstance(faces, AlignedFace) else faces
+    return [
+        (face.std, face.confidence)
+        for face in listed
+        if isinstance(face, AlignedFace) and face.std is not None
+    ]
 
 
 def _arrays(faces: Any) -> tuple[Any, Any]:

@@ -28,7 +28,15 @@ from ert.trees import (
 )
 from ert.walk import BLOCK_OF_TREES, pack_trees, room_for_values, walk_trees
 
-__all__ = ["CANDIDATES_DRAWN", "N_SCORED", "rehearse", "replay_stage", "train_stage"]
+__all__ = [
+    "CANDIDATES_DRAWN",
+    "N_SCORED",
+    "draw_thresholds",
+    "grow_trees",
+    "rehearse",
+    "replay_stage",
+    "train_stage",
+]
 
 # Components of the residuals that splits are scored on: more change nothing but the time (SketchBoost,
 # arXiv 2211.12858, found the same of random projections).
@@ -85,10 +93,9 @@ def train_stage(
         trees = slice(first, min(first + step, options.n_trees))
         drawn = draw_pairs(positions, (trees.stop - first) * n_candidates, options.prior_length, rng)
         pairs[trees] = drawn.reshape(-1, *shape[1:], 2)
-        thresholds[trees] = _draw_thresholds(pool, pairs[trees], len(samples), rng)
-    grown = _grow_trees(
-        samples, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree
-    )
+        thresholds[trees] = draw_thresholds(pool, pairs[trees], len(samples), rng)
+    sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
+    grown = grow_trees(sizes, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree)
     whole_numbers = np.int8 if options.kind == "ert" else np.int16
     result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
     _move_shapes(samples, result, pool, matrices, workers)
@@ -306,7 +313,7 @@ def _residuals(
     return residuals, present, units
 
 
-def _draw_thresholds(
+def draw_thresholds(
     pool: npt.NDArray[np.uint8], pairs: npt.NDArray[np.uint16], n_samples: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int16]:
     """Draw a threshold for each pair: the difference that it has in a sample drawn at random."""
@@ -315,8 +322,8 @@ def _draw_thresholds(
     return first - pool[block, pairs[..., 1], place]
 
 
-def _grow_trees(
-    samples: Samples,
+def grow_trees(
+    sizes: npt.NDArray[np.int32],
     pool: npt.NDArray[np.uint8],
     residuals: npt.NDArray[np.int16],
     present: npt.NDArray[np.uint8],
@@ -327,12 +334,11 @@ def _grow_trees(
     workers: Workers,
     on_tree: Callable[[int], object],
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
-    """Boost the trees of a stage."""
+    """Boost the trees of a stage, on blocks of so many samples (see :mod:`ert.trees`)."""
     n_trees, n_splits, n_tests = thresholds.shape
     n_leaves = n_splits + 1
     n_blocks, _, n_components = residuals.shape
     n_scored = n_components if present.size else min(N_SCORED, n_components)
-    sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
     order = np.empty((n_blocks, BLOCK), np.int32)
     bounds = np.zeros((n_blocks, n_leaves + 1), np.int32)
     scored = np.empty((n_blocks, n_scored, BLOCK), np.float32)

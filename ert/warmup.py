@@ -82,3 +82,5 @@ def _warm_training() -> None:
             rgb="dlib" if kind == "dlib" else "luma",
         )
         model.fit(X, landmarks).predict(X)
+        if (kind, bits, missing) == ("ert", 8, False):
+            model.fit_judge(X, landmarks, n_folds=2).predict(X, return_std=True)

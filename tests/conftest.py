@@ -32,6 +32,12 @@ def small_model(faces):
     return small_predictor(mirror="face68").fit(faces[0], faces[1])
 
 
+@pytest.fixture(scope="session")
+def judged_model(faces):
+    """The same with a judge."""
+    return small_predictor(mirror="face68", norm="inter-ocular").fit(*faces).fit_judge(*faces, n_folds=2)
+
+
 def small_predictor(**params):
     defaults = {"n_stages": 3, "n_trees": 40, "n_inits": 5, "n_pixels": 150, "working_size": 64}
     return ShapePredictor(**(defaults | params))

@@ -222,6 +222,42 @@ def predict(crop, frame, cascade):
     return shape
 
 
+def judge(image, box, landmarks, judge, norm):
+    """Standard errors, probabilities and the confidence, in double precision and with nothing clever."""
+    mean = judge.mean_shape - judge.mean_shape.mean(axis=0)
+    box_side = (box[2] + box[3]) / 2 - 1
+    side = np.sqrt(abs(np.linalg.det(_plain_similarity(mean, landmarks))))
+    side = min(max(side, box_side / 4), 4 * box_side)
+    origin = landmarks.mean(axis=0) - side / 2
+    crop, frame = judge.cropping.cut(image, np.array([side, 0, 0, side, *origin]))
+    shape = (landmarks - origin) / side
+    values = read_pixels(crop, frame, shape, similarity(mean, shape), judge.anchors, judge.deltas)
+    said = []
+    for forest in (judge.errors, judge.trust):
+        components = np.zeros(len(forest.units))
+        for pairs, thresholds, leaves in zip(forest.pairs, forest.thresholds, forest.leaves, strict=True):
+            components += leaves[walk(values, pairs, thresholds)]
+        said.append((components * forest.units) @ forest.basis.astype(float))
+    std = side * np.exp(np.interp(said[0], *judge.curve) + judge.usual)
+    length = max(box_side if norm is None else normaliser(landmarks, norm), 1.0)
+    shares = np.interp(0.05 * length / std, judge.ratios, np.linspace(0, 1, len(judge.ratios)))
+    within = np.clip(np.interp(shares, *judge.within_curve), 0.001, 0.999)
+    logit = judge.confidence_weights @ [1, said[1][0], np.log(std.mean() / length)]
+    return std, within, np.clip(1 / (1 + np.exp(-logit)), 0.001, 0.999)
+
+
+def _plain_similarity(mean, shape):
+    target = shape - shape.mean(axis=0)
+    (a, b) = np.array([(mean * target).sum(), (mean[:, 0] * target[:, 1] - mean[:, 1] * target[:, 0]).sum()])
+    return np.array([[a, -b], [b, a]]) / (mean**2).sum()
+
+
+def roc_auc(scores, truth):
+    """How often a true one beats a false one, equals half."""
+    good, bad = np.asarray(scores)[truth], np.asarray(scores)[~truth]
+    return float(np.mean([(g > b) + 0.5 * (g == b) for g in good for b in bad]))
+
+
 def dlib_int(value):
     """dlib's INT: a control byte (how many bytes, sign), then the magnitude, least significant byte first."""
     magnitude = abs(value)

@@ -340,3 +340,36 @@ def test_a_page_keeps_what_stands_round_its_figures(tmp_path):
     for _ in range(2):
         common.write_figures(page, ["new"])
         assert page.read_text() == f"before\n{common.BEGIN}\n\nnew\n\n{common.END}\nafter\n"
+
+
+def test_confidence_is_held_to_its_word(judged_model, faces, monkeypatch, tmp_path):
+    import calibration
+    import calibration_page
+    import common
+
+    monkeypatch.setattr(calibration, "N_TIMED", 4)
+    images, boxes = [image for image, _ in faces[0][:20]], np.array([box for _, box in faces[0][:20]])
+    given = {"dlib": (images, boxes, faces[1][:20]), "haar": (images, boxes - 1.0, faces[1][:20])}
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
+    found = calibration.measure(judged_model, given, {"noise": [(noise, (9.0, 9.0, 40.0, 40.0))] * 3})
+    X = list(zip(images, boxes, strict=True))
+    shapes, std = judged_model.predict(X, return_std=True)
+    errors = np.linalg.norm(faces[1][:20] - shapes, axis=2)
+    share = (errors <= judged_model.std_radius(0.9) * std).mean()
+    assert found["coverage"]["boxes dlib"][2] == pytest.approx(share)
+    assert np.mean([fifth["share"] for fifth in found["coverage by expected error"]["boxes dlib"]]) == share
+    assert found["failed"]["both boxes"]["faces"] == 40
+    assert found["told"]["noise"]["squares"] == 3
+    assert found["told"]["noise"]["told"] == 1
+    assert sum(row["count"] for row in found["within"]) == 2 * 20 * 68
+    times = calibration.timed(judged_model, images, boxes)
+    assert len(times) == 3
+    measured = found | {"milliseconds": times, "faces": 20, "model": "drawn", "cpu": "x", "date": "today"}
+    monkeypatch.setattr(calibration_page, "FIGURE", tmp_path / "figure.svg")
+    monkeypatch.setattr(calibration_page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(calibration_page, "result", lambda name: measured)
+    (tmp_path / "page.md").write_text(f"{common.BEGIN}\n{common.END}\n")
+    calibration_page.main()
+    text = (tmp_path / "page.md").read_text()
+    assert "| noise: at least 95 % told from faces, 95 % of the faces kept | holds | 100.0 % of 3 |" in text
+    assert (tmp_path / "figure.svg").read_text().startswith("<svg")

@@ -3,7 +3,7 @@ import pytest
 from lxml import etree
 
 from ert import charts
-from ert.charts import Curve, axis_end, ced_curve, landmark_map, line_chart, stage_chart
+from ert.charts import Curve, axis_end, ced_curve, landmark_map, line_chart, reliability_chart, stage_chart
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -136,3 +136,18 @@ def test_colours_go_from_light_to_dark():
     assert levels == sorted(levels, reverse=True)
     assert charts._shade(0) == charts._SHADES[0]
     assert charts._shade(1) == charts._SHADES[-1]
+
+
+def test_a_reliability_chart_places_what_was_told_and_what_came():
+    table = [
+        {"probability": 0.0, "share": 0.0, "count": 1, "weight": 0.1},
+        {"probability": 1.0, "share": 1.0, "count": 9, "weight": 0.9},
+    ]
+    other = [{"probability": 0.5, "share": 0.25, "count": 9, "weight": 1.0}]
+    tree = drawn(reliability_chart({"points": table, "<faces>": other}))
+    circles = [each for each in tree.iter("{*}circle") if each.find("{*}title") is not None]
+    xs, ys = ([float(each.get(name)) for each in circles] for name in ("cx", "cy"))
+    assert xs[2] == pytest.approx((xs[0] + xs[1]) / 2, abs=0.1)
+    assert ys[2] == pytest.approx(0.75 * ys[0] + 0.25 * ys[1], abs=0.1)
+    assert float(circles[0].get("r")) < float(circles[1].get("r"))
+    assert circles[2].find("{*}title").text == "<faces>: 50 % told, 25 % came true"

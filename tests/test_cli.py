@@ -409,3 +409,46 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
         ((dataset / "landmarks.xml", tmp_path / "x.csv", "--images", dataset), "an imglab file says where"),
     ]:
         assert message in refused(capsys, "convert", *arguments)
+
+
+def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, monkeypatch):
+    from ert import judge_training
+
+    for name, value in (("FEWEST_LOOKS", 500), ("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
+        monkeypatch.setattr(judge_training, name, value)
+    out = tmp_path / "judged.ert"
+    assert run("train", dataset, "--out", out, "--confidence", 2, *SMALL) == 0
+    assert list(tmp_path.iterdir()) == [out]
+    judged = ert.load(out)
+    assert judged.fitted_.judge_summary["n_folds"] == 2
+
+    assert run("info", out, "--json", tmp_path / "info.json") == 0
+    assert "tells the confidence of its landmarks, learnt in 2 folds" in capsys.readouterr().out
+    assert json.loads((tmp_path / "info.json").read_text())["confidence"]["n_objects"] == 24
+    assert run("info", model) == 0
+    assert "tells no confidence" in capsys.readouterr().out
+
+    image, box = dataset / "face_0000.png", "20,20,80,80"
+    told = "--json", tmp_path / "points.json"
+    assert run("align", image, "--model", out, "--box", box, *told, "--draw", tmp_path / "a") == 0
+    face = json.loads((tmp_path / "points.json").read_text())["images"][0]["faces"][0]
+    X = [(image, (20, 20, 80, 80))]
+    said = judged.assess(X, judged.predict(X))
+    np.testing.assert_allclose(face["std"], said.std[0], atol=6e-4)
+    assert face["confidence"] == pytest.approx(said.confidence[0], abs=6e-5)
+    assert f"({face['confidence']:.2f})" in capsys.readouterr().err
+    assert run("align", image, "--model", out, "--box", box, "--draw", tmp_path / "b", "--show-std") == 0
+    pictures = [np.asarray(Image.open(tmp_path / folder / "face_0000_landmarks.png")) for folder in "ab"]
+    assert (pictures[0] != pictures[1]).any()
+    assert run("align", image, "--model", out, "--box", box, *told, "--min-confidence", 1) == 0
+    assert json.loads((tmp_path / "points.json").read_text())["images"][0]["faces"] == []
+
+
+def test_what_needs_a_judge_is_refused_without(dataset, model, tmp_path, capsys):
+    align = "align", dataset / "face_0000.png", "--model", model, "--box", "20,20,80,80"
+    for option in (("--min-confidence", 0.5), ("--show-std",)):
+        assert "has no judge" in refused(capsys, *align, *option)
+    train = "train", dataset, "--out", tmp_path / "x.ert", *SMALL
+    assert "n_folds=1: expected 2 to 24" in refused(capsys, *train, "--confidence", 1)
+    dat = "train", dataset, "--out", tmp_path / "x.dat", *SMALL, "--confidence"
+    assert "no room for a judge" in refused(capsys, *dat)

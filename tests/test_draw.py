@@ -36,6 +36,19 @@ class TestDrawLandmarks:
         draw_landmarks(image, [face], [(40, 40, 120, 120)], min_size=1)
         np.testing.assert_array_equal(image, GREY)
 
+    def test_veils_have_the_radii_that_are_given(self):
+        points = np.array([[60.0, 100.0], [150.0, 100.0]])
+        plain = draw_landmarks(GREY, [points], min_size=1)
+        veiled = draw_landmarks(GREY, [points], radii=[[30.0, 10.0]], min_size=1)
+        rows, columns = np.nonzero(changed(veiled, plain))
+        left = columns < 105
+        for here, x, radius in ((left, 60, 30), (~left, 150, 10)):
+            distances = np.hypot(columns[here] - x, rows[here] - 100)
+            assert abs(distances.max() - radius) < 1.5
+            assert here.sum() > 0.8 * np.pi * radius**2
+        with pytest.raises(InputError, match="radii: expected one for each landmark of each shape"):
+            draw_landmarks(GREY, [points], radii=[[1.0]])
+
     def test_grey_becomes_rgb(self):
         drawn = draw_landmarks(GREY, [], min_size=1)
         assert drawn.shape == (200, 200, 3)

@@ -80,7 +80,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
     data = bytearray(saved.read_bytes())
     data[8] = FORMAT_VERSION + 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="version 2, this ert reads version 1: update ert"):
+    with pytest.raises(InputError, match="version 3, this ert reads up to version 2: update ert"):
         ert.load(path)
     with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
         ert.load(tmp_path / "nothing.ert")

@@ -127,3 +127,20 @@ def test_parameters_that_were_changed_come_first():
     ]
     assert rows[1:4] == [["n_trees", "7", "500"], ["mirror", "[1, 0]", "None"], ["blur", "0.0", "1.0"]]
     assert ["max_depth", "4", ""] in rows
+
+
+def test_a_judge_is_held_to_its_word(judged_model, small_model, dataset, tmp_path):
+    tree = report(tmp_path / "report.html", judged_model, dataset)
+    rows = tables(tree)["Circles of the standard errors"]
+    shapes = judged_model.predict(dataset.X)
+    said = judged_model.assess(dataset.X, shapes)
+    errors = np.linalg.norm(dataset.y - shapes, axis=2)
+    for level, (meant, held) in zip((0.5, 0.8, 0.9, 0.95), rows[1:], strict=True):
+        assert meant == f"{100 * level:.0f} %"
+        share = (errors <= judged_model.std_radius(level) * said.std).mean()
+        assert float(held.split()[0]) == pytest.approx(100 * share, abs=0.06)
+    text = tree.text_content()
+    lengths = np.linalg.norm(dataset.y[:, 36] - dataset.y[:, 45], axis=1)
+    assert f"{(errors.mean(axis=1) > 0.08 * lengths).sum()} of 30 objects failed" in text
+    assert "Confidence" in text
+    assert "Confidence" not in report(tmp_path / "plain.html", small_model, dataset).text_content()

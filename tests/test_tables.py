@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,17 @@ def test_a_row_for_each_landmark(faces, pandas):
     arrays = to_dataframe(np.array([face.landmarks for face in faces]))
     pandas.testing.assert_frame_equal(arrays, table)
     pandas.testing.assert_frame_equal(to_dataframe(faces[0]), to_dataframe(faces[0].landmarks))
+
+
+def test_what_a_judge_says_has_columns_of_its_own(faces, pandas):
+    rng = np.random.default_rng(1)
+    judged = [replace(face, std=rng.random(68), confidence=float(rng.random())) for face in faces]
+    table = to_dataframe(judged)
+    assert list(table.columns[-2:]) == ["std", "confidence"]
+    for row in table.iloc[[0, 70, 200]].itertuples():
+        assert (row.std, row.confidence) == (judged[row.face].std[row.landmark], judged[row.face].confidence)
+    assert "std" in to_dataframe(judged[0])
+    assert "std" not in to_dataframe([faces[0], judged[1]])
 
 
 def test_a_row_for_each_face(faces, pandas):

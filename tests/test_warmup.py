@@ -35,9 +35,10 @@ import numpy as np
 import ert
 from ert.cli import main
 from ert.features import read_pool_block
+from ert.judge import judge_landmarks, look_closely, run_forest
 from ert.trees import apply_leaves, score_level, sum_leaves
 
-kernels = read_pool_block, score_level, sum_leaves, apply_leaves
+kernels = read_pool_block, score_level, sum_leaves, apply_leaves, look_closely, run_forest, judge_landmarks
 with contextlib.redirect_stdout(sys.stderr):
     assert main(["warmup", "--training"]) == 0
 before = [len(kernel.signatures) for kernel in kernels]
@@ -47,7 +48,9 @@ X = [(rng.integers(0, 256, (60, 70), np.uint8), (5.0, 6.0, 40.0, 40.0)) for _ in
 y = rng.uniform(5, 45, (6, 3, 2))
 for missing in (False, True):
     y[0, 0] = np.nan if missing else y[0, 0]
-    ert.ShapePredictor(n_stages=2, n_trees=3, n_jobs=2, mirror=[1, 0, 2]).fit(X, y)
+    model = ert.ShapePredictor(n_stages=2, n_trees=3, n_jobs=2, mirror=[1, 0, 2]).fit(X, y)
+    if not missing:
+        model.fit_judge(X, y, n_folds=2).predict(X, return_std=True)
 assert [len(kernel.signatures) for kernel in kernels] == before
 """
 

@@ -1,0 +1,229 @@
+"""Whether the confidence of a model holds what it says, on HELEN's 330 test faces, and what it costs.
+
+    python benchmarks/calibration.py [--model face68]
+
+Standard errors and probabilities against what came true; failed faces and pictures of no face told from
+faces; the time with and without. benchmarks/calibration_page.py makes docs/confidence.md of it.
+"""
+
+import time
+from pathlib import Path
+
+import common
+import numpy as np
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+# How boxes are scattered: shift in sides of the box, logarithm of the size, boxes for each face.
+SCATTERED = {"scattered by 5 %": (0.05, 0.06, 3), "scattered by 10 %": (0.1, 0.12, 3)}
+# Boxes on the background of each face's picture, and on each picture that has no face.
+N_BACKGROUND, N_FOREIGN = 6, 3
+FOREIGN = {"wings": "wings", "shells": "shells"}
+PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+# Calls of each kind for the time, in turns.
+N_TIMED = 1500
+
+
+def load_faces(data):
+    """Return for each detector the grey images, the boxes and the landmarks of HELEN's test faces."""
+    from ert import load_dataset, load_image
+    from ert.images import to_grey
+
+    folder = data / "300w"
+    faces = {}
+    for name in ("dlib", "haar"):
+        dataset = load_dataset(folder, boxes=f"{folder / 'boxes.csv'}:{name}", split="test")
+        images = [np.array(to_grey(load_image(file), "rgb", "luma")) for file in dataset.files]
+        faces[name] = images, dataset.boxes, dataset.y
+    return faces
+
+
+def judged(model, images, boxes, truth):
+    """Return what is predicted, said and true of faces."""
+    from ert.metrics import landmark_errors, normalisers
+
+    X = [(image, box) for image, box in zip(images, boxes, strict=True)]
+    shapes = model.predict(X)
+    said = model.assess(X, shapes)
+    errors, lengths = landmark_errors(truth, shapes), normalisers(truth, model.norm)
+    return said, errors, lengths
+
+
+def failed(errors, lengths):
+    from ert.judge import FAILED
+
+    return np.nanmean(errors, axis=1) / lengths > FAILED
+
+
+def told_faces(said, errors, lengths):
+    """Return how well failed faces are told from the others."""
+    from ert.calibration import roc_auc
+
+    bad = failed(errors, lengths)
+    auc = roc_auc(said.confidence, ~bad)
+    return {"faces": len(bad), "failed": int(bad.sum()), "auc": None if np.isnan(auc) else auc}
+
+
+def scattered(images, boxes, truth, shift, scale, repeats):
+    """Return faces with boxes moved and resized at random."""
+    from ert.judge_training import scatter
+
+    rng = np.random.default_rng(0)
+    drawn = [
+        scatter(tuple(box), shift, scale, image.shape[::-1], rng)
+        for _ in range(repeats)
+        for image, box in zip(images, boxes, strict=True)
+    ]
+    return images * repeats, np.array(drawn), np.concatenate([truth] * repeats)
+
+
+def backgrounds(images, boxes):
+    """Return squares of the faces' pictures that share hardly anything with a face."""
+    from ert.judge_training import background_boxes
+
+    rng = np.random.default_rng(1)
+    X = []
+    for image, *around in zip(images, *boxes, strict=True):
+        around = [tuple(box) for box in around]
+        X += [
+            (image, box) for box in background_boxes(around[0], around, image.shape[::-1], N_BACKGROUND, rng)
+        ]
+    return X
+
+
+def foreign(folder):
+    """Return squares of pictures that have no face: the largest in the middle, others anywhere."""
+    from ert import load_image
+    from ert.images import to_grey
+
+    rng = np.random.default_rng(2)
+    X = []
+    for file in sorted(Path(folder).rglob("*")):
+        if file.suffix.lower() not in PICTURES:
+            continue
+        image = np.array(to_grey(load_image(file), "rgb", "luma"))
+        rows, columns = image.shape
+        least = min(image.shape)
+        X.append((image, ((columns - least) / 2, (rows - least) / 2, least, least)))
+        for _ in range(N_FOREIGN):
+            side = least * np.exp(rng.uniform(np.log(0.2), 0))
+            left, top = rng.uniform(0, columns - side), rng.uniform(0, rows - side)
+            X.append((image, (left, top, side, side)))
+    return X
+
+
+def coverage_by_size(said, errors, radius, lengths):
+    """Return how many points the 90 % interval holds, by fifths of the expected error."""
+    relative = (said.std / lengths[:, None]).ravel()
+    inside = (errors <= radius * said.std).ravel()
+    parts = np.array_split(np.argsort(relative, kind="stable"), 5)
+    return [
+        {"std": 100 * float(relative[part].mean()), "share": float(inside[part].mean())} for part in parts
+    ]
+
+
+def measure(model, faces, others):
+    """Return all figures but the times.
+
+    Parameters
+    ----------
+    model : ShapePredictor
+        With a judge.
+    faces : dict
+        For each detector images, boxes, landmarks.
+    others : dict
+        For each kind of picture without the object a list of (image, box).
+    """
+    from ert.calibration import coverage, reliability, told_at_kept
+    from ert.judge import WITHIN
+    from ert.judge_training import PRIOR
+
+    radii = [model.std_radius(level) for level in LEVELS]
+    own = {name: judged(model, *each) for name, each in faces.items()}
+    result = {"levels": LEVELS, "coverage": {}, "coverage by expected error": {}, "failed": {}, "told": {}}
+    for name, (said, errors, lengths) in own.items():
+        result["coverage"][f"boxes {name}"] = coverage(errors, said.std, radii)
+        by_size = coverage_by_size(said, errors, radii[LEVELS.index(0.9)], lengths)
+        result["coverage by expected error"][f"boxes {name}"] = by_size
+        result["failed"][f"boxes {name}"] = told_faces(said, errors, lengths)
+    for what, (shift, scale, repeats) in SCATTERED.items():
+        many = [judged(model, *scattered(*each, shift, scale, repeats)) for each in faces.values()]
+        said = join([each[0] for each in many])
+        errors, lengths = (np.concatenate([each[i] for each in many]) for i in (1, 2))
+        result["coverage"][what] = coverage(errors, said.std, radii)
+        result["failed"][what] = told_faces(said, errors, lengths)
+    said = join([each[0] for each in own.values()])
+    errors, lengths = (np.concatenate([each[i] for each in own.values()]) for i in (1, 2))
+    result["failed"]["both boxes"] = told_faces(said, errors, lengths)
+    result["within"] = reliability(said.within, errors <= WITHIN * lengths[:, None])
+
+    first = next(iter(faces.values()))
+    others = {"background": backgrounds(first[0], [each[1] for each in faces.values()])} | others
+    confidences = {}
+    for name, X in others.items():
+        confidences[name] = model.assess(X, model.predict(X)).confidence
+        result["told"][name] = {"squares": len(X)} | told_at_kept(said.confidence, confidences[name])
+    background = confidences["background"]
+    weights = np.repeat(
+        [(1 - PRIOR) / len(said.confidence), PRIOR / len(background)], [len(said.confidence), len(background)]
+    )
+    result["confidence"] = reliability(
+        np.concatenate([said.confidence, background]),
+        np.concatenate([~failed(errors, lengths), np.zeros(len(background), bool)]),
+        weights=weights,
+    )
+    return result
+
+
+def join(assessments):
+    """Put the assessments of several lists into one."""
+    from ert import Assessment
+
+    return Assessment(
+        *(
+            np.concatenate([getattr(each, name) for each in assessments])
+            for name in ("std", "within", "confidence")
+        )
+    )
+
+
+def timed(model, images, boxes):
+    """Return the median milliseconds of a call for one face, in turns: predict, with std, and assess."""
+    X = list(zip(images, boxes, strict=True))
+    shapes = model.predict(X)
+    model.assess(X[:1], shapes[:1])
+    seconds = {"predict": [], "predict with std": [], "predict, then assess": []}
+    for i in range(N_TIMED):
+        face = X[i % len(X)]
+        for name in list(seconds)[:: 1 if i % 2 else -1]:
+            begin = time.perf_counter()
+            if name == "predict":
+                model.predict([face])
+            elif name == "predict with std":
+                model.predict([face], return_std=True)
+            else:
+                model.assess([face], model.predict([face]))
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: 1000 * float(np.median(each)) for name, each in seconds.items()}
+
+
+def main():
+    import ert
+
+    options = common.arguments(__doc__, model="face68")
+    model = ert.load(options.model)
+    faces = load_faces(options.data)
+    others = {name: foreign(options.data / folder) for name, folder in FOREIGN.items()}
+    images, boxes, _ = faces["dlib"]
+    result = {
+        "model": options.model,
+        "faces": len(images),
+        "norm": model.norm,
+        "judge": model.fitted_.judge_summary,
+        **measure(model, faces, others),
+        "milliseconds": timed(model, images, boxes),
+    }
+    common.save_result("calibration", result)
+
+
+if __name__ == "__main__":
+    main()
