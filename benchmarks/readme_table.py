@@ -81,6 +81,19 @@ def rows():
             f"`face68` on {many['faces']:,} faces in memory: one thread, two",
             (f"{rates['1 thread']:.0f}, {rates['2 threads']:.0f} a second {faster}", ""),
         )
+    if (common.RESULTS / "video.json").exists():
+        video = result("video")
+        names = "ert.Tracker", "dlib frame by frame"
+        steps = [video["paths"]["still"]["methods"][name]["step px"] for name in names]
+        yield (
+            "video of a still face: landmarks move from frame to frame by, in pixels of a face of 150",
+            (f"**{steps[0]:.2f}** (`ert.Tracker`)", f"{steps[1]:.2f} (detected and aligned anew)"),
+        )
+        speeds = [video["speed"]["shift"][name]["frames_per_second"] for name in names]
+        yield (
+            "video of 640 x 480 with one face that moves, one core: frames a second",
+            (f"**{speeds[0]:.0f}**", f"{speeds[1]:.0f}"),
+        )
     if (common.RESULTS / "growth.json").exists():
         growth = result("growth")
         powers = [growth[what]["exponents"]["growing the trees"] for what in ("faces", "trees", "stages")]

@@ -21,6 +21,7 @@ from ert.measures import eye_aspect_ratio, mouth_opening
 from ert.pose import HeadPose, head_pose
 from ert.predictor import ShapePredictor, load
 from ert.tables import to_dataframe
+from ert.tracker import TrackedFace, Tracker
 from ert.version import __version__
 from ert.warping import average_face, triangles, warp
 from ert.writers import write_dataset
@@ -35,6 +36,8 @@ __all__ = [
     "HeadPose",
     "InputError",
     "ShapePredictor",
+    "TrackedFace",
+    "Tracker",
     "__version__",
     "align",
     "average_face",

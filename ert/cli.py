@@ -21,6 +21,7 @@ from ert.errors import InputError
 from ert.metrics import NORMS
 from ert.model_commands import run_info, run_models
 from ert.report_commands import run_explain
+from ert.video_commands import run_video, run_webcam
 from ert.warmup import run_warmup
 
 __all__ = ["main"]
@@ -226,6 +227,18 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, metavar="FILE", help=".png, .jpg: a sheet; .gif, .apng: stage after stage"
     )
 
+    video = commands.add_parser(
+        "video", help="follow the faces of a video: annotated copy, table of landmarks"
+    )
+    video.set_defaults(run=run_video)
+    video.add_argument("video", metavar="VIDEO", help="any video that OpenCV reads")
+    _add_tracking(video)
+
+    webcam = commands.add_parser("webcam", help="follow the faces that a camera sees, in a window")
+    webcam.set_defaults(run=run_webcam)
+    webcam.add_argument("--camera", type=int, default=0, metavar="N", help="which camera (default: 0)")
+    _add_tracking(webcam)
+
     convert = commands.add_parser("convert", help="convert a model (dlib's .dat, .ert) or annotations")
     convert.set_defaults(run=run_convert)
     convert.add_argument("source", metavar="SRC")
@@ -352,6 +365,32 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="more accurate: the box drawn anew, the mirror image looked at too; some three times slower",
     )
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv, .avi")
+    parser.add_argument(
+        "--csv", metavar="FILE", help="write a row for each face of a frame: frame,time,id,left,...,x0,y0,..."
+    )
+    parser.add_argument("--model", default="face68", help="bundled model or model file (default: face68)")
+    parser.add_argument("--detector", default="auto", help="as for align")
+    parser.add_argument(
+        "--detect-every",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="between runs of the detector while no face is lost (default: 1)",
+    )
+    parser.add_argument(
+        "--detect-size",
+        type=int,
+        default=360,
+        metavar="PIXELS",
+        help="longest side of the copy that the detector sees; larger finds smaller faces (default: 360)",
+    )
+    parser.add_argument("--max-faces", type=int, metavar="N", help="follow no more than N, the largest first")
+    parser.add_argument("--raw", action="store_true", help="landmarks of each frame alone, not made steady")
+    parser.add_argument("--seconds", type=float, metavar="N", help="end after so much of it")
 
 
 def _add_part_order(parser: argparse.ArgumentParser, default: str | None = "natural") -> None:

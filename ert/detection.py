@@ -103,14 +103,14 @@ def _swap_colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else image[..., ::-1]
 
 
-def reduce_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def reduce_image(image: NDArray[np.uint8], longest_side: int = _LONGEST_SIDE) -> NDArray[np.uint8]:
     """Return the image, or a copy reduced to the size at which faces are searched."""
     longest = max(image.shape[:2])
-    if longest <= _LONGEST_SIDE:
+    if longest <= longest_side:
         return image
     from PIL import Image
 
-    height, width = (max(1, round(side * _LONGEST_SIDE / longest)) for side in image.shape[:2])
+    height, width = (max(1, round(side * longest_side / longest)) for side in image.shape[:2])
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
 
 

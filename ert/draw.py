@@ -62,6 +62,7 @@ def draw_landmarks(
     *,
     scheme: str = "auto",
     names: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
     colours: Sequence[str | None] | None = None,
     radii: Sequence[ArrayLike] | None = None,
     min_size: int = 800,
@@ -81,6 +82,8 @@ def draw_landmarks(
         shapes of 68 landmarks.
     names : sequence of str, optional
         What to write beside the landmarks, such as their numbers.
+    labels : sequence of str, optional
+        What to write above each box.
     colours : sequence of str or None, optional
         A colour for each shape ("white", "#ff8800"), None for the usual ones: tells two shapes of one face
         apart.
@@ -109,6 +112,8 @@ def draw_landmarks(
             raise InputError(f"shape {number}: {len(points)} landmarks, expected 68 for scheme 'face68'")
         if names is not None and len(names) != len(points):
             raise InputError(f"names: {len(names)}, expected one for each of {len(points)} landmarks")
+    if labels is not None and len(labels) != (0 if boxes is None else len(_check_boxes(boxes))):
+        raise InputError(f"labels: {len(labels)}, expected one for each box")
     if colours is not None and len(colours) != len(placed):
         raise InputError(f"colours: {len(colours)}, expected one for each of {len(placed)} shapes")
 
@@ -124,6 +129,8 @@ def draw_landmarks(
     if names is not None:
         for points in placed:
             _write_names(picture, points, names)
+    if labels:
+        _write_labels(picture, _check_boxes(boxes) * np.tile(scale, 2), labels)
     return np.array(picture, np.uint8)
 
 
@@ -461,3 +468,18 @@ def _write_names(picture: "Image.Image", points: NDArray[np.float64], names: Seq
         if np.isfinite(x):
             place = (x + _DOT * size, y - 0.5 * _DOT * size)
             pen.text(place, str(name), "#ffffff", font, anchor="ls", stroke_width=1, stroke_fill="#080e1c")
+
+
+def _write_labels(picture: "Image.Image", boxes: NDArray[np.float64], labels: Sequence[str]) -> None:
+    from PIL import ImageDraw, ImageFont
+
+    pen = ImageDraw.Draw(picture)
+    for (left, top, width, height), label in zip(boxes, labels, strict=True):
+        size = max(0.12 * float(np.sqrt(width * height)), 10.0)
+        # Inside the box where there is no room above.
+        above = top - 0.2 * size > size
+        place = (max(float(left), 0.0), top - 0.2 * size if above else max(float(top), 0.0))
+        font = ImageFont.load_default(size)
+        pen.text(
+            place, label, "#ffffff", font, "ls" if above else "lt", stroke_width=2, stroke_fill="#080e1c"
+        )

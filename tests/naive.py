@@ -324,3 +324,36 @@ def predict_dlib(image, box, cascade):
         for pairs, thresholds, leaves in trees:
             shape = shape + leaves[walk(values, pairs, thresholds)].reshape(-1, 2)
     return shape
+
+
+class Follower:
+    """One point of ert.smoothing.Follower, in plain numbers."""
+
+    def __init__(self, x, y, moving):
+        self.place, self.speed, self.moving = [x, y], [0.0, 0.0], moving
+        self.mean_error, self.last_error = [0.0, 0.0], None
+        self.noise, self.gain = 1.0, 1.0
+
+    def update(self, x, y, noise, seconds):
+        steps = seconds * 30
+        expected = [p + v * seconds for p, v in zip(self.place, self.speed, strict=True)]
+        error = [x - expected[0], y - expected[1]]
+        if self.last_error is not None and self.gain < 0.5:
+            differs = math.dist(error, self.last_error) / math.sqrt(2) / noise
+            share = 1 - 0.95**steps
+            squared = self.noise**2
+            squared += share * (min(differs, 3 * self.noise) ** 2 - squared)
+            self.noise = min(max(math.sqrt(squared), 0.5), 8.0)
+        self.last_error = error
+        share = 1 - 0.6**steps
+        self.mean_error = [m + share * (e - m) for m, e in zip(self.mean_error, error, strict=True)]
+        moved = max(math.hypot(*self.mean_error), math.hypot(*self.speed) / 30) / (noise * self.noise)
+        sure = min(max((moved - 0.7) / (2.4 - 0.7), 0), 1)
+        motion = 1 - (1 - (0.04 + 0.91 * sure)) ** steps
+        self.gain = max(motion, 1 / (1 / self.gain + 0.6))
+        self.place = [p + self.gain * e for p, e in zip(expected, error, strict=True)]
+        if self.moving:
+            rise = motion**2 / (2 - motion) / seconds
+            self.speed = [v + rise * e for v, e in zip(self.speed, error, strict=True)]
+        self.mean_error = [m * (1 - self.gain) for m in self.mean_error]
+        return self.place

@@ -373,3 +373,52 @@ def test_confidence_is_held_to_its_word(judged_model, faces, monkeypatch, tmp_pa
     text = (tmp_path / "page.md").read_text()
     assert "| noise: at least 95 % told from faces, 95 % of the faces kept | holds | 100.0 % of 3 |" in text
     assert (tmp_path / "figure.svg").read_text().startswith("<svg")
+
+
+@pytest.fixture
+def person():
+    pytest.importorskip("cv2")
+    from moving_faces import Person
+
+    image = ert.load_image(ert.sample_image())[20:220, 120:330].mean(axis=2).astype(np.uint8)
+    (face,) = ert.align(image)
+    return Person(image, face.landmarks)
+
+
+def test_moving_faces_are_where_their_truth_says(person):
+    from moving_faces import PATHS, moving, vanishing
+
+    model = ert.load("face68")
+    for path in PATHS:
+        clip = moving(person, path, 0.1, 1)
+        for frame, truth in zip(clip.frames, clip.truth[:, 0], strict=True):
+            size = np.ptp(truth, axis=0).max()
+            box = (*(truth.mean(axis=0) - (0.45 * size, 0.55 * size)), 0.9 * size, 0.9 * size)
+            error = np.linalg.norm(model.predict([(frame, box)], max_roll=15)[0] - truth, axis=1).mean()
+            assert error < (0.05 if path in ("mouth", "all") else 0.025) * size, path
+    gone = vanishing(person, 0.2, 1)
+    assert np.isnan(gone.truth[:, 0, 0, 0]).tolist() == [False] * 3 + [True] * 3
+
+
+def test_what_hides_a_face_hides_its_truth(person):
+    from moving_faces import passing
+
+    hidden = np.isnan(passing(person, person, 1, 0, 0).truth[:, :, 0, 0])
+    assert not hidden[:, 0].any()
+    assert not hidden[[0, -1], 1].any()
+    assert hidden[13:17, 1].all()
+
+
+def test_lag_is_found_again():
+    from video import figures, followed, lag
+
+    truth = 100 * np.sin(np.arange(90) / 8)[:, None, None] + np.random.default_rng(0).uniform(0, 90, (68, 2))
+    late = np.vstack([truth[:1], truth[:1], truth[:-2]])
+    assert lag(late[10:], truth[10:]) == pytest.approx(2, abs=0.1)
+    assert lag(truth + 3, truth) == pytest.approx(0, abs=1e-9)
+    found, ids = followed([[(4, shape + 1), (5, shape + 500)] for shape in truth[:-3]] + [[]] * 3, truth)
+    assert ids == [4] * 87
+    measured = figures(found, truth)
+    assert measured["missed"] == pytest.approx(3 / 90)
+    assert measured["step px"] == pytest.approx(0, abs=1e-9)
+    assert measured["lag frames"] == pytest.approx(0, abs=1e-9)

@@ -309,3 +309,18 @@ class TestSaveImage:
         with pytest.raises(InputError, match="float64"):
             save_image(path, GREY / 2)
         np.testing.assert_array_equal(load_image(path), GREY)
+
+
+def test_labels_stand_above_their_boxes():
+    image = np.full((120, 200, 3), 90, np.uint8)
+    boxes = [(20, 50, 40, 40), (120, 2, 40, 40)]
+    plain = draw_landmarks(image, [], boxes, min_size=1)
+    labelled = draw_landmarks(image, [], boxes, labels=["7", "8"], min_size=1)
+    rows, columns = np.nonzero((plain != labelled).any(axis=2))
+    left = columns < 100
+    assert rows[left].max() < 50
+    # There is no room above the second.
+    assert rows[~left].min() >= 0
+    assert rows[~left].max() < 30
+    with pytest.raises(InputError, match="labels: 1, expected one for each box"):
+        draw_landmarks(image, [], boxes, labels=["7"])

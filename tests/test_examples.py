@@ -164,6 +164,13 @@ def test_walk_through(tmp_path, monkeypatch):
     np.testing.assert_allclose(added, shapes[1] - shapes[0], atol=1e-3)
 
 
+def test_video_tracking(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cv2")
+    run("video_tracking", tmp_path, monkeypatch)
+    assert capsys.readouterr().out == "60 frames, 1 face\n"
+    assert load_image("tracked.png").shape[1] == 3 * 256 + 4 * 8
+
+
 # A documented function, and two stories.
 LONGER = {"supervision_keypoints": 52, "custom_object": 150, "walk_through": 280}
 
