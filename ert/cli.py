@@ -363,7 +363,7 @@ def _add_starts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--best",
         action="store_true",
-        help="more accurate: the box drawn anew, the mirror image looked at too; some three times slower",
+        help="more accurate: several starts, the box drawn anew, the mirror image; some five times slower",
     )
 
 

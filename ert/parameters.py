@@ -43,6 +43,7 @@ MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
     "kind": ("ert", "dlib"),
     "flip": (False, True),
+    "rescue": (False, True),
     "leaf_bits": (8, 16),
     "norm": (None, *NORMS),
     "channels": ("rgb", "bgr"),
