@@ -49,7 +49,7 @@ def judged(model, images, boxes, truth):
 
 
 def failed(errors, lengths):
-    from ert.judge import FAILED
+    from ert.judging import FAILED
 
     return np.nanmean(errors, axis=1) / lengths > FAILED
 
@@ -134,8 +134,8 @@ def measure(model, faces, others):
         For each kind of picture without the object a list of (image, box).
     """
     from ert.calibration import coverage, reliability, told_at_kept
-    from ert.judge import WITHIN
     from ert.judge_training import PRIOR
+    from ert.judging import WITHIN
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: judged(model, *each) for name, each in faces.items()}

@@ -198,7 +198,7 @@ def measure(models, tests, predict, table):
 
 def main():
     import ert
-    from ert.predictor import bundled_models
+    from ert.loading import bundled_models
     from ert.provenance import provenance
 
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")

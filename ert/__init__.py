@@ -17,9 +17,10 @@ from ert.explanation import Explanation, explain
 from ert.face_regions import regions
 from ert.images import load_image, sample_image
 from ert.judge import Assessment
+from ert.loading import load
 from ert.measures import eye_aspect_ratio, mouth_opening
 from ert.pose import HeadPose, head_pose
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor
 from ert.tables import to_dataframe
 from ert.tracker import TrackedFace, Tracker
 from ert.version import __version__

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ert.detection import Detector, detect_faces
 from ert.errors import InputError
 from ert.inputs import Image, read_image
-from ert.predictor import ShapePredictor, bundled_models, load
+from ert.loading import bundled_models, load
+from ert.predictor import ShapePredictor
 from ert.roll import roll_of
 from ert.turned_faces import find_turned
 

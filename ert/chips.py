@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert.errors import InputError
 from ert.face_regions import check_face
 from ert.images import check_image
-from ert.predictor import load
+from ert.loading import load
 from ert.procrustes import fit_similarity
 from ert.shapes import FACE5_OF_FACE68
 

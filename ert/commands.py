@@ -74,7 +74,7 @@ def write_json(data: Any, file: str) -> None:
 
 def run_align(options: argparse.Namespace) -> int:
     """Find faces and landmarks in images: JSON, pictures, a line for each."""
-    from ert.predictor import load
+    from ert.loading import load
 
     model = load(options.model)
     _set_starts(model, options.starts, options.best)
@@ -205,7 +205,8 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images, with a checkpoint after each stage."""
     from ert.datasets import load_dataset
     from ert.judge_training import group_folds
-    from ert.predictor import ShapePredictor, fold_checkpoints, load
+    from ert.loading import load
+    from ert.predictor import ShapePredictor, fold_checkpoints
     from ert.report_commands import report_file, training_report
 
     names = inspect.signature(ShapePredictor.__init__).parameters
@@ -328,8 +329,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Measure a model on annotated images; by groups of them as well, if asked."""
     from ert.datasets import load_dataset
     from ert.group_columns import by_groups, group_lines
+    from ert.loading import load
     from ert.metrics import evaluate, nme
-    from ert.predictor import load
     from ert.provenance import machine_load
     from ert.report_commands import report_columns, report_evaluation, report_file
 
@@ -401,7 +402,7 @@ def _group_columns(
 def run_convert(options: argparse.Namespace) -> int:
     """Convert a model, or annotations."""
     from ert.dlib_cascade import DlibCascade
-    from ert.predictor import load
+    from ert.loading import load
 
     for_datasets = (options.to, options.boxes, options.split, options.images)
     if not {Path(file).suffix for file in (options.source, options.destination)} & {".ert", ".dat"}:

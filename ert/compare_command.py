@@ -96,7 +96,7 @@ def open_contender(model: str, letter: str) -> "Contender":
 
 def _open_ert(name: str, letter: str) -> "Contender":
     from ert.comparison import model_contender
-    from ert.predictor import bundled_models, load
+    from ert.loading import bundled_models, load
 
     path = bundled_models().get(name, Path(name))
     called = path.name if path.name != f"{name}.ert" else name

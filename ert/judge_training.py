@@ -23,18 +23,8 @@ from ert.features import draw_pairs, draw_pool
 from ert.geometry import square_frame
 from ert.images import to_grey
 from ert.inputs import Face, read_face
-from ert.judge import (
-    FAILED,
-    GAUSSIAN_90,
-    LENGTHS,
-    WITHIN,
-    Forest,
-    Judge,
-    look_arguments,
-    look_closely,
-    norm_length,
-    run_forest,
-)
+from ert.judge import GAUSSIAN_90, Forest, Judge, look_arguments
+from ert.judging import FAILED, LENGTHS, WITHIN, look_closely, norm_length, run_forest
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.training import draw_thresholds, grow_trees
@@ -89,7 +79,7 @@ class Looks:
     errors : float32 array (n, n_landmarks)
         Distance of each landmark from the truth, in pixels; NaN where it is not known.
     side : float array (n,)
-        See :func:`ert.judge.look_closely`.
+        See :func:`ert.judging.look_closely`.
     length : float array (n,)
         The norm length of the predicted landmarks.
     true_length : float array (n,)

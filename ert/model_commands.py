@@ -11,7 +11,7 @@ __all__ = ["run_info", "run_models"]
 def run_info(options: argparse.Namespace) -> int:
     """Tell what is in a model file."""
     from ert.fitted import cascade_sizes
-    from ert.predictor import load
+    from ert.loading import load
 
     model = load(options.model)
     facts: dict[str, Any] = {
@@ -60,7 +60,7 @@ def _confidence(summary: dict[str, Any] | None) -> str:
 
 def run_models(options: argparse.Namespace) -> int:
     """List the models that come with the package."""
-    from ert.predictor import bundled_models, load
+    from ert.loading import bundled_models, load
 
     for name, path in bundled_models().items():
         model = load(name)

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
@@ -19,7 +18,7 @@ from ert.compiling import uninterrupted
 from ert.crop_store import Crops
 from ert.crops import Cropping, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, compact, expand
-from ert.errors import InputError, one_line
+from ert.errors import InputError
 from ert.files import check_writable, remove_temporaries
 from ert.fitted import Fitted, read_fitted, write_fitted
 from ert.geometry import ONE_START, STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
@@ -49,10 +48,10 @@ from ert.shapes import mirror_map
 from ert.training import rehearse, replay_stage, train_stage
 from ert.version import __version__
 
-__all__ = ["ShapePredictor", "bundled_models", "fold_checkpoints", "load"]
+__all__ = ["NOT_SAVED", "ShapePredictor", "fold_checkpoints"]
 
 # Parameters that say how to work, not what comes out: they are no part of the model.
-_NOT_SAVED = ("n_jobs", "max_memory", "verbose")
+NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # A grey and a colour image for kernels to be compiled on.
 _BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 # How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
@@ -339,7 +338,7 @@ class ShapePredictor:
         """
         from threadpoolctl import threadpool_limits
 
-        params = self._plain_params()
+        params = self.plain_params()
         check_parameters(params)
         boxes = _as_array(check_pairs(X))
         landmarks = check_landmarks(y, len(X))
@@ -499,7 +498,7 @@ class ShapePredictor:
             models.append(
                 model.fit([X[i] for i in rest], landmarks[rest], checkpoint=files[fold], resume=resume)
             )
-        params = self._plain_params()
+        params = self.plain_params()
         options = Options(**{each.name: params[each.name] for each in fields(Options)})
         with threadpool_limits(1), Workers(count_threads(self.n_jobs)) as workers:
             judge, summary = train_judge(
@@ -553,9 +552,9 @@ class ShapePredictor:
             return Cascade(mean_shape, cropping, **stack_stages(stages, together), stages_per_basis=together)
         return DlibCascade.from_stages(mean_shape, stages)
 
-    def _plain_params(self) -> dict[str, Any]:
+    def plain_params(self) -> dict[str, Any]:
         """Return the parameters that make the model, as plain numbers, for the file and its digest."""
-        params = {name: value for name, value in self.get_params().items() if name not in _NOT_SAVED}
+        params = {name: value for name, value in self.get_params().items() if name not in NOT_SAVED}
         if not isinstance(self.mirror, str | None):
             params["mirror"] = np.asarray(self.mirror).tolist()
         # NumPy's numbers, as a grid search hands them in, have no place in a file.
@@ -985,53 +984,6 @@ def fold_checkpoints(checkpoint: str | os.PathLike[str], n_folds: int) -> list[P
     """
     path = Path(checkpoint)
     return [path.with_name(f"{path.stem}.fold{number}{path.suffix}") for number in range(1, n_folds + 1)]
-
-
-def bundled_models() -> dict[str, Path]:
-    """Return the files of the models that come with the package, by name."""
-    folder = Path(str(resources.files("ert"))) / "models"
-    return {file.stem: file for file in sorted(folder.glob("*.ert"))}
-
-
-def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
-    """Load a model: a bundled one by name ("face68"), or a file.
-
-    Parameters
-    ----------
-    name_or_path : str or path-like
-        `"face68"`, or the path of an `.ert` file, or of a `.dat` file in dlib's format.
-
-    Returns
-    -------
-    ShapePredictor
-        Fitted.
-
-    Raises
-    ------
-    InputError
-        When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
-    """
-    path = Path(name_or_path)
-    bundled = bundled_models()
-    if str(name_or_path) in bundled:
-        path = bundled[str(name_or_path)]
-    elif path.name == str(name_or_path) and not path.suffix and not path.exists():
-        known = ", ".join(bundled)
-        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
-    fitted = read_fitted(path)
-    try:
-        if not set(_NOT_SAVED).isdisjoint(fitted.params):
-            raise InputError(f"params hold one of {', '.join(_NOT_SAVED)}")
-        model = ShapePredictor(**fitted.params)
-        check_parameters(model.get_params())
-        mirror_map(model.mirror, len(fitted.cascade.mean_shape))
-    except (InputError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
-        ) from error
-    # A file of an older version lacks the parameters that came later.
-    model.fitted_ = replace(fitted, params=model._plain_params())
-    return model
 
 
 def _part_for_both(

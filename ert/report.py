@@ -17,7 +17,7 @@ from ert.fitted import cascade_sizes
 from ert.geometry import box_frames
 from ert.group_columns import Column, by_groups, group_notes
 from ert.images import load_image
-from ert.judge import FAILED, WITHIN
+from ert.judging import FAILED, WITHIN
 from ert.metrics import evaluate, landmark_errors, nme, norm_text, normalisers
 from ert.page import facts, figure, gallery, key_figures, page, plain, table
 from ert.predictor import ShapePredictor

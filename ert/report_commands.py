@@ -123,7 +123,7 @@ def run_explain(options: argparse.Namespace) -> int:
     from ert.explanation import explain
     from ert.explanation_pictures import check_explanation_file, save_explanation
     from ert.images import load_image
-    from ert.predictor import load
+    from ert.loading import load
 
     model = load(options.model)
     check_explanation_file(options.out)

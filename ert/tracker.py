@@ -17,8 +17,9 @@ import numpy.typing as npt
 from ert.detection import Detector, detect_faces, reduce_image
 from ert.errors import InputError
 from ert.images import check_image
+from ert.loading import load
 from ert.looks import Look, Viewer, normalised
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor
 from ert.smoothing import ShapeSmoother
 
 __all__ = ["TrackedFace", "Tracker"]

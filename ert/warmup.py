@@ -35,7 +35,7 @@ def run_warmup(options: argparse.Namespace) -> int:
 
 def _warm_prediction() -> None:
     """Compile prediction for each kind of leaf that a model can have, on grey and colour images."""
-    from ert.predictor import bundled_models, load
+    from ert.loading import bundled_models, load
 
     models = [load(name) for name in bundled_models()]
     bundled = models[0].fitted_

@@ -10,8 +10,8 @@ from ert.errors import InputError
 from ert.group_columns import MEASURED, by_groups, group_columns, group_lines, read_table
 from ert.groups import errors_by, skin_brightness, yaw
 from ert.images import load_image
+from ert.loading import load
 from ert.metrics import nme
-from ert.predictor import load
 from ert.synthetic import synthetic_dataset
 
 

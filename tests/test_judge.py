@@ -7,7 +7,8 @@ import pytest
 import ert
 from ert import InputError
 from ert.crops import Cropping
-from ert.judge import Forest, Judge, check_judge, run_forest
+from ert.judge import Forest, Judge, check_judge
+from ert.judging import run_forest
 
 N_PIXELS = 50
 

@@ -35,7 +35,7 @@ import numpy as np
 import ert
 from ert.cli import main
 from ert.features import read_pool_block
-from ert.judge import judge_landmarks, look_closely, run_forest
+from ert.judging import judge_landmarks, look_closely, run_forest
 from ert.trees import apply_leaves, score_level, sum_leaves
 
 kernels = read_pool_block, score_level, sum_leaves, apply_leaves, look_closely, run_forest, judge_landmarks

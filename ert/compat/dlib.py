@@ -25,8 +25,9 @@ from ert.errors import InputError
 from ert.files import check_writable
 from ert.images import load_image, to_grey
 from ert.inputs import Face, Image
+from ert.loading import load
 from ert.parameters import check_parameters
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor
 
 __all__ = [
     "DlibError",
