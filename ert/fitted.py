@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ert.inputs import check_names
 from ert.judge import Judge
 from ert.model_file import FIRST_VERSION, FORMAT_VERSION, read_model_file, write_model_file
 from ert.shapes import mirror_map
+from ert.walk import decides_all
 
 __all__ = ["Fitted", "cascade_sizes", "read_fitted", "write_fitted"]
 
@@ -56,6 +58,13 @@ class Fitted:
     summary: dict[str, Any]
     judge: Judge | None = None
     judge_summary: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def kernels(self) -> tuple[object, ...]:
+        """What decides which kernels prediction needs compiled."""
+        cascade = self.cascade
+        decided = decides_all(cascade.thresholds.shape[2], cascade.anchors.shape[1])
+        return type(cascade), cascade.leaves.dtype, decided, self.judge is not None
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:

@@ -56,9 +56,8 @@ NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 _BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 # How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
 SPARE = 0.1
-# The kinds of cascade whose kernels this process has compiled or loaded, whether for turned objects too, and
-# whether there was a judge.
-_WARM: set[tuple[type, np.dtype[Any], bool, bool]] = set()
+# Whose kernels this process has compiled or loaded, and whether for turned objects too.
+_WARM: set[tuple[tuple[object, ...], bool]] = set()
 
 
 class ShapePredictor:
@@ -889,12 +888,11 @@ class ShapePredictor:
                         judge.assess_face(blank, box, found[0], "rgb", "luma", None, *room)
                     if turned:
                         search_roll(cascade, blank, box, 0.0, 0.0, "rgb", "luma")
-            _WARM.add((type(cascade), cascade.leaves.dtype, turned, judge is not None))
+            _WARM.add((fitted.kernels, turned))
 
     @staticmethod
     def _is_warm(fitted: Fitted, turned: bool = False) -> bool:
-        cascade = fitted.cascade
-        return (type(cascade), cascade.leaves.dtype, turned, fitted.judge is not None) in _WARM
+        return (fitted.kernels, turned) in _WARM
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""

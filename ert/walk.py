@@ -52,6 +52,7 @@ __all__ = [
     "BLOCK_OF_TREES",
     "add_float_leaves",
     "aligned",
+    "decides_all",
     "index_bits",
     "pack_nodes",
     "pack_splits",
@@ -161,6 +162,11 @@ def pack_splits(
     return np.concatenate(parts, axis=-1)
 
 
+def decides_all(n_splits: int, n_pixels: int) -> bool:
+    """Tell whether the splits of trees with so many are decided at once on this processor."""
+    return _WIDE and n_splits == 15 and n_pixels <= MOST_PIXELS
+
+
 def pack_trees(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.unsignedinteger]:
@@ -168,7 +174,7 @@ def pack_trees(
 
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
-    if _WIDE and thresholds.shape[-1] == 15 and n_pixels <= MOST_PIXELS:
+    if decides_all(thresholds.shape[-1], n_pixels):
         return pack_splits(pairs, thresholds, n_pixels)
     return pack_nodes(pairs, thresholds, n_pixels)
 

@@ -39,9 +39,9 @@ def _warm_prediction() -> None:
 
     models = [load(name) for name in bundled_models()]
     bundled = models[0].fitted_
-    theirs = _smallest_dlib_cascade()
+    theirs = [_smallest_dlib_cascade(n_splits) for n_splits in (1, 15)]
     wide = replace(bundled.cascade, leaves=bundled.cascade.leaves.astype(np.int16))
-    for cascade in (wide, theirs, compact(theirs)):
+    for cascade in (wide, *theirs, *map(compact, theirs)):
         model = load(next(iter(bundled_models())))
         model.fitted_ = replace(bundled, cascade=cascade)
         models.append(model)
@@ -49,15 +49,15 @@ def _warm_prediction() -> None:
         model.warm_up(turned=True)
 
 
-def _smallest_dlib_cascade() -> DlibCascade:
-    """One stage of one split over two pixels, which moves one landmark nowhere."""
+def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
+    """One stage of one tree over two pixels, which moves one landmark nowhere."""
     return DlibCascade(
         mean_shape=np.zeros((1, 2), np.float32),
         anchors=np.zeros((1, 2), np.uint16),
         deltas=np.zeros((1, 2, 2), np.float32),
-        pairs=np.zeros((1, 1, 1, 2), np.uint16),
-        thresholds=np.zeros((1, 1, 1), np.float32),
-        leaves=np.zeros((1, 1, 2, 2), np.float32),
+        pairs=np.zeros((1, 1, n_splits, 2), np.uint16),
+        thresholds=np.zeros((1, 1, n_splits), np.float32),
+        leaves=np.zeros((1, 1, n_splits + 1, 2), np.float32),
         units=np.zeros((1, 0), np.float32),
         basis=np.zeros((1, 0, 2), np.int16),
     )
