@@ -108,7 +108,7 @@ def record(arguments, crop, size, frame, shapes, matrices, values, rows, compone
         matrices[s, 0], matrices[s, 1] = a, b
         pool = anchors, deltas, s, landmarks, anchored, places, values[s]
         read_pixels(crop, size, frame, shapes[s], a, b, *pool)
-        walk_trees(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, masks, rows[s])
+        walk_trees(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows[s])
         add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
         shapes[s + 1] = shapes[s]
         how = units, s, basis, s // together, limit, a, b, amounts, whole, moved
@@ -147,10 +147,10 @@ def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, 
 
 
 @numba.njit
-def walking(n, values, nodes, n_trees, n_pixels, depth, size, masks, rows):
+def walking(n, values, nodes, n_trees, n_pixels, depth, size, leaves, masks, rows):
     for _ in range(n):
         for s in range(nodes.shape[0]):
-            walk_trees(values[s], nodes, s, n_trees, n_pixels, depth, size, masks, rows)
+            walk_trees(values[s], nodes, s, n_trees, n_pixels, depth, size, leaves, masks, rows)
 
 
 @numba.njit
@@ -217,7 +217,18 @@ def parts_of(model, image, box, repeats):
             *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
             *(landmarks, anchored, places, room[0]),
         ),
-        "walk the trees": (walking, values, nodes, n_trees, n_pixels, depth, leaf_size, masks, room[1]),
+        "walk the trees": (
+            walking,
+            values,
+            nodes,
+            n_trees,
+            n_pixels,
+            depth,
+            leaf_size,
+            leaves,
+            masks,
+            room[1],
+        ),
         "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
         "multiply by the basis": (
             *(moving, components, units, basis, limit, together, matrices),

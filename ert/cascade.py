@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
 from ert.features import pool_arrays, read_pixels
-from ert.geometry import centre, similarity, square_frame
+from ert.geometry import ONE_START, centre, similarity, square_frame
 from ert.images import Part, plain_grey, read_part
 from ert.lanes import LANES, add_leaves, add_products, add_transformed, padded, pair_rows, sum_limit
 from ert.vectors import kernel
@@ -132,6 +132,32 @@ class Cascade:
         placed = np.empty((len(starts), *self.mean_shape.shape))
         predict_face(image, column, row, *box, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
+
+    def predict_grey(
+        self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
+    ) -> npt.NDArray[np.float64]:
+        """Locate the landmarks of one face from one start, without a question asked.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns)
+            A grey one that :func:`ert.images.plain_grey` is true of.
+        left, top, width, height : float
+            The box.
+
+        Returns
+        -------
+        float64 array (1, n_landmarks, 2)
+            In pixels of the image.
+        """
+        arguments, size = self._of_one_start
+        placed = np.empty(size)
+        predict_face(image, 0, 0, left, top, width, height, *arguments, placed)  # type: ignore[call-arg]
+        return placed
+
+    @cached_property
+    def _of_one_start(self) -> tuple[tuple[Any, ...], tuple[int, int, int]]:
+        return (ONE_START, NO_SWAP, *self.kernel_arguments), (1, len(self.mean_shape), 2)
 
     def read_part(
         self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
@@ -372,7 +398,7 @@ def predict_crop(  # type: ignore[no-untyped-def]
         read_pixels(
             crop, size, frame, shape, a, b, anchors, deltas, stage, landmarks, anchored, places, values
         )
-        walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, masks, rows)
+        walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows)
         add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
         number = stage // stages_per_basis
         add_displacement(components, units, stage, basis, number, limit, a, b, amounts, whole, moved, shape)

@@ -304,7 +304,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
             if places[p] >= 0:
                 pixel = np.uint64(places[p])
                 values[p] = pixels[pixel, 0] if n_channels == 1 else weigh(pixels[pixel], weights)
-        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, leaf_of)
+        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, leaf_of)
         _add_stage(*leaves_of, stage, n_trees, leaf_size, units, basis, limit, *scratch)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
         placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left

@@ -64,7 +64,7 @@ class Fitted:
         """What decides which kernels prediction needs compiled."""
         cascade = self.cascade
         decided = decides_all(cascade.thresholds.shape[2], cascade.anchors.shape[1])
-        return type(cascade), cascade.leaves.dtype, decided, self.judge is not None
+        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.judge is not None
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:

@@ -267,7 +267,8 @@ def grey_part(
 
 def plain_grey(image: NDArray[np.uint8]) -> bool:
     """Tell whether an image is of the one kind of array that kernels are compiled for."""
-    return image.ndim == 2 and image.flags.c_contiguous and image.flags.writeable
+    flags = image.flags
+    return image.ndim == 2 and flags.c_contiguous and flags.writeable
 
 
 def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: str, weights: str) -> Part:

@@ -124,7 +124,7 @@ def _run_trees(values, n_pixels, forest):  # type: ignore[no-untyped-def]
     components = np.zeros(units.shape[1], np.int32)
     amounts, whole = np.empty(units.shape[1], np.float32), np.empty(units.shape[1], np.int16)
     out = np.empty(basis.shape[2], np.float32)
-    walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, masks, rows)
+    walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
     add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
     add_products(components, units, 0, basis, 0, limit, amounts, whole, out)
     return out

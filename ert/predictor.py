@@ -662,7 +662,7 @@ class ShapePredictor:
         """
         turned = rolls is not None or max_roll is not None
         if not (turned or return_std) and n_jobs == 1 and type(X) is list and len(X) == 1:
-            found = self._predict_one(X[0], channels or self.channels)
+            found = self._predict_one(X[0], channels)
             if found is not None:
                 return found
         cascade = self._fitted().cascade
@@ -801,11 +801,11 @@ class ShapePredictor:
         norm = fitted.params.get("norm")
         return rescue(cascade, self._judge(), norm, image, box, first[0], channels, self.rgb) or box
 
-    def _predict_one(self, face: Face, channels: str) -> npt.NDArray[np.float64] | None:
+    def _predict_one(self, face: Face, channels: str | None) -> npt.NDArray[np.float64] | None:
         """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
 
         What `predict` does for any number of faces takes as long as a fifth of the kernels, and more when
-        other code has emptied the caches.
+        other code has emptied the caches: every name that is looked up here counts.
 
         Returns
         -------
@@ -813,30 +813,34 @@ class ShapePredictor:
             None where anything is not as usual, or not right.
         """
         try:
-            image, box = face
-            left, top, width, height = map(float, box)
+            image, (left, top, width, height) = face
+            left, top, width, height = float(left), float(top), float(width), float(height)
             rows, columns = image.shape[:2]  # type: ignore[union-attr]
             fitted = self.fitted_
         except (AttributeError, OverflowError, TypeError, ValueError):
             return None
-        most = MAX_BOX_TO_IMAGE * max(rows, columns)
+        most = MAX_BOX_TO_IMAGE * (columns if columns > rows else rows)
         usual = (
-            type(image) is np.ndarray
-            and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
-            and image.dtype.char == "B"
-            and 1 - width <= left <= columns - 1
+            1 - width <= left <= columns - 1
             and 1 - height <= top <= rows - 1
             and 1 < width <= most
             and 1 < height <= most
-            and self._is_warm(fitted)
+            and type(image) is np.ndarray
+            and image.dtype.char == "B"
+            and (fitted.kernels, False) in _WARM
         )
         if not usual:
             return None
-        place = left, top, width, height
-        if self.n_passes > 1 or self.rescue:
-            place = self._last_box(image, place, channels)  # type: ignore[arg-type]
+        cascade = fitted.cascade
+        plain = self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
+        if plain and type(cascade) is Cascade and plain_grey(image):  # type: ignore[arg-type]
+            return cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
+        if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):  # type: ignore[union-attr]
+            return None
+        order = channels or self.channels
+        place = self._last_box(image, (left, top, width, height), order)  # type: ignore[arg-type]
         starts, swap = self._starts()
-        found = fitted.cascade.predict_face(image, place, starts, channels, self.rgb, swap)  # type: ignore[arg-type]
+        found = cascade.predict_face(image, place, starts, order, self.rgb, swap)  # type: ignore[arg-type]
         return found if len(found) == 1 else np.median(found, axis=0, keepdims=True)
 
     def best(self) -> Self:

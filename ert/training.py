@@ -161,7 +161,7 @@ def _move_block(  # type: ignore[no-untyped-def]
     shape = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):
         values[:n_pixels] = pool[:, i]
-        walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, masks, rows)
+        walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
         add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
         shape[:n_landmarks] = shapes[i]
         a, b = matrices[i, 0], matrices[i, 1]

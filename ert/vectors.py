@@ -31,6 +31,7 @@ __all__ = [
     "length",
     "load",
     "loop",
+    "prefetch",
     "processor_has",
     "splat",
     "store",
@@ -132,6 +133,13 @@ def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     return builder.call(function, values)
 
 
+def prefetch(builder: Any, place: Any) -> None:
+    """Have a line of the cache brought near."""
+    line = builder.bitcast(place, INT8.as_pointer())
+    # To read, to all levels of the cache, data.
+    call(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, INT32(0), INT32(3), INT32(1))
+
+
 def _typed_fetch(context: Any, array: Any, first: Any, n_bytes: Any) -> Any:
     """Have a part of an array of bytes brought near."""
 
@@ -139,9 +147,7 @@ def _typed_fetch(context: Any, array: Any, first: Any, n_bytes: Any) -> Any:
         memory = data(context, builder, signature, args, 0)
         place = builder.gep(memory, [args[1]])
         with loop(builder, args[2], 64) as (i, _):
-            line = builder.gep(place, [i])
-            # To read, to all levels of the cache, data.
-            call(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, INT32(0), INT32(3), INT32(1))
+            prefetch(builder, builder.gep(place, [i]))
         return context.get_dummy_value()
 
     return types.void(array, types.uint64, types.uint64), generate

@@ -42,6 +42,7 @@ from ert.vectors import (
     kernel,
     load,
     loop,
+    prefetch,
     processor_has,
     splat,
     store,
@@ -265,6 +266,21 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
     return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
+def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any) -> Any:
+    """Have some rows of a table brought near: their first lines of the cache."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, places = (data(context, builder, signature, args, i) for i in (0, 2))
+        _, base, _, start, stop = args
+        with loop(builder, builder.sub(stop, start)) as (i, _):
+            row = builder.load(builder.gep(places, [builder.add(start, i)]))
+            prefetch(builder, builder.gep(source, [builder.add(base, row)]))
+        return context.get_dummy_value()
+
+    return types.void(table, types.uint64, rows, types.uint64, types.uint64), generate
+
+
+_fetch_rows: Any = intrinsic(_typed_fetch_rows)
 _decide_128: Any = _decide(2)
 _decide_256: Any = _decide(4)
 _decide_512: Any = _decide(8)
@@ -318,7 +334,7 @@ def _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
 
 
 @kernel
-def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     """Walk all trees of a stage.
 
     Parameters
@@ -330,33 +346,36 @@ def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks,
     stage, n_trees, n_pixels, depth : int
     leaf_size : int
         How many numbers a leaf has.
+    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
+        Those that will be added are asked for at once, for they lie anywhere in memory.
     masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
         Overwritten: room to work in.
     rows : int64 array (at least n_trees, up to a multiple of 32)
         Written: the number of the first element of each tree's leaf.
     """
-    _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows)  # type: ignore[no-untyped-call]
+    _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
 
 
-def _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+def _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     """Only to be called in kernels, where it depends on how the trees are packed."""
     raise NotImplementedError
 
 
 @overload(_walk)
-def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
-    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
-        _walk_splits(values, nodes, stage, n_trees, n_pixels, leaf_size, masks, rows)
+def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+        _walk_splits(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
 
-    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
         _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
 
     return wide if nodes.dtype == types.uint8 else one_by_one
 
 
 @kernel
-def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, masks, rows):  # type: ignore[no-untyped-def]
+def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     first, n = stage * splits.shape[1], (n_trees + 3) // 4
+    base = stage * leaves.shape[1]
     if n_pixels <= 128:
         _decide_128(values, splits, first, n, masks)
     elif n_pixels <= 256:
@@ -365,6 +384,8 @@ def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, masks, row
         _decide_512(values, splits, first, n, masks)
     for block in range((n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES):
         _follow(masks, block, leaf_size, rows)
+        start = block * BLOCK_OF_TREES
+        _fetch_rows(leaves, base, rows, start, min(start + BLOCK_OF_TREES, n_trees))
 
 
 @numba.njit(cache=True, nogil=True)

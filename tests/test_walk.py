@@ -33,7 +33,8 @@ def walked(nodes, stage, values, n_trees, n_pixels, depth):
     room[:n_pixels] = values
     rows = np.full(n_trees + BLOCK_OF_TREES, -1)
     masks = np.empty(n_trees // 4 + 8, np.uint64)
-    walk_trees(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, masks, rows)
+    leaves = np.zeros((len(nodes), n_trees * 2**depth * 5), np.int8)
+    walk_trees(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, leaves, masks, rows)
     return rows[:n_trees].tolist()
 
 
