@@ -30,6 +30,7 @@ def options(**changes):
         "prior_length": 0.1,
         "padding": 0.0,
         "pool_spread": 0.0,
+        "stages_per_basis": 1,
         "n_components": 20,
         "leaf_bits": 8,
         "n_inits": 3,
