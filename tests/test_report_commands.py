@@ -108,7 +108,7 @@ def test_the_report_says_how_the_best_was_predicted(dataset, tmp_path):
     model.fit(faces.X, faces.y).save(tmp_path / "model.ert")
     assert run("evaluate", tmp_path / "model.ert", dataset, "--best", "--report", tmp_path / "best") == 0
     told = facts(read(tmp_path / "best" / "report.html"))
-    assert told["Starts"] == "1, and as many on the mirror image"
+    assert told["Starts"] == "3, and as many on the mirror image"
     assert told["Passes"] == "2"
 
 
