@@ -683,17 +683,12 @@ class ShapePredictor:
                 image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
                 box, part = boxes[i], None
                 if reach is not None:
-                    found = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)[0][None]
+                    shapes[i] = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)[0]
                 elif turned:
                     found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
+                    shapes[i] = _middle(found)
                 else:
-                    box = self._last_box(image, box, order)
-                    if judged is not None and isinstance(cascade, Cascade) and not plain_grey(image):
-                        part = _part_for_both(cascade, image, box, order, self.rgb)
-                        found = cascade.predict_face(image, box, starts, order, self.rgb, swap, part)
-                    else:
-                        found = cascade.predict_face(image, box, starts, order, self.rgb, swap)
-                shapes[i] = found[0] if len(found) == 1 else np.median(found, axis=0)
+                    shapes[i], part = self._locate(image, box, starts, order, swap, judged is not None)
                 if judged is not None:
                     judged.assess_face(
                         image, boxes[i], shapes[i], order, self.rgb, norm, std[i], within[i], part
@@ -783,23 +778,34 @@ class ShapePredictor:
             )
         return judge
 
-    def _last_box(
-        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str
-    ) -> tuple[float, float, float, float]:
-        """Return the box of the last pass, drawn anew round what those before it found.
+    def _locate(
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        starts: npt.NDArray[np.float64],
+        channels: str,
+        swap: npt.NDArray[np.intp],
+        for_judge: bool = False,
+    ) -> tuple[npt.NDArray[np.float64], Part | None]:
+        """Return the shape (n_landmarks, 2) of an upright face, found in all passes and rescued if need be.
 
-        With `rescue`, round what was found from the boxes that the judge likes best.
+        With `for_judge` and a colour image, also the part of it in grey that the judge will look at.
         """
         fitted = self._fitted()
-        cascade = fitted.cascade
+        cascade, rest, part = fitted.cascade, (channels, self.rgb), None
         for _ in range(1, self.n_passes):
-            first = cascade.predict_face(image, box, ONE_START, channels, self.rgb)
+            first = cascade.predict_face(image, box, ONE_START, *rest)
             box = redraw_box(first[0], cascade.mean_shape, box)
-        if not self.rescue:
-            return box
-        first = cascade.predict_face(image, box, ONE_START, channels, self.rgb)
-        norm = fitted.params.get("norm")
-        return rescue(cascade, self._judge(), norm, image, box, first[0], channels, self.rgb) or box
+        if for_judge and isinstance(cascade, Cascade) and not plain_grey(image):
+            part = _part_for_both(cascade, image, box, *rest)
+            shape = _middle(cascade.predict_face(image, box, starts, *rest, swap, part))
+        else:
+            shape = _middle(cascade.predict_face(image, box, starts, *rest, swap))
+        if self.rescue:
+            better = rescue(cascade, self._judge(), fitted.params.get("norm"), image, box, shape, *rest)
+            if better is not None:
+                shape = _middle(cascade.predict_face(image, better, starts, *rest, swap))
+        return shape, part
 
     def _predict_one(self, face: Face, channels: str | None) -> npt.NDArray[np.float64] | None:
         """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
@@ -838,10 +844,9 @@ class ShapePredictor:
         if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):  # type: ignore[union-attr]
             return None
         order = channels or self.channels
-        place = self._last_box(image, (left, top, width, height), order)  # type: ignore[arg-type]
         starts, swap = self._starts()
-        found = cascade.predict_face(image, place, starts, order, self.rgb, swap)  # type: ignore[arg-type]
-        return found if len(found) == 1 else np.median(found, axis=0, keepdims=True)
+        shape, _ = self._locate(image, (left, top, width, height), starts, order, swap)  # type: ignore[arg-type]
+        return shape[None]
 
     def best(self) -> Self:
         """Set `n_starts`, `n_passes`, `flip` and `rescue` to what is most accurate for its time.
@@ -986,6 +991,17 @@ def fold_checkpoints(checkpoint: str | os.PathLike[str], n_folds: int) -> list[P
     """
     path = Path(checkpoint)
     return [path.with_name(f"{path.stem}.fold{number}{path.suffix}") for number in range(1, n_folds + 1)]
+
+
+def _middle(shapes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the median of shapes (n, n_landmarks, 2): of a single one itself."""
+    n = len(shapes)
+    if n == 1:
+        return shapes[0]  # type: ignore[no-any-return]
+    # numpy's takes as long as two cascades.
+    ordered = np.sort(shapes, axis=0)
+    middle: npt.NDArray[np.float64] = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return middle
 
 
 def _part_for_both(
