@@ -661,8 +661,8 @@ class ShapePredictor:
             When an image, a box or a roll cannot be used; the message names it. When there is no judge.
         """
         turned = rolls is not None or max_roll is not None
-        if not (turned or return_std) and n_jobs == 1 and type(X) is list and len(X) == 1:
-            found = self._predict_one(X[0], channels)
+        if not turned and n_jobs == 1 and type(X) is list and len(X) == 1:
+            found = self._predict_one(X[0], channels, return_std)
             if found is not None:
                 return found
         cascade = self._fitted().cascade
@@ -807,7 +807,9 @@ class ShapePredictor:
                 shape = _middle(cascade.predict_face(image, better, starts, *rest, swap))
         return shape, part
 
-    def _predict_one(self, face: Face, channels: str | None) -> npt.NDArray[np.float64] | None:
+    def _predict_one(
+        self, face: Face, channels: str | None, return_std: bool
+    ) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
         """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
 
         What `predict` does for any number of faces takes as long as a fifth of the kernels, and more when
@@ -817,6 +819,8 @@ class ShapePredictor:
         -------
         float array (1, n_landmarks, 2)
             None where anything is not as usual, or not right.
+        std : float array (1, n_landmarks)
+            With `return_std`.
         """
         try:
             image, (left, top, width, height) = face
@@ -840,7 +844,16 @@ class ShapePredictor:
         cascade = fitted.cascade
         plain = self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
         if plain and type(cascade) is Cascade and plain_grey(image):  # type: ignore[arg-type]
-            return cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
+            shapes = cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
+            if not return_std:
+                return shapes
+            judge, norm = self._judge(), fitted.params.get("norm")
+            std = np.empty((2, *shapes.shape[:2]))
+            box = left, top, width, height
+            judge.assess_face(image, box, shapes[0], "rgb", self.rgb, norm, std[0, 0], std[1, 0])  # type: ignore[arg-type]
+            return shapes, std[0]
+        if return_std:
+            return None
         if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):  # type: ignore[union-attr]
             return None
         order = channels or self.channels

@@ -155,6 +155,11 @@ def test_the_radius_follows_the_quantiles():
 def test_predict_and_assess_say_the_same(judged_model, faces):
     X = faces[0][:6]
     shapes, std = judged_model.predict(X, return_std=True)
+    for number, face in enumerate(X[:3]):
+        # The quick way for a single one.
+        alone, alone_std = judged_model.predict([face], return_std=True)
+        assert np.array_equal(alone[0], shapes[number])
+        assert np.array_equal(alone_std[0], std[number])
     assert np.array_equal(shapes, judged_model.predict(X))
     said = judged_model.assess(X, shapes)
     assert np.array_equal(said.std, std)
