@@ -16,6 +16,8 @@ Box = tuple[float, float, float, float]
 
 # Landmarks that the judge trusts less are looked for again: those of some 7 in 100 faces in good boxes.
 DOUBTED = 0.9
+# What is found instead must be trusted so far: of an object that is half hidden, guesses get no better.
+TRUSTED = 0.5
 # The boxes of the second look: moved by so many sides of the first in x and y, and so many times as large.
 _FAR = 0.2
 RESCUES = (
@@ -78,4 +80,4 @@ def rescue(
         confidence = trust(shape)
         if confidence > most:
             most, best = confidence, redraw_box(shape, cascade.mean_shape, moved)
-    return best
+    return best if most >= TRUSTED else None
