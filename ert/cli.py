@@ -377,9 +377,9 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detect-every",
         type=float,
-        default=1.0,
+        default=2.0,
         metavar="SECONDS",
-        help="between runs of the detector while no face is lost (default: 1)",
+        help="between runs of the detector while no face is lost (default: 2)",
     )
     parser.add_argument(
         "--detect-size",
