@@ -78,7 +78,7 @@ def scene(photo):
 
 
 def test_a_moving_face_keeps_its_number_and_is_followed(scene, model, truth):
-    tracker = Tracker(model, detector=scene.detect)
+    tracker = Tracker(model, detector=scene.detect, detect_every=1.0)
     errors = []
     for k in range(60):
         t = k / RATE
