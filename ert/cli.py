@@ -384,9 +384,9 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detect-size",
         type=int,
-        default=360,
+        default=320,
         metavar="PIXELS",
-        help="longest side of the copy that the detector sees; larger finds smaller faces (default: 360)",
+        help="longest side of the copy that the detector sees; larger finds smaller faces (default: 320)",
     )
     parser.add_argument("--max-faces", type=int, metavar="N", help="follow no more than N, the largest first")
     parser.add_argument("--raw", action="store_true", help="landmarks of each frame alone, not made steady")

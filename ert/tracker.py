@@ -169,7 +169,7 @@ class Tracker:
         detector: str | Detector = "auto",
         smooth: bool = True,
         detect_every: float = 2.0,
-        detect_size: int = 360,
+        detect_size: int = 320,
         search_every: float = 0.2,
         patience: float = 1.0,
         least_confidence: float = 0.3,

@@ -205,7 +205,7 @@ def test_colours_and_large_frames(photo, model, truth):
         return np.array([(600 + 160 - 49, 100 + 120 - 50, 98, 98)]) * scale
 
     (face,) = Tracker(model, detector=detector, channels="bgr").update(wide)
-    assert seen == [(135, 360, 3)]
+    assert seen == [(120, 320, 3)]
     expected = moved(truth, 760, 220, 1, 0)
     assert np.linalg.norm(face.landmarks - expected, axis=1).mean() < 2
 
