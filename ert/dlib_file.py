@@ -83,6 +83,11 @@ def _check(path: Path, position: int) -> int:
     return position
 
 
+# Times 2 to the power of so much, whole numbers of four bytes stay finite in single precision.
+LARGEST_POWER = 90
+_POWERS = 2.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
+
+
 @numba.njit(cache=True, nogil=True)
 def _read_int(data, position):  # type: ignore[no-untyped-def]
     """Return an INT and the position behind it; a negative position is an error of `_ERRORS`."""
@@ -109,6 +114,20 @@ def _read_int(data, position):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _read_float(data, position):  # type: ignore[no-untyped-def]
+    # Nearly all have a mantissa of up to four bytes and an exponent of one, within what these are exact for.
+    if position >= 0 and position + 8 < data.shape[0]:
+        control = data[position]
+        n = np.int64(control & 0x0F)
+        if control & 0x70 == 0 and 1 <= n <= 4:
+            sign = data[position + 1 + n]
+            size = np.int64(data[position + 2 + n])
+            if sign & 0x7F == 1 and size <= LARGEST_POWER:
+                whole = np.int64(0)
+                for i in range(n):
+                    whole |= np.int64(data[position + 1 + i]) << np.int64(8 * i)
+                power = LARGEST_POWER - size if sign & 0x80 else LARGEST_POWER + size
+                number = np.float32(np.float64(-whole if control & 0x80 else whole) * _POWERS[power])
+                return number, position + 3 + n
     mantissa, position = _read_int(data, position)
     exponent, position = _read_int(data, position)
     if position < 0:
