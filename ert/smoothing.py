@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ert.procrustes import fit_similarity
+
 __all__ = ["Follower", "ShapeSmoother", "fit_pose", "place_shape"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -140,12 +142,9 @@ def fit_pose(shape: Floats, mean_shape: Floats) -> Floats:
         The centre of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), which is the unit matrix
         when the mean shape is a single point.
     """
-    centre = shape.mean(axis=0)
-    x, y = (shape - centre).T
-    u, v = mean_shape.T
-    squares = float(u @ u + v @ v)
-    turn = ((u @ x + v @ y) / squares, (u @ y - v @ x) / squares) if squares > 0 else (1.0, 0.0)
-    return np.array([centre, turn])
+    turn, _, centre = fit_similarity(mean_shape, shape)
+    a, b = (turn.real, turn.imag) if mean_shape.any() else (1.0, 0.0)
+    return np.array([(centre.real, centre.imag), (a, b)])
 
 
 def place_shape(points: Floats, pose: Floats) -> Floats:
