@@ -864,7 +864,7 @@ class ShapePredictor:
     def best(self) -> Self:
         """Set `n_starts`, `n_passes`, `flip` and `rescue` to what is most accurate for its time.
 
-        That is some six times the time of the default.
+        That is some five times the time of the default.
 
         Returns
         -------
@@ -900,7 +900,7 @@ class ShapePredictor:
         """
         fitted = self._fitted()
         cascade, judge = fitted.cascade, fitted.judge
-        if not self._is_warm(fitted, turned):
+        if (fitted.kernels, turned) not in _WARM:
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
                 for blank in _BLANK:
@@ -911,10 +911,6 @@ class ShapePredictor:
                     if turned:
                         search_roll(cascade, blank, box, 0.0, 0.0, "rgb", "luma")
             _WARM.add((fitted.kernels, turned))
-
-    @staticmethod
-    def _is_warm(fitted: Fitted, turned: bool = False) -> bool:
-        return (fitted.kernels, turned) in _WARM
 
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
