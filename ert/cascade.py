@@ -20,9 +20,18 @@ from ert.errors import InputError
 from ert.features import pool_arrays, read_pixels
 from ert.geometry import ONE_START, centre, similarity, square_frame
 from ert.images import Part, plain_grey, read_part
-from ert.lanes import LANES, add_leaves, add_products, add_transformed, padded, pair_rows, sum_limit
+from ert.lanes import (
+    LANES,
+    add_leaves,
+    add_products,
+    add_transformed,
+    padded,
+    pair_rows,
+    room_to_multiply,
+    sum_limit,
+)
 from ert.vectors import kernel
-from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
+from ert.walk import aligned, pack_trees, room_to_walk, walk_trees
 
 __all__ = [
     "NO_SWAP",
@@ -475,13 +484,8 @@ def predict_face(  # type: ignore[no-untyped-def]
     frame = np.zeros(6, np.float32)
     shape = np.empty_like(mean_shape)
     n_pixels = anchors.shape[1]
-    values = np.empty(room_for_values(n_pixels), np.uint8)
-    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
-    rows = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
-    components = np.zeros(units.shape[1], np.int32)
-    amounts = np.empty(units.shape[1], np.float32)
-    rounded = np.empty(units.shape[1], np.int16)
-    moved = np.empty(basis.shape[2], np.float32)
+    values, masks, rows = room_to_walk(n_trees, n_pixels)
+    components, amounts, rounded, moved = room_to_multiply(units, basis)
     landmarks = np.empty(shape.shape[0], np.uint64)
     anchored = np.empty(n_pixels, np.uint64)
     places = np.empty(n_pixels, np.int32)

@@ -24,13 +24,12 @@ from ert.cascade import (
     whole_basis,
 )
 from ert.images import grey_weights, weigh
-from ert.lanes import add_leaves
+from ert.lanes import add_leaves, room_to_multiply
 from ert.walk import (
-    BLOCK_OF_TREES,
     add_float_leaves,
     aligned,
     pack_trees,
-    room_for_values,
+    room_to_walk,
     walk_trees,
 )
 
@@ -269,13 +268,8 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     """
     rows, columns, n_channels = image.shape
     n_stages, n_pixels = anchors.shape
-    values = np.empty(room_for_values(n_pixels), np.uint8)
-    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
-    leaf_of = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
-    total = np.zeros(units.shape[1], np.int32)
-    amounts = np.empty(units.shape[1], np.float32)
-    whole = np.empty(units.shape[1], np.int16)
-    moved = np.empty(basis.shape[2], np.float32)
+    values, masks, leaf_of = room_to_walk(n_trees, n_pixels)
+    total, amounts, whole, moved = room_to_multiply(units, basis)
     anchored = np.empty((2, n_pixels), np.float32)
     places = np.empty(n_pixels, np.float64)
     pixels = image.reshape(rows * columns, n_channels)

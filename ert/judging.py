@@ -8,8 +8,8 @@ import numpy as np
 from ert.crops import cut_crop
 from ert.features import read_pixels
 from ert.geometry import similarity
-from ert.lanes import add_leaves, add_products
-from ert.walk import BLOCK_OF_TREES, room_for_values, walk_trees
+from ert.lanes import add_leaves, add_products, room_to_multiply
+from ert.walk import room_for_values, room_to_walk, walk_trees
 
 __all__ = [
     "FAILED",
@@ -119,11 +119,8 @@ def look_closely(  # type: ignore[no-untyped-def]
 def _run_trees(values, n_pixels, forest):  # type: ignore[no-untyped-def]
     """Return what a forest says of the pixels, float32 (n_outputs,) with zeros after it."""
     nodes, n_trees, depth, leaves, leaf_size, units, basis, limit = forest
-    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
-    rows = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
-    components = np.zeros(units.shape[1], np.int32)
-    amounts, whole = np.empty(units.shape[1], np.float32), np.empty(units.shape[1], np.int16)
-    out = np.empty(basis.shape[2], np.float32)
+    _, masks, rows = room_to_walk(n_trees, n_pixels)
+    components, amounts, whole, out = room_to_multiply(units, basis)
     walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
     add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
     add_products(components, units, 0, basis, 0, limit, amounts, whole, out)

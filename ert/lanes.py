@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from ert.vectors import (
     BIT,
@@ -45,6 +45,7 @@ __all__ = [
     "padded",
     "pair_rows",
     "reduce_line",
+    "room_to_multiply",
     "sum_limit",
     "transform",
 ]
@@ -402,6 +403,17 @@ def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no
     for i in range(by_8, leaf_size):
         for t in range(n_trees):
             out[i] += leaves[stage, np.uint64(rows[t] + i)]
+
+
+@register_jitable
+def room_to_multiply(units: Any, matrix: Any) -> tuple[Any, ...]:
+    """Return what :func:`add_products` works in and writes: components (zeros), amounts, whole, out."""
+    return (
+        np.zeros(units.shape[1], np.int32),
+        np.empty(units.shape[1], np.float32),
+        np.empty(units.shape[1], np.int16),
+        np.empty(matrix.shape[2], np.float32),
+    )
 
 
 @kernel

@@ -12,7 +12,7 @@ from ert.cascade import Stage, add_displacement, kernel_basis, whole_basis
 from ert.crop_store import Crops
 from ert.features import draw_pairs, draw_pool, pool_arrays, read_pool_block
 from ert.geometry import centre
-from ert.lanes import add_leaves
+from ert.lanes import add_leaves, room_to_multiply
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.samples import PART, Samples, draw_samples
@@ -26,7 +26,7 @@ from ert.trees import (
     start_tree,
     sum_leaves,
 )
-from ert.walk import BLOCK_OF_TREES, pack_trees, room_for_values, walk_trees
+from ert.walk import pack_trees, room_to_walk, walk_trees
 
 __all__ = [
     "CANDIDATES_DRAWN",
@@ -150,13 +150,8 @@ def _move_block(  # type: ignore[no-untyped-def]
     pool, nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, matrices, shapes
 ):
     n_pixels = pool.shape[0]
-    values = np.empty(room_for_values(n_pixels), np.uint8)
-    masks = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64)
-    rows = np.empty(n_trees + BLOCK_OF_TREES, np.int64)
-    components = np.zeros(units.shape[1], np.int32)
-    amounts = np.empty(units.shape[1], np.float32)
-    whole = np.empty(units.shape[1], np.int16)
-    moved = np.empty(basis.shape[2], np.float32)
+    values, masks, rows = room_to_walk(n_trees, n_pixels)
+    components, amounts, whole, moved = room_to_multiply(units, basis)
     n_landmarks = shapes.shape[1]
     shape = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):

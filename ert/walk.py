@@ -59,6 +59,7 @@ __all__ = [
     "pack_splits",
     "pack_trees",
     "room_for_values",
+    "room_to_walk",
     "walk_trees",
 ]
 
@@ -184,6 +185,16 @@ def pack_trees(
 def room_for_values(n_pixels: int) -> int:
     """How long the array of a pool's values must be; what stands behind the values does not matter."""
     return max(MOST_PIXELS, n_pixels)
+
+
+@register_jitable
+def room_to_walk(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
+    """Return what :func:`walk_trees` works in: values, masks and rows."""
+    return (
+        np.empty(room_for_values(n_pixels), np.uint8),
+        np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64),
+        np.empty(n_trees + BLOCK_OF_TREES, np.int64),
+    )
 
 
 def _decide(n_tables: int) -> Any:
