@@ -246,6 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--exact", action="store_true", help="keep dlib's leaves as they are: a larger .ert, to the last bit"
     )
+    convert.add_argument("--compress", action="store_true", help="half as large an .ert, slower to load")
     _add_dataset_options(convert, many=False)
     _add_part_order(convert)
     convert.add_argument("--to", choices=("pts", "tem", "ljson"), help="DST is a folder of such files")

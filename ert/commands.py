@@ -417,7 +417,7 @@ def run_convert(options: argparse.Namespace) -> int:
         raise InputError(f"{options.destination}: expected a model file ending in .ert or .dat")
     if Path(options.destination).suffix == ".ert" and not options.exact:
         model = model.compact()
-    model.save(options.destination)
+    model.save(options.destination, compress=options.compress)
     if isinstance(model.cascade_, DlibCascade) and model.cascade_.basis.shape[1]:
         say("  compact: single points move a little; --exact keeps them to the last bit")
     say(f"{options.source} -> {options.destination}: {Path(options.destination).stat().st_size / 1e6:.1f} MB")
@@ -437,8 +437,8 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     from ert.datasets import dataset_format, load_dataset
     from ert.writers import write_dataset
 
-    if options.exact:
-        raise InputError("--exact is for models, expected none with annotations")
+    if options.exact or options.compress:
+        raise InputError("--exact and --compress are for models, expected none with annotations")
     dataset = load_dataset(
         options.source,
         boxes=options.boxes,

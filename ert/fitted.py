@@ -16,7 +16,7 @@ from ert.dlib_file import read_dlib_file, write_dlib_file
 from ert.errors import InputError, one_line
 from ert.inputs import check_names
 from ert.judge import Judge
-from ert.model_file import FIRST_VERSION, FORMAT_VERSION, read_model_file, write_model_file
+from ert.model_file import FIRST_VERSION, JUDGE_VERSION, read_model_file, write_model_file
 from ert.shapes import mirror_map
 from ert.walk import decides_all
 
@@ -80,8 +80,10 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
     }
 
 
-def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
+def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = False) -> None:
     """Write a fitted model: `.dat` is dlib's format, anything else the compact model file.
+
+    `compress` means the second alone.
 
     Raises
     ------
@@ -90,6 +92,8 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     """
     cascade = fitted.cascade
     if Path(path).suffix == ".dat":
+        if compress:
+            raise InputError(f"{path}: dlib's format has no compressed models; expected .ert")
         if isinstance(cascade, Cascade):
             reason = "it reads resampled crops and turns its displacements with the shape"
             advice = "train with kind='dlib' for that"
@@ -117,7 +121,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted) -> None:
     if judge is not None:
         header["judge"] = judge.header() | {"summary": fitted.judge_summary}
         arrays |= judge.arrays()
-    write_model_file(path, header, arrays, FIRST_VERSION if judge is None else FORMAT_VERSION)
+    write_model_file(path, header, arrays, FIRST_VERSION if judge is None else JUDGE_VERSION, compress)
 
 
 def read_fitted(path: str | os.PathLike[str]) -> Fitted:

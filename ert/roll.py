@@ -23,6 +23,7 @@ from ert.dlib_cascade import DlibCascade
 from ert.errors import InputError
 from ert.geometry import STARTS, box_frames
 from ert.procrustes import fit_similarity
+from ert.turning import turn_image
 
 __all__ = ["check_max_roll", "check_rolls", "locate_turned", "roll_of", "rotation", "search_roll"]
 
@@ -68,8 +69,6 @@ class Surroundings:
         channels: str,
         rgb: str,
     ) -> None:
-        from PIL import Image
-
         self.cascade = cascade
         frame = box_frames(np.array([box]))[0]
         # Of the two kinds, dlib's alone keeps the proportions of the box.
@@ -79,7 +78,7 @@ class Surroundings:
         radius = SCALES[1] * stretch * float(np.hypot(*reach)) + SHIFT
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
         pixels, placed = Cropping(region, size, 0.0).cut(image, frame, channels, rgb)
-        self.pixels = Image.fromarray(np.ascontiguousarray(pixels.T))
+        self.pixels = np.ascontiguousarray(pixels.T)
         self.zoom = float(placed[0] / frame[0])
         self.side = float(placed[0])
         self.sides = sides * self.zoom
@@ -94,21 +93,16 @@ class Surroundings:
 
     def locate(self, pose: Pose, starts: Floats, swap: npt.NDArray[np.intp] = NO_SWAP) -> Floats:
         """Return the shapes (n_starts, n_landmarks, 2) that starts lead to, in pixels of the surroundings."""
-        from PIL.Image import Resampling, Transform
-
         half = np.ceil(self.reach * pose.scale) + 1
         turn, place = rotation(pose.roll), pose.place
         # The copy's middle lies between pixels as the place does: an upright copy has the very same pixels.
         middle = half + place % 1
-        # Pillow counts from the corner of the first pixel, not from its centre.
-        fixed = place + 0.5 - turn @ (middle + 0.5)
-        matrix = (*turn[0], fixed[0], *turn[1], fixed[1])
-        columns, rows = (2 * half + 2).astype(int).tolist()
-        turned = self.pixels.transform((columns, rows), Transform.AFFINE, matrix, Resampling.BILINEAR)
+        turned = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
+        turn_image(self.pixels, turn, place - turn @ middle, turned)
         sides = self.sides * pose.scale
         box = (*(middle - sides / 2).tolist(), *(sides + 1).tolist())
         # Grey already, so that channels and weights mean nothing.
-        found = self.cascade.predict_face(np.array(turned), box, starts, "rgb", "luma", swap)
+        found = self.cascade.predict_face(turned, box, starts, "rgb", "luma", swap)
         shapes: Floats = (found - middle) @ turn.T + place
         return shapes
 

@@ -135,7 +135,7 @@ class Tracker:
         Seconds from one run of the detector to the next while no face is lost. New faces come in then.
     detect_size : int
         Longest side of the copy of a frame that the detector sees, in pixels. "haar" finds faces above 30
-        pixels in it; its time grows with its area.
+        pixels in it; its time grows with its area. While it finds none, every other copy is twice as large.
     search_every : float
         The same while a face is lost, or none is there. When one gets lost it runs at once.
     patience : float
@@ -203,6 +203,7 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._time: float | None = None
         self._searched = -np.inf
+        self._in_vain = 0
         self._next_id = 0
 
     def update(self, frame: npt.NDArray[np.uint8], time: float | None = None) -> list[TrackedFace]:
@@ -286,7 +287,8 @@ class Tracker:
 
     def _search(self, frame: npt.NDArray[np.uint8], now: float) -> None:
         """Run the detector; give what it finds to lost tracks, or make new ones of it."""
-        looks = self._detect(frame)
+        looks = self._detect(frame, self.detect_size << self._in_vain % 2)
+        self._in_vain = 0 if looks else self._in_vain + 1
         followed = [track for track in self._tracks if track.misses == 0]
         rest = dict(enumerate(looks))
         for number, track in _matched(looks, followed, self._apart):
@@ -318,9 +320,9 @@ class Tracker:
         doubtful = now - track.seen < _DOUBT and _OTHER < track.alike(look) < _ALIKE
         return near and (track.misses == 0 or doubtful)
 
-    def _detect(self, frame: npt.NDArray[np.uint8]) -> list[Look]:
+    def _detect(self, frame: npt.NDArray[np.uint8], size: int) -> list[Look]:
         """Return what the detector finds and the model confirms, the largest first, each face once."""
-        small = reduce_image(frame, self.detect_size)
+        small = reduce_image(frame, size)
         scale = np.tile(np.array(frame.shape[1::-1]) / small.shape[1::-1], 2)
         looks: list[Look] = []
         for box in detect_faces(small, self.detector, channels=self.channels) * scale:

@@ -100,6 +100,21 @@ def reduce(image, column, row, factor, shape):
     return out
 
 
+def turn_image(image, turn, place, shape):
+    """The four pixels round each place, each as much as it is near; beyond the edge its last pixels."""
+    rows, columns = image.shape
+    out = np.empty(shape)
+    for r, c in np.ndindex(shape):
+        x, y = turn @ (c, r) + place
+        x, y = min(max(x, 0), columns - 1), min(max(y, 0), rows - 1)
+        out[r, c] = sum(
+            max(0, 1 - abs(x - i)) * max(0, 1 - abs(y - j)) * image[j, i]
+            for i in range(int(x), min(int(x) + 2, columns))
+            for j in range(int(y), min(int(y) + 2, rows))
+        )
+    return out
+
+
 def stretch(crop, least):
     """Grey levels stretched about their mean to a standard deviation, 16 times at the most."""
     some = crop[::8].astype(float)

@@ -400,7 +400,7 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
     labels = dataset / "landmarks.csv"
     for arguments, message in [
         ((labels, tmp_path / "x"), "x: expected a file ending in .xml, .csv, .tps, .json, or the format pts"),
-        ((labels, tmp_path / "x.xml", "--exact"), "--exact is for models"),
+        ((labels, tmp_path / "x.xml", "--exact"), "--exact and --compress are for models"),
         ((labels, tmp_path / "x.xml", "--to", "pts"), "x.xml: expected a folder for the format pts"),
         ((tmp_path / "no.xml", tmp_path / "x.xml"), "no.xml: no such file or folder"),
         ((model, tmp_path / "x.ert", "--images", dataset), "are for annotations, expected none with a model"),

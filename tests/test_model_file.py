@@ -1,3 +1,6 @@
+import json
+import zlib
+
 import numpy as np
 import pytest
 from conftest import small_predictor
@@ -29,7 +32,7 @@ def test_headers_and_arrays_come_back(tmp_path_factory, data):
         str(i): np.arange(np.prod(shape), dtype=dtype).reshape(shape)
         for i, (dtype, shape) in enumerate(data.draw(st.lists(st.tuples(dtypes, shapes), max_size=4)))
     }
-    write_model_file(path, header, arrays)
+    write_model_file(path, header, arrays, compress=data.draw(st.booleans()))
     got_header, got = read_model_file(path)
     assert got_header == header
     assert list(got) == list(arrays)
@@ -45,6 +48,31 @@ def test_a_model_comes_back_and_predicts_the_same(saved, small_model, faces):
     assert loaded.landmark_names_ == small_model.landmark_names_
     assert loaded.get_params() == small_model.get_params() | {"n_jobs": -1, "verbose": 0}
     assert loaded.mirror_map_.tolist() == small_model.mirror_map_.tolist()
+
+
+def test_a_compressed_model_is_smaller_and_the_same(saved, tmp_path):
+    small, again = tmp_path / "small.ert", tmp_path / "again.ert"
+    ert.load(saved).save(small, compress=True)
+    assert small.stat().st_size < 0.8 * saved.stat().st_size
+    ert.load(small).save(again)
+    assert again.read_bytes() == saved.read_bytes()
+    with pytest.raises(InputError, match=r"x\.dat: dlib's format has no compressed models; expected \.ert"):
+        ert.load(saved).save(tmp_path / "x.dat", compress=True)
+
+
+@pytest.mark.parametrize("told", [0, 10, 10**15, -1, "many", None])
+def test_a_compressed_model_that_tells_another_size_is_refused(tmp_path, told):
+    path = tmp_path / "x.ert"
+    write_model_file(path, {}, {"a": np.zeros(100, np.uint8)}, compress=True)
+    content = bytearray(path.read_bytes())
+    header = content[20 : 20 + int.from_bytes(content[12:16], "little")]
+    other = header.replace(b'"inflated_bytes":128', b'"inflated_bytes":' + json.dumps(told).encode())
+    # Padded with spaces, of which there are enough.
+    content[20 : 20 + len(header)] = other.rstrip().ljust(len(header))
+    content[16:20] = zlib.crc32(content[20:], zlib.crc32(content[:16])).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.ert: the model file's header .*: .*(arrays|bytes|int)"):
+        read_model_file(path)
 
 
 def test_saving_a_loaded_model_gives_the_same_bytes(saved, tmp_path):
@@ -80,7 +108,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
     data = bytearray(saved.read_bytes())
     data[8] = FORMAT_VERSION + 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="version 3, this ert reads up to version 2: update ert"):
+    with pytest.raises(InputError, match="version 4, this ert reads up to version 3: update ert"):
         ert.load(path)
     with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
         ert.load(tmp_path / "nothing.ert")

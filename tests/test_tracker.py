@@ -210,6 +210,20 @@ def test_colours_and_large_frames(photo, model, truth):
     assert np.linalg.norm(face.landmarks - expected, axis=1).mean() < 2
 
 
+def test_while_no_face_is_found_every_other_copy_is_larger(model):
+    sides = []
+
+    def detector(image):
+        sides.append(max(image.shape))
+        return []
+
+    tracker = Tracker(model, detector=detector, detect_size=100, search_every=0.0)
+    blank = np.full(SIZE[::-1], 110, np.uint8)
+    for _ in range(4):
+        tracker.update(blank)
+    assert sides == [100, 200, 100, 200]
+
+
 def test_the_models_own_judgement_counts(scene, model):
     class Judged(ert.ShapePredictor):
         judge_ = "any"
