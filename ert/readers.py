@@ -93,7 +93,8 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
 
     The first column is the image. Columns ``left, top, width, height`` (or ``box_left, ...``) are the box.
     The others are landmarks: ``x0, y0, x1, y1, ...`` (called "0", "1", ...), or ``nose_x, nose_y, ...``
-    (called "nose", ...), or mere numbers ``0, 1, 2, 3, ...`` that stand for x and y in turn.
+    (called "nose", ...), or mere numbers ``0, 1, 2, 3, ...`` that stand for x and y in turn. Columns
+    ``confidence`` and ``std0, std1, ...``, which :func:`ert.to_dataframe` writes, are passed over.
 
     Parameters
     ----------
@@ -140,7 +141,11 @@ def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tup
     box = [] if absent else [places[prefix + name] for name in BOX_COLUMNS]
     if 0 < len(absent) < len(BOX_COLUMNS):
         raise InputError(f"{here}: no column {', '.join(absent)}, expected all four columns of a box or none")
-    rest = [i for i in range(1, len(header)) if i not in box]
+    rest = [
+        i
+        for i in range(1, len(header))
+        if i not in box and not re.fullmatch(r"confidence|std[0-9]+", header[i], re.IGNORECASE)
+    ]
     if not rest:
         raise InputError(f"{here}: no landmark columns, expected the image, then x0, y0, x1, y1, ...")
     names = [header[i] for i in rest]

@@ -32,7 +32,8 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
         A row for each landmark: ``face``, ``landmark`` (both counted from 0), ``region`` (for 68 points, see
         :func:`ert.regions`), ``x``, ``y``, and for AlignedFaces of a model that has a judge ``std`` and
         ``confidence`` (of the face). Or wide, as in the CSV files that ert reads: ``left``, ``top``,
-        ``width``, ``height`` (of an AlignedFace), ``x0``, ``y0``, ``x1``, ...
+        ``width``, ``height`` (of an AlignedFace), ``x0``, ``y0``, ``x1``, ...; then, as above,
+        ``confidence``, ``std0``, ``std1``, ...
 
     Raises
     ------
@@ -45,12 +46,17 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
         raise InputError("to_dataframe: needs pandas, which is not installed: pip install pandas") from None
     boxes, shapes = _arrays(faces)
     n, n_landmarks = shapes.shape[:2]
+    judged = _judged(faces)
+    has_trust = n > 0 and len(judged) == n
     if wide:
         columns: dict[str, Any] = {}
         if boxes is not None:
             columns |= dict(zip(("left", "top", "width", "height"), boxes.T, strict=True))
         for i in range(n_landmarks):
             columns |= {f"x{i}": shapes[:, i, 0], f"y{i}": shapes[:, i, 1]}
+        if has_trust:
+            columns["confidence"] = [confidence for _, confidence in judged]
+            columns |= {f"std{i}": [std[i] for std, _ in judged] for i in range(n_landmarks)}
         return pd.DataFrame(columns)
     table = pd.DataFrame(
         {
@@ -63,8 +69,7 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
     if n_landmarks == 68:
         names = [name for name, numbers in FACE_REGIONS["face68"].items() for _ in numbers]
         table.insert(2, "region", names * n)
-    judged = _judged(faces)
-    if n and len(judged) == n:
+    if has_trust:
         table["std"] = np.concatenate([std for std, _ in judged])
         table["confidence"] = np.repeat([confidence for _, confidence in judged], n_landmarks)
     return table

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from ert import AlignedFace, InputError, to_dataframe
+from ert.draw import save_image
 from ert.face_regions import FACE_REGIONS
+from ert.readers import read_csv
 
 
 @pytest.fixture
@@ -40,6 +42,25 @@ def test_what_a_judge_says_has_columns_of_its_own(faces, pandas):
         assert (row.std, row.confidence) == (judged[row.face].std[row.landmark], judged[row.face].confidence)
     assert "std" in to_dataframe(judged[0])
     assert "std" not in to_dataframe([faces[0], judged[1]])
+    wide = to_dataframe(judged, wide=True)
+    assert list(wide.columns[-69:-66]) == ["confidence", "std0", "std1"]
+    np.testing.assert_array_equal(wide.iloc[:, -68:], [face.std for face in judged])
+    np.testing.assert_array_equal(wide["confidence"], [face.confidence for face in judged])
+    assert "confidence" not in to_dataframe([faces[0], judged[1]], wide=True)
+
+
+def test_a_wide_table_is_read_as_a_dataset(faces, pandas, tmp_path):
+    judged = [replace(face, std=np.ones(68), confidence=0.5) for face in faces]
+    table = to_dataframe(judged, wide=True)
+    names = [f"{i}.png" for i in range(len(faces))]
+    for name in names:
+        save_image(tmp_path / name, np.zeros((4, 4), np.uint8))
+    table.insert(0, "image", names)
+    table.to_csv(tmp_path / "faces.csv", index=False)
+    read = list(read_csv(tmp_path / "faces.csv"))
+    assert [list(each.landmarks.values()) for each in read] == [
+        [tuple(point) for point in face.landmarks.tolist()] for face in faces
+    ]
 
 
 def test_a_row_for_each_face(faces, pandas):
