@@ -85,12 +85,15 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
     )
     n_scored = n_components if sizes.missing else min(N_SCORED, n_components)
     # Shapes, frames, jitter, similarities, the pool; residuals, which of them are missing, their copy.
-    arrays = 1 + sizes.missing / 2 + (options.n_averaged > 1)
+    n_drawn, trial = max(options.n_pixels, options.n_candidates), options.n_candidates > options.n_pixels
+    arrays = 1 + sizes.missing / 2 + (options.n_averaged > 1) + trial
     sample = 8 * sizes.n_landmarks + 64 + 4 + 4 * n_scored + arrays * 2 * n_components
-    sample += max(options.n_pixels, 300 + 12 * options.n_mixed)
+    # Of a larger pool what is kept is copied out of it.
+    pool = n_drawn + (options.n_pixels if trial else 0)
+    sample += max(pool, 300 + 12 * options.n_mixed)
     objects = (n_views + sizes.n_validation) * 64 * sizes.n_landmarks
     candidates = 6 * options.n_trees * 2**options.max_depth * options.n_split_tests + 64 * CANDIDATES_DRAWN
-    pairs = 40 * options.n_pixels**2
+    pairs = 40 * n_drawn**2
     # The model, its copy that is one array, and the file's bytes twice.
     leaves = options.n_trees * 2**options.max_depth * n_components * options.leaf_bits // 8
     if options.kind == "dlib":

@@ -20,6 +20,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "learning_rate": (float, 1e-6, 1),
     "n_averaged": (int, 1, 100_000),
     "n_pixels": (int, 2, 10_000),
+    "n_candidates": (int, 0, 10_000),
     "n_split_tests": (int, 1, 10_000),
     "prior_length": (float, 1e-6, 1e6),
     "padding": (float, -0.4, 5),
@@ -61,6 +62,7 @@ class Options:
     learning_rate: float
     n_averaged: int
     n_pixels: int
+    n_candidates: int
     n_split_tests: int
     prior_length: float
     padding: float

@@ -83,6 +83,9 @@ class ShapePredictor:
         paper's alternative is e.g. ``n_averaged=10, learning_rate=1``.
     n_pixels : int
         Pixels in the feature pool of each stage (P).
+    n_candidates : int
+        Above `n_pixels`, so many are drawn for the pool, some trees are grown with all of them, and those
+        that their splits use most are kept: a better pool that takes no longer to read.
     n_split_tests : int
         Random candidates tried for each split (S).
     prior_length : float
@@ -187,6 +190,7 @@ class ShapePredictor:
         learning_rate: float = 0.1,
         n_averaged: int = 1,
         n_pixels: int = 400,
+        n_candidates: int = 0,
         n_split_tests: int = 20,
         prior_length: float = 0.1,
         padding: float = 0.0,
@@ -222,6 +226,7 @@ class ShapePredictor:
         self.learning_rate = learning_rate
         self.n_averaged = n_averaged
         self.n_pixels = n_pixels
+        self.n_candidates = n_candidates
         self.n_split_tests = n_split_tests
         self.prior_length = prior_length
         self.padding = padding

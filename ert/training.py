@@ -33,6 +33,7 @@ __all__ = [
     "N_SCORED",
     "draw_thresholds",
     "grow_trees",
+    "most_used",
     "rehearse",
     "replay_stage",
     "train_stage",
@@ -43,6 +44,8 @@ __all__ = [
 N_SCORED = 8
 # Candidate splits that are drawn at once, as far as whole trees go: drawing takes ten times what is kept.
 CANDIDATES_DRAWN = 50_000
+# Trees that are grown to learn which pixels are worth having, and the candidates of each of their splits.
+TRIAL_TREES, TRIAL_TESTS = 30, 40
 
 
 def train_stage(
@@ -73,8 +76,9 @@ def train_stage(
     Stage
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
+    n_drawn = max(options.n_pixels, options.n_candidates)
     anchors, deltas = draw_pool(
-        samples.mean_shape.astype(float), options.n_pixels, options.padding, options.pool_spread, rng
+        samples.mean_shape.astype(float), n_drawn, options.padding, options.pool_spread, rng
     )
     pool, matrices = _read_pools(samples, anchors, deltas, options.kind, workers)
     missing = bool(np.isnan(samples.truth).any())
@@ -82,9 +86,33 @@ def train_stage(
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, shared, rng)
     residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
 
+    sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
+    positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
+    if n_drawn > options.n_pixels:
+        trial = replace(options, n_trees=TRIAL_TREES, n_split_tests=min(options.n_split_tests, TRIAL_TESTS))
+        splits = _draw_splits(pool, positions, trial, len(samples), rng)
+        pairs, _, _ = grow_trees(sizes, pool, residuals.copy(), present, units, *splits, trial, workers)
+        kept = most_used(pairs, n_drawn, options.n_pixels)
+        anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
+        pool = np.ascontiguousarray(pool[:, kept])
+    splits = _draw_splits(pool, positions, options, len(samples), rng)
+    grown = grow_trees(sizes, pool, residuals, present, units, *splits, options, workers, on_tree)
+    whole_numbers = np.int8 if options.kind == "ert" else np.int16
+    result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
+    _move_shapes(samples, result, pool, matrices, workers)
+    return result
+
+
+def _draw_splits(
+    pool: npt.NDArray[np.uint8],
+    positions: npt.NDArray[np.float64],
+    options: Options,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
+    """Draw the candidate splits of a stage: pairs (n_trees, n_splits, n_split_tests, 2) and thresholds."""
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
-    positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     pairs = np.empty((*shape, 2), np.uint16)
     thresholds = np.empty(shape, np.int16)
     n_candidates = n_splits * options.n_split_tests
@@ -93,20 +121,32 @@ def train_stage(
         trees = slice(first, min(first + step, options.n_trees))
         drawn = draw_pairs(positions, (trees.stop - first) * n_candidates, options.prior_length, rng)
         pairs[trees] = drawn.reshape(-1, *shape[1:], 2)
-        thresholds[trees] = draw_thresholds(pool, pairs[trees], len(samples), rng)
-    sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
-    grown = grow_trees(sizes, pool, residuals, present, units, pairs, thresholds, options, workers, on_tree)
-    whole_numbers = np.int8 if options.kind == "ert" else np.int16
-    result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
-    _move_shapes(samples, result, pool, matrices, workers)
-    return result
+        thresholds[trees] = draw_thresholds(pool, pairs[trees], n_samples, rng)
+    return pairs, thresholds
+
+
+def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.NDArray[np.intp]:
+    """Return the pixels that splits use most, each use as much as its share of the samples, in their order.
+
+    Parameters
+    ----------
+    pairs : uint16 array (n_trees, n_splits, 2)
+    n_drawn, n_kept : int
+        Pixels of the pool, and how many of them to return.
+    """
+    level = np.log2(np.arange(1, pairs.shape[1] + 1)).astype(int)
+    shares = np.broadcast_to(0.5 ** level[:, None], pairs.shape)
+    uses = np.bincount(pairs.ravel(), shares.ravel(), n_drawn)
+    return np.sort(np.argsort(-uses, kind="stable")[:n_kept])
 
 
 def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
     """Train next to nothing with arrays of the kinds that the real training has, so that all is compiled."""
     from threadpoolctl import threadpool_limits
 
-    small = replace(options, n_trees=2, n_pixels=4, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1)
+    small = replace(
+        options, n_trees=2, n_pixels=4, n_candidates=0, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1
+    )
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
         shapes[0, 0] = np.nan
@@ -327,7 +367,7 @@ def grow_trees(
     thresholds: npt.NDArray[np.int16],
     options: Options,
     workers: Workers,
-    on_tree: Callable[[int], object],
+    on_tree: Callable[[int], object] = lambda n: None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
     """Boost the trees of a stage, on blocks of so many samples (see :mod:`ert.trees`)."""
     n_trees, n_splits, n_tests = thresholds.shape

@@ -158,6 +158,19 @@ def read_pixels(crop, frame, shape, matrix, anchors, deltas):
     return np.array(values)
 
 
+def most_used(pairs, n_drawn, n_kept):
+    """Count the uses of each pixel one by one, each as the share of the samples that come to that split."""
+    uses = [0.0] * n_drawn
+    for tree in pairs:
+        for split, pair in enumerate(tree):
+            level = 0
+            while split >= 2 ** (level + 1) - 1:
+                level += 1
+            for pixel in pair:
+                uses[pixel] += 1 / 2**level
+    return sorted(sorted(range(n_drawn), key=lambda pixel: (-uses[pixel], pixel))[:n_kept])
+
+
 def grow_tree(pool, targets, pairs, thresholds, weights):
     """Grow a tree greedily on pool (n_pixels, n), targets (n, n_scored): splits, and each sample's leaf."""
     n_splits, n_tests = thresholds.shape

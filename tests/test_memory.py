@@ -45,8 +45,8 @@ rng = np.random.default_rng(0)
 image = rng.integers(0, 256, (120, 120), dtype=np.uint8)
 X = [(image, (20.0 + i % 7, 20.0, 80.0, 80.0)) for i in range(900)]
 y = rng.uniform(20, 100, (900, 68, 2))
-kind = sys.argv[2]
-params = dict(n_stages=1, n_trees=4, n_pixels=400, working_size=140, n_jobs=2)
+kind, n_candidates = sys.argv[2], int(sys.argv[3])
+params = dict(n_stages=1, n_trees=4, n_pixels=400, n_candidates=n_candidates, working_size=140, n_jobs=2)
 params |= dict(kind=kind, rgb="luma" if kind == "ert" else "dlib")
 ert.ShapePredictor(**params, n_inits=1).fit(X[:4], y[:4])
 done, peaks, before = threading.Event(), [], held()
@@ -59,11 +59,16 @@ print(json.dumps([(max(peaks) - before) / 1e6, model.fitted_.params["n_inits"]])
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc to see the memory")
 @pytest.mark.parametrize(
-    ("bound", "starts", "kind"),
-    [(60, range(20, 21), "ert"), (45, range(5, 20), "ert"), (60, range(20, 21), "dlib")],
+    ("bound", "starts", "kind", "n_candidates"),
+    [
+        (60, range(20, 21), "ert", 0),
+        (45, range(5, 20), "ert", 0),
+        (60, range(20, 21), "dlib", 0),
+        (100, range(20, 21), "ert", 800),
+    ],
 )
-def test_a_fit_keeps_within_its_bound(bound, starts, kind):
-    command = [sys.executable, "-c", CHILD, str(bound), kind]
+def test_a_fit_keeps_within_its_bound(bound, starts, kind, n_candidates):
+    command = [sys.executable, "-c", CHILD, str(bound), kind, str(n_candidates)]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     rise, n_inits = json.loads(run.stdout)
     assert rise < bound
@@ -79,7 +84,14 @@ def test_the_estimate_grows_with_what_it_depends_on():
     assert training_bytes(SIZES, PLAN, 5, mapped=False) > least
     for change in ({"n_objects": 2000}, {"n_landmarks": 80}, {"mirrored": True}, {"missing": True}):
         assert training_bytes(replace(SIZES, **change), PLAN, 5, mapped=True) > least
-    for more in ({"n_pixels": 600}, {"n_trees": 5000}, {"max_depth": 9}, {"n_averaged": 2}, {"kind": "dlib"}):
+    for more in (
+        {"n_pixels": 600},
+        {"n_candidates": 500},
+        {"n_trees": 5000},
+        {"max_depth": 9},
+        {"n_averaged": 2},
+        {"kind": "dlib"},
+    ):
         assert training_bytes(SIZES, replace(PLAN, **more), 5, mapped=True) > least
 
 

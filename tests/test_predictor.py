@@ -44,7 +44,10 @@ def test_history_tells_the_errors_of_each_stage(faces):
     np.testing.assert_allclose(model.history_[-1]["validation_nme"], -model.score(X[80:], y[80:]), rtol=1e-4)
 
 
-@pytest.mark.parametrize("params", [{}, {"n_averaged": 10, "learning_rate": 1.0}, {"leaf_bits": 16}])
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"n_averaged": 10, "learning_rate": 1.0}, {"leaf_bits": 16}, {"n_pixels": 50, "n_candidates": 150}],
+)
 def test_the_model_is_the_same_for_any_number_of_threads(faces, tmp_path, params):
     contents = set()
     for n_jobs in (1, 2, 3):

@@ -1,5 +1,8 @@
+import naive
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from ert.crop_store import Crops
@@ -11,7 +14,7 @@ from ert.parameters import Options
 from ert.samples import draw_samples, plain_samples
 from ert.shapes import FACE68_MIRROR, mirror_shapes
 from ert.synthetic import synthetic_faces
-from ert.training import replay_stage, train_stage
+from ert.training import most_used, replay_stage, train_stage
 from ert.trees import BLOCK
 
 CROPPING = Cropping(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
@@ -26,6 +29,7 @@ def options(**changes):
         "learning_rate": 0.1,
         "n_averaged": 1,
         "n_pixels": 80,
+        "n_candidates": 0,
         "n_split_tests": 10,
         "prior_length": 0.1,
         "padding": 0.0,
@@ -83,7 +87,14 @@ def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"leaf_bits": 16}, {"n_averaged": 5, "learning_rate": 1.0}, {"kind": "dlib"}]
+    "changes",
+    [
+        {},
+        {"leaf_bits": 16},
+        {"n_averaged": 5, "learning_rate": 1.0},
+        {"kind": "dlib"},
+        {"n_pixels": 30, "n_candidates": 90},
+    ],
 )
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
     samples, again = samples_of(cut, n_inits=80, **changes), samples_of(cut, n_inits=80, **changes)
@@ -94,6 +105,27 @@ def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut,
         replay_stage(again, stage, changes.get("kind", "ert"), workers)
     assert np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean() < 0.8 * before
     assert samples.shapes.tobytes() == again.shapes.tobytes()
+    assert stage.anchors.shape == (changes.get("n_pixels", 80),)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(2, 30))
+def test_the_most_used_pixels_match_the_slow_count(seed, depth, n_drawn):
+    rng = np.random.default_rng(seed)
+    pairs = rng.integers(n_drawn, size=(rng.integers(1, 9), 2**depth - 1, 2)).astype(np.uint16)
+    n_kept = int(rng.integers(1, n_drawn + 1))
+    assert most_used(pairs, n_drawn, n_kept).tolist() == naive.most_used(pairs, n_drawn, n_kept)
+
+
+def test_a_chosen_pool_leads_nearer_than_a_drawn_one(cut):
+    def error(n_candidates):
+        plan = {"n_inits": 80, "n_pixels": 8, "n_candidates": n_candidates}
+        samples = samples_of(cut, **plan)
+        with threadpool_limits(1), Workers(2) as workers:
+            for stage in range(3):
+                train_stage(samples, stage, options(**plan), workers)
+        return np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean()
+
+    assert error(80) < 0.97 * error(0)
 
 
 def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
