@@ -45,7 +45,7 @@ N_SCORED = 8
 # Candidate splits that are drawn at once, as far as whole trees go: drawing takes ten times what is kept.
 CANDIDATES_DRAWN = 50_000
 # Trees that are grown to learn which pixels are worth having, and the candidates of each of their splits.
-TRIAL_TREES, TRIAL_TESTS = 30, 40
+TRIAL_TREES, TRIAL_TESTS = 40, 40
 
 
 def train_stage(
