@@ -3,9 +3,9 @@
     python benchmarks/train_bundled.py [--only face5]
 
 Every face is used with the boxes of two detectors, and mirrored. `face68-small` has fewer stages and a
-compressed file. For `face68` a judge is then trained on those left out in so many folds, for which the model is
-trained so many times more. Running it again gives the same bytes; interrupted, it goes on with the finished
-stages and fold models in runs/.
+compressed file. For `face68` a judge is then trained on those left out in so many folds, for which the model
+is trained so many times more. Running it again gives the same bytes; interrupted, it goes on with the
+finished stages and fold models in runs/.
 """
 
 import common
