@@ -30,6 +30,7 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "shift_jitter": (float, 0, 1),
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
+    "obscured": (float, 0, 1),
     "n_components": (int, 1, 10_000),
     "stages_per_basis": (int, 1, 1000),
     "working_size": (int, 8, 2000),
@@ -75,6 +76,7 @@ class Options:
     shift_jitter: float
     scale_jitter: float
     roll_jitter: float
+    obscured: float
     random_state: int
 
 

@@ -39,6 +39,7 @@ from ert.inputs import (
 from ert.judge import Assessment, Judge
 from ert.memory import Sizes, plan_memory
 from ert.metrics import nme, normalisers
+from ert.obscure import obscure_crops
 from ert.parallel import Workers, count_threads
 from ert.parameters import Options, check_parameters
 from ert.rescue import rescue
@@ -104,6 +105,9 @@ class ShapePredictor:
     shift_jitter, scale_jitter, roll_jitter : float
         Standard deviations of the box of every start but the first: shift in sides of the box, logarithm of
         the size, rotation in degrees.
+    obscured : float
+        Share of the objects whose pixels are blurred or partly covered by a block for training: a model that
+        met such is less lost where a hand or a mask hides a part, and hardly worse elsewhere.
     mirror : str, sequence of int or None
         Train on mirror images too: the mirror map (for each landmark the number of the one that takes its
         place), or the name of a known one ("face68").
@@ -200,6 +204,7 @@ class ShapePredictor:
         shift_jitter: float = 0.0,
         scale_jitter: float = 0.0,
         roll_jitter: float = 0.0,
+        obscured: float = 0.0,
         mirror: str | Sequence[int] | None = None,
         n_components: int = 32,
         stages_per_basis: int = 1,
@@ -236,6 +241,7 @@ class ShapePredictor:
         self.shift_jitter = shift_jitter
         self.scale_jitter = scale_jitter
         self.roll_jitter = roll_jitter
+        self.obscured = obscured
         self.mirror = mirror
         self.n_components = n_components
         self.stages_per_basis = stages_per_basis
@@ -388,6 +394,8 @@ class ShapePredictor:
                 cropping.cut(blank, box_frames(boxes[:1])[0])
             rehearse(options, missing=bool(np.isnan(landmarks).any()), n_threads=n_threads)
         crops = self._crops(X, boxes, cropping, "X", plan.mapped)
+        if options.obscured:
+            obscure_crops(crops, shapes, options.obscured, options.random_state)
         samples = draw_samples(crops, shapes, swap, options)
         watched = {"train": samples}
         if validation is not None:

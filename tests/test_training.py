@@ -42,6 +42,7 @@ def options(**changes):
         "shift_jitter": 0.05,
         "scale_jitter": 0.05,
         "roll_jitter": 5.0,
+        "obscured": 0.0,
         "random_state": 0,
     }
     return Options(**(plain | changes))
