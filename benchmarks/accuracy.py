@@ -96,6 +96,7 @@ def main():
     ours = {
         "ert face68": ert.load("face68"),
         "ert face68, best()": ert.load("face68").best(),
+        "ert face68-small": ert.load("face68-small"),
     }
     result, five = {}, {}
     for boxes in ("dlib", "haar"):

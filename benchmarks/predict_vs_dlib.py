@@ -109,6 +109,7 @@ def main():
         "the public 68-point model, from its .dat": (ert.load(public), standard),
         "face68 against the public 68-point model": (ert.load("face68"), standard),
         "face68 at its best, against the same": (ert.load("face68").best(), standard),
+        "face68-small, against the same": (ert.load("face68-small"), standard),
         "10 x 500 x depth 4, each trained by its own": (ert.load(OURS), default),
     }
     load_before = os.getloadavg()
