@@ -22,6 +22,7 @@ __all__ = [
     "Box",
     "Face",
     "Image",
+    "box_array",
     "check_box",
     "check_landmarks",
     "check_names",
@@ -107,6 +108,11 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
             raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
         boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
+
+
+def box_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
+    """Return boxes as an array (n, 4), also where there are none."""
+    return np.array(boxes, np.float64).reshape(-1, 4)
 
 
 def _described(face: object) -> str:

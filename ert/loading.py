@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ert.errors import InputError, one_line
 from ert.fitted import read_fitted
+from ert.fitting import NOT_SAVED, plain_params
 from ert.parameters import check_parameters
-from ert.predictor import NOT_SAVED, ShapePredictor
+from ert.predictor import ShapePredictor
 from ert.shapes import mirror_map
 
 __all__ = ["bundled_models", "load"]
@@ -57,5 +58,5 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
             f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
         ) from error
     # A file of an older version lacks the parameters that came later.
-    model.fitted_ = replace(fitted, params=model.plain_params())
+    model.fitted_ = replace(fitted, params=plain_params(model.get_params()))
     return model

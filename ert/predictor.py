@@ -1,60 +1,41 @@
 """The estimator: parameters, fitting, prediction, saving and loading."""
 
 import inspect
-import math
 import os
-import sys
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import NO_SWAP, Cascade, Stage, stack_stages
+from ert.cascade import NO_SWAP, Cascade
 from ert.compiling import uninterrupted
-from ert.crop_store import Crops
-from ert.crops import Cropping, check_cropping, crop_region
-from ert.dlib_cascade import DlibCascade, compact, expand
+from ert.dlib_cascade import DlibCascade, compact
 from ert.errors import InputError
-from ert.files import check_writable, remove_temporaries
-from ert.fitted import Fitted, read_fitted, write_fitted
-from ert.geometry import ONE_START, STARTS, box_frames, image_to_frame, redraw_box, stretched_frames
+from ert.fitted import Fitted, write_fitted
+from ert.fitting import BLANK, announce, fit_cascade, plain_params, training_options
+from ert.geometry import ONE_START, STARTS, box_frames, redraw_box
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import (
     MAX_BOX_TO_IMAGE,
     MAX_COORDINATE,
     Face,
+    box_array,
     check_landmarks,
-    check_names,
     check_near,
     check_pairs,
-    cut_faces,
-    cut_raw_faces,
-    raw_crop_sizes,
     read_face,
 )
 from ert.judge import Assessment, Judge
-from ert.memory import Sizes, plan_memory
 from ert.metrics import nme, normalisers
-from ert.obscure import obscure_crops
 from ert.parallel import Workers, count_threads
-from ert.parameters import Options, check_parameters
 from ert.rescue import rescue
 from ert.roll import check_max_roll, check_rolls, locate_turned, search_roll
-from ert.samples import Samples, draw_samples, plain_samples
-from ert.shapes import mirror_map
-from ert.training import rehearse, replay_stage, train_stage
-from ert.version import __version__
 
-__all__ = ["NOT_SAVED", "ShapePredictor", "fold_checkpoints"]
+__all__ = ["ShapePredictor", "fold_checkpoints"]
 
-# Parameters that say how to work, not what comes out: they are no part of the model.
-NOT_SAVED = ("n_jobs", "max_memory", "verbose")
-# A grey and a colour image for kernels to be compiled on.
-_BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 # How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
 SPARE = 0.1
 # Whose kernels this process has compiled or loaded, and whether for turned objects too.
@@ -346,105 +327,23 @@ class ShapePredictor:
             When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
             fit.
         """
-        from threadpoolctl import threadpool_limits
 
-        params = self.plain_params()
-        check_parameters(params)
-        boxes = _as_array(check_pairs(X))
-        landmarks = check_landmarks(y, len(X))
-        check_near(landmarks, boxes)
-        names = check_names(landmark_names, landmarks.shape[1])
-        swap = mirror_map(self.mirror, landmarks.shape[1])
-        if self.norm is not None:
-            normalisers(landmarks, self.norm)  # now, and with the number of the object in its errors
-        n_threads = count_threads(self.n_jobs)
-        if checkpoint is not None:
-            check_writable(checkpoint)
+        def keep(fitted: Fitted) -> None:
+            self.fitted_ = fitted
+            if on_stage is not None:
+                on_stage(self)
 
-        frames = self._frames(boxes, "X")
-        shapes = image_to_frame(landmarks, frames)
-        region = crop_region(shapes, self.padding, swap is not None)
-        cropping = Cropping(region, params["working_size"], params["blur"], params["least_contrast"])
-        check_cropping(cropping)
-        options = Options(**{field.name: params[field.name] for field in fields(Options)})
-        watched_boxes = [] if validation is None else check_pairs(validation[0], "validation X")
-        sizes = Sizes(
-            n_objects=len(X),
-            n_validation=len(watched_boxes),
-            n_landmarks=landmarks.shape[1],
-            n_stages=params["n_stages"],
-            mirrored=swap is not None,
-            missing=bool(np.isnan(landmarks).any()),
-            crop_bytes=self._crop_bytes(X, boxes, cropping)
-            + (
-                0
-                if validation is None
-                else self._crop_bytes(validation[0], _as_array(watched_boxes), cropping)
-            ),
+        self.fitted_ = fit_cascade(
+            self.get_params(),
+            X,
+            y,
+            validation=validation,
+            landmark_names=landmark_names,
+            notes=notes,
+            checkpoint=checkpoint,
+            resume=resume,
+            on_stage=keep,
         )
-        plan, bound = plan_memory(self.max_memory, sizes, options), f"max_memory={self.max_memory}"
-        if plan.mapped and self.verbose:
-            self._tell(f"{bound}: crops lie in a temporary file")
-        if plan.n_inits < options.n_inits:
-            self._tell(f"{bound}: {plan.n_inits} starts of each object, not {self.n_inits}")
-            options = replace(options, n_inits=plan.n_inits)
-            params["n_inits"] = plan.n_inits
-        with uninterrupted():
-            for blank in _BLANK:
-                cropping.cut(blank, box_frames(boxes[:1])[0])
-            rehearse(options, missing=bool(np.isnan(landmarks).any()), n_threads=n_threads)
-        crops = self._crops(X, boxes, cropping, "X", plan.mapped)
-        if options.obscured:
-            obscure_crops(crops, shapes, options.obscured, options.random_state)
-        samples = draw_samples(crops, shapes, swap, options)
-        watched = {"train": samples}
-        if validation is not None:
-            watched["validation"] = self._validation_samples(
-                *validation, samples.mean_shape, cropping, plan.mapped
-            )
-
-        digest = samples.digest(options)
-        summary = {
-            "n_objects": len(X),
-            "n_samples": len(samples),
-            "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),
-            "digest": digest,
-            "library_version": __version__,
-            "notes": {str(key): str(text) for key, text in (notes or {}).items()},
-        }
-        stages: list[Stage] = []
-        if resume and checkpoint is not None:
-            remove_temporaries(checkpoint)
-        if resume and checkpoint is not None and Path(checkpoint).exists():
-            stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
-        finished = len(stages)
-        history: list[dict[str, float]] = []
-        # One thread of linear algebra: how many it takes may change the last bit.
-        with threadpool_limits(1), Workers(n_threads) as workers, self._progress() as progress:
-            for number in range(params["n_stages"]):
-                if number < finished:
-                    replay_stage(samples, stages[number], self.kind, workers)
-                    progress.update(params["n_trees"])
-                else:
-                    before = stages[-1] if stages else None
-                    stages.append(train_stage(samples, number, options, workers, before, progress.update))
-                if "validation" in watched:
-                    replay_stage(watched["validation"], stages[number], self.kind, workers)
-                errors = {
-                    f"{name}_nme": watch.mean_nme(self.norm, workers) for name, watch in watched.items()
-                }
-                history.append({"stage": number + 1} | errors)
-                progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
-                cascade = self._cascade(samples.mean_shape, cropping, stages[: number + 1])
-                # All at once, so that an interrupted fit leaves a model that holds together.
-                self.fitted_ = Fitted(cascade, params, names, swap, list(history), summary)
-                if checkpoint is not None and number >= finished:
-                    self.save(checkpoint)
-                if on_stage is not None:
-                    on_stage(self)
-        if isinstance(self.fitted_.cascade, DlibCascade):
-            # As its `.dat` will have it, so that the points here are those that dlib will find.
-            self.fitted_ = replace(self.fitted_, cascade=expand(self.fitted_.cascade))
         return self
 
     def fit_judge(
@@ -494,111 +393,29 @@ class ShapePredictor:
         fitted = self._fitted()
         boxes = check_pairs(X)
         landmarks = check_landmarks(y, len(X))
-        check_near(landmarks, _as_array(boxes))
+        check_near(landmarks, box_array(boxes))
         if landmarks.shape[1] != self.n_landmarks_:
             raise InputError(f"y: {landmarks.shape[1]} landmarks, the model has {self.n_landmarks_}")
         norm = fitted.params["norm"]
-        lengths = box_frames(_as_array(boxes))[:, 0] if norm is None else normalisers(landmarks, norm)
+        lengths = box_frames(box_array(boxes))[:, 0] if norm is None else normalisers(landmarks, norm)
         folds = group_folds(X, groups, n_folds, self.random_state)
         files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
         models = []
         for fold in range(n_folds):
             if self.verbose:
-                self._tell(f"judging: a model without fold {fold + 1} of {n_folds}")
+                announce(f"judging: a model without fold {fold + 1} of {n_folds}", verbose=self.verbose)
             model = type(self)(**self.get_params())
             rest = np.flatnonzero(folds != fold).tolist()
             models.append(
                 model.fit([X[i] for i in rest], landmarks[rest], checkpoint=files[fold], resume=resume)
             )
-        params = self.plain_params()
-        options = Options(**{each.name: params[each.name] for each in fields(Options)})
+        options = training_options(plain_params(self.get_params()))
         with threadpool_limits(1), Workers(count_threads(self.n_jobs)) as workers:
             judge, summary = train_judge(
                 fitted.cascade.mean_shape, models, folds, X, landmarks, boxes, lengths, options, workers
             )
         self.fitted_ = replace(fitted, judge=judge, judge_summary=summary)
         return self
-
-    def _frames(self, boxes: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float64]:
-        """Return the frames that this kind of cascade gives to boxes."""
-        if self.kind == "ert":
-            return box_frames(boxes)
-        if self.rgb != "dlib":
-            raise InputError(f"rgb={self.rgb!r}: expected 'dlib' with kind='dlib'")
-        thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
-        if len(thin):
-            size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
-            raise InputError(f"{what}[{thin[0]}]: a box of {size} pixels, expected more than 1 each way")
-        return stretched_frames(boxes)
-
-    def _crops(
-        self,
-        X: Sequence[Face],
-        boxes: npt.NDArray[np.float64],
-        cropping: Cropping,
-        what: str,
-        mapped: bool | None,
-    ) -> Crops:
-        rest = self.channels, self.rgb, count_threads(self.n_jobs), what
-        if self.kind == "ert":
-            return cut_faces(X, boxes, cropping, *rest, mapped=mapped)
-        return cut_raw_faces(X, boxes, cropping.region, *rest, mapped=mapped)
-
-    def _crop_bytes(self, X: Sequence[Face], boxes: npt.NDArray[np.float64], cropping: Cropping) -> int:
-        if self.kind == "ert":
-            return len(boxes) * math.prod(cropping.shape)
-        return int(raw_crop_sizes(X, boxes, cropping.region).prod(axis=1).sum())
-
-    def _tell(self, text: str) -> None:
-        """Say what a fit does otherwise than it was asked to."""
-        if self.verbose:
-            print(f"ert: {text}", file=sys.stderr, flush=True)
-        else:
-            warnings.warn(text, stacklevel=3)
-
-    def _cascade(
-        self, mean_shape: npt.NDArray[np.float32], cropping: Cropping, stages: list[Stage]
-    ) -> Cascade | DlibCascade:
-        if self.kind == "ert":
-            together = self.stages_per_basis
-            return Cascade(mean_shape, cropping, **stack_stages(stages, together), stages_per_basis=together)
-        return DlibCascade.from_stages(mean_shape, stages)
-
-    def plain_params(self) -> dict[str, Any]:
-        """Return the parameters that make the model, as plain numbers, for the file and its digest."""
-        params = {name: value for name, value in self.get_params().items() if name not in NOT_SAVED}
-        if not isinstance(self.mirror, str | None):
-            params["mirror"] = np.asarray(self.mirror).tolist()
-        # NumPy's numbers, as a grid search hands them in, have no place in a file.
-        return {
-            key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()
-        }
-
-    def _progress(self) -> Any:
-        from tqdm import tqdm
-
-        total = self.n_stages * self.n_trees
-        return tqdm(total=total, unit="tree", disable=not self.verbose, desc="training", dynamic_ncols=True)
-
-    def _validation_samples(
-        self,
-        X: Sequence[Face],
-        y: npt.ArrayLike,
-        mean_shape: npt.NDArray[np.float32],
-        cropping: Cropping,
-        mapped: bool | None,
-    ) -> Samples:
-        boxes = _as_array(check_pairs(X, "validation X"))
-        landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
-        check_near(landmarks, boxes, "validation y")
-        if self.norm is not None:
-            normalisers(landmarks, self.norm)
-        if landmarks.shape[1:] != mean_shape.shape:
-            raise InputError(
-                f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
-            )
-        shapes = image_to_frame(landmarks, self._frames(boxes, "validation X"))
-        return plain_samples(self._crops(X, boxes, cropping, "validation X", mapped), shapes, mean_shape)
 
     @overload
     def predict(
@@ -916,7 +733,7 @@ class ShapePredictor:
         if (fitted.kernels, turned) not in _WARM:
             with uninterrupted():
                 box = (0.0, 0.0, 9.0, 9.0)
-                for blank in _BLANK:
+                for blank in BLANK:
                     found = cascade.predict_face(blank, box, ONE_START, "rgb", "luma")
                     if judge is not None:
                         room = np.empty((2, len(found[0])))
@@ -929,7 +746,7 @@ class ShapePredictor:
         """Return minus the mean NME in percent, with the normaliser `norm`: greater is better."""
         truth = np.asarray(y, dtype=np.float64)
         lengths = (
-            box_frames(_as_array(check_pairs(X)))[:, 0]
+            box_frames(box_array(check_pairs(X)))[:, 0]
             if self.norm is None
             else normalisers(truth, self.norm)
         )
@@ -1004,10 +821,6 @@ class ShapePredictor:
         return self.fitted_
 
 
-def _as_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
-    return np.array(boxes, np.float64).reshape(-1, 4)
-
-
 def fold_checkpoints(checkpoint: str | os.PathLike[str], n_folds: int) -> list[Path]:
     """Name the files that `fit_judge` keeps its fold models in: runs/face.ert, runs/face.fold1.ert, ...
 
@@ -1039,10 +852,3 @@ def _part_for_both(
         return cascade.read_part(image, box, *colours)
     # A region round the middle of the box grows on all sides as the box does.
     return read_part(image, *cascade.cropping.touched(*wider, image.shape), *colours)
-
-
-def _finished_stages(checkpoint: str | os.PathLike[str], digest: str) -> list[Stage]:
-    fitted = read_fitted(checkpoint)
-    if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
-        raise InputError(f"{checkpoint}: the checkpoint was written by a fit with other data or parameters")
-    return fitted.cascade.stages()

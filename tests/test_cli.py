@@ -217,7 +217,7 @@ def test_models_lists_those_that_come_along(capsys):
 
 def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, monkeypatch):
     out, checkpoint = tmp_path / "model.ert", tmp_path / "model.checkpoint.ert"
-    train_stage = ert.predictor.train_stage
+    train_stage = ert.fitting.train_stage
 
     def interrupted(samples, stage, *args):
         if stage == 1:
@@ -225,7 +225,7 @@ def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, mo
         return train_stage(samples, stage, *args)
 
     arguments = ["train", dataset / "landmarks.xml", "--out", out, "--note", "licence=free", *SMALL]
-    monkeypatch.setattr("ert.predictor.train_stage", interrupted)
+    monkeypatch.setattr("ert.fitting.train_stage", interrupted)
     assert run(*arguments) == 130
     assert "1 finished stage" in capsys.readouterr().err
     assert checkpoint.exists()

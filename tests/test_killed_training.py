@@ -43,7 +43,7 @@ class Half:
         die_at_turn()
         self.file.write(data[len(data) // 2 :])
 
-replace, train_stage = os.replace, ert.predictor.train_stage
+replace, train_stage = os.replace, ert.fitting.train_stage
 
 def renamed(source, target):
     if str(target).endswith(".ert"):  # numba renames files too
@@ -65,7 +65,7 @@ if moment == "half written":
 elif moment == "before it is renamed":
     ert.files.os.replace = renamed
 else:
-    ert.predictor.train_stage = growing
+    ert.fitting.train_stage = growing
 main(sys.argv[3:])
 """
 

@@ -123,14 +123,14 @@ def test_a_cascade_of_dlibs_kind_needs_dlibs_grey_and_a_box_to_stretch(faces):
 
 def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):
     checkpoint = tmp_path / "checkpoint.ert"
-    train_stage = ert.predictor.train_stage
+    train_stage = ert.fitting.train_stage
 
     def interrupted(samples, stage, *args):
         if stage == 2:
             raise KeyboardInterrupt
         return train_stage(samples, stage, *args)
 
-    monkeypatch.setattr("ert.predictor.train_stage", interrupted)
+    monkeypatch.setattr("ert.fitting.train_stage", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small_predictor().fit(*faces, checkpoint=checkpoint)
     assert len(ert.load(checkpoint).history_) == 2
@@ -302,7 +302,7 @@ def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypat
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ert.predictor.train_stage", fail)
+    monkeypatch.setattr("ert.fitting.train_stage", fail)
     with pytest.raises(KeyboardInterrupt):
         model.set_params(n_trees=7).fit(X, y[:, :5])
     model.save(tmp_path / "model.ert")

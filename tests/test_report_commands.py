@@ -55,7 +55,7 @@ def test_train_writes_a_report(trained):
 
 
 def test_an_interrupted_training_says_so_and_goes_on(dataset, trained, tmp_path, monkeypatch, capsys):
-    train_stage = ert.predictor.train_stage
+    train_stage = ert.fitting.train_stage
 
     def interrupted(samples, stage, *args):
         if stage == 1:
@@ -64,7 +64,7 @@ def test_an_interrupted_training_says_so_and_goes_on(dataset, trained, tmp_path,
 
     out, page = tmp_path / "model.ert", tmp_path / "live" / "report.html"
     arguments = ["train", dataset, "--out", out, "--validation", 0.2, "--report", page.parent, *SMALL]
-    monkeypatch.setattr("ert.predictor.train_stage", interrupted)
+    monkeypatch.setattr("ert.fitting.train_stage", interrupted)
     assert run(*arguments) == 130
     assert read(page).xpath("//strong")[0].text == "Interrupted"
     assert read(page).xpath("//progress/@value") == ["1"]
