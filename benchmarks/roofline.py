@@ -178,6 +178,7 @@ def parts_of(model, image, box, repeats):
     from ert import cascade
     from ert.geometry import square_frame
 
+    model.warm_up()
     recorded = []
     with mock.patch.object(cascade, "predict_face", lambda *args: recorded.append(args)):
         model.predict([(image, box)])
