@@ -36,7 +36,7 @@ N_FOLDS = {"face68": 3}
 FACE68 = {"working_size": 128, "mirror": "face68", "norm": "inter-ocular"}
 MODELS = {
     "face68": {"n_stages": 72} | FACE68,
-    "face68-small": {"n_stages": 32, "learning_rate": 0.16} | FACE68,
+    "face68-small": {"n_stages": 30, "learning_rate": 0.16} | FACE68,
     "face5": {"n_stages": 18, "working_size": 96, "mirror": "face5"},
 }
 
