@@ -505,11 +505,17 @@ class ShapePredictor:
         starts, swap = self._starts()
         angles = check_rolls(rolls, len(X)).tolist() if turned else []
         reach = None if max_roll is None else check_max_roll(max_roll)
+        quick = not turned and judged is None
 
         def predict_some(thread: int, n_threads: int) -> None:
             for i in range(thread, len(X), n_threads):
                 if workers.failed:
                     return
+                # Threads wait for each other wherever Python runs: the less of it, the better they share.
+                found = self._predict_one(X[i], channels, False) if quick else None
+                if found is not None:
+                    shapes[i] = found[0]
+                    continue
                 image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
                 box, part = boxes[i], None
                 if reach is not None:

@@ -29,6 +29,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 # Correlation of a face's pixels: with itself a frame before above 0.87, with another person's below 0.45.
 # A track that is lost takes more: it looks at the same place in frame after frame.
 _ALIKE, _FOUND_AGAIN, _OTHER = 0.6, 0.8, 0.45
+# A face that is followed needs only this part of the confidence that a new one does: it looks like itself.
+_FOLLOWED = 0.2
 # Two tracks on one face: by so much more it must look like the younger for that to keep it.
 _CLEARLY = 0.15
 # How fast what a face looks like is learnt anew, a frame.
@@ -141,7 +143,7 @@ class Tracker:
     patience : float
         Seconds after which a lost face is given up: what is found later has a new number.
     least_confidence : float
-        Below it a face counts as lost, and a detection as none.
+        Below it a detection counts as none; a face that is followed counts as lost below a fifth of it.
     max_faces : int or None
         No more than so many are followed, the largest first.
     rate : float
@@ -269,7 +271,7 @@ class Tracker:
 
     def _is_it(self, track: _Track, look: Look, expected: Floats) -> bool:
         return (
-            look.confidence >= self.least_confidence
+            look.confidence >= _FOLLOWED * self.least_confidence
             and track.alike(look) >= (_FOUND_AGAIN if track.misses > _GRACE else _ALIKE)
             and self._viewer.distance(expected, look.shape) < _JUMP
         )

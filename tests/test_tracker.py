@@ -241,8 +241,12 @@ def test_the_models_own_judgement_counts(scene, model):
     (face,) = tracker.update(frame)
     assert face.confidence == 0.9
     assert (face.std == 1.5).all()
+    # A new face would need more.
     judged.confidence = 0.1
-    assert [face.confidence for face in tracker.update(frame)] == [0.1]
+    for _ in range(3):
+        assert [face.confidence for face in tracker.update(frame)] == [0.1]
+    judged.confidence = 0.05
+    assert [face.confidence for face in tracker.update(frame)] == [0.05]
     assert tracker.update(frame) == []
 
 
