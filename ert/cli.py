@@ -378,9 +378,9 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detect-every",
         type=float,
-        default=2.0,
+        default=3.0,
         metavar="SECONDS",
-        help="between runs of the detector while no face is lost (default: 2)",
+        help="between runs of the detector while no face is lost (default: 3)",
     )
     parser.add_argument(
         "--detect-size",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ert.cascade import NO_SWAP
 from ert.errors import InputError
 from ert.geometry import STARTS
 from ert.images import to_grey
@@ -18,8 +19,10 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Faces that lean more, in degrees, are looked at in a copy turned upright.
 _UPRIGHT = 12.0
-# Boxes shifted to either side: where their starts end tells how sure the model is, and the mean is steadier.
-_STARTS = STARTS[1:3]
+# Where starts in shifted boxes end tells how sure the model is, and their mean is steadier than one. A model
+# that knows its mirror map takes half of them for the mirror image, which errs elsewhere.
+_STARTS = STARTS[:5]
+_MIRRORED = np.concatenate([STARTS[:3], STARTS[[0, 3, 4]] + [0, 0, 0, 1]])
 # Half of confidence is left where these starts end this far apart (median landmark, in sizes of the face).
 # Where a face is, 99 of 100 lie below 0.02 (dlib's models: 0.04); where none is, 99 of 100 above 0.03.
 _APART = 0.035
@@ -59,6 +62,8 @@ class Viewer:
         self.mean_shape = model.cascade_.mean_shape.astype(np.float64)
         if len(self.mean_shape) < 2:
             raise InputError("model: 1 landmark, which has no size; expected at least 2")
+        swap = model.mirror_map_
+        self._starts, self._swap = (_STARTS, NO_SWAP) if swap is None else (_MIRRORED, swap)
         self.middle = self.mean_shape.mean(axis=0)
         self._centred = self.mean_shape - self.middle
         # Landmarks on one line still have something round them.
@@ -77,7 +82,7 @@ class Viewer:
         left, top = np.array((x, y)) - size * (rotation(roll) @ (self.middle - 0.5) + 0.5)
         box = float(left), float(top), size + 1, size + 1
         shapes = self.locate(frame, box, roll)
-        shape = shapes.mean(axis=0) if len(shapes) == 2 else np.median(shapes, axis=0)
+        shape = shapes.mean(axis=0)
         std, confidence = _trust(self.model, frame, box, shape, shapes, self.channels)
         return Look(shape, std, confidence, self._chip(frame, shape))
 
@@ -86,10 +91,9 @@ class Viewer:
     ) -> Floats:
         """Return the shapes (n_starts, n_landmarks, 2) that starts in a box lead to."""
         cascade, order, rgb = self.model.cascade_, self.channels, self.model.rgb
-        starts = STARTS[: self.model.n_starts] if self.model.n_starts > 2 else _STARTS
         if roll:
-            return locate_turned(cascade, frame, box, roll, starts, order, rgb)
-        return cascade.predict_face(frame, box, starts, order, rgb)
+            return locate_turned(cascade, frame, box, roll, self._starts, order, rgb, self._swap)
+        return cascade.predict_face(frame, box, self._starts, order, rgb, self._swap)
 
     def _chip(self, frame: npt.NDArray[np.uint8], shape: Floats) -> Floats:
         """Return the pixels at a grid that goes along with a shape, normalised."""

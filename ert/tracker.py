@@ -1,6 +1,6 @@
 """Faces followed from frame to frame, each with a number that stays its own.
 
-    frame ──> every track: where will it be? ──> look there, from two starts ──> still it? ──> smoothed
+    frame ──> every track: where will it be? ──> look there, from some starts ─> still it? ──> smoothed
               smoothing.py: predict              looks.py, roll.py if it leans   no: coast, and look for it
           ──> now and then, and when one is lost: detector ──> matched to tracks; what is left is new
 
@@ -127,8 +127,8 @@ class Tracker:
     Parameters
     ----------
     model : ShapePredictor, str or path-like
-        A fitted predictor, or what :func:`ert.load` takes. With an `n_starts` of 3 or more it takes as many,
-        else two. `n_passes` and `flip` mean nothing here.
+        A fitted predictor, or what :func:`ert.load` takes. Its `n_starts`, `n_passes` and `flip` mean nothing
+        here: a tracker takes six starts, half of them for the mirror image if the model knows how, else five.
     detector : str or callable
         See :func:`ert.detect_faces`. It sees a copy reduced to `detect_size`; a function gets that copy.
     smooth : bool
@@ -170,7 +170,7 @@ class Tracker:
         *,
         detector: str | Detector = "auto",
         smooth: bool = True,
-        detect_every: float = 2.0,
+        detect_every: float = 3.0,
         detect_size: int = 320,
         search_every: float = 0.2,
         patience: float = 1.0,
