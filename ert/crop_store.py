@@ -88,6 +88,11 @@ class Crops:
             pixels, np.ascontiguousarray(np.column_stack([first, sizes])), np.zeros((len(sizes), 6)), mapping
         )
 
+    def crop(self, i: int) -> npt.NDArray[np.uint8]:
+        """Return the crop (columns, rows) of object `i`, to read or to write to."""
+        first, columns, rows = self.places[i]
+        return self.pixels[first : first + columns * rows].reshape(columns, rows)
+
     def put(self, i: int, crop: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> None:
         """Write the crop (columns, rows) of object `i` and its frame (6,)."""
         first = self.places[i, 0]

@@ -196,15 +196,13 @@ def announce(text: str, *, verbose: int) -> None:
 
 def _plan(settings: Mapping[str, Any], sizes: Sizes, options: Options) -> tuple[Options, bool | None]:
     """Return the options with as many starts as memory allows, and whether crops lie in a file."""
-    plan, bound = (
-        plan_memory(settings["max_memory"], sizes, options),
-        f"max_memory={settings['max_memory']}",
-    )
-    if plan.mapped and settings["verbose"]:
-        announce(f"{bound}: crops lie in a temporary file", verbose=settings["verbose"])
+    max_memory, verbose = settings["max_memory"], settings["verbose"]
+    plan, bound = plan_memory(max_memory, sizes, options), f"max_memory={max_memory}"
+    if plan.mapped and verbose:
+        announce(f"{bound}: crops lie in a temporary file", verbose=verbose)
     if plan.n_inits < options.n_inits:
         text = f"{bound}: {plan.n_inits} starts of each object, not {options.n_inits}"
-        announce(text, verbose=settings["verbose"])
+        announce(text, verbose=verbose)
     return replace(options, n_inits=plan.n_inits), plan.mapped
 
 

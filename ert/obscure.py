@@ -37,8 +37,8 @@ def obscure_crops(
     """
     rng = np.random.default_rng([random_state, 2])
     chosen = np.flatnonzero(rng.random(len(crops)) < share)
-    for i in chosen:
-        crop, way = _pixels(crops, int(i)), rng.integers(3)
+    for i in chosen.tolist():
+        crop, way = crops.crop(i), rng.integers(3)
         if way == 0:
             side = float(np.sqrt(abs(np.linalg.det(crops.frames[i, :4].reshape(2, 2)))))
             _blur(crop, side * rng.uniform(*_BLUR))
@@ -48,7 +48,7 @@ def obscure_crops(
         if way == 1:
             covered[:] = rng.integers(256)
         else:
-            other = _pixels(crops, int(rng.integers(len(crops))))
+            other = crops.crop(int(rng.integers(len(crops))))
             across, down = (
                 (start + np.arange(n)) % size
                 for start, n, size in zip(rng.integers(other.shape), covered.shape, other.shape, strict=True)
@@ -56,12 +56,6 @@ def obscure_crops(
             covered[:] = other[across[:, None], down]
     crops.release()
     return chosen
-
-
-def _pixels(crops: Crops, i: int) -> npt.NDArray[np.uint8]:
-    """Return the crop of an object (columns, rows), to write to."""
-    first, columns, rows = crops.places[i]
-    return crops.pixels[first : first + columns * rows].reshape(columns, rows)
 
 
 def _blur(crop: npt.NDArray[np.uint8], sigma: float) -> None:
