@@ -25,9 +25,10 @@ def seconds(command, environment):
 
 
 def with_cache(folder):
-    """Return the environment of a process whose compiled kernels are kept there."""
+    """Return the environment of a process whose kernels and modules are kept there when compiled."""
     path = os.pathsep.join([str(common.ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-    return os.environ | {"NUMBA_CACHE_DIR": folder, "PYTHONPATH": path.rstrip(os.pathsep)}
+    kept = {"NUMBA_CACHE_DIR": folder, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
+    return os.environ | kept | {"PYTHONPATH": path.rstrip(os.pathsep)}
 
 
 def main():

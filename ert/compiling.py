@@ -1,11 +1,16 @@
-"""Ctrl-C is held off while kernels are compiled: an interrupt there leaves numba in pieces."""
+"""What kernels are compiled on, and Ctrl-C held off meanwhile: an interrupt there leaves numba in pieces."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["uninterrupted"]
+import numpy as np
+
+__all__ = ["BLANK", "uninterrupted"]
+
+# A grey and a colour image.
+BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from ert.cascade import (
     stack_stages,
     whole_basis,
 )
-from ert.images import grey_weights, weigh
+from ert.colours import grey_weights, weigh
 from ert.lanes import add_leaves, room_to_multiply
 from ert.walk import (
     add_float_leaves,
@@ -252,7 +252,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     column, row : int
         Where in the image it begins.
     weights : uint32 array (4,)
-        How colours become grey; see :func:`ert.images.grey_weights`.
+        How colours become grey; see :func:`ert.colours.grey_weights`.
     left, top, width, height : float
         The box; its unit square reaches to the centre of its last pixel.
     mean_shape, anchors

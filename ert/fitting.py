@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.cascade import Cascade, Stage, stack_stages
-from ert.compiling import uninterrupted
+from ert.compiling import BLANK, uninterrupted
 from ert.crop_store import Crops
 from ert.crops import Cropping, check_cropping, crop_region
 from ert.dlib_cascade import DlibCascade, expand
@@ -36,18 +36,13 @@ from ert.memory import Sizes, plan_memory
 from ert.metrics import normalisers
 from ert.obscure import obscure_crops
 from ert.parallel import Workers, count_threads
-from ert.parameters import Options, check_parameters
+from ert.parameters import Options, check_parameters, plain_params, training_options
 from ert.samples import Samples, draw_samples, plain_samples
 from ert.shapes import mirror_map
 from ert.training import rehearse, replay_stage, train_stage
 from ert.version import __version__
 
-__all__ = ["BLANK", "NOT_SAVED", "announce", "fit_cascade", "plain_params", "training_options"]
-
-# Parameters that say how to work, not what comes out: they are no part of the model.
-NOT_SAVED = ("n_jobs", "max_memory", "verbose")
-# A grey and a colour image for kernels to be compiled on.
-BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
+__all__ = ["announce", "fit_cascade"]
 
 
 def fit_cascade(
@@ -169,20 +164,6 @@ def fit_cascade(
         # As its `.dat` will have it, so that the points here are those that dlib will find.
         fitted = replace(fitted, cascade=expand(fitted.cascade))
     return fitted
-
-
-def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that make the model, as plain numbers, for the file and its digest."""
-    params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
-    if not isinstance(params["mirror"], str | None):
-        params["mirror"] = np.asarray(params["mirror"]).tolist()
-    # NumPy's numbers, as a grid search hands them in, have no place in a file.
-    return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
-
-
-def training_options(params: Mapping[str, Any]) -> Options:
-    """Return those of the parameters that training needs."""
-    return Options(**{field.name: params[field.name] for field in fields(Options)})
 
 
 def announce(text: str, *, verbose: int) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ert.colours import grey_weights, weigh_channels
 from ert.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,14 +22,13 @@ __all__ = [
     "Part",
     "check_image",
     "grey_part",
-    "grey_weights",
     "image_size",
     "load_image",
+    "plain",
     "plain_grey",
     "read_part",
     "sample_image",
     "to_grey",
-    "weigh",
 ]
 
 # A part of an image in grey, and the column and row where it begins.
@@ -41,13 +40,6 @@ _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GREY_MODES = ("L", "1", "LA")
 _COLOUR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
-
-# Weights of R, G, B and a rounding term, in units of 2^-16. Luma: ITU-R BT.601 as 77, 150, 29 of 256, rounded
-# to nearest. dlib: (R + G + B) // 3, which 21846 / 65536 gives exactly for every sum up to 765.
-_GREY_WEIGHTS = {
-    "luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8),
-    "dlib": (21846, 21846, 21846, 0),
-}
 
 # Pillow's limit and Python's warning filters belong to the whole process: one thread at a time changes them.
 _PILLOW_LOCK = threading.Lock()
@@ -257,18 +249,23 @@ def grey_part(
     ndarray of uint8
     """
     grey = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    if image.flags.c_contiguous and image.flags.writeable:
-        _weigh_channels(image, rows.start, columns.start, coefficients, grey)
+    if plain(image):
+        weigh_channels(image, rows.start, columns.start, coefficients, grey)
     else:
         # A copy: the kernel is compiled for one kind of array.
-        _weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, grey)
+        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, grey)
     return grey
 
 
-def plain_grey(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of the one kind of array that kernels are compiled for."""
+def plain(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of the kind of array that kernels are compiled for."""
     flags = image.flags
-    return image.ndim == 2 and flags.c_contiguous and flags.writeable
+    return flags.c_contiguous and flags.writeable
+
+
+def plain_grey(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of that kind, and grey."""
+    return image.ndim == 2 and plain(image)
 
 
 def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: str, weights: str) -> Part:
@@ -288,56 +285,9 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: s
     return part, columns.start, rows.start
 
 
-def grey_weights(channels: str, weights: str) -> NDArray[np.uint32]:
-    """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
-
-    Raises
-    ------
-    InputError
-        When `channels` or `weights` is none that :func:`to_grey` knows.
-    """
-    if channels not in ("rgb", "bgr"):
-        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
-    if weights not in _GREY_WEIGHTS:
-        raise InputError(f"weights: {weights!r}, expected 'luma' or 'dlib'")
-    red, green, blue, rounding = _GREY_WEIGHTS[weights]
-    if channels == "bgr":
-        red, blue = blue, red
-    return np.array((red, green, blue, rounding), np.uint32)
-
-
 def sample_image() -> Path:
     """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
     return Path(str(resources.files("ert"))) / "samples" / "astronaut.jpg"
-
-
-@njit(cache=True, nogil=True)
-def weigh(pixel, weights):  # type: ignore[no-untyped-def]
-    """Turn one pixel of three channels to grey."""
-    total = (
-        weights[0] * np.uint32(pixel[0])
-        + weights[1] * np.uint32(pixel[1])
-        + weights[2] * np.uint32(pixel[2])
-        + weights[3]
-    )
-    return np.uint8(total >> np.uint32(16))
-
-
-@njit(cache=True, nogil=True)
-def _weigh_channels(image, row, column, weights, out):  # type: ignore[no-untyped-def]
-    first, second, third = np.uint32(weights[0]), np.uint32(weights[1]), np.uint32(weights[2])
-    rounding = np.uint32(weights[3])
-    # A line at a time from flat memory, which the compiler can turn into vectors; what it does is `weigh`.
-    channels = image.reshape(-1)
-    for r in range(out.shape[0]):
-        start = ((row + r) * image.shape[1] + column) * 3
-        line = channels[start : start + 3 * out.shape[1]]
-        target = out[r]
-        for c in range(target.size):
-            i = np.uint64(3 * c)
-            total = first * np.uint32(line[i]) + second * np.uint32(line[i + np.uint64(1)])
-            total += third * np.uint32(line[i + np.uint64(2)]) + rounding
-            target[c] = np.uint8(np.uint32(total) >> np.uint32(16))
 
 
 def _dtype_hint(image: NDArray[Any]) -> str:

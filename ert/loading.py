@@ -7,8 +7,7 @@ from pathlib import Path
 
 from ert.errors import InputError, one_line
 from ert.fitted import read_fitted
-from ert.fitting import NOT_SAVED, plain_params
-from ert.parameters import check_parameters
+from ert.parameters import NOT_SAVED, check_parameters, plain_params
 from ert.predictor import ShapePredictor
 from ert.shapes import mirror_map
 

@@ -1,7 +1,7 @@
 """The parameters of training, and what may be asked of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ from ert.errors import InputError
 from ert.geometry import STARTS
 from ert.metrics import NORMS
 
-__all__ = ["Options", "check_parameters"]
+__all__ = ["NOT_SAVED", "Options", "check_parameters", "plain_params", "training_options"]
+
+# Parameters that say how to work, not what comes out: they are no part of the model.
+NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 
 # What a user may ask of each number: its kind, the least and the most.
 _LIMITS: dict[str, tuple[type, float, float]] = {
@@ -102,3 +105,17 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     for name, choices in _CHOICES.items():
         if params[name] not in choices:
             raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")
+
+
+def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that make the model, as plain numbers, for the file and its digest."""
+    params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
+    if not isinstance(params["mirror"], str | None):
+        params["mirror"] = np.asarray(params["mirror"]).tolist()
+    # NumPy's numbers, as a grid search hands them in, have no place in a file.
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
+
+
+def training_options(params: Mapping[str, Any]) -> Options:
+    """Return those of the parameters that training needs."""
+    return Options(**{field.name: params[field.name] for field in fields(Options)})

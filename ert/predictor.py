@@ -10,12 +10,12 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from ert.batches import TOGETHER, predict_together, warm_up_together
 from ert.cascade import NO_SWAP, Cascade
-from ert.compiling import uninterrupted
+from ert.compiling import BLANK, uninterrupted
 from ert.dlib_cascade import DlibCascade, compact
 from ert.errors import InputError
 from ert.fitted import Fitted, write_fitted
-from ert.fitting import BLANK, announce, fit_cascade, plain_params, training_options
 from ert.geometry import ONE_START, STARTS, box_frames, redraw_box
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import (
@@ -31,6 +31,7 @@ from ert.inputs import (
 from ert.judge import Assessment, Judge
 from ert.metrics import nme, normalisers
 from ert.parallel import Workers, count_threads
+from ert.parameters import plain_params, training_options
 from ert.rescue import rescue
 from ert.roll import check_max_roll, check_rolls, locate_turned, search_roll
 
@@ -38,6 +39,8 @@ __all__ = ["ShapePredictor", "fold_checkpoints"]
 
 # How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
 SPARE = 0.1
+# Fewer objects are not worth the wait for the kernel that takes several at a time.
+ENOUGH = 4 * TOGETHER
 # Whose kernels this process has compiled or loaded, and whether for turned objects too.
 _WARM: set[tuple[tuple[object, ...], bool]] = set()
 
@@ -327,6 +330,7 @@ class ShapePredictor:
             When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
             fit.
         """
+        from ert.fitting import fit_cascade
 
         def keep(fitted: Fitted) -> None:
             self.fitted_ = fitted
@@ -388,6 +392,7 @@ class ShapePredictor:
         """
         from threadpoolctl import threadpool_limits
 
+        from ert.fitting import announce
         from ert.judge_training import group_folds, train_judge
 
         fitted = self._fitted()
@@ -506,29 +511,39 @@ class ShapePredictor:
         angles = check_rolls(rolls, len(X)).tolist() if turned else []
         reach = None if max_roll is None else check_max_roll(max_roll)
         quick = not turned and judged is None
+        several = None
+        if quick and self._plain() and isinstance(cascade, Cascade) and len(X) >= ENOUGH and type(X) is list:
+            warm_up_together(self._fitted().kernels, cascade, X[0][0])
+            several = cascade
+        n_together, corners = TOGETHER if several else 1, box_array(boxes)
 
         def predict_some(thread: int, n_threads: int) -> None:
-            for i in range(thread, len(X), n_threads):
+            for first in range(thread * n_together, len(X), n_threads * n_together):
                 if workers.failed:
                     return
-                # Threads wait for each other wherever Python runs: the less of it, the better they share.
-                found = self._predict_one(X[i], channels, False) if quick else None
-                if found is not None:
-                    shapes[i] = found[0]
+                if several and predict_together(
+                    several, X, corners, first, channels or self.channels, self.rgb, what, shapes
+                ):
                     continue
-                image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
-                box, part = boxes[i], None
-                if reach is not None:
-                    shapes[i] = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)[0]
-                elif turned:
-                    found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
-                    shapes[i] = _middle(found)
-                else:
-                    shapes[i], part = self._locate(image, box, starts, order, swap, judged is not None)
-                if judged is not None:
-                    judged.assess_face(
-                        image, boxes[i], shapes[i], order, self.rgb, norm, std[i], within[i], part
-                    )
+                for i in range(first, min(first + n_together, len(X))):
+                    predict_each(i)
+
+        def predict_each(i: int) -> None:
+            found = self._predict_one(X[i], channels, False) if quick else None
+            if found is not None:
+                shapes[i] = found[0]
+                return
+            image, order = read_face(X[i][0], boxes[i], channels or self.channels, f"{what}[{i}]")
+            box, part = boxes[i], None
+            if reach is not None:
+                shapes[i] = search_roll(cascade, image, box, angles[i], reach, order, self.rgb)[0]
+            elif turned:
+                found = locate_turned(cascade, image, box, angles[i], starts, order, self.rgb, swap)
+                shapes[i] = _middle(found)
+            else:
+                shapes[i], part = self._locate(image, box, starts, order, swap, judged is not None)
+            if judged is not None:
+                judged.assess_face(image, boxes[i], shapes[i], order, self.rgb, norm, std[i], within[i], part)
 
         n_threads = 1 if n_jobs == 1 else min(count_threads(n_jobs), max(len(X), 1))
         with Workers(n_threads) as workers:
@@ -678,8 +693,7 @@ class ShapePredictor:
         if not usual:
             return None
         cascade = fitted.cascade
-        plain = self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
-        if plain and type(cascade) is Cascade and plain_grey(image):  # type: ignore[arg-type]
+        if self._plain() and type(cascade) is Cascade and plain_grey(image):  # type: ignore[arg-type]
             shapes = cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
             if not return_std:
                 return shapes
@@ -710,6 +724,10 @@ class ShapePredictor:
         return self.set_params(
             n_starts=3, n_passes=2, flip=self.mirror_map_ is not None, rescue=self.judge_ is not None
         )
+
+    def _plain(self) -> bool:
+        """Whether one start and one pass are all."""
+        return self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
 
     def _starts(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
         if not 1 <= self.n_starts <= len(STARTS):

@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ert.batches import warm_up_together
+from ert.cascade import Cascade
 from ert.commands import say
+from ert.compiling import BLANK
 from ert.dlib_cascade import DlibCascade, compact
 
 __all__ = ["run_warmup"]
@@ -47,6 +50,9 @@ def _warm_prediction() -> None:
         models.append(model)
     for model in models:
         model.warm_up(turned=True)
+        if isinstance(model.cascade_, Cascade):
+            for blank in BLANK:
+                warm_up_together(model.fitted_.kernels, model.cascade_, blank)
 
 
 def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:

@@ -7,10 +7,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,14 +147,18 @@ def _number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def _attribute(name: str) -> str:
+    return f'"{escape(_fit(name, "imglab XML"))}"'
+
+
 def _imglab(dataset: Dataset, images: list[str]) -> Iterator[str]:
     yield "<?xml version='1.0' encoding='UTF-8'?>\n<dataset>\n<images>\n"
-    parts = [quoteattr(_fit(name, "imglab XML")) for name in dataset.landmark_names]
+    parts = [_attribute(name) for name in dataset.landmark_names]
     boxes = np.rint(dataset.boxes).astype(np.int64)
     # A box of less than half a pixel would be none.
     boxes[:, 2:] = boxes[:, 2:].clip(1)
     for image, group in groupby(range(len(dataset)), key=lambda i: images[i]):
-        yield f"  <image file={quoteattr(_fit(image, 'imglab XML'))}>\n"
+        yield f"  <image file={_attribute(image)}>\n"
         for i in group:
             left, top, width, height = boxes[i]
             yield f"    <box top='{top}' left='{left}' width='{width}' height='{height}'>\n"

@@ -8,12 +8,13 @@ CHECK = """
 import contextlib, sys
 import numpy as np
 import ert
+from ert.batches import predict_colours, predict_greys
 from ert.cascade import predict_face
 from ert.cli import main
 from ert.dlib_cascade import predict_dlib
-from ert.images import _weigh_channels
+from ert.colours import weigh_channels
 
-kernels = predict_face, predict_dlib, _weigh_channels
+kernels = predict_face, predict_dlib, weigh_channels, predict_greys, predict_colours
 with contextlib.redirect_stdout(sys.stderr):
     assert main(["warmup"]) == 0
 before = [len(kernel.signatures) for kernel in kernels]
@@ -25,6 +26,8 @@ X = [(image, (5, 6, 40, 40)) for image in (colour, colour[::2], colour[:, :, 0],
 model = ert.load("face68")
 model.predict(X)
 model.predict(X, channels="bgr", n_jobs=2)
+for face in X:
+    model.predict([face] * 99)
 assert [len(kernel.signatures) for kernel in kernels] == before
 """
 
