@@ -227,7 +227,7 @@ def read_pixels(  # type: ignore[no-untyped-def]
 def read_pool_block(  # type: ignore[no-untyped-def]
     pixels, places, crop_of, frames, shapes, compass, squared_norm, anchors, deltas, matrices, pool
 ):
-    """Read a pool's pixels for a block of samples, pixel by pixel in memory, for training.
+    """Read a pool's pixels for some samples, for training.
 
     Parameters
     ----------
@@ -243,8 +243,8 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         The pool alone, see :func:`read_pixels`.
     matrices : float32 array (n, 2)
         Written: a, b of each sample's similarity.
-    pool : uint8 array (n_pixels, block size)
-        Written: column i is sample i.
+    pool : uint8 array (n, at least n_pixels)
+        Written: row i is sample i.
     """
     n_landmarks, n_pixels = shapes.shape[1], anchors.shape[1]
     shape = np.zeros(compass.shape[1:], np.float32)
@@ -263,5 +263,6 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         read_pixels(
             crop, size, frames[i], shape, a, b, anchors, deltas, 0, landmarks, anchored, numbers, values
         )
-        for p in range(pool.shape[0]):
-            pool[p, i] = values[p]
+        # Without the last ones, which only fill vectors, where a row is no longer than the pool.
+        n = min(n_pixels, pool.shape[1])
+        pool[i, :n] = values[:n]

@@ -27,6 +27,7 @@ from ert.judge import GAUSSIAN_90, Forest, Judge, look_arguments
 from ert.judging import FAILED, LENGTHS, WITHIN, look_closely, norm_length, run_forest
 from ert.parallel import Workers
 from ert.parameters import Options
+from ert.scoring import new_pool
 from ert.training import draw_thresholds, grow_trees
 from ert.trees import BLOCK
 from ert.walk import room_for_values
@@ -466,13 +467,13 @@ def _grow(
     # As in a stage of the cascade: the first leaves, the largest, reach three standard deviations.
     smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / 16_000)
     units = np.maximum(smallest, 1e-12)
-    pool = np.zeros((n_blocks, n_pixels, BLOCK), np.uint8)
+    pool = new_pool(n_blocks, BLOCK, n_pixels)
     residuals = np.zeros((n_blocks, BLOCK, n_components), np.int16)
     sizes = np.zeros(n_blocks, np.int32)
     for block in range(n_blocks):
         part = slice(block * BLOCK, min((block + 1) * BLOCK, n))
         sizes[block] = part.stop - part.start
-        pool[block, :, : sizes[block]] = values[part].T
+        pool[block, : sizes[block], :n_pixels] = values[part]
         residuals[block, : sizes[block]] = np.rint(targets[part] / units)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)

@@ -1,13 +1,15 @@
 """Threads that share the blocks of a kernel; the kernels release the GIL."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ert.errors import InputError
+from ert.teams import new_team, part_company
 
 __all__ = ["Workers", "count_threads"]
 
@@ -42,6 +44,7 @@ class Workers:
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self.failed = False
+        self._team: npt.NDArray[np.int64] | None = None
         self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
@@ -49,27 +52,28 @@ class Workers:
         if self._executor is None:
             kernel(0, 1, *args)
             return
-        others = [self._executor.submit(self._call, kernel, i, *args) for i in range(1, self.n_threads)]
+        others: list[Future[None]] = []
         try:
+            for i in range(1, self.n_threads):
+                others.append(self._executor.submit(self._call, kernel, i, *args))
             self._call(kernel, 0, *args)
+        except BaseException:
+            if self._team is not None:
+                part_company(self._team)
+            raise
         finally:
             errors = [other.exception() for other in others]
         for error in errors:
             if error is not None:
                 raise error
 
-    def run_all(self, calls: Sequence[tuple[Any, ...]]) -> None:
-        """Call several kernels, each with its arguments, one after another on every thread.
-
-        A thread begins the next without waiting for the others: kernels must only need what the same thread
-        did in those before.
-        """
-
-        def call_all(thread: int, n_threads: int) -> None:
-            for kernel, *args in calls:
-                kernel(thread, n_threads, *args)
-
-        self.run(call_all)
+    def run_team(self, kernel: Callable[..., Any], n_heaps: int, *args: Any) -> None:
+        """Call ``kernel(thread, n_threads, team, *args)`` on every thread, as a team of :mod:`ert.teams`."""
+        self._team = new_team(n_heaps)
+        try:
+            self.run(kernel, self._team, *args)
+        finally:
+            self._team = None
 
     def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
         try:

@@ -4,19 +4,20 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from ert.crop_store import Crops
-from ert.geometry import image_to_frame, jitter_frames
-from ert.metrics import nme, normalisers
+from ert.geometry import jitter_frames
+from ert.metrics import normalisers
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.shapes import mean_shape as average
 from ert.shapes import mirror_shapes
 from ert.trees import BLOCK
 
-__all__ = ["PART", "Samples", "draw_samples", "plain_samples"]
+__all__ = ["PART", "Samples", "add_errors", "aligned_residuals", "draw_samples", "plain_samples"]
 
 # Samples whose landmarks are worked on at once, so that what that takes stays small.
 PART = 128
@@ -66,27 +67,41 @@ class Samples:
         """Cut some of the samples into parts."""
         return [slice(i, min(i + size, block.stop)) for i in range(block.start, block.stop, size)]
 
-    def targets(self, part: slice | npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Return the true landmarks of some samples in their own box coordinates (n, n_landmarks, 2)."""
-        truth, jitter = self.truth[self.view[part]].astype(np.float64), self.jitter[part].astype(np.float64)
-        return image_to_frame(truth, jitter).astype(np.float32)
+    def aligned_residuals(
+        self, some: npt.NDArray[np.integer], matrices: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return what is left to move of some samples, turned and scaled back to the mean shape.
+
+        Parameters
+        ----------
+        some : int array (m,)
+        matrices : float32 array (n, 2)
+            The similarity from the mean shape to each sample's shape.
+
+        Returns
+        -------
+        float32 array (m, 2 * n_landmarks)
+            NaN where a landmark is missing.
+        """
+        left = np.empty((len(some), self.mean_shape.size), np.float32)
+        aligned_residuals(some, self.truth, self.view, self.jitter, self.shapes, matrices, left)
+        return left
 
     def mean_nme(self, norm: str | None, workers: Workers) -> float:
         """Return the mean error in percent of a normaliser, or of the side of the box."""
-        parts = self.parts(slice(0, len(self)), 4 * PART)
-        totals = np.zeros(len(parts))
+        sides = self.sides.astype(np.float64)
+        # In these coordinates the side of the box is 1.
+        lengths = np.ones(len(sides)) if norm is None else normalisers(self.truth * sides[:, None], norm)
+        blocks, totals = self.blocks, np.zeros(len(self.blocks))
 
         def add(thread: int, n_threads: int) -> None:
-            for number in range(thread, len(parts), n_threads):
-                part = parts[number]
-                sides = self.sides[self.view[part], None]
-                targets = self.targets(part) * sides
-                # In these coordinates the side of the box is 1.
-                lengths = np.ones(len(targets)) if norm is None else normalisers(targets, norm)
-                totals[number] = nme(targets, self.shapes[part] * sides, lengths).sum()
+            for number in range(thread, len(blocks), n_threads):
+                part = blocks[number]
+                rest = self.truth, self.view[part], self.jitter[part], self.shapes[part], sides, lengths
+                totals[number] = add_errors(*rest)
 
         workers.run(add)
-        return float(totals.sum() / len(self))
+        return float(100 * totals.sum() / len(self))
 
     def digest(self, options: Options) -> str:
         """Identify a fit by all that decides its result but the number of stages."""
@@ -97,6 +112,60 @@ class Samples:
         for array in (self.truth, self.mean_shape, self.frames):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+@numba.njit(cache=True, nogil=True)
+def aligned_residuals(some, truth, view, jitter, shapes, matrices, left):  # type: ignore[no-untyped-def]
+    """See the method of this name in :class:`Samples`: `left` is written, the rest are its arrays."""
+    for j in range(some.shape[0]):
+        i = some[j]
+        a, b, c, d = (
+            np.float64(jitter[i, 0]),
+            np.float64(jitter[i, 1]),
+            np.float64(jitter[i, 2]),
+            np.float64(jitter[i, 3]),
+        )
+        scale = a * d - b * c
+        a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
+        norm = matrices[i, 0] * matrices[i, 0] + matrices[i, 1] * matrices[i, 1]
+        turn_x, turn_y = matrices[i, 0] / norm, matrices[i, 1] / norm
+        for k in range(truth.shape[1]):
+            x = np.float64(truth[view[i], k, 0]) - jitter[i, 4]
+            y = np.float64(truth[view[i], k, 1]) - jitter[i, 5]
+            x, y = np.float32(a * x + b * y) - shapes[i, k, 0], np.float32(c * x + d * y) - shapes[i, k, 1]
+            left[j, 2 * k] = turn_x * x + turn_y * y
+            left[j, 2 * k + 1] = turn_x * y - turn_y * x
+
+
+@numba.njit(cache=True, nogil=True)
+def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-untyped-def]
+    """Add up the errors of samples: mean distances of the landmarks that are not missing, over a length.
+
+    Parameters
+    ----------
+    truth, view, jitter, shapes, sides
+        See :class:`Samples`; `sides` as float64, `view`, `jitter` and `shapes` of the samples that count.
+    lengths : float64 array (n_views,)
+
+    Returns
+    -------
+    float
+    """
+    total = 0.0
+    for i in range(view.shape[0]):
+        number = view[i]
+        a, b, c, d, move_x, move_y = jitter[i]
+        width, height = sides[number]
+        distances, n = 0.0, 0
+        for k in range(truth.shape[1]):
+            x, y = np.float64(shapes[i, k, 0]), np.float64(shapes[i, k, 1])
+            far_x = (a * x + b * y + move_x - truth[number, k, 0]) * width
+            far_y = (c * x + d * y + move_y - truth[number, k, 1]) * height
+            if not np.isnan(truth[number, k, 0] + truth[number, k, 1]):
+                distances += np.sqrt(far_x * far_x + far_y * far_y)
+                n += 1
+        total += distances / n / lengths[number]
+    return total
 
 
 def draw_samples(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numba
 import numpy as np
@@ -16,16 +15,8 @@ from ert.lanes import add_leaves, room_to_multiply
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.samples import PART, Samples, draw_samples
-from ert.trees import (
-    BLOCK,
-    SCORED_LIMIT,
-    apply_leaves,
-    choose_splits,
-    score_level,
-    split_level,
-    start_tree,
-    sum_leaves,
-)
+from ert.scoring import CANDIDATES, COLUMNS, new_pool, pack_candidates
+from ert.trees import BLOCK, SCORED_LIMIT, grow_some
 from ert.walk import pack_trees, room_to_walk, walk_trees
 
 __all__ = [
@@ -42,8 +33,11 @@ __all__ = [
 # Components of the residuals that splits are scored on: more change nothing but the time (SketchBoost,
 # arXiv 2211.12858, found the same of random projections).
 N_SCORED = 8
-# Candidate splits that are drawn at once, as far as whole trees go: drawing takes ten times what is kept.
+# Candidate splits that are drawn or laid out at once, as far as whole trees go: drawing takes ten times what
+# is kept.
 CANDIDATES_DRAWN = 50_000
+# Trees that are grown in one call of the kernel.
+TREES_A_CALL = 16
 # Trees that are grown to learn which pixels are worth having, and the candidates of each of their splits.
 TRIAL_TREES, TRIAL_TESTS = 40, 40
 
@@ -69,7 +63,7 @@ def train_stage(
     before : Stage
         The stage before it, whose basis it may share.
     on_tree : callable
-        Called with 1 after each tree.
+        Called with the number of trees that have been grown, after some.
 
     Returns
     -------
@@ -94,7 +88,7 @@ def train_stage(
         pairs, _, _ = grow_trees(sizes, pool, residuals.copy(), present, units, *splits, trial, workers)
         kept = most_used(pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
-        pool = np.ascontiguousarray(pool[:, kept])
+        pool = _kept_pixels(pool, kept)
     splits = _draw_splits(pool, positions, options, len(samples), rng)
     grown = grow_trees(sizes, pool, residuals, present, units, *splits, options, workers, on_tree)
     whole_numbers = np.int8 if options.kind == "ert" else np.int16
@@ -140,6 +134,14 @@ def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.N
     return np.sort(np.argsort(-uses, kind="stable")[:n_kept])
 
 
+def _kept_pixels(pool: npt.NDArray[np.uint8], kept: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+    n_blocks, block, _ = pool.shape
+    smaller = new_pool(n_blocks, block, len(kept))
+    for rows, some in zip(pool, smaller, strict=True):
+        some[:, : len(kept)] = rows[:, kept]
+    return smaller
+
+
 def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
     """Train next to nothing with arrays of the kinds that the real training has, so that all is compiled."""
     from threadpoolctl import threadpool_limits
@@ -180,22 +182,21 @@ def _move_shapes(
     def move(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
             part = blocks[number]
-            _move_block(pool[number], *arrays, matrices[part], samples.shapes[part])
+            _move_block(pool[number], len(stage.anchors), *arrays, matrices[part], samples.shapes[part])
 
     workers.run(move)
 
 
 @numba.njit(cache=True, nogil=True)
 def _move_block(  # type: ignore[no-untyped-def]
-    pool, nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, matrices, shapes
+    pool, n_pixels, nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, matrices, shapes
 ):
-    n_pixels = pool.shape[0]
     values, masks, rows = room_to_walk(n_trees, n_pixels)
     components, amounts, whole, moved = room_to_multiply(units, basis)
     n_landmarks = shapes.shape[1]
     shape = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):
-        values[:n_pixels] = pool[:, i]
+        values[:n_pixels] = pool[i, :n_pixels]
         walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
         add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
         shape[:n_landmarks] = shapes[i]
@@ -215,20 +216,20 @@ def _read_pools(
 
     Returns
     -------
-    pool : uint8 array (n_blocks, n_pixels, BLOCK)
+    pool : uint8 array (n_blocks, BLOCK, n_pixels and some more)
     matrices : float32 array (n, 2)
         The similarity that turns each sample's displacements: for dlib's kind of cascade the identity.
     """
     blocks = samples.blocks
-    pool = np.zeros((len(blocks), len(anchors), BLOCK), np.uint8)
+    pool = new_pool(len(blocks), BLOCK, len(anchors))
     matrices = np.empty((len(samples), 2), np.float32)
     compass, squared_norm = centre(samples.mean_shape)
     arrays = pool_arrays(anchors[None], deltas[None])
 
     def read(thread: int, n_threads: int) -> None:
-        values = np.empty((len(anchors), PART), np.uint8)
         for number in range(thread, len(blocks), n_threads):
             for part in samples.parts(blocks[number]):
+                first, n = part.start - blocks[number].start, part.stop - part.start
                 read_pool_block(
                     samples.crops.pixels,
                     samples.crops.places,
@@ -239,26 +240,14 @@ def _read_pools(
                     squared_norm,
                     *arrays,
                     matrices[part],
-                    values,
+                    pool[number, first : first + n],
                 )
-                first, n = part.start - blocks[number].start, part.stop - part.start
-                pool[number, :, first : first + n] = values[:, :n]
                 samples.crops.release()
 
     workers.run(read)
     if kind == "dlib":
         matrices[:] = 1, 0
     return pool, matrices
-
-
-def _aligned_residuals(
-    targets: npt.NDArray[np.float32], shapes: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Return what is left to move, turned and scaled back to the mean shape (n, 2 * n_landmarks)."""
-    left = targets - shapes
-    a, b = (matrices / (matrices**2).sum(axis=1, keepdims=True)).T[:, :, None]
-    x, y = left[..., 0], left[..., 1]
-    return np.stack([a * x + b * y, a * y - b * x], axis=2).reshape(len(left), -1)
 
 
 def _residual_basis(
@@ -278,9 +267,7 @@ def _residual_basis(
     moment = np.zeros((samples.mean_shape.size, samples.mean_shape.size))
     for first in range(0, len(some), PART):
         part = some[first : first + PART]
-        left = np.nan_to_num(
-            _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
-        ).astype(float)
+        left = np.nan_to_num(samples.aligned_residuals(part, matrices)).astype(float)
         moment += left.T @ left / len(some)
     if n_components is None:
         return np.eye(len(moment)), np.sqrt(np.diag(moment))
@@ -316,9 +303,12 @@ def _residuals(
     projection = basis.T.astype(np.float32)
 
     def components(part: slice) -> npt.NDArray[np.float32]:
-        left = _aligned_residuals(samples.targets(part), samples.shapes[part], matrices[part])
+        left = samples.aligned_residuals(np.arange(part.start, part.stop), matrices)
         projected: npt.NDArray[np.float32] = left if missing else left @ projection
         return projected
+
+    def filled(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.nan_to_num(values) if missing else values
 
     # Twice through, for the largest first: kept, these numbers would be the largest array of all.
     extremes = np.zeros((len(blocks), len(basis)), np.float32)
@@ -326,7 +316,7 @@ def _residuals(
     def measure(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
             for part in samples.parts(blocks[number]):
-                sizes = np.abs(np.nan_to_num(components(part))).max(axis=0)
+                sizes = np.abs(filled(components(part))).max(axis=0)
                 extremes[number] = np.maximum(extremes[number], sizes)
 
     workers.run(measure)
@@ -342,7 +332,7 @@ def _residuals(
                 here = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
                 if missing:
                     present[number, here] = ~np.isnan(values)
-                residuals[number, here] = np.rint(np.nan_to_num(values) / units.astype(np.float32))
+                residuals[number, here] = np.rint(filled(values) / units.astype(np.float32))
 
     workers.run(round_off)
     return residuals, present, units
@@ -353,8 +343,8 @@ def draw_thresholds(
 ) -> npt.NDArray[np.int16]:
     """Draw a threshold for each pair: the difference that it has in a sample drawn at random."""
     block, place = np.divmod(rng.integers(n_samples, size=pairs.shape[:-1]), BLOCK)
-    first = pool[block, pairs[..., 0], place].astype(np.int16)
-    return first - pool[block, pairs[..., 1], place]
+    first = pool[block, place, pairs[..., 0]].astype(np.int16)
+    return first - pool[block, place, pairs[..., 1]]
 
 
 def grow_trees(
@@ -374,51 +364,41 @@ def grow_trees(
     n_leaves = n_splits + 1
     n_blocks, _, n_components = residuals.shape
     n_scored = n_components if present.size else min(N_SCORED, n_components)
-    order = np.empty((n_blocks, BLOCK), np.int32)
-    bounds = np.zeros((n_blocks, n_leaves + 1), np.int32)
-    scored = np.empty((n_blocks, n_scored, BLOCK), np.float32)
-    # For each level arrays of its own: a part of larger ones would be another kind of array to the compiler.
-    counts = [
-        np.empty((workers.n_threads, 2**level, n_tests + 1), np.int64) for level in range(options.max_depth)
-    ]
-    sums = [np.empty((*each.shape, n_scored)) for each in counts]
-    leaf_sums = np.empty((workers.n_threads, n_leaves, n_components), np.int64)
-    leaf_counts = np.empty_like(leaf_sums)
     largest = int(np.abs(residuals[..., :n_scored].astype(np.int32)).max())
     shift = max(0, largest.bit_length() - SCORED_LIMIT.bit_length())
     weights = units[:n_scored] ** 2
-
-    chosen_pairs = np.empty((n_trees, n_splits, 2), np.uint16)
-    chosen_thresholds = np.empty((n_trees, n_splits), np.int16)
-    leaves = np.empty((n_trees, n_leaves, n_components), np.int8 if options.leaf_bits == 8 else np.int16)
-    limit = np.iinfo(leaves.dtype).max
+    n_threads = workers.n_threads
+    counts = np.empty((n_threads, n_splits, n_tests + 1), np.int64)
+    leaf_sums = np.empty((n_threads, n_leaves, n_components), np.int64)
+    data = sizes, pool, residuals, present
+    work = (
+        np.empty((n_blocks, BLOCK), np.int32),
+        np.empty((n_blocks, n_leaves + 1), np.int32),
+        np.empty((n_blocks, n_tests // CANDIDATES + 1, BLOCK), np.uint32),
+        np.empty((n_blocks, BLOCK, -(-n_scored // COLUMNS) * COLUMNS), np.float32),
+        counts,
+        np.empty((*counts.shape, n_scored)),
+        leaf_sums,
+        np.empty_like(leaf_sums),
+    )
+    leaf_type = np.int8 if options.leaf_bits == 8 else np.int16
+    limit = np.iinfo(leaf_type).max
     shrinkage = options.learning_rate / options.n_averaged
     # With averaging, the trees of one tier all see the residuals that the tier began with.
     after = residuals if options.n_averaged == 1 else residuals.copy()
-    blocks = sizes, pool, order, bounds, scored
-    # What each thread has to do before the next choice; the blocks that it handles are always the same.
-    work: list[tuple[Any, ...]] = []
-    for tree in range(n_trees):
-        work.append((start_tree, sizes, residuals, shift, order, bounds, scored))
-        for level in range(options.max_depth):
-            nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            candidates = pairs[tree, nodes], thresholds[tree, nodes]
-            work.append((score_level, *blocks, *candidates, counts[level], sums[level]))
-            workers.run_all(work)
-            chosen = np.empty(2**level, np.int64)
-            choose_splits(counts[level], sums[level], weights, chosen)
-            here = np.arange(2**level)
-            chosen_pairs[tree, nodes] = candidates[0][here, chosen]
-            chosen_thresholds[tree, nodes] = candidates[1][here, chosen]
-            work = [(split_level, *blocks, chosen_pairs[tree, nodes], chosen_thresholds[tree, nodes])]
-        work.append((sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts))
-        workers.run_all(work)
-        means = leaf_sums.sum(axis=0) / np.maximum(leaf_counts.sum(axis=0), 1)
-        leaves[tree] = np.clip(np.rint(shrinkage * means), -limit, limit)
-        work = [(apply_leaves, sizes, order, bounds, leaves[tree].astype(np.int16), present, after)]
-        if after is not residuals and (tree + 1) % options.n_averaged == 0:
-            workers.run_all(work)
-            work = []
-            residuals[:] = after
-        on_tree(1)
-    return chosen_pairs, chosen_thresholds, leaves
+    grown = []
+    step = max(1, min(TREES_A_CALL, CANDIDATES_DRAWN // (n_splits * n_tests)))
+    for first in range(0, n_trees, step):
+        trees = np.arange(first, min(first + step, n_trees))
+        chosen = np.empty((n_threads, len(trees), n_splits), np.int64)
+        leaves = np.empty((n_threads, len(trees), n_leaves, n_components), np.int16)
+        packed = pack_candidates(pairs[trees], thresholds[trees])
+        tier = np.where((trees + 1) % options.n_averaged == 0, after is not residuals, 0)
+        n_heaps = len(trees) * (options.max_depth + 1) + 1
+        rest = weights, shrinkage, limit, after, tier, chosen, leaves
+        workers.run_team(grow_some, n_heaps, data, work, shift, *packed, *rest)
+        at = trees[:, None], np.arange(n_splits), chosen[0]
+        grown.append((pairs[at], thresholds[at], leaves[0].astype(leaf_type)))
+        on_tree(len(trees))
+    all_pairs, all_thresholds, all_leaves = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+    return all_pairs, all_thresholds, all_leaves

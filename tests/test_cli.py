@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import ert
+import ert.fitting
 from ert.cli import main
 from ert.synthetic import synthetic_dataset
 

@@ -57,14 +57,14 @@ def test_read_pool_block_reads_what_read_pixels_reads():
     crop_of = np.array([2, 0, 1, 1], np.int32)
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
-    matrices, pool = np.empty((4, 2), np.float32), np.zeros((len(anchors), 8), np.uint8)
+    matrices, pool = np.empty((4, 2), np.float32), np.zeros((8, len(anchors)), np.uint8)
     pools = pool_arrays(anchors[None], deltas[None])
     read_pool_block(kept.pixels, kept.places, crop_of, frames, shapes, *mean_shape, *pools, matrices, pool)
     for i in range(4):
         a, b = similarity(*mean_shape, padded(shapes[i], 0, 8))
         assert tuple(matrices[i]) == (a, b)
         out = read(*flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, deltas)
-        assert np.array_equal(pool[:, i], out)
+        assert np.array_equal(pool[i], out)
 
 
 def test_pool_positions_lie_in_the_padded_rectangle_and_hang_on_the_nearest_landmark():

@@ -20,12 +20,15 @@ def test_one_worker_is_the_calling_thread():
     assert names == [threading.current_thread()]
 
 
-def test_kernels_follow_one_another_on_every_thread():
-    calls = {0: [], 1: []}
-    with Workers(2) as workers:
-        kernels = [(lambda i, n, *what: calls[i].append((n, *what)), *what) for what in ("ab", "c")]
-        workers.run_all(kernels)
-    assert calls == {i: [(2, "a", "b"), (2, "c")] for i in (0, 1)}
+def test_a_team_shares_an_array_of_its_own():
+    teams = []
+    with Workers(3) as workers:
+        for n_heaps in (1, 5):
+            workers.run_team(lambda thread, n_threads, team: teams.append(team), n_heaps)
+    assert len(teams) == 6
+    assert all(team is teams[0] for team in teams[:3])
+    assert all(team is teams[3] for team in teams[3:])
+    assert len(teams[3]) > len(teams[0])
 
 
 @pytest.mark.parametrize("guilty", [0, 1])

@@ -7,6 +7,7 @@ import pytest
 from conftest import small_predictor
 
 import ert
+import ert.fitting
 from ert import InputError, ShapePredictor
 from ert.geometry import STARTS, box_frames, frame_to_image, stretched_frames
 from ert.images import to_grey

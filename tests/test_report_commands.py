@@ -4,6 +4,7 @@ from lxml import html
 from PIL import Image
 
 import ert
+import ert.fitting
 from ert.cli import main
 from ert.synthetic import synthetic_dataset
 

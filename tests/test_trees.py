@@ -4,18 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ert.parallel import Workers
-from ert.trees import (
-    BLOCK,
-    SCORED_LIMIT,
-    apply_leaves,
-    choose_splits,
-    score_level,
-    split_level,
-    start_tree,
-    sum_leaves,
-)
+from ert.scoring import CANDIDATES, COLUMNS, new_pool, pack_candidates
+from ert.trees import BLOCK, SCORED_LIMIT, grow_some
 
-DEPTH, PIXELS, TESTS, COMPONENTS, SCORED = 3, 12, 6, 5, 3
+DEPTH, PIXELS, COMPONENTS, SCORED, LIMIT = 3, 12, 5, 3, 100
+N_SPLITS, N_LEAVES = 2**DEPTH - 1, 2**DEPTH
 
 
 def blocks(n, rng):
@@ -23,55 +16,67 @@ def blocks(n, rng):
     n_blocks = -(-n // BLOCK)
     sizes = np.full(n_blocks, BLOCK, np.int32)
     sizes[-1] = n - (n_blocks - 1) * BLOCK
-    pool = rng.integers(0, 256, (n_blocks, PIXELS, BLOCK), dtype=np.uint8)
+    pool = new_pool(n_blocks, BLOCK, PIXELS)
+    pool[...] = rng.integers(0, 256, pool.shape)
     residuals = rng.integers(-9000, 9000, (n_blocks, BLOCK, COMPONENTS)).astype(np.int16)
-    plain_pool = pool.transpose(1, 0, 2).reshape(PIXELS, -1)[:, :n]
-    return sizes, pool, residuals, plain_pool, residuals.reshape(-1, COMPONENTS)[:n]
+    plain_pool = pool.reshape(-1, pool.shape[2])[:n, :PIXELS].T
+    return sizes, pool, residuals, plain_pool
 
 
-def grow(n, n_threads, rng, present=None):
-    sizes, pool, residuals, plain_pool, plain = blocks(n, rng)
-    n_splits, n_leaves = 2**DEPTH - 1, 2**DEPTH
-    pairs = rng.integers(0, PIXELS, (n_splits, TESTS, 2)).astype(np.uint16)
-    thresholds = rng.integers(-100, 100, (n_splits, TESTS)).astype(np.int16)
+def plain(residuals, n):
+    return residuals.reshape(-1, COMPONENTS)[:n].astype(int)
+
+
+def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
+    """Boost trees, and check each of them against its slow twin."""
+    sizes, pool, residuals, plain_pool = blocks(n, rng)
+    n_blocks = len(sizes)
+    present = np.zeros((0, 0, 0), np.uint8) if present is None else present
+    there = plain(present, n) if present.size else np.ones((n, COMPONENTS), int)
+    residuals *= present if present.size else np.int16(1)
+    pairs = rng.integers(0, PIXELS, (n_trees, N_SPLITS, n_tests, 2)).astype(np.uint16)
+    thresholds = rng.integers(-100, 100, (n_trees, N_SPLITS, n_tests)).astype(np.int16)
     weights = rng.random(SCORED)
-    order, bounds = np.empty((len(sizes), BLOCK), np.int32), np.zeros((len(sizes), n_leaves + 1), np.int32)
-    scored = np.empty((len(sizes), SCORED, BLOCK), np.float32)
-    chosen_pairs, chosen_thresholds = np.empty((n_splits, 2), np.uint16), np.empty(n_splits, np.int16)
+    counts = np.empty((n_threads, N_SPLITS, n_tests + 1), np.int64)
+    leaf_sums = np.empty((n_threads, N_LEAVES, COMPONENTS), np.int64)
+    work = (
+        np.empty((n_blocks, BLOCK), np.int32),
+        np.empty((n_blocks, N_LEAVES + 1), np.int32),
+        np.empty((n_blocks, n_tests // CANDIDATES + 1, BLOCK), np.uint32),
+        np.empty((n_blocks, BLOCK, COLUMNS), np.float32),
+        counts,
+        np.empty((*counts.shape, SCORED)),
+        leaf_sums,
+        np.empty_like(leaf_sums),
+    )
+    chosen = np.empty((n_threads, n_trees, N_SPLITS), np.int64)
+    leaves = np.empty((n_threads, n_trees, N_LEAVES, COMPONENTS), np.int16)
+    before = plain(residuals, n)
+    after = residuals if tier is None else residuals.copy()
+    ends = np.zeros(n_trees, int) if tier is None else np.array(tier)
+    data, packed = (sizes, pool, residuals, present), pack_candidates(pairs, thresholds)
+    rest = weights, 0.25, LIMIT, after, ends, chosen, leaves
     with Workers(n_threads) as workers:
-        workers.run(start_tree, sizes, residuals, 1, order, bounds, scored)
-        for level in range(DEPTH):
-            nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
-            counts = np.empty((n_threads, 2**level, TESTS + 1), np.int64)
-            sums = np.empty((*counts.shape, SCORED))
-            workers.run(
-                score_level,
-                sizes,
-                pool,
-                order,
-                bounds,
-                scored,
-                pairs[nodes],
-                thresholds[nodes],
-                counts,
-                sums,
-            )
-            chosen = np.empty(2**level, np.int64)
-            choose_splits(counts, sums, weights, chosen)
-            chosen_pairs[nodes] = pairs[nodes][np.arange(2**level), chosen]
-            chosen_thresholds[nodes] = thresholds[nodes][np.arange(2**level), chosen]
-            splits = chosen_pairs[nodes], chosen_thresholds[nodes]
-            workers.run(split_level, sizes, pool, order, bounds, scored, *splits)
-        leaf_sums = np.empty((n_threads, n_leaves, COMPONENTS), np.int64)
-        leaf_counts = np.empty_like(leaf_sums)
-        present = np.zeros((0, 0, 0), np.uint8) if present is None else present
-        workers.run(sum_leaves, sizes, order, bounds, residuals, present, leaf_sums, leaf_counts)
-        leaves = rng.integers(-100, 100, (n_leaves, COMPONENTS)).astype(np.int16)
-        before = plain.copy()
-        workers.run(apply_leaves, sizes, order, bounds, leaves, present, residuals)
-    clipped = np.clip(before[:, :SCORED] >> 1, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
-    twin = naive.grow_tree(plain_pool, clipped, pairs, thresholds, weights)
-    return twin, chosen_pairs, chosen_thresholds, leaf_sums.sum(0), leaf_counts.sum(0), before, leaves, plain
+        workers.run_team(grow_some, n_trees * (DEPTH + 1) + 1, data, work, 1, *packed, *rest)
+    for thread in range(1, n_threads):
+        assert np.array_equal(chosen[thread], chosen[0])
+        assert np.array_equal(leaves[thread], leaves[0])
+    left, at = before.copy(), np.arange(N_SPLITS)
+    for tree in range(n_trees):
+        clipped = np.clip(before[:, :SCORED] >> 1, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
+        twin = naive.grow_tree(plain_pool, clipped, pairs[tree], thresholds[tree], weights)
+        twin_pairs, twin_thresholds, leaf_of = twin
+        assert np.array_equal(pairs[tree][at, chosen[0, tree]], twin_pairs)
+        assert np.array_equal(thresholds[tree][at, chosen[0, tree]], twin_thresholds)
+        for leaf in range(N_LEAVES):
+            members = leaf_of == leaf
+            mean = before[members].sum(axis=0) / np.maximum(there[members].sum(axis=0), 1)
+            expected = np.clip(np.rint(0.25 * mean), -LIMIT, LIMIT)
+            assert np.array_equal(leaves[0, tree, leaf], expected)
+        left = np.clip(left - leaves[0, tree][leaf_of] * there, -32768, 32767)
+        before = left.copy() if tier is None or tier[tree] else before
+    assert np.array_equal(plain(after, n), left)
+    assert np.array_equal(plain(residuals, n), before)
 
 
 @settings(max_examples=25)
@@ -80,29 +85,23 @@ def grow(n, n_threads, rng, present=None):
     st.sampled_from([1, 2, 30, 500, BLOCK, BLOCK + 1, 2 * BLOCK + 100]),
     st.integers(1, 3),
 )
-def test_a_tree_matches_its_twin(seed, n, n_threads):
-    twin, pairs, thresholds, sums, counts, before, leaves, after = grow(
-        n, n_threads, np.random.default_rng(seed)
-    )
-    twin_pairs, twin_thresholds, leaf_of = twin
-    assert np.array_equal(pairs, twin_pairs)
-    assert np.array_equal(thresholds, twin_thresholds)
-    for leaf in range(2**DEPTH):
-        members = leaf_of == leaf
-        assert (counts[leaf] == members.sum()).all()
-        assert np.array_equal(sums[leaf], before[members].astype(int).sum(axis=0))
-    assert np.array_equal(after, before - leaves[leaf_of])
+def test_trees_match_their_twins(seed, n, n_threads):
+    grow(n, n_threads, np.random.default_rng(seed))
+
+
+def test_more_candidates_than_lanes():
+    grow(300, 2, np.random.default_rng(1), n_tests=70)
 
 
 def test_missing_components_are_neither_counted_nor_moved():
     rng = np.random.default_rng(0)
-    n = BLOCK + 50
     present = rng.integers(0, 2, (2, BLOCK, COMPONENTS)).astype(np.uint8)
-    twin, _, _, _, counts, before, leaves, after = grow(n, 2, rng, present)
-    there = present.reshape(-1, COMPONENTS)[:n]
-    for leaf in range(2**DEPTH):
-        assert np.array_equal(counts[leaf], there[twin[2] == leaf].sum(axis=0))
-    assert np.array_equal(after, before - leaves[twin[2]] * there)
+    grow(BLOCK + 50, 2, rng, present)
+
+
+def test_trees_of_a_tier_see_the_same_residuals():
+    grow(BLOCK + 50, 2, np.random.default_rng(2), n_trees=5, tier=[0, 1, 0, 0, 1])
+    grow(500, 1, np.random.default_rng(3), n_trees=2, tier=[0, 0])
 
 
 def test_sums_within_a_block_are_exact_in_float32():

@@ -39,9 +39,10 @@ import ert
 from ert.cli import main
 from ert.features import read_pool_block
 from ert.judging import judge_landmarks, look_closely, run_forest
-from ert.trees import apply_leaves, score_level, sum_leaves
+from ert.samples import add_errors, aligned_residuals
+from ert.trees import grow_some
 
-kernels = read_pool_block, score_level, sum_leaves, apply_leaves, look_closely, run_forest, judge_landmarks
+kernels = read_pool_block, grow_some, add_errors, aligned_residuals, look_closely, run_forest, judge_landmarks
 with contextlib.redirect_stdout(sys.stderr):
     assert main(["warmup", "--training"]) == 0
 before = [len(kernel.signatures) for kernel in kernels]
