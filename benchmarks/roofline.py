@@ -353,7 +353,7 @@ def training(speeds, n, n_trees):
     numbers = n_samples * n_trees * model.n_components
     work = {
         "score_level": (
-            f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB, in their order",
+            f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB, in order",
             n_looks * row / beyond["GB/s in a row"],
         ),
         "split_level": (
