@@ -95,7 +95,7 @@ def series(amounts, measure):
 
 def threads(X, y, repeats):
     """How many times faster two threads are than one, taking turns; the pool and the starts as by default."""
-    plan = {"n_stages": 1, "n_trees": 500, "n_pixels": 400, "n_inits": 20}
+    plan = {"n_stages": 4, "n_trees": 500, "n_pixels": 400, "n_inits": 20}
     ratios = []
     for number in range(repeats):
         order = (1, 2) if number % 2 else (2, 1)

@@ -81,15 +81,22 @@ def ratios(times, seed=0, n_resamples=1000):
     }
 
 
-def same_pixels(ours, theirs, faces):
-    """Count the faces on which every point has dlib's whole pixels."""
+def beside(ours, theirs, faces):
+    """Count the faces on which every point has dlib's whole pixels, and tell how far points are from them."""
     images, boxes, rectangles = faces
-    found = np.floor(ours.predict(list(zip(images, boxes, strict=True))) + 0.5)
-    same = 0
-    for i, (image, rectangle) in enumerate(zip(images, rectangles, strict=True)):
-        expected = [(point.x, point.y) for point in theirs(image, rectangle).parts()]
-        same += bool((found[i] == expected).all())
-    return {"faces": len(images), "faces_with_the_same_whole_pixels": same}
+    found = ours.predict(list(zip(images, boxes, strict=True)))
+    expected = np.array(
+        [
+            [(point.x, point.y) for point in theirs(image, rectangle).parts()]
+            for image, rectangle in zip(images, rectangles, strict=True)
+        ]
+    )
+    same = (np.floor(found + 0.5) == expected).all(axis=(1, 2))
+    return {
+        "faces": len(images),
+        "faces_with_the_same_whole_pixels": int(same.sum()),
+        "mean_distance_px": float(np.linalg.norm(found - expected, axis=2).mean()),
+    }
 
 
 def main():
@@ -107,6 +114,8 @@ def main():
     pairs = {
         "dlib's 10 x 500 x depth 4, from its .dat": (ert.load(THEIRS), default),
         "the public 68-point model, from its .dat": (ert.load(public), standard),
+        "the first made compact (`ert convert`)": (ert.load(THEIRS).compact(), default),
+        "the public one made compact": (ert.load(public).compact(), standard),
         "face68 against the public 68-point model": (ert.load("face68"), standard),
         "face68 at its best, against the same": (ert.load("face68").best(), standard),
         "face68-small, against the same": (ert.load("face68-small"), standard),
@@ -117,8 +126,8 @@ def main():
     for name, (ours, theirs) in pairs.items():
         times = race(ours, theirs, faces, options.rounds)
         models[name] = {who: statistics(values) for who, values in times.items()} | ratios(times)
-        if name.endswith(".dat"):
-            models[name] |= same_pixels(ours, theirs, faces)
+        if name.endswith(".dat") or "compact" in name:
+            models[name] |= beside(ours, theirs, faces)
         print(f"{name}: {models[name]['ratio']:.2f} times faster", flush=True)
     result = {
         "rounds": options.rounds,

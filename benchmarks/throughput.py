@@ -81,6 +81,22 @@ def tail(model, X):
     }
 
 
+def interruptions(seconds):
+    """Tell how often the machine takes the processor away from a loop of a microsecond, and for how long."""
+    n, clock_ns = 3000, time.perf_counter_ns
+    spin(n)
+    late, begin = [], clock_ns()
+    usual = np.median([clock(spin, n) for _ in range(1000)])
+    while clock_ns() - begin < seconds * 1e9:
+        extra = clock(spin, n) - usual
+        if extra > 10_000:
+            late.append(extra / 1e3)
+    return {
+        "a second": len(late) / seconds,
+        "microseconds, quartiles": np.percentile(late or [0], [25, 50, 75]).tolist(),
+    }
+
+
 def in_turn(model, pairs, calls):
     """Time the two faces of each pair, taking turns; the first go at each is left out."""
     times = np.empty((2, calls))
@@ -182,6 +198,7 @@ def main():
                 for kind, X in many.items()
             },
             "single calls of face68, grey": tail(face68, many["grey"]),
+            "interruptions by the machine": interruptions(1 if options.quick else 10),
             "one face in a large photo": {
                 "megapixels": options.megapixels,
                 **large_photos(face68, few["RGB"][:40], options.megapixels, 100 * options.repeats),
