@@ -9,13 +9,14 @@ A processor that is slowed down takes less of the heap, and nobody goes through 
             [HEAP + 8 i]   how much of heap i has been taken
 """
 
+import ctypes
 import os
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -28,6 +29,11 @@ LEFT, ARRIVED, MEETINGS, HEAP = 0, 8, 16, 24
 # Looks at the clock of a meeting before the processor is offered to other threads.
 PATIENCE = 1000
 _PAUSE = "llvm.x86.sse2.pause" if processor_has("sse2") else None
+# The system's function that offers the processor to other threads, by a name of our own.
+_GIVE_WAY = "ert_give_way"
+_SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
+_YIELD = _SYSTEM.SwitchToThread if os.name == "nt" else _SYSTEM.sched_yield
+binding.add_symbol(_GIVE_WAY, ctypes.cast(_YIELD, ctypes.c_void_p).value)
 
 
 def new_team(n_heaps: int) -> npt.NDArray[np.int64]:
@@ -69,8 +75,7 @@ def _typed_give_way(context: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        name = "SwitchToThread" if os.name == "nt" else "sched_yield"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+        function = cgutils.get_or_insert_function(builder.module, kind, _GIVE_WAY)  # type: ignore[no-untyped-call]
         builder.call(function, [])
         return context.get_dummy_value()
 
