@@ -24,14 +24,9 @@ from ert.cascade import (
     whole_basis,
 )
 from ert.colours import grey_weights, weigh
+from ert.float_leaves import add_float_leaves
 from ert.lanes import add_leaves, room_to_multiply
-from ert.walk import (
-    add_float_leaves,
-    aligned,
-    pack_trees,
-    room_to_walk,
-    walk_trees,
-)
+from ert.walk import aligned, pack_trees, room_to_walk, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
@@ -40,6 +35,9 @@ N_FINE = 16
 REACH = 3
 # Directions with less than this part of the largest one's squared length are rounding of floats.
 NOISE = 1e-12
+
+# What grey pixels are not weighed by.
+_ANY_GREY = grey_weights("rgb", "dlib")
 
 __all__ = ["DlibCascade", "check_dlib_cascade", "compact", "expand", "predict_dlib"]
 
@@ -126,6 +124,15 @@ class DlibCascade:
             predict_dlib(pixels, column, row, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
             if mirrored:
                 placed[number, swap] = placed[number].copy()
+        return placed
+
+    def predict_grey(
+        self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
+    ) -> npt.NDArray[np.float64]:
+        """Locate the landmarks of one face from one start, see :class:`ert.cascade.Cascade`."""
+        placed = np.empty((1, *self.mean_shape.shape))
+        box = left, top, width, height
+        predict_dlib(image[:, :, None], 0, 0, _ANY_GREY, *box, *self.kernel_arguments, placed[0])  # type: ignore[call-arg]
         return placed
 
     @cached_property

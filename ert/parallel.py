@@ -58,8 +58,7 @@ class Workers:
                 others.append(self._executor.submit(self._call, kernel, i, *args))
             self._call(kernel, 0, *args)
         except BaseException:
-            if self._team is not None:
-                part_company(self._team)
+            self._fail()
             raise
         finally:
             errors = [other.exception() for other in others]
@@ -79,8 +78,13 @@ class Workers:
         try:
             kernel(thread, self.n_threads, *args)
         except BaseException:
-            self.failed = True
+            self._fail()
             raise
+
+    def _fail(self) -> None:
+        self.failed = True
+        if self._team is not None:
+            part_company(self._team)
 
     def __enter__(self) -> Self:
         return self

@@ -693,7 +693,7 @@ class ShapePredictor:
         if not usual:
             return None
         cascade = fitted.cascade
-        if self._plain() and type(cascade) is Cascade and plain_grey(image):  # type: ignore[arg-type]
+        if self._plain() and plain_grey(image):  # type: ignore[arg-type]
             shapes = cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
             if not return_std:
                 return shapes

@@ -1,4 +1,4 @@
-"""Running the trees of a stage for one face: splits packed, leaves found, leaves of floats added.
+"""Running the trees of a stage for one face: splits packed, leaves found.
 
 Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
 trees are decided at once, and then the ways down are followed in 32 trees at once:
@@ -51,7 +51,6 @@ from ert.vectors import (
 
 __all__ = [
     "BLOCK_OF_TREES",
-    "add_float_leaves",
     "aligned",
     "decides_all",
     "index_bits",
@@ -70,6 +69,9 @@ THRESHOLD_BITS = 9
 LINE = 64
 # Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
 BLOCK_OF_TREES = 32
+# Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
+# time: whole shapes of floats are asked for as they are added.
+MOST_ASKED_FOR = 256
 # Pixels of the largest pool whose splits are decided four trees at a time.
 MOST_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
@@ -396,32 +398,5 @@ def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, ma
     for block in range((n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES):
         _follow(masks, block, leaf_size, rows)
         start = block * BLOCK_OF_TREES
-        _fetch_rows(leaves, base, rows, start, min(start + BLOCK_OF_TREES, n_trees))
-
-
-@numba.njit(cache=True, nogil=True)
-def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-untyped-def]
-    """Add leaves of floats to what is there, tree after tree, so that every rounding is that of dlib.
-
-    Parameters
-    ----------
-    leaves : float32 array (n_stages, n_trees * n_leaves * leaf_size)
-    stage : int
-    rows : int64 array (at least n_trees,)
-        From :func:`walk_trees`.
-    n_trees : int
-    out : float32 array (leaf_size,)
-        Added to.
-    """
-    base = np.uint64(stage * leaves.shape[1])
-    numbers = leaves.reshape(-1)
-    for t in range(0, n_trees - 3, 4):
-        a, b = base + np.uint64(rows[t]), base + np.uint64(rows[t + 1])
-        c, d = base + np.uint64(rows[t + 2]), base + np.uint64(rows[t + 3])
-        for i in range(out.shape[0]):
-            j = np.uint64(i)
-            out[i] = (((out[i] + numbers[a + j]) + numbers[b + j]) + numbers[c + j]) + numbers[d + j]
-    for t in range(n_trees - n_trees % 4, n_trees):
-        row = base + np.uint64(rows[t])
-        for i in range(out.shape[0]):
-            out[i] += numbers[row + np.uint64(i)]
+        if leaf_size * leaves.itemsize <= MOST_ASKED_FOR:
+            _fetch_rows(leaves, base, rows, start, min(start + BLOCK_OF_TREES, n_trees))

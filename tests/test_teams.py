@@ -35,9 +35,10 @@ def test_nobody_waits_for_somebody_who_has_left():
     assert not meet(team, 2)
 
 
-def test_an_error_before_the_meeting_releases_the_others():
+@pytest.mark.parametrize("guilty", [0, 1, 2])
+def test_an_error_before_the_meeting_releases_the_others(guilty):
     def work(thread, n_threads, team):
-        if thread == 0:
+        if thread == guilty:
             raise KeyboardInterrupt
         assert not meet(team, n_threads)
 

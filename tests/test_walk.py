@@ -8,7 +8,6 @@ from ert import walk
 from ert.vectors import processor_has
 from ert.walk import (
     BLOCK_OF_TREES,
-    add_float_leaves,
     aligned,
     pack_nodes,
     pack_splits,
@@ -72,16 +71,6 @@ def test_trees_are_packed_for_the_processor(monkeypatch):
         assert packed.dtype == (np.uint8 if wide else np.uint32)
         assert pack_trees(pairs, thresholds, 513).dtype == np.uint32
         assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 400).dtype == np.uint32
-
-
-def test_float_leaves_are_rounded_tree_after_tree():
-    rng = np.random.default_rng(0)
-    leaves = rng.normal(size=(2, 50, 7)).astype(np.float32)
-    out, expected = np.zeros(7, np.float32), np.zeros(7, np.float32)
-    for row in leaves[1]:
-        expected += row
-    add_float_leaves(leaves.reshape(2, -1), 1, np.arange(50) * 7, 50, out)
-    assert np.array_equal(out, expected)
 
 
 def test_aligned_arrays_may_be_written_to_and_start_a_line():
