@@ -58,10 +58,6 @@ def rows():
     )
     nme = training["nme_helen_test"]
     yield (
-        "the fit of it: times faster than with one thread",
-        (f"{training['fit: times faster than with one thread']:.2f}x", ""),
-    )
-    yield (
         "the models of that training: NME inter-pupil, boxes of dlib / Haar detector",
         tuple(
             " / ".join(f"{nme[f'{boxes} boxes, inter-pupil'][who]:.2f}" for boxes in ("dlib", "haar"))

@@ -501,7 +501,9 @@ def predict_face(  # type: ignore[no-untyped-def]
             # u becomes 1 - u.
             frame[0] = -frame[0]
             frame[4] = whole[4] + whole[0] * (1 - shift_x)
-        shape[:] = mean_shape
+        # One by one: numba compiles four seconds on what copies arrays of any shape.
+        for i in range(shape.shape[0]):
+            shape[i, 0], shape[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
         predict_crop(
             *(crop, size, frame, compass, squared_norm, anchors, deltas),
             *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, stages_per_basis),

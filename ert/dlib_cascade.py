@@ -282,7 +282,8 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     pixels = image.reshape(rows * columns, n_channels)
     n_landmarks = mean_shape.shape[0]
     room = np.zeros((basis.shape[2] // 2, 2), np.float32)
-    room[:n_landmarks] = mean_shape
+    for i in range(n_landmarks):
+        room[i, 0], room[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
     shape = room[:n_landmarks]
     leaves_of, scratch = (leaves, leaf_of), (total, amounts, whole, moved, room)
     for stage in range(n_stages):

@@ -253,7 +253,8 @@ def read_pool_block(  # type: ignore[no-untyped-def]
     anchored = np.empty(n_pixels, np.uint64)
     numbers = np.empty(n_pixels, np.int32)
     for i in range(shapes.shape[0]):
-        shape[:n_landmarks] = shapes[i]
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = similarity(compass, squared_norm, shape)
         matrices[i, 0] = a
         matrices[i, 1] = b
@@ -264,5 +265,5 @@ def read_pool_block(  # type: ignore[no-untyped-def]
             crop, size, frames[i], shape, a, b, anchors, deltas, 0, landmarks, anchored, numbers, values
         )
         # Without the last ones, which only fill vectors, where a row is no longer than the pool.
-        n = min(n_pixels, pool.shape[1])
-        pool[i, :n] = values[:n]
+        for p in range(min(n_pixels, pool.shape[1])):
+            pool[i, p] = values[p]

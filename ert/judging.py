@@ -142,7 +142,8 @@ def run_forest(values, forest, out):  # type: ignore[no-untyped-def]
     n_pixels = values.shape[1]
     room = np.empty(room_for_values(n_pixels), np.uint8)
     for i in range(values.shape[0]):
-        room[:n_pixels] = values[i]
+        for p in range(n_pixels):
+            room[p] = values[i, p]
         out[i] = _run_trees(room, n_pixels, forest)[: out.shape[1]]
 
 

@@ -196,13 +196,16 @@ def _move_block(  # type: ignore[no-untyped-def]
     n_landmarks = shapes.shape[1]
     shape = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):
-        values[:n_pixels] = pool[i, :n_pixels]
+        for p in range(n_pixels):
+            values[p] = pool[i, p]
         walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
         add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
-        shape[:n_landmarks] = shapes[i]
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = matrices[i, 0], matrices[i, 1]
         add_displacement(components, units, 0, basis, 0, limit, a, b, amounts, whole, moved, shape)
-        shapes[i] = shape[:n_landmarks]
+        for k in range(n_landmarks):
+            shapes[i, k, 0], shapes[i, k, 1] = shape[k, 0], shape[k, 1]
 
 
 def _read_pools(

@@ -274,7 +274,8 @@ def split_level(block, first_node, order, bounds, bits, chosen):  # type: ignore
             to_the_right[n_right] = i
             left += goes_left
             n_right += np.uint32(1) - goes_left
-        order[block, left:high] = to_the_right[:n_right]
+        for j in range(n_right):
+            order[block, left + j] = to_the_right[j]
         bounds[block, 2 * k + 2] = high
         bounds[block, 2 * k + 1] = left
         bounds[block, 2 * k] = low
@@ -297,18 +298,20 @@ def sum_leaves(block, order, bounds, residuals, present, sums, counts):  # type:
     n_leaves, n_components = sums.shape
     total = np.empty(n_components, np.int32)
     for leaf in range(n_leaves):
+        low, high = bounds[block, leaf], bounds[block, leaf + 1]
         total[:] = 0
-        for j in range(bounds[block, leaf], bounds[block, leaf + 1]):
+        for j in range(low, high):
             row = residuals[block, order[block, j]]
             for d in range(n_components):
                 total[d] += row[d]
         for d in range(n_components):
             sums[leaf, d] += total[d]
-        if present.shape[0] == 0:
-            counts[leaf] += bounds[block, leaf + 1] - bounds[block, leaf]
-        else:
-            for j in range(bounds[block, leaf], bounds[block, leaf + 1]):
-                counts[leaf] += present[block, order[block, j]]
+            if present.shape[0] == 0:
+                counts[leaf, d] += high - low
+        if present.shape[0] != 0:
+            for j in range(low, high):
+                for d in range(n_components):
+                    counts[leaf, d] += present[block, order[block, j], d]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -327,7 +330,11 @@ def mean_leaves(sums, counts, shrinkage, limit, leaves):  # type: ignore[no-unty
     """
     for leaf in range(leaves.shape[0]):
         for d in range(leaves.shape[1]):
-            mean = sums[:, leaf, d].sum() / max(counts[:, leaf, d].sum(), 1)
+            total = n = 0
+            for thread in range(sums.shape[0]):
+                total += sums[thread, leaf, d]
+                n += counts[thread, leaf, d]
+            mean = total / max(n, 1)
             leaves[leaf, d] = min(max(np.rint(shrinkage * mean), -limit), limit)
 
 
@@ -352,11 +359,13 @@ def apply_leaves(  # type: ignore[no-untyped-def]
         value = leaves[leaf]
         for j in range(bounds[block, leaf], bounds[block, leaf + 1]):
             i = order[block, j]
-            row, target = after[block, i], residuals[block, i]
+            row = after[block, i]
             for d in range(row.shape[0]):
                 amount = np.int32(value[d])
                 if present.shape[0] != 0:
                     amount *= present[block, i, d]
                 row[d] = min(max(np.int32(row[d]) - amount, -32768), 32767)
-            if ends_tier:
-                target[:] = row
+    if ends_tier:
+        for i in range(residuals.shape[1]):
+            for d in range(residuals.shape[2]):
+                residuals[block, i, d] = after[block, i, d]
