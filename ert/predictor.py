@@ -516,9 +516,11 @@ class ShapePredictor:
             warm_up_together(self._fitted().kernels, cascade, X[0][0])
             several = cascade
         n_together, corners = TOGETHER if several else 1, box_array(boxes)
+        # All threads take from it: one whose processor is slowed down takes less.
+        turns = iter(range(0, len(X), n_together))
 
         def predict_some(thread: int, n_threads: int) -> None:
-            for first in range(thread * n_together, len(X), n_threads * n_together):
+            for first in turns:
                 if workers.failed:
                     return
                 if several and predict_together(
