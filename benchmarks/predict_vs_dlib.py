@@ -114,8 +114,8 @@ def main():
     pairs = {
         "dlib's 10 x 500 x depth 4, from its .dat": (ert.load(THEIRS), default),
         "the public 68-point model, from its .dat": (ert.load(public), standard),
-        "the first made compact (`ert convert`)": (ert.load(THEIRS).compact(), default),
-        "the public one made compact": (ert.load(public).compact(), standard),
+        "dlib's 10 x 500 x depth 4, made compact": (ert.load(THEIRS).compact(), default),
+        "the public 68-point model, made compact": (ert.load(public).compact(), standard),
         "face68 against the public 68-point model": (ert.load("face68"), standard),
         "face68 at its best, against the same": (ert.load("face68").best(), standard),
         "face68-small, against the same": (ert.load("face68-small"), standard),
