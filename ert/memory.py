@@ -8,7 +8,7 @@ import numpy as np
 from ert.errors import InputError
 from ert.parameters import Options
 from ert.samples import PART
-from ert.scoring import CANDIDATES, COLUMNS, ROW
+from ert.scoring import COLUMNS, ROW, count_groups, rounded_up
 from ert.training import CANDIDATES_DRAWN, N_SCORED
 from ert.trees import BLOCK
 
@@ -84,14 +84,14 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
     n_components = (
         2 * sizes.n_landmarks if sizes.missing else min(options.n_components, 2 * sizes.n_landmarks)
     )
-    n_scored = _rounded(n_components if sizes.missing else min(N_SCORED, n_components), COLUMNS)
-    n_groups = options.n_split_tests // CANDIDATES + 1
+    n_scored = rounded_up(n_components if sizes.missing else min(N_SCORED, n_components), COLUMNS)
+    n_groups = count_groups(options.n_split_tests)
     # Shapes, frames, jitter, similarities, the pool; residuals, which of them are missing, their copy.
     n_drawn, trial = max(options.n_pixels, options.n_candidates), options.n_candidates > options.n_pixels
     arrays = 1 + sizes.missing / 2 + (options.n_averaged > 1) + trial
     sample = 8 * sizes.n_landmarks + 64 + 4 + 4 * n_groups + 4 * n_scored + arrays * 2 * n_components
     # Of a larger pool what is kept is copied out of it.
-    pool = _rounded(n_drawn, ROW) + (_rounded(options.n_pixels, ROW) if trial else 0)
+    pool = rounded_up(n_drawn, ROW) + (rounded_up(options.n_pixels, ROW) if trial else 0)
     sample += max(pool, 300 + 12 * options.n_mixed)
     objects = (n_views + sizes.n_validation) * 64 * sizes.n_landmarks
     candidates = 6 * options.n_trees * 2**options.max_depth * options.n_split_tests + 64 * CANDIDATES_DRAWN
@@ -108,10 +108,6 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
     return int(
         n_samples * sample + objects + candidates + pairs + 4 * sizes.n_stages * leaves + crops + _ROOM
     )
-
-
-def _rounded(n: int, step: int) -> int:
-    return -(-n // step) * step
 
 
 def plan_memory(max_memory: float | None, sizes: Sizes, options: Options) -> Plan:

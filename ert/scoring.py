@@ -38,7 +38,17 @@ from ert.vectors import (
     vector,
 )
 
-__all__ = ["CANDIDATES", "COLUMNS", "ROW", "add_up", "decide", "new_pool", "pack_candidates"]
+__all__ = [
+    "CANDIDATES",
+    "COLUMNS",
+    "ROW",
+    "add_up",
+    "count_groups",
+    "decide",
+    "new_pool",
+    "pack_candidates",
+    "rounded_up",
+]
 
 # How many candidates are scored together, and on how many components of the residuals.
 CANDIDATES = 32
@@ -54,12 +64,22 @@ AHEAD = 16
 _ALWAYS, _NEVER = -(2**15), 2**15 - 1
 
 
+def rounded_up(n: int, step: int) -> int:
+    """Return the least multiple of a step that is not below a number."""
+    return -(-n // step) * step
+
+
+def count_groups(n_tests: int) -> int:
+    """How many times 32 candidates a split has, with the one that is true of every sample."""
+    return n_tests // CANDIDATES + 1
+
+
 def new_pool(n_blocks: int, block: int, n_pixels: int) -> npt.NDArray[np.uint8]:
     """Return room for the pixels of samples, (n_blocks, block, n_pixels and up to 63 more).
 
     A line of the cache more than that is read behind the end.
     """
-    width = -(-n_pixels // ROW) * ROW
+    width = rounded_up(n_pixels, ROW)
     size = n_blocks * block * width
     pool: npt.NDArray[np.uint8] = np.zeros(size + ROW, np.uint8)[:size].reshape(n_blocks, block, width)
     return pool
@@ -83,7 +103,7 @@ def pack_candidates(
         A sample goes left where their difference is greater.
     """
     *shape, n_tests = thresholds.shape
-    n_groups = n_tests // CANDIDATES + 1
+    n_groups = count_groups(n_tests)
     numbers = np.zeros((*shape, n_groups, 2, CANDIDATES), np.uint16)
     limits = np.full((*shape, n_groups * CANDIDATES), _NEVER, np.int16)
     limits[..., :n_tests] = thresholds

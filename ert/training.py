@@ -15,7 +15,7 @@ from ert.lanes import add_leaves, room_to_multiply
 from ert.parallel import Workers
 from ert.parameters import Options
 from ert.samples import PART, Samples, draw_samples
-from ert.scoring import CANDIDATES, COLUMNS, new_pool, pack_candidates
+from ert.scoring import COLUMNS, count_groups, new_pool, pack_candidates, rounded_up
 from ert.trees import BLOCK, SCORED_LIMIT, grow_some
 from ert.walk import pack_trees, room_to_walk, walk_trees
 
@@ -377,8 +377,8 @@ def grow_trees(
     work = (
         np.empty((n_blocks, BLOCK), np.int32),
         np.empty((n_blocks, n_leaves + 1), np.int32),
-        np.empty((n_blocks, n_tests // CANDIDATES + 1, BLOCK), np.uint32),
-        np.empty((n_blocks, BLOCK, -(-n_scored // COLUMNS) * COLUMNS), np.float32),
+        np.empty((n_blocks, count_groups(n_tests), BLOCK), np.uint32),
+        np.empty((n_blocks, BLOCK, rounded_up(n_scored, COLUMNS)), np.float32),
         counts,
         np.empty((*counts.shape, n_scored)),
         leaf_sums,

@@ -114,7 +114,7 @@ def grow_some(  # type: ignore[no-untyped-def]
                 block = claim(team, heap)
             if not meet(team, n_threads):
                 return
-            choose_splits(first, first + 1, counts, sums, weights, split)
+            choose_splits(first, counts, sums, weights, split)
             heap, first = heap + 1, 2 * first + 1
         # Nobody reads those of the last tree any more.
         leaf_sums[thread] = 0
@@ -201,7 +201,7 @@ def score_level(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def choose_splits(first_node, n_nodes, counts, sums, weights, chosen):  # type: ignore[no-untyped-def]
+def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no-untyped-def]
     """Choose for each node of a level the candidate with the largest gain; the first of equals.
 
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimising the squared error of the two means is
@@ -209,7 +209,8 @@ def choose_splits(first_node, n_nodes, counts, sums, weights, chosen):  # type: 
 
     Parameters
     ----------
-    first_node, n_nodes : int
+    first_node : int
+        See :func:`score_level`.
     counts : int64 array (n_threads, n_splits, n_split_tests + 1)
     sums : float64 array (n_threads, n_splits, n_split_tests + 1, n_scored)
         From :func:`score_level`.
@@ -219,7 +220,7 @@ def choose_splits(first_node, n_nodes, counts, sums, weights, chosen):  # type: 
         Written.
     """
     n_threads, _, n_columns = counts.shape
-    for node in range(first_node, first_node + n_nodes):
+    for node in range(first_node, 2 * first_node + 1):
         n = _total(counts, node, n_columns - 1)
         best = -1.0
         chosen[node] = 0
