@@ -24,11 +24,11 @@ from ert.vectors import (
     INT16,
     INT32,
     INT64,
-    call,
     chosen,
     constant,
     data,
     load,
+    look_up,
     loop,
     prefetch,
     processor_has,
@@ -164,7 +164,7 @@ def _decide_in(n_tables: int) -> Any:
                     low, high = (
                         load(builder, pixels, builder.add(row, INT64(64 * (2 * k + m))), kind) for m in (0, 1)
                     )
-                    found = call(builder, "llvm.x86.avx512.vpermi2var.qi.512", kind, low, places, high)
+                    found = look_up(builder, low, places, high)
                     value = found if value is None else builder.select(here, found, value)
                 a, b = (
                     builder.zext(chosen(builder, value, list(range(start, start + CANDIDATES))), sixteen)

@@ -30,6 +30,7 @@ __all__ = [
     "kernel",
     "length",
     "load",
+    "look_up",
     "loop",
     "prefetch",
     "processor_has",
@@ -131,6 +132,11 @@ def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     kind = ir.FunctionType(result, [value.type for value in values])
     function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
     return builder.call(function, values)
+
+
+def look_up(builder: Any, low: Any, numbers: Any, high: Any) -> Any:
+    """Return of the 128 bytes in two vectors those that 64 numbers tell: only with AVX-512 VBMI."""
+    return call(builder, "llvm.x86.avx512.vpermi2var.qi.512", low.type, low, numbers, high)
 
 
 def prefetch(builder: Any, place: Any) -> None:

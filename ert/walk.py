@@ -41,6 +41,7 @@ from ert.vectors import (
     data,
     kernel,
     load,
+    look_up,
     loop,
     prefetch,
     processor_has,
@@ -75,8 +76,6 @@ MOST_ASKED_FOR = 256
 # Pixels of the largest pool whose splits are decided four trees at a time.
 MOST_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
-# Of 128 bytes in two vectors, those that 64 numbers tell.
-_LOOK_UP = "llvm.x86.avx512.vpermi2var.qi.512"
 
 
 def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -217,12 +216,7 @@ def _decide(n_tables: int) -> Any:
             zero = constant(kind, 0)
 
             def value(numbers: Any, mask: Any) -> Any:
-                found = [
-                    call(
-                        builder, "llvm.x86.avx512.vpermi2var.qi.512", kind, tables[i], numbers, tables[i + 1]
-                    )
-                    for i in range(0, n_tables, 2)
-                ]
+                found = [look_up(builder, tables[i], numbers, tables[i + 1]) for i in range(0, n_tables, 2)]
                 if n_tables > 2:
                     upper = builder.icmp_signed("<", numbers, zero)
                     found = [builder.select(upper, found[i + 1], found[i]) for i in range(0, len(found), 2)]
