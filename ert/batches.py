@@ -112,7 +112,7 @@ def predict_greys(images, boxes, starts, swap, arguments, placed):  # type: igno
     """
     for i in range(len(images)):
         left, top, width, height = boxes[i]
-        predict_face(images[i], 0, 0, left, top, width, height, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]
+        predict_face(images[i], 0, 0, left, top, width, height, 0, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -131,4 +131,4 @@ def predict_colours(images, parts, weights, boxes, starts, swap, arguments, plac
         column, right, row, bottom = parts[i]
         grey = np.empty((bottom - row, right - column), np.uint8)
         weigh_channels(images[i], row, column, weights, grey)
-        predict_face(grey, column, row, left, top, width, height, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]
+        predict_face(grey, column, row, left, top, width, height, 0, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]

@@ -7,6 +7,7 @@ A stage's leaves are small integers in a basis of `n_components` shape displacem
 leaves is multiplied by the basis once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,11 +16,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
 from ert.features import pool_arrays, read_pixels
 from ert.geometry import ONE_START, centre, similarity, square_frame
 from ert.images import Part, plain_grey, read_part
+from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import (
     LANES,
     add_leaves,
@@ -43,6 +46,7 @@ __all__ = [
     "predict_crop",
     "predict_face",
     "stack_stages",
+    "usual",
     "whole_basis",
 ]
 
@@ -81,7 +85,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Cascade:
+class Cascade(FieldsOnly):
     """All that prediction needs.
 
     Parameters
@@ -139,34 +143,36 @@ class Cascade:
         """
         image, column, row = part or self.read_part(image, box, channels, rgb)
         placed = np.empty((len(starts), *self.mean_shape.shape))
-        predict_face(image, column, row, *box, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        predict_face(image, column, row, *box, 0, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
         return placed
 
     def predict_grey(
         self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
-    ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face from one start, without a question asked.
+    ) -> npt.NDArray[np.float64] | None:
+        """Locate the landmarks of one face from one start, with as little Python as can be.
 
         Parameters
         ----------
         image : uint8 array (rows, columns)
-            A grey one that :func:`ert.images.plain_grey` is true of.
+            Of this type and as many axes for certain: nothing looks at that any more.
         left, top, width, height : float
-            The box.
+            The box, not checked.
 
         Returns
         -------
         float64 array (1, n_landmarks, 2)
-            In pixels of the image.
+            In pixels of the image. None where the box is not right, or the image does not lie in one piece.
         """
-        arguments, size = self._of_one_start
+        kernel, arguments, size = self._quick
         placed = np.empty(size)
-        predict_face(image, 0, 0, left, top, width, height, *arguments, placed)  # type: ignore[call-arg]
-        return placed
+        usual = kernel(image, 0, 0, left, top, width, height, MAX_BOX_TO_IMAGE, *arguments, placed)
+        return placed if usual else None
 
     @cached_property
-    def _of_one_start(self) -> tuple[tuple[Any, ...], tuple[int, int, int]]:
-        return (ONE_START, NO_SWAP, *self.kernel_arguments), (1, len(self.mean_shape), 2)
+    def _quick(self) -> tuple[Callable[..., bool], tuple[Any, ...], tuple[int, int, int]]:
+        arguments, size = (ONE_START, NO_SWAP, *self.kernel_arguments), (1, len(self.mean_shape), 2)
+        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, MAX_BOX_TO_IMAGE
+        return compiled(predict_face, *blank, *arguments, np.empty(size)), arguments, size
 
     def read_part(
         self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
@@ -414,6 +420,22 @@ def predict_crop(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def usual(image, left, top, width, height, most):  # type: ignore[no-untyped-def]
+    """Tell whether an image lies in memory row after row, and a box touches it and is not far larger."""
+    rows, columns = image.shape
+    largest = most * max(rows, columns)
+    return (
+        image.strides[0] == columns
+        and image.strides[1] == 1
+        and min(rows, columns) > 0
+        and 1 < width <= largest
+        and 1 < height <= largest
+        and 1 - width <= left <= columns - 1
+        and 1 - height <= top <= rows - 1
+    )
+
+
+@numba.njit(cache=True, nogil=True)
 def predict_face(  # type: ignore[no-untyped-def]
     image,
     column,
@@ -422,6 +444,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     top,
     width,
     height,
+    most,
     starts,
     swap,
     region,
@@ -459,6 +482,8 @@ def predict_face(  # type: ignore[no-untyped-def]
         Where in all of the image it begins.
     left, top, width, height : float
         The box.
+    most : int
+        How many times as large as the image the box may be: 0 if image and box have been checked.
     starts : float64 array (n_starts, 4)
         See :data:`ert.geometry.STARTS`.
     swap : int array (n_landmarks,)
@@ -475,7 +500,14 @@ def predict_face(  # type: ignore[no-untyped-def]
         See :func:`predict_crop`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
+
+    Returns
+    -------
+    bool
+        False when something was to be checked and is not as :func:`usual` expects: nothing is done then.
     """
+    if most and not usual(image, left, top, width, height, most):
+        return False
     x, y, side = square_frame(left, top, width, height)
     crop = np.empty(columns * rows, np.uint8)
     whole = np.empty(6, np.float32)
@@ -514,3 +546,4 @@ def predict_face(  # type: ignore[no-untyped-def]
             j = swap[i] if mirrored else i
             placed[k, j, 0] = (1 - u if mirrored else u) * side + x
             placed[k, j, 1] = v * side + y
+    return True

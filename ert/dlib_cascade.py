@@ -4,6 +4,7 @@ What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside 
 to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
@@ -21,11 +22,15 @@ from ert.cascade import (
     check_arrays,
     kernel_basis,
     stack_stages,
+    usual,
     whole_basis,
 )
 from ert.colours import grey_weights, weigh
+from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.float_leaves import add_float_leaves
+from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import add_leaves, room_to_multiply
+from ert.packed_leaves import LEAF, add_packed_leaves, pack_leaves
 from ert.walk import aligned, pack_trees, room_to_walk, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
@@ -36,14 +41,16 @@ REACH = 3
 # Directions with less than this part of the largest one's squared length are rounding of floats.
 NOISE = 1e-12
 
+# Where leaves are not packed.
+NOTHING_BESIDE = np.empty(0, np.uint8)
 # What grey pixels are not weighed by.
-_ANY_GREY = grey_weights("rgb", "dlib")
+ANY_GREY = grey_weights("rgb", "dlib")
 
 __all__ = ["DlibCascade", "check_dlib_cascade", "compact", "expand", "predict_dlib"]
 
 
 @dataclass(frozen=True)
-class DlibCascade:
+class DlibCascade(FieldsOnly):
     """The arrays of a `shape_predictor`; the first axis of all but the mean shape is the stage.
 
     Parameters
@@ -107,7 +114,8 @@ class DlibCascade:
                 for low, side in ((box[0], box[2]), (box[1], box[3]))
             )
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
-        pixels = image if image.ndim == 3 else image[:, :, None]
+        n_channels = 1 if image.ndim == 2 else 3
+        pixels = image.reshape(len(image), -1)
         placed = np.empty((len(starts), *self.mean_shape.shape))
         weights = grey_weights(channels, rgb)
         left, top, width, height = box
@@ -121,24 +129,37 @@ class DlibCascade:
             if mirrored:
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
-            predict_dlib(pixels, column, row, weights, *place, *self.kernel_arguments, placed[number])  # type: ignore[call-arg]
+            found = placed[number : number + 1]
+            predict_dlib(pixels, n_channels, column, row, weights, *place, 0, *self.kernel_arguments, found)  # type: ignore[call-arg]
             if mirrored:
                 placed[number, swap] = placed[number].copy()
         return placed
 
     def predict_grey(
         self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
-    ) -> npt.NDArray[np.float64]:
+    ) -> npt.NDArray[np.float64] | None:
         """Locate the landmarks of one face from one start, see :class:`ert.cascade.Cascade`."""
-        placed = np.empty((1, *self.mean_shape.shape))
-        box = left, top, width, height
-        predict_dlib(image[:, :, None], 0, 0, _ANY_GREY, *box, *self.kernel_arguments, placed[0])  # type: ignore[call-arg]
-        return placed
+        kernel, arguments, size = self._quick
+        placed = np.empty(size)
+        grey = image, 1, 0, 0, ANY_GREY
+        good = kernel(*grey, left, top, width, height, MAX_BOX_TO_IMAGE, *arguments, placed)
+        return placed if good else None
+
+    @cached_property
+    def _quick(self) -> tuple[Callable[..., bool], tuple[Any, ...], tuple[int, int, int]]:
+        arguments, size = self.kernel_arguments, (1, len(self.mean_shape), 2)
+        blank = BLANK[0], 1, 0, 0, ANY_GREY, 0.0, 0.0, 9.0, 9.0, MAX_BOX_TO_IMAGE
+        return compiled(predict_dlib, *blank, *arguments, np.empty(size)), arguments, size
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
         """What :func:`predict_dlib` takes after the box: the arrays, the trees packed."""
         n_stages, n_trees, n_splits = self.thresholds.shape
+        leaves = aligned(self.leaves.reshape(n_stages, -1))
+        table, beside = leaves, NOTHING_BESIDE
+        if leaves.dtype == np.float32:
+            packed = pack_leaves(self.mean_shape, leaves.reshape(self.leaves.shape))
+            table, beside = packed or (leaves.view(np.uint8), NOTHING_BESIDE)
         return (
             aligned(self.mean_shape),
             aligned(self.anchors),
@@ -146,7 +167,9 @@ class DlibCascade:
             aligned(pack_trees(self.pairs, self.thresholds, self.anchors.shape[1])),
             n_trees,
             n_splits.bit_length(),
-            aligned(self.leaves.reshape(n_stages, -1)),
+            leaves,
+            table,
+            beside,
             *kernel_basis(self.leaves, self.units, self.basis),
         )
 
@@ -227,6 +250,7 @@ def expand(cascade: DlibCascade) -> DlibCascade:
 @numba.njit(cache=True, nogil=True)
 def predict_dlib(  # type: ignore[no-untyped-def]
     image,
+    n_channels,
     column,
     row,
     weights,
@@ -234,6 +258,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     top,
     width,
     height,
+    most,
     mean_shape,
     anchors,
     deltas,
@@ -241,6 +266,8 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     n_trees,
     depth,
     leaves,
+    table,
+    beside,
     leaf_size,
     units,
     basis,
@@ -254,38 +281,54 @@ def predict_dlib(  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    image : uint8 array (rows, columns, 1) or (rows, columns, 3)
+    image : uint8 array (rows, columns * n_channels)
         All of it, or the part of it that can matter.
+    n_channels : 1 or 3
     column, row : int
         Where in the image it begins.
     weights : uint32 array (4,)
         How colours become grey; see :func:`ert.colours.grey_weights`.
     left, top, width, height : float
         The box; its unit square reaches to the centre of its last pixel.
+    most : int
+        How many times as large as the image the box may be: 0 if image and box have been checked.
     mean_shape, anchors
         See :class:`DlibCascade`.
     deltas : float32 array (n_stages, 2, n_pixels)
     nodes, n_trees, depth
         The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
     leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    table : array (n_stages, n_trees * n_leaves * row_size)
+        What is read of leaves: the packed ones, the bytes of floats, or `leaves` itself.
+    beside : uint8 array (n_bytes,)
+        See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
     leaf_size, units, basis, limit
         See :func:`ert.cascade.kernel_basis`; the first axis of the arrays is the stage.
-    placed : float64 array (n_landmarks, 2)
+    placed : float64 array (1, n_landmarks, 2)
         Written: x, y in pixels of the image.
+
+    Returns
+    -------
+    bool
+        False when something was to be checked and is not as :func:`ert.cascade.usual` expects.
     """
-    rows, columns, n_channels = image.shape
+    if most and not usual(image, left, top, width, height, most):
+        return False
+    rows, columns = image.shape[0], image.shape[1] // n_channels
     n_stages, n_pixels = anchors.shape
     values, masks, leaf_of = room_to_walk(n_trees, n_pixels)
     total, amounts, whole, moved = room_to_multiply(units, basis)
     anchored = np.empty((2, n_pixels), np.float32)
     places = np.empty(n_pixels, np.float64)
+    flat = image.reshape(-1)
     pixels = image.reshape(rows * columns, n_channels)
     n_landmarks = mean_shape.shape[0]
     room = np.zeros((basis.shape[2] // 2, 2), np.float32)
     for i in range(n_landmarks):
         room[i, 0], room[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
     shape = room[:n_landmarks]
-    leaves_of, scratch = (leaves, leaf_of), (total, amounts, whole, moved, room)
+    row_size = table.shape[1] // (n_trees << depth)
+    leaves_of, scratch = (leaves, table, beside, leaf_of), (total, amounts, whole, moved, room)
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
         us, vs = deltas[stage, 0], deltas[stage, 1]
@@ -302,18 +345,20 @@ def predict_dlib(  # type: ignore[no-untyped-def]
             inside = (x >= 0) & (y >= 0) & (x < columns) & (y < rows)
             places[p] = y * columns + x if inside else -1.0
         for p in range(n_pixels):
-            values[p] = 0
-            if places[p] >= 0:
-                pixel = np.uint64(places[p])
-                values[p] = pixels[pixel, 0] if n_channels == 1 else weigh(pixels[pixel], weights)
-        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, leaf_of)
+            place = places[p]
+            if n_channels == 1:
+                values[p] = flat[np.uint64(place)] if place >= 0 else 0
+            else:
+                values[p] = weigh(pixels[np.uint64(place)], weights) if place >= 0 else 0
+        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, row_size, table, masks, leaf_of)
         _add_stage(*leaves_of, stage, n_trees, leaf_size, units, basis, limit, *scratch)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
-        placed[i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
-        placed[i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
+        placed[0, i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
+        placed[0, i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
+    return True
 
 
-def _add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+def _add_stage(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
     """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type.
 
     `scratch` is what :func:`ert.cascade.add_displacement` works in, and the shape.
@@ -322,11 +367,17 @@ def _add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch
 
 
 @overload(_add_stage)
-def _choose_add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-    def floats(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-        add_float_leaves(leaves, stage, rows, n_trees, scratch[-1].reshape(-1)[:size])
+def _choose_add_stage(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    def floats(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+        shape = scratch[-1].reshape(-1)[:size]
+        row_size = LEAF if beside.size else 4 * size
+        if beside.size and add_packed_leaves(table, beside, stage, rows, n_trees, shape):
+            return
+        for i in range(n_trees):
+            rows[i] = rows[i] // row_size * size
+        add_float_leaves(leaves, stage, rows, n_trees, shape)
 
-    def whole_numbers(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    def whole_numbers(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
         total, amounts, whole, moved, shape = scratch
         add_leaves(leaves, stage, rows, n_trees, size, total)
         # Not turned with the shape.

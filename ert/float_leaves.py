@@ -1,7 +1,8 @@
 """Leaves of floats added up, as dlib's models have them: whole shapes, tree after tree.
 
 A leaf of 68 points is nine lines of the cache, which lie anywhere in tens of megabytes: what counts is how
-many lines are on their way at a time. The sums stay in registers, and lines are asked for some trees ahead.
+many lines are on their way at a time. The sums stay in registers, and lines are asked for some trees ahead: a
+leaf's first line before the others, for all of them wait until its page has been found.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,30 @@ from numba.extending import intrinsic
 
 from ert.vectors import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
 
-__all__ = ["add_float_leaves"]
+__all__ = ["AHEAD", "add_float_leaves", "ask_ahead"]
 
-# Trees whose leaves are asked for before their turn.
-AHEAD = 12
+# The most trees whose leaves are asked for before their turn.
+AHEAD = 32
+# The last two lines are asked for so many trees before their turn, and each two before them so many earlier.
+_LAST, _EARLIER = 8, 6
 _LANES = 16
+
+
+def ask_ahead(builder: Any, source: Any, base: Any, rows: Any, tree: Any, starts: list[int]) -> None:
+    """Have the leaves of coming trees brought near.
+
+    Parameters
+    ----------
+    source : where the table begins
+    base : element that rows are counted from
+    rows : where the rows begin, `AHEAD` more of them than trees
+    tree : number of the tree whose turn it is
+    starts : elements of a leaf at which lines begin
+    """
+    for number, start in enumerate(starts):
+        ahead = min(AHEAD, _LAST + _EARLIER * ((len(starts) - 1 - number) // 2))
+        row = builder.load(builder.gep(rows, [builder.add(tree, INT64(ahead))]))
+        prefetch(builder, builder.gep(source, [builder.add(builder.add(base, row), INT64(start))]))
 
 
 def _add_columns(widths: list[int]) -> Any:
@@ -28,7 +48,7 @@ def _add_columns(widths: list[int]) -> Any:
     first column; and `out`.
     """
     starts = [sum(widths[:i]) for i in range(len(widths))]
-    lines = range(0, sum(widths), _LANES)
+    lines = list(range(0, sum(widths), _LANES))
 
     def typed(context: Any, table: Any, base: Any, rows: Any, n: Any, first: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -46,12 +66,8 @@ def _add_columns(widths: list[int]) -> Any:
                 row = builder.load(builder.gep(places, [tree]))
                 return builder.add(builder.add(base, row), INT64(start))
 
-            last = builder.sub(n, INT64(1))
             with loop(builder, n) as (tree, _):
-                ahead = builder.add(tree, INT64(AHEAD))
-                ahead = builder.select(builder.icmp_signed("<", ahead, last), ahead, last)
-                for line in lines:
-                    prefetch(builder, builder.gep(source, [element(ahead, line)]))
+                ask_ahead(builder, source, base, places, tree, lines)
                 for start, kind, total in zip(starts, kinds, totals, strict=True):
                     numbers = load(builder, source, element(tree, start), kind)
                     builder.store(builder.fadd(builder.load(total), numbers), total)
@@ -79,13 +95,15 @@ def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-unty
     ----------
     leaves : float32 array (n_stages, n_trees * n_leaves * leaf_size)
     stage : int
-    rows : int64 array (at least n_trees,)
-        From :func:`ert.walk.walk_trees`.
+    rows : int64 array (at least n_trees + AHEAD,)
+        From :func:`ert.walk.walk_trees`. What stands behind them is overwritten.
     n_trees : int
     out : float32 array (leaf_size,)
         Added to.
     """
     base, size, first = stage * leaves.shape[1], out.shape[0], 0
+    for i in range(AHEAD):
+        rows[n_trees + i] = rows[n_trees - 1]
     if size == 136:
         _add_136(leaves, base, rows, n_trees, first, out)
         return

@@ -19,10 +19,10 @@ from ert.fitted import Fitted, write_fitted
 from ert.geometry import ONE_START, STARTS, box_frames, redraw_box
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import (
-    MAX_BOX_TO_IMAGE,
     MAX_COORDINATE,
     Face,
     box_array,
+    check_box,
     check_landmarks,
     check_near,
     check_pairs,
@@ -41,6 +41,7 @@ __all__ = ["ShapePredictor", "fold_checkpoints"]
 SPARE = 0.1
 # Fewer objects are not worth the wait for the kernel that takes several at a time.
 ENOUGH = 4 * TOGETHER
+_UINT8 = np.dtype(np.uint8)
 # Whose kernels this process has compiled or loaded, and whether for turned objects too.
 _WARM: set[tuple[tuple[object, ...], bool]] = set()
 
@@ -495,11 +496,24 @@ class ShapePredictor:
         InputError
             When an image, a box or a roll cannot be used; the message names it. When there is no judge.
         """
-        turned = rolls is not None or max_roll is not None
-        if not turned and n_jobs == 1 and type(X) is list and len(X) == 1:
+        if rolls is None and max_roll is None and n_jobs == 1 and type(X) is list and len(X) == 1:
             found = self._predict_one(X[0], channels, return_std)
             if found is not None:
                 return found
+        return self._predict_all(X, return_std, rolls, max_roll, channels, n_jobs, what)
+
+    def _predict_all(
+        self,
+        X: Sequence[Face],
+        return_std: bool,
+        rolls: float | Sequence[float] | npt.NDArray[np.floating[Any]] | None,
+        max_roll: float | None,
+        channels: str | None,
+        n_jobs: int,
+        what: str,
+    ) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Do what `predict` does."""
+        turned = rolls is not None or max_roll is not None
         cascade = self._fitted().cascade
         judged = self._judge() if return_std else None
         norm = self._fitted().params.get("norm")
@@ -663,7 +677,7 @@ class ShapePredictor:
     def _predict_one(
         self, face: Face, channels: str | None, return_std: bool
     ) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """Locate a face that is as usual as can be: an array and four plain numbers, the kernels compiled.
+        """Locate a face that is as usual as can be: an array and four plain numbers.
 
         What `predict` does for any number of faces takes as long as a fifth of the kernels, and more when
         other code has emptied the caches: every name that is looked up here counts.
@@ -677,41 +691,27 @@ class ShapePredictor:
         """
         try:
             image, (left, top, width, height) = face
-            left, top, width, height = float(left), float(top), float(width), float(height)
-            rows, columns = image.shape[:2]  # type: ignore[union-attr]
             fitted = self.fitted_
+            plain = self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
+            grey = plain and image.dtype is _UINT8 and image.ndim == 2  # type: ignore[union-attr]
+            if grey and not return_std:
+                return fitted.cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
+            if (fitted.kernels, False) not in _WARM or (return_std and not grey):
+                return None
+            box = check_box(face[1], "")
+            image, order = read_face(image, box, channels or self.channels, "")
         except (AttributeError, OverflowError, TypeError, ValueError):
             return None
-        most = MAX_BOX_TO_IMAGE * (columns if columns > rows else rows)
-        usual = (
-            1 - width <= left <= columns - 1
-            and 1 - height <= top <= rows - 1
-            and 1 < width <= most
-            and 1 < height <= most
-            and type(image) is np.ndarray
-            and image.dtype.char == "B"
-            and (fitted.kernels, False) in _WARM
-        )
-        if not usual:
+        if not return_std:
+            starts, swap = self._starts()
+            return self._locate(image, box, starts, order, swap)[0][None]
+        shapes = fitted.cascade.predict_grey(image, *box)
+        if shapes is None:
             return None
-        cascade = fitted.cascade
-        if self._plain() and plain_grey(image):  # type: ignore[arg-type]
-            shapes = cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
-            if not return_std:
-                return shapes
-            judge, norm = self._judge(), fitted.params.get("norm")
-            std = np.empty((2, *shapes.shape[:2]))
-            box = left, top, width, height
-            judge.assess_face(image, box, shapes[0], "rgb", self.rgb, norm, std[0, 0], std[1, 0])  # type: ignore[arg-type]
-            return shapes, std[0]
-        if return_std:
-            return None
-        if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):  # type: ignore[union-attr]
-            return None
-        order = channels or self.channels
-        starts, swap = self._starts()
-        shape, _ = self._locate(image, (left, top, width, height), starts, order, swap)  # type: ignore[arg-type]
-        return shape[None]
+        std = np.empty((2, *shapes.shape[:2]))
+        norm = fitted.params.get("norm")
+        self._judge().assess_face(image, box, shapes[0], "rgb", self.rgb, norm, std[0, 0], std[1, 0])
+        return shapes, std[0]
 
     def best(self) -> Self:
         """Set `n_starts`, `n_passes`, `flip` and `rescue` to what is most accurate for its time.

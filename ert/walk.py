@@ -71,8 +71,9 @@ LINE = 64
 # Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
 BLOCK_OF_TREES = 32
 # Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
-# time: whole shapes of floats are asked for as they are added.
+# time: of whole shapes of floats some are asked for, and the others as they are added.
 MOST_ASKED_FOR = 256
+WHOLE_LEAVES = 2
 # Pixels of the largest pool whose splits are decided four trees at a time.
 MOST_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
@@ -202,14 +203,16 @@ def _decide(n_tables: int) -> Any:
     """Make a function that decides all splits of trees of depth 4, for pools of 64 pixels a table.
 
     It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
-    `n`, how many times four trees it has; and `masks`, `n` numbers of 64 bits or more: written, the bit of
-    each split is set where the face goes right.
+    `n`, how many times four trees it has; which four of them to begin with, and behind which to end; and
+    `masks`, `n` numbers of 64 bits or more: written, the bit of each split is set where the face goes right.
     """
 
-    def typed(context: Any, values: Any, splits: Any, first: Any, n: Any, masks: Any) -> Any:
+    def typed(
+        context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any
+    ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 4))
-            _, _, origin, n, _ = args
+            pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
+            _, _, origin, n, start, stop, _ = args
             kind = vector(INT8, 64)
             flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
             tables = [load(builder, pixels, INT64(64 * i), kind) for i in range(n_tables)]
@@ -225,7 +228,8 @@ def _decide(n_tables: int) -> Any:
                     found = [builder.select(highest, found[1], found[0])]
                 return found[0]
 
-            with loop(builder, n) as (i, _):
+            with loop(builder, builder.sub(stop, start)) as (i, _):
+                i = builder.add(i, start)
                 lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
                 n_masks = 3 if n_tables > 4 else 1
                 flips = builder.add(flips_origin, builder.mul(i, INT64(8 * n_masks)))
@@ -243,7 +247,8 @@ def _decide(n_tables: int) -> Any:
                 builder.store(right, builder.gep(target, [i]))
             return context.get_dummy_value()
 
-        return types.void(values, splits, types.uint64, types.uint64, masks), generate
+        whole = types.uint64
+        return types.void(values, splits, whole, whole, whole, whole, masks), generate
 
     return intrinsic(typed)
 
@@ -273,18 +278,21 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
     return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
-def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any) -> Any:
-    """Have some rows of a table brought near: their first lines of the cache."""
+def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any) -> Any:
+    """Have some rows of a table brought near: their first `n` lines of the cache."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, places = (data(context, builder, signature, args, i) for i in (0, 2))
-        _, base, _, start, stop = args
+        _, base, _, start, stop, n = args
         with loop(builder, builder.sub(stop, start)) as (i, _):
             row = builder.load(builder.gep(places, [builder.add(start, i)]))
-            prefetch(builder, builder.gep(source, [builder.add(base, row)]))
+            place = builder.bitcast(builder.gep(source, [builder.add(base, row)]), INT8.as_pointer())
+            with loop(builder, n) as (line, _):
+                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(LINE))]))
         return context.get_dummy_value()
 
-    return types.void(table, types.uint64, rows, types.uint64, types.uint64), generate
+    whole = types.uint64
+    return types.void(table, whole, rows, whole, whole, whole), generate
 
 
 _fetch_rows: Any = intrinsic(_typed_fetch_rows)
@@ -382,15 +390,24 @@ def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leav
 @kernel
 def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     first, n = stage * splits.shape[1], (n_trees + 3) // 4
-    base = stage * leaves.shape[1]
-    if n_pixels <= 128:
-        _decide_128(values, splits, first, n, masks)
-    elif n_pixels <= 256:
-        _decide_256(values, splits, first, n, masks)
-    else:
-        _decide_512(values, splits, first, n, masks)
-    for block in range((n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES):
+    base, row_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
+    n_blocks = (n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES
+    small = row_bytes <= MOST_ASKED_FOR
+    # Large leaves are on their way while the next trees' splits are decided.
+    decided = n_blocks if small else 1
+    for block in range(n_blocks):
+        if block % decided == 0:
+            start, stop = block * BLOCK_OF_TREES // 4, min((block + decided) * BLOCK_OF_TREES // 4, n)
+            if n_pixels <= 128:
+                _decide_128(values, splits, first, n, start, stop, masks)
+            elif n_pixels <= 256:
+                _decide_256(values, splits, first, n, start, stop, masks)
+            else:
+                _decide_512(values, splits, first, n, start, stop, masks)
         _follow(masks, block, leaf_size, rows)
-        start = block * BLOCK_OF_TREES
-        if leaf_size * leaves.itemsize <= MOST_ASKED_FOR:
-            _fetch_rows(leaves, base, rows, start, min(start + BLOCK_OF_TREES, n_trees))
+        if small:
+            tree = block * BLOCK_OF_TREES
+            _fetch_rows(leaves, base, rows, tree, min(tree + BLOCK_OF_TREES, n_trees), 1)
+        else:
+            tree, n_lines = block * WHOLE_LEAVES, (row_bytes + LINE - 1) // LINE
+            _fetch_rows(leaves, base, rows, tree, min(tree + WHOLE_LEAVES, n_trees), n_lines)

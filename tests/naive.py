@@ -354,6 +354,15 @@ def predict_dlib(image, box, cascade):
     return shape
 
 
+def add_float_leaves(shape, leaves, which):
+    """Add a leaf of each tree in single precision, as dlib does."""
+    shape = shape.copy()
+    for tree, leaf in zip(leaves, which, strict=True):
+        for i, number in enumerate(tree[leaf]):
+            shape[i] = np.float32(shape[i] + number)
+    return shape
+
+
 class Follower:
     """One point of ert.smoothing.Follower, in plain numbers."""
 

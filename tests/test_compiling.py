@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -6,10 +7,36 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
+import numpy as np
 import pytest
 
-from ert.compiling import uninterrupted
+from ert.compiling import compiled, uninterrupted
 from ert.synthetic import synthetic_dataset
+
+
+def test_a_compiled_kernel_is_called_without_a_look_at_the_types():
+    @numba.njit
+    def scaled(array, factor):
+        return array.sum() * factor
+
+    quick = compiled(scaled, np.ones(3), 1.0)
+    assert quick is not scaled
+    assert quick(np.arange(4.0), 2) == 12
+    with pytest.raises(TypeError):
+        quick([1.0], 2.0)
+    # Numbers of another size are refused.
+    with pytest.raises(TypeError):
+        quick(np.ones(3, np.float32), 2.0)
+
+
+def test_what_kernels_were_kept_is_not_pickled(small_model, faces):
+    X = faces[0][:1]
+    found = small_model.predict(X)
+    size = len(pickle.dumps(small_model))
+    again = pickle.loads(pickle.dumps(small_model))
+    assert np.array_equal(again.predict(X), found)
+    assert len(pickle.dumps(again)) < 1.1 * size
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block():

@@ -16,10 +16,10 @@ from ert.images import to_grey
 BOXES = [(10.0, 12.0, 40.0, 40.0), (-8.0, -5.0, 40.0, 30.0), (30.0, 20.0, 60.0, 70.0)]
 
 
-def likely_cascade(seed):
+def likely_cascade(seed, **sizes):
     """A cascade whose numbers are of the size that real ones have."""
     rng = np.random.default_rng(seed)
-    cascade = random_cascade(seed, n_stages=3, n_trees=6, depth=3, n_pixels=30)
+    cascade = random_cascade(seed, n_stages=3, n_trees=6, depth=3, n_pixels=30, **sizes)
     return replace(
         cascade,
         mean_shape=rng.random(cascade.mean_shape.shape).astype(np.float32),

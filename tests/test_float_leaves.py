@@ -14,6 +14,7 @@ def test_leaves_are_rounded_tree_after_tree(size, n_trees):
     expected = out.copy()
     for tree, leaf in enumerate(which):
         expected += leaves[1, tree, leaf]
-    rows = (np.arange(n_trees) * 4 + which) * size
+    rows = np.zeros(n_trees + AHEAD, np.int64)
+    rows[:n_trees] = (np.arange(n_trees) * 4 + which) * size
     add_float_leaves(leaves.reshape(3, -1), 1, rows, n_trees, out)
     assert np.array_equal(out, expected)
