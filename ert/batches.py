@@ -1,17 +1,18 @@
 """Several faces in one call of a kernel: threads wait for each other wherever Python runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import NO_SWAP, Cascade, predict_face
+from ert.cascade import NO_SWAP, Cascade, begin_face, end_face, room_for_faces, run_faces, usual
 from ert.colours import grey_weights, weigh_channels
 from ert.compiling import BLANK, uninterrupted
 from ert.geometry import ONE_START
-from ert.images import plain
-from ert.inputs import Face, read_face
+from ert.images import UINT8, plain
+from ert.inputs import MAX_BOX_TO_IMAGE, Face, read_face
 
 __all__ = ["TOGETHER", "predict_colours", "predict_greys", "predict_together", "warm_up_together"]
 
@@ -49,7 +50,8 @@ def predict_together(
     Returns
     -------
     bool
-        False where some image is no array, or not of the same kind as the others: nothing is done then.
+        False where some image is no array, or not of the same kind as the others, or a grey image's box is
+        not right: nothing is done then.
 
     Raises
     ------
@@ -58,23 +60,21 @@ def predict_together(
     """
     if first + TOGETHER > len(X):
         return False
-    faces = range(first, first + TOGETHER)
-    images: list[npt.NDArray[np.uint8]] = []
-    for i in faces:
-        image = X[i][0]
-        if type(image) is not np.ndarray:
+    images: list[Any] = [image for image, _ in X[first : first + TOGETHER]]
+    n_axes = getattr(images[0], "ndim", 0)
+    for image in images:
+        if type(image) is not np.ndarray or image.dtype is not UINT8 or image.ndim != n_axes:
             return False
-        image, _ = read_face(image, boxes[i], channels, f"{what}[{i}]")
-        if not plain(image) or image.ndim != (images or [image])[0].ndim:
+        if not plain(image) or (n_axes == 3 and image.shape[2] != 3):
             return False
-        images.append(image)
     together = slice(first, first + TOGETHER)
     found = placed[together, None]
-    if images[0].ndim == 2:
-        predict_greys(tuple(images), boxes[together], ONE_START, NO_SWAP, cascade.kernel_arguments, found)
-        return True
+    if n_axes == 2:
+        rest = ONE_START, NO_SWAP, cascade.kernel_arguments, found
+        return bool(predict_greys(tuple(images), boxes[together], MAX_BOX_TO_IMAGE, *rest))
     parts = np.empty((TOGETHER, 4), np.intp)
-    for part, image, i in zip(parts, images, faces, strict=True):
+    for i, (part, image) in enumerate(zip(parts, images, strict=True), first):
+        read_face(image, boxes[i], channels, f"{what}[{i}]")
         left, top, width, height = boxes[i].tolist()
         columns, rows = cascade.cropping.touched(left, top, width, height, image.shape)
         part[:] = columns.start, columns.stop, rows.start, rows.stop
@@ -98,21 +98,34 @@ def warm_up_together(kernels: object, cascade: Cascade, image: object) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def predict_greys(images, boxes, starts, swap, arguments, placed):  # type: ignore[no-untyped-def]
-    """Run :func:`ert.cascade.predict_face` on several faces.
+def predict_greys(images, boxes, most, starts, swap, arguments, placed):  # type: ignore[no-untyped-def]
+    """Do as :func:`ert.cascade.predict_face` with several faces, stage by stage.
 
     Parameters
     ----------
     images : tuple of uint8 arrays (rows, columns)
     boxes : float64 array (n, 4)
-    starts, swap, arguments
+    most, starts, swap, arguments
         See :func:`ert.cascade.predict_face` and :attr:`ert.cascade.Cascade.kernel_arguments`.
     placed : float64 array (n, n_starts, n_landmarks, 2)
         Written.
+
+    Returns
+    -------
+    bool
+        False when an image or a box is not as :func:`ert.cascade.usual` expects: nothing is done then.
     """
     for i in range(len(images)):
         left, top, width, height = boxes[i]
-        predict_face(images[i], 0, 0, left, top, width, height, 0, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]
+        if not usual(images[i], left, top, width, height, most):
+            return False
+    how, mean_shape = arguments[:6], arguments[7]
+    room = room_for_faces(len(images), starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
+    for i in range(len(images)):
+        left, top, width, height = boxes[i]
+        begin_face(images[i], 0, 0, left, top, width, height, i, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+    finish_faces(starts, swap, arguments, room, placed)
+    return True
 
 
 @numba.njit(cache=True, nogil=True)
@@ -126,9 +139,20 @@ def predict_colours(images, parts, weights, boxes, starts, swap, arguments, plac
     weights : uint32 array (4,)
         See :func:`ert.colours.grey_weights`.
     """
+    how, mean_shape = arguments[:6], arguments[7]
+    room = room_for_faces(len(images), starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
     for i in range(len(images)):
         left, top, width, height = boxes[i]
         column, right, row, bottom = parts[i]
         grey = np.empty((bottom - row, right - column), np.uint8)
         weigh_channels(images[i], row, column, weights, grey)
-        predict_face(grey, column, row, left, top, width, height, 0, starts, swap, *arguments, placed[i])  # type: ignore[call-arg]
+        begin_face(grey, column, row, left, top, width, height, i, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+    finish_faces(starts, swap, arguments, room, placed)
+
+
+@numba.njit(cache=True, nogil=True)
+def finish_faces(starts, swap, arguments, room, placed):  # type: ignore[no-untyped-def]
+    """Run the stages on faces that have begun, and write where their landmarks are."""
+    run_faces(*room[1:], *arguments[8:])
+    for i in range(placed.shape[0]):
+        end_face(i, starts, swap, arguments[6], room[0], room[4], placed[i])

@@ -15,6 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
 from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.crops import Cropping, check_cropping, cut_crop
@@ -41,10 +42,14 @@ __all__ = [
     "Cascade",
     "Stage",
     "add_displacement",
+    "begin_face",
     "check_cascade",
+    "end_face",
     "kernel_basis",
-    "predict_crop",
     "predict_face",
+    "room_for_faces",
+    "run_faces",
+    "run_stages",
     "stack_stages",
     "usual",
     "whole_basis",
@@ -355,10 +360,11 @@ def add_displacement(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def predict_crop(  # type: ignore[no-untyped-def]
-    crop,
-    size,
-    frame,
+def run_stages(  # type: ignore[no-untyped-def]
+    crops,
+    sizes,
+    frames,
+    shapes,
     compass,
     squared_norm,
     anchors,
@@ -382,17 +388,19 @@ def predict_crop(  # type: ignore[no-untyped-def]
     landmarks,
     anchored,
     places,
-    shape,
 ):
-    """Move the start shape onto the face in a crop.
+    """Move start shapes onto the faces in crops, all of them by a stage before the next: it is read once.
 
     Parameters
     ----------
-    crop : uint8 array (n,)
-    size : tuple of 4 ints
+    crops : uint8 array (n, n_bytes)
+        Each for as many shapes, one after another.
+    sizes : int32 array (n, 4)
         See :func:`ert.features.read_pixels`.
-    frame : float32 array (6,)
+    frames : float32 array (n_shapes, 6)
         From box coordinates to pixels of the crop.
+    shapes : float32 array (n_shapes, n_padded, 2)
+        Rewritten, in box coordinates; zeros follow the last landmark.
     compass, squared_norm
         See :func:`ert.geometry.similarity`.
     anchors, deltas
@@ -405,18 +413,21 @@ def predict_crop(  # type: ignore[no-untyped-def]
     stages_per_basis : int
     values, masks, rows, components, amounts, whole, moved, landmarks, anchored, places
         Overwritten: room to work in, zeros in `components`.
-    shape : float32 array (n_padded, 2)
-        Rewritten, in box coordinates; zeros follow the last landmark.
     """
+    per_crop = shapes.shape[0] // crops.shape[0]
     for stage in range(anchors.shape[0]):
-        a, b = similarity(compass, squared_norm, shape)
-        read_pixels(
-            crop, size, frame, shape, a, b, anchors, deltas, stage, landmarks, anchored, places, values
-        )
-        walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows)
-        add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
         number = stage // stages_per_basis
-        add_displacement(components, units, stage, basis, number, limit, a, b, amounts, whole, moved, shape)
+        for k in range(shapes.shape[0]):
+            i = k // per_crop
+            size = sizes[i, 0], sizes[i, 1], sizes[i, 2], sizes[i, 3]
+            shape = shapes[k]
+            a, b = similarity(compass, squared_norm, shape)
+            pool = anchors, deltas, stage, landmarks, anchored, places, values
+            read_pixels(crops[i], size, frames[k], shape, a, b, *pool)
+            walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows)
+            add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
+            how = units, stage, basis, number, limit, a, b, amounts, whole, moved
+            add_displacement(components, *how, shape)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -497,7 +508,7 @@ def predict_face(  # type: ignore[no-untyped-def]
         With zeros up to a multiple of 8 landmarks.
     compass, squared_norm, anchors, deltas, nodes, n_trees, depth
     leaves, leaf_size, units, basis, limit, stages_per_basis
-        See :func:`predict_crop`.
+        See :func:`run_stages`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
 
@@ -508,42 +519,136 @@ def predict_face(  # type: ignore[no-untyped-def]
     """
     if most and not usual(image, left, top, width, height, most):
         return False
+    n_starts = starts.shape[0]
+    room = room_for_faces(1, n_starts, columns * rows, mean_shape)  # type: ignore[no-untyped-call]
+    how = region, working_size, blur, least_contrast, columns, rows
+    begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)
+    run_faces(  # type: ignore[call-arg]
+        *room[1:],
+        *(compass, squared_norm, anchors, deltas, nodes, n_trees, depth),
+        *(leaves, leaf_size, units, basis, limit, stages_per_basis),
+    )
+    end_face(0, starts, swap, n_landmarks, room[0], room[4], placed)
+    return True
+
+
+@register_jitable
+def room_for_faces(n, n_starts, n_bytes, mean_shape):  # type: ignore[no-untyped-def]
+    """Return what faces are found in: their squares, crops, sizes and frames of these, and shapes."""
+    return (
+        np.empty((n, 3), np.float64),
+        np.empty((n, n_bytes), np.uint8),
+        np.empty((n, 4), np.int32),
+        np.empty((n * n_starts, 6), np.float32),
+        np.empty((n * n_starts, *mean_shape.shape), np.float32),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def begin_face(  # type: ignore[no-untyped-def]
+    image,
+    column,
+    row,
+    left,
+    top,
+    width,
+    height,
+    i,
+    starts,
+    region,
+    working_size,
+    blur,
+    least_contrast,
+    columns,
+    rows,
+    mean_shape,
+    squares,
+    crops,
+    sizes,
+    frames,
+    shapes,
+):
+    """Cut the crop of face `i` and lay out its starts; the parameters are those of :func:`predict_face`.
+
+    squares : float64 array (n, 3)
+    crops, sizes, frames, shapes
+        Written for this face, see :func:`run_stages`; its square as x, y, side.
+    """
     x, y, side = square_frame(left, top, width, height)
-    crop = np.empty(columns * rows, np.uint8)
+    squares[i, 0], squares[i, 1], squares[i, 2] = x, y, side
     whole = np.empty(6, np.float32)
     how = region, working_size, blur, least_contrast
-    size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crop, whole)
-    frame = np.zeros(6, np.float32)
-    shape = np.empty_like(mean_shape)
-    n_pixels = anchors.shape[1]
-    values, masks, rows = room_to_walk(n_trees, n_pixels)
-    components, amounts, rounded, moved = room_to_multiply(units, basis)
-    landmarks = np.empty(shape.shape[0], np.uint64)
-    anchored = np.empty(n_pixels, np.uint64)
-    places = np.empty(n_pixels, np.int32)
-    for k in range(starts.shape[0]):
+    size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crops[i], whole)
+    for k in range(4):
+        sizes[i, k] = size[k]
+    n_starts = starts.shape[0]
+    for k in range(n_starts):
+        frame, shape = frames[i * n_starts + k], shapes[i * n_starts + k]
         # From the start's box to the box: u -> scale u + shift.
         scale = starts[k, 2]
         shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
-        mirrored = starts[k, 3] != 0
+        frame[1] = frame[2] = 0
         frame[0] = frame[3] = whole[0] * scale
         frame[4] = whole[4] + whole[0] * shift_x
         frame[5] = whole[5] + whole[0] * shift_y
-        if mirrored:
+        if starts[k, 3] != 0:
             # u becomes 1 - u.
             frame[0] = -frame[0]
             frame[4] = whole[4] + whole[0] * (1 - shift_x)
         # One by one: numba compiles four seconds on what copies arrays of any shape.
-        for i in range(shape.shape[0]):
-            shape[i, 0], shape[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
-        predict_crop(
-            *(crop, size, frame, compass, squared_norm, anchors, deltas),
-            *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, stages_per_basis),
-            *(values, masks, rows, components, amounts, rounded, moved, landmarks, anchored, places, shape),
-        )
-        for i in range(n_landmarks):
-            u, v = shape[i, 0] * scale + shift_x, shape[i, 1] * scale + shift_y
-            j = swap[i] if mirrored else i
-            placed[k, j, 0] = (1 - u if mirrored else u) * side + x
-            placed[k, j, 1] = v * side + y
-    return True
+        for j in range(shape.shape[0]):
+            shape[j, 0], shape[j, 1] = mean_shape[j, 0], mean_shape[j, 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def run_faces(  # type: ignore[no-untyped-def]
+    crops,
+    sizes,
+    frames,
+    shapes,
+    compass,
+    squared_norm,
+    anchors,
+    deltas,
+    nodes,
+    n_trees,
+    depth,
+    leaves,
+    leaf_size,
+    units,
+    basis,
+    limit,
+    stages_per_basis,
+):
+    """Call :func:`run_stages` with room to work in."""
+    n_pixels = anchors.shape[1]
+    run_stages(
+        *(crops, sizes, frames, shapes, compass, squared_norm, anchors, deltas),
+        *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, stages_per_basis),
+        *room_to_walk(n_trees, n_pixels),
+        *room_to_multiply(units, basis),
+        np.empty(shapes.shape[1], np.uint64),
+        np.empty(n_pixels, np.uint64),
+        np.empty(n_pixels, np.int32),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def end_face(i, starts, swap, n_landmarks, squares, shapes, placed):  # type: ignore[no-untyped-def]
+    """Write where the landmarks of face `i` are; the parameters are those of :func:`begin_face`.
+
+    placed : float64 array (n_starts, n_landmarks, 2)
+        Written, in pixels of the image.
+    """
+    x, y, side = squares[i]
+    n_starts = starts.shape[0]
+    for k in range(n_starts):
+        shape = shapes[i * n_starts + k]
+        scale = starts[k, 2]
+        shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
+        mirrored = starts[k, 3] != 0
+        for j in range(n_landmarks):
+            u, v = shape[j, 0] * scale + shift_x, shape[j, 1] * scale + shift_y
+            to = swap[j] if mirrored else j
+            placed[k, to, 0] = (1 - u if mirrored else u) * side + x
+            placed[k, to, 1] = v * side + y

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "UINT8",
     "Part",
     "check_image",
     "grey_part",
@@ -33,6 +34,9 @@ __all__ = [
 
 # A part of an image in grey, and the column and row where it begins.
 Part: TypeAlias = tuple[NDArray[np.uint8], int, int]
+
+# What the usual array's dtype is, and not merely equals.
+UINT8 = np.dtype(np.uint8)
 
 # Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
 MAX_PIXELS = 250_000_000

@@ -100,6 +100,10 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
     """
     if not isinstance(X, Sequence):
         raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
+    if type(X) is list and len(X) > 1:
+        usual = _usual_boxes(X)
+        if usual is not None:
+            return usual
     boxes = []
     for i, face in enumerate(X):
         # Most are tuples; the general question takes longer than all others together.
@@ -108,6 +112,22 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
             raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
         boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
+
+
+def _usual_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | None:
+    """Return the boxes of X if every one passes, checked all at once; None where one has to be looked at."""
+    if not all(type(face) is tuple and len(face) == 2 for face in X):
+        return None
+    try:
+        boxes = np.array([box for _, box in X], np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if boxes.shape != (len(X), 4) or not (np.abs(boxes) <= MAX_COORDINATE).all():
+        return None
+    sides = boxes[:, 2:]
+    if (sides <= 0).any() or (sides.sum(axis=1) <= 2).any():
+        return None
+    return list(map(tuple, boxes.tolist()))
 
 
 def box_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:

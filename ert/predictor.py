@@ -17,7 +17,7 @@ from ert.dlib_cascade import DlibCascade, compact
 from ert.errors import InputError
 from ert.fitted import Fitted, write_fitted
 from ert.geometry import ONE_START, STARTS, box_frames, redraw_box
-from ert.images import Part, plain_grey, read_part
+from ert.images import UINT8, Part, plain_grey, read_part
 from ert.inputs import (
     MAX_COORDINATE,
     Face,
@@ -41,7 +41,6 @@ __all__ = ["ShapePredictor", "fold_checkpoints"]
 SPARE = 0.1
 # Fewer objects are not worth the wait for the kernel that takes several at a time.
 ENOUGH = 4 * TOGETHER
-_UINT8 = np.dtype(np.uint8)
 # Whose kernels this process has compiled or loaded, and whether for turned objects too.
 _WARM: set[tuple[tuple[object, ...], bool]] = set()
 
@@ -693,7 +692,7 @@ class ShapePredictor:
             image, (left, top, width, height) = face
             fitted = self.fitted_
             plain = self.n_starts == 1 and self.n_passes == 1 and not self.flip and not self.rescue
-            grey = plain and image.dtype is _UINT8 and image.ndim == 2  # type: ignore[union-attr]
+            grey = plain and image.dtype is UINT8 and image.ndim == 2  # type: ignore[union-attr]
             if grey and not return_std:
                 return fitted.cascade.predict_grey(image, left, top, width, height)  # type: ignore[arg-type]
             if (fitted.kernels, False) not in _WARM or (return_std and not grey):
