@@ -22,6 +22,7 @@ from ert.crops import Cropping, check_cropping, cut_crop
 from ert.errors import InputError
 from ert.features import pool_arrays, read_pixels
 from ert.geometry import ONE_START, centre, similarity, square_frame
+from ert.held import Held, unpack
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import (
@@ -148,7 +149,9 @@ class Cascade(FieldsOnly):
         """
         image, column, row = part or self.read_part(image, box, channels, rgb)
         placed = np.empty((len(starts), *self.mean_shape.shape))
-        predict_face(image, column, row, *box, 0, starts, swap, *self.kernel_arguments, placed)  # type: ignore[call-arg]
+        how = np.ascontiguousarray(starts, np.float64), np.ascontiguousarray(swap, np.intp)
+        kernel, held, numbers, _ = self._quick
+        kernel(image, column, row, *box, 0, *how, held, numbers, placed)
         return placed
 
     def predict_grey(
@@ -168,16 +171,18 @@ class Cascade(FieldsOnly):
         float64 array (1, n_landmarks, 2)
             In pixels of the image. None where the box is not right, or the image does not lie in one piece.
         """
-        kernel, arguments, size = self._quick
+        kernel, held, numbers, size = self._quick
         placed = np.empty(size)
-        usual = kernel(image, 0, 0, left, top, width, height, MAX_BOX_TO_IMAGE, *arguments, placed)
-        return placed if usual else None
+        box = left, top, width, height
+        good = kernel(image, 0, 0, *box, MAX_BOX_TO_IMAGE, ONE_START, NO_SWAP, held, numbers, placed)
+        return placed if good else None
 
     @cached_property
-    def _quick(self) -> tuple[Callable[..., bool], tuple[Any, ...], tuple[int, int, int]]:
-        arguments, size = (ONE_START, NO_SWAP, *self.kernel_arguments), (1, len(self.mean_shape), 2)
-        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, MAX_BOX_TO_IMAGE
-        return compiled(predict_face, *blank, *arguments, np.empty(size)), arguments, size
+    def _quick(self) -> tuple[Callable[..., bool], Held, npt.NDArray[np.int64], tuple[int, int, int]]:
+        size = 1, len(self.mean_shape), 2
+        held = Held(self.kernel_arguments)
+        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_START, NO_SWAP
+        return compiled(predict_face, *blank, held, held.numbers, np.empty(size)), held, held.numbers, size
 
     def read_part(
         self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
@@ -190,7 +195,12 @@ class Cascade(FieldsOnly):
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`predict_face` takes after the box: the cropping, then the cascade's arrays packed."""
+        """What :func:`begin_face` and :func:`run_faces` take of the model.
+
+        How crops are cut: `region`, `working_size`, `blur` and `least_contrast` of
+        :class:`ert.crops.Cropping`, and the most columns and rows that they have; the number of landmarks,
+        and the mean shape with zeros up to a multiple of 8; then what :func:`run_stages` names.
+        """
         n_stages, n_trees, n_splits = self.thresholds.shape
         cropping = self.cropping
         compass, squared_norm = centre(self.mean_shape)
@@ -448,38 +458,7 @@ def usual(image, left, top, width, height, most):  # type: ignore[no-untyped-def
 
 @numba.njit(cache=True, nogil=True)
 def predict_face(  # type: ignore[no-untyped-def]
-    image,
-    column,
-    row,
-    left,
-    top,
-    width,
-    height,
-    most,
-    starts,
-    swap,
-    region,
-    working_size,
-    blur,
-    least_contrast,
-    columns,
-    rows,
-    n_landmarks,
-    mean_shape,
-    compass,
-    squared_norm,
-    anchors,
-    deltas,
-    nodes,
-    n_trees,
-    depth,
-    leaves,
-    leaf_size,
-    units,
-    basis,
-    limit,
-    stages_per_basis,
-    placed,
+    image, column, row, left, top, width, height, most, starts, swap, held, numbers, placed
 ):
     """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
 
@@ -499,16 +478,8 @@ def predict_face(  # type: ignore[no-untyped-def]
         See :data:`ert.geometry.STARTS`.
     swap : int array (n_landmarks,)
         The mirror map.
-    region, working_size, blur, least_contrast
-        See :class:`ert.crops.Cropping`.
-    columns, rows : int
-        The most that the crop has of them.
-    n_landmarks : int
-    mean_shape : float32 array (n_padded, 2)
-        With zeros up to a multiple of 8 landmarks.
-    compass, squared_norm, anchors, deltas, nodes, n_trees, depth
-    leaves, leaf_size, units, basis, limit, stages_per_basis
-        See :func:`run_stages`.
+    held, numbers
+        See :class:`ert.held.Held`: :attr:`Cascade.kernel_arguments`.
     placed : float64 array (n_starts, n_landmarks, 2)
         Written: x, y in pixels of the image.
 
@@ -519,16 +490,12 @@ def predict_face(  # type: ignore[no-untyped-def]
     """
     if most and not usual(image, left, top, width, height, most):
         return False
-    n_starts = starts.shape[0]
-    room = room_for_faces(1, n_starts, columns * rows, mean_shape)  # type: ignore[no-untyped-call]
-    how = region, working_size, blur, least_contrast, columns, rows
-    begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)
-    run_faces(  # type: ignore[call-arg]
-        *room[1:],
-        *(compass, squared_norm, anchors, deltas, nodes, n_trees, depth),
-        *(leaves, leaf_size, units, basis, limit, stages_per_basis),
-    )
-    end_face(0, starts, swap, n_landmarks, room[0], room[4], placed)
+    arguments = unpack(held, numbers)
+    how, mean_shape = arguments[:6], arguments[7]
+    room = room_for_faces(1, starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
+    begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+    run_faces(*room[1:], *arguments[8:])
+    end_face(0, starts, swap, arguments[6], room[0], room[4], placed)
     return True
 
 

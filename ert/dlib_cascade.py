@@ -28,6 +28,7 @@ from ert.cascade import (
 from ert.colours import grey_weights, weigh
 from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.float_leaves import add_float_leaves
+from ert.held import Held, unpack
 from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import add_leaves, room_to_multiply
 from ert.packed_leaves import LEAF, add_packed_leaves, pack_leaves
@@ -118,6 +119,7 @@ class DlibCascade(FieldsOnly):
         pixels = image.reshape(len(image), -1)
         placed = np.empty((len(starts), *self.mean_shape.shape))
         weights = grey_weights(channels, rgb)
+        kernel, held, numbers, _ = self._quick
         left, top, width, height = box
         for number, (shift_x, shift_y, scale, mirrored) in enumerate(starts.tolist()):
             place = box
@@ -130,7 +132,7 @@ class DlibCascade(FieldsOnly):
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
             found = placed[number : number + 1]
-            predict_dlib(pixels, n_channels, column, row, weights, *place, 0, *self.kernel_arguments, found)  # type: ignore[call-arg]
+            kernel(pixels, n_channels, column, row, weights, *place, 0, held, numbers, found)
             if mirrored:
                 placed[number, swap] = placed[number].copy()
         return placed
@@ -139,21 +141,36 @@ class DlibCascade(FieldsOnly):
         self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
     ) -> npt.NDArray[np.float64] | None:
         """Locate the landmarks of one face from one start, see :class:`ert.cascade.Cascade`."""
-        kernel, arguments, size = self._quick
+        kernel, held, numbers, size = self._quick
         placed = np.empty(size)
-        grey = image, 1, 0, 0, ANY_GREY
-        good = kernel(*grey, left, top, width, height, MAX_BOX_TO_IMAGE, *arguments, placed)
+        box = left, top, width, height
+        good = kernel(image, 1, 0, 0, ANY_GREY, *box, MAX_BOX_TO_IMAGE, held, numbers, placed)
         return placed if good else None
 
     @cached_property
-    def _quick(self) -> tuple[Callable[..., bool], tuple[Any, ...], tuple[int, int, int]]:
-        arguments, size = self.kernel_arguments, (1, len(self.mean_shape), 2)
-        blank = BLANK[0], 1, 0, 0, ANY_GREY, 0.0, 0.0, 9.0, 9.0, MAX_BOX_TO_IMAGE
-        return compiled(predict_dlib, *blank, *arguments, np.empty(size)), arguments, size
+    def _quick(self) -> tuple[Callable[..., bool], Held, npt.NDArray[np.int64], tuple[int, int, int]]:
+        size = 1, len(self.mean_shape), 2
+        held = Held(self.kernel_arguments)
+        blank = BLANK[0], 1, 0, 0, ANY_GREY, 0.0, 0.0, 9.0, 9.0, 0
+        return compiled(predict_dlib, *blank, held, held.numbers, np.empty(size)), held, held.numbers, size
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`predict_dlib` takes after the box: the arrays, the trees packed."""
+        """What :func:`predict_dlib` takes of the model.
+
+        mean_shape, anchors
+            See :class:`DlibCascade`.
+        deltas : float32 array (n_stages, 2, n_pixels)
+        nodes, n_trees, depth
+            The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
+        leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+        table : array (n_stages, n_trees * n_leaves * row_size)
+            What is read of leaves: the packed ones, the bytes of floats, or `leaves` itself.
+        beside : uint8 array (n_bytes,)
+            See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
+        leaf_size, units, basis, limit
+            See :func:`ert.cascade.kernel_basis`; the first axis of the arrays is the stage.
+        """
         n_stages, n_trees, n_splits = self.thresholds.shape
         leaves = aligned(self.leaves.reshape(n_stages, -1))
         table, beside = leaves, NOTHING_BESIDE
@@ -249,30 +266,7 @@ def expand(cascade: DlibCascade) -> DlibCascade:
 
 @numba.njit(cache=True, nogil=True)
 def predict_dlib(  # type: ignore[no-untyped-def]
-    image,
-    n_channels,
-    column,
-    row,
-    weights,
-    left,
-    top,
-    width,
-    height,
-    most,
-    mean_shape,
-    anchors,
-    deltas,
-    nodes,
-    n_trees,
-    depth,
-    leaves,
-    table,
-    beside,
-    leaf_size,
-    units,
-    basis,
-    limit,
-    placed,
+    image, n_channels, column, row, weights, left, top, width, height, most, held, numbers, placed
 ):
     """Run dlib's cascade on an image.
 
@@ -292,18 +286,8 @@ def predict_dlib(  # type: ignore[no-untyped-def]
         The box; its unit square reaches to the centre of its last pixel.
     most : int
         How many times as large as the image the box may be: 0 if image and box have been checked.
-    mean_shape, anchors
-        See :class:`DlibCascade`.
-    deltas : float32 array (n_stages, 2, n_pixels)
-    nodes, n_trees, depth
-        The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
-    leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
-    table : array (n_stages, n_trees * n_leaves * row_size)
-        What is read of leaves: the packed ones, the bytes of floats, or `leaves` itself.
-    beside : uint8 array (n_bytes,)
-        See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
-    leaf_size, units, basis, limit
-        See :func:`ert.cascade.kernel_basis`; the first axis of the arrays is the stage.
+    held, numbers
+        See :class:`ert.held.Held`: :attr:`DlibCascade.kernel_arguments`.
     placed : float64 array (1, n_landmarks, 2)
         Written: x, y in pixels of the image.
 
@@ -314,6 +298,9 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     """
     if most and not usual(image, left, top, width, height, most):
         return False
+    arguments = unpack(held, numbers)
+    mean_shape, anchors, deltas, nodes, n_trees, depth = arguments[:6]
+    leaves, table, beside, leaf_size, units, basis, limit = arguments[6:]
     rows, columns = image.shape[0], image.shape[1] // n_channels
     n_stages, n_pixels = anchors.shape
     values, masks, leaf_of = room_to_walk(n_trees, n_pixels)
