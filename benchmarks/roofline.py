@@ -16,11 +16,12 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert.cascade import NO_SWAP, add_displacement, predict_face
+from ert.cascade import NO_SWAP
 from ert.crops import cut_crop
 from ert.features import read_pixels
 from ert.geometry import ONE_START, similarity
 from ert.lanes import add_leaves
+from ert.running import add_displacement, predict_face
 from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
 
 # The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.

@@ -7,12 +7,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import NO_SWAP, Cascade, begin_face, end_face, room_for_faces, run_faces, usual
+from ert.cascade import NO_SWAP, Cascade
 from ert.colours import grey_weights, weigh_channels
 from ert.compiling import BLANK, uninterrupted
 from ert.geometry import ONE_START
 from ert.images import UINT8, plain
 from ert.inputs import MAX_BOX_TO_IMAGE, Face, read_face
+from ert.running import begin_face, end_face, room_for_faces, run_faces, usual
 
 __all__ = ["TOGETHER", "predict_colours", "predict_greys", "predict_together", "warm_up_together"]
 
@@ -99,21 +100,21 @@ def warm_up_together(kernels: object, cascade: Cascade, image: object) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def predict_greys(images, boxes, most, starts, swap, arguments, placed):  # type: ignore[no-untyped-def]
-    """Do as :func:`ert.cascade.predict_face` with several faces, stage by stage.
+    """Do as :func:`ert.running.predict_face` with several faces, stage by stage.
 
     Parameters
     ----------
     images : tuple of uint8 arrays (rows, columns)
     boxes : float64 array (n, 4)
     most, starts, swap, arguments
-        See :func:`ert.cascade.predict_face` and :attr:`ert.cascade.Cascade.kernel_arguments`.
+        See :func:`ert.running.predict_face` and :attr:`ert.cascade.Cascade.kernel_arguments`.
     placed : float64 array (n, n_starts, n_landmarks, 2)
         Written.
 
     Returns
     -------
     bool
-        False when an image or a box is not as :func:`ert.cascade.usual` expects: nothing is done then.
+        False when an image or a box is not as :func:`ert.running.usual` expects: nothing is done then.
     """
     for i in range(len(images)):
         left, top, width, height = boxes[i]

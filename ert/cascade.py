@@ -1,7 +1,4 @@
-"""The fitted cascade as dense arrays, and the kernel that runs it on a face.
-
-    image -> crop -> for each stage: similarity -> read pool -> walk trees
-                                     -> add leaves -> shape += leaves @ basis
+"""The fitted cascade as dense arrays.
 
 A stage's leaves are small integers in a basis of `n_components` shape displacements; the stage's sum of
 leaves is multiplied by the basis once.
@@ -12,47 +9,30 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
 from ert.compiling import BLANK, FieldsOnly, compiled
-from ert.crops import Cropping, check_cropping, cut_crop
+from ert.crops import Cropping, check_cropping
 from ert.errors import InputError
-from ert.features import pool_arrays, read_pixels
-from ert.geometry import ONE_START, centre, similarity, square_frame
-from ert.held import Held, unpack
+from ert.features import pool_arrays
+from ert.geometry import ONE_START, centre
+from ert.held import Held
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import (
     LANES,
-    add_leaves,
-    add_products,
-    add_transformed,
     padded,
-    pair_rows,
-    room_to_multiply,
-    sum_limit,
 )
-from ert.vectors import kernel
-from ert.walk import aligned, pack_trees, room_to_walk, walk_trees
+from ert.running import kernel_basis, predict_face
+from ert.walk import aligned, pack_trees
 
 __all__ = [
     "NO_SWAP",
     "Cascade",
     "Stage",
-    "add_displacement",
-    "begin_face",
     "check_cascade",
-    "end_face",
-    "kernel_basis",
-    "predict_face",
-    "room_for_faces",
-    "run_faces",
-    "run_stages",
     "stack_stages",
-    "usual",
     "whole_basis",
 ]
 
@@ -195,11 +175,11 @@ class Cascade(FieldsOnly):
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`begin_face` and :func:`run_faces` take of the model.
+        """What :func:`ert.running.begin_face` and :func:`ert.running.run_faces` take of the model.
 
         How crops are cut: `region`, `working_size`, `blur` and `least_contrast` of
         :class:`ert.crops.Cropping`, and the most columns and rows that they have; the number of landmarks,
-        and the mean shape with zeros up to a multiple of 8; then what :func:`run_stages` names.
+        and the mean shape with zeros up to a multiple of 8; then what :func:`ert.running.run_stages` names.
         """
         n_stages, n_trees, n_splits = self.thresholds.shape
         cropping = self.cropping
@@ -331,291 +311,3 @@ def check_arrays(
         raise InputError(f"anchors: expected landmarks below {n_landmarks}")
     if arrays["pairs"].max() >= n_pixels:
         raise InputError(f"pairs: expected pixels below {n_pixels}")
-
-
-def kernel_basis(
-    leaves: npt.NDArray[Any], units: npt.NDArray[np.float32], basis: npt.NDArray[np.signedinteger]
-) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.signedinteger], np.float32]:
-    """Return what :func:`add_displacement` takes: leaf size, units, basis and its limit, of stages or one."""
-    paired = pair_rows(basis)
-    return leaves.shape[-1], aligned(padded(units, -1)), aligned(paired), sum_limit(paired)
-
-
-@kernel
-def add_displacement(  # type: ignore[no-untyped-def]
-    components, units, stage, basis, number, limit, a, b, amounts, whole, moved, shape
-):
-    """Add a stage's displacement, turned and scaled as the current shape is against the mean shape.
-
-    Parameters
-    ----------
-    components : int32 array (n_components,)
-    units : float32 array (n_stages, n_components)
-    stage : int
-    basis, limit
-        See :func:`kernel_basis`.
-    number : int
-        Of the stage's basis.
-    a, b : float32
-        The similarity.
-    amounts : float32 array (n_components,)
-    whole : int16 array (n_components,)
-    moved : float32 array (2 * n_padded,)
-        Overwritten, these three: room to work in.
-    shape : float32 array (n_padded, 2)
-        Added to.
-    """
-    add_products(components, units, stage, basis, number, limit, amounts, whole, moved)
-    add_transformed(moved, a, -b, b, a, np.float32(0), np.float32(0), shape)
-
-
-@kernel
-def run_stages(  # type: ignore[no-untyped-def]
-    crops,
-    sizes,
-    frames,
-    shapes,
-    compass,
-    squared_norm,
-    anchors,
-    deltas,
-    nodes,
-    n_trees,
-    depth,
-    leaves,
-    leaf_size,
-    units,
-    basis,
-    limit,
-    stages_per_basis,
-    values,
-    masks,
-    rows,
-    components,
-    amounts,
-    whole,
-    moved,
-    landmarks,
-    anchored,
-    places,
-):
-    """Move start shapes onto the faces in crops, all of them by a stage before the next: it is read once.
-
-    Parameters
-    ----------
-    crops : uint8 array (n, n_bytes)
-        Each for as many shapes, one after another.
-    sizes : int32 array (n, 4)
-        See :func:`ert.features.read_pixels`.
-    frames : float32 array (n_shapes, 6)
-        From box coordinates to pixels of the crop.
-    shapes : float32 array (n_shapes, n_padded, 2)
-        Rewritten, in box coordinates; zeros follow the last landmark.
-    compass, squared_norm
-        See :func:`ert.geometry.similarity`.
-    anchors, deltas
-        See :func:`ert.features.read_pixels`.
-    nodes, n_trees, depth
-        See :func:`ert.walk.walk_trees`.
-    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
-    leaf_size, units, basis, limit
-        See :func:`kernel_basis`.
-    stages_per_basis : int
-    values, masks, rows, components, amounts, whole, moved, landmarks, anchored, places
-        Overwritten: room to work in, zeros in `components`.
-    """
-    per_crop = shapes.shape[0] // crops.shape[0]
-    for stage in range(anchors.shape[0]):
-        number = stage // stages_per_basis
-        for k in range(shapes.shape[0]):
-            i = k // per_crop
-            size = sizes[i, 0], sizes[i, 1], sizes[i, 2], sizes[i, 3]
-            shape = shapes[k]
-            a, b = similarity(compass, squared_norm, shape)
-            pool = anchors, deltas, stage, landmarks, anchored, places, values
-            read_pixels(crops[i], size, frames[k], shape, a, b, *pool)
-            walk_trees(values, nodes, stage, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows)
-            add_leaves(leaves, stage, rows, n_trees, leaf_size, components)
-            how = units, stage, basis, number, limit, a, b, amounts, whole, moved
-            add_displacement(components, *how, shape)
-
-
-@numba.njit(cache=True, nogil=True)
-def usual(image, left, top, width, height, most):  # type: ignore[no-untyped-def]
-    """Tell whether an image lies in memory row after row, and a box touches it and is not far larger."""
-    rows, columns = image.shape
-    largest = most * max(rows, columns)
-    return (
-        image.strides[0] == columns
-        and image.strides[1] == 1
-        and min(rows, columns) > 0
-        and 1 < width <= largest
-        and 1 < height <= largest
-        and 1 - width <= left <= columns - 1
-        and 1 - height <= top <= rows - 1
-    )
-
-
-@numba.njit(cache=True, nogil=True)
-def predict_face(  # type: ignore[no-untyped-def]
-    image, column, row, left, top, width, height, most, starts, swap, held, numbers, placed
-):
-    """Locate the landmarks of one face in a grey image: all that a prediction does, in one call.
-
-    The crop is the same for all starts.
-
-    Parameters
-    ----------
-    image : uint8 array (rows, columns)
-        All of it, or the part of it that the crop needs.
-    column, row : int
-        Where in all of the image it begins.
-    left, top, width, height : float
-        The box.
-    most : int
-        How many times as large as the image the box may be: 0 if image and box have been checked.
-    starts : float64 array (n_starts, 4)
-        See :data:`ert.geometry.STARTS`.
-    swap : int array (n_landmarks,)
-        The mirror map.
-    held, numbers
-        See :class:`ert.held.Held`: :attr:`Cascade.kernel_arguments`.
-    placed : float64 array (n_starts, n_landmarks, 2)
-        Written: x, y in pixels of the image.
-
-    Returns
-    -------
-    bool
-        False when something was to be checked and is not as :func:`usual` expects: nothing is done then.
-    """
-    if most and not usual(image, left, top, width, height, most):
-        return False
-    arguments = unpack(held, numbers)
-    how, mean_shape = arguments[:6], arguments[7]
-    room = room_for_faces(1, starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
-    begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
-    run_faces(*room[1:], *arguments[8:])
-    end_face(0, starts, swap, arguments[6], room[0], room[4], placed)
-    return True
-
-
-@register_jitable
-def room_for_faces(n, n_starts, n_bytes, mean_shape):  # type: ignore[no-untyped-def]
-    """Return what faces are found in: their squares, crops, sizes and frames of these, and shapes."""
-    return (
-        np.empty((n, 3), np.float64),
-        np.empty((n, n_bytes), np.uint8),
-        np.empty((n, 4), np.int32),
-        np.empty((n * n_starts, 6), np.float32),
-        np.empty((n * n_starts, *mean_shape.shape), np.float32),
-    )
-
-
-@numba.njit(cache=True, nogil=True)
-def begin_face(  # type: ignore[no-untyped-def]
-    image,
-    column,
-    row,
-    left,
-    top,
-    width,
-    height,
-    i,
-    starts,
-    region,
-    working_size,
-    blur,
-    least_contrast,
-    columns,
-    rows,
-    mean_shape,
-    squares,
-    crops,
-    sizes,
-    frames,
-    shapes,
-):
-    """Cut the crop of face `i` and lay out its starts; the parameters are those of :func:`predict_face`.
-
-    squares : float64 array (n, 3)
-    crops, sizes, frames, shapes
-        Written for this face, see :func:`run_stages`; its square as x, y, side.
-    """
-    x, y, side = square_frame(left, top, width, height)
-    squares[i, 0], squares[i, 1], squares[i, 2] = x, y, side
-    whole = np.empty(6, np.float32)
-    how = region, working_size, blur, least_contrast
-    size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crops[i], whole)
-    for k in range(4):
-        sizes[i, k] = size[k]
-    n_starts = starts.shape[0]
-    for k in range(n_starts):
-        frame, shape = frames[i * n_starts + k], shapes[i * n_starts + k]
-        # From the start's box to the box: u -> scale u + shift.
-        scale = starts[k, 2]
-        shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
-        frame[1] = frame[2] = 0
-        frame[0] = frame[3] = whole[0] * scale
-        frame[4] = whole[4] + whole[0] * shift_x
-        frame[5] = whole[5] + whole[0] * shift_y
-        if starts[k, 3] != 0:
-            # u becomes 1 - u.
-            frame[0] = -frame[0]
-            frame[4] = whole[4] + whole[0] * (1 - shift_x)
-        # One by one: numba compiles four seconds on what copies arrays of any shape.
-        for j in range(shape.shape[0]):
-            shape[j, 0], shape[j, 1] = mean_shape[j, 0], mean_shape[j, 1]
-
-
-@numba.njit(cache=True, nogil=True)
-def run_faces(  # type: ignore[no-untyped-def]
-    crops,
-    sizes,
-    frames,
-    shapes,
-    compass,
-    squared_norm,
-    anchors,
-    deltas,
-    nodes,
-    n_trees,
-    depth,
-    leaves,
-    leaf_size,
-    units,
-    basis,
-    limit,
-    stages_per_basis,
-):
-    """Call :func:`run_stages` with room to work in."""
-    n_pixels = anchors.shape[1]
-    run_stages(
-        *(crops, sizes, frames, shapes, compass, squared_norm, anchors, deltas),
-        *(nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, stages_per_basis),
-        *room_to_walk(n_trees, n_pixels),
-        *room_to_multiply(units, basis),
-        np.empty(shapes.shape[1], np.uint64),
-        np.empty(n_pixels, np.uint64),
-        np.empty(n_pixels, np.int32),
-    )
-
-
-@numba.njit(cache=True, nogil=True)
-def end_face(i, starts, swap, n_landmarks, squares, shapes, placed):  # type: ignore[no-untyped-def]
-    """Write where the landmarks of face `i` are; the parameters are those of :func:`begin_face`.
-
-    placed : float64 array (n_starts, n_landmarks, 2)
-        Written, in pixels of the image.
-    """
-    x, y, side = squares[i]
-    n_starts = starts.shape[0]
-    for k in range(n_starts):
-        shape = shapes[i * n_starts + k]
-        scale = starts[k, 2]
-        shift_x, shift_y = (1 - scale) / 2 + starts[k, 0], (1 - scale) / 2 + starts[k, 1]
-        mirrored = starts[k, 3] != 0
-        for j in range(n_landmarks):
-            u, v = shape[j, 0] * scale + shift_x, shape[j, 1] * scale + shift_y
-            to = swap[j] if mirrored else j
-            placed[k, to, 0] = (1 - u if mirrored else u) * side + x
-            placed[k, to, 1] = v * side + y

@@ -15,16 +15,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import overload
 
-from ert.cascade import (
-    NO_SWAP,
-    Stage,
-    add_displacement,
-    check_arrays,
-    kernel_basis,
-    stack_stages,
-    usual,
-    whole_basis,
-)
+from ert.cascade import NO_SWAP, Stage, check_arrays, stack_stages, whole_basis
 from ert.colours import grey_weights, weigh
 from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.float_leaves import add_float_leaves
@@ -32,6 +23,7 @@ from ert.held import Held, unpack
 from ert.inputs import MAX_BOX_TO_IMAGE
 from ert.lanes import add_leaves, room_to_multiply
 from ert.packed_leaves import LEAF, add_packed_leaves, pack_leaves
+from ert.running import add_displacement, kernel_basis, usual
 from ert.walk import aligned, pack_trees, room_to_walk, walk_trees
 
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
@@ -169,7 +161,7 @@ class DlibCascade(FieldsOnly):
         beside : uint8 array (n_bytes,)
             See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
         leaf_size, units, basis, limit
-            See :func:`ert.cascade.kernel_basis`; the first axis of the arrays is the stage.
+            See :func:`ert.running.kernel_basis`; the first axis of the arrays is the stage.
         """
         n_stages, n_trees, n_splits = self.thresholds.shape
         leaves = aligned(self.leaves.reshape(n_stages, -1))
@@ -294,7 +286,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     Returns
     -------
     bool
-        False when something was to be checked and is not as :func:`ert.cascade.usual` expects.
+        False when something was to be checked and is not as :func:`ert.running.usual` expects.
     """
     if most and not usual(image, left, top, width, height, most):
         return False
@@ -348,7 +340,7 @@ def predict_dlib(  # type: ignore[no-untyped-def]
 def _add_stage(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
     """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type.
 
-    `scratch` is what :func:`ert.cascade.add_displacement` works in, and the shape.
+    `scratch` is what :func:`ert.running.add_displacement` works in, and the shape.
     """
     raise NotImplementedError
 

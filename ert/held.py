@@ -15,7 +15,6 @@ import numpy as np
 from numba import types
 from numba.core import cgutils
 from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
-from numba.np import arrayobj
 
 from ert.vectors import INT64, data, load
 
@@ -71,6 +70,8 @@ def _unbox(kind: Any, held: Any, context: Any) -> Any:
 
 def _typed_unpack(context: Any, held: Any, numbers: Any) -> Any:
     """Return the arguments as a tuple. Nobody counts who holds the arrays: `Held` does while it lives."""
+    from numba.np import arrayobj
+
     result = types.Tuple(held.arguments)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

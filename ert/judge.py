@@ -17,13 +17,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import kernel_basis
 from ert.crops import Cropping, check_cropping
 from ert.errors import InputError
 from ert.features import pool_arrays
 from ert.geometry import centre, square_frame
 from ert.images import Part, plain_grey, read_part
 from ert.judging import LENGTHS, judge_landmarks, place_square
+from ert.running import kernel_basis
 from ert.walk import aligned, pack_trees
 
 __all__ = [

@@ -79,7 +79,7 @@ def look_closely(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     image, column, row
-        See :func:`ert.cascade.predict_face`.
+        See :func:`ert.running.predict_face`.
     placed : float64 array (n_landmarks, 2)
         x, y in pixels of all of the image.
     box_side : float

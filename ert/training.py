@@ -7,13 +7,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert.cascade import Stage, add_displacement, kernel_basis, whole_basis
+from ert.cascade import Stage, whole_basis
 from ert.crop_store import Crops
 from ert.features import draw_pairs, draw_pool, pool_arrays, read_pool_block
 from ert.geometry import centre
 from ert.lanes import add_leaves, room_to_multiply
 from ert.parallel import Workers
 from ert.parameters import Options
+from ert.running import add_displacement, kernel_basis
 from ert.samples import PART, Samples, draw_samples
 from ert.scoring import COLUMNS, count_groups, new_pool, pack_candidates, rounded_up
 from ert.trees import BLOCK, SCORED_LIMIT, grow_some

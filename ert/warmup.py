@@ -21,7 +21,7 @@ def run_warmup(options: argparse.Namespace) -> int:
     from llvmlite.binding import get_host_cpu_name
     from numba import config
 
-    from ert.cascade import predict_face
+    from ert.running import predict_face
 
     say("ert: compiling for this processor, what is not compiled yet ...")
     begin = time.perf_counter()

@@ -9,7 +9,7 @@ import contextlib, sys
 import numpy as np
 import ert
 from ert.batches import predict_colours, predict_greys
-from ert.cascade import predict_face
+from ert.running import predict_face
 from ert.cli import main
 from ert.dlib_cascade import predict_dlib
 from ert.colours import weigh_channels
