@@ -22,7 +22,7 @@ from predict_vs_dlib import clock
 from train_vs_dlib import OURS, THEIRS
 
 
-def rates(model, X, repeats, size=1000):
+def rates(model, X, repeats, size=2500):
     """Return faces a second on one thread and two, taking turns; beside it, two threads that only count.
 
     The turns are short, so that the neighbours on the machine slow down both alike.

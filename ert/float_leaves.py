@@ -14,11 +14,12 @@ from numba import types
 from numba.extending import intrinsic
 
 from ert.vectors import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
+from ert.walk import BLOCK_OF_TREES
 
 __all__ = ["AHEAD", "add_float_leaves", "ask_ahead"]
 
-# The most trees whose leaves are asked for before their turn.
-AHEAD = 32
+# The most trees whose leaves are asked for before their turn: rows have room for so many more.
+AHEAD = BLOCK_OF_TREES
 # The last two lines are asked for so many trees before their turn, and each two before them so many earlier.
 _LAST, _EARLIER = 8, 6
 _LANES = 16
