@@ -13,7 +13,7 @@ from ert.compiling import BLANK, uninterrupted
 from ert.geometry import ONE_START
 from ert.images import UINT8, plain
 from ert.inputs import MAX_BOX_TO_IMAGE, Face, read_face
-from ert.running import begin_face, end_face, room_for_faces, run_faces, usual
+from ert.running import begin_face, finish_faces, room_for_faces, usual
 
 __all__ = ["TOGETHER", "predict_colours", "predict_greys", "predict_together", "warm_up_together"]
 
@@ -149,11 +149,3 @@ def predict_colours(images, parts, weights, boxes, starts, swap, arguments, plac
         weigh_channels(images[i], row, column, weights, grey)
         begin_face(grey, column, row, left, top, width, height, i, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
     finish_faces(starts, swap, arguments, room, placed)
-
-
-@numba.njit(cache=True, nogil=True)
-def finish_faces(starts, swap, arguments, room, placed):  # type: ignore[no-untyped-def]
-    """Run the stages on faces that have begun, and write where their landmarks are."""
-    run_faces(*room[1:], *arguments[8:])
-    for i in range(placed.shape[0]):
-        end_face(i, starts, swap, arguments[6], room[0], room[4], placed[i])

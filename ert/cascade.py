@@ -20,10 +20,7 @@ from ert.geometry import ONE_START, centre
 from ert.held import Held
 from ert.images import Part, plain_grey, read_part
 from ert.inputs import MAX_BOX_TO_IMAGE
-from ert.lanes import (
-    LANES,
-    padded,
-)
+from ert.lanes import LANES, padded
 from ert.running import kernel_basis, predict_face
 from ert.walk import aligned, pack_trees
 

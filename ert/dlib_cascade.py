@@ -157,7 +157,7 @@ class DlibCascade(FieldsOnly):
             The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
         leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
         table : array (n_stages, n_trees * n_leaves * row_size)
-            What is read of leaves: the packed ones, the bytes of floats, or `leaves` itself.
+            What is read of leaves: the packed ones, or `leaves` itself.
         beside : uint8 array (n_bytes,)
             See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
         leaf_size, units, basis, limit
@@ -165,10 +165,10 @@ class DlibCascade(FieldsOnly):
         """
         n_stages, n_trees, n_splits = self.thresholds.shape
         leaves = aligned(self.leaves.reshape(n_stages, -1))
-        table, beside = leaves, NOTHING_BESIDE
+        packed = None
         if leaves.dtype == np.float32:
             packed = pack_leaves(self.mean_shape, leaves.reshape(self.leaves.shape))
-            table, beside = packed or (leaves.view(np.uint8), NOTHING_BESIDE)
+        table, beside = packed or (leaves, NOTHING_BESIDE)
         return (
             aligned(self.mean_shape),
             aligned(self.anchors),
@@ -348,13 +348,14 @@ def _add_stage(leaves, table, beside, rows, stage, n_trees, size, units, basis, 
 @overload(_add_stage)
 def _choose_add_stage(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
     def floats(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+        add_float_leaves(leaves, stage, rows, n_trees, scratch[-1].reshape(-1)[:size])
+
+    def packed(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
         shape = scratch[-1].reshape(-1)[:size]
-        row_size = LEAF if beside.size else 4 * size
-        if beside.size and add_packed_leaves(table, beside, stage, rows, n_trees, shape):
-            return
-        for i in range(n_trees):
-            rows[i] = rows[i] // row_size * size
-        add_float_leaves(leaves, stage, rows, n_trees, shape)
+        if not add_packed_leaves(table, beside, stage, rows, n_trees, shape):
+            for i in range(n_trees):
+                rows[i] = rows[i] // LEAF * size
+            add_float_leaves(leaves, stage, rows, n_trees, shape)
 
     def whole_numbers(leaves, table, beside, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
         total, amounts, whole, moved, shape = scratch
@@ -363,6 +364,8 @@ def _choose_add_stage(leaves, table, beside, rows, stage, n_trees, size, units, 
         one, zero = np.float32(1), np.float32(0)
         add_displacement(total, units, stage, basis, stage, limit, one, zero, amounts, whole, moved, shape)
 
+    if table.dtype == types.uint8:
+        return packed
     return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 
 

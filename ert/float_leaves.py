@@ -13,6 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from ert.lanes import LANES
 from ert.vectors import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
 from ert.walk import BLOCK_OF_TREES
 
@@ -22,7 +23,6 @@ __all__ = ["AHEAD", "add_float_leaves", "ask_ahead"]
 AHEAD = BLOCK_OF_TREES
 # The last two lines are asked for so many trees before their turn, and each two before them so many earlier.
 _LAST, _EARLIER = 8, 6
-_LANES = 16
 
 
 def ask_ahead(builder: Any, source: Any, base: Any, rows: Any, tree: Any, starts: list[int]) -> None:
@@ -49,7 +49,7 @@ def _add_columns(widths: list[int]) -> Any:
     first column; and `out`.
     """
     starts = [sum(widths[:i]) for i in range(len(widths))]
-    lines = list(range(0, sum(widths), _LANES))
+    lines = list(range(0, sum(widths), LANES))
 
     def typed(context: Any, table: Any, base: Any, rows: Any, n: Any, first: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -83,9 +83,9 @@ def _add_columns(widths: list[int]) -> Any:
 
 
 # The shape of 68 points, which most models have, at once.
-_add_136: Callable[..., None] = _add_columns([_LANES] * 8 + [8])
-_add_128: Callable[..., None] = _add_columns([_LANES] * 8)
-_add_16: Callable[..., None] = _add_columns([_LANES])
+_add_136: Callable[..., None] = _add_columns([LANES] * 8 + [8])
+_add_128: Callable[..., None] = _add_columns([LANES] * 8)
+_add_16: Callable[..., None] = _add_columns([LANES])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -111,9 +111,9 @@ def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-unty
     while size - first >= 128:
         _add_128(leaves, base, rows, n_trees, first, out)
         first += 128
-    while size - first >= _LANES:
+    while size - first >= LANES:
         _add_16(leaves, base, rows, n_trees, first, out)
-        first += _LANES
+        first += LANES
     for t in range(n_trees):
         for i in range(first, size):
             out[i] += leaves[stage, np.uint64(rows[t] + i)]

@@ -35,6 +35,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ert.float_leaves import AHEAD, ask_ahead
+from ert.lanes import LANES
 from ert.vectors import (
     BIT,
     FLOAT,
@@ -66,14 +67,14 @@ KEPT = 0.35
 LEAST_MEAN = 2.0**-20
 # Of a packed number; it is loaded to the upper ones of 32.
 _BITS = 24
-_LANES, _VECTORS = 16, 9
-_N_FLOATS = 2 * _LANES
+_VECTORS = 9
+_N_FLOATS = 2 * LANES
 _N_PACKED = COLUMNS - _N_FLOATS
 _PLACE = LEAF - 4
 _LEAST, _ORDER, _MASKS, _FLOATS = 448, 896, 1440, 2048
 # Columns of F or G that stand in one line, and lanes before the one without a column.
 _PART = 5
-_BEFORE = _N_FLOATS + 5 * _LANES + 3 * _PART
+_BEFORE = _N_FLOATS + 5 * LANES + 3 * _PART
 
 
 def pack_leaves(
@@ -107,13 +108,13 @@ def pack_leaves(
     rows = leaves.reshape(-1, COLUMNS)
     others = np.flatnonzero((np.abs(rows[:, columns]) >= most).any(axis=1))
     beside = aligned(np.zeros(_FLOATS + len(others) * _VECTORS * LINE, np.uint8))
-    numbers = np.zeros((2, _VECTORS * _LANES), np.float32)
+    numbers = np.zeros((2, _VECTORS * LANES), np.float32)
     numbers[0, lanes[_N_FLOATS:]] = 1 / per_unit / 2 ** (32 - _BITS)
     numbers[1, lanes[_N_FLOATS:]] = 1.25 * least
     beside[:_ORDER] = numbers[:, _N_FLOATS:].copy().view(np.uint8).reshape(-1)
     beside[_ORDER:_MASKS] = order.astype(np.int32).view(np.uint8)
     beside[_MASKS : _MASKS + 32] = np.array(list(_masks()), np.uint64).view(np.uint8)
-    beside[_FLOATS:].view(np.float32).reshape(-1, _VECTORS * _LANES)[:, lanes] = rows[others][:, order]
+    beside[_FLOATS:].view(np.float32).reshape(-1, _VECTORS * LANES)[:, lanes] = rows[others][:, order]
     places = np.zeros(len(rows), np.uint32)
     places[others] = _FLOATS // LINE + _VECTORS * np.arange(len(others))
     # Zeros stand behind the last leaf.
@@ -125,7 +126,7 @@ def pack_leaves(
 
 def _masks() -> Iterator[int]:
     """Yield which bytes are loaded: the upper three of each lane; of those the first, next and last part."""
-    for lanes in (range(_LANES), *(range(_PART * i, _PART * (i + 1)) for i in range(3))):
+    for lanes in (range(LANES), *(range(_PART * i, _PART * (i + 1)) for i in range(3))):
         yield sum(0b1110 << 4 * i for i in lanes)
 
 
@@ -149,9 +150,9 @@ def _pack_rows(rows, order, per_unit, places, packed):  # type: ignore[no-untype
             if number != exact:
                 # The odd neighbour: this one, or the one above.
                 number |= 1
-            line, lane = j // _LANES, j % _LANES
+            line, lane = j // LANES, j % LANES
             if line >= 5:
-                line, lane = (j - 5 * _LANES) // _PART, _LANES + (j - 5 * _LANES) % _PART
+                line, lane = (j - 5 * LANES) // _PART, LANES + (j - 5 * LANES) % _PART
             first = 4 * _N_FLOATS + LINE * line + 3 * lane
             for k in range(3):
                 packed[i, first + k] = (number >> (8 * k)) & 255
@@ -163,8 +164,8 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, header, places, target = (data(context, builder, signature, args, i) for i in (0, 2, 3, 5))
         _, base, _, _, n, _ = args
-        floats, bytes_ = vector(FLOAT, _LANES), vector(INT8, LINE)
-        room = builder.alloca(FLOAT, size=_VECTORS * _LANES)
+        floats, bytes_ = vector(FLOAT, LANES), vector(INT8, LINE)
+        room = builder.alloca(FLOAT, size=_VECTORS * LANES)
         order = builder.bitcast(builder.gep(header, [INT64(_ORDER)]), INT32.as_pointer())
 
         def to_lanes(back: bool) -> None:
@@ -178,10 +179,10 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
                     builder.store(builder.load(pair[0]), pair[1])
 
         for i in (-2, -1):
-            store(builder, constant(floats, 0.0), room, INT64((_VECTORS + i) * _LANES))
+            store(builder, constant(floats, 0.0), room, INT64((_VECTORS + i) * LANES))
         to_lanes(back=False)
-        totals = [variable(builder, load(builder, room, INT64(i * _LANES), floats)) for i in range(_VECTORS)]
-        watched = totals[_N_FLOATS // _LANES :]
+        totals = [variable(builder, load(builder, room, INT64(i * LANES), floats)) for i in range(_VECTORS)]
+        watched = totals[_N_FLOATS // LANES :]
         smallest = [variable(builder, builder.load(total)) for total in watched]
         units, least = (
             [load(builder, header, INT64(start + LINE * i), floats) for i in range(len(watched))]
@@ -194,11 +195,11 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
         )
         # Three bytes to the upper ones of four: of the first 48, and over and over of the next 15.
         spread, spread_part = (
-            constant(bytes_, [max(first + 3 * (i % n) + k - 1, 0) for i in range(_LANES) for k in range(4)])
-            for first, n in ((0, _LANES), (3 * _LANES, _PART))
+            constant(bytes_, [max(first + 3 * (i % n) + k - 1, 0) for i in range(LANES) for k in range(4)])
+            for first, n in ((0, LANES), (3 * LANES, _PART))
         )
 
-        def look_at() -> None:
+        def watch() -> None:
             for total, low in zip(watched, smallest, strict=True):
                 old, new = builder.load(low), builder.load(total)
                 builder.store(builder.select(builder.fcmp_ordered("<", new, old), new, old), low)
@@ -226,14 +227,14 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
                 for line, mask in zip(some, parts, strict=False):
                     vectors[-1] = bytes_of(line, spread_part, mask, vectors[-1])
             for total, unit, found in zip(watched, units, vectors, strict=True):
-                numbers = builder.sitofp(builder.bitcast(found, vector(INT32, _LANES)), floats)
+                numbers = builder.sitofp(builder.bitcast(found, vector(INT32, LANES)), floats)
                 total_now = builder.load(total)
                 builder.store(call(builder, "llvm.fma.v16f32", floats, numbers, unit, total_now), total)
             place = load(builder, source, builder.add(leaf, INT64(_PLACE)), INT32)
             with builder.if_then(builder.icmp_unsigned("!=", place, INT32(0)), likely=False):
-                look_at()
+                watch()
                 add_floats(header, builder.mul(builder.zext(place, INT64), INT64(LINE)), totals)
-                look_at()
+                watch()
 
         with loop(builder, n, 2) as (tree, _):
             for k in (0, 1):
@@ -241,7 +242,7 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
                 ask_ahead(builder, source, base, places, number, list(range(0, LEAF, LINE)))
             for k in (0, 1):
                 add(builder.add(base, builder.load(builder.gep(places, [builder.add(tree, INT64(k))]))))
-            look_at()
+            watch()
         below = [
             builder.fcmp_ordered("<", builder.load(low), bound)
             for low, bound in zip(smallest, least, strict=True)
@@ -252,7 +253,7 @@ def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: 
         sound = builder.icmp_unsigned("==", builder.bitcast(any_below, INT16), INT16(0))
         with builder.if_then(sound):
             for i, total in enumerate(totals):
-                store(builder, builder.load(total), room, INT64(i * _LANES))
+                store(builder, builder.load(total), room, INT64(i * LANES))
             to_lanes(back=True)
         return sound
 

@@ -32,11 +32,10 @@ from ert.walk import aligned, room_to_walk, walk_trees
 __all__ = [
     "add_displacement",
     "begin_face",
-    "end_face",
+    "finish_faces",
     "kernel_basis",
     "predict_face",
     "room_for_faces",
-    "run_faces",
     "run_stages",
     "usual",
 ]
@@ -203,9 +202,24 @@ def predict_face(  # type: ignore[no-untyped-def]
     how, mean_shape = arguments[:6], arguments[7]
     room = room_for_faces(1, starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
     begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
-    run_faces(*room[1:], *arguments[8:])
-    end_face(0, starts, swap, arguments[6], room[0], room[4], placed)
+    finish_faces(starts, swap, arguments, room, placed.reshape(1, *placed.shape))
     return True
+
+
+@numba.njit(cache=True, nogil=True)
+def finish_faces(starts, swap, arguments, room, placed):  # type: ignore[no-untyped-def]
+    """Run the stages on faces that have begun, and write where their landmarks are.
+
+    arguments
+        See :attr:`ert.cascade.Cascade.kernel_arguments`.
+    room
+        From :func:`room_for_faces`.
+    placed : float64 array (n, n_starts, n_landmarks, 2)
+        Written, in pixels of the images.
+    """
+    run_faces(*room[1:], *arguments[8:])
+    for i in range(placed.shape[0]):
+        end_face(i, starts, swap, arguments[6], room[0], room[4], placed[i])
 
 
 @register_jitable
