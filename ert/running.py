@@ -202,7 +202,7 @@ def predict_face(  # type: ignore[no-untyped-def]
     how, mean_shape = arguments[:6], arguments[7]
     room = room_for_faces(1, starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
     begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
-    finish_faces(starts, swap, arguments, room, placed.reshape(1, *placed.shape))
+    finish_faces(starts, swap, arguments, room, placed[np.newaxis])
     return True
 
 
