@@ -16,10 +16,9 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert.cascade import NO_SWAP
 from ert.crops import cut_crop
 from ert.features import read_pixels
-from ert.geometry import ONE_START, similarity
+from ert.geometry import similarity
 from ert.lanes import add_leaves
 from ert.running import add_displacement, predict_face
 from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
@@ -180,8 +179,9 @@ def parts_of(model, image, box, repeats):
 
     model.warm_up()
     box = tuple(map(float, box))
-    _, *rest = model.cascade_._quick
-    call = image, 0, 0, *box, 0, ONE_START, NO_SWAP, *rest[:2], np.empty(rest[2])
+    _, *rest = model.cascade_.quick
+    before, (_, *after), size = rest
+    call = image, *before, *box, 0, *after, np.empty(size)
     region, working_size, blur, least_contrast, columns, rows_of_crop, *arguments = (
         model.cascade_.kernel_arguments
     )
@@ -242,7 +242,7 @@ def parts_of(model, image, box, repeats):
         # More often minus less often: the call itself is not counted. So short that some go is undisturbed.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    unhurried = {"_quick": (nothing, *rest)}
+    unhurried = {"quick": (nothing, *rest)}
     with mock.patch.dict(vars(model.cascade_), unhurried):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
     if blur == 0:

@@ -37,6 +37,12 @@ __all__ = [
 # The mirror map where no start needs one.
 NO_SWAP = np.empty(0, np.intp)
 
+# kernel, before, after, size: `kernel(image, *before, left, top, width, height, *after, placed)` writes what
+# `placed = np.empty(size)` is in pixels of the image. The image must be an array of uint8 with two axes for
+# certain, as nothing looks at that any more; the kernel returns False where the image does not lie in one
+# piece, or the box is not right.
+Quick = tuple[Callable[..., bool], tuple[Any, ...], tuple[Any, ...], tuple[int, int, int]]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -127,39 +133,18 @@ class Cascade(FieldsOnly):
         image, column, row = part or self.read_part(image, box, channels, rgb)
         placed = np.empty((len(starts), *self.mean_shape.shape))
         how = np.ascontiguousarray(starts, np.float64), np.ascontiguousarray(swap, np.intp)
-        kernel, held, numbers, _ = self._quick
+        kernel, _, (*_, held, numbers), _ = self.quick
         kernel(image, column, row, *box, 0, *how, held, numbers, placed)
         return placed
 
-    def predict_grey(
-        self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
-    ) -> npt.NDArray[np.float64] | None:
-        """Locate the landmarks of one face from one start, with as little Python as can be.
-
-        Parameters
-        ----------
-        image : uint8 array (rows, columns)
-            Of this type and as many axes for certain: nothing looks at that any more.
-        left, top, width, height : float
-            The box, not checked.
-
-        Returns
-        -------
-        float64 array (1, n_landmarks, 2)
-            In pixels of the image. None where the box is not right, or the image does not lie in one piece.
-        """
-        kernel, held, numbers, size = self._quick
-        placed = np.empty(size)
-        box = left, top, width, height
-        good = kernel(image, 0, 0, *box, MAX_BOX_TO_IMAGE, ONE_START, NO_SWAP, held, numbers, placed)
-        return placed if good else None
-
     @cached_property
-    def _quick(self) -> tuple[Callable[..., bool], Held, npt.NDArray[np.int64], tuple[int, int, int]]:
-        size = 1, len(self.mean_shape), 2
+    def quick(self) -> Quick:
+        """What locates the landmarks of one face in a grey image from one start."""
         held = Held(self.kernel_arguments)
-        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_START, NO_SWAP
-        return compiled(predict_face, *blank, held, held.numbers, np.empty(size)), held, held.numbers, size
+        size = 1, len(self.mean_shape), 2
+        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_START, NO_SWAP, held, held.numbers
+        after = MAX_BOX_TO_IMAGE, ONE_START, NO_SWAP, held, held.numbers
+        return compiled(predict_face, *blank, np.empty(size)), (0, 0), after, size
 
     def read_part(
         self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str

@@ -4,7 +4,6 @@ What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside 
 to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import overload
 
-from ert.cascade import NO_SWAP, Stage, check_arrays, stack_stages, whole_basis
+from ert.cascade import NO_SWAP, Quick, Stage, check_arrays, stack_stages, whole_basis
 from ert.colours import grey_weights, weigh
 from ert.compiling import BLANK, FieldsOnly, compiled
 from ert.float_leaves import add_float_leaves
@@ -111,7 +110,7 @@ class DlibCascade(FieldsOnly):
         pixels = image.reshape(len(image), -1)
         placed = np.empty((len(starts), *self.mean_shape.shape))
         weights = grey_weights(channels, rgb)
-        kernel, held, numbers, _ = self._quick
+        kernel, _, (_, held, numbers), _ = self.quick
         left, top, width, height = box
         for number, (shift_x, shift_y, scale, mirrored) in enumerate(starts.tolist()):
             place = box
@@ -129,22 +128,14 @@ class DlibCascade(FieldsOnly):
                 placed[number, swap] = placed[number].copy()
         return placed
 
-    def predict_grey(
-        self, image: npt.NDArray[np.uint8], left: float, top: float, width: float, height: float
-    ) -> npt.NDArray[np.float64] | None:
-        """Locate the landmarks of one face from one start, see :class:`ert.cascade.Cascade`."""
-        kernel, held, numbers, size = self._quick
-        placed = np.empty(size)
-        box = left, top, width, height
-        good = kernel(image, 1, 0, 0, ANY_GREY, *box, MAX_BOX_TO_IMAGE, held, numbers, placed)
-        return placed if good else None
-
     @cached_property
-    def _quick(self) -> tuple[Callable[..., bool], Held, npt.NDArray[np.int64], tuple[int, int, int]]:
-        size = 1, len(self.mean_shape), 2
+    def quick(self) -> Quick:
+        """What locates the landmarks of one face in a grey image from one start."""
         held = Held(self.kernel_arguments)
-        blank = BLANK[0], 1, 0, 0, ANY_GREY, 0.0, 0.0, 9.0, 9.0, 0
-        return compiled(predict_dlib, *blank, held, held.numbers, np.empty(size)), held, held.numbers, size
+        size = 1, len(self.mean_shape), 2
+        before, after = (1, 0, 0, ANY_GREY), (MAX_BOX_TO_IMAGE, held, held.numbers)
+        blank = BLANK[0], *before, 0.0, 0.0, 9.0, 9.0, *after
+        return compiled(predict_dlib, *blank, np.empty(size)), before, after, size
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:

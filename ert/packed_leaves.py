@@ -1,28 +1,27 @@
-"""dlib's leaves in 24 bits a number, which add up to the very floats that dlib's additions give.
+"""dlib's leaves in 21 bits a number, which add up to the very floats that dlib's additions give.
 
 What a leaf adds is rounded with the sum: bits far below the sum's last one decide nothing, except on which
 side of the middle between two floats the sum lies, and whether it lies just there. A number that is
 rounded to odd keeps that (Boldo & Melquiond, "Emulation of FMA and correctly rounded sums: proved
 algorithms using rounding to odd", IEEE Trans. Computers 2008): where it is not a multiple of its unit, the
 odd of its two neighbours is taken. It holds for sums from 2^25 units on, so each column has a unit of its
-own, and the smallest sums are watched: below that the stage is added again, in floats. Columns that are
-near 0 from the start stay floats. Seven lines of the cache have to be fetched for a leaf instead of nine.
+own, and the smallest sums are watched: below that the stage is added again, in floats. The columns nearest to
+that from the start stay floats. Six lines of the cache have to be fetched for a leaf instead of nine.
 
-    a leaf:  32 floats | 104 numbers of 24 bits | its floats' place, in lines: 0 if it is packed
-    byte     0           128                      444
+    a leaf:  16 floats | 40 words of 64 bits: three numbers each, and whether the leaf is not packed
+    byte     0           64                   bits 43, 22, 1          bit 0
 
-    beside:  units of 112 lanes | their least sums | order of 136 columns | masks | zeros | leaves as floats
-    byte     0                    448                896                    1440    1472    2048
+    beside:  scales of 144 lanes | and back | lanes of columns | leaves that are not packed, in lanes, scaled
+    byte     0                     576        1152               1728
 
-What lies across two lines is slow to load. So each of the five lines that hold 24 bits a number has 16
-columns in its first 48 bytes, A to E, and five of two more vectors behind them, F and G.
+A leaf with a number too large for 21 bits is not packed: in place of its first word stands where it is.
 
-    byte     0    48         63
-             A    F, 0 to 4   -
-             B    F, 5 to 9   -
-             C    F, 10 to 14 -       lane 15 of F has no column
-             D    G, 0 to 4   -
-             E    G, 5 to 8   the place
+An instruction takes any bits of 64 apart, so that a line, A to E, makes a vector and a half:
+
+    lane      0   1   2   3 ..              0   1   2   3 ..
+    vector 1  A0  A1  A0' A1'     vector 6  A2  B2  A2' B2'
+       ..                                7  C2  D2  C2' D2'
+           5  E0  E1  E0' E1'            8  E2  -   E2' -        vector 0: the floats
 """
 
 from collections.abc import Callable, Iterator
@@ -48,6 +47,7 @@ from ert.vectors import (
     data,
     load,
     loop,
+    prefetch,
     processor_has,
     store,
     variable,
@@ -60,21 +60,24 @@ __all__ = ["LEAF", "add_packed_leaves", "pack_leaves"]
 # Columns of a leaf: the shape of 68 points, which most models have.
 COLUMNS = 136
 # Bytes of a leaf.
-LEAF = 7 * LINE
+LEAF = 6 * LINE
 # Part of the mean shape's coordinate that a sum has to keep. Less would leave fewer bits to the leaves.
-KEPT = 0.35
+KEPT = 0.3
 # The least that the smallest mean of a packed column may be.
 LEAST_MEAN = 2.0**-20
-# Of a packed number; it is loaded to the upper ones of 32.
-_BITS = 24
+_BITS = 21
+# Of the three numbers in a word.
+_FIRST_BITS = 43, 22, 1
 _VECTORS = 9
-_N_FLOATS = 2 * LANES
-_N_PACKED = COLUMNS - _N_FLOATS
-_PLACE = LEAF - 4
-_LEAST, _ORDER, _MASKS, _FLOATS = 448, 896, 1440, 2048
-# Columns of F or G that stand in one line, and lanes before the one without a column.
-_PART = 5
-_BEFORE = _N_FLOATS + 5 * LANES + 3 * _PART
+# Numbers in one of the lines that hold words.
+_WORDS = 8
+_BACK, _LANES, _EVENS, _FLOATS = 576, 1152, 1696, 1728
+# Leaves added between two looks at the sums. In between they are less by half as many leaves at most, and by
+# what is rounded, which is less than the other half.
+_TOGETHER = 4
+_WATCHED = 1 + _TOGETHER * 2.0 ** (_BITS - 1 - 25)
+# So many trees before its turn a leaf that is not packed is asked for: its first lines are there by then.
+_ASKED = 8
 
 
 def pack_leaves(
@@ -96,164 +99,179 @@ def pack_leaves(
         landmarks, with a mean shape that has many coordinates near 0.
     """
     means = mean_shape.reshape(-1).astype(np.float64)
-    order = np.argsort(means, kind="stable")
-    columns = order[_N_FLOATS:]
-    if len(means) != COLUMNS or not processor_has("avx512vbmi") or means[columns[0]] < LEAST_MEAN:
+    if len(means) != COLUMNS or not processor_has("avx512vbmi"):
         return None
-    lanes = np.delete(np.arange(COLUMNS + 1), _BEFORE)
-    # Every other sum is looked at: the one between may be less by a leaf's most, a quarter of this.
-    least = np.exp2(np.floor(np.log2(KEPT * means[columns])))
+    least = np.exp2(np.floor(np.log2(np.maximum(KEPT * means, LEAST_MEAN))))
+    order = np.argsort(means - _WATCHED * least, kind="stable")
+    columns = order[LANES:]
+    if means[columns].min() < LEAST_MEAN:
+        return None
+    lanes, words, shifts = np.array(list(_places())).T
+    least = least[columns]
     per_unit = 2.0**25 / least
-    most = 2.0 ** (_BITS - 1) / per_unit
     rows = leaves.reshape(-1, COLUMNS)
-    others = np.flatnonzero((np.abs(rows[:, columns]) >= most).any(axis=1))
+    others = np.flatnonzero((np.abs(rows[:, columns]) * per_unit >= 2 ** (_BITS - 1)).any(axis=1))
     beside = aligned(np.zeros(_FLOATS + len(others) * _VECTORS * LINE, np.uint8))
-    numbers = np.zeros((2, _VECTORS * LANES), np.float32)
-    numbers[0, lanes[_N_FLOATS:]] = 1 / per_unit / 2 ** (32 - _BITS)
-    numbers[1, lanes[_N_FLOATS:]] = 1.25 * least
-    beside[:_ORDER] = numbers[:, _N_FLOATS:].copy().view(np.uint8).reshape(-1)
-    beside[_ORDER:_MASKS] = order.astype(np.int32).view(np.uint8)
-    beside[_MASKS : _MASKS + 32] = np.array(list(_masks()), np.uint64).view(np.uint8)
-    beside[_FLOATS:].view(np.float32).reshape(-1, _VECTORS * LANES)[:, lanes] = rows[others][:, order]
-    places = np.zeros(len(rows), np.uint32)
-    places[others] = _FLOATS // LINE + _VECTORS * np.arange(len(others))
+    # So that the least sum is the same in all lanes, and what is unpacked can be added as it is.
+    scales = np.ones(_VECTORS * LANES, np.float32)
+    scales[lanes] = per_unit * 2 ** (32 - _BITS)
+    beside[:_BACK] = scales.view(np.uint8)
+    beside[_BACK:_LANES] = (1 / scales).view(np.uint8)
+    lane_of = np.empty(COLUMNS, np.int32)
+    lane_of[order] = np.append(np.arange(LANES), lanes)
+    beside[_LANES : _LANES + lane_of.nbytes] = lane_of.view(np.uint8)
+    beside[_EVENS : _EVENS + 8] = np.array([0x0F0F0F0F0F0F0F0F]).view(np.uint8)
+    beside[_FLOATS:].view(np.float32).reshape(-1, _VECTORS * LANES)[:, lane_of] = (
+        rows[others] * scales[lane_of]
+    )
+    places = np.zeros(len(rows), np.int64)
+    places[others] = _FLOATS + _VECTORS * LINE * np.arange(len(others))
     # Zeros stand behind the last leaf.
-    packed = aligned(np.empty((len(rows) + 1, LEAF), np.uint8))
-    packed[-1] = 0
-    _pack_rows(rows, order, per_unit, places, packed)
+    packed = aligned(np.zeros((len(rows) + 1, LEAF), np.uint8))
+    _pack_rows(rows, order, per_unit, words, shifts, places, packed.view(np.float32), packed.view(np.int64))
     return packed[:-1].reshape(len(leaves), -1), beside
 
 
-def _masks() -> Iterator[int]:
-    """Yield which bytes are loaded: the upper three of each lane; of those the first, next and last part."""
-    for lanes in (range(LANES), *(range(_PART * i, _PART * (i + 1)) for i in range(3))):
-        yield sum(0b1110 << 4 * i for i in lanes)
+def _places() -> Iterator[tuple[int, int, int]]:
+    """Yield each packed column's lane, which word of a leaf it is in, and from which bit on."""
+    for number in range(1, _VECTORS):
+        for lane in range(LANES):
+            line, part = number - 1, lane % 2
+            if line >= 5:
+                line, part = 2 * (line - 5) + part, 2
+            if line < 5:
+                yield LANES * number + lane, _WORDS * (1 + line) + lane // 2, _FIRST_BITS[part]
+
+
+def _bits_of(parts: tuple[int, int]) -> list[int]:
+    """Return from which bit of a word on each byte of a vector is taken, for every two lanes alike.
+
+    Numbers end where their lane ends: what lies below is part of another.
+    """
+    return [(_FIRST_BITS[part] + _BITS - 32 + 8 * k) % 64 for part in parts for k in range(4)] * _WORDS
 
 
 @numba.njit(cache=True, nogil=True)
-def _pack_rows(rows, order, per_unit, places, packed):  # type: ignore[no-untyped-def]
-    """Write leaves; of those that have a place elsewhere only zeros and this."""
+def _pack_rows(rows, order, per_unit, words, shifts, places, floats, packed):  # type: ignore[no-untyped-def]
+    """Write leaves; of those that have a place elsewhere only this."""
     for i in range(len(rows)):
-        place = places[i]
-        for k in range(LEAF - 4):
-            packed[i, k] = 0
-        for k in range(4):
-            packed[i, _PLACE + k] = (place >> np.uint32(8 * k)) & np.uint32(255)
-        if place:
+        if places[i]:
+            packed[i, _WORDS] = places[i] << 1 | 1
             continue
-        floats = packed[i, : 4 * _N_FLOATS].view(np.float32)
-        for j in range(_N_FLOATS):
-            floats[j] = rows[i, order[j]]
-        for j in range(_N_PACKED):
-            exact = rows[i, order[_N_FLOATS + j]] * per_unit[j]
+        for j in range(LANES):
+            floats[i, j] = rows[i, order[j]]
+        for j in range(len(words)):
+            exact = rows[i, order[LANES + j]] * per_unit[j]
             number = np.int64(np.floor(exact))
             if number != exact:
                 # The odd neighbour: this one, or the one above.
                 number |= 1
-            line, lane = j // LANES, j % LANES
-            if line >= 5:
-                line, lane = (j - 5 * LANES) // _PART, LANES + (j - 5 * LANES) % _PART
-            first = 4 * _N_FLOATS + LINE * line + 3 * lane
-            for k in range(3):
-                packed[i, first + k] = (number >> (8 * k)) & 255
+            packed[i, words[j]] |= (number & (2**_BITS - 1)) << shifts[j]
 
 
 def _typed_add(context: Any, packed: Any, base: Any, beside: Any, rows: Any, n: Any, shape: Any) -> Any:
-    """Add leaves to a shape, two at a time, and tell whether no sum came near 0: it stays as it was then."""
+    """Add leaves to a shape, some at a time, and tell whether no sum came near 0: it stays as it was then."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, header, places, target = (data(context, builder, signature, args, i) for i in (0, 2, 3, 5))
         _, base, _, _, n, _ = args
-        floats, bytes_ = vector(FLOAT, LANES), vector(INT8, LINE)
+        floats, bytes_, halves = vector(FLOAT, LANES), vector(INT8, LINE), vector(INT32, LANES)
         room = builder.alloca(FLOAT, size=_VECTORS * LANES)
-        order = builder.bitcast(builder.gep(header, [INT64(_ORDER)]), INT32.as_pointer())
+        lanes = builder.bitcast(builder.gep(header, [INT64(_LANES)]), INT32.as_pointer())
 
         def to_lanes(back: bool) -> None:
-            for first, stop, skipped in ((0, _BEFORE, 0), (_BEFORE, COLUMNS, 1)):
-                with loop(builder, INT64(stop - first)) as (i, _):
-                    i = builder.add(i, INT64(first))
-                    number = builder.zext(builder.load(builder.gep(order, [i])), INT64)
-                    column = builder.gep(target, [number])
-                    lane = builder.gep(room, [builder.add(i, INT64(skipped))])
-                    pair = (lane, column) if back else (column, lane)
-                    builder.store(builder.load(pair[0]), pair[1])
+            with loop(builder, INT64(COLUMNS)) as (i, _):
+                number = builder.zext(builder.load(builder.gep(lanes, [i])), INT64)
+                column, lane = builder.gep(target, [i]), builder.gep(room, [number])
+                pair = (lane, column) if back else (column, lane)
+                builder.store(builder.load(pair[0]), pair[1])
 
-        for i in (-2, -1):
-            store(builder, constant(floats, 0.0), room, INT64((_VECTORS + i) * LANES))
+        # Some lanes have no column, and must not be the smallest.
+        store(builder, constant(floats, 2.0**120), room, INT64((_VECTORS - 1) * LANES))
         to_lanes(back=False)
-        totals = [variable(builder, load(builder, room, INT64(i * LANES), floats)) for i in range(_VECTORS)]
-        watched = totals[_N_FLOATS // LANES :]
-        smallest = [variable(builder, builder.load(total)) for total in watched]
-        units, least = (
-            [load(builder, header, INT64(start + LINE * i), floats) for i in range(len(watched))]
-            for start in (0, _LEAST)
-        )
-        # Loaded, and not constants: else the instruction is replaced by one that takes three times as long.
-        upper, *parts = (
-            builder.bitcast(load(builder, header, INT64(_MASKS + 8 * i), INT64), vector(BIT, LINE))
-            for i in range(4)
-        )
-        # Three bytes to the upper ones of four: of the first 48, and over and over of the next 15.
-        spread, spread_part = (
-            constant(bytes_, [max(first + 3 * (i % n) + k - 1, 0) for i in range(LANES) for k in range(4)])
-            for first, n in ((0, LANES), (3 * LANES, _PART))
-        )
+
+        def scaled(start: int, i: int, numbers: Any) -> Any:
+            return builder.fmul(numbers, load(builder, header, INT64(start + LINE * i), floats))
+
+        totals = [
+            variable(builder, scaled(0, i, load(builder, room, INT64(i * LANES), floats)))
+            for i in range(_VECTORS)
+        ]
+        watched = totals[1:]
+        smallest = [variable(builder, constant(floats, 2.0**126)) for _ in range(2)]
+        upper = constant(halves, -(2 ** (32 - _BITS)))
+        # Loaded, and not constant: else it is not part of the instruction.
+        evens = builder.bitcast(load(builder, header, INT64(_EVENS), INT64), vector(BIT, LINE))
+        first_two, third = (constant(bytes_, _bits_of(parts)) for parts in ((0, 1), (2, 2)))
+
+        def leaf_of(tree: Any) -> Any:
+            return builder.add(base, builder.load(builder.gep(places, [tree])))
+
+        def first_word(leaf: Any) -> Any:
+            return load(builder, source, builder.add(leaf, INT64(LINE)), INT64)
+
+        def elsewhere(word: Any) -> Any:
+            return builder.trunc(word, BIT)
+
+        def place_of(word: Any) -> Any:
+            return builder.lshr(word, INT64(1))
 
         def watch() -> None:
-            for total, low in zip(watched, smallest, strict=True):
+            for i, total in enumerate(watched):
+                low = smallest[i % 2]
                 old, new = builder.load(low), builder.load(total)
                 builder.store(builder.select(builder.fcmp_ordered("<", new, old), new, old), low)
 
-        def add_floats(array: Any, leaf: Any, some: list[Any]) -> None:
+        def add_floats(array: Any, place: Any, some: list[Any]) -> None:
             for i, total in enumerate(some):
-                numbers = load(builder, array, builder.add(leaf, INT64(LINE * i)), floats)
+                numbers = load(builder, array, builder.add(place, INT64(LINE * i)), floats)
+                builder.store(builder.fadd(builder.load(total), numbers), total)
+
+        def spread(line: Any, bits: Any) -> Any:
+            return call(builder, "llvm.x86.avx512.pmultishift.qb.512", bytes_, bits, line)
+
+        def add_packed(leaf: Any) -> None:
+            add_floats(source, leaf, totals[:1])
+            lines = [
+                load(builder, source, builder.add(leaf, INT64(LINE * (1 + i))), bytes_) for i in range(5)
+            ]
+            found = [spread(line, first_two) for line in lines]
+            for even, line in (lines[:2], lines[2:4]):
+                found.append(builder.select(evens, spread(even, third), spread(line, third)))
+            found.append(spread(lines[4], third))
+            for total, number in zip(watched, found, strict=True):
+                numbers = builder.sitofp(builder.and_(builder.bitcast(number, halves), upper), floats)
                 builder.store(builder.fadd(builder.load(total), numbers), total)
 
         def add(leaf: Any) -> None:
-            add_floats(source, leaf, totals[: -len(watched)])
-            lines = [
-                load(builder, source, builder.add(leaf, INT64(4 * _N_FLOATS + LINE * i)), bytes_)
-                for i in range(5)
-            ]
+            word = first_word(leaf)
+            with builder.if_else(elsewhere(word), likely=False) as (other, usual):
+                with other:
+                    watch()
+                    add_floats(header, place_of(word), totals)
+                    watch()
+                with usual:
+                    add_packed(leaf)
 
-            def bytes_of(line: Any, where: Any, mask: Any, others: Any) -> Any:
-                moved = call(builder, "llvm.x86.avx512.permvar.qi.512", bytes_, line, where)
-                return builder.select(mask, moved, others)
-
-            nothing = constant(bytes_, 0)
-            vectors = [bytes_of(line, spread, upper, nothing) for line in lines]
-            for some in (lines[:3], lines[3:]):
-                vectors.append(nothing)
-                for line, mask in zip(some, parts, strict=False):
-                    vectors[-1] = bytes_of(line, spread_part, mask, vectors[-1])
-            for total, unit, found in zip(watched, units, vectors, strict=True):
-                numbers = builder.sitofp(builder.bitcast(found, vector(INT32, LANES)), floats)
-                total_now = builder.load(total)
-                builder.store(call(builder, "llvm.fma.v16f32", floats, numbers, unit, total_now), total)
-            place = load(builder, source, builder.add(leaf, INT64(_PLACE)), INT32)
-            with builder.if_then(builder.icmp_unsigned("!=", place, INT32(0)), likely=False):
-                watch()
-                add_floats(header, builder.mul(builder.zext(place, INT64), INT64(LINE)), totals)
-                watch()
-
-        with loop(builder, n, 2) as (tree, _):
-            for k in (0, 1):
+        watch()
+        with loop(builder, n, _TOGETHER) as (tree, _):
+            for k in range(_TOGETHER):
                 number = builder.add(tree, INT64(k))
                 ask_ahead(builder, source, base, places, number, list(range(0, LEAF, LINE)))
-            for k in (0, 1):
-                add(builder.add(base, builder.load(builder.gep(places, [builder.add(tree, INT64(k))]))))
+                word = first_word(leaf_of(builder.add(number, INT64(_ASKED))))
+                with builder.if_then(elsewhere(word), likely=False):
+                    for i in range(_VECTORS):
+                        prefetch(builder, builder.gep(header, [builder.add(place_of(word), INT64(LINE * i))]))
+            for k in range(_TOGETHER):
+                add(leaf_of(builder.add(tree, INT64(k))))
             watch()
-        below = [
-            builder.fcmp_ordered("<", builder.load(low), bound)
-            for low, bound in zip(smallest, least, strict=True)
-        ]
-        any_below = below[0]
-        for lane in below[1:]:
-            any_below = builder.or_(any_below, lane)
-        sound = builder.icmp_unsigned("==", builder.bitcast(any_below, INT16), INT16(0))
+        low, other = (builder.load(low) for low in smallest)
+        low = builder.select(builder.fcmp_ordered("<", low, other), low, other)
+        below = builder.fcmp_ordered("<", low, constant(floats, _WATCHED * 2.0 ** (25 + 32 - _BITS)))
+        sound = builder.icmp_unsigned("==", builder.bitcast(below, INT16), INT16(0))
         with builder.if_then(sound):
             for i, total in enumerate(totals):
-                store(builder, builder.load(total), room, INT64(i * LANES))
+                store(builder, scaled(_BACK, i, builder.load(total)), room, INT64(i * LANES))
             to_lanes(back=True)
         return sound
 
@@ -284,7 +302,7 @@ def add_packed_leaves(packed, beside, stage, rows, n_trees, shape):  # type: ign
     bool
         Whether it was: False where a sum came too near 0, and the shape is as it was.
     """
-    # They are added in pairs: an odd one out with the zeros behind all leaves.
+    # Some are added at a time: the last ones with the zeros behind all leaves.
     first = stage * packed.shape[1]
     for i in range(AHEAD):
         rows[n_trees + i] = packed.size - first

@@ -28,7 +28,7 @@ def added(mean_shape, leaves, which, shape):
 @given(st.integers(0, 2**32 - 1), st.floats(-7, -1.5), st.integers(1, 60))
 def test_sums_are_those_of_floats_to_the_last_bit(seed, size, n_trees):
     rng = np.random.default_rng(seed)
-    mean_shape = rng.uniform(-0.1, 1.1, (68, 2)).astype(np.float32)
+    mean_shape = rng.uniform(-0.04, 1.1, (68, 2)).astype(np.float32)
     # Some leaves are far larger than the others, and some numbers need fewer bits.
     leaves = (10**size * rng.standard_t(2, (3, n_trees, 4, COLUMNS))).astype(np.float32)
     leaves[:, ::3] = np.round(leaves[:, ::3] * 2**20) / 2**20
@@ -46,15 +46,21 @@ def test_sums_near_zero_are_left_to_floats():
     leaves = rng.normal(0, 1e-4, (2, 20, 4, COLUMNS)).astype(np.float32)
     shape, which = mean_shape.reshape(-1).copy(), np.zeros(20, np.int64)
     assert added(mean_shape, leaves, which, shape)[1]
-    # The smallest of the columns that are packed; and once on the way only, for one tree.
-    shape[32] = 1e-3
+    # The smallest of the columns that are packed; on the way only, by packed leaves and by one that is not.
+    first = 16
+    shape[first] = 1e-3
     assert not added(mean_shape, leaves, which, shape)[1]
-    shape[32] = mean_shape[16, 0]
-    leaves[1, 7, 0, 32], leaves[1, 8, 0, 32] = -0.24, 0.24
+    shape[first] = 0.036
+    assert added(mean_shape, leaves, which, shape)[1]
+    leaves[1, :9, 0, first], leaves[1, 9:18, 0, first] = -9e-4, 9e-4
+    assert not added(mean_shape, leaves, which, shape)[1]
+    shape[first] = mean_shape.reshape(-1)[first]
+    assert added(mean_shape, leaves, which, shape)[1]
+    leaves[1, 7, 0, first], leaves[1, 8, 0, first] = -0.12, 0.12
     assert not added(mean_shape, leaves, which, shape)[1]
     # Of those that stay floats any may be near 0.
-    leaves[1, 7:9, 0, 32] = 0
-    shape[:32] = 0
+    leaves[1, 7:9, 0, first] = 0
+    shape[:first] = 0
     assert added(mean_shape, leaves, which, shape)[1]
 
 
