@@ -120,11 +120,10 @@ def predict_greys(images, boxes, most, starts, swap, arguments, placed):  # type
         left, top, width, height = boxes[i]
         if not usual(images[i], left, top, width, height, most):
             return False
-    how, mean_shape = arguments[:6], arguments[7]
-    room = room_for_faces(len(images), starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
+    room = room_for_faces(len(images), starts.shape[0], arguments)  # type: ignore[no-untyped-call]
     for i in range(len(images)):
         left, top, width, height = boxes[i]
-        begin_face(images[i], 0, 0, left, top, width, height, i, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+        begin_face(images[i], 0, 0, left, top, width, height, i, starts, arguments, room)
     finish_faces(starts, swap, arguments, room, placed)
     return True
 
@@ -140,12 +139,11 @@ def predict_colours(images, parts, weights, boxes, starts, swap, arguments, plac
     weights : uint32 array (4,)
         See :func:`ert.colours.grey_weights`.
     """
-    how, mean_shape = arguments[:6], arguments[7]
-    room = room_for_faces(len(images), starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
+    room = room_for_faces(len(images), starts.shape[0], arguments)  # type: ignore[no-untyped-call]
     for i in range(len(images)):
         left, top, width, height = boxes[i]
         column, right, row, bottom = parts[i]
         grey = np.empty((bottom - row, right - column), np.uint8)
         weigh_channels(images[i], row, column, weights, grey)
-        begin_face(grey, column, row, left, top, width, height, i, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+        begin_face(grey, column, row, left, top, width, height, i, starts, arguments, room)
     finish_faces(starts, swap, arguments, room, placed)

@@ -27,7 +27,15 @@ from ert.vectors import (
     vector,
 )
 
-__all__ = ["draw_pairs", "draw_pool", "pool_arrays", "read_pixels", "read_pool_block"]
+__all__ = [
+    "draw_pairs",
+    "draw_pool",
+    "pair_prior",
+    "pick_pairs",
+    "pool_arrays",
+    "read_pixels",
+    "read_pool_block",
+]
 
 # Half the width that a pool has at least, in sides of the box: a single landmark, or several on a line, have
 # no width of their own.
@@ -96,14 +104,30 @@ def draw_pairs(
     -------
     uint16 array (n_pairs, 2)
     """
-    first, second = np.triu_indices(len(positions), k=1)
-    distances = np.linalg.norm(positions[first] - positions[second], axis=1)
-    cumulative = np.cumsum(np.exp((distances.min() - distances) / prior_length))
-    drawn = np.searchsorted(cumulative, rng.random(n_pairs) * cumulative[-1], side="right")
-    pairs = np.stack([first[drawn], second[drawn]], axis=1)
-    turned = rng.random(n_pairs) < 0.5
-    pairs[turned] = pairs[turned, ::-1]
-    return pairs.astype(np.uint16)
+    prior = pair_prior(positions, prior_length)
+    return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
+
+
+def pair_prior(
+    positions: npt.NDArray[np.float64], prior_length: float
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Return all pairs (n, 2) of pixels and, added up, their probabilities; see :func:`draw_pairs`."""
+    pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
+    distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+    return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
+
+
+def pick_pairs(
+    prior: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]],
+    places: npt.NDArray[np.float64],
+    turns: npt.NDArray[np.float64],
+) -> npt.NDArray[np.uint16]:
+    """Return the pairs (n, 2) that random numbers from 0 to 1 pick, and turn round."""
+    pairs, cumulative = prior
+    picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, places * cumulative[-1], side="right")]
+    turned = turns < 0.5
+    picked[turned] = picked[turned, ::-1]
+    return picked
 
 
 def pool_arrays(

@@ -199,9 +199,8 @@ def predict_face(  # type: ignore[no-untyped-def]
     if most and not usual(image, left, top, width, height, most):
         return False
     arguments = unpack(held, numbers)
-    how, mean_shape = arguments[:6], arguments[7]
-    room = room_for_faces(1, starts.shape[0], how[4] * how[5], mean_shape)  # type: ignore[no-untyped-call]
-    begin_face(image, column, row, left, top, width, height, 0, starts, *how, mean_shape, *room)  # type: ignore[call-arg]
+    room = room_for_faces(1, starts.shape[0], arguments)  # type: ignore[no-untyped-call]
+    begin_face(image, column, row, left, top, width, height, 0, starts, arguments, room)
     finish_faces(starts, swap, arguments, room, placed[np.newaxis])
     return True
 
@@ -223,11 +222,23 @@ def finish_faces(starts, swap, arguments, room, placed):  # type: ignore[no-unty
 
 
 @register_jitable
-def room_for_faces(n, n_starts, n_bytes, mean_shape):  # type: ignore[no-untyped-def]
-    """Return what faces are found in: their squares, crops, sizes and frames of these, and shapes."""
+def room_for_faces(n, n_starts, arguments):  # type: ignore[no-untyped-def]
+    """Return what faces are found in.
+
+    arguments
+        See :attr:`ert.cascade.Cascade.kernel_arguments`.
+
+    Returns
+    -------
+    squares : float64 array (n, 3)
+        Of each face as x, y, side.
+    crops, sizes, frames, shapes
+        See :func:`run_stages`.
+    """
+    columns, rows, _, mean_shape = arguments[4:8]
     return (
         np.empty((n, 3), np.float64),
-        np.empty((n, n_bytes), np.uint8),
+        np.empty((n, columns * rows), np.uint8),
         np.empty((n, 4), np.int32),
         np.empty((n * n_starts, 6), np.float32),
         np.empty((n * n_starts, *mean_shape.shape), np.float32),
@@ -235,35 +246,13 @@ def room_for_faces(n, n_starts, n_bytes, mean_shape):  # type: ignore[no-untyped
 
 
 @numba.njit(cache=True, nogil=True)
-def begin_face(  # type: ignore[no-untyped-def]
-    image,
-    column,
-    row,
-    left,
-    top,
-    width,
-    height,
-    i,
-    starts,
-    region,
-    working_size,
-    blur,
-    least_contrast,
-    columns,
-    rows,
-    mean_shape,
-    squares,
-    crops,
-    sizes,
-    frames,
-    shapes,
-):
-    """Cut the crop of face `i` and lay out its starts; the parameters are those of :func:`predict_face`.
+def begin_face(image, column, row, left, top, width, height, i, starts, arguments, room):  # type: ignore[no-untyped-def]
+    """Cut the crop of face `i` and lay out its starts in what :func:`room_for_faces` returned.
 
-    squares : float64 array (n, 3)
-    crops, sizes, frames, shapes
-        Written for this face, see :func:`run_stages`; its square as x, y, side.
+    The other parameters are those of :func:`predict_face`, and :attr:`ert.cascade.Cascade.kernel_arguments`.
     """
+    region, working_size, blur, least_contrast, columns, rows, _, mean_shape = arguments[:8]
+    squares, crops, sizes, frames, shapes = room
     x, y, side = square_frame(left, top, width, height)
     squares[i, 0], squares[i, 1], squares[i, 2] = x, y, side
     whole = np.empty(6, np.float32)
@@ -325,7 +314,7 @@ def run_faces(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def end_face(i, starts, swap, n_landmarks, squares, shapes, placed):  # type: ignore[no-untyped-def]
-    """Write where the landmarks of face `i` are; the parameters are those of :func:`begin_face`.
+    """Write where the landmarks of face `i` are; see :func:`room_for_faces`.
 
     placed : float64 array (n_starts, n_landmarks, 2)
         Written, in pixels of the image.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ert.cascade import Stage, whole_basis
 from ert.crop_store import Crops
-from ert.features import draw_pairs, draw_pool, pool_arrays, read_pool_block
+from ert.features import draw_pool, pair_prior, pick_pairs, pool_arrays, read_pool_block
 from ert.geometry import centre
 from ert.lanes import add_leaves, room_to_multiply
 from ert.parallel import Workers
@@ -85,12 +85,12 @@ def train_stage(
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     if n_drawn > options.n_pixels:
         trial = replace(options, n_trees=TRIAL_TREES, n_split_tests=min(options.n_split_tests, TRIAL_TESTS))
-        splits = _draw_splits(pool, positions, trial, len(samples), rng)
+        splits = _draw_splits(pool, positions, trial, len(samples), workers, rng)
         pairs, _, _ = grow_trees(sizes, pool, residuals.copy(), present, units, *splits, trial, workers)
         kept = most_used(pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
         pool = _kept_pixels(pool, kept)
-    splits = _draw_splits(pool, positions, options, len(samples), rng)
+    splits = _draw_splits(pool, positions, options, len(samples), workers, rng)
     grown = grow_trees(sizes, pool, residuals, present, units, *splits, options, workers, on_tree)
     whole_numbers = np.int8 if options.kind == "ert" else np.int16
     result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
@@ -103,21 +103,37 @@ def _draw_splits(
     positions: npt.NDArray[np.float64],
     options: Options,
     n_samples: int,
+    workers: Workers,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
     """Draw the candidate splits of a stage: pairs (n_trees, n_splits, n_split_tests, 2) and thresholds."""
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
-    pairs = np.empty((*shape, 2), np.uint16)
-    thresholds = np.empty(shape, np.int16)
     n_candidates = n_splits * options.n_split_tests
-    step = max(1, CANDIDATES_DRAWN // n_candidates)
-    for first in range(0, options.n_trees, step):
-        trees = slice(first, min(first + step, options.n_trees))
-        drawn = draw_pairs(positions, (trees.stop - first) * n_candidates, options.prior_length, rng)
-        pairs[trees] = drawn.reshape(-1, *shape[1:], 2)
-        thresholds[trees] = draw_thresholds(pool, pairs[trees], n_samples, rng)
-    return pairs, thresholds
+    pairs = np.empty((options.n_trees * n_candidates, 2), np.uint16)
+    thresholds = np.empty(len(pairs), np.int16)
+    prior = pair_prior(positions, options.prior_length)
+    step = max(1, CANDIDATES_DRAWN // n_candidates) * n_candidates
+
+    def pick(
+        thread: int,
+        n_threads: int,
+        first: int,
+        places: npt.NDArray[np.float64],
+        turns: npt.NDArray[np.float64],
+        looked_at: npt.NDArray[np.int64],
+    ) -> None:
+        n = len(places)
+        some = slice(n * thread // n_threads, n * (thread + 1) // n_threads)
+        here = slice(first + some.start, first + some.stop)
+        pairs[here] = pick_pairs(prior, places[some], turns[some])
+        thresholds[here] = _differences(pool, pairs[here], looked_at[some])
+
+    for first in range(0, len(pairs), step):
+        n = min(step, len(pairs) - first)
+        # Drawn by one thread, for the model not to depend on their number.
+        workers.run(pick, first, rng.random(n), rng.random(n), rng.integers(n_samples, size=n))
+    return pairs.reshape(*shape, 2), thresholds.reshape(shape)
 
 
 def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.NDArray[np.intp]:
@@ -346,7 +362,13 @@ def draw_thresholds(
     pool: npt.NDArray[np.uint8], pairs: npt.NDArray[np.uint16], n_samples: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int16]:
     """Draw a threshold for each pair: the difference that it has in a sample drawn at random."""
-    block, place = np.divmod(rng.integers(n_samples, size=pairs.shape[:-1]), BLOCK)
+    return _differences(pool, pairs, rng.integers(n_samples, size=pairs.shape[:-1]))
+
+
+def _differences(
+    pool: npt.NDArray[np.uint8], pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int16]:
+    block, place = np.divmod(samples, BLOCK)
     first = pool[block, place, pairs[..., 0]].astype(np.int16)
     return first - pool[block, place, pairs[..., 1]]
 
