@@ -135,9 +135,12 @@ def main():
     lines = ["| measured side by side | ert | dlib |", "| --- | --- | --- |"]
     lines += [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
     versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
-    lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {made['date']}."]
-    for name in ("growth", "objects", "large_images"):
-        other = result(name)
+    names = ("accuracy", "growth", "large_images", "objects", "predict_vs_dlib", "startup", "throughput")
+    others = {name: result(name) for name in (*names, "train_vs_dlib", "video")}
+    dates = sorted(other["date"] for other in others.values() if other["cpu"] == made["cpu"])
+    span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    lines += ["", f"{made['cpu']}, {made['cores']} cores; {versions}; {span}."]
+    for name, other in others.items():
         if other["cpu"] != made["cpu"]:
             lines[-1] += f" `{name}.json`: {other['cpu']}, {other['date']}."
     common.write_figures(common.ROOT / "README.md", lines)
