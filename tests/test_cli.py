@@ -324,10 +324,10 @@ def test_the_first_prediction_says_that_it_compiles(model, dataset, tmp_path):
         "--box",
         "20,20,80,80",
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        said = process.stderr.readline()
-        process.kill()
-    assert "compiling for this processor, once" in said
+    first = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "compiling for this processor, once" in first.stderr
+    second = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "1 face" in second.stderr
 
 
 def test_the_demo_writes_a_picture_and_the_points(tmp_path, capsys):
