@@ -11,8 +11,11 @@ that from the start stay floats. Six lines of the cache have to be fetched for a
     a leaf:  16 floats | 40 words of 64 bits: three numbers each, and whether the leaf is not packed
     byte     0           64                   bits 43, 22, 1          bit 0
 
-    beside:  scales of 144 lanes | and back | lanes of columns | leaves that are not packed, in lanes, scaled
-    byte     0                     576        1152               1728
+    beside:  scales of 144 lanes | and back | lanes of columns | bytes of even lanes, as bits
+    byte     0                     576        1152               1696
+
+             leaves that are not packed, in lanes, scaled
+             1728
 
 A leaf with a number too large for 21 bits is not packed: in place of its first word stands where it is.
 
@@ -106,7 +109,7 @@ def pack_leaves(
     columns = order[LANES:]
     if means[columns].min() < LEAST_MEAN:
         return None
-    lanes, words, shifts = np.array(list(_places())).T
+    lanes, words, shifts = np.array(list(_layout())).T
     least = least[columns]
     per_unit = 2.0**25 / least
     rows = leaves.reshape(-1, COLUMNS)
@@ -132,7 +135,7 @@ def pack_leaves(
     return packed[:-1].reshape(len(leaves), -1), beside
 
 
-def _places() -> Iterator[tuple[int, int, int]]:
+def _layout() -> Iterator[tuple[int, int, int]]:
     """Yield each packed column's lane, which word of a leaf it is in, and from which bit on."""
     for number in range(1, _VECTORS):
         for lane in range(LANES):
