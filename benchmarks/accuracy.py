@@ -19,8 +19,8 @@ def train_tuned(data, out):
     import dlib
 
     import ert
-    from ert.datasets import load_dataset
-    from ert.shapes import FACE68_MIRROR
+    from ert.datasets.dataset import load_dataset
+    from ert.model.schemes import FACE68_MIRROR
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     images, objects = [], []
@@ -48,8 +48,8 @@ def train_five(data, out):
     import dlib
 
     import ert
-    from ert.datasets import load_dataset
-    from ert.shapes import FACE5_OF_FACE68
+    from ert.datasets.dataset import load_dataset
+    from ert.model.schemes import FACE5_OF_FACE68
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     images, objects = [], []
@@ -68,7 +68,7 @@ def five_points(test, images):
 
     import ert
     from ert.metrics import nme, normalisers
-    from ert.shapes import FACE5_OF_FACE68
+    from ert.model.schemes import FACE5_OF_FACE68
 
     lengths, truth = normalisers(test.y, "inter-pupil"), test.y[:, list(FACE5_OF_FACE68)]
     predicted = {
@@ -82,7 +82,7 @@ def main():
     import dlib
 
     import ert
-    from ert.datasets import load_dataset
+    from ert.datasets.dataset import load_dataset
     from ert.metrics import evaluate
 
     options = common.arguments(__doc__, tuned=0)

@@ -26,7 +26,7 @@ N_TIMED = 1500
 def load_faces(data):
     """Return for each detector the grey images, the boxes and the landmarks of HELEN's test faces."""
     from ert import load_dataset, load_image
-    from ert.images import to_grey
+    from ert._core.images import to_grey
 
     folder = data / "300w"
     faces = {}
@@ -49,14 +49,14 @@ def judged(model, images, boxes, truth):
 
 
 def failed(errors, lengths):
-    from ert.judging import FAILED
+    from ert._kernels.confidence import FAILED
 
     return np.nanmean(errors, axis=1) / lengths > FAILED
 
 
 def told_faces(said, errors, lengths):
     """Return how well failed faces are told from the others."""
-    from ert.calibration import roc_auc
+    from ert.training.calibration import roc_auc
 
     bad = failed(errors, lengths)
     auc = roc_auc(said.confidence, ~bad)
@@ -65,7 +65,7 @@ def told_faces(said, errors, lengths):
 
 def scattered(images, boxes, truth, shift, scale, repeats):
     """Return faces with boxes moved and resized at random."""
-    from ert.judge_training import scatter
+    from ert.training.confidence import scatter
 
     rng = np.random.default_rng(0)
     drawn = [
@@ -78,7 +78,7 @@ def scattered(images, boxes, truth, shift, scale, repeats):
 
 def backgrounds(images, boxes):
     """Return squares of the faces' pictures that share hardly anything with a face."""
-    from ert.judge_training import background_boxes
+    from ert.training.confidence import background_boxes
 
     rng = np.random.default_rng(1)
     X = []
@@ -93,7 +93,7 @@ def backgrounds(images, boxes):
 def foreign(folder):
     """Return squares of pictures that have no face: the largest in the middle, others anywhere."""
     from ert import load_image
-    from ert.images import to_grey
+    from ert._core.images import to_grey
 
     rng = np.random.default_rng(2)
     X = []
@@ -133,9 +133,9 @@ def measure(model, faces, others):
     others : dict
         For each kind of picture without the object a list of (image, box).
     """
-    from ert.calibration import coverage, reliability, told_at_kept
-    from ert.judge_training import PRIOR
-    from ert.judging import WITHIN
+    from ert._kernels.confidence import WITHIN
+    from ert.training.calibration import coverage, reliability, told_at_kept
+    from ert.training.confidence import PRIOR
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: judged(model, *each) for name, each in faces.items()}

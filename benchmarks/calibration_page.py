@@ -93,7 +93,7 @@ def lines_of_page(measured):
 
 
 def main():
-    from ert.charts import reliability_chart
+    from ert.plotting.charts import reliability_chart
 
     measured = result("calibration")
     tables = {"landmark within 5 %": measured["within"], "a face, not failed": measured["confidence"]}

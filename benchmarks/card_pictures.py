@@ -33,8 +33,8 @@ def draw_ced(file, errors):
 
 def draw_landmarks(file, mean_shape, per_landmark):
     """Draw each landmark's mean error round its place in the model's mean shape, true to scale."""
-    from ert.charts import landmark_map
     from ert.metrics import norm_text, normalisers
+    from ert.plotting.charts import landmark_map
 
     shape, norm = np.asarray(mean_shape, float), "inter-ocular"
     names = [str(number) for number in range(len(shape))]
@@ -47,9 +47,9 @@ def draw_landmarks(file, mean_shape, per_landmark):
 
 def draw_worst(file, test, predicted, errors, n):
     """Write a contact sheet of the n worst faces: the truth in white, the prediction in blue."""
-    from ert.draw import contact_sheet, save_image
-    from ert.images import load_image
-    from ert.tiles import ON_PHOTOS, TRUTH, object_tile
+    from ert._core.images import load_image
+    from ert.plotting.landmarks import contact_sheet, save_image
+    from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile
 
     tiles, captions = [], []
     for i in np.argsort(-errors, kind="stable")[:n]:

@@ -28,7 +28,7 @@ def arguments(description, **options):
 def save_result(name, result):
     """Write benchmarks/results/NAME.json with provenance, and print it."""
     RESULTS.mkdir(exist_ok=True)
-    from ert.provenance import provenance
+    from ert._core.system import provenance
 
     text = json.dumps(provenance(PACKAGES) | result, indent=1) + "\n"
     (RESULTS / f"{name}.json").write_text(text)
@@ -73,7 +73,7 @@ def measured(function, *args):
 
 def dlib_grey(image):
     """Turn an RGB image to grey as dlib does: the mean of the colours is what its models learnt from."""
-    from ert.images import to_grey
+    from ert._core.images import to_grey
 
     return to_grey(image, "rgb", "dlib")
 

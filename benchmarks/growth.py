@@ -36,7 +36,7 @@ PARTS = ("growing the trees", "training the stages", "all of fit")
 
 def drawn_faces(n):
     """Draw a few hundred faces, and give them out over and over until there are n."""
-    from ert.synthetic import synthetic_faces
+    from ert.datasets.synthetic import synthetic_faces
 
     images, boxes, landmarks = synthetic_faces(min(n, 500), seed=0, size=64)
     chosen = np.arange(n) % len(images)
@@ -55,7 +55,8 @@ def resampled(landmarks, n):
 def seconds(X, y, repeats=3, **changed):
     """Return the least seconds of growing the trees, of training the stages and of all of fit."""
     import ert
-    from ert import fitting, training
+    from ert.training import fit as fitting
+    from ert.training import stage as training
 
     spent = {}
 

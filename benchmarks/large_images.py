@@ -17,7 +17,7 @@ import numpy as np
 def write_images(folder, n, megapixels):
     from PIL import Image
 
-    from ert.synthetic import synthetic_faces
+    from ert.datasets.synthetic import synthetic_faces
 
     columns = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     rows = round(columns * 3 / 4)

@@ -12,7 +12,7 @@ import numpy as np
 
 def main():
     import ert
-    from ert.images import to_grey
+    from ert._core.images import to_grey
     from ert.metrics import nme
 
     options = common.arguments(__doc__, seeds=2, trees=300)

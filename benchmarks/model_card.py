@@ -66,7 +66,7 @@ def extremes(columns, errors):
 
     `errors` holds for each normaliser the errors of the faces.
     """
-    from ert.groups import FEWEST, errors_by
+    from ert.evaluation.groups import FEWEST, errors_by
 
     found = []
     for name, (_, ends) in COLUMNS.items():
@@ -101,9 +101,9 @@ def together(columns):
 
 def missed_faces(test, errors, table, detector):
     """Compare the faces that a detector missed with the others; None where the table does not tell."""
-    from ert.errors import InputError
-    from ert.group_columns import group_columns
-    from ert.groups import FEWEST
+    from ert._core.exceptions import InputError
+    from ert.evaluation.attributes import group_columns
+    from ert.evaluation.groups import FEWEST
 
     try:
         found = group_columns([f"{detector}_found"], test, table.parent, table, part=True)
@@ -114,7 +114,7 @@ def missed_faces(test, errors, table, detector):
 
 
 def by_region(per_landmark):
-    from ert.shapes import FACE68_REGIONS
+    from ert.model.schemes import FACE68_REGIONS
 
     return {
         region: float(np.mean([per_landmark[i] for i in part])) for region, part in FACE68_REGIONS.items()
@@ -164,7 +164,7 @@ def measure(models, tests, predict, table):
     table : pathlib.Path
         The boxes, in the folder of the images.
     """
-    from ert.group_columns import by_groups, group_columns
+    from ert.evaluation.attributes import by_groups, group_columns
     from ert.metrics import nme, per_landmark_nme
 
     predicted = {name: {detector: predict(name, detector) for detector in tests} for name in models}
@@ -198,8 +198,8 @@ def measure(models, tests, predict, table):
 
 def main():
     import ert
-    from ert.loading import bundled_models
-    from ert.provenance import provenance
+    from ert._core.system import provenance
+    from ert.predictor import bundled_models
 
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")
     folder = options.data / "300w"

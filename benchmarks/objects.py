@@ -22,7 +22,7 @@ SCATTER = 0.05
 
 def objects(data):
     """Name -> (dataset, landmarks to use or None for all, number of folds)."""
-    from ert.datasets import concatenate, load_dataset
+    from ert.datasets.dataset import concatenate, load_dataset
 
     wings, shells, portraits = data / "wings", data / "shells", data / "webmorph"
     table = f"{data / '300w' / 'boxes.csv'}:dlib"

@@ -26,8 +26,8 @@ def clock(function, *args, **named):
 
 def helen(data):
     """Return HELEN's test faces: grey images, whole-pixel boxes (n, 4) and dlib's rectangles."""
-    from ert.datasets import load_dataset
-    from ert.images import load_image
+    from ert._core.images import load_image
+    from ert.datasets.dataset import load_dataset
 
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test")
     images = [common.dlib_grey(load_image(file)) for file in test.files]

@@ -179,8 +179,8 @@ def cut_out(image, box, landmarks):
 
 
 def helen(data, n):
-    from ert.datasets import load_dataset
-    from ert.images import load_image
+    from ert._core.images import load_image
+    from ert.datasets.dataset import load_dataset
 
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(
         slice(n)
@@ -190,7 +190,7 @@ def helen(data, n):
 
 
 def training_faces(data):
-    from ert.datasets import load_dataset
+    from ert.datasets.dataset import load_dataset
 
     return load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
 
@@ -293,7 +293,7 @@ def typical_box(train):
 
 def detected(image, square, typical):
     """Return the detector's box nearest a square round landmarks and True, or the typical one and False."""
-    from ert.detection import detect_faces
+    from ert.faces.detection import detect_faces
 
     centre, side = square[:2] + square[2:] / 2, square[2]
     found = detect_faces(image, "dlib")
@@ -306,8 +306,8 @@ def detected(image, square, typical):
 
 def another_world(data, tools, n):
     """Return the errors on all frames of YouTube Faces, with two kinds of boxes."""
-    from ert.datasets import load_dataset
-    from ert.images import load_image
+    from ert._core.images import load_image
+    from ert.datasets.dataset import load_dataset
     from ert.metrics import ced
 
     frames = load_dataset(data / "ytf" / "training_frames_keypoints.csv").subset(slice(n))
@@ -339,7 +339,7 @@ def another_world(data, tools, n):
 
 
 def main():
-    from ert.images import load_image
+    from ert._core.images import load_image
 
     options = common.arguments(__doc__, quick=0, curves="", model="face68")
     n = 30 if options.quick else None

@@ -16,12 +16,11 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert.crops import cut_crop
-from ert.features import read_pixels
-from ert.geometry import similarity
-from ert.lanes import add_leaves
-from ert.running import add_displacement, predict_face
-from ert.walk import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
+from ert._kernels.crop import cut_crop
+from ert._kernels.pixels import read_pixels, similarity
+from ert._kernels.predict import add_displacement, predict_face
+from ert._kernels.simd import add_leaves
+from ert._kernels.traversal import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
 
 # The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
 
@@ -175,7 +174,7 @@ def nothing(*args):
 
 def parts_of(model, image, box, repeats):
     """Microseconds of every part of one face's prediction, and the work of cutting its crop."""
-    from ert.geometry import square_frame
+    from ert._kernels.pixels import square_frame
 
     model.warm_up()
     box = tuple(map(float, box))
@@ -311,9 +310,9 @@ def prediction(model, faces, speeds, n, repeats):
 def training(speeds, n, n_trees):
     """Rows of the table for one stage of training on one thread."""
     import ert
-    from ert import trees
-    from ert.parallel import Workers
-    from ert.synthetic import synthetic_faces
+    from ert._kernels import grow as trees
+    from ert._kernels.workers import Workers
+    from ert.datasets.synthetic import synthetic_faces
 
     images, boxes, landmarks = synthetic_faces(n, size=96)
     X = list(zip(images, boxes, strict=True))
@@ -401,7 +400,7 @@ def table(rows, unit, least, digits):
 
 
 def write_tables(result):
-    from ert.provenance import provenance
+    from ert._core.system import provenance
 
     made = provenance()
     speeds = dict(result["machine"])

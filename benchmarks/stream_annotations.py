@@ -92,11 +92,13 @@ def resident(field):
 
 
 def iterate(kind, path):
-    from ert.coco import read_coco
-    from ert.folders import read_ljson_folder, read_tem_folder
-    from ert.imglab import read_imglab
-    from ert.readers import read_csv, read_pts_folder
-    from ert.tps import read_tps
+    from ert.datasets.formats.coco import read_coco
+    from ert.datasets.formats.csv import read_csv
+    from ert.datasets.formats.imglab import read_imglab
+    from ert.datasets.formats.ljson import read_ljson_folder
+    from ert.datasets.formats.pts import read_pts_folder
+    from ert.datasets.formats.tem import read_tem_folder
+    from ert.datasets.formats.tps import read_tps
 
     readers = {"imglab": read_imglab, "csv": read_csv, "tps": read_tps, "coco": read_coco}
     readers |= {"pts": read_pts_folder, "tem": read_tem_folder, "ljson": read_ljson_folder}
@@ -104,7 +106,7 @@ def iterate(kind, path):
 
 
 def load(kind, path):
-    from ert.datasets import load_dataset
+    from ert.datasets.dataset import load_dataset
 
     dataset = load_dataset(path)
     return len(dataset), (dataset.boxes.nbytes + dataset.landmarks.nbytes) / 1e6

@@ -43,8 +43,8 @@ MODELS = {
 
 def main():
     import ert
+    from ert.model.schemes import FACE5_OF_FACE68
     from ert.predictor import fold_checkpoints
-    from ert.shapes import FACE5_OF_FACE68
 
     options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "models")
     table = options.data / "300w" / "boxes.csv"

@@ -30,7 +30,7 @@ DEFAULTS = {
 
 def train_ours(data, threads, out, seed=0):
     import ert
-    from ert.datasets import load_dataset
+    from ert.datasets.dataset import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     # All of it said, so that the estimator's own defaults do not matter here.
@@ -49,7 +49,7 @@ def train_ours(data, threads, out, seed=0):
 
 
 def warm():
-    from ert.cli import main
+    from ert.cli.main import main
 
     main(["warmup", "--training"])
 
@@ -67,14 +67,14 @@ def errors(data, files):
     import numpy as np
 
     import ert
-    from ert.datasets import load_dataset
+    from ert.datasets.dataset import load_dataset
     from ert.metrics import nme
 
     ours, theirs = [ert.load(file) for file in files], dlib.shape_predictor(str(THEIRS))
     result = {}
     for boxes in ("dlib", "haar"):
         test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:{boxes}", split="test")
-        images = [common.dlib_grey(ert.images.load_image(file)) for file in test.files]
+        images = [common.dlib_grey(ert._core.images.load_image(file)) for file in test.files]
         predicted = common.dlib_predict(theirs, images, test.boxes)
         for norm in ("inter-pupil", "inter-ocular"):
             seeds = [float(nme(test.y, model.predict(test.X), norm).mean()) for model in ours]

@@ -283,8 +283,8 @@ def speed(people, tools):
 
 def test_people(data, n, split):
     """Return people whose photo shows more than the face, in random order, and whom the detector finds."""
-    from ert.datasets import load_dataset
-    from ert.images import load_image
+    from ert._core.images import load_image
+    from ert.datasets.dataset import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split=split)
     people = []

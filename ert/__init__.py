@@ -6,26 +6,24 @@
 (68, 2)
 """
 
-import ert.cache  # noqa: F401 - before the kernels, whose decorators look for the folder
-from ert.alignment import AlignedFace, align
-from ert.blinks import BlinkCounter
-from ert.chips import Chip, chip
-from ert.datasets import Dataset, load_dataset
-from ert.detection import detect_faces
-from ert.errors import InputError
-from ert.explanation import Explanation, explain
-from ert.face_regions import regions
-from ert.images import load_image, sample_image
-from ert.judge import Assessment
-from ert.loading import load
-from ert.measures import eye_aspect_ratio, mouth_opening
-from ert.pose import HeadPose, head_pose
-from ert.predictor import ShapePredictor
-from ert.tables import to_dataframe
-from ert.tracker import TrackedFace, Tracker
-from ert.version import __version__
-from ert.warping import average_face, triangles, warp
-from ert.writers import write_dataset
+import ert._core.numba_cache  # noqa: F401 - before the kernels, whose decorators look for the folder
+from ert._core.exceptions import InputError
+from ert._core.images import load_image, sample_image
+from ert._core.version import __version__
+from ert.datasets.dataset import Dataset, load_dataset
+from ert.datasets.write import write_dataset
+from ert.evaluation.explanation import Explanation, explain
+from ert.faces.align import AlignedFace, align
+from ert.faces.blinks import BlinkCounter
+from ert.faces.chip import Chip, chip
+from ert.faces.dataframe import to_dataframe
+from ert.faces.detection import detect_faces
+from ert.faces.pose import HeadPose, head_pose
+from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
+from ert.faces.warp import average_face, triangles, warp
+from ert.model.confidence import Assessment
+from ert.predictor import ShapePredictor, load
+from ert.tracking.tracker import TrackedFace, Tracker
 
 __all__ = [
     "AlignedFace",

@@ -2,6 +2,6 @@
 
 import sys
 
-from ert.cli import main
+from ert.cli.main import main
 
 sys.exit(main())

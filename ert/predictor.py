@@ -1,9 +1,10 @@
-"""The estimator: parameters, fitting, prediction, saving and loading."""
+"""Models by name and from files."""
 
 import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
@@ -11,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from numpy import empty
 
-from ert.batches import TOGETHER, predict_together, warm_up_together
-from ert.cascade import NO_SWAP, Cascade
-from ert.compiling import BLANK, uninterrupted
-from ert.dlib_cascade import DlibCascade, compact
-from ert.errors import InputError
-from ert.fitted import Fitted, write_fitted
-from ert.geometry import ONE_START, STARTS, box_frames, redraw_box
-from ert.images import UINT8, Part, plain_grey, read_part
-from ert.inputs import (
+from ert._core.exceptions import InputError, one_line
+from ert._core.images import UINT8, Part, plain_grey, read_part
+from ert._core.interrupts import uninterrupted
+from ert._core.threads import count_threads
+from ert._kernels.bound_args import BLANK
+from ert._kernels.workers import Workers
+from ert.inference.batch import TOGETHER, predict_together, warm_up_together
+from ert.inference.restart import rescue
+from ert.inference.rotated import check_max_roll, check_rolls, locate_turned, search_roll
+from ert.inference.validation import (
     MAX_COORDINATE,
     Face,
     box_array,
@@ -29,14 +31,21 @@ from ert.inputs import (
     check_pairs,
     read_face,
 )
-from ert.judge import Assessment, Judge
 from ert.metrics import nme, normalisers
-from ert.parallel import Workers, count_threads
-from ert.parameters import plain_params, training_options
-from ert.rescue import rescue
-from ert.roll import check_max_roll, check_rolls, locate_turned, search_roll
+from ert.model.cascade import NO_SWAP, Cascade
+from ert.model.confidence import Assessment, Judge
+from ert.model.dlib_cascade import DlibCascade, compact
+from ert.model.fitted import Fitted, read_fitted, write_fitted
+from ert.model.geometry import ONE_START, STARTS, box_frames, redraw_box
+from ert.model.schemes import mirror_map
+from ert.training.parameters import NOT_SAVED, check_parameters, plain_params, training_options
 
-__all__ = ["ShapePredictor", "fold_checkpoints"]
+__all__ = [
+    "ShapePredictor",
+    "bundled_models",
+    "fold_checkpoints",
+    "load",
+]
 
 # How much wider than the box's, in sides of it, the part of an image is that cascade and judge share.
 SPARE = 0.1
@@ -331,7 +340,7 @@ class ShapePredictor:
             When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
             fit.
         """
-        from ert.fitting import fit_cascade
+        from ert.training.fit import fit_cascade
 
         def keep(fitted: Fitted) -> None:
             self.fitted_ = fitted
@@ -393,8 +402,8 @@ class ShapePredictor:
         """
         from threadpoolctl import threadpool_limits
 
-        from ert.fitting import announce
-        from ert.judge_training import group_folds, train_judge
+        from ert.training.confidence import group_folds, train_judge
+        from ert.training.fit import announce
 
         fitted = self._fitted()
         boxes = check_pairs(X)
@@ -893,3 +902,50 @@ def _part_for_both(
         return cascade.read_part(image, box, *colours)
     # A region round the middle of the box grows on all sides as the box does.
     return read_part(image, *cascade.cropping.touched(*wider, image.shape), *colours)
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the files of the models that come with the package, by name."""
+    folder = Path(str(resources.files("ert._core"))) / "data" / "models"
+    return {file.stem: file for file in sorted(folder.glob("*.ert"))}
+
+
+def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
+    """Load a model: a bundled one by name ("face68"), or a file.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        `"face68"`, or the path of an `.ert` file, or of a `.dat` file in dlib's format.
+
+    Returns
+    -------
+    ShapePredictor
+        Fitted.
+
+    Raises
+    ------
+    InputError
+        When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
+    """
+    path = Path(name_or_path)
+    bundled = bundled_models()
+    if str(name_or_path) in bundled:
+        path = bundled[str(name_or_path)]
+    elif path.name == str(name_or_path) and not path.suffix and not path.exists():
+        known = ", ".join(bundled)
+        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
+    fitted = read_fitted(path)
+    try:
+        if not set(NOT_SAVED).isdisjoint(fitted.params):
+            raise InputError(f"params hold one of {', '.join(NOT_SAVED)}")
+        model = ShapePredictor(**fitted.params)
+        check_parameters(model.get_params())
+        mirror_map(model.mirror, len(fitted.cascade.mean_shape))
+    except (InputError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
+        ) from error
+    # A file of an older version lacks the parameters that came later.
+    model.fitted_ = replace(fitted, params=plain_params(model.get_params()))
+    return model

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 import ert
-from ert.draw import contact_sheet, save_image
+from ert.plotting.landmarks import contact_sheet, save_image
 
 images, landmarks = [], []
 for photo in sys.argv[1:] or [ert.sample_image()]:

@@ -13,11 +13,11 @@ from scipy.interpolate import make_interp_spline
 from scipy.spatial.distance import pdist
 
 import ert
-from ert.dataset_checks import check_dataset, read_picture
-from ert.dataset_tools import split_groups
-from ert.draw import contact_sheet, save_image
+from ert.datasets.checks import check_dataset, read_picture
+from ert.datasets.split import split_groups
 from ert.metrics import nme
-from ert.tiles import ON_PHOTOS, TRUTH, object_tile
+from ert.plotting.landmarks import contact_sheet, save_image
+from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile
 
 # A wing as long as 1, its base on the left. The first twelve points are landmarks: base, notch, where
 # five veins meet the margin, both ends of the two cross-veins, and a fork. The others only shape the

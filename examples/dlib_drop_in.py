@@ -6,7 +6,7 @@ import numpy as np
 
 import ert
 from ert.compat import dlib  # was: import dlib
-from ert.draw import save_image
+from ert.plotting.landmarks import save_image
 
 
 def shape_to_np(shape, dtype="int"):

@@ -3,7 +3,7 @@
 import sys
 
 import ert
-from ert.draw import contact_sheet, draw_landmarks, save_image
+from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
 
 
 def shut_eyes(image, landmarks, closed):

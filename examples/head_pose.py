@@ -3,7 +3,7 @@
 import sys
 
 import ert
-from ert.draw import draw_poses, save_image
+from ert.plotting.landmarks import draw_poses, save_image
 
 photo = sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()
 image = ert.load_image(photo)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import ert
-from ert.draw import save_image
+from ert.plotting.landmarks import save_image
 
 # The glasses, four times as large as they are kept, so that their edges are smooth.
 glasses = Image.new("RGBA", (2400, 1040), (20, 20, 24, 0))

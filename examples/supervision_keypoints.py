@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 import ert
-from ert.draw import save_image
+from ert.plotting.landmarks import save_image
 
 try:
     import supervision

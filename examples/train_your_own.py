@@ -3,7 +3,7 @@
 import numpy as np
 
 import ert
-from ert.synthetic import synthetic_faces
+from ert.datasets.synthetic import synthetic_faces
 
 images, boxes, landmarks = synthetic_faces(300, seed=0)
 X = list(zip(images, boxes, strict=True))  # pairs of image (array or path) and box (left, top, width, height)

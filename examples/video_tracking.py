@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 import ert
-from ert.draw import contact_sheet, save_image
-from ert.video import VideoReader, draw_tracked, video_writer
+from ert.plotting.landmarks import contact_sheet, save_image
+from ert.tracking.video import VideoReader, draw_tracked, video_writer
 
 
 def make_clip(file, n_frames=60):

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 import ert
-from ert.draw import draw_landmarks
-from ert.explanation_pictures import explanation_sheet
-from ert.geometry import box_frames, frame_to_image
-from ert.shapes import FACE68_REGIONS
-from ert.tiles import cut_tile, object_view, to_tile
+from ert.evaluation.reports.explanation import explanation_sheet
+from ert.model.geometry import box_frames, frame_to_image
+from ert.model.schemes import FACE68_REGIONS
+from ert.plotting.landmarks import draw_landmarks
+from ert.plotting.thumbnails import cut_tile, object_view, to_tile
 
 BLUE, ORANGE, RED, PALE = "#56b4e9", "#e69f00", "#b3541e", "#c5cad3"
 plt.rcParams |= {
@@ -257,7 +257,7 @@ print(", ".join(f"{name} {scatter[list(region)].mean():.2f} px" for name, region
 
 # %%
 sheet = explanation_sheet(image, box, explanation)
-ert.draw.save_image(folder / "7_looked.png", sheet)
+ert.plotting.landmarks.save_image(folder / "7_looked.png", sheet)
 figure, ax = plt.subplots(figsize=(12, 12 * len(sheet) / sheet.shape[1]))
 ax.imshow(sheet)
 ax.axis("off")

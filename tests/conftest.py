@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import pytest
+from helpers import SHARED, small_predictor
 from hypothesis import settings
 
-from ert import ShapePredictor
-from ert.synthetic import synthetic_faces
+from ert.datasets.synthetic import synthetic_faces
 
 # Kernels are compiled on their first call, which no deadline can foresee.
 settings.register_profile("ert", deadline=None)
@@ -13,10 +11,9 @@ settings.load_profile("ert")
 
 @pytest.fixture(scope="session")
 def shared():
-    folder = Path(__file__).parents[2] / "shared" / "data"
-    if not folder.is_dir():
+    if not SHARED.is_dir():
         pytest.skip("needs ../shared/data, which is not there")
-    return folder
+    return SHARED
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +33,3 @@ def small_model(faces):
 def judged_model(faces):
     """The same with a judge."""
     return small_predictor(mirror="face68", norm="inter-ocular").fit(*faces).fit_judge(*faces, n_folds=2)
-
-
-def small_predictor(**params):
-    defaults = {"n_stages": 3, "n_trees": 40, "n_inits": 5, "n_pixels": 150, "working_size": 64}
-    return ShapePredictor(**(defaults | params))

@@ -25,14 +25,16 @@ import numpy as np
 from PIL import Image
 
 import ert
-from ert.coco import read_coco
-from ert.dlib_cascade import DlibCascade
-from ert.dlib_file import read_dlib_file, write_dlib_file
-from ert.errors import InputError
-from ert.folders import read_ljson_folder, read_tem_folder
-from ert.imglab import read_imglab
-from ert.readers import read_boxes, read_csv, read_pts_folder
-from ert.tps import read_tps
+from ert._core.exceptions import InputError
+from ert.datasets.formats.coco import read_coco
+from ert.datasets.formats.csv import read_boxes, read_csv
+from ert.datasets.formats.imglab import read_imglab
+from ert.datasets.formats.ljson import read_ljson_folder
+from ert.datasets.formats.pts import read_pts_folder
+from ert.datasets.formats.tem import read_tem_folder
+from ert.datasets.formats.tps import read_tps
+from ert.model.dlib_cascade import DlibCascade
+from ert.model.dlib_format import read_dlib_file, write_dlib_file
 
 NASTY = [
     *(

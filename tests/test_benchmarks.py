@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import ert
-from ert.synthetic import synthetic_dataset
+from ert.datasets.synthetic import synthetic_dataset
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -1,14 +1,14 @@
 import json
 
 import hypothesis.extra.numpy as hnp
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import naive
 
 from ert import metrics
-from ert.errors import InputError
+from ert._core.exceptions import InputError
 
 quick = settings(max_examples=25, deadline=None)
 

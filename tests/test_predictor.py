@@ -1,18 +1,18 @@
 import threading
 from dataclasses import replace
 
-import naive
 import numpy as np
 import pytest
-from conftest import small_predictor
+from helpers import small_predictor
+from reference import naive
 
 import ert
-import ert.fitting
+import ert.training.fit
 from ert import InputError, ShapePredictor
-from ert.geometry import STARTS, box_frames, frame_to_image, stretched_frames
-from ert.images import to_grey
+from ert._core.images import to_grey
+from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import nme
-from ert.synthetic import synthetic_faces
+from ert.model.geometry import STARTS, box_frames, frame_to_image, stretched_frames
 
 
 def test_prediction_matches_the_slow_twin(small_model, faces):
@@ -124,14 +124,14 @@ def test_a_cascade_of_dlibs_kind_needs_dlibs_grey_and_a_box_to_stretch(faces):
 
 def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):
     checkpoint = tmp_path / "checkpoint.ert"
-    train_stage = ert.fitting.train_stage
+    train_stage = ert.training.fit.train_stage
 
     def interrupted(samples, stage, *args):
         if stage == 2:
             raise KeyboardInterrupt
         return train_stage(samples, stage, *args)
 
-    monkeypatch.setattr("ert.fitting.train_stage", interrupted)
+    monkeypatch.setattr("ert.training.fit.train_stage", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small_predictor().fit(*faces, checkpoint=checkpoint)
     assert len(ert.load(checkpoint).history_) == 2
@@ -303,7 +303,7 @@ def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypat
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ert.fitting.train_stage", fail)
+    monkeypatch.setattr("ert.training.fit.train_stage", fail)
     with pytest.raises(KeyboardInterrupt):
         model.set_params(n_trees=7).fit(X, y[:, :5])
     model.save(tmp_path / "model.ert")

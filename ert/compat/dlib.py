@@ -18,16 +18,16 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable
+from ert._core.images import ImageLike as Image
+from ert._core.images import load_image, to_grey
 from ert.compat.rectangles import full_object_detection, point, points, rectangle, rectangles
-from ert.datasets import load_dataset
-from ert.detection import detect_faces
-from ert.errors import InputError
-from ert.files import check_writable
-from ert.images import load_image, to_grey
-from ert.inputs import Face, Image
-from ert.loading import load
-from ert.parameters import check_parameters
-from ert.predictor import ShapePredictor
+from ert.datasets.dataset import load_dataset
+from ert.faces.detection import detect_faces
+from ert.inference.validation import Face
+from ert.predictor import ShapePredictor, load
+from ert.training.parameters import check_parameters
 
 __all__ = [
     "DlibError",

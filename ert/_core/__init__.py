@@ -1,0 +1,1 @@
+"""Foundations: errors, files, images, threads and versions."""

@@ -1,0 +1,79 @@
+"""Files are replaced whole or not at all."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ert._core.exceptions import InputError
+
+__all__ = [
+    "check_writable",
+    "remove_temporaries",
+    "write_atomically",
+]
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before long work, that a file could be written: its folder is there, and it is no folder itself.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: cannot be written: Is a directory")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written: no permission to write to {path.parent}")
+
+
+def remove_temporaries(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote a file have left beside it.
+
+    For the one process that writes this file: the temporary of another that is at work would go too.
+    """
+    real = Path(os.path.realpath(path))
+    name = re.compile(re.escape(f".{real.stem}.") + "[0-9a-f]{32}" + re.escape(real.suffix))
+    with suppress(OSError):
+        for file in os.listdir(real.parent):
+            if name.fullmatch(file):
+                (real.parent / file).unlink()
+
+
+@contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, else remove it.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write. An existing one is replaced only after the block has ended without an error; of a
+        symbolic link, the file that it points to.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write: same folder and same suffix, so that writers that look at the suffix work.
+
+    Raises
+    ------
+    InputError
+        When the operating system refuses to write (no such folder, no permission, disk full).
+    """
+    check_writable(path)
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{real.stem}.{uuid.uuid4().hex}{real.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, real)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,392 @@
+"""Images: read from files, checked, turned to grey."""
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import NDArray
+
+from ert._core.exceptions import InputError
+from ert._kernels.gray import weigh_channels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = [
+    "UINT8",
+    "ImageLike",
+    "Part",
+    "check_image",
+    "grey_part",
+    "grey_weights",
+    "image_size",
+    "load_image",
+    "plain",
+    "plain_grey",
+    "read_image",
+    "read_part",
+    "sample_image",
+    "to_grey",
+]
+
+
+# Weights of R, G, B and a rounding term, in units of 2^-16. Luma: ITU-R BT.601 as 77, 150, 29 of 256, rounded
+# to nearest. dlib: (R + G + B) // 3, which 21846 / 65536 gives exactly for every sum up to 765.
+# All are even, and half of each is a number of 15 bits.
+_GREY_WEIGHTS = {
+    "luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8),
+    "dlib": (21846, 21846, 21846, 0),
+}
+
+
+def grey_weights(channels: str, weights: str) -> NDArray[np.uint32]:
+    """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
+
+    Raises
+    ------
+    InputError
+        When `channels` or `weights` is none that :func:`ert.images.to_grey` knows.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
+    if weights not in _GREY_WEIGHTS:
+        raise InputError(f"weights: {weights!r}, expected 'luma' or 'dlib'")
+    red, green, blue, rounding = _GREY_WEIGHTS[weights]
+    if channels == "bgr":
+        red, blue = blue, red
+    return np.array((red, green, blue, rounding), np.uint32)
+
+
+# A part of an image in grey, and the column and row where it begins.
+Part: TypeAlias = tuple[NDArray[np.uint8], int, int]
+
+# What the usual array's dtype is, and not merely equals.
+UINT8 = np.dtype(np.uint8)
+
+# Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
+MAX_PIXELS = 250_000_000
+_AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
+
+_GREY_MODES = ("L", "1", "LA")
+_COLOUR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+
+# Pillow's limit and Python's warning filters belong to the whole process: one thread at a time changes them.
+_PILLOW_LOCK = threading.Lock()
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    from PIL import Image
+
+    with _PILLOW_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        usual_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual_limit
+
+
+@contextmanager
+def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
+    """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected an image file")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty, expected an image file")
+        with _quiet_pillow():
+            image = Image.open(path)
+        with image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
+            if image.mode not in _GREY_MODES + _COLOUR_MODES:
+                raise InputError(
+                    f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, grey or RGB"
+                )
+            yield image
+    except (InputError, MemoryError):
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: too many pixels, expected {_AT_MOST}") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:
+        # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: the image is damaged or cut short: {message}") from error
+
+
+def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read an image file, upright: a rotation noted in the file (EXIF) is applied.
+
+    Parameters
+    ----------
+    path : path-like
+        A file in any format that Pillow reads. Of several frames or pages the first is taken.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        Grey where the file is grey or bilevel, else RGB. Transparency is dropped.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is no image, damaged, cut short, larger than 250 megapixels, or has
+        pixels of 16 bits or floats.
+    """
+    with _open_image(path) as image:
+        _load(image)
+        transposition = _transposition(image)
+        if image.mode in _GREY_MODES:
+            upright = image.convert("L")
+        elif image.mode == "RGB":
+            upright = image
+        else:
+            upright = image.convert("RGBA").convert("RGB")  # straight to RGB, some transparent palettes warn
+        if transposition is not None:
+            upright = upright.transpose(transposition)
+        return np.array(upright, dtype=np.uint8, order="C")
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Tell width and height of the image that `load_image` would return, without reading the pixels.
+
+    Parameters
+    ----------
+    path : path-like
+        An image file.
+
+    Returns
+    -------
+    tuple of int
+        Width and height of the upright image, in pixels.
+
+    Raises
+    ------
+    InputError
+        As `load_image`, but damage behind the header goes unnoticed.
+    """
+    from PIL import Image
+
+    with _open_image(path) as image:
+        # Pillow sets a turned TIFF upright as it loads it; a PNG may keep its orientation behind the pixels.
+        if (image.format == "TIFF" and _transposition(image) is not None) or (
+            image.format == "PNG" and _may_have_late_metadata(path)
+        ):
+            _load(image)
+        width, height = image.size
+        sideways = (
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        )
+        return (height, width) if _transposition(image) in sideways else (width, height)
+
+
+def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
+    """Check that an array is an image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3)
+        What to check.
+    what : str
+        What the error message calls it.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        The same array, or a view of it; never a copy.
+
+    Raises
+    ------
+    InputError
+        When it is not such an array, or has no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+    if image.dtype.char != "B":
+        raise InputError(f"{what}: {image.dtype} pixels, expected uint8 (0 to 255){_dtype_hint(image)}")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
+        hint = _shape_hint(image)
+        raise InputError(
+            f"{what}: array of shape {image.shape}, expected (rows, columns) or (rows, columns, 3){hint}"
+        )
+    if image.size == 0:
+        raise InputError(f"{what}: array of shape {image.shape} without pixels, expected at least one")
+    return image
+
+
+def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
+    """Turn a colour image to grey.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
+        The image; any view will do, such as a crop of a large photograph.
+    channels : {"rgb", "bgr"}
+        Order of the colours.
+    weights : {"luma", "dlib"}
+        "luma" is ITU-R BT.601 in integers, (77 R + 150 G + 29 B + 128) >> 8; "dlib" is (R + G + B) // 3,
+        what dlib computes.
+
+    Returns
+    -------
+    ndarray of uint8, (rows, columns)
+        The grey image; a grey one is returned as it came, without a copy.
+
+    Raises
+    ------
+    InputError
+        When `image` is not an image, or `channels` or `weights` is none of the above.
+    """
+    coefficients = grey_weights(channels, weights)
+    image = check_image(image)
+    if image.ndim == 2:
+        return image
+    return grey_part(image, slice(0, image.shape[0]), slice(0, image.shape[1]), coefficients)
+
+
+def grey_part(
+    image: NDArray[np.uint8], rows: slice, columns: slice, coefficients: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    """Turn a part of a colour image to grey without touching the rest.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns, 3)
+    rows, columns : slice
+        The part, within the image.
+    coefficients : ndarray of uint32
+        From :func:`grey_weights`.
+
+    Returns
+    -------
+    ndarray of uint8
+    """
+    grey = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    if plain(image):
+        weigh_channels(image, rows.start, columns.start, coefficients, grey)
+    else:
+        # A copy: the kernel is compiled for one kind of array.
+        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, grey)
+    return grey
+
+
+def plain(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of the kind of array that kernels are compiled for."""
+    flags = image.flags
+    return flags.c_contiguous and flags.writeable
+
+
+def plain_grey(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of that kind, and grey."""
+    return image.ndim == 2 and plain(image)
+
+
+def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: str, weights: str) -> Part:
+    """Copy a part of an image, grey or colour, in grey: a part that :func:`plain_grey` is true of.
+
+    Returns
+    -------
+    part : ndarray of uint8
+    column, row : int
+        Where in the image it begins.
+    """
+    part = (
+        image[rows, columns].copy()
+        if image.ndim == 2
+        else grey_part(image, rows, columns, grey_weights(channels, weights))
+    )
+    return part, columns.start, rows.start
+
+
+def sample_image() -> Path:
+    """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
+    return Path(str(resources.files("ert._core"))) / "data" / "samples" / "astronaut.jpg"
+
+
+def _dtype_hint(image: NDArray[Any]) -> str:
+    if image.dtype == np.bool_:
+        return ": multiply by 255"
+    if image.dtype.kind == "f" and image.size and np.nanmax(image) <= 1:
+        return ": multiply by 255, round and convert with .astype(numpy.uint8)"
+    if image.dtype.kind == "f":
+        return ": round and convert with .astype(numpy.uint8)"
+    if image.dtype == np.uint16:
+        return ": divide by 257 (if 65535 is white) and convert with .astype(numpy.uint8)"
+    return ": convert with .astype(numpy.uint8) where the values allow it"
+
+
+def _shape_hint(image: NDArray[Any]) -> str:
+    if image.ndim == 3 and image.shape[2] == 4:
+        return ": drop the alpha channel, image[..., :3]"
+    if image.ndim == 3 and image.shape[2] == 2:
+        return ": drop the alpha channel, image[..., 0]"
+    if image.ndim == 3 and image.shape[0] in (1, 3):
+        return ": put the channels last, numpy.moveaxis(image, 0, -1)"
+    if image.ndim == 4:
+        return ": give one image at a time"
+    return ""
+
+
+def _load(image: "Image.Image") -> None:
+    # Pillow's decoders of JPEG and PNG give no warnings, so that threads may decode them side by side.
+    with nullcontext() if image.format in ("JPEG", "PNG") else _quiet_pillow():
+        image.load()
+
+
+def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
+    data = Path(path).read_bytes()
+    return any(mark in data for mark in (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"))
+
+
+def _transposition(image: "Image.Image") -> "Image.Transpose | None":
+    """Tell what sets an image upright by its EXIF orientation; None where nothing does."""
+    from PIL import Image as PilImage
+
+    orientation = 1
+    # Junk in the metadata is common and no reason to refuse a picture.
+    with _quiet_pillow(), suppress(Exception):
+        # The method of the base class, because a PNG's own would decode all pixels first.
+        orientation = PilImage.Image.getexif(image).get(0x0112, 1)
+    return {
+        2: PilImage.Transpose.FLIP_LEFT_RIGHT,
+        3: PilImage.Transpose.ROTATE_180,
+        4: PilImage.Transpose.FLIP_TOP_BOTTOM,
+        5: PilImage.Transpose.TRANSPOSE,
+        6: PilImage.Transpose.ROTATE_270,
+        7: PilImage.Transpose.TRANSVERSE,
+        8: PilImage.Transpose.ROTATE_90,
+    }.get(orientation)
+
+
+ImageLike: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
+
+
+def read_image(image: ImageLike, what: str) -> npt.NDArray[np.uint8]:
+    """Return an image given as an array or as a path; `what` names it in error messages."""
+    # Arrays first: the question for a path takes longer than all the checks of an array.
+    if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
+        return load_image(image)  # its errors name the file
+    return check_image(image, what)

@@ -1,0 +1,456 @@
+"""Sums over many short rows, whose running totals stay in the processor's vectors.
+
+Loops of numba's read and write each total for every few rows, because the compiler does not know how many
+columns there are. Here some columns at a time are one vector (:mod:`ert.vectors`). Adding goes row by row, so
+that rounding is the same everywhere.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic, register_jitable
+
+from ert._kernels.llvm import (
+    BIT,
+    FLOAT,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    call,
+    chosen,
+    constant,
+    data,
+    kernel,
+    length,
+    load,
+    loop,
+    processor_has,
+    splat,
+    store,
+    variable,
+    vector,
+)
+
+__all__ = [
+    "LANES",
+    "add_leaves",
+    "add_products",
+    "add_transformed",
+    "dot",
+    "padded",
+    "pair_rows",
+    "reduce_line",
+    "room_to_multiply",
+    "sum_limit",
+    "transform",
+]
+
+
+# Arrays of floats that go through here end with zeros, up to a multiple of this.
+LANES = 16
+# The largest amount that a product is made of, in 16 bits.
+LARGEST = 32767
+# What is smaller moves nothing.
+LEAST = 1e-30
+# Of leaves of 8 bits so many add up to no more than 16 bits hold.
+SHORT = 256
+
+
+def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDArray[Any]:
+    """Return a copy of an array with zeros at the end of an axis, up to a multiple in length."""
+    widths = [(0, 0)] * array.ndim
+    widths[axis] = (0, -array.shape[axis] % multiple)
+    return np.ascontiguousarray(np.pad(array, widths))
+
+
+def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Lay out matrices of whole numbers for :func:`add_products`: rows in twos, element beside element.
+
+    Parameters
+    ----------
+    matrix : int8 or int16 array (..., n_rows, n_columns)
+
+    Returns
+    -------
+    array (..., n_rows / 2, n_columns, 2)
+        With rows and columns of zeros to a multiple of 16 of both.
+    """
+    whole = padded(padded(matrix, -2), -1)
+    *rest, n_rows, n = whole.shape
+    return np.ascontiguousarray(np.moveaxis(whole.reshape(*rest, n_rows // 2, 2, n), -2, -1))
+
+
+def sum_limit(matrix: npt.NDArray[Any]) -> np.float32:
+    """Return what the sizes of all amounts may add up to, so that no product is too large for 32 bits.
+
+    Parameters
+    ----------
+    matrix : int8 or int16 array (..., n_rows / 2, n_columns, 2)
+        From :func:`pair_rows`.
+    """
+    # Rounding adds up to a half to each of them.
+    return np.float32(2 ** (32 - 8 * matrix.itemsize) - 2 * matrix.shape[-3])
+
+
+def _sum_of_rows(lanes: int) -> Any:
+    """Make a function that adds up some columns of some rows.
+
+    It takes `table`, all rows in one array; `base`, the element that rows are counted from; `rows`, the
+    number of each row's first element; `start`, `stop`, which of the rows; `first`, the first of the columns;
+    `out`, whose elements from `first` on are added to.
+    Totals are in the type twice as wide as the table's, and those of 8 bits so few that they fit.
+    """
+
+    def typed(
+        context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, first: Any, out: Any
+    ) -> Any:
+        number = types.uint64
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, places, totals = (data(context, builder, signature, args, i) for i in (0, 2, 6))
+            _, base, _, low, high, column, _ = args
+            origin = builder.add(base, column)
+            read = vector(source.type.pointee, lanes)
+            kept = vector(totals.type.pointee, lanes)
+            middle = vector(INT32 if table.dtype.bitwidth == 16 else INT16, lanes)
+            total = variable(builder, constant(middle, 0))
+            with loop(builder, builder.sub(high, low)) as (i, _):
+                row = builder.load(builder.gep(places, [builder.add(low, i)]))
+                numbers = load(builder, source, builder.add(row, origin), read)
+                builder.store(builder.add(builder.load(total), builder.sext(numbers, middle)), total)
+            result = builder.load(total)
+            wide = result if middle == kept else builder.sext(result, kept)
+            store(builder, builder.add(load(builder, totals, column, kept), wide), totals, column)
+            return context.get_dummy_value()
+
+        return types.void(table, number, rows, number, number, number, out), generate
+
+    return intrinsic(typed)
+
+
+def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
+    """Make a function that writes some columns of the product of a vector and a matrix of whole numbers.
+
+    It takes `amounts` (n_rows,) of 16 bits; `matrix`, from :func:`pair_rows`; which of these; `first`, the
+    first of the columns; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor
+    has an instruction that multiplies pairs and adds the two products of each.
+    """
+
+    def typed(context: Any, amounts: Any, matrix: Any, number: Any, first: Any, factor: Any, out: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            factors, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 5))
+            n_pairs, width = (length(context, builder, signature, args, 1, axis) for axis in (1, 2))
+            _, _, which, column, factor, _ = args
+            base = builder.add(builder.mul(builder.mul(which, n_pairs), width), column)
+            read, pairs = vector(source.type.pointee, 2 * lanes), vector(INT16, 2 * lanes)
+            kept, some = vector(INT32, LANES), vector(INT16, 2 * LANES)
+            totals = [variable(builder, constant(kept, 0)) for _ in range(lanes // LANES)]
+            with loop(builder, n_pairs) as (i, _):
+                place = builder.mul(builder.add(builder.mul(i, width), base), INT64(2))
+                numbers = load(builder, source, place, read)
+                if read != pairs:
+                    numbers = builder.sext(numbers, pairs)
+                pair = load(builder, factors, builder.mul(i, INT64(2)), INT32)
+                pair = builder.bitcast(splat(builder, pair, kept), some)
+                for number, total in enumerate(totals):
+                    first = 2 * LANES * number
+                    part = chosen(builder, numbers, list(range(first, first + 2 * LANES)))
+                    if in_pairs:
+                        products = call(builder, "llvm.x86.avx512.pmaddw.d.512", kept, part, pair)
+                    else:
+                        both = [
+                            builder.mul(
+                                *(
+                                    builder.sext(chosen(builder, each, list(range(k, 2 * LANES, 2))), kept)
+                                    for each in (part, pair)
+                                )
+                            )
+                            for k in (0, 1)
+                        ]
+                        products = builder.add(*both)
+                    builder.store(builder.add(builder.load(total), products), total)
+            floats = vector(FLOAT, LANES)
+            for number, total in enumerate(totals):
+                product = builder.fmul(
+                    builder.sitofp(builder.load(total), floats), splat(builder, factor, floats)
+                )
+                store(builder, product, target, builder.add(column, INT64(LANES * number)))
+            return context.get_dummy_value()
+
+        return types.void(amounts, matrix, types.uint64, types.uint64, types.float32, out), generate
+
+    return intrinsic(typed)
+
+
+def _typed_scale(context: Any, components: Any, units: Any, number: Any, products: Any) -> Any:
+    """Multiply whole numbers by a row of units; return the largest product's size and the sum of all."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        whole, unit, out = (data(context, builder, signature, args, i) for i in (0, 1, 3))
+        kind = vector(FLOAT, LANES)
+        n = length(context, builder, signature, args, 3)
+        base = builder.mul(args[2], n)
+        largest, total = (variable(builder, constant(kind, 0.0)) for _ in range(2))
+        with loop(builder, n, LANES) as (i, _):
+            numbers = builder.sitofp(load(builder, whole, i, vector(INT32, LANES)), kind)
+            numbers = builder.fmul(numbers, load(builder, unit, builder.add(base, i), kind))
+            store(builder, numbers, out, i)
+            sizes = call(builder, f"llvm.fabs.v{LANES}f32", kind, numbers)
+            so_far = builder.load(largest)
+            builder.store(builder.select(builder.fcmp_ordered(">", sizes, so_far), sizes, so_far), largest)
+            builder.store(builder.fadd(builder.load(total), sizes), total)
+
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        results = [
+            _folded(builder, builder.load(largest), larger),
+            _folded(builder, builder.load(total), builder.fadd),
+        ]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    two: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
+    return two(components, units, types.uint64, products), generate
+
+
+def _typed_round(context: Any, numbers: Any, factor: Any, out: Any) -> Any:
+    """Multiply floats by a factor and round them to whole numbers of 16 bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = (data(context, builder, signature, args, i) for i in (0, 2))
+        kind = vector(FLOAT, LANES)
+        with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
+            scaled = builder.fmul(load(builder, source, i, kind), splat(builder, args[1], kind))
+            nearest = call(builder, f"llvm.rint.v{LANES}f32", kind, scaled)
+            store(builder, builder.fptosi(nearest, vector(INT16, LANES)), target, i)
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.float32, out), generate
+
+
+def _typed_dot(context: Any, array: Any, others: Any, number: Any) -> Any:
+    """Multiply a float32 array element by element by one of several and add up."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = (data(context, builder, signature, args, i) for i in (0, 1))
+        kind = vector(FLOAT, LANES)
+        total = variable(builder, constant(kind, 0.0))
+        n = length(context, builder, signature, args, 0)
+        base = builder.mul(args[2], n)
+        with loop(builder, n, LANES) as (i, _):
+            product = builder.fmul(load(builder, a, i, kind), load(builder, b, builder.add(base, i), kind))
+            builder.store(builder.fadd(builder.load(total), product), total)
+        return _folded(builder, builder.load(total), builder.fadd)
+
+    return types.float32(array, others, types.uint64), generate
+
+
+def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> Any:
+    """Fold a vector half on half until one number is left."""
+    lanes = values.type.count
+    while lanes > 1:
+        lanes //= 2
+        values = operation(
+            chosen(builder, values, list(range(lanes))),
+            chosen(builder, values, list(range(lanes, 2 * lanes))),
+        )
+    return builder.extract_element(values, INT32(0))
+
+
+def _transform(adding: bool) -> Any:
+    """Make a function that carries points by a matrix and a shift, and adds them to what is there or not.
+
+    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row; the shift; and `out`.
+    """
+
+    def typed(context: Any, points: Any, xx: Any, xy: Any, yx: Any, yy: Any, x: Any, y: Any, out: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (data(context, builder, signature, args, i) for i in (0, 7))
+            # x and y may be one number of 64 bits there.
+            target = builder.bitcast(target, FLOAT.as_pointer())
+            kind = vector(FLOAT, LANES)
+            numbers = [splat(builder, number, kind) for number in args[1:7]]
+            in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
+            # x, y, x, y ... : what each is multiplied by, what its neighbour is, and the shift.
+            own, other, shift = (
+                builder.select(in_turns, numbers[odd], numbers[even])
+                for even, odd in ((0, 3), (1, 2), (4, 5))
+            )
+            neighbours = [i ^ 1 for i in range(LANES)]
+            with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
+                here = load(builder, source, i, kind)
+                there = chosen(builder, here, neighbours)
+                moved = builder.fadd(builder.fmul(here, own), builder.fmul(there, other))
+                base = load(builder, target, i, kind) if adding else shift
+                store(builder, builder.fadd(moved, base), target, i)
+            return context.get_dummy_value()
+
+        return types.void(points, *[types.float32] * 6, out), generate
+
+    return intrinsic(typed)
+
+
+def _mean_of_four(factor: int) -> Any:
+    """Make a function that reduces two lines of pixels by a factor, to 16 pixels.
+
+    It takes `pixels`; `first` and `second`, where in it the two lines begin; `out`; and `place`, where in it
+    the 16 are written. Each is the mean of the first and the last of `factor` pixels of both lines.
+    """
+
+    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+            wide = vector(INT16, 16)
+            total = two = constant(wide, 2)
+            for line in (args[1], args[2]):
+                numbers = load(builder, source, line, vector(INT8, 16 * factor))
+                for start in (0, factor - 1):
+                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
+                    total = builder.add(total, builder.zext(some, wide))
+            mean = builder.lshr(total, two)
+            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
+            return context.get_dummy_value()
+
+        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
+
+    return intrinsic(typed)
+
+
+# A leaf's 32 components, and what is left over.
+_add_32: Callable[..., None] = _sum_of_rows(32)
+_add_8: Callable[..., None] = _sum_of_rows(8)
+_IN_PAIRS = processor_has("avx512bw")
+_multiply_48: Callable[..., None] = _sum_of_products(48, _IN_PAIRS)
+_multiply_16: Callable[..., None] = _sum_of_products(16, _IN_PAIRS)
+_scale: Any = intrinsic(_typed_scale)
+_round: Callable[..., None] = intrinsic(_typed_round)
+dot: Any = intrinsic(_typed_dot)
+transform: Callable[..., None] = _transform(adding=False)
+add_transformed: Callable[..., None] = _transform(adding=True)
+
+_reduce_by_1: Callable[..., None] = _mean_of_four(1)
+_reduce_by_2: Callable[..., None] = _mean_of_four(2)
+_reduce_by_3: Callable[..., None] = _mean_of_four(3)
+_reduce_by_4: Callable[..., None] = _mean_of_four(4)
+
+
+@numba.njit(nogil=True)
+def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[no-untyped-def]
+    """Reduce two lines of pixels to one by a factor of 1 to 4, if there are 16 to be made.
+
+    Parameters
+    ----------
+    pixels : uint8 array
+    first, second : int
+        Where in it the lines begin.
+    factor : int
+    out : uint8 array
+        Written, from `place` on.
+    place, n : int
+        `n` pixels are to be made.
+
+    Returns
+    -------
+    int
+        How many were made.
+    """
+    if n < 16:
+        return 0
+    for start in range(0, n, 16):
+        # The last ones once more, if the line does not end with these.
+        c = min(start, n - 16)
+        here, there, to = first + c * factor, second + c * factor, place + c
+        if factor == 1:
+            _reduce_by_1(pixels, here, there, out, to)
+        elif factor == 2:
+            _reduce_by_2(pixels, here, there, out, to)
+        elif factor == 3:
+            _reduce_by_3(pixels, here, there, out, to)
+        else:
+            _reduce_by_4(pixels, here, there, out, to)
+    return n
+
+
+@kernel
+def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no-untyped-def]
+    """Add up leaves of whole numbers.
+
+    Parameters
+    ----------
+    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    stage : int
+    rows : int64 array (at least n_trees,)
+        From :func:`ert.walk.walk_trees`.
+    n_trees, leaf_size : int
+    out : int32 array (at least leaf_size,)
+        Written, up to the leaf's size.
+    """
+    base = np.uint64(stage * leaves.shape[1])
+    by_32 = leaf_size - leaf_size % 32
+    by_8 = leaf_size - leaf_size % 8
+    for i in range(leaf_size):
+        out[i] = 0
+    for start in range(0, n_trees, SHORT):
+        stop = min(start + SHORT, n_trees)
+        for first in range(0, by_32, 32):
+            _add_32(leaves, base, rows, start, stop, first, out)
+        for first in range(by_32, by_8, 8):
+            _add_8(leaves, base, rows, start, stop, first, out)
+    for i in range(by_8, leaf_size):
+        for t in range(n_trees):
+            out[i] += leaves[stage, np.uint64(rows[t] + i)]
+
+
+@register_jitable
+def room_to_multiply(units: Any, matrix: Any) -> tuple[Any, ...]:
+    """Return what :func:`add_products` works in and writes: components (zeros), amounts, whole, out."""
+    return (
+        np.zeros(units.shape[1], np.int32),
+        np.empty(units.shape[1], np.float32),
+        np.empty(units.shape[1], np.int16),
+        np.empty(matrix.shape[2], np.float32),
+    )
+
+
+@kernel
+def add_products(components, units, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
+    """Multiply whole numbers, a unit each, by a matrix of whole numbers.
+
+    What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
+    exact.
+
+    Parameters
+    ----------
+    components : int32 array (n_rows,)
+    units : float32 array (n_stages, n_rows)
+    stage : int
+    matrix : int8 or int16 array (n_matrices, n_rows / 2, n_columns, 2)
+        From :func:`pair_rows`.
+    number : int
+        Which of them.
+    limit : float32
+        :func:`sum_limit` of the matrix.
+    amounts : float32 array (n_rows,)
+    whole : int16 array (n_rows,)
+        Overwritten, these two: room to work in.
+    out : float32 array (n_columns,)
+        Written.
+    """
+    largest, total = _scale(components, units, stage, amounts)
+    if largest < np.float32(LEAST):
+        out[:] = 0
+        return
+    factor = min(np.float32(LARGEST) / largest, limit / total)
+    _round(amounts, factor, whole)
+    unit = np.float32(1) / factor
+    size = out.shape[0]
+    by_48 = size - size % 48
+    for first in range(0, by_48, 48):
+        _multiply_48(whole, matrix, number, first, unit, out)
+    for first in range(by_48, size, 16):
+        _multiply_16(whole, matrix, number, first, unit, out)

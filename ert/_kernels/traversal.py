@@ -1,0 +1,415 @@
+"""Running the trees of a stage for one face: splits packed, leaves found.
+
+Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
+trees are decided at once, and then the ways down are followed in 32 trees at once:
+
+four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
+             64 bytes  second pixel
+             64 bytes  threshold        0 or more: where it is less, the two pixels are exchanged
+a stage      the lookups of all its trees; then the masks of all its trees, 64 bits each for four of them:
+             flips      set where to go right is not to exceed the threshold
+             first, second    set where the number of a pixel is 256 or more; not there in smaller pools
+
+Elsewhere trees are walked node by node, four trees at a time:
+
+node    the lowest b bits    first pixel           b is as many bits as the pool's numbers take
+        the next nine        threshold + 256
+        the highest b bits   second pixel
+tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
+        pixels 64 bytes, a line of the cache
+
+Either way what is found is the same.
+
+leaves  rows of numbers, tree by tree; a row is found by the number of its first element
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic, overload, register_jitable
+
+from ert._kernels.llvm import (
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    call,
+    constant,
+    data,
+    kernel,
+    load,
+    look_up,
+    loop,
+    prefetch,
+    processor_has,
+    splat,
+    store,
+    vector,
+)
+
+__all__ = [
+    "BLOCK_OF_TREES",
+    "LINE",
+    "aligned",
+    "decides_all",
+    "index_bits",
+    "pack_nodes",
+    "pack_splits",
+    "pack_trees",
+    "room_for_values",
+    "room_to_walk",
+    "walk_trees",
+]
+
+
+# Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
+LOWEST, HIGHEST = -256, 255
+THRESHOLD_BITS = 9
+# Bytes of a line of the cache.
+LINE = 64
+# Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
+BLOCK_OF_TREES = 32
+# Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
+# time: of whole shapes of floats some are asked for, and the others as they are added.
+MOST_ASKED_FOR = 256
+WHOLE_LEAVES = 2
+# Pixels of the largest pool whose splits are decided four trees at a time.
+MOST_PIXELS = 512
+_WIDE = processor_has("avx512vbmi")
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that begins with a line of the cache and may be written to: itself, or a copy.
+
+    Kernels are compiled for one kind of array only; what comes from a file is read-only.
+    """
+    if array.ctypes.data % LINE == 0 and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    room = np.empty(array.nbytes + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    copy: npt.NDArray[Any] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def index_bits(n_pixels: int) -> int:
+    """How many bits the number of a pixel takes in a node."""
+    return max(1, (n_pixels - 1).bit_length())
+
+
+def pack_nodes(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.unsignedinteger]:
+    """Pack the splits of trees for :func:`walk_trees`.
+
+    Parameters
+    ----------
+    pairs : uint16 array (..., n_trees, n_splits, 2)
+        The two pixels of each split.
+    thresholds : array (..., n_trees, n_splits)
+        A face goes left where their difference is greater; whole numbers or not.
+    n_pixels : int
+
+    Returns
+    -------
+    uint32 or uint64 array (..., n_trees * (n_splits + 1))
+    """
+    bits = index_bits(n_pixels)
+    kind = np.uint32 if 2 * bits + THRESHOLD_BITS <= 32 else np.uint64
+    *shape, n_trees, n_splits = thresholds.shape
+    nodes = np.zeros((*shape, n_trees, n_splits + 1), kind)
+    # A difference is a whole number: it is greater than a number when it is greater than its floor.
+    whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64) - LOWEST
+    top = 8 * kind().itemsize - bits
+    fields = ((pairs[..., 0], 0), (whole, bits), (pairs[..., 1], top))
+    for field, place in fields:
+        nodes[..., :-1] |= np.left_shift(field.astype(kind), kind(place))
+    return nodes.reshape(*shape, -1)
+
+
+def pack_splits(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.uint8]:
+    """Pack the splits of trees of depth 4 for :func:`walk_trees`, to be decided four trees at a time.
+
+    Parameters
+    ----------
+    pairs : uint16 array (..., n_trees, 15, 2)
+        The two pixels of each split, below 512.
+    thresholds : array (..., n_trees, 15)
+        A face goes left where their difference is greater; whole numbers or not.
+    n_pixels : int
+
+    Returns
+    -------
+    uint8 array (..., n_bytes)
+        Lines of the cache.
+    """
+    *shape, n_trees, _ = thresholds.shape
+    whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64)
+    # a - b > t is the contrary of b - a > -t - 1.
+    turned = whole < 0
+    first, second = (np.where(turned, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
+    widths = [(0, 0)] * len(shape) + [(0, -n_trees % 4), (0, 1)]
+
+    def of_four_trees(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.pad(values, widths).reshape(*shape, -1, 64)
+
+    fields = first, second, np.where(turned, -whole - 1, whole)
+    lookups = np.stack([of_four_trees(field).astype(np.uint8) for field in fields], axis=-2)
+    flags = (~turned,) if n_pixels <= 256 else (~turned, first > 255, second > 255)
+    masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
+    parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
+    n_bytes = sum(part.shape[-1] for part in parts)
+    parts.append(np.zeros((*shape, -n_bytes % LINE), np.uint8))
+    return np.concatenate(parts, axis=-1)
+
+
+def decides_all(n_splits: int, n_pixels: int) -> bool:
+    """Tell whether the splits of trees with so many are decided at once on this processor."""
+    return _WIDE and n_splits == 15 and n_pixels <= MOST_PIXELS
+
+
+def pack_trees(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
+) -> npt.NDArray[np.unsignedinteger]:
+    """Pack the splits of trees for :func:`walk_trees` in the way that this processor is quickest with.
+
+    Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
+    """
+    if decides_all(thresholds.shape[-1], n_pixels):
+        return pack_splits(pairs, thresholds, n_pixels)
+    return pack_nodes(pairs, thresholds, n_pixels)
+
+
+@register_jitable
+def room_for_values(n_pixels: int) -> int:
+    """How long the array of a pool's values must be; what stands behind the values does not matter."""
+    return max(MOST_PIXELS, n_pixels)
+
+
+@register_jitable
+def room_to_walk(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
+    """Return what :func:`walk_trees` works in: values, masks and rows."""
+    return (
+        np.empty(room_for_values(n_pixels), np.uint8),
+        np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64),
+        np.empty(n_trees + BLOCK_OF_TREES, np.int64),
+    )
+
+
+def _decide(n_tables: int) -> Any:
+    """Make a function that decides all splits of trees of depth 4, for pools of 64 pixels a table.
+
+    It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
+    `n`, how many times four trees it has; which four of them to begin with, and behind which to end; and
+    `masks`, `n` numbers of 64 bits or more: written, the bit of each split is set where the face goes right.
+    """
+
+    def typed(
+        context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
+            _, _, origin, n, start, stop, _ = args
+            kind = vector(INT8, 64)
+            flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
+            tables = [load(builder, pixels, INT64(64 * i), kind) for i in range(n_tables)]
+            zero = constant(kind, 0)
+
+            def value(numbers: Any, mask: Any) -> Any:
+                found = [look_up(builder, tables[i], numbers, tables[i + 1]) for i in range(0, n_tables, 2)]
+                if n_tables > 2:
+                    upper = builder.icmp_signed("<", numbers, zero)
+                    found = [builder.select(upper, found[i + 1], found[i]) for i in range(0, len(found), 2)]
+                if n_tables > 4:
+                    highest = builder.bitcast(load(builder, source, mask, INT64), upper.type)
+                    found = [builder.select(highest, found[1], found[0])]
+                return found[0]
+
+            with loop(builder, builder.sub(stop, start)) as (i, _):
+                i = builder.add(i, start)
+                lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
+                n_masks = 3 if n_tables > 4 else 1
+                flips = builder.add(flips_origin, builder.mul(i, INT64(8 * n_masks)))
+                first, second = (
+                    value(
+                        load(builder, source, builder.add(lookups, INT64(64 * k)), kind),
+                        builder.add(flips, INT64(8 * (k + 1))),
+                    )
+                    for k in (0, 1)
+                )
+                threshold = load(builder, source, builder.add(lookups, INT64(128)), kind)
+                more = call(builder, "llvm.usub.sat.v64i8", kind, first, second)
+                above = builder.bitcast(builder.icmp_unsigned(">", more, threshold), INT64)
+                right = builder.xor(above, load(builder, source, flips, INT64))
+                builder.store(right, builder.gep(target, [i]))
+            return context.get_dummy_value()
+
+        whole = types.uint64
+        return types.void(values, splits, whole, whole, whole, whole, masks), generate
+
+    return intrinsic(typed)
+
+
+def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
+    """Follow the decisions of 32 trees of depth 4 down to their leaves."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+        kind, wide = vector(INT16, BLOCK_OF_TREES), vector(INT32, BLOCK_OF_TREES)
+        bits = load(builder, source, builder.mul(args[1], INT64(BLOCK_OF_TREES // 4)), kind)
+        one = constant(kind, 1)
+        node = constant(kind, 0)
+        for _ in range(4):
+            bit = builder.and_(builder.lshr(bits, node), one)
+            node = builder.add(builder.add(builder.add(node, node), one), bit)
+        leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
+        first = builder.trunc(builder.mul(args[1], INT64(16 * BLOCK_OF_TREES)), INT32)
+        trees = builder.add(
+            splat(builder, first, wide), constant(wide, [16 * i for i in range(BLOCK_OF_TREES)])
+        )
+        size = splat(builder, builder.trunc(args[2], INT32), wide)
+        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, BLOCK_OF_TREES))
+        store(builder, row, target, builder.mul(args[1], INT64(BLOCK_OF_TREES)))
+        return context.get_dummy_value()
+
+    return types.void(masks, types.uint64, types.uint64, rows), generate
+
+
+def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any) -> Any:
+    """Have some rows of a table brought near: their first `n` lines of the cache."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, places = (data(context, builder, signature, args, i) for i in (0, 2))
+        _, base, _, start, stop, n = args
+        with loop(builder, builder.sub(stop, start)) as (i, _):
+            row = builder.load(builder.gep(places, [builder.add(start, i)]))
+            place = builder.bitcast(builder.gep(source, [builder.add(base, row)]), INT8.as_pointer())
+            with loop(builder, n) as (line, _):
+                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(LINE))]))
+        return context.get_dummy_value()
+
+    whole = types.uint64
+    return types.void(table, whole, rows, whole, whole, whole), generate
+
+
+_fetch_rows: Any = intrinsic(_typed_fetch_rows)
+_decide_128: Any = _decide(2)
+_decide_256: Any = _decide(4)
+_decide_512: Any = _decide(8)
+_follow: Any = intrinsic(_typed_follow)
+
+
+@numba.njit(inline="always")
+def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
+    # Unsigned all along: the number of an element that may be negative costs a comparison.
+    word = np.uint64(nodes[stage, tree + node])
+    difference = np.int32(values[word & mask]) - np.int32(values[word >> top])
+    threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)
+    goes_right = difference <= np.int32(threshold) + np.int32(LOWEST)
+    return node + node + np.uint64(1) + np.uint64(goes_right)
+
+
+@kernel
+def _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+    bits = 1
+    while (1 << bits) < n_pixels:
+        bits += 1
+    shift = np.uint64(bits)
+    mask = (np.uint64(1) << shift) - np.uint64(1)
+    top = np.uint64(8 * nodes.itemsize) - shift
+    n_leaves = np.uint64(1) << np.uint64(depth)
+    size = np.uint64(leaf_size)
+    one = np.uint64(1)
+    tree = np.uint64(0)
+    whole = n_trees - n_trees % 4
+    # Four trees at a time: while one waits for its pixels the others go on.
+    for number in range(0, whole, 4):
+        first, second = tree, tree + n_leaves
+        third, fourth = second + n_leaves, second + n_leaves + n_leaves
+        a = b = c = d = np.uint64(0)
+        for _ in range(depth):
+            a = _child(values, nodes, stage, first, a, shift, mask, top)
+            b = _child(values, nodes, stage, second, b, shift, mask, top)
+            c = _child(values, nodes, stage, third, c, shift, mask, top)
+            d = _child(values, nodes, stage, fourth, d, shift, mask, top)
+        rows[number] = (first + a + one - n_leaves) * size
+        rows[number + 1] = (second + b + one - n_leaves) * size
+        rows[number + 2] = (third + c + one - n_leaves) * size
+        rows[number + 3] = (fourth + d + one - n_leaves) * size
+        tree = fourth + n_leaves
+    for number in range(whole, n_trees):
+        a = np.uint64(0)
+        for _ in range(depth):
+            a = _child(values, nodes, stage, tree, a, shift, mask, top)
+        rows[number] = (tree + a + one - n_leaves) * size
+        tree += n_leaves
+
+
+@kernel
+def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+    """Walk all trees of a stage.
+
+    Parameters
+    ----------
+    values : uint8 array (room_for_values(n_pixels),)
+        The pool's pixels.
+    nodes : array (n_stages, ...)
+        From :func:`pack_trees`.
+    stage, n_trees, n_pixels, depth : int
+    leaf_size : int
+        How many numbers a leaf has.
+    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
+        Those that will be added are asked for at once, for they lie anywhere in memory.
+    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
+        Overwritten: room to work in.
+    rows : int64 array (at least n_trees, up to a multiple of 32)
+        Written: the number of the first element of each tree's leaf.
+    """
+    _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
+
+
+def _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+    """Only to be called in kernels, where it depends on how the trees are packed."""
+    raise NotImplementedError
+
+
+@overload(_walk)
+def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+        _walk_splits(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
+
+    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+        _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
+
+    return wide if nodes.dtype == types.uint8 else one_by_one
+
+
+@kernel
+def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+    first, n = stage * splits.shape[1], (n_trees + 3) // 4
+    base, row_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
+    n_blocks = (n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES
+    small = row_bytes <= MOST_ASKED_FOR
+    # Large leaves are on their way while the next trees' splits are decided.
+    decided = n_blocks if small else 1
+    for block in range(n_blocks):
+        if block % decided == 0:
+            start, stop = block * BLOCK_OF_TREES // 4, min((block + decided) * BLOCK_OF_TREES // 4, n)
+            if n_pixels <= 128:
+                _decide_128(values, splits, first, n, start, stop, masks)
+            elif n_pixels <= 256:
+                _decide_256(values, splits, first, n, start, stop, masks)
+            else:
+                _decide_512(values, splits, first, n, start, stop, masks)
+        _follow(masks, block, leaf_size, rows)
+        if small:
+            tree = block * BLOCK_OF_TREES
+            _fetch_rows(leaves, base, rows, tree, min(tree + BLOCK_OF_TREES, n_trees), 1)
+        else:
+            tree, n_lines = block * WHOLE_LEAVES, (row_bytes + LINE - 1) // LINE
+            _fetch_rows(leaves, base, rows, tree, min(tree + WHOLE_LEAVES, n_trees), n_lines)

@@ -1,0 +1,87 @@
+"""Threads that share the blocks of a kernel; the kernels release the GIL."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._kernels.barrier import new_team, part_company
+
+__all__ = [
+    "Workers",
+]
+
+
+class Workers:
+    """A few threads that call one kernel together.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many, the calling thread included.
+
+    Attributes
+    ----------
+    failed : bool
+        True once a call has raised; what loops over much work looks at it now and then, and ends.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self.failed = False
+        self._team: npt.NDArray[np.int64] | None = None
+        self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+
+    def run(self, kernel: Callable[..., Any], *args: Any) -> None:
+        """Call ``kernel(thread, n_threads, *args)`` on every thread, wait for all, raise the first error."""
+        if self._executor is None:
+            kernel(0, 1, *args)
+            return
+        others: list[Future[None]] = []
+        try:
+            for i in range(1, self.n_threads):
+                others.append(self._executor.submit(self._call, kernel, i, *args))
+            self._call(kernel, 0, *args)
+        except BaseException:
+            self._fail()
+            raise
+        finally:
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def run_team(self, kernel: Callable[..., Any], n_heaps: int, *args: Any) -> None:
+        """Call ``kernel(thread, n_threads, team, *args)`` on every thread, as a team of :mod:`ert.teams`."""
+        self._team = new_team(n_heaps)
+        try:
+            self.run(kernel, self._team, *args)
+        finally:
+            self._team = None
+
+    def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
+        try:
+            kernel(thread, self.n_threads, *args)
+        except BaseException:
+            self._fail()
+            raise
+
+    def _fail(self) -> None:
+        self.failed = True
+        if self._team is not None:
+            part_company(self._team)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()

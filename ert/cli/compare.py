@@ -1,0 +1,348 @@
+"""The command `ert compare`: two models on one dataset, side by side; either may be dlib itself."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable
+from ert.cli.commands import make_folder, patience, say, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ert.datasets.dataset import Dataset
+    from ert.evaluation.comparison import Comparison, Contender
+
+__all__ = [
+    "open_contender",
+    "run_compare",
+]
+
+
+_DLIB = "dlib:"
+_PACKAGES = ("pillow", "dlib", "dlib-bin")
+# With fewer objects than this a bootstrap interval is far too narrow.
+_ENOUGH = 10
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+# What --out writes, by the option that writes it alone.
+_FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """Compare two models on annotated images."""
+    from ert._core.system import machine_load, provenance
+    from ert.evaluation.comparison import compare_shapes, compare_times, measure
+
+    load = machine_load()
+    files = _output_files(options)
+    if options.repeats < 1:
+        raise InputError(f"--repeats {options.repeats}: expected at least 1")
+    pair = [open_contender(model, letter) for model, letter in zip((options.a, options.b), "AB", strict=True)]
+    dataset = _load(options, pair)
+    _check_norm(dataset, options.norm)
+    with patience():
+        for contender in pair:
+            _warm_up(contender)
+    with _progress(2 * (options.repeats + 1) * len(dataset)) as bar:
+        shapes, milliseconds = measure(pair, dataset, options.repeats, grey=options.grey, progress=bar.update)
+    comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.norm)
+    times = compare_times(milliseconds)
+    notes = _notes(options, dataset, load)
+
+    names = [contender.name for contender in pair]
+    what = _what(options, dataset)
+    if "plot" in files:
+        from ert.evaluation.reports.comparison import plot_errors
+
+        plot_errors(files["plot"], comparison, names, what)
+    if "draw" in files:
+        from ert.evaluation.reports.comparison import draw_most_different
+
+        draw_most_different(files["draw"], dataset, shapes, comparison, names)
+    if "json" in files:
+        record = _record(options, pair, dataset, comparison, times)
+        write_json(provenance(_PACKAGES) | {"load": load, "notes": notes} | record, files["json"])
+    if files.get("json") != "-":
+        for line in _table(what, pair, comparison, times, options):
+            print(line)
+        for note in notes:
+            print(note)
+    for file in files.values():
+        if file != "-":
+            say(f"wrote {file}")
+    return 0
+
+
+def open_contender(model: str, letter: str) -> "Contender":
+    """Open a model for a comparison.
+
+    Parameters
+    ----------
+    model : str
+        A bundled model, an `.ert` or a `.dat` file, or ``dlib:FILE.dat``, which dlib itself runs.
+    letter : str
+        What goes before its name: A or B.
+
+    Returns
+    -------
+    Contender
+
+    Raises
+    ------
+    InputError
+        When there is no such model, or dlib is asked for and not installed.
+    """
+    return _open_dlib(model, letter) if model.startswith(_DLIB) else _open_ert(model, letter)
+
+
+def _open_ert(name: str, letter: str) -> "Contender":
+    from ert.evaluation.comparison import model_contender
+    from ert.predictor import bundled_models, load
+
+    path = bundled_models().get(name, Path(name))
+    called = path.name if path.name != f"{name}.ert" else name
+    return model_contender(f"{letter} {called}", load(name), path.stat().st_size)
+
+
+def _open_dlib(name: str, letter: str) -> "Contender":
+    import numpy as np
+
+    from ert.evaluation.comparison import Contender
+
+    path = Path(name.removeprefix(_DLIB))
+    try:
+        import dlib
+    except ImportError:
+        raise InputError(
+            f"{name}: needs dlib, which is not installed: pip install dlib-bin (without {_DLIB}, "
+            "ert runs the file itself)"
+        ) from None
+    if not path.is_file():
+        raise InputError(f"{name}: no such file")
+    try:
+        predictor = dlib.shape_predictor(str(path))
+    except (RuntimeError, MemoryError) as error:
+        message = " ".join(str(error).split())
+        raise InputError(f"{path}: dlib cannot read it as a shape predictor: {message}") from error
+
+    def prepare(image: "npt.NDArray[np.uint8]", box: "npt.NDArray[np.float64]") -> Callable[[], Any]:
+        left, top, width, height = box.tolist()
+        right, bottom = round(left + width) - 1, round(top + height) - 1
+        rectangle = dlib.rectangle(round(left), round(top), right, bottom)
+        if rectangle.is_empty():
+            raise InputError(f"{name}: the box {box.tolist()} has no whole pixel")
+        pixels = np.ascontiguousarray(image)
+        return lambda: predictor(pixels, rectangle)
+
+    n_landmarks = predictor(np.zeros((9, 9), np.uint8), dlib.rectangle(0, 0, 8, 8)).num_parts
+    return Contender(
+        f"{letter} dlib: {path.name}",
+        n_landmarks,
+        path.stat().st_size,
+        prepare,
+        lambda result: [(point.x, point.y) for point in result.parts()],
+    )
+
+
+def _warm_up(contender: "Contender") -> None:
+    import numpy as np
+
+    for blank in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
+        contender.prepare(blank, np.array([0.0, 0.0, 9.0, 9.0]))()
+
+
+def _output_files(options: argparse.Namespace) -> dict[str, str]:
+    """Name the files to write, by option, and check that they can be written."""
+    if options.out is not None:
+        make_folder(Path(options.out))
+    files = {}
+    for option, name in _FILES.items():
+        file = getattr(options, option)
+        if file is None and options.out is not None:
+            file = str(Path(options.out) / name)
+        if file is not None:
+            files[option] = file
+    for option, file in files.items():
+        if (option, file) != ("json", "-"):
+            check_writable(file)
+    if "plot" in files:
+        from ert.evaluation.reports.comparison import check_plot_file
+
+        check_plot_file(files["plot"])
+    if "draw" in files:
+        suffix = Path(files["draw"]).suffix
+        if suffix.lower() not in _PICTURES:
+            raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(_PICTURES)}")
+    return files
+
+
+def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
+    import numpy as np
+
+    from ert._core.images import image_size
+    from ert.datasets.dataset import load_dataset
+    from ert.inference.validation import check_pairs
+
+    if pair[0].n_landmarks != pair[1].n_landmarks:
+        counts = f"{options.a} has {pair[0].n_landmarks} landmarks, {options.b} has {pair[1].n_landmarks}"
+        raise InputError(f"{counts}: expected as many")
+    dataset = load_dataset(
+        options.dataset,
+        boxes=options.boxes,
+        split=options.split,
+        part_order=options.part_order,
+        image_folder=options.images,
+    )
+    found, expected = len(dataset.landmark_names), pair[0].n_landmarks
+    if found != expected:
+        raise InputError(f"{options.dataset}: {found} landmarks, expected {expected} as in both models")
+    if options.limit is not None:
+        if options.limit < 1:
+            raise InputError(f"--limit {options.limit}: expected at least 1")
+        # Drawn, because neighbours in a dataset are often alike; always the same, so that runs compare.
+        drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
+        dataset = dataset.subset(np.sort(drawn))
+    for file, (left, top, width, height) in zip(
+        dataset.files, check_pairs(dataset.X, str(options.dataset)), strict=True
+    ):
+        columns, rows = image_size(file)
+        if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
+            raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
+    return dataset
+
+
+def _check_norm(dataset: "Dataset", norm: str | None) -> None:
+    """Check, before long work, that every object has the normaliser."""
+    import numpy as np
+
+    from ert.metrics import NORMS, normalisers
+
+    # By default the first that `evaluate` takes.
+    if norm is None:
+        eyes = dataset.y.shape[1] == 68 and bool(np.isfinite(dataset.y[:, 36:48]).all())
+        norm = NORMS[0] if eyes else "box"
+    for file, shape in zip(dataset.files, dataset.y, strict=True):
+        try:
+            normalisers(shape[None], norm)
+        except InputError as error:
+            raise InputError(f"{file}: {str(error).replace('face 0: ', '')}") from None
+
+
+def _progress(total: int) -> Any:
+    import sys
+
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="call", disable=not sys.stderr.isatty(), leave=False)
+
+
+def _what(options: argparse.Namespace, dataset: "Dataset") -> str:
+    """Say on what the models were compared."""
+    parts = [dataset.name]
+    if options.split is not None:
+        parts.append(f"split {options.split}")
+    if options.boxes is not None:
+        parts.append(f"boxes {options.boxes.rpartition(':')[2]}")
+    drawn = " drawn at random" if options.limit == len(dataset) else ""
+    return f"{', '.join(parts)}: {len(dataset)} object{'s' * (len(dataset) != 1)}{drawn}"
+
+
+def _notes(options: argparse.Namespace, dataset: "Dataset", load: float | None) -> list[str]:
+    """Say what must be known to judge the figures."""
+    import numpy as np
+
+    from ert._core.system import busy_notes
+
+    # The interval does not tell: it holds over the objects, and a disturbance hits all of them.
+    notes = busy_notes(load)
+    by_dlib = [model.startswith(_DLIB) for model in (options.a, options.b)]
+    if any(by_dlib):
+        notes.append("dlib gives whole pixels; ert's landmarks are compared as they are, unrounded.")
+    if any(by_dlib) and not all(by_dlib) and (dataset.boxes != np.rint(dataset.boxes)).any():
+        notes.append("The boxes are not whole pixels: dlib gets them rounded, ert as they are.")
+    return notes
+
+
+def _record(
+    options: argparse.Namespace,
+    pair: "list[Contender]",
+    dataset: "Dataset",
+    comparison: "Comparison",
+    times: dict[str, Any],
+) -> dict[str, Any]:
+    """Gather what the JSON file tells besides its provenance."""
+    objects = [
+        {
+            "file": str(file),
+            "box": box.tolist(),
+            "nme_a": float(a),
+            "nme_b": float(b),
+            "distance_px": float(d),
+        }
+        for file, box, a, b, d in zip(
+            dataset.files, dataset.boxes, *comparison.errors, comparison.distances, strict=True
+        )
+    ]
+    return {
+        "models": {
+            letter: {"model": str(model), "bytes": contender.n_bytes}
+            for letter, model, contender in zip("ab", (options.a, options.b), pair, strict=True)
+        },
+        "dataset": str(options.dataset),
+        "boxes": options.boxes,
+        "split": options.split,
+        "limit": options.limit,
+        "repeats": options.repeats,
+        "grey": options.grey,
+        "errors": comparison.figures,
+        "times": times,
+        "objects": objects,
+    }
+
+
+def _table(
+    what: str,
+    pair: "list[Contender]",
+    comparison: "Comparison",
+    times: dict[str, Any],
+    options: argparse.Namespace,
+) -> list[str]:
+    from ert.metrics import norm_text
+
+    figures = comparison.figures
+    width = max(len(contender.name) for contender in pair) + 2
+    lines = [
+        f"{what}; errors in % of the {norm_text(comparison.norm)}",
+        f"{'':<{width}}{'MB':>7}{'NME %':>8}{'95 % interval':>17}{'median':>8}{'over 8 %':>10}{'AUC 8 %':>9}"
+        f"{'ms a call':>11}{'quartiles':>15}",
+    ]
+    for letter, contender in zip("ab", pair, strict=True):
+        row, time = figures[letter], times[letter]
+        lines.append(
+            f"{contender.name:<{width}}{contender.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
+            f"{_span(row['interval_95'], 3):>17}{row['median']:>8.3f}{row['failure_rate_8']:>10.2%}"
+            f"{row['auc_8']:>9.3f}{time['median_ms']:>11.3f}{_span(time['quartiles_ms'], 3):>15}"
+        )
+    difference = figures["difference"]
+    low, high = difference["interval_95"]
+    verdict = "A is better" if high < 0 else "B is better" if low > 0 else "too small to tell"
+    if figures["n"] < _ENOUGH:
+        verdict = "too few objects to tell"
+    lines += [
+        f"NME of A minus B: {difference['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f}): {verdict}. "
+        f"A is better on {difference['a_better']}, B on {difference['b_better']}, "
+        f"equal on {difference['equal']}.",
+        f"Landmarks of A and B: {figures['mean_distance_px']:.3f} px apart on average; "
+        f"the same whole pixels on {figures['same_whole_pixels']:.1%} of the objects.",
+        f"Time of B / A: {times['ratio_b_to_a']:.2f} (95 % interval {_span(times['interval_95'], 2)}); "
+        f"medians of {options.repeats} x {figures['n']} calls of one object, on one thread, in turns.",
+        f"Images are {'all handed over in grey' if options.grey else 'in colour where their files are'}.",
+    ]
+    return lines
+
+
+def _span(pair: list[float], digits: int) -> str:
+    return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"

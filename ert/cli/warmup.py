@@ -1,0 +1,94 @@
+"""``ert warmup``: every kernel compiled before it is needed, as when the image of a container is built."""
+
+import argparse
+import itertools
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from ert._kernels.bound_args import BLANK
+from ert.cli.commands import say
+from ert.inference.batch import warm_up_together
+from ert.model.cascade import Cascade
+from ert.model.dlib_cascade import DlibCascade, compact
+
+__all__ = [
+    "run_warmup",
+]
+
+
+def run_warmup(options: argparse.Namespace) -> int:
+    """Compile, and tell how long it took and where numba keeps what it compiled."""
+    from llvmlite.binding import get_host_cpu_name
+    from numba import config
+
+    from ert._kernels.predict import predict_face
+
+    say("ert: compiling for this processor, what is not compiled yet ...")
+    begin = time.perf_counter()
+    _warm_prediction()
+    if options.training:
+        _warm_training()
+    seconds = time.perf_counter() - begin
+    what = "prediction and training" if options.training else "prediction"
+    processor = getattr(config, "CPU_NAME", None) or get_host_cpu_name()
+    print(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
+    print(f"cache: {predict_face.stats.cache_path}")
+    return 0
+
+
+def _warm_prediction() -> None:
+    """Compile prediction for each kind of leaf that a model can have, on grey and colour images."""
+    from ert.predictor import bundled_models, load
+
+    models = [load(name) for name in bundled_models()]
+    bundled = models[0].fitted_
+    theirs = [_smallest_dlib_cascade(n_splits) for n_splits in (1, 15)]
+    wide = replace(bundled.cascade, leaves=bundled.cascade.leaves.astype(np.int16))
+    for cascade in (wide, *theirs, *map(compact, theirs)):
+        model = load(next(iter(bundled_models())))
+        model.fitted_ = replace(bundled, cascade=cascade)
+        models.append(model)
+    for model in models:
+        model.warm_up(turned=True)
+        if isinstance(model.cascade_, Cascade):
+            for blank in BLANK:
+                warm_up_together(model.fitted_.kernels, model.cascade_, blank)
+
+
+def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
+    """One stage of one tree over two pixels, which moves one landmark nowhere."""
+    return DlibCascade(
+        mean_shape=np.zeros((1, 2), np.float32),
+        anchors=np.zeros((1, 2), np.uint16),
+        deltas=np.zeros((1, 2, 2), np.float32),
+        pairs=np.zeros((1, 1, n_splits, 2), np.uint16),
+        thresholds=np.zeros((1, 1, n_splits), np.float32),
+        leaves=np.zeros((1, 1, n_splits + 1, 2), np.float32),
+        units=np.zeros((1, 0), np.float32),
+        basis=np.zeros((1, 0, 2), np.int16),
+    )
+
+
+def _warm_training() -> None:
+    """Fit next to nothing in every way that has kernels of its own."""
+    from ert.predictor import ShapePredictor
+
+    rng = np.random.default_rng(0)
+    X = [(rng.integers(0, 256, (20, 20), np.uint8), (2.0, 2.0, 16.0, 16.0)) for _ in range(4)]
+    y = rng.uniform(4, 16, (4, 3, 2))
+    least = {"n_stages": 1, "n_trees": 1, "n_pixels": 4, "n_split_tests": 2, "n_inits": 1, "n_jobs": 1}
+    for kind, bits, missing in itertools.product(("ert", "dlib"), (8, 16), (False, True)):
+        landmarks = y.copy()
+        if missing:
+            landmarks[0, 0] = np.nan
+        model = ShapePredictor(
+            **least,  # type: ignore[arg-type]
+            kind=kind,
+            leaf_bits=bits,
+            rgb="dlib" if kind == "dlib" else "luma",
+        )
+        model.fit(X, landmarks).predict(X)
+        if (kind, bits, missing) == ("ert", 8, False):
+            model.fit_judge(X, landmarks, n_folds=2).predict(X, return_std=True)

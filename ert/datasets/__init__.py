@@ -1,0 +1,1 @@
+"""Annotated images: datasets, file formats, checks and splits."""

@@ -1,0 +1,1 @@
+"""File formats of annotations, one module a format."""

@@ -1,0 +1,1 @@
+"""Comparison of models, explanation of predictions, errors by attribute."""

@@ -1,0 +1,273 @@
+"""Boxes round faces, by whichever detector is installed."""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ert._core.exceptions import InputError
+from ert._core.images import check_image, load_image, to_grey
+
+__all__ = [
+    "Detector",
+    "detect_faces",
+    "keep_best",
+    "reduce_image",
+]
+
+
+Detector = Callable[[NDArray[np.uint8]], Any]
+
+# Detectors see a copy no larger than this, and look for faces from 3 to 4 % of its longest side.
+_LONGEST_SIDE = 1000
+# What is smaller holds no face that a detector can find, and some crash on it.
+_SMALLEST_SIDE = 24
+
+# None of the detectors may be used by two threads at once.
+_DETECTOR_LOCK = threading.Lock()
+
+
+def detect_faces(
+    image: NDArray[np.uint8] | str | os.PathLike[str],
+    detector: str | Detector = "auto",
+    *,
+    channels: str = "rgb",
+) -> NDArray[np.float64]:
+    """Find faces in an image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, (rows, columns) or (rows, columns, 3), or path-like
+        The image, or its file.
+    detector : str or callable
+        - "haar": OpenCV's frontal face cascade (``haarcascade_frontalface_alt2``), gone from OpenCV 5;
+        - "lbp": scikit-image's cascade, which finds fewer faces and is slower;
+        - "dlib": dlib's frontal face detector, where dlib is installed;
+        - "yunet:/path/to/model.onnx": OpenCV's ``FaceDetectorYN`` with a model file of yours;
+        - "auto": "haar" where OpenCV has it, else "lbp";
+        - a function that takes the image as it is and returns boxes (n, 4).
+    channels : {"rgb", "bgr"}
+        Order of the colours of an array; files are always RGB.
+
+    Returns
+    -------
+    ndarray of float64, (n, 4)
+        Boxes as left, top, width and height in pixels of the image, the largest first; (0, 4) when no face is
+        found. Boxes may reach beyond the image.
+
+    Raises
+    ------
+    InputError
+        When the image is none or cannot be read, the detector is unknown or not installed, or a function
+        returns anything but boxes.
+
+    Notes
+    -----
+    A predictor is best on boxes of the detector that it was trained with: each draws them in its own way, but
+    "haar" and "lbp" much the same. An image whose longest side exceeds 1000 pixels is searched in a reduced
+    copy, so faces narrower than 3 to 4 % of that side go unseen.
+    """
+    if channels not in ("rgb", "bgr"):
+        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
+    if isinstance(image, str | os.PathLike):
+        image, channels = load_image(image), "rgb"
+    image = check_image(image)
+    boxes = _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channels)
+    return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
+
+
+def _run_detector(image: NDArray[np.uint8], detector: str, channels: str) -> NDArray[np.float64]:
+    name, _, model = str(detector).partition(":")
+    if name == "auto":
+        name = "haar" if _haar_file() else "lbp"
+    if name not in ("haar", "lbp", "dlib", "yunet") or bool(model) != (name == "yunet"):
+        known = "'auto', 'haar', 'lbp', 'dlib', 'yunet:/path/to/model.onnx' or a function"
+        raise InputError(f"detector: {detector!r}, expected {known}")
+    small = reduce_image(image)
+    scale = np.array(image.shape[1::-1]) / small.shape[1::-1]
+    if min(small.shape[:2]) < _SMALLEST_SIDE:
+        return np.empty((0, 4))
+    with _DETECTOR_LOCK:
+        if name == "haar":
+            found, scores = _haar_boxes(to_grey(small, channels))
+        elif name == "lbp":
+            found, scores = _lbp_boxes(to_grey(small, channels))
+        elif name == "dlib":
+            found, scores = _dlib_boxes(small if channels == "rgb" else _swap_colours(small))
+        else:
+            found, scores = _yunet_boxes(small if channels == "bgr" else _swap_colours(small), model)
+    boxes = np.array(found, np.float64).reshape(-1, 4)
+    return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
+
+
+def _swap_colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image if image.ndim == 2 else image[..., ::-1]
+
+
+def reduce_image(image: NDArray[np.uint8], longest_side: int = _LONGEST_SIDE) -> NDArray[np.uint8]:
+    """Return the image, or a copy reduced to the size at which faces are searched."""
+    longest = max(image.shape[:2])
+    if longest <= longest_side:
+        return image
+    from PIL import Image
+
+    height, width = (max(1, round(side * longest_side / longest)) for side in image.shape[:2])
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+
+
+def _haar_file() -> str | None:
+    """Tell where OpenCV keeps its cascade; None where there is none, as in OpenCV 5."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
+    if folder is None or not hasattr(cv2, "CascadeClassifier"):
+        return None
+    path = Path(folder) / "haarcascade_frontalface_alt2.xml"
+    return str(path) if path.is_file() else None
+
+
+@lru_cache(maxsize=1)
+def _haar_cascade() -> Any:
+    path = _haar_file()
+    if path is None:
+        raise InputError(
+            "detector 'haar': needs OpenCV 4 (version 5 has no cascades): "
+            "pip install 'opencv-python-headless<5', or take detector 'lbp'"
+        )
+    import cv2
+
+    return cv2.CascadeClassifier(path)
+
+
+def _haar_boxes(grey: NDArray[np.uint8]) -> tuple[Any, Any]:
+    found, scores = _haar_cascade().detectMultiScale2(grey, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
+    return found, scores
+
+
+@lru_cache(maxsize=1)
+def _lbp_cascade() -> Any:
+    try:
+        from skimage.data import lbp_frontal_face_cascade_filename
+        from skimage.feature import Cascade
+    except ImportError:
+        raise InputError("detector 'lbp': needs scikit-image: pip install scikit-image") from None
+    return Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
+
+
+def _lbp_boxes(grey: NDArray[np.uint8]) -> tuple[Any, Any]:
+    # A face sets off few windows, hardly more than chance does; the mirror image shows the same face by other
+    # pixels and doubles them. scikit-image's own merging is turned off by an overlap that nothing reaches: it
+    # merges boxes that merely touch, and its results are neither tight nor one a face.
+    cascade = _lbp_cascade()
+    windows = []
+    for mirrored in (False, True):
+        found = cascade.detect_multi_scale(
+            img=np.ascontiguousarray(grey[:, ::-1] if mirrored else grey),
+            scale_factor=1.2,
+            step_ratio=1,
+            min_size=(36, 36),
+            max_size=(max(grey.shape), max(grey.shape)),
+            min_neighbor_number=0,
+            intersection_score_threshold=2.0,
+        )
+        for window in found:
+            left, width = window["c"], window["width"]
+            left = grey.shape[1] - left - width if mirrored else left
+            windows.append((left, window["r"], width, window["height"]))
+    return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), at_least=4)
+
+
+def _merge_windows(windows: NDArray[np.float64], at_least: int) -> tuple[Any, Any]:
+    """Average the windows that agree; the score of a box is how many did."""
+    boxes, scores = [], []
+    for window in windows:
+        shared, own, other = _areas(window, windows)
+        agreeing = windows[shared > 0.45 * (own + other - shared)]
+        if len(agreeing) >= at_least:
+            boxes.append(agreeing.mean(axis=0))
+            scores.append(len(agreeing))
+    return boxes, scores
+
+
+@lru_cache(maxsize=1)
+def _dlib_detector() -> Any:
+    try:
+        import dlib
+    except ImportError:
+        raise InputError("detector 'dlib': needs dlib: pip install dlib-bin") from None
+    return dlib.get_frontal_face_detector()
+
+
+def _dlib_boxes(image: NDArray[np.uint8]) -> tuple[Any, Any]:
+    # Doubled once, because dlib's window is 80 pixels wide.
+    rectangles, scores, _ = _dlib_detector().run(np.ascontiguousarray(image), 1, 0.0)
+    return [(each.left(), each.top(), each.width(), each.height()) for each in rectangles], scores
+
+
+@lru_cache(maxsize=1)
+def _yunet_detector(model: str) -> Any:
+    try:
+        from cv2 import FaceDetectorYN
+    except ImportError:
+        raise InputError(
+            "detector 'yunet': needs OpenCV 4.5.4 or later: pip install opencv-python-headless"
+        ) from None
+    import cv2
+
+    if not Path(model).is_file():
+        raise InputError(f"detector 'yunet': {model}: no such file, expected the ONNX file of a YuNet model")
+    try:
+        return FaceDetectorYN.create(model, "", (0, 0))
+    except cv2.error as error:
+        raise InputError(f"detector 'yunet': {model}: OpenCV cannot read this model: {error.err}") from error
+
+
+def _yunet_boxes(bgr: NDArray[np.uint8], model: str) -> tuple[Any, Any]:
+    if bgr.ndim == 2:
+        bgr = np.stack([bgr] * 3, axis=-1)  # the network has three inputs
+    detector = _yunet_detector(model)
+    detector.setInputSize((bgr.shape[1], bgr.shape[0]))
+    _, faces = detector.detect(np.ascontiguousarray(bgr))
+    return ([], []) if faces is None else (faces[:, :4], faces[:, -1])
+
+
+def _areas(box: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[Any], Any, NDArray[Any]]:
+    """Tell the areas that one box shares with many, its own and theirs."""
+    ends = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    shared = np.maximum(ends - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
+    return shared, box[2] * box[3], boxes[:, 2] * boxes[:, 3]
+
+
+def keep_best(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return which boxes stay: the best of those that share more than half of the smaller one, best first."""
+    rest = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        shared, own, other = _areas(boxes[best], boxes[rest])
+        rest = rest[shared <= 0.5 * np.minimum(own, other)]
+    return np.array(kept, np.intp)
+
+
+def _check_boxes(returned: Any) -> NDArray[np.float64]:
+    try:
+        boxes = np.array(returned, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("detector: returned no array of numbers, expected boxes (n, 4)") from None
+    if boxes.size == 0:
+        return np.empty((0, 4))
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"detector: returned an array of shape {boxes.shape}, expected boxes (n, 4)")
+    for number, box in enumerate(boxes):
+        if not (np.isfinite(box).all() and box[2] > 0 and box[3] > 0):
+            expected = "finite left, top, width and height, the last two above 0"
+            raise InputError(f"detector: box {number} is {box.tolist()}, expected {expected}")
+    return boxes

@@ -1,0 +1,1 @@
+"""Prediction: input validation and the choice of strategy."""

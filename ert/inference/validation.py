@@ -1,0 +1,208 @@
+"""What users hand in, X and y: checked, and cut down to crops."""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import ImageLike, read_image
+from ert.model.geometry import MAX_BOX_TO_IMAGE, box_frames, image_to_frame
+
+__all__ = [
+    "MAX_COORDINATE",
+    "Box",
+    "Face",
+    "box_array",
+    "check_box",
+    "check_landmarks",
+    "check_near",
+    "check_pairs",
+    "read_face",
+]
+
+
+MAX_COORDINATE = 1e7
+MAX_BOX_SIDES = 10
+Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
+Face: TypeAlias = tuple[ImageLike, Box]
+
+
+def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
+    """Check a box: four finite numbers, width and height positive and together more than two pixels.
+
+    Parameters
+    ----------
+    box : sequence of 4 numbers
+        Left, top, width, height in pixels.
+    what : str
+        What the error message calls it.
+
+    Returns
+    -------
+    left, top, width, height : float
+
+    Raises
+    ------
+    InputError
+    """
+    # Plain floats: a call for a single face is over before arrays as small as this are made.
+    try:
+        checked = tuple(map(float, box))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}"
+        ) from None
+    if len(checked) != 4 or not all(map(math.isfinite, checked)):
+        raise InputError(
+            f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
+        )
+    left, top, width, height = checked
+    if not (min(checked) >= -MAX_COORDINATE and max(checked) <= MAX_COORDINATE):
+        raise InputError(f"{what}: box {list(checked)}, expected pixels within {MAX_COORDINATE:g}")
+    if width <= 0 or height <= 0 or width + height <= 2:
+        raise InputError(f"{what}: a box of {width:g} x {height:g} pixels, expected more than 1 x 1")
+    return left, top, width, height
+
+
+def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, float, float]]:
+    """Check that X is a sequence of (image, box) and return its boxes.
+
+    Raises
+    ------
+    InputError
+        Naming the item.
+    """
+    if not isinstance(X, Sequence):
+        raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
+    if type(X) is list and len(X) > 1:
+        usual = _usual_boxes(X)
+        if usual is not None:
+            return usual
+    boxes = []
+    for i, face in enumerate(X):
+        # Most are tuples; the general question takes longer than all others together.
+        pair = type(face) is tuple or (isinstance(face, Sequence) and not isinstance(face, str))
+        if not pair or len(face) != 2:
+            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
+        boxes.append(check_box(face[1], f"{what}[{i}]"))
+    return boxes
+
+
+def _usual_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | None:
+    """Return the boxes of X if every one passes, checked all at once; None where one has to be looked at."""
+    if not all(type(face) is tuple and len(face) == 2 for face in X):
+        return None
+    try:
+        boxes = np.array([box for _, box in X], np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if boxes.shape != (len(X), 4) or not (np.abs(boxes) <= MAX_COORDINATE).all():
+        return None
+    sides = boxes[:, 2:]
+    if (sides <= 0).any() or (sides.sum(axis=1) <= 2).any():
+        return None
+    return list(map(tuple, boxes.tolist()))
+
+
+def box_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
+    """Return boxes as an array (n, 4), also where there are none."""
+    return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _described(face: object) -> str:
+    name = type(face).__name__
+    return f"a {name} of {len(face)}" if isinstance(face, Sequence) and not isinstance(face, str) else name
+
+
+def check_landmarks(
+    y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True
+) -> npt.NDArray[np.float64]:
+    """Check y: (n, n_landmarks, 2), NaN = missing, no object all missing; to train, no landmark all missing.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        landmarks = np.array(y, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{what}: expected numbers of shape (n, n_landmarks, 2), the same count for each object"
+        ) from None
+    if landmarks.ndim != 3 or landmarks.shape[2] != 2 or landmarks.shape[1] == 0:
+        raise InputError(f"{what}: expected shape (n, n_landmarks, 2), got {landmarks.shape}")
+    if len(landmarks) != n:
+        raise InputError(f"{what} has {len(landmarks)} objects and X has {n}, expected as many")
+    if to_train and n < 2:
+        raise InputError(f"{n} training object{'s' * (n != 1)}: expected at least 2")
+    if np.isinf(landmarks).any():
+        i, j, _ = np.argwhere(np.isinf(landmarks))[0]
+        raise InputError(f"{what}: landmark {j} of object {i} is infinite; a missing one is NaN")
+    missing = np.isnan(landmarks).any(axis=2)
+    landmarks[missing] = np.nan
+    never = np.flatnonzero(np.all(missing, axis=0))
+    if to_train and len(never):
+        raise InputError(f"{what}: landmark {never[0]} is missing in every object")
+    empty = np.flatnonzero(np.all(missing, axis=1))
+    if len(empty):
+        raise InputError(f"{what}: object {empty[0]} has no landmark at all")
+    return landmarks
+
+
+def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
+    """Check that no landmark lies absurdly far from its object's box.
+
+    Raises
+    ------
+    InputError
+        Naming the object.
+    """
+    shapes = image_to_frame(landmarks, box_frames(boxes))
+    distance = np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
+    far = np.flatnonzero(distance > MAX_BOX_SIDES)
+    if len(far):
+        sides = f"{distance[far[0]]:.3g} box sides from its box"
+        raise InputError(f"{what}: object {far[0]} has a landmark {sides}, expected at most {MAX_BOX_SIDES}")
+
+
+def read_face(
+    image: ImageLike, box: Sequence[float] | npt.NDArray[np.float64], channels: str, what: str
+) -> tuple[npt.NDArray[np.uint8], str]:
+    """Return the pixels of a face's image and the order of their colours.
+
+    Parameters
+    ----------
+    image : uint8 array or path-like
+    box : left, top, width, height
+        Checked, see :func:`check_box`.
+    channels : {"rgb", "bgr"}
+        Order of the colours in an array; files are read as RGB.
+    what : str
+        What error messages call the face.
+
+    Returns
+    -------
+    image : uint8 array (rows, columns) or (rows, columns, 3)
+    channels : {"rgb", "bgr"}
+
+    Raises
+    ------
+    InputError
+        When the image cannot be used, or the box does not touch it or is far larger.
+    """
+    if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
+        what = f"{what}, {os.fspath(image)}"
+        channels = "rgb"
+    pixels = read_image(image, what)
+    rows, columns = pixels.shape[:2]
+    left, top, width, height = box
+    if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
+        raise InputError(f"{what}: the box lies outside the image of {columns} x {rows} pixels")
+    if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
+        size = f"{width:g} x {height:g}"
+        raise InputError(f"{what}: a box of {size} pixels is far larger than the image of {columns} x {rows}")
+    return pixels, channels

@@ -1,0 +1,1 @@
+"""What a fitted model is: cascades, confidence model, file formats."""

@@ -1,0 +1,345 @@
+"""The judge: how far landmarks may be from the truth, and whether they are on the object at all.
+
+    landmarks ──> crop round them ──> similarity: mean shape -> landmarks ──> read one pool of pixels
+              ──> walk two forests ──> log of each landmark's error; trust
+              ──> calibration      ──> standard errors, probabilities
+
+It is one more look with the cascade's own machinery, at the shape that came out, so it depends on the image
+and the landmarks, hardly on the box. What the trees give is brought to scale by a few small tables that
+:mod:`ert.calibration` fits on objects left out of the training.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import Part, plain_grey, read_part
+from ert._kernels.confidence import LENGTHS, judge_landmarks, place_square
+from ert._kernels.pixels import centre, pool_arrays, square_frame
+from ert._kernels.predict import kernel_basis
+from ert._kernels.traversal import aligned, pack_trees
+from ert.model.cropping import Cropping, check_cropping
+
+__all__ = [
+    "GAUSSIAN_90",
+    "Assessment",
+    "Forest",
+    "Judge",
+    "check_judge",
+    "look_arguments",
+]
+
+
+# The radius that holds nine in ten points of a normal distribution in the plane, in its standard deviations.
+GAUSSIAN_90 = math.sqrt(-2 * math.log(0.1))
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How far landmarks can be trusted.
+
+    Parameters
+    ----------
+    std : float array (n, n_landmarks)
+        Standard error of each landmark along either axis, in pixels: the circle round it that holds the true
+        landmark nine times in ten has a radius of 2.146 times that, as with a normal distribution. For other
+        shares see :meth:`ert.ShapePredictor.std_radius`.
+    within : float array (n, n_landmarks)
+        Probability that it lies within 5 % of the norm length (the model's `norm`; without one, of the side
+        of the box) of the true one.
+    confidence : float array (n,)
+        Probability that this is the object and its landmarks have not failed: their mean error is at most
+        8 % of the norm length. One in ten of what is judged is taken not to be the object.
+    """
+
+    std: npt.NDArray[np.float64]
+    within: npt.NDArray[np.float64]
+    confidence: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees whose leaves add up to some numbers.
+
+    Parameters
+    ----------
+    pairs : uint16 array (n_trees, n_splits, 2)
+        The two pixels of each split.
+    thresholds : int16 array (n_trees, n_splits)
+    leaves : int8 array (n_trees, n_leaves, n_components)
+    units : float32 array (n_components,)
+        What 1 in a leaf stands for, times a row of the basis.
+    basis : int8 array (n_components, n_outputs)
+    """
+
+    pairs: npt.NDArray[np.uint16]
+    thresholds: npt.NDArray[np.int16]
+    leaves: npt.NDArray[np.signedinteger]
+    units: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.signedinteger]
+
+    def kernel_arguments(self, n_pixels: int) -> tuple[Any, ...]:
+        """Return what :func:`ert.judging.run_forest` takes of a forest."""
+        n_trees, n_splits = self.thresholds.shape
+        return (
+            aligned(pack_trees(self.pairs[None], self.thresholds[None], n_pixels)),
+            n_trees,
+            n_splits.bit_length(),
+            aligned(self.leaves.reshape(1, -1)),
+            *kernel_basis(self.leaves, self.units[None], self.basis[None]),
+        )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """All that judging needs.
+
+    Parameters
+    ----------
+    mean_shape : float32 array (n_landmarks, 2)
+        The cascade's.
+    cropping : Cropping
+        What is read of the image; its box is the square with the landmarks' middle and the shape's scale.
+    anchors : uint16 array (n_pixels,)
+    deltas : float32 array (n_pixels, 2)
+        The pool, see :class:`ert.cascade.Stage`.
+    errors : Forest
+        For each landmark the deviation of the logarithm of its error from what is usual.
+    trust : Forest
+        One number, the greater the less the alignment looks as if it had failed, or were on no object.
+    curve : float64 array (2, n_knots)
+        Deviations, and what each means: added to the landmark's number in `usual` it is the logarithm of the
+        standard error, in sides of the shape's box.
+    usual : float64 array (n_landmarks,)
+    ratios : float64 array (n_levels,)
+        The distances of landmarks from the truth in standard errors: their quantiles, evenly from 0 to 1.
+    within_curve : float64 array (2, n_steps)
+        What `ratios` say is the probability to be within 5 % of the norm length, and how often that is true.
+    confidence_weights : float64 array (3,)
+        Of 1, of `trust` and of the logarithm of the mean standard error in norm lengths; they give the logit
+        of the confidence.
+    """
+
+    mean_shape: npt.NDArray[np.float32]
+    cropping: Cropping
+    anchors: npt.NDArray[np.uint16]
+    deltas: npt.NDArray[np.float32]
+    errors: Forest
+    trust: Forest
+    curve: npt.NDArray[np.float64]
+    usual: npt.NDArray[np.float64]
+    ratios: npt.NDArray[np.float64]
+    within_curve: npt.NDArray[np.float64]
+    confidence_weights: npt.NDArray[np.float64]
+
+    @cached_property
+    def look_arguments(self) -> tuple[Any, ...]:
+        """What :func:`ert.judging.look_closely` takes after the landmarks and the side."""
+        return look_arguments(self.mean_shape, self.cropping, self.anchors, self.deltas)
+
+    @cached_property
+    def _rest(self) -> tuple[Any, ...]:
+        n_pixels = len(self.anchors)
+        tables = self.curve, self.usual, self.ratios, self.within_curve, self.confidence_weights
+        return (
+            self.errors.kernel_arguments(n_pixels),
+            self.trust.kernel_arguments(n_pixels),
+            *(aligned(table) for table in tables),
+        )
+
+    def assess_face(
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        landmarks: npt.NDArray[np.float64],
+        channels: str,
+        rgb: str,
+        norm: str | None,
+        std: npt.NDArray[np.float64],
+        within: npt.NDArray[np.float64],
+        part: Part | None = None,
+    ) -> float:
+        """Judge the landmarks of one face.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (rows, columns, 3)
+        box : left, top, width, height
+        landmarks : float64 array (n_landmarks, 2)
+            In pixels of the image.
+        channels, rgb, norm
+            See :class:`ert.ShapePredictor`.
+        std, within : float64 array (n_landmarks,)
+            Written, see :class:`Assessment`.
+        part : (image, column, row), optional
+            A part of the image in grey, and where it begins; used if it holds enough.
+
+        Returns
+        -------
+        float
+            The confidence.
+        """
+        side = square_frame(*box)[2]
+        column = row = 0
+        if not plain_grey(image):
+            image, column, row = self._read_part(image, landmarks, side, channels, rgb, part)
+        confidence: float = judge_landmarks(  # type: ignore[call-arg]
+            image, column, row, landmarks, side, *self.look_arguments, *self._rest, LENGTHS[norm], std, within
+        )
+        return confidence
+
+    def _read_part(
+        self,
+        image: npt.NDArray[np.uint8],
+        landmarks: npt.NDArray[np.float64],
+        side: float,
+        channels: str,
+        rgb: str,
+        part: Part | None,
+    ) -> Part:
+        x, y, side = place_square(landmarks, side, *self.look_arguments[:2])
+        if part is not None and self._suffices(part, image.shape, x, y, side):
+            return part
+        # A box that touches nothing of the image is moved to its edge, whose pixels go on beyond it.
+        low, high = self.cropping.region[:2] * side, self.cropping.region[2:] * side
+        x = min(max(x, 1 - high[0]), image.shape[1] - 2 - low[0])
+        y = min(max(y, 1 - high[1]), image.shape[0] - 2 - low[1])
+        columns, rows = self.cropping.touched(x, y, side + 1, side + 1, image.shape)
+        return read_part(image, columns, rows, channels, rgb)
+
+    @cached_property
+    def _bounds(self) -> list[float]:
+        return self.cropping.region.tolist()  # type: ignore[no-any-return]
+
+    def _suffices(self, part: Part, size: tuple[int, ...], x: float, y: float, side: float) -> bool:
+        """Tell whether a part holds what the crop needs: quicker than to say what that is."""
+        grey, column, row = part
+        left, top, right, bottom = self._bounds
+        reach = 3 + 3 * side / self.cropping.working_size
+        column_end, row_end = column + grey.shape[1], row + grey.shape[0]
+        return (
+            self.cropping.blur == 0
+            and (column == 0 or column <= x + left * side - reach)
+            and (row == 0 or row <= y + top * side - reach)
+            and (column_end == size[1] or x + right * side + reach <= column_end - 1)
+            and (row_end == size[0] or y + bottom * side + reach <= row_end - 1)
+        )
+
+    def radius(self, level: float) -> float:
+        """Return the radius, in standard errors, of the circle that holds the true landmark that often."""
+        levels = np.linspace(0, 1, len(self.ratios))
+        return float(np.interp(level, levels, self.ratios))
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays by name, for the model file."""
+        arrays = {f"judge_{name}": getattr(self, name) for name in _ARRAYS}
+        for forest in _FORESTS:
+            for name, array in vars(getattr(self, forest)).items():
+                arrays[f"judge_{forest}_{name}"] = array
+        return arrays
+
+    def header(self) -> dict[str, Any]:
+        """Tell what the model file's header says of it."""
+        return {"cropping": asdict(self.cropping) | {"region": self.cropping.region.tolist()}}
+
+    @classmethod
+    def from_file(
+        cls,
+        header: dict[str, Any],
+        arrays: dict[str, npt.NDArray[Any]],
+    ) -> Self:
+        """Put together what :meth:`header` and :meth:`arrays` gave; its arrays are taken out of `arrays`."""
+        cropping = header["cropping"] | {"region": np.array(header["cropping"]["region"], np.float64)}
+        parts: dict[str, Any] = {name: arrays.pop(f"judge_{name}") for name in _ARRAYS}
+        forests: dict[str, Any] = {
+            forest: Forest(*(arrays.pop(f"judge_{forest}_{name}") for name in Forest.__dataclass_fields__))
+            for forest in _FORESTS
+        }
+        judge = cls(mean_shape=arrays["mean_shape"], cropping=Cropping(**cropping), **parts, **forests)
+        check_judge(judge)
+        return judge
+
+
+_ARRAYS = (
+    "anchors",
+    "deltas",
+    "curve",
+    "usual",
+    "ratios",
+    "within_curve",
+    "confidence_weights",
+)
+_FORESTS = ("errors", "trust")
+
+
+def look_arguments(
+    mean_shape: npt.NDArray[np.float32],
+    cropping: Cropping,
+    anchors: npt.NDArray[np.uint16],
+    deltas: npt.NDArray[np.float32],
+) -> tuple[Any, ...]:
+    """Return what :func:`ert.judging.look_closely` takes after the landmarks and the side."""
+    return (
+        *centre(mean_shape),
+        aligned(cropping.region),
+        cropping.working_size,
+        float(cropping.blur),
+        float(cropping.least_contrast),
+        *cropping.shape,
+        *(aligned(array) for array in pool_arrays(anchors[None], deltas[None])),
+    )
+
+
+def check_judge(judge: Judge) -> None:
+    """Check that a judge's arrays fit together, wherever they come from.
+
+    Raises
+    ------
+    InputError
+    """
+    check_cropping(judge.cropping)
+    n_landmarks, n_pixels = len(judge.mean_shape), len(judge.anchors)
+    expected: list[tuple[str, npt.NDArray[Any], tuple[int, ...], str]] = [
+        ("anchors", judge.anchors, (n_pixels,), "uint16"),
+        ("deltas", judge.deltas, (n_pixels, 2), "float32"),
+        ("curve", judge.curve, (2, judge.curve.shape[-1]), "float64"),
+        ("usual", judge.usual, (n_landmarks,), "float64"),
+        ("ratios", judge.ratios, (len(judge.ratios),), "float64"),
+        ("within_curve", judge.within_curve, (2, judge.within_curve.shape[-1]), "float64"),
+        ("confidence_weights", judge.confidence_weights, (3,), "float64"),
+    ]
+    for name, forest, n_outputs in (("errors", judge.errors, n_landmarks), ("trust", judge.trust, 1)):
+        n_trees, n_splits = forest.thresholds.shape
+        n_components = len(forest.units)
+        expected += [
+            (f"{name} pairs", forest.pairs, (n_trees, n_splits, 2), "uint16"),
+            (f"{name} thresholds", forest.thresholds, (n_trees, n_splits), "int16"),
+            (f"{name} leaves", forest.leaves, (n_trees, n_splits + 1, n_components), "int8"),
+            (f"{name} units", forest.units, (n_components,), "float32"),
+            (f"{name} basis", forest.basis, (n_components, n_outputs), "int8"),
+        ]
+        if min(n_trees, n_splits, n_components) < 1 or (n_splits + 1) & n_splits:
+            raise InputError(f"judge: {n_trees} {name} trees of {n_splits} splits are not full binary trees")
+        if forest.pairs.max() >= n_pixels:
+            raise InputError(f"judge: {name} pairs: expected pixels below {n_pixels}")
+    for name, array, shape, kind in expected:
+        if array.shape != shape or array.dtype.name != kind or 0 in shape:
+            raise InputError(
+                f"judge: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"judge: {name} holds numbers that are not finite")
+    if judge.anchors.max() >= n_landmarks:
+        raise InputError(f"judge: anchors: expected landmarks below {n_landmarks}")
+    for name, rising in (
+        ("curve", judge.curve[0]),
+        ("ratios", judge.ratios),
+        ("within_curve", judge.within_curve[0]),
+    ):
+        if len(rising) < 2 or (np.diff(rising) < 0).any():
+            raise InputError(f"judge: {name}: expected numbers that rise")

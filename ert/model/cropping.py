@@ -1,0 +1,224 @@
+"""The crop: the part of the image that the features can touch, at the working scale, lightly smoothed.
+
+Without smoothing (`blur` 0) it is the image reduced by a whole factor, so that a side of the box is near
+`working_size`: hardly any work, and a copy where the factor is 1.
+
+        image pixels                       crop pixels, `working_size` a box side
++--------------------------+               +------------+
+|      region (of box) ..  |               |  region    |
+|     +--box--+            |   ------->    |  +-box-+   |
+|     |       |            |               |  |     |   |
+|     +-------+            |               |  +-----+   |
++--------------------------+               +------------+
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import to_grey
+from ert._kernels.crop import cut_crop
+from ert._kernels.pixels import square_frame
+
+__all__ = [
+    "Cropping",
+    "check_cropping",
+    "crop_region",
+    "cut_raw",
+    "raw_sizes",
+]
+
+
+MAX_PIXELS = 16_000_000
+
+
+@dataclass(frozen=True)
+class Cropping:
+    """How faces are cut out of images.
+
+    Parameters
+    ----------
+    region : float array (4,)
+        Left, top, right, bottom of the crop in box coordinates.
+    working_size : int
+        Crop pixels per side of the box.
+    blur : float
+        Half-width of the smoothing filter in crop pixels; 0 reduces by a whole factor instead.
+    least_contrast : float
+        See :func:`ert.contrast.stretch`.
+    """
+
+    region: npt.NDArray[np.float64]
+    working_size: int
+    blur: float
+    least_contrast: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Columns and rows of a crop: of every crop, or without smoothing of the largest."""
+        left, top, right, bottom = self.region * self.working_size
+        if self.blur == 0:
+            # The factor is rounded: a side of the box has less than 1.5 times as many pixels.
+            return math.ceil(1.5 * (right - left)) + 2, math.ceil(1.5 * (bottom - top)) + 2
+        return math.ceil(right - left) + 1, math.ceil(bottom - top) + 1
+
+    def cut(
+        self,
+        image: npt.NDArray[np.uint8],
+        frame: npt.NDArray[np.float64],
+        channels: str = "rgb",
+        rgb: str = "luma",
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        """Cut out the region round one box, in grey.
+
+        Only the part of the image that the crop needs is turned to grey, however large the image.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (rows, columns, 3)
+        frame : float array (6,)
+            The box's frame, upright and square.
+        channels : {"rgb", "bgr"}
+        rgb : {"luma", "dlib"}
+            How colours become grey, see :func:`ert.images.to_grey`.
+
+        Returns
+        -------
+        crop : uint8 array (columns, rows)
+        frame : float array (6,)
+            From box coordinates to pixels of the crop.
+        """
+        x, y, side = frame[4], frame[5], frame[0]
+        columns, rows = self._touched(x, y, side, image.shape)
+        grey = to_grey(image[rows, columns], channels, rgb)
+        if not grey.flags.c_contiguous or not grey.flags.writeable:
+            grey = grey.copy()
+        room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
+        how = self.region, self.working_size, float(self.blur), float(self.least_contrast)
+        n_columns, n_rows, step, _ = cut_crop(
+            grey, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
+        )
+        crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
+        return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
+
+    def touched(
+        self, left: float, top: float, width: float, height: float, size: tuple[int, ...]
+    ) -> tuple[slice, slice]:
+        """Return the columns and rows of an image (rows, columns, ...) that the crop of a box needs."""
+        x, y, side = square_frame(left, top, width, height)
+        return self._touched(x, y, side, size)
+
+    def _touched(self, x: float, y: float, side: float, size: tuple[int, ...]) -> tuple[slice, slice]:
+        step = side / self.working_size
+        reach = max(1.0, self.blur * step) + 1
+        left, top = x + self.region[0] * side, y + self.region[1] * side
+        if self.blur == 0:
+            reach = 2 * max(round(step), 1)
+        right, bottom = x + self.region[2] * side, y + self.region[3] * side
+        # One pixel of the crop more, for it ends with the first pixel beyond the region.
+        return (
+            _slice(left - reach, right + step + reach, size[1]),
+            _slice(top - reach, bottom + step + reach, size[0]),
+        )
+
+
+def cut_raw(
+    image: npt.NDArray[np.uint8],
+    frame: npt.NDArray[np.float64],
+    region: npt.NDArray[np.float64],
+    channels: str,
+    rgb: str,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Cut the region round one box out of an image as it is, in grey, with zeros round the image.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns) or (rows, columns, 3)
+    frame : float array (6,)
+        The box's frame, upright.
+    region : float array (4,)
+        Left, top, right, bottom in box coordinates. Of what lies outside the image one pixel is kept, which
+        stands for all beyond.
+    channels : {"rgb", "bgr"}
+    rgb : {"luma", "dlib"}
+
+    Returns
+    -------
+    crop : uint8 array (columns, rows)
+    frame : float array (6,)
+        From box coordinates to pixels of the crop.
+    """
+    origin, side = frame[4:], frame[[0, 3]]
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(origin + region[:2] * side), -1, size).astype(int)
+    high = np.clip(np.ceil(origin + region[2:] * side), low, size).astype(int) + 1
+    inside_low, inside_high = np.clip(low, 0, size), np.clip(high, 0, size)
+    crop = np.zeros(high - low, np.uint8)
+    if (inside_low < inside_high).all():
+        part = image[inside_low[1] : inside_high[1], inside_low[0] : inside_high[0]]
+        x, y = inside_low - low
+        crop[x : x + part.shape[1], y : y + part.shape[0]] = to_grey(part, channels, rgb).T
+    return crop, np.concatenate([frame[:4], origin - low])
+
+
+def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return columns and rows (n, 2) that crops of :func:`cut_raw` have at most, however large the images."""
+    return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
+
+
+def check_cropping(cropping: Cropping) -> None:
+    """Check that crops have a sensible size, wherever their numbers come from.
+
+    Raises
+    ------
+    InputError
+    """
+    region, size, blur = cropping.region, cropping.working_size, cropping.blur
+    contrast = cropping.least_contrast
+    if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
+        raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
+    if type(size) is not int or not 8 <= size <= 2000:
+        raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
+    if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
+        raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
+    if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
+        raise InputError(f"least_contrast={contrast!r}: expected a number from 0 to 127")
+    columns, rows = cropping.shape
+    if rows * columns > MAX_PIXELS:
+        raise InputError(
+            f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size"
+        )
+
+
+def _slice(low: float, high: float, size: int) -> slice:
+    start = min(max(math.floor(low), 0), size - 1)
+    return slice(start, max(min(math.ceil(high) + 1, size), start + 1))
+
+
+def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool) -> npt.NDArray[np.float64]:
+    """Bound what features may touch: nearly all training shapes, the pool's padding and a margin.
+
+    Parameters
+    ----------
+    shapes : float array (n, n_landmarks, 2)
+        In box coordinates; NaN where a landmark is missing.
+    padding : float
+        See :func:`ert.features.draw_pool`.
+    symmetric : bool
+        Whether the region must be its own mirror image.
+
+    Returns
+    -------
+    float array (4,)
+        Left, top, right, bottom in box coordinates.
+    """
+    margin = 0.05 + max(padding, 0)
+    low = np.quantile(np.nanmin(shapes, axis=1), 0.02, axis=0) - margin
+    high = np.quantile(np.nanmax(shapes, axis=1), 0.98, axis=0) + margin
+    if symmetric:
+        low[0] = min(low[0], 1 - high[0])
+        high[0] = 1 - low[0]
+    return np.concatenate([low, high])

@@ -1,0 +1,241 @@
+"""A cascade as dlib trained it, run as dlib runs it, to the same pixels and the same rounding.
+
+What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside it; the box is stretched
+to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.images import grey_weights
+from ert._core.interrupts import uninterrupted
+from ert._kernels.bound_args import BLANK, Held, compiled
+from ert._kernels.predict import kernel_basis
+from ert._kernels.predict_dlib import predict_dlib
+from ert._kernels.traversal import aligned, pack_trees
+from ert.model.cascade import NO_SWAP, FieldsOnly, Quick, Stage, check_arrays, stack_stages, whole_basis
+from ert.model.geometry import MAX_BOX_TO_IMAGE
+
+__all__ = [
+    "DlibCascade",
+    "check_dlib_cascade",
+    "compact",
+    "expand",
+]
+
+
+# As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
+N_DISPLACEMENTS = 128
+N_FINE = 16
+# Sides of the box to each side of it that are kept of an image that has to be copied.
+REACH = 3
+# Directions with less than this part of the largest one's squared length are rounding of floats.
+NOISE = 1e-12
+
+# What grey pixels are not weighed by.
+ANY_GREY = grey_weights("rgb", "dlib")
+
+
+@dataclass(frozen=True)
+class DlibCascade(FieldsOnly):
+    """The arrays of a `shape_predictor`; the first axis of all but the mean shape is the stage.
+
+    Parameters
+    ----------
+    mean_shape : float32 array (n_landmarks, 2)
+        The start shape, in box coordinates.
+    anchors : uint16 array (n_stages, n_pixels)
+    deltas : float32 array (n_stages, n_pixels, 2)
+    pairs : uint16 array (n_stages, n_trees, n_splits, 2)
+    thresholds : float32 array (n_stages, n_trees, n_splits)
+    leaves : float32 array (n_stages, n_trees, n_leaves, 2 * n_landmarks)
+        x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
+    units : float32 array (n_stages, n_components)
+    basis : int16 array (n_stages, n_components, 2 * n_landmarks)
+        What the leaves of a compact cascade are multiplied by, see :class:`ert.cascade.Stage`; n_components
+        is 0 in one as dlib has it.
+    """
+
+    mean_shape: npt.NDArray[np.float32]
+    anchors: npt.NDArray[np.uint16]
+    deltas: npt.NDArray[np.float32]
+    pairs: npt.NDArray[np.uint16]
+    thresholds: npt.NDArray[np.float32]
+    leaves: npt.NDArray[np.float32] | npt.NDArray[np.signedinteger]
+    units: npt.NDArray[np.float32]
+    basis: npt.NDArray[np.int16]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays by name, for the model file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_stages(cls, mean_shape: npt.NDArray[np.float32], stages: list[Stage]) -> Self:
+        """Put stages that were trained here together, to a compact cascade."""
+        arrays = stack_stages(stages)
+        arrays["thresholds"] = arrays["thresholds"].astype(np.float32)
+        return cls(mean_shape, **arrays)
+
+    def stages(self) -> list[Stage]:
+        """Take the stages of such a cascade apart again."""
+        arrays = {name: array for name, array in self.arrays().items() if name != "mean_shape"}
+        arrays["thresholds"] = arrays["thresholds"].astype(np.int16)
+        return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
+
+    def predict_face(
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        starts: npt.NDArray[np.float64],
+        channels: str,
+        rgb: str,
+        swap: npt.NDArray[np.intp] = NO_SWAP,
+    ) -> npt.NDArray[np.float64]:
+        """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
+        flags = image.flags
+        column = row = 0
+        if not (flags.c_contiguous and flags.writeable):
+            # Kernels are compiled for one kind of array. No cascade that works reaches farther.
+            columns, rows = (
+                slice(max(int(low - REACH * side), 0), max(int(low + (REACH + 1) * side) + 1, 1))
+                for low, side in ((box[0], box[2]), (box[1], box[3]))
+            )
+            image, column, row = image[rows, columns].copy(), columns.start, rows.start
+        n_channels = 1 if image.ndim == 2 else 3
+        pixels = image.reshape(len(image), -1)
+        placed = np.empty((len(starts), *self.mean_shape.shape))
+        weights = grey_weights(channels, rgb)
+        kernel, _, (_, held, numbers), _ = self.quick
+        left, top, width, height = box
+        for number, (shift_x, shift_y, scale, mirrored) in enumerate(starts.tolist()):
+            place = box
+            # The box itself is left as it is, to the last bit.
+            if (shift_x, shift_y, scale) != (0, 0, 1):
+                x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
+                right, down = width - 1, height - 1
+                place = left + x * right, top + y * down, scale * right + 1, scale * down + 1
+            if mirrored:
+                # From its right end to its left.
+                place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
+            found = placed[number : number + 1]
+            kernel(pixels, n_channels, column, row, weights, *place, 0, held, numbers, found)
+            if mirrored:
+                placed[number, swap] = placed[number].copy()
+        return placed
+
+    @cached_property
+    def quick(self) -> Quick:
+        """What locates the landmarks of one face in a grey image from one start."""
+        held = Held(self.kernel_arguments)
+        size = 1, len(self.mean_shape), 2
+        before, after = (1, 0, 0, ANY_GREY), (MAX_BOX_TO_IMAGE, held, held.numbers)
+        blank = BLANK[0], *before, 0.0, 0.0, 9.0, 9.0, *after
+        with uninterrupted():
+            kernel = compiled(predict_dlib, *blank, np.empty(size))
+        return kernel, before, after, size
+
+    @cached_property
+    def kernel_arguments(self) -> tuple[Any, ...]:
+        """What :func:`predict_dlib` takes of the model.
+
+        mean_shape, anchors
+            See :class:`DlibCascade`.
+        deltas : float32 array (n_stages, 2, n_pixels)
+        nodes, n_trees, depth
+            The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
+        leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+        table : array (n_stages, n_trees * n_leaves * row_size)
+            What is read of leaves: the packed ones, or `leaves` itself.
+        beside : uint8 array (n_bytes,)
+            See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
+        leaf_size, units, basis, limit
+            See :func:`ert.running.kernel_basis`; the first axis of the arrays is the stage.
+        """
+        n_stages, n_trees, n_splits = self.thresholds.shape
+        return (
+            aligned(self.mean_shape),
+            aligned(self.anchors),
+            aligned(self.deltas.transpose(0, 2, 1)),
+            aligned(pack_trees(self.pairs, self.thresholds, self.anchors.shape[1])),
+            n_trees,
+            n_splits.bit_length(),
+            aligned(self.leaves.reshape(n_stages, -1)),
+            *kernel_basis(self.leaves, self.units, self.basis),
+        )
+
+
+def check_dlib_cascade(cascade: DlibCascade) -> None:
+    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+
+    Raises
+    ------
+    InputError
+    """
+    n_components = cascade.basis.shape[1]
+    size: int = n_components
+    types: tuple[str, ...] = ("int8", "int16")
+    if n_components == 0:
+        size, types = 2 * len(cascade.mean_shape), ("float32",)
+    check_arrays(cascade.arrays(), "float32", size, types, "int16", len(cascade.anchors))
+
+
+def compact(cascade: DlibCascade) -> DlibCascade:
+    """Express each stage's leaves in their principal displacements, as whole numbers of 8 bits.
+
+    The first displacements, which move the shape most, stand in the basis twice: once with a coarse unit, and
+    once with the fine unit of what the coarse numbers leave over. Single faces move all the same, by half a
+    pixel on average: the least rounding sends them another way at some split, and the stages that follow do
+    the rest. The error over many faces stays what it was.
+
+    Parameters
+    ----------
+    cascade : DlibCascade
+        With leaves as dlib has them.
+
+    Returns
+    -------
+    DlibCascade
+        Itself, when it is compact already.
+    """
+    if cascade.basis.shape[1]:
+        return cascade
+    n_stages, n_trees, n_leaves, n_values = cascade.leaves.shape
+    found = []
+    for stage in range(n_stages):
+        rows = cascade.leaves[stage].reshape(-1, n_values).astype(np.float64)
+        values, vectors = np.linalg.eigh(rows.T @ rows)
+        found.append((rows, vectors[:, ::-1], int((values > NOISE * values[-1]).sum())))
+    # What was trained here has no more directions than components: the rest is rounding.
+    kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
+    fine = min(kept, N_FINE)
+    leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
+    units = np.empty((n_stages, kept + fine), np.float32)
+    basis = np.empty((n_stages, kept + fine, n_values), np.int16)
+    for stage, (rows, vectors, _) in enumerate(found):
+        directions = vectors[:, :kept]
+        amounts = rows @ directions
+        coarse, coarse_units = _whole_numbers(amounts)
+        rest, fine_units = _whole_numbers((amounts - coarse * coarse_units)[:, :fine])
+        leaves[stage] = np.hstack([coarse, rest]).reshape(n_trees, n_leaves, -1)
+        units[stage], basis[stage] = whole_basis(
+            np.hstack([directions, directions[:, :fine]]).T, np.append(coarse_units, fine_units), np.int16
+        )
+    return replace(cascade, leaves=leaves, units=units, basis=basis)
+
+
+def _whole_numbers(
+    amounts: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    units = np.maximum(np.abs(amounts).max(axis=0) / np.iinfo(np.int8).max, 1e-12)
+    return np.rint(amounts / units), units
+
+
+def expand(cascade: DlibCascade) -> DlibCascade:
+    """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
+    basis = cascade.basis * cascade.units[:, :, None]
+    leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), basis)
+    return replace(cascade, leaves=leaves, units=cascade.units[:, :0], basis=cascade.basis[:, :0])

@@ -1,0 +1,354 @@
+"""dlib's model files, `.dat`: a `shape_predictor` of format version 1.
+
+INT       a byte (low nibble: how many bytes follow, 1-8; 0x80: negative), then those bytes, little-endian
+FLOAT     INT mantissa m, INT exponent e: m * 2**e; m = 0 with e >= 32000 is an infinity or no number
+MATRIX    INT -rows, INT -columns, FLOATs row by row
+VECTOR    INT count, then the items
+
+file      INT 1 | MATRIX mean shape (2L x 1) | VECTOR of stages of VECTOR of trees
+| VECTOR of stages of VECTOR of INT anchors | VECTOR of stages of VECTOR of FLOAT x, y deltas
+tree      VECTOR of splits {INT first pixel, INT second pixel, FLOAT threshold} | VECTOR of MATRIX (2L x 1)
+"""
+
+import math
+import os
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from ert._core.exceptions import InputError
+from ert._core.files import write_atomically
+from ert.model.dlib_cascade import DlibCascade, expand
+
+__all__ = [
+    "read_dlib_file",
+    "write_dlib_file",
+]
+
+
+_ERRORS = {
+    -1: "is cut short",
+    -2: "holds numbers as text, as very old versions of dlib wrote them",
+    -3: "holds a number that is not finite",
+    -4: "holds a count that does not fit the rest of the file",
+    -5: "holds the number of a pixel or landmark that does not exist",
+    -6: "is no shape_predictor of dlib's format version 1",
+    -7: "is longer than the model in it",
+}
+
+
+def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
+    """Read a `shape_predictor` that dlib wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    DlibCascade
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, is cut short, damaged, or of another kind; nothing large is allocated on
+        the word of a damaged count.
+    """
+    path = Path(path)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    sizes = np.zeros(4, np.int64)
+    _check(path, _read_sizes(data, sizes))
+    n_landmarks, n_stages, n_trees, n_splits = (int(size) for size in sizes)
+    mean_shape = np.empty((n_landmarks, 2), np.float32)
+    pairs = np.empty((n_stages, n_trees, n_splits, 2), np.uint16)
+    thresholds = np.empty((n_stages, n_trees, n_splits), np.float32)
+    leaves = np.empty((n_stages, n_trees, n_splits + 1, 2 * n_landmarks), np.float32)
+    position = _check(path, _read_forests(data, mean_shape, pairs, thresholds, leaves))
+    n_pixels = _read_pool_size(data, position, n_stages)
+    _check(path, n_pixels)
+    anchors = np.empty((n_stages, n_pixels), np.uint16)
+    deltas = np.empty((n_stages, n_pixels, 2), np.float32)
+    position = _check(path, _read_pools(data, position, anchors, deltas))
+    if position != len(data):
+        _check(path, -7)
+    if anchors.max() >= n_landmarks or pairs.max() >= n_pixels:
+        _check(path, -5)
+    units, basis = np.empty((n_stages, 0), np.float32), np.empty((n_stages, 0, 2 * n_landmarks), np.int16)
+    return DlibCascade(mean_shape, anchors, deltas, pairs, thresholds, leaves, units, basis)
+
+
+def _check(path: Path, position: int) -> int:
+    if position < 0:
+        raise InputError(f"{path}: the dlib model file {_ERRORS[position]}")
+    return position
+
+
+# Times 2 to the power of so much, whole numbers of four bytes stay finite in single precision.
+LARGEST_POWER = 90
+_POWERS = 2.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_int(data, position):  # type: ignore[no-untyped-def]
+    """Return an INT and the position behind it; a negative position is an error of `_ERRORS`."""
+    if position < 0:
+        return 0, position
+    if position >= data.shape[0]:
+        return 0, -1
+    control = data[position]
+    if control & 0x70:
+        return 0, -2
+    n = control & 0x0F
+    if n < 1 or n > 8:
+        return 0, -6
+    if position + n >= data.shape[0]:
+        return 0, -1
+    value = np.uint64(0)
+    for i in range(n):
+        value |= np.uint64(data[position + 1 + i]) << np.uint64(8 * i)
+    if value >> np.uint64(62):
+        return 0, -4
+    signed = np.int64(value)
+    return (-signed if control & 0x80 else signed), position + 1 + n
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_float(data, position):  # type: ignore[no-untyped-def]
+    # Nearly all have a mantissa of up to four bytes and an exponent of one, within what these are exact for.
+    if position >= 0 and position + 8 < data.shape[0]:
+        control = data[position]
+        n = np.int64(control & 0x0F)
+        if control & 0x70 == 0 and 1 <= n <= 4:
+            sign = data[position + 1 + n]
+            size = np.int64(data[position + 2 + n])
+            if sign & 0x7F == 1 and size <= LARGEST_POWER:
+                whole = np.int64(0)
+                for i in range(n):
+                    whole |= np.int64(data[position + 1 + i]) << np.int64(8 * i)
+                power = LARGEST_POWER - size if sign & 0x80 else LARGEST_POWER + size
+                number = np.float32(np.float64(-whole if control & 0x80 else whole) * _POWERS[power])
+                return number, position + 3 + n
+    mantissa, position = _read_int(data, position)
+    exponent, position = _read_int(data, position)
+    if position < 0:
+        return np.float32(0), position
+    if mantissa == 0 and exponent >= 32000:
+        return np.float32(0), -3
+    if abs(exponent) > 1000:
+        return np.float32(0), -6
+    value = np.float32(math.ldexp(float(mantissa), exponent))
+    if not math.isfinite(value):
+        return np.float32(0), -3
+    return value, position
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_column(data, position, out):  # type: ignore[no-untyped-def]
+    """Read a MATRIX of one column into a flat array."""
+    rows, position = _read_int(data, position)
+    columns, position = _read_int(data, position)
+    if position >= 0 and (abs(rows) != out.size or abs(columns) != 1):
+        position = -4
+    for i in range(out.size):
+        out[i], position = _read_float(data, position)
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_sizes(data, sizes):  # type: ignore[no-untyped-def]
+    """Write n_landmarks, n_stages, n_trees, n_splits as the first stage and the first tree have them."""
+    version, position = _read_int(data, 0)
+    if position >= 0 and version != 1:
+        return -6
+    rows, position = _read_int(data, position)
+    columns, position = _read_int(data, position)
+    n_values = abs(rows)
+    if position >= 0 and (abs(columns) != 1 or n_values == 0 or n_values % 2):
+        return -6
+    # Every number of a file takes two bytes at the least, and a FLOAT four.
+    if position >= 0 and n_values > data.size // 4:
+        return -4
+    for _ in range(n_values):
+        _, position = _read_float(data, position)
+    n_stages, position = _read_int(data, position)
+    n_trees, position = _read_int(data, position)
+    n_splits, position = _read_int(data, position)
+    if position < 0:
+        return position
+    largest = data.size
+    if min(n_stages, n_trees, n_splits) < 1 or max(n_stages, n_trees, n_splits, n_values) > largest:
+        return -4
+    if (n_splits + 1) & n_splits:
+        return -6
+    # Divided one by one, so that no product overflows.
+    if largest // 4 // n_values // (n_splits + 1) // n_trees // n_stages < 1:
+        return -4
+    sizes[0] = n_values // 2
+    sizes[1] = n_stages
+    sizes[2] = n_trees
+    sizes[3] = n_splits
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _expect(data, position, count):  # type: ignore[no-untyped-def]
+    """Read the count of a VECTOR that must have a known length."""
+    found, position = _read_int(data, position)
+    if position >= 0 and found != count:
+        return -4
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_forests(data, mean_shape, pairs, thresholds, leaves):  # type: ignore[no-untyped-def]
+    n_stages, n_trees, n_splits = thresholds.shape
+    _, position = _read_int(data, 0)
+    position = _read_column(data, position, mean_shape.reshape(-1))
+    position = _expect(data, position, n_stages)
+    for stage in range(n_stages):
+        position = _expect(data, position, n_trees)
+        for tree in range(n_trees):
+            position = _expect(data, position, n_splits)
+            for split in range(n_splits):
+                for side in range(2):
+                    pixel, position = _read_int(data, position)
+                    if pixel < 0 or pixel > 65535:
+                        return -5
+                    pairs[stage, tree, split, side] = pixel
+                thresholds[stage, tree, split], position = _read_float(data, position)
+            position = _expect(data, position, n_splits + 1)
+            for leaf in range(n_splits + 1):
+                position = _read_column(data, position, leaves[stage, tree, leaf])
+            if position < 0:
+                return position
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_pool_size(data, position, n_stages):  # type: ignore[no-untyped-def]
+    position = _expect(data, position, n_stages)
+    n_pixels, position = _read_int(data, position)
+    if position < 0:
+        return position
+    # An anchor takes two bytes and a delta eight.
+    if n_pixels < 1 or n_pixels > 65535 or n_pixels > data.size // 10 // n_stages:
+        return -4
+    return n_pixels
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_pools(data, position, anchors, deltas):  # type: ignore[no-untyped-def]
+    n_stages, n_pixels = anchors.shape
+    position = _expect(data, position, n_stages)
+    for stage in range(n_stages):
+        position = _expect(data, position, n_pixels)
+        for pixel in range(n_pixels):
+            anchor, position = _read_int(data, position)
+            if anchor < 0 or anchor > 65535:
+                return -5
+            anchors[stage, pixel] = anchor
+        if position < 0:
+            return position
+    position = _expect(data, position, n_stages)
+    for stage in range(n_stages):
+        position = _expect(data, position, n_pixels)
+        for pixel in range(n_pixels):
+            for axis in range(2):
+                deltas[stage, pixel, axis], position = _read_float(data, position)
+        if position < 0:
+            return position
+    return position
+
+
+def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
+    """Write a cascade as dlib does; what was read from such a file comes out byte for byte.
+
+    Parameters
+    ----------
+    path : path-like
+    cascade : DlibCascade
+        Of a compact one the leaves are written as the floats that they stand for.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    whole = cascade if not cascade.basis.shape[1] else expand(cascade)
+    # An INT takes 9 bytes at the most, and a FLOAT of 32 bits 4 + 3.
+    arrays = [array for name, array in whole.arrays().items() if name not in ("units", "basis")]
+    numbers = sum(array.size for array in arrays) + 3 * whole.leaves.size + 100
+    buffer = np.empty(9 * numbers, np.uint8)
+    n = _write_model(buffer, *arrays)
+    with write_atomically(path) as temporary:
+        buffer[:n].tofile(temporary)
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_int(buffer, position, value):  # type: ignore[no-untyped-def]
+    rest = np.uint64(abs(value))
+    n = 0
+    while n == 0 or rest:
+        buffer[position + 1 + n] = rest & np.uint64(0xFF)
+        rest >>= np.uint64(8)
+        n += 1
+    buffer[position] = n | (0x80 if value < 0 else 0)
+    return position + 1 + n
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_float(buffer, position, value):  # type: ignore[no-untyped-def]
+    fraction, exponent = math.frexp(float(value))
+    mantissa = np.int64(fraction * 16777216.0)
+    exponent -= 24
+    if mantissa == 0:
+        exponent = 40
+    for _ in range(8):
+        if mantissa == 0 or mantissa & 0xFF:
+            break
+        mantissa >>= 8
+        exponent += 8
+    return _write_int(buffer, _write_int(buffer, position, mantissa), np.int64(exponent))
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_column(buffer, position, values):  # type: ignore[no-untyped-def]
+    position = _write_int(buffer, _write_int(buffer, position, -values.size), -1)
+    for value in values:
+        position = _write_float(buffer, position, value)
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_model(buffer, mean_shape, anchors, deltas, pairs, thresholds, leaves):  # type: ignore[no-untyped-def]
+    n_stages, n_trees, n_splits = thresholds.shape
+    n_pixels = anchors.shape[1]
+    position = _write_column(buffer, _write_int(buffer, 0, 1), mean_shape.reshape(-1))
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_trees)
+        for tree in range(n_trees):
+            position = _write_int(buffer, position, n_splits)
+            for split in range(n_splits):
+                for side in range(2):
+                    position = _write_int(buffer, position, np.int64(pairs[stage, tree, split, side]))
+                position = _write_float(buffer, position, thresholds[stage, tree, split])
+            position = _write_int(buffer, position, n_splits + 1)
+            for leaf in range(n_splits + 1):
+                position = _write_column(buffer, position, leaves[stage, tree, leaf])
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_pixels)
+        for pixel in range(n_pixels):
+            position = _write_int(buffer, position, np.int64(anchors[stage, pixel]))
+    position = _write_int(buffer, position, n_stages)
+    for stage in range(n_stages):
+        position = _write_int(buffer, position, n_pixels)
+        for pixel in range(n_pixels):
+            for axis in range(2):
+                position = _write_float(buffer, position, deltas[stage, pixel, axis])
+    return position

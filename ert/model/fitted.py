@@ -1,0 +1,209 @@
+"""A fitted model and its files: all that training made, checked when it comes from outside."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError, one_line
+from ert._kernels.traversal import decides_all
+from ert.model.cascade import Cascade, check_cascade
+from ert.model.confidence import Judge
+from ert.model.cropping import Cropping
+from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
+from ert.model.dlib_format import read_dlib_file, write_dlib_file
+from ert.model.ert_format import FIRST_VERSION, JUDGE_VERSION, read_model_file, write_model_file
+from ert.model.schemes import check_names, mirror_map
+
+__all__ = [
+    "Fitted",
+    "cascade_sizes",
+    "read_fitted",
+    "write_fitted",
+]
+
+
+_BOX_CONVENTION = (
+    "left, top, width, height in pixels; the unit square is from the first pixel's centre to the last's"
+)
+_COUNTS = ("n_objects", "n_samples", "n_missing")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit made.
+
+    Parameters
+    ----------
+    cascade : Cascade or DlibCascade
+    params : dict
+        The parameters that it was trained with, as plain numbers.
+    landmark_names : tuple of str
+    mirror_map : int array (n_landmarks,) or None
+    history : list of dict
+        For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
+    summary : dict
+        What it was trained on: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
+        and "notes".
+    judge : Judge or None
+        What tells how far predicted landmarks can be trusted.
+    judge_summary : dict
+        What the judge was trained on, and how well it judged objects left out.
+    """
+
+    cascade: Cascade | DlibCascade
+    params: dict[str, Any]
+    landmark_names: tuple[str, ...]
+    mirror_map: npt.NDArray[np.intp] | None
+    history: list[dict[str, float]]
+    summary: dict[str, Any]
+    judge: Judge | None = None
+    judge_summary: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def kernels(self) -> tuple[object, ...]:
+        """What decides which kernels prediction needs compiled."""
+        cascade = self.cascade
+        decided = decides_all(cascade.thresholds.shape[2], cascade.anchors.shape[1])
+        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.judge is not None
+
+
+def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
+    """Tell how large the parts of a cascade are, and all of its arrays in bytes."""
+    n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
+    return {
+        "stages": n_stages,
+        "trees_per_stage": n_trees,
+        "leaves_per_tree": n_leaves,
+        "components": n_components,
+        "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
+        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+    }
+
+
+def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = False) -> None:
+    """Write a fitted model: `.dat` is dlib's format, anything else the compact model file.
+
+    `compress` means the second alone.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written, or its format cannot express the model.
+    """
+    cascade = fitted.cascade
+    if Path(path).suffix == ".dat":
+        if compress:
+            raise InputError(f"{path}: dlib's format has no compressed models; expected .ert")
+        if isinstance(cascade, Cascade):
+            reason = "it reads resampled crops and turns its displacements with the shape"
+            advice = "train with kind='dlib' for that"
+            raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
+        if fitted.params.get("rgb") != "dlib":
+            raise InputError(f"{path}: dlib's format cannot express rgb={fitted.params.get('rgb')!r}")
+        write_dlib_file(path, cascade)
+        return
+    swap = fitted.mirror_map
+    header: dict[str, Any] = {
+        "box_convention": _BOX_CONVENTION,
+        "params": fitted.params,
+        "landmark_names": list(fitted.landmark_names),
+        "mirror_map": None if swap is None else swap.tolist(),
+        "history": fitted.history,
+        "summary": fitted.summary,
+    }
+    if isinstance(cascade, Cascade):
+        cropping = cascade.cropping
+        header |= {"kind": "ert", "cropping": asdict(cropping) | {"region": cropping.region.tolist()}}
+        header |= {"stages_per_basis": cascade.stages_per_basis}
+    else:
+        header |= {"kind": "dlib"}
+    arrays, judge = cascade.arrays(), fitted.judge
+    if judge is not None:
+        header["judge"] = judge.header() | {"summary": fitted.judge_summary}
+        arrays |= judge.arrays()
+    write_model_file(path, header, arrays, FIRST_VERSION if judge is None else JUDGE_VERSION, compress)
+
+
+def read_fitted(path: str | os.PathLike[str]) -> Fitted:
+    """Read a model file, or dlib's `.dat`.
+
+    Raises
+    ------
+    InputError
+        When the file is damaged, cut short, foreign, of a newer version, or its parts do not fit together.
+    """
+    if Path(path).suffix == ".dat":
+        return _from_dlib(read_dlib_file(path))
+    header, arrays = read_model_file(path)
+    try:
+        cascade: Cascade | DlibCascade
+        told = header.get("judge")
+        # Its arrays are taken out, what is left is the cascade's.
+        judge = None if told is None else Judge.from_file(told, arrays)
+        if header["kind"] == "dlib":
+            cascade = DlibCascade(**arrays)
+            check_dlib_cascade(cascade)
+        else:
+            cropping = header["cropping"]
+            cropping["region"] = np.array(cropping["region"], dtype=np.float64)
+            # Files of before bases could be shared lack it.
+            together = header.get("stages_per_basis", 1)
+            cascade = Cascade(cropping=Cropping(**cropping), **arrays, stages_per_basis=together)
+            check_cascade(cascade)
+        n_landmarks = len(cascade.mean_shape)
+        return Fitted(
+            cascade,
+            # Files of before there was this parameter lack it.
+            {"kind": header["kind"]} | header["params"],
+            check_names(header["landmark_names"], n_landmarks),
+            mirror_map(header["mirror_map"], n_landmarks),
+            _check_history(header["history"]),
+            _check_summary(header["summary"]),
+            judge,
+            {} if told is None else dict(told["summary"]),
+        )
+    except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
+        ) from error
+
+
+def _from_dlib(cascade: DlibCascade) -> Fitted:
+    n_stages, n_trees, n_splits = cascade.thresholds.shape
+    params = {
+        "kind": "dlib",
+        "n_stages": n_stages,
+        "n_trees": n_trees,
+        "max_depth": n_splits.bit_length(),
+        "n_pixels": cascade.anchors.shape[1],
+        "rgb": "dlib",
+    }
+    summary = dict.fromkeys(_COUNTS, 0) | {
+        "digest": "",
+        "library_version": "",
+        "notes": {"origin": "a model file of dlib"},
+    }
+    return Fitted(cascade, params, check_names(None, len(cascade.mean_shape)), None, [], summary)
+
+
+def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    for entry in history:
+        for key, value in entry.items():
+            if not isinstance(value, (int, float)):
+                raise InputError(f"history: {key} is {value!r}, expected a number")
+    return list(history)
+
+
+def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    for key in _COUNTS:
+        if type(summary[key]) is not int:
+            raise InputError(f"summary: {key} is {summary[key]!r}, expected a whole number")
+    for key, kind in (("digest", str), ("library_version", str), ("notes", dict)):
+        if not isinstance(summary[key], kind):
+            raise InputError(f"summary: {key} is {summary[key]!r}, expected a {kind.__name__}")
+    return summary

@@ -1,0 +1,1 @@
+"""Landmarks on photos, thumbnails and charts."""

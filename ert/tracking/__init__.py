@@ -1,0 +1,1 @@
+"""Faces tracked through video."""

@@ -1,0 +1,259 @@
+"""Videos read and written through OpenCV, and faces tracked through them."""
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable, write_atomically
+from ert.tracking.tracker import TrackedFace
+
+__all__ = [
+    "VideoReader",
+    "check_video_file",
+    "draw_tracked",
+    "face_table",
+    "video_writer",
+]
+
+
+Frame: TypeAlias = npt.NDArray[np.uint8]
+
+# Codecs by suffix: those that OpenCV's wheels can write.
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+# Where a file or a camera tells no rate, or an impossible one.
+_USUAL_RATE, _LARGEST_RATE = 30.0, 1000.0
+_COLOURS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
+
+
+def _opencv(what: str) -> Any:
+    # FFmpeg writes what it thinks of a file to standard error; errors here say it in a line.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError:
+        raise InputError(f"{what}: needs OpenCV: pip install opencv-python-headless") from None
+    return cv2
+
+
+@contextmanager
+def _quiet(cv2: Any) -> Iterator[None]:
+    """Keep OpenCV from printing warnings of its own."""
+    logging = getattr(getattr(cv2, "utils", None), "logging", None)
+    if logging is None:
+        yield
+        return
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+class VideoReader:
+    """Reads a video file or a camera, frame by frame.
+
+    Parameters
+    ----------
+    source : path-like or int
+        A file, or the number of a camera.
+
+    Attributes
+    ----------
+    name : str
+    size : tuple of int
+        Columns and rows.
+    rate : float
+        Frames a second, as the file says.
+    n_frames : int or None
+        As the file says; None when it does not, and for cameras.
+
+    Raises
+    ------
+    InputError
+        When OpenCV is not installed, there is no such file or camera, or the file is no video.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | int) -> None:
+        self._camera = isinstance(source, int)
+        self.name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
+        cv2 = _opencv(self.name)
+        if not isinstance(source, int):
+            path = Path(source)
+            if path.is_dir():
+                raise InputError(f"{path}: is a folder, expected a video file")
+            if not path.exists():
+                raise InputError(f"{path}: no such file")
+        with _quiet(cv2):
+            # Other backends guess numbered pictures from a name with digits.
+            known = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+            backend = cv2.CAP_FFMPEG if known else cv2.CAP_ANY
+            try:
+                self._capture = (
+                    cv2.VideoCapture(source) if self._camera else cv2.VideoCapture(self.name, backend)
+                )
+            except cv2.error as error:
+                raise InputError(f"{self.name}: OpenCV cannot open it: {error.err}") from error
+            self._first = self._capture.read()[1] if self._capture.isOpened() else None
+        if self._first is None:
+            self.close()
+            expected = (
+                "no such camera, or it is in use" if self._camera else "is not a video that OpenCV can read"
+            )
+            raise InputError(f"{self.name}: {expected}")
+        self.size: tuple[int, int] = (self._first.shape[1], self._first.shape[0])
+        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.rate = rate if 0 < rate <= _LARGEST_RATE else _USUAL_RATE
+        count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.n_frames = int(count) if not self._camera and 0 < count < 1e9 else None
+        self._position = cv2.CAP_PROP_POS_MSEC
+        self._started = 0.0
+
+    def __iter__(self) -> Iterator[tuple[float, Frame]]:
+        """Yield time in seconds, always later than before, and frame: uint8, (rows, columns, 3) in BGR."""
+        from time import monotonic
+
+        time, frame, begin = -math.inf, self._first, monotonic()
+        while frame is not None:
+            told = monotonic() - begin if self._camera else self._capture.get(self._position) / 1000
+            # Files that tell no times, or the same again.
+            time = told if told > time else (time + 1 / self.rate if time > -math.inf else 0.0)
+            yield time, frame
+            frame = self._capture.read()[1]
+
+    def close(self) -> None:
+        """Let go of the file or the camera."""
+        self._capture.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_video_file(path: str | os.PathLike[str]) -> None:
+    """Check, before long work, that a video could be written there.
+
+    Raises
+    ------
+    InputError
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _CODECS:
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(_CODECS)}")
+    check_writable(path)
+
+
+@contextmanager
+def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: float) -> Iterator[Any]:
+    """Write a video; an existing file is replaced when the block has ended well.
+
+    Parameters
+    ----------
+    path : path-like
+        `.mp4`, `.mkv` (MPEG-4) or `.avi` (Motion JPEG).
+    size : tuple of int
+        Columns and rows.
+    rate : float
+        Frames a second.
+
+    Yields
+    ------
+    callable
+        It takes the next frame: uint8, (rows, columns, 3) in BGR.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written, or this OpenCV lacks the codec.
+    """
+    cv2 = _opencv(os.fspath(path))
+    check_video_file(path)
+    codec = _CODECS[Path(path).suffix.lower()]
+    with write_atomically(path) as temporary:
+        with _quiet(cv2):
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), rate, size)
+        try:
+            if not writer.isOpened():
+                raise InputError(
+                    f"{path}: this OpenCV cannot write {codec} video of {size[0]} x {size[1]} pixels"
+                )
+            yield writer.write
+        finally:
+            writer.release()
+        if not temporary.is_file():
+            raise InputError(f"{path}: this OpenCV cannot write {codec} video: it wrote nothing")
+
+
+@contextmanager
+def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
+    """Write the faces of frames to a CSV file; an existing file is replaced when the block has ended well.
+
+    Parameters
+    ----------
+    path : path-like
+    n_landmarks : int
+
+    Yields
+    ------
+    callable
+        It takes the number of a frame, its time in seconds and its faces. A row for each face: frame, time,
+        id, left, top, width, height, confidence, x0, y0, x1, ...
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    names = ["frame", "time", "id", "left", "top", "width", "height", "confidence"]
+    names += [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]
+    with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(names)
+
+        def write(number: int, time: float, faces: Sequence[TrackedFace]) -> None:
+            for face in faces:
+                numbers = [*face.box, face.confidence, *face.landmarks.ravel()]
+                rows.writerow([number, f"{time:.6f}", face.id, *(f"{value:.3f}" for value in numbers)])
+
+        yield write
+
+
+def draw_tracked(frame: Frame, faces: Sequence[TrackedFace]) -> Frame:
+    """Draw tracked faces on a frame in BGR: landmarks, boxes, numbers, a colour for each number."""
+    from ert.plotting.landmarks import draw_landmarks
+
+    if not faces:
+        return frame
+    drawn = draw_landmarks(
+        frame[..., ::-1],
+        [face.landmarks for face in faces],
+        np.array([face.box for face in faces]),
+        colours=[_COLOURS[face.id % len(_COLOURS)] for face in faces],
+        labels=[str(face.id) for face in faces],
+        min_size=1,
+    )
+    return np.ascontiguousarray(drawn[..., ::-1])
+
+
+def open_outputs(
+    stack: ExitStack,
+    video: str | None,
+    table: str | None,
+    size: tuple[int, int],
+    rate: float,
+    n_landmarks: int,
+) -> tuple[Any, Any]:
+    """Open what is to be written, closed and renamed with the stack; None for what is not asked for."""
+    frames = stack.enter_context(video_writer(video, size, rate)) if video else None
+    rows = stack.enter_context(face_table(table, n_landmarks)) if table else None
+    return frames, rows

@@ -1,0 +1,1 @@
+"""Training: samples, stages of trees, confidence model."""

@@ -1,0 +1,128 @@
+"""The parameters of training, and what may be asked of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ert._core.exceptions import InputError
+from ert.metrics import NORMS
+from ert.model.geometry import STARTS
+
+__all__ = [
+    "NOT_SAVED",
+    "Options",
+    "check_parameters",
+    "plain_params",
+    "training_options",
+]
+
+
+# Parameters that say how to work, not what comes out: they are no part of the model.
+NOT_SAVED = ("n_jobs", "max_memory", "verbose")
+
+# What a user may ask of each number: its kind, the least and the most.
+_LIMITS: dict[str, tuple[type, float, float]] = {
+    "n_stages": (int, 1, 1000),
+    "n_trees": (int, 1, 100_000),
+    "max_depth": (int, 1, 10),
+    "learning_rate": (float, 1e-6, 1),
+    "n_averaged": (int, 1, 100_000),
+    "n_pixels": (int, 2, 10_000),
+    "n_candidates": (int, 0, 10_000),
+    "n_split_tests": (int, 1, 10_000),
+    "prior_length": (float, 1e-6, 1e6),
+    "padding": (float, -0.4, 5),
+    "pool_spread": (float, 0, 5),
+    "n_inits": (int, 1, 10_000),
+    "n_mixed": (int, 1, 100),
+    "shift_jitter": (float, 0, 1),
+    "scale_jitter": (float, 0, 1),
+    "roll_jitter": (float, 0, 180),
+    "obscured": (float, 0, 1),
+    "n_components": (int, 1, 10_000),
+    "stages_per_basis": (int, 1, 1000),
+    "working_size": (int, 8, 2000),
+    "blur": (float, 0, 50),
+    "least_contrast": (float, 0, 127),
+    "n_starts": (int, 1, len(STARTS)),
+    "n_passes": (int, 1, 5),
+    "random_state": (int, 0, 2**32 - 1),
+}
+# Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
+MAX_CANDIDATES = 500_000_000
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "kind": ("ert", "dlib"),
+    "flip": (False, True),
+    "rescue": (False, True),
+    "leaf_bits": (8, 16),
+    "norm": (None, *NORMS),
+    "channels": ("rgb", "bgr"),
+    "rgb": ("luma", "dlib"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The parameters of :class:`ert.ShapePredictor` that training needs; see there."""
+
+    kind: str
+    n_trees: int
+    max_depth: int
+    learning_rate: float
+    n_averaged: int
+    n_pixels: int
+    n_candidates: int
+    n_split_tests: int
+    prior_length: float
+    padding: float
+    pool_spread: float
+    n_components: int
+    stages_per_basis: int
+    leaf_bits: int
+    n_inits: int
+    n_mixed: int
+    shift_jitter: float
+    scale_jitter: float
+    roll_jitter: float
+    obscured: float
+    random_state: int
+
+
+def check_parameters(params: Mapping[str, Any]) -> None:
+    """Check the parameters of :class:`ert.ShapePredictor`.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, its value and what was expected.
+    """
+    for name, (kind, low, high) in _LIMITS.items():
+        value = params[name]
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not (whole or (kind is float and isinstance(value, (float, np.floating)))):
+            raise InputError(f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}")
+        if not low <= value <= high:
+            raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
+    candidates = params["n_trees"] * 2 ** params["max_depth"] * params["n_split_tests"]
+    if candidates > MAX_CANDIDATES:
+        product = f"n_trees * 2**max_depth * n_split_tests = {candidates}"
+        raise InputError(f"{product} candidate splits a stage: expected at most {MAX_CANDIDATES}")
+    for name, choices in _CHOICES.items():
+        if params[name] not in choices:
+            raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")
+
+
+def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that make the model, as plain numbers, for the file and its digest."""
+    params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
+    if not isinstance(params["mirror"], str | None):
+        params["mirror"] = np.asarray(params["mirror"]).tolist()
+    # NumPy's numbers, as a grid search hands them in, have no place in a file.
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
+
+
+def training_options(params: Mapping[str, Any]) -> Options:
+    """Return those of the parameters that training needs."""
+    return Options(**{field.name: params[field.name] for field in fields(Options)})

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import naive
+
+from ert._kernels import traversal as walk
+from ert._kernels.llvm import processor_has
+from ert._kernels.traversal import (
+    BLOCK_OF_TREES,
+    aligned,
+    pack_nodes,
+    pack_splits,
+    pack_trees,
+    room_for_values,
+    walk_trees,
+)
+
+
+def random_trees(rng, n_stages, n_trees, n_splits, n_pixels):
+    pairs = rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16)
+    thresholds = rng.integers(-300, 300, (n_stages, n_trees, n_splits)).astype(np.float32)
+    # The limits of what a difference of two pixels can be, and not whole ones.
+    extremes = rng.random(thresholds.shape) < 0.1
+    thresholds[extremes] = rng.choice([-257, -256, -255, -1, 0, 254, 255, 256], extremes.sum())
+    thresholds += rng.choice([0, 0.5, -0.25], thresholds.shape).astype(np.float32)
+    return pairs, thresholds
+
+
+def walked(nodes, stage, values, n_trees, n_pixels, depth):
+    room = np.full(room_for_values(n_pixels), 99, np.uint8)
+    room[:n_pixels] = values
+    rows = np.full(n_trees + BLOCK_OF_TREES, -1)
+    masks = np.empty(n_trees // 4 + 8, np.uint64)
+    leaves = np.zeros((len(nodes), n_trees * 2**depth * 5), np.int8)
+    walk_trees(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, leaves, masks, rows)
+    return rows[:n_trees].tolist()
+
+
+def expected_rows(values, pairs, thresholds, depth):
+    leaf_of = [naive.walk(values, p, t) for p, t in zip(pairs, thresholds, strict=True)]
+    return [(2**depth * tree + leaf) * 5 for tree, leaf in enumerate(leaf_of)]
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([2, 3, 400, 1024, 2048, 2049, 9000]))
+def test_walking_node_by_node_matches_its_twin(seed, depth, n_pixels):
+    rng = np.random.default_rng(seed)
+    pairs, thresholds = random_trees(rng, 2, 9, 2**depth - 1, n_pixels)
+    values = rng.integers(0, 256, n_pixels).astype(np.uint8)
+    nodes = pack_nodes(pairs, thresholds, n_pixels)
+    assert nodes.dtype == (np.uint32 if n_pixels <= 2048 else np.uint64)
+    found = walked(nodes, 1, values, 9, n_pixels, depth)
+    assert found == expected_rows(values, pairs[1], thresholds[1], depth)
+
+
+@pytest.mark.skipif(not processor_has("avx512vbmi"), reason="the processor has no such instruction")
+@given(st.integers(0, 10**6), st.integers(1, 70), st.sampled_from([2, 64, 128, 129, 256, 257, 300, 512]))
+def test_deciding_all_splits_at_once_matches_the_twin(seed, n_trees, n_pixels):
+    rng = np.random.default_rng(seed)
+    pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
+    values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
+    found = walked(pack_splits(pairs, thresholds, n_pixels), 1, values, n_trees, n_pixels, 4)
+    assert found == expected_rows(values, pairs[1], thresholds[1], 4)
+
+
+def test_trees_are_packed_for_the_processor(monkeypatch):
+    pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 400)
+    for wide in (False, True):
+        monkeypatch.setattr(walk, "_WIDE", wide)
+        packed = pack_trees(pairs, thresholds, 400)
+        assert packed.dtype == (np.uint8 if wide else np.uint32)
+        assert pack_trees(pairs, thresholds, 513).dtype == np.uint32
+        assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 400).dtype == np.uint32
+
+
+def test_aligned_arrays_may_be_written_to_and_start_a_line():
+    array = np.arange(30, dtype=np.float32).reshape(5, 6)
+    read_only = np.frombuffer(array.tobytes(), np.float32).reshape(5, 6)
+    for each in (read_only, array[:, ::2], array):
+        copy = aligned(each)
+        assert np.array_equal(copy, each)
+        assert copy.flags.writeable
+        assert copy.ctypes.data % 64 == 0
+    assert aligned(copy) is copy

@@ -1,0 +1,146 @@
+import re
+import shutil
+
+import numpy as np
+import pytest
+from lxml import html
+
+import ert
+from ert.datasets.dataset import Dataset
+from ert.datasets.synthetic import synthetic_dataset
+from ert.evaluation.attributes import Column
+from ert.evaluation.reports.evaluation import Evaluation, parameter_table, write_report
+from ert.metrics import evaluate, nme
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return ert.load_dataset(synthetic_dataset(tmp_path_factory.mktemp("report") / "faces", 30, seed=4))
+
+
+def report(path, model, dataset, **changes):
+    given = {
+        "predicted": model.predict(dataset.X),
+        "norms": None,
+        "columns": {},
+        "milliseconds": None,
+        "about": {"Dataset": "drawn faces"},
+    }
+    write_report(path, "A report", Evaluation(model, dataset, **(given | changes)))
+    return html.document_fromstring(path.read_text(encoding="utf-8"))
+
+
+def tables(tree):
+    """Rows of text by the tables' captions."""
+    return {
+        table.find("caption").text: [
+            [cell.text_content() for cell in row.xpath("th | td")] for row in table.xpath(".//tr")
+        ]
+        for table in tree.xpath("//table")
+    }
+
+
+def test_the_page_tells_what_evaluate_tells(small_model, dataset, tmp_path):
+    columns = {"side": Column(np.array(["left", "right"] * 15, object), "which side")}
+    milliseconds = np.random.default_rng(0).gamma(4, 0.1, (20, 5))
+    notes = ["Something to know."]
+    page = tmp_path / "report.html"
+    tree = report(page, small_model, dataset, columns=columns, milliseconds=milliseconds, notes=notes)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    predicted = small_model.predict(dataset.X)
+    expected = evaluate(dataset.y, predicted)["norms"]
+    found = tables(tree)
+    for name, mean, *_, failures in found["Error by what it is divided by"][1:]:
+        assert float(mean) == pytest.approx(expected[name]["mean"], abs=6e-4)
+        assert failures == f"{expected[name]['failure_rate_8']:.2%}"
+    errors = nme(dataset.y, predicted, "inter-ocular")
+    for group, row in zip(("left", "right"), found["By side"][1:], strict=True):
+        assert row[:2] == [group, "15"]
+        assert float(row[2]) == pytest.approx(errors[group == "right" :: 2].mean(), abs=6e-3)
+    per_landmark = expected["inter-ocular"]["per_landmark"]
+    listed = found["All, the least exact first, in % of the inter-ocular distance"][1:]
+    assert [int(name) for name, _ in listed] == np.argsort(-np.array(per_landmark), kind="stable").tolist()
+    assert (
+        len(found["By part of the face, subject's right and left, in % of the inter-ocular distance"]) == 10
+    )
+    times = dict(row for row in found["100 calls: 20 objects, 5 times each"])
+    assert float(times["99th percentile"]) == pytest.approx(np.percentile(milliseconds, 99), abs=6e-4)
+    text = tree.text_content()
+    for said in ("Something to know.", "which side", "drawn faces", "n_trees"):
+        assert said in text
+    assert len(tree.xpath("//svg")) == 3  # errors, landmarks, stages
+    assert all(svg.get("role") == "img" and svg.get("aria-label") for svg in tree.xpath("//svg"))
+
+
+def test_the_faces_are_the_worst_and_the_best(small_model, dataset, tmp_path):
+    tree = report(tmp_path / "report.html", small_model, dataset)
+    errors = nme(dataset.y, small_model.predict(dataset.X), "inter-ocular")
+    shown = [re.match(r"(\S+) % (\S+)", caption.text_content()) for caption in tree.xpath("//li//figcaption")]
+    order = np.argsort(errors, kind="stable")
+    chosen = [*order[::-1][:12], *order[:6]]
+    assert [match[2] for match in shown] == [dataset.files[i].name for i in chosen]
+    assert [float(match[1]) for match in shown] == pytest.approx(errors[chosen], abs=6e-3)
+    for image, i in zip(tree.xpath("//img"), chosen, strict=True):
+        assert dataset.files[i].name in image.get("alt")
+        assert image.get("width") == image.get("height") == "320"
+
+
+def test_missing_landmarks_one_norm_and_few_objects(small_model, dataset, tmp_path):
+    lacking = dataset.landmarks[:3].copy()
+    lacking[:, 5] = np.nan
+    few = Dataset(dataset.files[:3], dataset.boxes[:3], lacking, dataset.landmark_names, "few")
+    tree = report(tmp_path / "report.html", small_model, few, norms=["box"])
+    found = tables(tree)
+    assert [row[0] for row in found["Error by what it is divided by"]] == ["normaliser", "box"]
+    unit = "in % of the box size, sqrt(width x height) of the true landmarks"
+    assert len(found[f"All, the least exact first, {unit}"]) == 1 + 67
+    assert len(tree.xpath("//img")) == 3
+    one = few.subset([0])
+    assert len(report(tmp_path / "report.html", small_model, one, norms=["box"]).xpath("//img")) == 1
+
+
+def test_other_objects_and_names_that_look_like_html(faces, tmp_path):
+    folder = synthetic_dataset(tmp_path / "faces", 6, seed=4)
+    dataset = ert.load_dataset(folder / "landmarks.csv")
+    name = "<b>&amp;'\".png"
+    files = []
+    for i, file in enumerate(dataset.files):
+        files.append(tmp_path / f"{i}{name}")
+        shutil.copy(file, files[-1])
+    names = tuple(f"<i>{i}</i>" for i in range(5))
+    shapes = dataset.landmarks[:, :5]
+    five = Dataset(tuple(files), dataset.boxes, shapes, names, "five")
+    model = ert.ShapePredictor(n_stages=1, n_trees=5, n_inits=2, n_pixels=40, n_jobs=1)
+    model.fit(five.X, five.y, landmark_names=names, notes={"<u>": "<s>"})
+    tree = report(tmp_path / "report.html", model, five)
+    assert not tree.xpath("//b | //i | //u | //s")
+    assert {
+        row[0] for row in tables(tree)[next(c for c in tables(tree) if c.startswith("The least"))][1:]
+    } == {*names}
+    assert "Objects" in [heading.text for heading in tree.xpath("//h2")]
+
+
+def test_parameters_that_were_changed_come_first():
+    model = ert.ShapePredictor(n_trees=7, mirror=[1, 0], blur=0.0)
+    rows = tables(html.document_fromstring(parameter_table(model)))[
+        "Parameters; 3 of them are not the default"
+    ]
+    assert rows[1:4] == [["n_trees", "7", "500"], ["mirror", "[1, 0]", "None"], ["blur", "0.0", "1.0"]]
+    assert ["max_depth", "4", ""] in rows
+
+
+def test_a_judge_is_held_to_its_word(judged_model, small_model, dataset, tmp_path):
+    tree = report(tmp_path / "report.html", judged_model, dataset)
+    rows = tables(tree)["Circles of the standard errors"]
+    shapes = judged_model.predict(dataset.X)
+    said = judged_model.assess(dataset.X, shapes)
+    errors = np.linalg.norm(dataset.y - shapes, axis=2)
+    for level, (meant, held) in zip((0.5, 0.8, 0.9, 0.95), rows[1:], strict=True):
+        assert meant == f"{100 * level:.0f} %"
+        share = (errors <= judged_model.std_radius(level) * said.std).mean()
+        assert float(held.split()[0]) == pytest.approx(100 * share, abs=0.06)
+    text = tree.text_content()
+    lengths = np.linalg.norm(dataset.y[:, 36] - dataset.y[:, 45], axis=1)
+    assert f"{(errors.mean(axis=1) > 0.08 * lengths).sum()} of 30 objects failed" in text
+    assert "Confidence" in text
+    assert "Confidence" not in report(tmp_path / "plain.html", small_model, dataset).text_content()

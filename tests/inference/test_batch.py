@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from ert._core.exceptions import InputError
+from ert._core.images import to_grey
+from ert.inference.batch import TOGETHER, predict_together
+from ert.predictor import ENOUGH
+
+N = ENOUGH + 5
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    rng = np.random.default_rng(3)
+    X = []
+    for _ in range(N):
+        rows, columns = rng.integers(40, 90, 2)
+        X.append((rng.integers(0, 256, (rows, columns, 3), np.uint8), (*rng.uniform(-9, 20, 2), 40.0, 38.0)))
+    return X
+
+
+def one_by_one(model, X, **options):
+    return np.concatenate([model.predict([face], **options) for face in X])
+
+
+def frozen(image):
+    copy = image.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+KINDS = {
+    "colour": lambda image, i: image,
+    "grey": lambda image, i: to_grey(image),
+    "one channel": lambda image, i: to_grey(image)[:, :, None],
+    "mixed": lambda image, i: to_grey(image) if i % 3 else image,
+    "views": lambda image, i: image[::2, ::-1] if i == 40 else image,
+    "read-only": lambda image, i: frozen(image) if i > 40 else image,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_faces_together_are_faces_one_by_one(small_model, pairs, kind, n_jobs):
+    X = [(KINDS[kind](image, i), box) for i, (image, box) in enumerate(pairs)]
+    for channels in ("rgb", "bgr"):
+        expected = one_by_one(small_model, X, channels=channels)
+        assert np.array_equal(small_model.predict(X, channels=channels, n_jobs=n_jobs), expected)
+    assert np.array_equal(small_model.predict(tuple(X), n_jobs=n_jobs), one_by_one(small_model, X))
+
+
+def test_files_among_them(small_model, pairs, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(pairs[20][0]).save(tmp_path / "face.png")
+    X = [(tmp_path / "face.png" if i == 20 else image, box) for i, (image, box) in enumerate(pairs)]
+    assert np.array_equal(small_model.predict(X), one_by_one(small_model, pairs))
+
+
+@pytest.mark.parametrize(
+    ("image", "box", "message"),
+    [
+        (np.zeros((50, 50)), (0, 0, 40, 40), r"faces\[37\]: float64 pixels"),
+        (np.zeros((50, 50), np.uint8), (60, 0, 40, 40), r"faces\[37\]: the box lies outside"),
+        (np.zeros((0, 50, 3), np.uint8), (0, 0, 40, 40), r"faces\[37\]: .*without pixels"),
+    ],
+)
+def test_the_one_that_cannot_be_used_is_named(small_model, pairs, image, box, message):
+    X = pairs.copy()
+    X[37] = image, box
+    with pytest.raises(InputError, match=message):
+        small_model.predict(X, n_jobs=2, what="faces")
+
+
+def test_which_faces_go_together(small_model, pairs):
+    boxes, placed = np.array([box for _, box in pairs]), np.full((N, 68, 2), np.nan)
+
+    def together(X, first):
+        return predict_together(small_model.cascade_, X, boxes, first, "rgb", "luma", "X", placed)
+
+    assert together(pairs, 16)
+    assert np.isfinite(placed).all(axis=(1, 2)).nonzero()[0].tolist() == list(range(16, 16 + TOGETHER))
+    assert not together(pairs, N - TOGETHER + 1)
+    grey = [(to_grey(image), box) for image, box in pairs]
+    assert together(grey, 0)
+    assert not together([*grey[:9], *pairs[9:]], 0)

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from builders import random_dlib_cascade
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import naive
+
+import ert
+from ert import InputError
+from ert.model.dlib_format import read_dlib_file, write_dlib_file
+
+
+@pytest.fixture(scope="module")
+def written():
+    return naive.dlib_model(random_dlib_cascade(0))
+
+
+def test_the_encoder_writes_what_the_format_says():
+    assert naive.dlib_int(0).hex() == "0100"
+    assert naive.dlib_int(338).hex() == "025201"
+    assert naive.dlib_int(-136).hex() == "8188"
+    assert naive.dlib_float(0.0).hex() == "01000128"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_models_are_read_back_to_the_last_bit(tmp_path_factory, seed, depth):
+    cascade = random_dlib_cascade(seed, depth=depth)
+    path = tmp_path_factory.mktemp("dat") / "model.dat"
+    path.write_bytes(naive.dlib_model(cascade))
+    for name, array in read_dlib_file(path).arrays().items():
+        assert array.dtype == cascade.arrays()[name].dtype
+        assert np.array_equal(array, cascade.arrays()[name]), name
+
+
+def test_a_file_cut_short_at_any_byte_is_refused(written, tmp_path):
+    path = tmp_path / "short.dat"
+    for length in range(0, len(written), 7):
+        path.write_bytes(written[:length])
+        with pytest.raises(InputError, match=r"short\.dat: the dlib model file"):
+            read_dlib_file(path)
+    path.write_bytes(written + b"\x01")
+    with pytest.raises(InputError, match="is longer than the model in it"):
+        read_dlib_file(path)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused(written, tmp_path_factory, data):
+    content = bytearray(written)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "damaged.dat"
+    path.write_bytes(content)
+    try:
+        cascade = read_dlib_file(path)
+    except InputError:
+        return
+    assert cascade.pairs.max() < cascade.anchors.shape[1]
+    assert cascade.anchors.max() < len(cascade.mean_shape)
+    assert all(np.isfinite(array).all() for array in cascade.arrays().values())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is cut short"),
+        (b"<?xml version='1.0'?>", "as text"),
+        (naive.dlib_int(2), "no shape_predictor"),
+        (naive.dlib_int(1) + naive.dlib_int(-(2**60)) + naive.dlib_int(-1), "a count that does not fit"),
+        (naive.dlib_int(1) + naive.dlib_int(-(2**62)) + naive.dlib_int(-1), "a count that does not fit"),
+        (naive.dlib_int(1) + naive.dlib_int(-3) + naive.dlib_int(-1), "no shape_predictor"),
+        (naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-5), "no shape_predictor"),
+        (
+            naive.dlib_int(1)
+            + naive.dlib_int(-2)
+            + naive.dlib_int(-1)
+            + 2 * (b"\x01\x00" + naive.dlib_int(32002)),
+            "not finite",
+        ),
+    ],
+)
+def test_foreign_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "foreign.dat"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_dlib_file(path)
+
+
+@pytest.mark.parametrize("place", ["stages", "trees", "splits"])
+def test_absurd_counts_allocate_nothing(tmp_path, place):
+    head = naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-1) + 2 * naive.dlib_float(0.5)
+    many = naive.dlib_int(2**60 - 1)
+    counts = {
+        "stages": many + naive.dlib_int(1) + naive.dlib_int(1),
+        "trees": naive.dlib_int(1) + many + naive.dlib_int(1),
+        "splits": naive.dlib_int(1) + naive.dlib_int(1) + many,
+    }
+    path = tmp_path / "absurd.dat"
+    path.write_bytes(head + counts[place] + bytes(1000))
+    with pytest.raises(InputError, match="a count that does not fit"):
+        read_dlib_file(path)
+
+
+def test_numbers_out_of_range_are_refused(tmp_path):
+    for name, value in (("anchors", 5), ("pairs", 20)):
+        cascade = random_dlib_cascade(1)
+        cascade.arrays()[name].flat[3] = value
+        path = tmp_path / "range.dat"
+        path.write_bytes(naive.dlib_model(cascade))
+        with pytest.raises(InputError, match="pixel or landmark that does not exist"):
+            read_dlib_file(path)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_models_are_written_as_the_slow_encoder_writes_them(tmp_path_factory, seed, depth):
+    cascade = random_dlib_cascade(seed, depth=depth)
+    path = tmp_path_factory.mktemp("dat") / "model.dat"
+    write_dlib_file(path, cascade)
+    assert path.read_bytes() == naive.dlib_model(cascade)
+
+
+def test_loading_and_saving(tmp_path, written):
+    (tmp_path / "a.dat").write_bytes(written)
+    model = ert.load(tmp_path / "a.dat")
+    assert (model.n_landmarks_, model.n_stages, model.n_trees, model.max_depth, model.rgb) == (
+        5,
+        2,
+        3,
+        2,
+        "dlib",
+    )
+    model.save(tmp_path / "b.ert")
+    ert.load(tmp_path / "b.ert").save(tmp_path / "c.dat")
+    assert (tmp_path / "c.dat").read_bytes() == written
+
+
+def test_what_dlib_cannot_express_is_refused_with_the_reason(small_model, tmp_path):
+    with pytest.raises(
+        InputError, match=r"x\.dat: dlib's format cannot express this model: it reads resampled"
+    ):
+        small_model.save(tmp_path / "x.dat")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import naive
+
+from ert import InputError
+from ert.training.calibration import (
+    coverage,
+    fit_logistic,
+    fit_monotone,
+    fit_scale,
+    reliability,
+    roc_auc,
+    told_at_kept,
+)
+
+
+def test_the_scale_makes_nine_in_ten_errors_smaller_whatever_was_predicted():
+    rng = np.random.default_rng(0)
+    deviations = rng.normal(0, 0.5, (4000, 3))
+    # What is predicted is half of what comes, and landmarks differ.
+    logs = 2 * deviations + np.array([0.0, -1.0, 1.0]) + rng.normal(0, 0.4, deviations.shape)
+    logs[:100, 1] = np.nan
+    curve, usual = fit_scale(deviations, logs)
+    assert (np.diff(curve) >= 0).all()
+    inside = logs <= np.interp(deviations, *curve) + usual
+    for landmark in range(3):
+        known = np.isfinite(logs[:, landmark])
+        assert inside[known, landmark].mean() == pytest.approx(0.9, abs=0.01)
+    for part in np.array_split(np.argsort(deviations[:, 0]), 4):
+        assert inside[part, 0].mean() == pytest.approx(0.9, abs=0.04)
+    # Beyond what was seen it rises on.
+    assert np.interp(deviations.max() + 2, *curve) > curve[1, -2] + 1
+
+
+def test_few_errors_give_a_scale_too():
+    curve, usual = fit_scale([[0.0], [1.0]], [[-3.0], [-2.0]])
+    assert curve.shape == (2, 2)
+    assert np.isfinite(usual).all()
+
+
+def test_logistic_regression_finds_the_weights_that_made_the_data():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20_000, 2))
+    truth = rng.random(20_000) < 1 / (1 + np.exp(-(0.5 + features @ [1.5, -1.0])))
+    found = fit_logistic(features, truth)
+    np.testing.assert_allclose(found, [0.5, 1.5, -1.0], atol=0.1)
+    twice = fit_logistic(np.concatenate([features, features[:9000]]), np.concatenate([truth, truth[:9000]]))
+    weighted = fit_logistic(features, truth, np.where(np.arange(20_000) < 9000, 2.0, 1.0))
+    np.testing.assert_allclose(weighted, twice, atol=1e-6)
+
+
+def test_what_can_be_told_for_certain_has_finite_weights():
+    features = np.linspace(-1, 1, 40)[:, None]
+    assert np.isfinite(fit_logistic(features, features[:, 0] > 0)).all()
+    assert np.isfinite(fit_logistic(features, np.ones(40, bool))).all()
+
+
+def test_the_monotone_curve_tells_how_often_it_comes_true_and_never_falls():
+    rng = np.random.default_rng(0)
+    said = rng.random(40_000)
+    x, y = fit_monotone(said, rng.random(40_000) < said**2)
+    np.testing.assert_allclose(y, x**2, atol=0.04)
+    x, y = fit_monotone(said, rng.random(40_000) < 1 - said)
+    assert (np.diff(x) > 0).all()
+    np.testing.assert_allclose(y, 0.5, atol=0.02)
+    assert fit_monotone([0.3], [True]).shape == (2, 2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
+def test_the_area_under_the_roc_matches_its_twin(pairs):
+    scores, truth = np.array([a for a, _ in pairs], float), np.array([b for _, b in pairs])
+    if truth.all() or not truth.any():
+        assert np.isnan(roc_auc(scores, truth))
+    else:
+        assert roc_auc(scores, truth) == pytest.approx(naive.roc_auc(scores, truth))
+
+
+def test_scores_of_another_number_are_named():
+    with pytest.raises(InputError, match=r"scores: \(2,\), expected as many as in truth, \(3,\)"):
+        roc_auc([1.0, 2.0], [True, False, True])
+
+
+def test_coverage_counts_what_is_known():
+    errors = [[1.0, 3.0], [np.nan, 5.0]]
+    assert coverage(errors, [[1.0, 1.0], [1.0, 2.0]], [1.0, 2.5]) == [1 / 3, 2 / 3]
+
+
+def test_reliability_compares_tenth_by_tenth():
+    table = reliability([0.05, 0.05, 0.95, 1.0], [False, True, True, True], weights=[1, 3, 1, 1])
+    assert [row["count"] for row in table] == [2, 2]
+    assert table[0]["share"] == 0.75
+    assert table[1]["probability"] == pytest.approx(0.975)
+    assert [row["weight"] for row in table] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_what_is_none_is_told_at_a_threshold_that_keeps_most():
+    told = told_at_kept(np.linspace(0, 1, 101), [0.01, 0.04, 0.5])
+    assert told["threshold"] == pytest.approx(0.05)
+    assert told["told"] == pytest.approx(2 / 3)

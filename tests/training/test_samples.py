@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from ert._kernels.grow import BLOCK
+from ert._kernels.workers import Workers
+from ert.metrics import nme
+from ert.model.geometry import image_to_frame, jitter_frames
+from ert.training.samples import Samples, aligned_residuals
+
+N, VIEWS = BLOCK + 30, 50
+
+
+@pytest.fixture(params=[False, True], ids=["all there", "some missing"])
+def samples(request):
+    rng = np.random.default_rng(4)
+    truth = rng.random((VIEWS, 68, 2)).astype(np.float32)
+    if request.param:
+        truth[7, 3] = truth[9, 0] = np.nan
+    return Samples(
+        crops=None,
+        truth=truth,
+        view=rng.integers(0, VIEWS, N).astype(np.int32),
+        crop_of=np.zeros(N, np.int32),
+        jitter=jitter_frames(N, 0.1, 0.1, 20, rng).astype(np.float32),
+        frames=np.zeros((N, 6), np.float32),
+        shapes=rng.random((N, 68, 2)).astype(np.float32),
+        mean_shape=truth[0],
+        sides=np.ones((VIEWS, 2), np.float32),
+    )
+
+
+def targets(samples):
+    """The true landmarks in each sample's own box coordinates."""
+    return image_to_frame(samples.truth[samples.view].astype(float), samples.jitter.astype(float))
+
+
+def test_aligned_residuals_are_what_is_left_turned_back(samples):
+    matrices = np.random.default_rng(5).normal(1, 0.2, (N, 2)).astype(np.float32)
+    some = np.random.default_rng(6).integers(0, N, 300)
+    left = targets(samples)[some] - samples.shapes[some]
+    inverse = 1 / (matrices[some, 0] + 1j * matrices[some, 1])
+    back = (left[..., 0] + 1j * left[..., 1]) * inverse[:, None]
+    expected = np.stack([back.real, back.imag], axis=2).reshape(len(some), -1)
+    found = samples.aligned_residuals(some, matrices)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    slowly = np.empty_like(found)
+    arrays = samples.truth, samples.view, samples.jitter, samples.shapes, matrices
+    aligned_residuals.py_func(some, *arrays, slowly)
+    np.testing.assert_array_equal(found, slowly)
+
+
+@pytest.mark.parametrize("norm", [None, "inter-ocular", "box"])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_the_mean_error_is_that_of_the_metrics(samples, norm, n_threads):
+    samples.jitter[:] = 1, 0, 0, 1, 0.25, -0.5
+    lengths = np.ones(N) if norm is None else norm
+    with Workers(n_threads) as workers:
+        found = samples.mean_nme(norm, workers)
+    assert found == pytest.approx(nme(targets(samples), samples.shapes, lengths).mean(), rel=1e-5)
+
+
+def test_errors_are_measured_in_the_photo(samples):
+    """Neither turning a sample's box nor one of unequal sides changes how far a landmark is off."""
+    matrices = samples.jitter[:, [0, 1, 2, 3]].reshape(N, 2, 2).astype(float)
+    shapes = samples.truth[samples.view] + np.float32(0.1)
+    moved = np.einsum("nij,nlj->nli", np.linalg.inv(matrices), shapes - samples.jitter[:, None, 4:])
+    samples.shapes = moved.astype(np.float32)
+    samples.sides[:] = 1.5, 0.5
+    samples.shapes[np.isnan(samples.shapes)] = 9
+    with Workers(2) as workers:
+        assert samples.mean_nme(None, workers) == pytest.approx(100 * np.hypot(0.15, 0.05), rel=1e-3)
