@@ -25,7 +25,7 @@ def train_tuned(data, out):
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     images, objects = [], []
     for file, box, shape in zip(dataset.files, dataset.boxes, dataset.landmarks, strict=True):
-        image = common.dlib_grey(ert.load_image(file))
+        image = common.dlib_gray(ert.load_image(file))
         width = image.shape[1]
         mirrored_box = (width - box[0] - box[2], *box[1:])
         mirrored_shape = shape[list(FACE68_MIRROR)] * [-1, 1] + [width - 1, 0]
@@ -55,7 +55,7 @@ def train_five(data, out):
     images, objects = [], []
     for file, box, shape in zip(dataset.files, dataset.boxes, dataset.landmarks, strict=True):
         points = [dlib.point(round(x), round(y)) for x, y in shape[list(FACE5_OF_FACE68)]]
-        images.append(common.dlib_grey(ert.load_image(file)))
+        images.append(common.dlib_gray(ert.load_image(file)))
         objects.append([dlib.full_object_detection(common.dlib_rectangle(box), points)])
     options = dlib.shape_predictor_training_options()
     options.num_threads = 2
@@ -63,14 +63,14 @@ def train_five(data, out):
 
 
 def five_points(test, images):
-    """Mean errors of the 5-point models, with the normaliser of all 68 points."""
+    """Mean errors of the 5-point models, with the normalizer of all 68 points."""
     import dlib
 
     import ert
-    from ert.metrics import nme, normalisers
+    from ert.metrics import nme, normalizer_lengths
     from ert.model.schemes import FACE5_OF_FACE68
 
-    lengths, truth = normalisers(test.y, "inter-pupil"), test.y[:, list(FACE5_OF_FACE68)]
+    lengths, truth = normalizer_lengths(test.y, "inter-pupil"), test.y[:, list(FACE5_OF_FACE68)]
     predicted = {
         "ert face5": ert.load("face5").predict(test.X),
         "dlib, 5 points": common.dlib_predict(dlib.shape_predictor(str(FIVE)), images, test.boxes),
@@ -102,15 +102,15 @@ def main():
     for boxes in ("dlib", "haar"):
         table = f"{options.data / '300w' / 'boxes.csv'}:{boxes}"
         test = load_dataset(options.data / "300w", boxes=table, split="test")
-        images = [common.dlib_grey(ert.load_image(file)) for file in test.files]
+        images = [common.dlib_gray(ert.load_image(file)) for file in test.files]
         predictions = {name: model.predict(test.X) for name, model in ours.items()}
         five[f"boxes {boxes}"] = five_points(test, images)
         for name, path in models.items():
             predictions[name] = common.dlib_predict(dlib.shape_predictor(str(path)), images, test.boxes)
         for name, predicted in predictions.items():
             norms = evaluate(test.y, predicted, ["inter-pupil", "inter-ocular"])["norms"]
-            for norm in norms.values():
-                del norm["per_landmark"]
+            for normalizer in norms.values():
+                del normalizer["per_landmark"]
             result.setdefault(name, {})[f"boxes {boxes}"] = norms
     common.save_result("accuracy", {"faces": 330, "models": result, "nme inter-pupil, 5 points": five})
 

@@ -24,27 +24,27 @@ N_TIMED = 1500
 
 
 def load_faces(data):
-    """Return for each detector the grey images, the boxes and the landmarks of HELEN's test faces."""
+    """Return for each detector the gray images, the boxes and the landmarks of HELEN's test faces."""
     from ert import load_dataset, load_image
-    from ert._core.images import to_grey
+    from ert._core.images import to_gray
 
     folder = data / "300w"
     faces = {}
     for name in ("dlib", "haar"):
         dataset = load_dataset(folder, boxes=f"{folder / 'boxes.csv'}:{name}", split="test")
-        images = [np.array(to_grey(load_image(file), "rgb", "luma")) for file in dataset.files]
+        images = [np.array(to_gray(load_image(file), "rgb", "luma")) for file in dataset.files]
         faces[name] = images, dataset.boxes, dataset.y
     return faces
 
 
-def judged(model, images, boxes, truth):
+def assessed(model, images, boxes, truth):
     """Return what is predicted, said and true of faces."""
-    from ert.metrics import landmark_errors, normalisers
+    from ert.metrics import landmark_errors, normalizer_lengths
 
     X = [(image, box) for image, box in zip(images, boxes, strict=True)]
     shapes = model.predict(X)
     said = model.assess(X, shapes)
-    errors, lengths = landmark_errors(truth, shapes), normalisers(truth, model.norm)
+    errors, lengths = landmark_errors(truth, shapes), normalizer_lengths(truth, model.normalizer)
     return said, errors, lengths
 
 
@@ -93,14 +93,14 @@ def backgrounds(images, boxes):
 def foreign(folder):
     """Return squares of pictures that have no face: the largest in the middle, others anywhere."""
     from ert import load_image
-    from ert._core.images import to_grey
+    from ert._core.images import to_gray
 
     rng = np.random.default_rng(2)
     X = []
     for file in sorted(Path(folder).rglob("*")):
         if file.suffix.lower() not in PICTURES:
             continue
-        image = np.array(to_grey(load_image(file), "rgb", "luma"))
+        image = np.array(to_gray(load_image(file), "rgb", "luma"))
         rows, columns = image.shape
         least = min(image.shape)
         X.append((image, ((columns - least) / 2, (rows - least) / 2, least, least)))
@@ -134,11 +134,11 @@ def measure(model, faces, others):
         For each kind of picture without the object a list of (image, box).
     """
     from ert._kernels.confidence import WITHIN
-    from ert.training.calibration import coverage, reliability, told_at_kept
+    from ert.training.calibration import coverage, rejection_rate_at_recall, reliability
     from ert.training.confidence import PRIOR
 
     radii = [model.std_radius(level) for level in LEVELS]
-    own = {name: judged(model, *each) for name, each in faces.items()}
+    own = {name: assessed(model, *each) for name, each in faces.items()}
     result = {"levels": LEVELS, "coverage": {}, "coverage by expected error": {}, "failed": {}, "told": {}}
     for name, (said, errors, lengths) in own.items():
         result["coverage"][f"boxes {name}"] = coverage(errors, said.std, radii)
@@ -146,7 +146,7 @@ def measure(model, faces, others):
         result["coverage by expected error"][f"boxes {name}"] = by_size
         result["failed"][f"boxes {name}"] = told_faces(said, errors, lengths)
     for what, (shift, scale, repeats) in SCATTERED.items():
-        many = [judged(model, *scattered(*each, shift, scale, repeats)) for each in faces.values()]
+        many = [assessed(model, *scattered(*each, shift, scale, repeats)) for each in faces.values()]
         said = join([each[0] for each in many])
         errors, lengths = (np.concatenate([each[i] for each in many]) for i in (1, 2))
         result["coverage"][what] = coverage(errors, said.std, radii)
@@ -161,7 +161,9 @@ def measure(model, faces, others):
     confidences = {}
     for name, X in others.items():
         confidences[name] = model.assess(X, model.predict(X)).confidence
-        result["told"][name] = {"squares": len(X)} | told_at_kept(said.confidence, confidences[name])
+        result["told"][name] = {"squares": len(X)} | rejection_rate_at_recall(
+            said.confidence, confidences[name]
+        )
     background = confidences["background"]
     weights = np.repeat(
         [(1 - PRIOR) / len(said.confidence), PRIOR / len(background)], [len(said.confidence), len(background)]
@@ -217,8 +219,8 @@ def main():
     result = {
         "model": options.model,
         "faces": len(images),
-        "norm": model.norm,
-        "judge": model.fitted_.judge_summary,
+        "normalizer": model.normalizer,
+        "judge": model.fitted_.confidence_summary,
         **measure(model, faces, others),
         "milliseconds": timed(model, images, boxes),
     }

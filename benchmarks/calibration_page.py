@@ -31,7 +31,7 @@ def verdicts(measured):
             yield asked, part["auc"] >= AUC, came
     for name, part in measured["told"].items():
         asked = f"{name}: at least {100 * TOLD:.0f} % told from faces, 95 % of the faces kept"
-        yield asked, part["told"] >= TOLD, f"{percent(part['told'])} of {part['squares']}"
+        yield asked, part["rejected"] >= TOLD, f"{percent(part['rejected'])} of {part['squares']}"
     times = measured["milliseconds"]
     ratio = times["predict with std"] / times["predict"]
     yield (

@@ -16,10 +16,10 @@ def draw_ced(file, errors):
         1, len(errors), figsize=(9.5, 4), sharey=True, layout="constrained", squeeze=False
     )
     for axes, (boxes, of_models) in zip(panels[0], errors.items(), strict=True):
-        for (colour, dashes), (name, each) in zip(styles, of_models.items(), strict=False):
+        for (color, dashes), (name, each) in zip(styles, of_models.items(), strict=False):
             thresholds, fractions = ced(each, np.linspace(0, 10, 1001))
             label = f"{name}: {each.mean():.2f} %"
-            axes.plot(thresholds, 100 * fractions, color=colour, linestyle=dashes, linewidth=2, label=label)
+            axes.plot(thresholds, 100 * fractions, color=color, linestyle=dashes, linewidth=2, label=label)
         axes.axvline(FAILURE, color="#777777", linewidth=1, linestyle=":")
         axes.set(xlim=(0, 10), ylim=(0, 100), xlabel="mean error of a face, % of the inter-ocular distance")
         axes.set_title(f"boxes of {boxes}", fontsize=11)
@@ -33,14 +33,14 @@ def draw_ced(file, errors):
 
 def draw_landmarks(file, mean_shape, per_landmark):
     """Draw each landmark's mean error round its place in the model's mean shape, true to scale."""
-    from ert.metrics import norm_text, normalisers
+    from ert.metrics import normalizer_lengths, normalizer_text
     from ert.plotting.charts import landmark_map
 
-    shape, norm = np.asarray(mean_shape, float), "inter-ocular"
+    shape, normalizer = np.asarray(mean_shape, float), "inter-ocular"
     names = [str(number) for number in range(len(shape))]
-    length = float(normalisers(shape[None], norm)[0])
+    length = float(normalizer_lengths(shape[None], normalizer)[0])
     drawn = landmark_map(
-        shape, per_landmark, names, length=length, label=f"mean error, % of the {norm_text(norm)}"
+        shape, per_landmark, names, length=length, label=f"mean error, % of the {normalizer_text(normalizer)}"
     )
     file.write_text(drawn + "\n", encoding="utf-8")
 
@@ -49,12 +49,12 @@ def draw_worst(file, test, predicted, errors, n):
     """Write a contact sheet of the n worst faces: the truth in white, the prediction in blue."""
     from ert._core.images import load_image
     from ert.plotting.landmarks import contact_sheet, save_image
-    from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile
+    from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail
 
-    tiles, captions = [], []
+    thumbnails, captions = [], []
     for i in np.argsort(-errors, kind="stable")[:n]:
-        shapes, colours = (test.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
-        tiles.append(object_tile(load_image(test.files[i]), test.boxes[i], shapes, colours, 640))
+        shapes, colors = (test.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+        thumbnails.append(object_thumbnail(load_image(test.files[i]), test.boxes[i], shapes, colors, 640))
         captions.append(f"{errors[i]:.1f} %  {test.files[i].name}")
     file.parent.mkdir(exist_ok=True)
-    save_image(file, contact_sheet(tiles, 6, captions, tile_size=320))
+    save_image(file, contact_sheet(thumbnails, 6, captions, tile_size=320))

@@ -20,7 +20,7 @@ COLUMNS = {
 CARD = """\
 # {name}
 
-Locates the {landmarks} points of 300-W on a face, given a grey or RGB image and the face's box. Mean error
+Locates the {landmarks} points of 300-W on a face, given a gray or RGB image and the face's box. Mean error
 on {faces} test faces, in % of the inter-ocular distance: {headline}.
 
 Written by [benchmarks/model_card.py](../../benchmarks/model_card.py) on {date} from the figures in
@@ -31,7 +31,7 @@ faces.
 
 A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
 leaves, a leaf {components} numbers of {bits} bits; {numbers:,} numbers in all, {megabytes:.2f} MB as a
-file. It learnt from {objects:,} boxes of faces ({samples:,} samples).
+file. It learned from {objects:,} boxes of faces ({samples:,} samples).
 
 {notes}
 
@@ -47,7 +47,7 @@ with these parameters of `ert.ShapePredictor`, all others as they are by default
 
 ## Accuracy
 
-On the {faces} test faces of HELEN, none of which it learnt from. Faces that the detector missed are
+On the {faces} test faces of HELEN, none of which it learned from. Faces that the detector missed are
 included, in the boxes that it would typically have drawn. NME is the mean distance of the points from the
 truth over the distance between the pupils or between the outer eye corners; a face is a failure above 8 %
 of the latter, where the AUC ends too.
@@ -81,7 +81,7 @@ What these tables show, and no more:
 {limits}
 
 The lowest and highest groups make {comparisons} comparisons; of twenty without any difference one would
-look like one. The data says nothing of age, sex, skin colour, glasses or what hides parts of a face, and so
+look like one. The data says nothing of age, sex, skin color, glasses or what hides parts of a face, and so
 neither does this card. Where you know them of faces of your own, this measures by them:
 
 ```
@@ -106,12 +106,12 @@ def card(result):
         for detector, found in result["accuracy"][model["name"]].items()
     )
     versions = [f"{name} {made['versions'][name]}" for name in ("ert-landmarks", "numpy", "numba")]
-    starts = f"{model['starts']} starts" if model["starts"] > 1 else "one start, as by default"
+    inits = f"{model['starts']} starts" if model["starts"] > 1 else "one start, as by default"
     text = CARD.format(
         **{key: value for key, value in model.items() if key not in ("notes", "parameters", "starts")},
         notes="\n".join(f"- {key}: {text}" for key, text in model["notes"].items()),
         parameters=", ".join(f"`{name}={value!r}`" for name, value in model["parameters"].items()),
-        starts=starts,
+        inits=inits,
         faces=result["faces"],
         headline=headline,
         date=made["date"],

@@ -71,11 +71,11 @@ def measured(function, *args):
     return result
 
 
-def dlib_grey(image):
-    """Turn an RGB image to grey as dlib does: the mean of the colours is what its models learnt from."""
-    from ert._core.images import to_grey
+def dlib_gray(image):
+    """Turn an RGB image to gray as dlib does: the mean of the colors is what its models learned from."""
+    from ert._core.images import to_gray
 
-    return to_grey(image, "rgb", "dlib")
+    return to_gray(image, "rgb", "dlib")
 
 
 def dlib_rectangle(box):
@@ -87,7 +87,7 @@ def dlib_rectangle(box):
 
 
 def dlib_predict(predictor, images, boxes):
-    """Run a dlib predictor on grey images; whole-pixel landmarks (n, n_landmarks, 2)."""
+    """Run a dlib predictor on gray images; whole-pixel landmarks (n, n_landmarks, 2)."""
     import numpy as np
 
     shapes = []

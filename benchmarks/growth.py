@@ -23,7 +23,7 @@ PLAN = {
     "n_trees": 50,
     "n_pixels": 100,
     "n_inits": 4,
-    "n_mixed": 3,
+    "n_shapes_mixed": 3,
     "shift_jitter": 0.05,
     "scale_jitter": 0.06,
     "roll_jitter": 6.0,
@@ -128,15 +128,15 @@ def threads(X, y, repeats):
 def main():
     options = common.arguments(__doc__, quick=0)
     load_before = os.getloadavg()
-    most = 8000 if options.quick else 100_000
+    most = 8000 if options.gray_kernel else 100_000
     X, y = drawn_faces(most)
-    fast = slice(0, 500 if options.quick else 5000)
+    fast = slice(0, 500 if options.gray_kernel else 5000)
     few_X, few_y = X[fast], y[fast]
     # With mirror images, half as many drawn faces as are counted.
     faces = [n for n in (500, 2000, 8000, 30_000, 100_000, 200_000) if n <= 2 * most]
-    counts = (50, 100, 200) if options.quick else (125, 250, 500, 1000, 2000)
-    stages = (1, 2, 4) if options.quick else (1, 2, 4, 8, 16)
-    landmarks = (10, 40, 194) if options.quick else (10, 20, 40, 68, 100, 194)
+    counts = (50, 100, 200) if options.gray_kernel else (125, 250, 500, 1000, 2000)
+    stages = (1, 2, 4) if options.gray_kernel else (1, 2, 4, 8, 16)
+    landmarks = (10, 40, 194) if options.gray_kernel else (10, 20, 40, 68, 100, 194)
     seconds(few_X[:4], few_y[:4], 1, n_jobs=2)
     result = {"plan": PLAN}
     for name, amounts, measure in (
@@ -148,10 +148,10 @@ def main():
         result[name] = series(amounts, measure)
         found = ", ".join(f"{part} {power:.2f}" for part, power in result[name]["exponents"].items())
         print(f"exponents of {name}: {found}", flush=True)
-    result["2 threads against 1"] = threads(few_X[:2000], few_y[:2000], 2 if options.quick else 9)
+    result["2 threads against 1"] = threads(few_X[:2000], few_y[:2000], 2 if options.gray_kernel else 9)
     print(f"2 threads against 1: {result['2 threads against 1']}")
     result["load_average"] = {"before": load_before, "after": os.getloadavg()}
-    print(result) if options.quick else common.save_result("growth", result)
+    print(result) if options.gray_kernel else common.save_result("growth", result)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,12 @@ def write_images(folder, n, megapixels):
     np.savez(folder / "truth.npz", boxes=boxes, landmarks=landmarks)
 
 
-def train(folder, n, starts):
+def train(folder, n, inits):
     import ert
 
     truth = np.load(folder / "truth.npz")
     X = [(folder / f"{i}.jpg", box) for i, box in enumerate(truth["boxes"][:n])]
-    model = ert.ShapePredictor(n_stages=1, n_trees=10, n_inits=starts)
+    model = ert.ShapePredictor(n_stages=1, n_trees=10, n_inits=inits)
     model.fit(X, truth["landmarks"][:n])
     return model.history_[-1]["train_nme"]
 

@@ -12,13 +12,13 @@ import numpy as np
 
 def main():
     import ert
-    from ert._core.images import to_grey
+    from ert._core.images import to_gray
     from ert.metrics import nme
 
     options = common.arguments(__doc__, seeds=2, trees=300)
     boxes = f"{options.data / '300w' / 'boxes.csv'}:dlib"
     dataset = ert.load_dataset(options.data / "300w", boxes=boxes, split="train")
-    X = [(to_grey(ert.load_image(file)), box) for file, box in dataset.X]
+    X = [(to_gray(ert.load_image(file)), box) for file, box in dataset.X]
     fold_of = np.random.default_rng(0).permutation(len(X)) % 4
     differences, errors = [], {8: [], 16: []}
     for seed in range(options.seeds):
@@ -28,7 +28,7 @@ def main():
                 model = ert.ShapePredictor(
                     n_trees=options.trees,
                     n_inits=10,
-                    n_mixed=3,
+                    n_shapes_mixed=3,
                     mirror="face68",
                     shift_jitter=0.05,
                     scale_jitter=0.06,

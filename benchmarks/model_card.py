@@ -21,7 +21,7 @@ DLIB = common.ROOT / "runs" / "dlib_default.dat"
 WORST = 24
 DRAWS = 2000
 # Columns whose ranks correlate more than this go together.
-TOGETHER = 0.5
+BATCH_SIZE = 0.5
 
 
 def estimate(values):
@@ -35,7 +35,7 @@ def accuracy(truth, predicted):
     """Return the figures of a model; failure rate and AUC are means over faces too, and so have intervals."""
     from ert.metrics import nme
 
-    pupil, ocular = (nme(truth, predicted, norm) for norm in ("inter-pupil", "inter-ocular"))
+    pupil, ocular = (nme(truth, predicted, normalizer) for normalizer in ("inter-pupil", "inter-ocular"))
     return {
         "NME inter-pupil": estimate(pupil),
         "NME inter-ocular": estimate(ocular),
@@ -64,7 +64,7 @@ def times_others(errors, chosen, seed=0):
 def extremes(columns, errors):
     """Compare the lowest and the highest group of each column that is cut at quartiles with all other faces.
 
-    `errors` holds for each normaliser the errors of the faces.
+    `errors` holds for each normalizer the errors of the faces.
     """
     from ert.evaluation.groups import FEWEST, errors_by
 
@@ -81,7 +81,7 @@ def extremes(columns, errors):
             (ends[1], groups[-1], values >= groups[-1]["low"]),
         ):
             if min(chosen.sum(), (~chosen).sum()) >= FEWEST:
-                compared = {norm: times_others(each, chosen) for norm, each in errors.items()}
+                compared = {normalizer: times_others(each, chosen) for normalizer, each in errors.items()}
                 found.append({"column": name, "group": row["group"], "words": words} | compared)
     return found
 
@@ -94,7 +94,7 @@ def together(columns):
     found = []
     for pair in combinations(numbers, 2):
         correlation = float(spearmanr(*(numbers[name] for name in pair), nan_policy="omit").statistic)
-        if abs(correlation) > TOGETHER:
+        if abs(correlation) > BATCH_SIZE:
             found.append({"columns": list(pair), "correlation": correlation})
     return found
 
@@ -142,7 +142,7 @@ def about(model, path):
         "bits": 8 * cascade.leaves.dtype.itemsize,
         "numbers": int(sum(array.size for array in cascade.arrays().values())),
         "megabytes": path.stat().st_size / 1e6,
-        "starts": model.n_starts,
+        "starts": model.n_inits,
         "objects": fitted.summary["n_objects"],
         "samples": fitted.summary["n_samples"],
         "notes": fitted.summary["notes"],
@@ -175,7 +175,7 @@ def measure(models, tests, predict, table):
     first, test = next(iter(tests.items()))
     shapes = predicted[NAME][first]
     columns = group_columns(list(COLUMNS), test, table.parent)
-    by_norm = {norm: nme(test.y, shapes, norm) for norm in ("inter-ocular", "box")}
+    by_norm = {normalizer: nme(test.y, shapes, normalizer) for normalizer in ("inter-ocular", "box")}
     per_landmark = per_landmark_nme(test.y, shapes, "inter-ocular").tolist()
     result = {
         "faces": len(test),
@@ -183,7 +183,7 @@ def measure(models, tests, predict, table):
             name: {detector: accuracy(tests[detector].y, of_detector[detector]) for detector in tests}
             for name, of_detector in predicted.items()
         },
-        "by": {norm: by_groups(columns, each, norm) for norm, each in by_norm.items()},
+        "by": {normalizer: by_groups(columns, each, normalizer) for normalizer, each in by_norm.items()},
         "extremes": extremes(columns, by_norm),
         "together": together(columns),
         "missed": {
@@ -215,7 +215,7 @@ def main():
         import dlib
 
         predictor = dlib.shape_predictor(str(DLIB))
-        images = [common.dlib_grey(ert.load_image(file)) for file in tests["dlib"].files]
+        images = [common.dlib_gray(ert.load_image(file)) for file in tests["dlib"].files]
 
     def predict(name, detector):
         test = tests[detector]

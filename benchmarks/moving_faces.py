@@ -8,14 +8,14 @@ import numpy as np
 
 SIZE = 640, 480
 RATE = 30
-NOISE = 4.0  # grey levels, of the sensor
+NOISE = 4.0  # gray levels, of the sensor
 FEATHER = 12  # pixels over which a cut-out goes over into what lies behind it
 LONGER = 150  # pixels that the longer side of the landmarks' rectangle has on average
 
 
 @dataclass(frozen=True)
 class Person:
-    """A grey cut-out of a photo and its landmarks (68, 2)."""
+    """A gray cut-out of a photo and its landmarks (68, 2)."""
 
     image: np.ndarray
     landmarks: np.ndarray
@@ -23,7 +23,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a face is: centre in pixels, scale, roll in degrees, light, how far the mouth is open."""
+    """Where a face is: center in pixels, scale, roll in degrees, light, how far the mouth is open."""
 
     x: float = SIZE[0] / 2
     y: float = SIZE[1] / 2
@@ -201,5 +201,5 @@ def passing(one, other, seconds, number, dodge):
 
 
 def people(images, landmarks):
-    """Return people of images (grey) and landmarks."""
+    """Return people of images (gray) and landmarks."""
     return [Person(np.ascontiguousarray(i), y) for i, y in zip(images, landmarks, strict=True)]

@@ -1,4 +1,4 @@
-"""Wings, shells, portraits and faces: ert beside dlib, the same options, folds, boxes and grey pixels.
+"""Wings, shells, portraits and faces: ert beside dlib, the same options, folds, boxes and gray pixels.
 
     python benchmarks/objects.py
     python benchmarks/objects.py --only wings --n-trees 50     # a quick look
@@ -47,8 +47,8 @@ def scattered(boxes, rng):
     """Move and scale boxes a little, to whole pixels."""
     side = boxes[:, 2:].mean(axis=1, keepdims=True)
     size = boxes[:, 2:] * np.exp(SCATTER * rng.standard_normal((len(boxes), 1)))
-    centre = boxes[:, :2] + boxes[:, 2:] / 2 + SCATTER * side * rng.standard_normal((len(boxes), 2))
-    return np.hstack([np.rint(centre - size / 2), np.rint(size)])
+    center = boxes[:, :2] + boxes[:, 2:] / 2 + SCATTER * side * rng.standard_normal((len(boxes), 2))
+    return np.hstack([np.rint(center - size / 2), np.rint(size)])
 
 
 def train_dlib(images, boxes, landmarks, plan, threads):
@@ -68,13 +68,13 @@ def errors_of_folds(dataset, chosen, n_folds, plan, threads):
     import dlib
 
     import ert
-    from ert.metrics import nme, normalisers
+    from ert.metrics import nme, normalizer_lengths
 
     rng = np.random.default_rng(0)
     landmarks = dataset.y if chosen is None else dataset.y[:, list(chosen)]
-    lengths = normalisers(landmarks, "diagonal")
+    lengths = normalizer_lengths(landmarks, "diagonal")
     boxes = scattered(dataset.boxes, rng)
-    images = [common.dlib_grey(ert.load_image(file)) for file in dataset.files]
+    images = [common.dlib_gray(ert.load_image(file)) for file in dataset.files]
     fold_of = rng.permutation(len(dataset)) % n_folds
     errors = {tool: np.empty(len(dataset)) for tool in ("ert", "ert for dlib", "dlib")}
     for fold in range(n_folds):
@@ -84,7 +84,9 @@ def errors_of_folds(dataset, chosen, n_folds, plan, threads):
         predicted = {}
         model = ert.ShapePredictor(**plan, n_jobs=threads).fit(X, landmarks[train])
         predicted["ert"] = model.predict(list(zip(rest, boxes[test], strict=True)))
-        model = ert.ShapePredictor(**plan, n_jobs=threads, kind="dlib", rgb="dlib").fit(X, landmarks[train])
+        model = ert.ShapePredictor(**plan, n_jobs=threads, kind="dlib", gray_weights="dlib").fit(
+            X, landmarks[train]
+        )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.dat"
             model.save(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 import common
 from common import result
 
-# Okabe and Ito's blue and vermilion, which the colour-blind tell apart; their lightness differs as well.
+# Okabe and Ito's blue and vermilion, which the color-blind tell apart; their lightness differs as well.
 OURS, THEIRS = "#0072B2", "#D55E00"
 
 

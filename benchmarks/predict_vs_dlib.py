@@ -3,7 +3,7 @@
     python benchmarks/predict_vs_dlib.py              # some two minutes
     python benchmarks/predict_vs_dlib.py --quick 1    # tries itself out, writes nothing
 
-HELEN's 330 test faces with the boxes of dlib's detector, in whole pixels for both. Images are grey and in
+HELEN's 330 test faces with the boxes of dlib's detector, in whole pixels for both. Images are gray and in
 memory; a call is all that a user pays: `predict([(image, box)])` here, there `predictor(image, rectangle)`,
 without turning dlib's result into an array. The two take turns at being first. Needs the models of
 train_vs_dlib.py and the public 68-point one (package face-recognition-models).
@@ -25,12 +25,12 @@ def clock(function, *args, **named):
 
 
 def helen(data):
-    """Return HELEN's test faces: grey images, whole-pixel boxes (n, 4) and dlib's rectangles."""
+    """Return HELEN's test faces: gray images, whole-pixel boxes (n, 4) and dlib's rectangles."""
     from ert._core.images import load_image
     from ert.datasets.dataset import load_dataset
 
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test")
-    images = [common.dlib_grey(load_image(file)) for file in test.files]
+    images = [common.dlib_gray(load_image(file)) for file in test.files]
     rectangles = [common.dlib_rectangle(box) for box in test.boxes]
     boxes = [(float(r.left()), float(r.top()), float(r.width()), float(r.height())) for r in rectangles]
     return images, boxes, rectangles
@@ -107,7 +107,7 @@ def main():
 
     options = common.arguments(__doc__, rounds=20, quick=0)
     faces = helen(options.data)
-    if options.quick:
+    if options.gray_kernel:
         options.rounds, faces = 2, tuple(part[:30] for part in faces)
     public = face_recognition_models.pose_predictor_model_location()
     default, standard = dlib.shape_predictor(str(THEIRS)), dlib.shape_predictor(public)
@@ -135,7 +135,7 @@ def main():
         "load_average": {"before": load_before, "after": os.getloadavg()},
         "models": models,
     }
-    print(result) if options.quick else common.save_result("predict_vs_dlib", result)
+    print(result) if options.gray_kernel else common.save_result("predict_vs_dlib", result)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def rows():
             same = f"{times['faces_with_the_same_whole_pixels']} of {times['faces']} faces"
             yield f"the same whole pixels as dlib: {name.removesuffix(', from its .dat')}", (same, "")
     if (common.RESULTS / "throughput.json").exists():
-        many = result("throughput")["throughput"]["face68, grey"]
+        many = result("throughput")["throughput"]["face68, gray"]
         rates = many["faces_per_second"]
         faster = f"({many['ratio']:.2f}x)"
         yield (
@@ -114,7 +114,7 @@ def rows():
         what = "a second thread speeds up: growing the trees; all of a fit of two stages; two fits at a time"
         yield what, (shown, "")
     yield (
-        "training on 1,000 photos of 12 megapixels (12 GB of grey pixels): peak memory",
+        "training on 1,000 photos of 12 megapixels (12 GB of gray pixels): peak memory",
         (
             f"{large['peak_memory_mb']['1000 images']:.0f} MB",
             "",

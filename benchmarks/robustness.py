@@ -4,9 +4,9 @@
     python benchmarks/robustness.py --curves shift,ytf     # some of it, writes nothing
     python benchmarks/robustness.py --quick 1              # tries itself out on 30 faces, writes nothing
 
-HELEN's 330 test faces with the boxes of dlib's detector; both get the same grey pixels and the same boxes of
-whole pixels. Needs the dlib model of train_vs_dlib.py, which learnt from the same 2012 faces. `ytf` are the
-frames of YouTube Faces with rough labels: nobody learnt from anything like them.
+HELEN's 330 test faces with the boxes of dlib's detector; both get the same gray pixels and the same boxes of
+whole pixels. Needs the dlib model of train_vs_dlib.py, which learned from the same 2012 faces. `ytf` are the
+frames of YouTube Faces with rough labels: nobody learned from anything like them.
 """
 
 import time
@@ -24,12 +24,12 @@ from train_vs_dlib import THEIRS
 DIRECTIONS = np.deg2rad(np.arange(0, 360, 45))
 # Sides of the box: what is farther from it no predictor looks at.
 AROUND = 3
-GREY = 128
+GRAY = 128
 
 
 @dataclass(frozen=True)
 class Face:
-    """A grey image (rows, columns), a box (4,), the true landmarks (68, 2) and which of them are covered."""
+    """A gray image (rows, columns), a box (4,), the true landmarks (68, 2) and which of them are covered."""
 
     image: np.ndarray
     box: np.ndarray
@@ -60,15 +60,15 @@ def shifted(face, percent, rng):
 
 
 def scaled(face, factor, rng):
-    """Make the box larger or smaller about its centre."""
+    """Make the box larger or smaller about its center."""
     size = face.box[2:] * factor
     return [replace(face, box=np.append(face.box[:2] + (face.box[2:] - size) / 2, size))]
 
 
-def turned(face, degrees):
-    """Turn the image and the landmarks about the centre of the box."""
-    centre = face.box[:2] + (face.box[2:] - 1) / 2
-    matrix = cv2.getRotationMatrix2D(centre.tolist(), degrees, 1.0)
+def rotated(face, degrees):
+    """Turn the image and the landmarks about the center of the box."""
+    center = face.box[:2] + (face.box[2:] - 1) / 2
+    matrix = cv2.getRotationMatrix2D(center.tolist(), degrees, 1.0)
     size = face.image.shape[1::-1]
     image = cv2.warpAffine(
         face.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
@@ -78,7 +78,7 @@ def turned(face, degrees):
 
 def rolled(face, degrees, rng):
     """Turn both ways."""
-    return [turned(face, degrees), turned(face, -degrees)] if degrees else [face]
+    return [rotated(face, degrees), rotated(face, -degrees)] if degrees else [face]
 
 
 def resized(face, side, rng):
@@ -89,7 +89,7 @@ def resized(face, side, rng):
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(face.image, new.tolist(), interpolation=how)
     factors = new / old
-    # Pixels have their centres at whole numbers, boxes begin at the edges of pixels.
+    # Pixels have their centers at whole numbers, boxes begin at the edges of pixels.
     landmarks = (face.landmarks + 0.5) * factors - 0.5
     return [replace(face, image=image, box=face.box * np.tile(factors, 2), landmarks=landmarks)]
 
@@ -120,7 +120,7 @@ def noisy(face, sigma, rng):
 def covered(face, percent, rng, donors=None):
     """Cover a share of the landmarks' bounding rectangle by a block of its proportions at a random place.
 
-    The block is grey, or a part of one of the `donors`.
+    The block is gray, or a part of one of the `donors`.
     """
     # Drawn first, so that more of the same face is covered at the same place.
     place, within = rng.random(2), rng.random(2)
@@ -131,7 +131,7 @@ def covered(face, percent, rng, donors=None):
     columns, rows = np.rint(size).astype(int)
     if percent == 0:
         return [face]
-    block = np.full((rows, columns), GREY, np.uint8)
+    block = np.full((rows, columns), GRAY, np.uint8)
     if donor is not None:
         larger = max(1.0, rows / donor.shape[0], columns / donor.shape[1])
         if larger > 1:
@@ -161,8 +161,8 @@ def curves(donors):
         "blur": Curve("blur, sigma in % of the box", (0, 0.5, 1, 2, 3, 5), blurred),
         "jpeg": Curve("JPEG quality (100 is none)", (100, 90, 60, 40, 20, 10), compressed),
         "dark": Curve("light, times", (1.0, 0.5, 0.25, 0.1), darkened),
-        "noise": Curve("noise, sigma in grey levels", (0, 5, 10, 20, 40), noisy),
-        "grey": Curve("grey block, % of the face", shares, covered, True),
+        "noise": Curve("noise, sigma in gray levels", (0, 5, 10, 20, 40), noisy),
+        "gray": Curve("gray block, % of the face", shares, covered, True),
         "texture": Curve("textured block, % of the face", shares, partial(covered, donors=donors), True),
     }
 
@@ -185,7 +185,7 @@ def helen(data, n):
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(
         slice(n)
     )
-    images = (common.dlib_grey(load_image(file)) for file in test.files)
+    images = (common.dlib_gray(load_image(file)) for file in test.files)
     return [cut_out(*face) for face in zip(images, test.boxes, test.landmarks, strict=True)]
 
 
@@ -228,7 +228,7 @@ def unrounded():
 
 def errors(tools, faces, change, amount):
     """Return the error of every face (n,) by tool: of all points, and of those in sight."""
-    from ert.metrics import nme, normalisers
+    from ert.metrics import nme, normalizer_lengths
 
     truth, hidden, predicted = [], [], {name: [] for name in tools}
     for number, face in enumerate(faces):
@@ -240,7 +240,7 @@ def errors(tools, faces, change, amount):
             for name, tool in tools.items():
                 predicted[name].append(tool(whole))
     truth = np.array(truth)
-    lengths = normalisers(truth, "inter-pupil")
+    lengths = normalizer_lengths(truth, "inter-pupil")
     seen = np.where(np.array(hidden)[:, :, None], np.nan, truth)
     n = len(faces)
     return tuple(
@@ -284,7 +284,7 @@ def run_curve(curve, tools, faces):
 
 
 def typical_box(train):
-    """Return where a detector draws its box: centre, side, in longer sides of the landmarks' rectangle."""
+    """Return where a detector draws its box: center, side, in longer sides of the landmarks' rectangle."""
     low, high = train.landmarks.min(axis=1), train.landmarks.max(axis=1)
     longer = (high - low).max(axis=1)
     offset = (train.boxes[:, :2] + train.boxes[:, 2:] / 2 - (low + high) / 2) / longer[:, None]
@@ -295,13 +295,13 @@ def detected(image, square, typical):
     """Return the detector's box nearest a square round landmarks and True, or the typical one and False."""
     from ert.faces.detection import detect_faces
 
-    centre, side = square[:2] + square[2:] / 2, square[2]
+    center, side = square[:2] + square[2:] / 2, square[2]
     found = detect_faces(image, "dlib")
-    away = np.abs(found[:, :2] + found[:, 2:] / 2 - centre).max(axis=1)
+    away = np.abs(found[:, :2] + found[:, 2:] / 2 - center).max(axis=1)
     if (away < side / 2).any():
         return found[away.argmin()], True
     offset, size = typical
-    return np.append(centre + (offset - size / 2) * side, [size * side, size * side]), False
+    return np.append(center + (offset - size / 2) * side, [size * side, size * side]), False
 
 
 def another_world(data, tools, n):
@@ -317,9 +317,9 @@ def another_world(data, tools, n):
         image = load_image(file)
         box, whether = detected(image, square, typical)
         found.append(whether)
-        grey = common.dlib_grey(image)
-        faces["detector"].append(Face(grey, box, landmarks))
-        faces["labels"].append(Face(grey, square, landmarks))
+        gray = common.dlib_gray(image)
+        faces["detector"].append(Face(gray, box, landmarks))
+        faces["labels"].append(Face(gray, square, landmarks))
     titles = {
         "detector": "video frames: boxes of dlib's detector",
         "labels": "video frames: squares round the labels",
@@ -342,10 +342,10 @@ def main():
     from ert._core.images import load_image
 
     options = common.arguments(__doc__, quick=0, curves="", model="face68")
-    n = 30 if options.quick else None
+    n = 30 if options.gray_kernel else None
     files = training_faces(options.data).files
     some = np.random.default_rng(0).choice(len(files), 50, replace=False)
-    donors = [common.dlib_grey(load_image(files[i])) for i in some]
+    donors = [common.dlib_gray(load_image(files[i])) for i in some]
     known = curves(donors)
     chosen = options.curves.split(",") if options.curves else [*known, "ytf"]
     unknown = set(chosen) - {*known, "ytf"}
@@ -368,7 +368,7 @@ def main():
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
         for part in shown.values():
             print("\n".join(robustness_page.table(part)), flush=True)
-    if not (options.quick or options.curves):
+    if not (options.gray_kernel or options.curves):
         common.save_result("robustness", result)
         robustness_page.main()
 

@@ -16,11 +16,11 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert._kernels.crop import cut_crop
+from ert._kernels.crop import crop_resampled
 from ert._kernels.pixels import read_pixels, similarity
 from ert._kernels.predict import add_displacement, predict_face
 from ert._kernels.simd import add_leaves
-from ert._kernels.traversal import BLOCK_OF_TREES, aligned, pack_trees, room_for_values, walk_trees
+from ert._kernels.traversal import BLOCK_OF_TREES, aligned, find_leaves, pack_trees, pool_values_size
 
 # The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
 
@@ -98,19 +98,19 @@ def machine(repeats):
 @numba.njit
 def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
     """Do what run_stages does, and keep what passes between its parts."""
-    _, mean_shape, compass, squared_norm, anchors, deltas = arguments[:6]
-    nodes, n_trees, depth, leaves, leaf_size, units, basis, limit, together = arguments[6:]
+    _, mean_shape, similarity_basis, squared_norm, anchors, deltas = arguments[:6]
+    nodes, n_trees, depth, leaves, leaf_size, scales, basis, limit, together = arguments[6:]
     masks, amounts, whole, moved, landmarks, anchored, places = room
     shapes[0] = mean_shape
     for s in range(anchors.shape[0]):
-        a, b = similarity(compass, squared_norm, shapes[s])
+        a, b = similarity(similarity_basis, squared_norm, shapes[s])
         matrices[s, 0], matrices[s, 1] = a, b
         pool = anchors, deltas, s, landmarks, anchored, places, values[s]
         read_pixels(crop, size, frame, shapes[s], a, b, *pool)
-        walk_trees(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows[s])
+        find_leaves(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows[s])
         add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
         shapes[s + 1] = shapes[s]
-        how = units, s, basis, s // together, limit, a, b, amounts, whole, moved
+        how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
         add_displacement(components[s], *how, shapes[s + 1])
 
 
@@ -123,15 +123,15 @@ def whole(n, arguments):
 @numba.njit
 def cutting(n, arguments):
     for _ in range(n):
-        cut_crop(*arguments)
+        crop_resampled(*arguments)
 
 
 @numba.njit
-def similarities(n, compass, squared_norm, shapes):
+def similarities(n, similarity_basis, squared_norm, shapes):
     total = np.float32(0)
     for _ in range(n):
         for s in range(shapes.shape[0]):
-            a, b = similarity(compass, squared_norm, shapes[s])
+            a, b = similarity(similarity_basis, squared_norm, shapes[s])
             total += a + b
     return total
 
@@ -149,7 +149,7 @@ def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, 
 def walking(n, values, nodes, n_trees, n_pixels, depth, size, leaves, masks, rows):
     for _ in range(n):
         for s in range(nodes.shape[0]):
-            walk_trees(values[s], nodes, s, n_trees, n_pixels, depth, size, leaves, masks, rows)
+            find_leaves(values[s], nodes, s, n_trees, n_pixels, depth, size, leaves, masks, rows)
 
 
 @numba.njit
@@ -160,11 +160,11 @@ def adding(n, leaves, rows, n_trees, leaf_size, out):
 
 
 @numba.njit
-def moving(n, components, units, basis, limit, together, matrices, amounts, whole, moved, shape):
+def moving(n, components, scales, basis, limit, together, matrices, amounts, whole, moved, shape):
     for _ in range(n):
-        for s in range(units.shape[0]):
+        for s in range(scales.shape[0]):
             a, b = matrices[s]
-            how = units, s, basis, s // together, limit, a, b, amounts, whole, moved
+            how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
             add_displacement(components[s], *how, shape)
 
 
@@ -178,28 +178,28 @@ def parts_of(model, image, box, repeats):
 
     model.warm_up()
     box = tuple(map(float, box))
-    _, *rest = model.cascade_.quick
+    _, *rest = model.cascade_.gray_kernel
     before, (_, *after), size = rest
     call = image, *before, *box, 0, *after, np.empty(size)
-    region, working_size, blur, least_contrast, columns, rows_of_crop, *arguments = (
+    region, working_size, blur, min_contrast, columns, rows_of_crop, *arguments = (
         model.cascade_.kernel_arguments
     )
-    _, mean_shape, compass, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
-    leaves, leaf_size, units, basis, limit, together = arguments[-6:]
+    _, mean_shape, similarity_basis, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
+    leaves, leaf_size, scales, basis, limit, together = arguments[-6:]
     x, y, side = square_frame(*box)
     step = side / working_size
     crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
-    how = region, working_size, blur, least_contrast
+    how = region, working_size, blur, min_contrast
     cut = (image, 0, 0, x, y, side, *how, columns, rows_of_crop, crop, frame)
-    size = cut_crop(*cut)
+    size = crop_resampled(*cut)
     n_stages, n_pixels = anchors.shape
     shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)
     matrices = np.empty((n_stages, 2), np.float32)
-    values = np.zeros((n_stages, room_for_values(n_pixels)), np.uint8)
+    values = np.zeros((n_stages, pool_values_size(n_pixels)), np.uint8)
     rows = np.empty((n_stages, n_trees + BLOCK_OF_TREES), np.int64)
-    components = np.zeros((n_stages, units.shape[1]), np.int32)
+    components = np.zeros((n_stages, scales.shape[1]), np.int32)
     masks, places = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64), np.empty(n_pixels, np.int32)
-    amounts, whole_amounts = np.empty(units.shape[1], np.float32), np.empty(units.shape[1], np.int16)
+    amounts, whole_amounts = np.empty(scales.shape[1], np.float32), np.empty(scales.shape[1], np.int16)
     moved = np.empty(basis.shape[2], np.float32)
     landmarks, anchored = np.empty(len(mean_shape), np.uint64), np.empty(n_pixels, np.uint64)
     scratch = masks, amounts, whole_amounts, moved, landmarks, anchored, places
@@ -212,7 +212,7 @@ def parts_of(model, image, box, repeats):
     room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
     calls = {
         "cut the crop": (cutting, cut),
-        "similarities": (similarities, compass, squared_norm, shapes[:-1]),
+        "similarities": (similarities, similarity_basis, squared_norm, shapes[:-1]),
         "read the pools": (
             *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
             *(landmarks, anchored, places, room[0]),
@@ -231,7 +231,7 @@ def parts_of(model, image, box, repeats):
         ),
         "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
         "multiply by the basis": (
-            *(moving, components, units, basis, limit, together, matrices),
+            *(moving, components, scales, basis, limit, together, matrices),
             *(amounts, whole_amounts, moved, room[3]),
         ),
         "all in one kernel": (whole, call),
@@ -330,7 +330,7 @@ def training(speeds, n, n_trees):
 
     def run(self, kernel, *args):
         # Trees are one kernel: step by step here, with the heaps of a team of one counted in Python.
-        kernel = kernel.py_func if kernel is trees.grow_some else timed(kernel)
+        kernel = kernel.py_func if kernel is trees.grow_trees_block else timed(kernel)
         kernel(0, 1, *args)
 
     def claim(team, heap):
@@ -424,10 +424,10 @@ def main():
     import ert
 
     options = common.arguments(__doc__, n=40, trees=300, quick=0)
-    if options.quick:
+    if options.gray_kernel:
         options.n, options.trees = 5, 5
     load_before = os.getloadavg()
-    repeats = 3 if options.quick else 9
+    repeats = 3 if options.gray_kernel else 9
     speeds = machine(repeats)
     result = {
         "machine": speeds,
@@ -435,7 +435,7 @@ def main():
         "training": training(speeds, 50 * options.n, options.trees),
         "load_average": {"before": load_before, "after": os.getloadavg()},
     }
-    if options.quick:
+    if options.gray_kernel:
         print("\n".join(table(result["prediction"], "us", "least_us", 1)))
         print("\n".join(table(result["training"], "seconds", "least_seconds", 2)))
         print(speeds)

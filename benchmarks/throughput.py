@@ -25,7 +25,7 @@ from train_vs_dlib import OURS, THEIRS
 def rates(model, X, repeats, size=2500):
     """Return faces a second on one thread and two, taking turns; beside it, two threads that only count.
 
-    The turns are short, so that the neighbours on the machine slow down both alike.
+    The turns are short, so that the neighbors on the machine slow down both alike.
     """
     parts = [X[i : i + size] for i in range(0, len(X), size)]
     seconds = {(what, n): np.zeros(repeats) for what in ("predict", "count") for n in (1, 2)}
@@ -124,21 +124,21 @@ def in_turn(model, pairs, calls):
 
 
 def large_photos(model, faces, megapixels, calls):
-    """Time the same faces in a large photo and in crops of it, grey and in colour."""
+    """Time the same faces in a large photo and in crops of it, gray and in color."""
     side = round((megapixels * 1e6) ** 0.5)
     # Each face in a cell of its own, with some of the photo round it, so that no edge differs.
     margin = 64
     cell = max(max(image.shape) for image, _ in faces) + 2 * margin
     cells = np.random.default_rng(0).permutation((side // cell) ** 2)
     result = {}
-    for kind, shape in (("grey", (side, side)), ("RGB", (side, side, 3))):
+    for kind, shape in (("gray", (side, side)), ("RGB", (side, side, 3))):
         photo = np.full(shape, 128, np.uint8)
         pairs = []
         for (image, box), number in zip(faces, cells.tolist(), strict=False):
             rows, columns = image.shape[:2]
             left, top = number % (side // cell) * cell, number // (side // cell) * cell
             part = photo[top : top + rows + 2 * margin, left : left + columns + 2 * margin]
-            part[margin:-margin, margin:-margin] = image[:, :, 0] if kind == "grey" else image
+            part[margin:-margin, margin:-margin] = image[:, :, 0] if kind == "gray" else image
             inside = (box[0] + margin, box[1] + margin, *box[2:])
             moved = (inside[0] + left, inside[1] + top, *box[2:])
             pairs.append([[(photo, moved)], [(part.copy(), inside)]])
@@ -184,17 +184,17 @@ def main():
     import ert
 
     options = common.arguments(__doc__, faces=10_000, repeats=7, megapixels=100.0, quick=0)
-    if options.quick:
+    if options.gray_kernel:
         options.faces, options.repeats, options.megapixels = 300, 2, 9.0
     load_before = os.getloadavg()
     table = f"{options.data / '300w' / 'boxes.csv'}:dlib"
     test = ert.load_dataset(options.data / "300w", boxes=table, split="test")
     images = [ert.load_image(file) for file in test.files]
-    colour = [i if i.ndim == 3 else np.repeat(i[:, :, None], 3, axis=2) for i in images]
+    color = [i if i.ndim == 3 else np.repeat(i[:, :, None], 3, axis=2) for i in images]
     boxes = [tuple(box) for box in test.boxes.tolist()]
     few = {
-        "grey": list(zip(map(common.dlib_grey, colour), boxes, strict=True)),
-        "RGB": list(zip(colour, boxes, strict=True)),
+        "gray": list(zip(map(common.dlib_gray, color), boxes, strict=True)),
+        "RGB": list(zip(color, boxes, strict=True)),
     }
     many = {kind: [faces[i % len(faces)] for i in range(options.faces)] for kind, faces in few.items()}
     face68 = ert.load("face68")
@@ -212,8 +212,8 @@ def main():
                 for name, model in models.items()
                 for kind, X in many.items()
             },
-            "single calls of face68, grey": tail(face68, many["grey"]),
-            "interruptions by the machine": interruptions(1 if options.quick else 10),
+            "single calls of face68, gray": tail(face68, many["gray"]),
+            "interruptions by the machine": interruptions(1 if options.gray_kernel else 10),
             "one face in a large photo": {
                 "megapixels": options.megapixels,
                 **large_photos(face68, few["RGB"][:40], options.megapixels, 100 * options.repeats),
@@ -232,7 +232,7 @@ def main():
                 check_same(model, faces[:100])
     result["the same for any batch, place and threads"] = {"models": list(models), "faces": 100}
     result["load_average"] = {"before": load_before, "after": os.getloadavg()}
-    print(result) if options.quick else common.save_result("throughput", result)
+    print(result) if options.gray_kernel else common.save_result("throughput", result)
 
 
 if __name__ == "__main__":

@@ -12,28 +12,28 @@ import common
 
 NOTES = {
     "data": "300-W: AFW, HELEN train, LFPW train (2012 faces), boxes of dlib and OpenCV (Haar)",
-    "licence": "for research, not for commercial use (the terms of 300-W)",
+    "license": "for research, not for commercial use (the terms of 300-W)",
 }
 COMMON = {
     "n_trees": 100,
     "learning_rate": 0.14,
     "n_split_tests": 80,
     "n_pixels": 128,
-    "n_candidates": 1024,
+    "n_pool_candidates": 1024,
     "pool_spread": 0.1,
     "blur": 0.0,
-    "least_contrast": 40.0,
+    "min_contrast": 40.0,
     "n_inits": 12,
-    "n_mixed": 3,
+    "n_shapes_mixed": 3,
     "shift_jitter": 0.08,
     "scale_jitter": 0.1,
     "roll_jitter": 12.0,
-    "obscured": 0.1,
+    "occlusion": 0.1,
     "stages_per_basis": 6,
     "verbose": 1,
 }
 N_FOLDS = {"face68": 3}
-FACE68 = {"working_size": 128, "mirror": "face68", "norm": "inter-ocular"}
+FACE68 = {"working_size": 128, "mirror": "face68", "normalizer": "inter-ocular"}
 MODELS = {
     "face68": {"n_stages": 72} | FACE68,
     "face68-small": {"n_stages": 30, "learning_rate": 0.16} | FACE68,
@@ -44,7 +44,7 @@ MODELS = {
 def main():
     import ert
     from ert.model.schemes import FACE5_OF_FACE68
-    from ert.predictor import fold_checkpoints
+    from ert.training.confidence import fold_checkpoints
 
     options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "models")
     table = options.data / "300w" / "boxes.csv"
@@ -71,7 +71,7 @@ def main():
         )
         files = [checkpoint]
         if name in N_FOLDS:
-            model.fit_judge(dataset.X, y, n_folds=N_FOLDS[name], checkpoint=checkpoint, resume=True)
+            model.fit_confidence(dataset.X, y, n_folds=N_FOLDS[name], checkpoint=checkpoint, resume=True)
             files += fold_checkpoints(checkpoint, N_FOLDS[name])
         model.save(options.out / f"{name}.ert", compress=name == "face68-small")
         for file in files:

@@ -74,14 +74,14 @@ def errors(data, files):
     result = {}
     for boxes in ("dlib", "haar"):
         test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:{boxes}", split="test")
-        images = [common.dlib_grey(ert._core.images.load_image(file)) for file in test.files]
+        images = [common.dlib_gray(ert._core.images.load_image(file)) for file in test.files]
         predicted = common.dlib_predict(theirs, images, test.boxes)
-        for norm in ("inter-pupil", "inter-ocular"):
-            seeds = [float(nme(test.y, model.predict(test.X), norm).mean()) for model in ours]
-            result[f"{boxes} boxes, {norm}"] = {
+        for normalizer in ("inter-pupil", "inter-ocular"):
+            seeds = [float(nme(test.y, model.predict(test.X), normalizer).mean()) for model in ours]
+            result[f"{boxes} boxes, {normalizer}"] = {
                 "ert": float(np.mean(seeds)),
                 "ert, seed by seed": seeds,
-                "dlib": float(nme(test.y, predicted, norm).mean()),
+                "dlib": float(nme(test.y, predicted, normalizer).mean()),
             }
     return result
 

@@ -289,7 +289,7 @@ def test_people(data, n, split):
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split=split)
     people = []
     for i in np.random.default_rng(0).permutation(len(dataset)):
-        image, landmarks = common.dlib_grey(load_image(dataset.files[i])), dataset.landmarks[i]
+        image, landmarks = common.dlib_gray(load_image(dataset.files[i])), dataset.landmarks[i]
         low, high = landmarks.min(axis=0), landmarks.max(axis=0)
         margin = 0.1 * (high - low)[0]
         if (low > margin).all() and (high < np.array(image.shape[::-1]) - margin).all():
@@ -304,7 +304,7 @@ def main():
     # Affinity and OpenCV's own threads: one core for all.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    people = test_people(options.data, 3 if options.quick else options.people, options.split)
+    people = test_people(options.data, 3 if options.gray_kernel else options.people, options.split)
     tools = methods(options.model)
     result = {
         "model": options.model,
@@ -313,7 +313,7 @@ def main():
         "events": events(people, tools["ert.Tracker"]),
         "speed": speed(people, tools),
     }
-    if not options.quick:
+    if not options.gray_kernel:
         common.save_result("video", result)
 
 

@@ -1,4 +1,4 @@
-"""Ensembles of regression trees for landmark localisation: train them, run them, judge them.
+"""Ensembles of regression trees for landmark localization: train them, run them, judge them.
 
 >>> import ert
 >>> faces = ert.align(ert.sample_image())
@@ -21,6 +21,7 @@ from ert.faces.detection import detect_faces
 from ert.faces.pose import HeadPose, head_pose
 from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
 from ert.faces.warp import average_face, triangles, warp
+from ert.inference.mode import PredictionMode
 from ert.model.confidence import Assessment
 from ert.predictor import ShapePredictor, load
 from ert.tracking.tracker import TrackedFace, Tracker
@@ -34,6 +35,7 @@ __all__ = [
     "Explanation",
     "HeadPose",
     "InputError",
+    "PredictionMode",
     "ShapePredictor",
     "TrackedFace",
     "Tracker",

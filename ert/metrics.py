@@ -1,8 +1,8 @@
 """How far predicted landmarks are from the truth: NME, CED, AUC, failure rate.
 
 Landmark arrays are (n, n_landmarks, 2), x and y in pixels; NaN marks a landmark that the truth lacks. Errors
-of whole objects are percentages of a length of the object itself, the *normaliser*; figures with different
-normalisers cannot be compared, so always say which one was used.
+of whole objects are percentages of a length of the object itself, the *normalizer*; figures with different
+normalizers cannot be compared, so always say which one was used.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError
 
 __all__ = [
-    "NORMS",
+    "NORMALIZERS",
     "auc",
     "bootstrap_interval",
     "ced",
@@ -24,8 +24,8 @@ __all__ = [
     "failure_rate",
     "landmark_errors",
     "nme",
-    "norm_text",
-    "normalisers",
+    "normalizer_lengths",
+    "normalizer_text",
     "per_landmark_nme",
 ]
 
@@ -66,19 +66,19 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     return errors
 
 
-def nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:
-    """Normalised mean error of each object, in percent.
+def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
+    """Return the normalized mean error of each object, in percent.
 
-    The mean of ‖pred_k - true_k‖ over the landmarks k that the truth has, divided by the normaliser, times
-    100: the error of the 300-W challenge, where the normaliser is the inter-ocular distance (Sagonas et al.,
+    The mean of ‖pred_k - true_k‖ over the landmarks k that the truth has, divided by the normalizer, times
+    100: the error of the 300-W challenge, where the normalizer is the inter-ocular distance (Sagonas et al.,
     Image and Vision Computing 47, 2016).
 
     Parameters
     ----------
     y_true, y_pred : (n, n_landmarks, 2) array-like
         True and predicted landmarks, x and y in pixels; NaN in `y_true` = missing.
-    norm : str or (n,) array-like
-        See `normalisers`.
+    normalizer : str or (n,) array-like
+        See `normalizer_lengths`.
 
     Returns
     -------
@@ -88,9 +88,9 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:
     Raises
     ------
     InputError
-        As `landmark_errors` and `normalisers`, and when a face has no landmark at all.
+        As `landmark_errors` and `normalizer_lengths`, and when a face has no landmark at all.
     """
-    relative = _relative_errors(y_true, y_pred, norm)
+    relative = _relative_errors(y_true, y_pred, normalizer)
     there = ~np.isnan(relative)
     empty = np.flatnonzero(~there.any(axis=1))
     if len(empty):
@@ -98,15 +98,15 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:
     return np.asarray(np.where(there, relative, 0.0).sum(axis=1) / there.sum(axis=1))
 
 
-def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:
-    """Normalised mean error of each landmark over all objects, in percent.
+def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
+    """Return the normalized mean error of each landmark over all objects, in percent.
 
     Parameters
     ----------
     y_true, y_pred : (n, n_landmarks, 2) array-like
         True and predicted landmarks, x and y in pixels; NaN in `y_true` = missing.
-    norm : str or (n,) array-like
-        See `normalisers`.
+    normalizer : str or (n,) array-like
+        See `normalizer_lengths`.
 
     Returns
     -------
@@ -116,9 +116,9 @@ def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike
     Raises
     ------
     InputError
-        As `landmark_errors` and `normalisers`.
+        As `landmark_errors` and `normalizer_lengths`.
     """
-    relative = _relative_errors(y_true, y_pred, norm)
+    relative = _relative_errors(y_true, y_pred, normalizer)
     there = ~np.isnan(relative)
     count = there.sum(axis=0)
     sums = np.where(there, relative, 0.0).sum(axis=0)
@@ -240,14 +240,14 @@ def bootstrap_interval(
 
 
 def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None = None) -> dict[str, Any]:
-    """Summarise predictions in numbers that can be written as JSON.
+    """Summarize predictions in numbers that can be written as JSON.
 
     Parameters
     ----------
     y_true, y_pred : (n, n_landmarks, 2) array-like
         True and predicted landmarks, x and y in pixels; NaN in `y_true` = missing.
     norms : sequence of str, optional
-        Names of `NORMS`. By default all four when there are 68 points and no face lacks an eye point, else
+        Names of `NORMALIZERS`. By default all four when there are 68 points and no face lacks an eye point, else
         ``"box"`` and ``"diagonal"``.
 
     Returns
@@ -266,17 +266,17 @@ def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None =
     if not len(true):
         raise InputError("y_true: expected at least one face, got none")
     if norms is None:
-        norms = NORMS if true.shape[1] == 68 and there[:, 36:48].all() else ("box", "diagonal")
+        norms = NORMALIZERS if true.shape[1] == 68 and there[:, 36:48].all() else ("box", "diagonal")
     return {
         "n": len(true),
         "n_landmarks": true.shape[1],
-        "norms": {norm: _summary(true, y_pred, norm) for norm in norms},
+        "norms": {normalizer: _summary(true, y_pred, normalizer) for normalizer in norms},
     }
 
 
-def _summary(true: Floats, y_pred: ArrayLike, norm: str) -> dict[str, Any]:
-    errors = nme(true, y_pred, norm)
-    per_landmark = per_landmark_nme(true, y_pred, norm)
+def _summary(true: Floats, y_pred: ArrayLike, normalizer: str) -> dict[str, Any]:
+    errors = nme(true, y_pred, normalizer)
+    per_landmark = per_landmark_nme(true, y_pred, normalizer)
     return {
         "mean": float(errors.mean()),
         "median": float(np.median(errors)),
@@ -287,8 +287,10 @@ def _summary(true: Floats, y_pred: ArrayLike, norm: str) -> dict[str, Any]:
     }
 
 
-def _relative_errors(y_true: ArrayLike, y_pred: ArrayLike, norm: str | ArrayLike) -> Floats:
-    relative: Floats = 100.0 * landmark_errors(y_true, y_pred) / normalisers(y_true, norm)[:, None]
+def _relative_errors(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
+    relative: Floats = (
+        100.0 * landmark_errors(y_true, y_pred) / normalizer_lengths(y_true, normalizer)[:, None]
+    )
     return relative
 
 
@@ -308,21 +310,21 @@ def _limit(limit: float) -> float:
     return limit
 
 
-NORMS = ("inter-ocular", "inter-pupil", "box", "diagonal")
+NORMALIZERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
 
 # Of the 68 points of iBUG: the outer eye corners, and the six points round each eye.
 _OUTER_CORNERS = (slice(36, 37), slice(45, 46))
 _EYES = (slice(36, 42), slice(42, 48))
 
 
-def normalisers(y_true: ArrayLike, norm: str | ArrayLike) -> Floats:
+def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Length of each object by which its errors are divided.
 
     Parameters
     ----------
     y_true : (n, n_landmarks, 2) array-like
         True landmarks, x and y in pixels; NaN = missing.
-    norm : str or (n,) array-like
+    normalizer : str or (n,) array-like
         - ``"inter-ocular"``: between the outer corners of the eyes, points 36 and 45 of the 68 [1]_.
         - ``"inter-pupil"``: between the pupils, taken as the means of points 36-41 and 42-47 [2]_.
         - ``"box"``: sqrt(width · height) of the upright rectangle round the landmarks that are there [3]_.
@@ -349,34 +351,34 @@ def normalisers(y_true: ArrayLike, norm: str | ArrayLike) -> Floats:
        ICCV 2017.
     """
     true, there = check_truth(y_true)
-    name = f"norm {norm!r}" if isinstance(norm, str) else "norm"
-    if not isinstance(norm, str):
-        lengths = np.array(norm, dtype=np.float64)
+    name = f"norm {normalizer!r}" if isinstance(normalizer, str) else "norm"
+    if not isinstance(normalizer, str):
+        lengths = np.array(normalizer, dtype=np.float64)
         if lengths.shape != (len(true),):
             raise InputError(f"norm: expected {len(true)} lengths, one per face, got shape {lengths.shape}")
-    elif norm == "inter-ocular":
+    elif normalizer == "inter-ocular":
         lengths = _between(true, _OUTER_CORNERS, name)
-    elif norm == "inter-pupil":
+    elif normalizer == "inter-pupil":
         lengths = _between(true, _EYES, name)
-    elif norm in ("box", "diagonal"):
+    elif normalizer in ("box", "diagonal"):
         width, height = _extent(true, there, name)
-        lengths = np.sqrt(width * height) if norm == "box" else np.hypot(width, height)
+        lengths = np.sqrt(width * height) if normalizer == "box" else np.hypot(width, height)
     else:
-        raise InputError(f"{name}: expected one of {', '.join(NORMS)}, or an array of lengths")
+        raise InputError(f"{name}: expected one of {', '.join(NORMALIZERS)}, or an array of lengths")
     bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
     if len(bad):
         raise InputError(f"{name}: face {bad[0]}: expected a positive length, got {lengths[bad[0]]:g}")
     return lengths
 
 
-def norm_text(norm: str | None) -> str:
-    """Say what errors are percentages of; None is the normaliser of a predictor without one of its own."""
+def normalizer_text(normalizer: str | None) -> str:
+    """Say what errors are percentages of; None is the normalizer of a predictor without one of its own."""
     lengths = {
         None: "side of the given box",
         "box": "box size, sqrt(width x height) of the true landmarks",
         "diagonal": "diagonal of the true landmarks' box",
     }
-    return lengths.get(norm, f"{norm} distance")
+    return lengths.get(normalizer, f"{normalizer} distance")
 
 
 def check_shapes(y: ArrayLike, name: str) -> Floats:

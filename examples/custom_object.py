@@ -17,7 +17,7 @@ from ert.datasets.checks import check_dataset, read_picture
 from ert.datasets.split import split_groups
 from ert.metrics import nme
 from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile
+from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail
 
 # A wing as long as 1, its base on the left. The first twelve points are landmarks: base, notch, where
 # five veins meet the margin, both ends of the two cross-veins, and a fork. The others only shape the
@@ -62,8 +62,8 @@ def draw_wing(rng):
     canvas = Image.new("RGB", [ZOOM * side for side in SIZE], (226, 228, 220))
     pen = ImageDraw.Draw(canvas)
 
-    def line(points, colour, width):
-        pen.line([*map(tuple, points)], colour, round(ZOOM * width), "curve")
+    def line(points, color, width):
+        pen.line([*map(tuple, points)], color, round(ZOOM * width), "curve")
 
     big = (points + 0.5) * ZOOM
     margin = curve(big[MARGIN], closed=True)
@@ -120,9 +120,7 @@ train, test = wings.subset(part == 0), wings.subset(part == 1)
 # The boxes are the squares round the landmarks. Whoever draws them later, a detector or a hand, cannot know
 # those: so the model learns from boxes that are a little off, and is tested on such boxes. Its second pass
 # draws the box anew round what the first one found; of seven starts it takes the median.
-model = ert.ShapePredictor(
-    n_trees=80, shift_jitter=0.04, scale_jitter=0.04, roll_jitter=4, n_mixed=3, n_passes=2, n_starts=7
-)
+model = ert.ShapePredictor(n_trees=80, shift_jitter=0.04, scale_jitter=0.04, roll_jitter=4, n_shapes_mixed=3)
 model.fit(train.X, train.y, landmark_names=train.landmark_names)
 model.save(f"{file.stem}.ert")
 
@@ -130,7 +128,7 @@ off = np.random.default_rng(1).normal(scale=0.04, size=(len(test), 3))
 middles = test.boxes[:, :2] + test.boxes[:, 2:] / 2 + off[:, :2] * test.boxes[:, 2:]
 sides = test.boxes[:, 2:] * np.exp(off[:, 2:])
 boxes = np.hstack([middles - sides / 2, sides])
-found = model.predict(list(zip(test.files, boxes, strict=True)))
+found = model.predict(list(zip(test.files, boxes, strict=True)), ert.PredictionMode(n_inits=7, n_passes=2))
 
 lengths = [pdist(shape[np.isfinite(shape[:, 0])]).max() for shape in test.y]
 errors = nme(test.y, found, lengths)
@@ -138,9 +136,9 @@ start = [ert.explain(model, image, box).shapes[0] for image, box in zip(test.fil
 print(f"the average wing in the box is off by {nme(test.y, start, lengths).mean():.2f} % of a wing's length")
 print(f"mean error on {len(test)} wings that were not trained on: {errors.mean():.2f} % of a wing's length")
 
-tiles, captions = [], []
+thumbnails, captions = [], []
 for name, i in (("best", int(errors.argmin())), ("worst", int(errors.argmax()))):
-    shapes, colours = (test.y[i], found[i]), (TRUTH, ON_PHOTOS[1])
-    tiles.append(object_tile(ert.load_image(test.files[i]), boxes[i], shapes, colours, 640))
+    shapes, colors = (test.y[i], found[i]), (TRUTH, ON_PHOTOS[1])
+    thumbnails.append(object_thumbnail(ert.load_image(test.files[i]), boxes[i], shapes, colors, 640))
     captions.append(f"{name}: {errors[i]:.2f} %; white: true, orange: found")
-save_image(f"{file.stem}_best_and_worst.png", contact_sheet(tiles, 2, captions, tile_size=640))
+save_image(f"{file.stem}_best_and_worst.png", contact_sheet(thumbnails, 2, captions, tile_size=640))

@@ -23,7 +23,7 @@ model = ert.load("face68")
 # Limits of this person's own: people differ, and so do cameras.
 open_eyes = ert.eye_aspect_ratio(face.landmarks).mean()
 counter = ert.BlinkCounter(close_below=0.75 * open_eyes, open_above=0.85 * open_eyes)
-tiles, captions = [], []
+thumbnails, captions = [], []
 for number, closed in enumerate(CLOSED):
     frame = shut_eyes(photo, face.landmarks, closed)
     landmarks = model.predict([(frame, face.box)])[0]
@@ -31,9 +31,9 @@ for number, closed in enumerate(CLOSED):
     counter.update(number / 10, openness)
     alarm = counter.closed_for >= 1
     if alarm or number % 3 == 1:
-        drawn = draw_landmarks(frame, [landmarks], colours=["#ff5050" if alarm else None])
+        drawn = draw_landmarks(frame, [landmarks], colors=["#ff5050" if alarm else None])
         cut = ert.chip(drawn, landmarks * len(drawn) / len(frame), 256)
-        tiles.append(cut.image)
+        thumbnails.append(cut.image)
         captions.append(f"{number / 10:.1f} s  {openness:.2f}  {'WAKE UP' if alarm else ''}")
 print(f"{counter.blinks} blink, eyes closed for {counter.closed_time:.1f} s, alarm: {alarm}")
-save_image("drowsiness.png", contact_sheet(tiles, 4, captions))
+save_image("drowsiness.png", contact_sheet(thumbnails, 4, captions))

@@ -31,10 +31,10 @@ for face in ert.align(photo):
     columns = [parts["jaw"][0], right, left, parts["jaw"][16]]
     places = [column + (y - 115) * down for y in (0, 259) for column in columns]
     size = picture.shape[1::-1]
-    colour, alpha = (
+    color, alpha = (
         ert.warp(np.ascontiguousarray(layer), anchors, places, size=size, frame=False)
         for layer in (glasses[..., :3], glasses[..., 3])
     )
     weight = alpha[..., None] / 255
-    picture = (weight * colour + (1 - weight) * picture).astype(np.uint8)
+    picture = (weight * color + (1 - weight) * picture).astype(np.uint8)
 save_image("sunglasses.png", picture)

@@ -46,7 +46,7 @@ print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
 if supervision:
     # By position: the third is called `confidence` in older versions, `keypoint_confidence` since 0.29.
     points = supervision.KeyPoints(*arrays.values())
-    colour = np.stack([image] * 3, axis=2) if image.ndim == 2 else image.copy()
-    bgr = np.ascontiguousarray(colour[..., ::-1])
+    color = np.stack([image] * 3, axis=2) if image.ndim == 2 else image.copy()
+    bgr = np.ascontiguousarray(color[..., ::-1])
     drawn = supervision.VertexAnnotator(supervision.Color.YELLOW, radius=1).annotate(bgr, points)
     save_image("supervision.png", np.ascontiguousarray(drawn[..., ::-1]))

@@ -27,13 +27,13 @@ def make_clip(file, n_frames=60):
 
 if len(sys.argv) < 2:
     make_clip("clip.avi")
-tiles, ids = [], set()
-tracker = ert.Tracker(channels="bgr")
+thumbnails, ids = [], set()
+tracker = ert.Tracker(channel_order="bgr")
 with VideoReader(sys.argv[1] if len(sys.argv) > 1 else "clip.avi") as reader:
     for number, (time, frame) in enumerate(reader):
         faces = tracker.update(frame, time)
         ids |= {face.id for face in faces}
-        if number % 10 == 5 and len(tiles) < 12:
-            tiles.append(draw_tracked(frame, faces)[..., ::-1])
+        if number % 10 == 5 and len(thumbnails) < 12:
+            thumbnails.append(draw_tracked(frame, faces)[..., ::-1])
 print(f"{number + 1} frames, {len(ids)} face")
-save_image("tracked.png", contact_sheet(tiles, 3))
+save_image("tracked.png", contact_sheet(thumbnails, 3))

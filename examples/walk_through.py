@@ -17,7 +17,7 @@ from ert.evaluation.reports.explanation import explanation_sheet
 from ert.model.geometry import box_frames, frame_to_image
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.landmarks import draw_landmarks
-from ert.plotting.thumbnails import cut_tile, object_view, to_tile
+from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
 
 BLUE, ORANGE, RED, PALE = "#56b4e9", "#e69f00", "#b3541e", "#c5cad3"
 plt.rcParams |= {
@@ -42,12 +42,12 @@ print(f"{n_stages} stages of {n_trees} trees, {cascade.thresholds.shape[2]} spli
 # The face, enlarged; `on_face` carries points of the image there.
 corners = np.array([box[:2], box[:2] + box[2:] - 1])
 view, size = object_view(np.vstack([corners, *explanation.shapes[[0, -1]]]), box), 900
-face = cut_tile(image, view, size)
-grey = np.repeat(face.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+face = crop_thumbnail(image, view, size)
+gray = np.repeat(face.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
 
 
 def on_face(points):
-    return to_tile(np.asarray(points, float), view, size)
+    return to_thumbnail_pixels(np.asarray(points, float), view, size)
 
 
 def panels(n, titles, background=face, width=5.2):
@@ -92,14 +92,14 @@ for number, region in enumerate(FACE68_REGIONS.values()):
     region_of[region] = number
 palette = plt.get_cmap("tab10")(np.arange(10))
 chosen = [0, n_stages - 1]
-figure, axes = panels(2, [f"the pool of stage {stage + 1}, tied to the landmarks" for stage in chosen], grey)
+figure, axes = panels(2, [f"the pool of stage {stage + 1}, tied to the landmarks" for stage in chosen], gray)
 for ax, stage in zip(axes, chosen, strict=True):
     landmarks, pixels = on_face(explanation.shapes[stage]), on_face(explanation.pixels[stage])
     anchors = cascade.anchors[stage]
-    colours = palette[region_of[anchors]]
-    for pixel, landmark, colour in zip(pixels, landmarks[anchors], colours, strict=True):
-        ax.plot(*np.transpose([landmark, pixel]), color=colour, lw=0.9, alpha=0.8)
-    ax.scatter(*pixels.T, 16, colours, marker="s", edgecolors="black", linewidths=0.4, zorder=3)
+    colors = palette[region_of[anchors]]
+    for pixel, landmark, color in zip(pixels, landmarks[anchors], colors, strict=True):
+        ax.plot(*np.transpose([landmark, pixel]), color=color, lw=0.9, alpha=0.8)
+    ax.scatter(*pixels.T, 16, colors, marker="s", edgecolors="black", linewidths=0.4, zorder=3)
     ax.scatter(*landmarks.T, 12, "white", edgecolors="black", linewidths=0.6, zorder=4)
 figure.savefig(folder / "2_pool.png")
 
@@ -120,7 +120,7 @@ def way_through(tree):
     splits = explanation.splits[0, tree].tolist()
     first, second = explanation.values[0, cascade.pairs[0, tree, splits[-1]]]
     leaf = 2 * splits[-1] + (1 if first - second > cascade.thresholds[0, tree, splits[-1]] else 2)
-    added = (cascade.leaves[0, tree, leaf - n_splits] * cascade.units[0]) @ cascade.basis[0].astype(float)
+    added = (cascade.leaves[0, tree, leaf - n_splits] * cascade.scales[0]) @ cascade.basis[0].astype(float)
     return [*splits, leaf], added.reshape(-1, 2) * (box[2:].mean() - 1)
 
 
@@ -134,7 +134,7 @@ for ax, title in (
     (axes[0], "the pairs it compared: first filled, second open"),
     (axes[2], "what the leaf adds, 10 times as long"),
 ):
-    ax.imshow(grey)
+    ax.imshow(gray)
     ax.set(title=title, xlim=(0, size - 1), ylim=(size - 1, 0))
 axes[1].set(title=f"tree {tree + 1} of stage 1: left if first - second > threshold", ylim=(-4.3, 0.5))
 axes[1].set_box_aspect(1 / 1.2)
@@ -145,20 +145,20 @@ for split in range(n_splits):
     for child, side in ((2 * split + 1, -1), (2 * split + 2, 1)):
         middle[child] = (x + side * 2 ** (y - 2), y - 1)
         ways = [(x, y), middle[child]]
-        colour, width = (ORANGE, 2.5) if child in nodes else (PALE, 1)
-        axes[1].plot(*np.transpose(ways), color=colour, lw=width, zorder=1)
+        color, width = (ORANGE, 2.5) if child in nodes else (PALE, 1)
+        axes[1].plot(*np.transpose(ways), color=color, lw=width, zorder=1)
 for node, place in middle.items():
-    colour, marker = ORANGE if node in nodes else PALE, "s" if node >= n_splits else "o"
-    axes[1].scatter(*place, 90, colour, marker=marker, edgecolors="white", zorder=2)
+    color, marker = ORANGE if node in nodes else PALE, "s" if node >= n_splits else "o"
+    axes[1].scatter(*place, 90, color, marker=marker, edgecolors="white", zorder=2)
 for depth, split in enumerate(nodes[:-1]):
     pair, threshold = cascade.pairs[0, tree, split], cascade.thresholds[0, tree, split]
     first, second = explanation.values[0, pair]
-    colour = plt.get_cmap("plasma")(0.35 + 0.18 * depth)
+    color = plt.get_cmap("plasma")(0.35 + 0.18 * depth)
     ends = on_face(explanation.pixels[0, pair])
-    axes[0].plot(*ends.T, color=colour, lw=2.5)
-    axes[0].scatter(*ends.T, 60, [colour, "white"], edgecolors=[colour], linewidths=2.5, zorder=3)
+    axes[0].plot(*ends.T, color=color, lw=2.5)
+    axes[0].scatter(*ends.T, 60, [color, "white"], edgecolors=[color], linewidths=2.5, zorder=3)
     number = axes[0].annotate(
-        str(depth + 1), ends.mean(axis=0), (9, 4), textcoords="offset points", color=colour
+        str(depth + 1), ends.mean(axis=0), (9, 4), textcoords="offset points", color=color
     )
     number.set(weight="bold", size=13, path_effects=[withStroke(linewidth=3, foreground="#1d2433")])
     answer = ">" if first - second > threshold else "≤"
@@ -168,7 +168,7 @@ for depth, split in enumerate(nodes[:-1]):
         (0, 12),
         textcoords="offset points",
         ha="center",
-        bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": colour},
+        bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": color},
     )
 landmarks = on_face(explanation.shapes[0])
 moved = on_face(explanation.shapes[0] + 10 * added) - landmarks
@@ -195,7 +195,7 @@ figure.savefig(folder / "4_stages.png")
 # %% [markdown]
 # ## 5. How far each stage moves it
 #
-# On this face (left); and the error that was left on the faces that the model learnt from (right). The
+# On this face (left); and the error that was left on the faces that the model learned from (right). The
 # first few stages do most of it. On the way the shape may turn: not every stage brings every face nearer
 # to its end.
 
@@ -223,7 +223,7 @@ figure.savefig(folder / "5_motion.png")
 #
 # From boxes that are a little off, the shape ends a little elsewhere. Where a landmark is plain to see
 # the ends agree; on the bundled picture the eyes do best, and from the highest box the brows end in the
-# fringe of the hair. `n_starts` takes the median of such ends, landmark by landmark, which leaves single
+# fringe of the hair. `n_inits` takes the median of such ends, landmark by landmark, which leaves single
 # slips out.
 
 # %%
@@ -231,18 +231,18 @@ shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0
 sides = box[2:] * (1 + shifts[:, 2:])
 lows = box[:2] + box[2:] / 2 + shifts[:, :2] * box[2:] - sides / 2
 boxes = np.hstack([lows, sides])
-starts = frame_to_image(
+inits = frame_to_image(
     np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes)
 )
 ends = model.predict([(image, each) for each in boxes])
 figure, axes = panels(3, ["seven boxes, seven starts", "where they end", "their median"])
-colours = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))
-for shapes, ax in ((starts, axes[0]), (ends, axes[1])):
-    for shape, colour in zip(shapes, colours, strict=True):
-        ax.scatter(*on_face(shape).T, 9, [colour], edgecolors="black", linewidths=0.2)
-for (low, side), colour in zip(zip(lows, sides, strict=True), colours, strict=True):
+colors = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))
+for shapes, ax in ((inits, axes[0]), (ends, axes[1])):
+    for shape, color in zip(shapes, colors, strict=True):
+        ax.scatter(*on_face(shape).T, 9, [color], edgecolors="black", linewidths=0.2)
+for (low, side), color in zip(zip(lows, sides, strict=True), colors, strict=True):
     (x, y), (right, bottom) = on_face([low, low + side - 1])
-    axes[0].add_patch(plt.Rectangle((x, y), right - x, bottom - y, fill=False, edgecolor=colour, lw=1.5))
+    axes[0].add_patch(plt.Rectangle((x, y), right - x, bottom - y, fill=False, edgecolor=color, lw=1.5))
 axes[2].imshow(drawn([np.median(ends, axis=0)]))
 figure.savefig(folder / "6_starts.png")
 scatter = np.linalg.norm(ends - np.median(ends, axis=0), axis=2).mean(axis=0)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ert.inference.rotated import rotation
 from ert.model.cascade import Cascade, check_cascade
-from ert.model.cropping import Cropping
+from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade
 from ert.training.parameters import Options
 
@@ -18,13 +18,13 @@ def random_cascade(rng, depth=3, dtype=np.int8):
     n_stages, n_trees, n_splits = 3, 8, 2**depth - 1
     cascade = Cascade(
         mean_shape=rng.random((N_LANDMARKS, 2)).astype(np.float32),
-        cropping=Cropping(np.array([-0.2, -0.2, 1.2, 1.2]), 40, 1.0),
+        crop_spec=CropSpec(np.array([-0.2, -0.2, 1.2, 1.2]), 40, 1.0),
         anchors=rng.integers(0, N_LANDMARKS, (n_stages, N_PIXELS)).astype(np.uint16),
         deltas=rng.normal(0, 0.1, (n_stages, N_PIXELS, 2)).astype(np.float32),
         pairs=rng.integers(0, N_PIXELS, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
         thresholds=rng.integers(-90, 90, (n_stages, n_trees, n_splits)).astype(np.int16),
         leaves=rng.integers(-99, 99, (n_stages, n_trees, n_splits + 1, N_COMPONENTS)).astype(dtype),
-        units=rng.uniform(0, 2e-6, (n_stages, N_COMPONENTS)).astype(np.float32),
+        scales=rng.uniform(0, 2e-6, (n_stages, N_COMPONENTS)).astype(np.float32),
         basis=rng.integers(-127, 128, (n_stages, N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.int8),
     )
     check_cascade(cascade)
@@ -47,7 +47,7 @@ def random_dlib_cascade(seed, n_landmarks=5, n_stages=2, n_trees=3, depth=2, n_p
         pairs=rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
         thresholds=floats(n_stages, n_trees, n_splits),
         leaves=floats(n_stages, n_trees, n_splits + 1, 2 * n_landmarks),
-        units=np.empty((n_stages, 0), np.float32),
+        scales=np.empty((n_stages, 0), np.float32),
         basis=np.empty((n_stages, 0, 2 * n_landmarks), np.int16),
     )
 
@@ -71,9 +71,9 @@ def small_options(**changes):
         "n_trees": 20,
         "max_depth": 3,
         "learning_rate": 0.1,
-        "n_averaged": 1,
+        "n_trees_averaged": 1,
         "n_pixels": 80,
-        "n_candidates": 0,
+        "n_pool_candidates": 0,
         "n_split_tests": 10,
         "prior_length": 0.1,
         "padding": 0.0,
@@ -82,11 +82,11 @@ def small_options(**changes):
         "n_components": 20,
         "leaf_bits": 8,
         "n_inits": 3,
-        "n_mixed": 2,
+        "n_shapes_mixed": 2,
         "shift_jitter": 0.05,
         "scale_jitter": 0.05,
         "roll_jitter": 5.0,
-        "obscured": 0.0,
+        "occlusion": 0.0,
         "random_state": 0,
     }
     return Options(**(plain | changes))
@@ -95,16 +95,16 @@ def small_options(**changes):
 BOX = (176.0, 65.0, 98.0, 98.0)
 
 
-CENTRE = np.array([224.5, 113.5])
+CENTER = np.array([224.5, 113.5])
 
 
 def rotated(image, box, shape, roll):
-    """Turn image, box and shape about the box's centre, clockwise, within the image's frame."""
-    centre = np.array(box[:2]) + (np.array(box[2:]) - 1) / 2
+    """Turn image, box and shape about the box's center, clockwise, within the image's frame."""
+    center = np.array(box[:2]) + (np.array(box[2:]) - 1) / 2
     back = rotation(-roll)
-    start = centre + 0.5 - back @ (centre + 0.5)
+    start = center + 0.5 - back @ (center + 0.5)
     matrix = (*back[0], start[0], *back[1], start[1])
     copy = Image.fromarray(image).transform(
         image.shape[1::-1], Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
     )
-    return np.array(copy), (shape - centre) @ rotation(roll).T + centre
+    return np.array(copy), (shape - center) @ rotation(roll).T + center

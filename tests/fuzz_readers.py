@@ -384,7 +384,7 @@ def fuzz(kind, n, folder, seconds=None, first=0):
             data = with_checksum(data)
         path.write_bytes(data)
         begin = time.process_time()
-        fault, outcome = judged(read, count, path, data)
+        fault, outcome = assessed(read, count, path, data)
         counts[outcome] += 1
         if seconds is not None and time.process_time() - begin > seconds:
             fault = f"takes {time.process_time() - begin:.1f} s of the processor"
@@ -393,7 +393,7 @@ def fuzz(kind, n, folder, seconds=None, first=0):
     return counts, faults
 
 
-def judged(read, count, path, data):
+def assessed(read, count, path, data):
     """Return what is wrong with how a file is read, or "", and whether it is accepted."""
     try:
         with warnings.catch_warnings():

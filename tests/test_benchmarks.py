@@ -104,9 +104,11 @@ def test_the_figures_of_a_card_are_those_of_the_metrics(measured_card, annotated
     truth = annotated[0].y
     figures = result["accuracy"]["face68"]["dlib"]
     expected = evaluate(truth, shapes)["norms"]
-    for norm in ("inter-pupil", "inter-ocular"):
-        assert figures[f"NME {norm}"]["mean"] == pytest.approx(expected[norm]["mean"])
-        assert figures[f"NME {norm}"]["interval_95"] == pytest.approx(expected[norm]["interval_95"])
+    for normalizer in ("inter-pupil", "inter-ocular"):
+        assert figures[f"NME {normalizer}"]["mean"] == pytest.approx(expected[normalizer]["mean"])
+        assert figures[f"NME {normalizer}"]["interval_95"] == pytest.approx(
+            expected[normalizer]["interval_95"]
+        )
     each = nme(truth, shapes, "inter-ocular")
     np.testing.assert_array_equal(errors["dlib"]["face68"], each)
     assert figures["failure rate"]["mean"] == pytest.approx(failure_rate(each))
@@ -189,7 +191,7 @@ def _drawn_face():
 
 
 def _dot_near(image, point, reach):
-    """Return the centre of mass of what lies within reach of a point."""
+    """Return the center of mass of what lies within reach of a point."""
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
     weights = image * (np.hypot(columns - point[0], rows - point[1]) < reach)
     return np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
@@ -197,14 +199,14 @@ def _dot_near(image, point, reach):
 
 @pytest.mark.parametrize("degrees", [10, -30, 45])
 def test_a_turned_image_and_its_points_agree(degrees):
-    from robustness import turned
+    from robustness import rotated
 
     face = _drawn_face()
-    after = turned(face, degrees)
+    after = rotated(face, degrees)
     for point in after.landmarks[: len(DOTS)]:
         assert _dot_near(after.image, point, 12) == pytest.approx(point, abs=0.1)
-    centre = face.box[:2] + (face.box[2:] - 1) / 2
-    before, now = (np.linalg.norm(points - centre, axis=1) for points in (face.landmarks, after.landmarks))
+    center = face.box[:2] + (face.box[2:] - 1) / 2
+    before, now = (np.linalg.norm(points - center, axis=1) for points in (face.landmarks, after.landmarks))
     assert now == pytest.approx(before)
     assert (after.box == face.box).all()
 
@@ -241,12 +243,12 @@ def test_boxes_are_moved_about_the_one_they_were():
 
 @pytest.mark.parametrize("textured", [False, True])
 def test_a_block_covers_its_share_and_the_points_under_it(textured):
-    from robustness import GREY, covered
+    from robustness import GRAY, covered
 
     face = _drawn_face()
     extent = np.ptp(face.landmarks, axis=0)
     donors = [np.full((20, 30), 77, np.uint8)] if textured else None
-    level = 77 if textured else GREY
+    level = 77 if textured else GRAY
     for seed in range(5):
         for percent in (10, 30):
             (after,) = covered(face, percent, np.random.default_rng(seed), donors=donors)
@@ -342,7 +344,7 @@ def test_a_page_keeps_what_stands_round_its_figures(tmp_path):
         assert page.read_text() == f"before\n{common.BEGIN}\n\nnew\n\n{common.END}\nafter\n"
 
 
-def test_confidence_is_held_to_its_word(judged_model, faces, monkeypatch, tmp_path):
+def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp_path):
     import calibration
     import calibration_page
     import common
@@ -351,19 +353,19 @@ def test_confidence_is_held_to_its_word(judged_model, faces, monkeypatch, tmp_pa
     images, boxes = [image for image, _ in faces[0][:20]], np.array([box for _, box in faces[0][:20]])
     given = {"dlib": (images, boxes, faces[1][:20]), "haar": (images, boxes - 1.0, faces[1][:20])}
     noise = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
-    found = calibration.measure(judged_model, given, {"noise": [(noise, (9.0, 9.0, 40.0, 40.0))] * 3})
+    found = calibration.measure(confident_model, given, {"noise": [(noise, (9.0, 9.0, 40.0, 40.0))] * 3})
     X = list(zip(images, boxes, strict=True))
-    shapes, std = judged_model.predict(X, return_std=True)
+    shapes, std = confident_model.predict(X, return_std=True)
     errors = np.linalg.norm(faces[1][:20] - shapes, axis=2)
-    share = (errors <= judged_model.std_radius(0.9) * std).mean()
+    share = (errors <= confident_model.std_radius(0.9) * std).mean()
     assert found["coverage"]["boxes dlib"][2] == pytest.approx(share)
     fifths = [fifth["share"] for fifth in found["coverage by expected error"]["boxes dlib"]]
     assert np.mean(fifths) == pytest.approx(share)
     assert found["failed"]["both boxes"]["faces"] == 40
     assert found["told"]["noise"]["squares"] == 3
-    assert found["told"]["noise"]["told"] == 1
+    assert found["told"]["noise"]["rejected"] == 1
     assert sum(row["count"] for row in found["within"]) == 2 * 20 * 68
-    times = calibration.timed(judged_model, images, boxes)
+    times = calibration.timed(confident_model, images, boxes)
     assert len(times) == 3
     measured = found | {"milliseconds": times, "faces": 20, "model": "drawn", "cpu": "x", "date": "today"}
     monkeypatch.setattr(calibration_page, "FIGURE", tmp_path / "figure.svg")

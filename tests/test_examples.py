@@ -101,7 +101,7 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
 
         def annotate(self, scene, key_points):
             x, y = key_points.xy[0].round().astype(int).T
-            scene[y, x] = (0, 255, 255)  # OpenCV's order of colours
+            scene[y, x] = (0, 255, 255)  # OpenCV's order of colors
             return scene
 
     monkeypatch.setitem(sys.modules, "supervision", None)

@@ -39,16 +39,16 @@ def test_landmark_errors_twin(pair):
     np.testing.assert_allclose(metrics.landmark_errors(*pair), naive.landmark_errors(*pair), rtol=1e-12)
 
 
-@pytest.mark.parametrize("norm", metrics.NORMS)
+@pytest.mark.parametrize("normalizer", metrics.NORMALIZERS)
 @quick
 @given(pair=landmark_pairs)
-def test_norms_twin(norm, pair):
+def test_norms_twin(normalizer, pair):
     y_true, _ = pair
-    expected = [naive.normaliser(shape, norm) for shape in y_true]
-    np.testing.assert_allclose(metrics.normalisers(y_true, norm), expected, rtol=1e-12)
-    np.testing.assert_allclose(metrics.nme(*pair, norm), naive.nme(*pair, norm), rtol=1e-12)
+    expected = [naive.normalizer_length(shape, normalizer) for shape in y_true]
+    np.testing.assert_allclose(metrics.normalizer_lengths(y_true, normalizer), expected, rtol=1e-12)
+    np.testing.assert_allclose(metrics.nme(*pair, normalizer), naive.nme(*pair, normalizer), rtol=1e-12)
     np.testing.assert_allclose(
-        metrics.per_landmark_nme(*pair, norm), naive.per_landmark_nme(*pair, norm), rtol=1e-12
+        metrics.per_landmark_nme(*pair, normalizer), naive.per_landmark_nme(*pair, normalizer), rtol=1e-12
     )
 
 
@@ -85,8 +85,8 @@ def test_known_numbers():
     y_true = np.array([[[0.0, 0.0], [4.0, 0.0], [0.0, 9.0], [np.nan, np.nan]]])
     y_pred = np.array([[[3.0, 4.0], [4.0, 1.0], [0.0, 9.0], [50.0, 50.0]]])
     np.testing.assert_array_equal(metrics.landmark_errors(y_true, y_pred), [[5.0, 1.0, 0.0, np.nan]])
-    assert metrics.normalisers(y_true, "box") == pytest.approx([6.0])
-    assert metrics.normalisers(y_true, "diagonal") == pytest.approx([np.sqrt(97)])
+    assert metrics.normalizer_lengths(y_true, "box") == pytest.approx([6.0])
+    assert metrics.normalizer_lengths(y_true, "diagonal") == pytest.approx([np.sqrt(97)])
     assert metrics.nme(y_true, y_pred, [20.0]) == pytest.approx([10.0])
     np.testing.assert_allclose(metrics.per_landmark_nme(y_true, y_pred, [20.0]), [25.0, 5.0, 0.0, np.nan])
     errors = [2.0, 8.0, 9.0, np.inf]
@@ -117,8 +117,8 @@ def test_a_face_without_landmarks_has_no_error():
 
 def test_no_faces():
     empty = np.empty((0, 68, 2))
-    for norm in (*metrics.NORMS, np.empty(0)):
-        assert metrics.nme(empty, empty, norm).shape == (0,)
+    for normalizer in (*metrics.NORMALIZERS, np.empty(0)):
+        assert metrics.nme(empty, empty, normalizer).shape == (0,)
     with pytest.raises(InputError, match="at least one face"):
         metrics.evaluate(empty, empty)
 
@@ -193,16 +193,16 @@ def test_evaluate_is_json_and_agrees():
     summary = metrics.evaluate(y_true, y_pred)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert (summary["n"], summary["n_landmarks"]) == (5, 68)
-    assert list(summary["norms"]) == list(metrics.NORMS)
-    for norm, figures in summary["norms"].items():
-        errors = metrics.nme(y_true, y_pred, norm)
+    assert list(summary["norms"]) == list(metrics.NORMALIZERS)
+    for normalizer, figures in summary["norms"].items():
+        errors = metrics.nme(y_true, y_pred, normalizer)
         assert figures["mean"] == pytest.approx(errors.mean())
         assert figures["median"] == pytest.approx(np.median(errors))
         assert tuple(figures["interval_95"]) == metrics.bootstrap_interval(errors)
         assert figures["auc_8"] == metrics.auc(errors)
         assert figures["failure_rate_8"] == metrics.failure_rate(errors)
         assert figures["per_landmark"][3] is None
-        assert figures["per_landmark"][4] == metrics.per_landmark_nme(y_true, y_pred, norm)[4]
+        assert figures["per_landmark"][4] == metrics.per_landmark_nme(y_true, y_pred, normalizer)[4]
 
 
 def test_evaluate_chooses_norms():

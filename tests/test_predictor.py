@@ -8,19 +8,19 @@ from reference import naive
 
 import ert
 import ert.training.fit
-from ert import InputError, ShapePredictor
-from ert._core.images import to_grey
+from ert import InputError, PredictionMode, ShapePredictor
+from ert._core.images import to_gray
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import nme
-from ert.model.geometry import STARTS, box_frames, frame_to_image, stretched_frames
+from ert.model.geometry import INITS, box_frames, frame_to_image, stretched_frames
 
 
 def test_prediction_matches_the_slow_twin(small_model, faces):
     X = faces[0][:5]
-    cropping = small_model.cascade_.cropping
+    crop_spec = small_model.cascade_.crop_spec
     for (image, box), shape in zip(X, small_model.predict(X), strict=True):
         frames = box_frames(box[None])
-        slow = naive.predict(*cropping.cut(image, frames[0]), small_model.cascade_)
+        slow = naive.predict(*crop_spec.cut(image, frames[0]), small_model.cascade_)
         # Single against double precision: hardly a pixel read differs.
         assert np.abs(frame_to_image(slow[None], frames)[0] - shape).mean() < 0.2
 
@@ -38,7 +38,7 @@ def test_it_learns_synthetic_faces(small_model):
 
 def test_history_tells_the_errors_of_each_stage(faces):
     X, y = faces
-    model = small_predictor(norm="inter-ocular").fit(X[:80], y[:80], validation=(X[80:], y[80:]))
+    model = small_predictor(normalizer="inter-ocular").fit(X[:80], y[:80], validation=(X[80:], y[80:]))
     assert [entry["stage"] for entry in model.history_] == [1, 2, 3]
     trained = [entry["train_nme"] for entry in model.history_]
     assert trained == sorted(trained, reverse=True)
@@ -47,7 +47,12 @@ def test_history_tells_the_errors_of_each_stage(faces):
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"n_averaged": 10, "learning_rate": 1.0}, {"leaf_bits": 16}, {"n_pixels": 50, "n_candidates": 150}],
+    [
+        {},
+        {"n_trees_averaged": 10, "learning_rate": 1.0},
+        {"leaf_bits": 16},
+        {"n_pixels": 50, "n_pool_candidates": 150},
+    ],
 )
 def test_the_model_is_the_same_for_any_number_of_threads(faces, tmp_path, params):
     contents = set()
@@ -68,7 +73,7 @@ def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, 
     X, y = faces[0], faces[1].copy()
     if holes:
         y[::2, 3] = np.nan
-    plan = {"shift_jitter": 0.05} | ({"kind": "dlib", "rgb": "dlib"} if kind == "dlib" else {})
+    plan = {"shift_jitter": 0.05} | ({"kind": "dlib", "gray_weights": "dlib"} if kind == "dlib" else {})
     validation = (X[:9], y[:9])
     whole, resumed, checkpoint = tmp_path / "whole.ert", tmp_path / "resumed.ert", tmp_path / "checkpoint.ert"
     small_predictor(**plan).fit(X, y, validation=validation).save(whole)
@@ -86,7 +91,9 @@ def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, 
 def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces, tmp_path):
     X, y = [(image, np.array([box[0], box[1], box[2], box[3] + 9])) for image, box in faces[0]], faces[1]
     models = [
-        small_predictor(kind="dlib", rgb="dlib", mirror="face68", shift_jitter=0.05, n_jobs=jobs).fit(X, y)
+        small_predictor(
+            kind="dlib", gray_weights="dlib", mirror="face68", shift_jitter=0.05, n_jobs=jobs
+        ).fit(X, y)
         for jobs in (1, 2)
     ]
     shapes = models[0].predict(X)
@@ -105,21 +112,23 @@ def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces
     assert np.array_equal(again.predict(X), shapes)
     np.testing.assert_allclose(np.median(abs(models[0].compact().predict(X) - shapes)), 0, atol=0.01)
     # The error that training tells for the last stage is that of what it has written.
-    checked = small_predictor(kind="dlib", rgb="dlib", n_inits=1, norm="inter-ocular").fit(X, y)
+    checked = small_predictor(kind="dlib", gray_weights="dlib", n_inits=1, normalizer="inter-ocular").fit(
+        X, y
+    )
     error = nme(y, checked.predict(X), "inter-ocular").mean()
     assert checked.history_[-1]["train_nme"] == pytest.approx(error, rel=0.02)
 
 
-def test_a_cascade_of_dlibs_kind_needs_dlibs_grey_and_a_box_to_stretch(faces):
+def test_a_cascade_of_dlibs_kind_needs_dlibs_gray_and_a_box_to_stretch(faces):
     X, y = faces
     with pytest.raises(InputError, match="rgb='luma': expected 'dlib'"):
         small_predictor(kind="dlib").fit(X, y)
     thin = [*X[:5], (X[5][0], (20.0, 20.0, 80.0, 1.0))]
     with pytest.raises(InputError, match=r"X\[5\]: a box of 80 x 1 pixels"):
-        small_predictor(kind="dlib", rgb="dlib").fit(thin, y[:6])
+        small_predictor(kind="dlib", gray_weights="dlib").fit(thin, y[:6])
     absurd = [*X[:5], (X[5][0], (-4e5, -4e5, 1e6, 1e6))]
     with pytest.raises(InputError, match=r"X\[5\]: a box of 1e\+06 x 1e\+06 pixels is far larger"):
-        small_predictor(kind="dlib", rgb="dlib").fit(absurd, y[:6])
+        small_predictor(kind="dlib", gray_weights="dlib").fit(absurd, y[:6])
 
 
 def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypatch):
@@ -138,7 +147,7 @@ def test_an_interrupted_fit_keeps_its_finished_stages(faces, tmp_path, monkeypat
 
 
 def test_missing_landmarks_neither_pull_nor_push(faces):
-    """A landmark that half of the objects lack is learnt from the other half alone, whatever their order."""
+    """A landmark that half of the objects lack is learned from the other half alone, whatever their order."""
     X, y = faces
     holes = y.copy()
     holes[::2, 30] = np.nan
@@ -173,7 +182,7 @@ def test_mirroring_makes_a_model_of_mirror_images(faces):
     mean = model.cascade_.mean_shape
     mirrored = mean[model.mirror_map_] * [-1, 1] + [1, 0]
     np.testing.assert_allclose(mean, mirrored, atol=1e-5)
-    left, _, right, _ = model.cascade_.cropping.region
+    left, _, right, _ = model.cascade_.crop_spec.region
     assert left == 1 - right
     flipped = [(image[:, ::-1], [image.shape[1] - b[0] - b[2], *b[1:]]) for image, b in X]
     truth = y[:, model.mirror_map_] * [-1, 1] + [95, 0]
@@ -181,20 +190,20 @@ def test_mirroring_makes_a_model_of_mirror_images(faces):
     assert model.score(flipped, truth) > without.score(flipped, truth)
 
 
-def test_colours_boxes_and_threads_do_not_change_a_prediction(small_model, faces):
+def test_colors_boxes_and_threads_do_not_change_a_prediction(small_model, faces):
     X = faces[0][:6]
-    colour = [(np.repeat(image[..., None], 3, axis=2), list(box)) for image, box in X]
+    color = [(np.repeat(image[..., None], 3, axis=2), list(box)) for image, box in X]
     expected = small_model.predict(X)
     assert expected.shape == (6, 68, 2)
     assert expected.dtype == np.float64
-    assert np.array_equal(small_model.predict(colour), expected)
-    assert np.array_equal(small_model.predict(colour, channels="bgr", n_jobs=3), expected)
+    assert np.array_equal(small_model.predict(color), expected)
+    assert np.array_equal(small_model.predict(color, channel_order="bgr", n_jobs=3), expected)
     assert np.array_equal(np.concatenate([small_model.predict([face]) for face in X[::-1]])[::-1], expected)
     wide = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
-    rgb = small_model.predict([(wide, (5, 5, 40, 40))])
-    bgr = small_model.predict([(wide[..., ::-1], (5, 5, 40, 40))], channels="bgr")
-    assert np.array_equal(rgb, bgr)
-    assert np.array_equal(rgb, small_model.predict([(to_grey(wide), (5, 5, 40, 40))]))
+    gray_weights = small_model.predict([(wide, (5, 5, 40, 40))])
+    bgr = small_model.predict([(wide[..., ::-1], (5, 5, 40, 40))], channel_order="bgr")
+    assert np.array_equal(gray_weights, bgr)
+    assert np.array_equal(gray_weights, small_model.predict([(to_gray(wide), (5, 5, 40, 40))]))
 
 
 def test_no_faces_give_no_shapes(small_model):
@@ -256,10 +265,10 @@ def test_two_objects_are_enough(faces):
 def test_the_crop_grows_with_the_padding(faces):
     narrow, wide = (small_predictor(n_stages=1, padding=padding).fit(*faces) for padding in (0.0, 0.5))
     positions = wide.cascade_.mean_shape[wide.cascade_.anchors[0]] + wide.cascade_.deltas[0]
-    region = wide.cascade_.cropping.region
+    region = wide.cascade_.crop_spec.region
     assert (positions >= region[:2]).all()
     assert (positions <= region[2:]).all()
-    assert (region[:2] < narrow.cascade_.cropping.region[:2] - 0.4).all()
+    assert (region[:2] < narrow.cascade_.crop_spec.region[:2] - 0.4).all()
 
 
 def test_numbers_of_numpy_are_as_good_as_those_of_python(faces, tmp_path):
@@ -284,7 +293,7 @@ def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
     holes = y.copy()
     holes[7, 36] = np.nan
     with pytest.raises(InputError, match="face 7"):
-        small_predictor(norm="inter-ocular").fit(X, holes)
+        small_predictor(normalizer="inter-ocular").fit(X, holes)
     with pytest.raises(InputError, match=r"nowhere/c\.ert: cannot be written"):
         small_predictor().fit(X, y, checkpoint=tmp_path / "nowhere" / "c.ert")
     far = y.copy()
@@ -376,8 +385,8 @@ def test_bad_landmarks_are_named(n, y, message):
         ({"learning_rate": "fast"}, "learning_rate='fast': expected a number"),
         ({"learning_rate": float("nan")}, "learning_rate=nan: expected"),
         ({"leaf_bits": 4}, "leaf_bits=4: expected one of 8, 16"),
-        ({"norm": "nose"}, "norm='nose': expected one of"),
-        ({"channels": "hsv"}, "channels='hsv': expected one of"),
+        ({"normalizer": "nose"}, "normalizer='nose': expected one of"),
+        ({"channel_order": "hsv"}, "channel_order='hsv': expected one of"),
         ({"mirror": "face68"}, "a map of 68 landmarks for objects of 1"),
         ({"n_jobs": 0}, "n_jobs=0"),
     ],
@@ -397,7 +406,7 @@ def test_scikit_learn_manners(faces):
     base = pytest.importorskip("sklearn.base")
     selection = pytest.importorskip("sklearn.model_selection")
     X, y = faces
-    model = small_predictor(n_stages=1, n_trees=10, norm="inter-ocular")
+    model = small_predictor(n_stages=1, n_trees=10, normalizer="inter-ocular")
     assert base.clone(model).get_params() == model.get_params()
     assert base.is_regressor(model)
     with pytest.raises(InputError, match="no parameter 'trees'"):
@@ -411,13 +420,13 @@ def test_scikit_learn_manners(faces):
     assert repr(model).startswith("ShapePredictor(n_stages=1, n_trees=10")
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
 def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, kind):
     X, y = faces
     model = small_predictor(**kind).fit(X, y)
     single = model.predict(X[:8])
     found = []
-    for dx, dy, scale, _ in STARTS:
+    for dx, dy, scale, _ in INITS:
         moved = []
         for image, (left, top, width, height) in X[:8]:
             right, down = width - 1, height - 1
@@ -425,17 +434,17 @@ def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, 
             moved.append((image, (x, y, 1 + scale * right, 1 + scale * down)))
         found.append(model.predict(moved))
     assert np.array_equal(found[0], single)
-    for n_starts in (3, 7):
-        several = model.set_params(n_starts=n_starts).predict(X[:8])
+    for n_inits in (3, 7):
+        several = model.predict(X[:8], PredictionMode(n_inits=n_inits))
         # By hand the image is resampled anew for each box, which moves single points.
-        difference = abs(several - np.median(found[:n_starts], axis=0))
+        difference = abs(several - np.median(found[:n_inits], axis=0))
         assert np.median(difference) < 0.25
         assert (several != single).any()
-    with pytest.raises(InputError, match="n_starts=8: expected 1 to 7"):
-        model.set_params(n_starts=8).predict(X[:1])
+    with pytest.raises(InputError, match="n_inits=8: expected an integer from 1 to 7"):
+        model.predict(X[:1], PredictionMode(n_inits=8))
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
 def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
     X, y = faces
     model = small_predictor(mirror="face68", **kind).fit(X, y)
@@ -445,7 +454,7 @@ def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
         place = image.shape[1] - left - width, top, width, height
         points = model.predict([(np.ascontiguousarray(image[:, ::-1]), place)])[0][swap]
         mirrored.append(points * [-1, 1] + [image.shape[1] - 1, 0])
-    both = model.set_params(flip=True).predict(X[:8])
+    both = model.predict(X[:8], PredictionMode(flip=True))
     # The mirrored crop is not the crop's mirror image to the last bit.
     difference = abs(both - (plain + mirrored) / 2)
     assert np.median(difference) < 0.25
@@ -453,35 +462,39 @@ def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
 
 
 def test_flipping_needs_a_mirror_map(faces):
-    model = small_predictor(flip=True).fit(*faces)
+    model = small_predictor().fit(*faces)
     with pytest.raises(InputError, match="flip=True: the model was trained without a mirror map"):
-        model.predict(faces[0][:1])
-    with pytest.raises(InputError, match="flip='yes': expected one of False, True"):
-        small_predictor(flip="yes").fit(*faces)
+        model.predict(faces[0][:1], PredictionMode(flip=True))
+    with pytest.raises(InputError, match="flip='yes': expected True or False"):
+        model.predict(faces[0][:1], PredictionMode(flip="yes"))
 
 
 def test_a_second_pass_mends_a_box_that_was_drawn_badly(small_model, faces):
     X, y = faces
-    model = small_predictor().set_params(**small_model.get_params())
-    model.fitted_ = small_model.fitted_
+    model = small_model
     moved = [(image, (left + 0.1 * width, top, width, height)) for image, (left, top, width, height) in X]
     errors = {}
     for n_passes in (1, 2, 3):
-        predicted = model.set_params(n_passes=n_passes).predict(moved)
+        predicted = model.predict(moved, PredictionMode(n_passes=n_passes))
         errors[n_passes] = nme(y, predicted, "inter-ocular").mean()
     assert errors[2] < 0.9 * errors[1]
     assert errors[3] < 0.9 * errors[1]
-    assert np.array_equal(
-        model.set_params(n_passes=2).predict(moved[3:4])[0], model.predict(moved[:9], n_jobs=3)[3]
-    )
+    mode = PredictionMode(n_passes=2)
+    assert np.array_equal(model.predict(moved[3:4], mode)[0], model.predict(moved[:9], mode, n_jobs=3)[3])
 
 
-def test_the_best_setting(small_model, faces):
-    model = small_predictor().set_params(**small_model.get_params())
-    model.fitted_ = small_model.fitted_
-    assert model.best() is model
-    assert (model.n_starts, model.n_passes, model.flip, model.rescue) == (3, 2, True, False)
-    assert small_predictor().fit(*faces).best().flip is False
+def test_the_accurate_mode_is_what_the_model_supports_and_changes_nothing_on_it(small_model, faces):
+    before = small_model.get_params()
+    plain = small_predictor().fit(*faces)
+    for model, flip in ((small_model, True), (plain, False)):
+        shapes = model.predict(faces[0][:3], mode="accurate")
+        same = model.predict(faces[0][:3], PredictionMode(n_inits=3, n_passes=2, flip=flip))
+        assert np.array_equal(shapes, same)
+        assert (shapes != model.predict(faces[0][:3])).any()
+    assert small_model.get_params() == before
+    for mode in ("best", None, 3):
+        with pytest.raises(InputError, match="expected 'fast', 'accurate' or a PredictionMode"):
+            small_model.predict(faces[0][:1], mode=mode)
 
 
 def test_stages_may_share_a_basis(faces, tmp_path):
@@ -509,15 +522,15 @@ def test_stages_may_share_a_basis(faces, tmp_path):
 
 def test_the_quick_way_for_one_face_finds_what_the_others_find(small_model, faces):
     image, (left, top, width, height) = faces[0][0]
-    grey = to_grey(image)
-    colour = np.stack([grey] * 3, axis=2)
+    gray = to_gray(image)
+    color = np.stack([gray] * 3, axis=2)
     model = ShapePredictor(**small_model.get_params())
     model.fitted_ = small_model.fitted_
     boxes = (left, top, width, height), (left - 40, top, width, height), (left, top, 2 * width, height)
     for box in (*boxes, np.array(boxes[0])):
-        for kind in (grey, colour, colour[:, ::-1], grey[:, :, None]):
-            for changes in ({}, {"n_passes": 2}, {"n_starts": 3}, {"flip": True}):
-                model.set_params(n_passes=1, n_starts=1, flip=False).set_params(**changes)
-                quick, slow = model.predict([(kind, box)]), model.predict(((kind, box),))
+        for kind in (gray, color, color[:, ::-1], gray[:, :, None]):
+            for changes in ({}, {"n_passes": 2}, {"n_inits": 3}, {"flip": True}):
+                mode = PredictionMode(**changes)
+                quick, slow = model.predict([(kind, box)], mode), model.predict(((kind, box),), mode)
                 assert quick.shape == slow.shape
                 assert np.array_equal(quick, slow)

@@ -28,7 +28,7 @@ def test_a_small_cascade_learns_wings_with_twelve_points(shared):
         X.append((image, (0, 0, image.shape[1], image.shape[0])))
         y.append(points[:n])
     y = np.array(y)
-    model = ert.ShapePredictor(n_stages=5, n_trees=100, n_inits=20, shift_jitter=0.03, norm="diagonal")
+    model = ert.ShapePredictor(n_stages=5, n_trees=100, n_inits=20, shift_jitter=0.03, normalizer="diagonal")
     model.fit(X[:45], y[:45])
     untrained = np.tile(y[:45].mean(axis=0), (len(X) - 45, 1, 1))
     assert -model.score(X[45:], y[45:]) < 0.6 * nme(y[45:], untrained, "diagonal").mean()

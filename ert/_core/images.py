@@ -1,4 +1,4 @@
-"""Images: read from files, checked, turned to grey."""
+"""Images: read from files, checked, turned to gray."""
 
 import os
 import threading
@@ -20,62 +20,66 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "DUMMY_IMAGES",
     "UINT8",
     "ImageLike",
     "Part",
+    "channel_weights",
     "check_image",
-    "grey_part",
-    "grey_weights",
+    "gray_part",
     "image_size",
+    "is_kernel_ready",
+    "is_kernel_ready_gray",
     "load_image",
-    "plain",
-    "plain_grey",
     "read_image",
     "read_part",
     "sample_image",
-    "to_grey",
+    "to_gray",
 ]
 
 
 # Weights of R, G, B and a rounding term, in units of 2^-16. Luma: ITU-R BT.601 as 77, 150, 29 of 256, rounded
 # to nearest. dlib: (R + G + B) // 3, which 21846 / 65536 gives exactly for every sum up to 765.
 # All are even, and half of each is a number of 15 bits.
-_GREY_WEIGHTS = {
+_GRAY_WEIGHTS = {
     "luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8),
     "dlib": (21846, 21846, 21846, 0),
 }
 
 
-def grey_weights(channels: str, weights: str) -> NDArray[np.uint32]:
+def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
     """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
 
     Raises
     ------
     InputError
-        When `channels` or `weights` is none that :func:`ert.images.to_grey` knows.
+        When `channel_order` or `weights` is none that :func:`ert.images.to_gray` knows.
     """
-    if channels not in ("rgb", "bgr"):
-        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
-    if weights not in _GREY_WEIGHTS:
+    if channel_order not in ("rgb", "bgr"):
+        raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
+    if weights not in _GRAY_WEIGHTS:
         raise InputError(f"weights: {weights!r}, expected 'luma' or 'dlib'")
-    red, green, blue, rounding = _GREY_WEIGHTS[weights]
-    if channels == "bgr":
+    red, green, blue, rounding = _GRAY_WEIGHTS[weights]
+    if channel_order == "bgr":
         red, blue = blue, red
     return np.array((red, green, blue, rounding), np.uint32)
 
 
-# A part of an image in grey, and the column and row where it begins.
+# A part of an image in gray, and the column and row where it begins.
 Part: TypeAlias = tuple[NDArray[np.uint8], int, int]
 
 # What the usual array's dtype is, and not merely equals.
 UINT8 = np.dtype(np.uint8)
 
+# A gray and a color image that kernels are compiled on.
+DUMMY_IMAGES = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
+
 # Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
 MAX_PIXELS = 250_000_000
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
-_GREY_MODES = ("L", "1", "LA")
-_COLOUR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_GRAY_MODES = ("L", "1", "LA")
+_COLOR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 
 # Pillow's limit and Python's warning filters belong to the whole process: one thread at a time changes them.
 _PILLOW_LOCK = threading.Lock()
@@ -111,9 +115,9 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
-            if image.mode not in _GREY_MODES + _COLOUR_MODES:
+            if image.mode not in _GRAY_MODES + _COLOR_MODES:
                 raise InputError(
-                    f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, grey or RGB"
+                    f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB"
                 )
             yield image
     except (InputError, MemoryError):
@@ -143,7 +147,7 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        Grey where the file is grey or bilevel, else RGB. Transparency is dropped.
+        Gray where the file is gray or bilevel, else RGB. Transparency is dropped.
 
     Raises
     ------
@@ -154,7 +158,7 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     with _open_image(path) as image:
         _load(image)
         transposition = _transposition(image)
-        if image.mode in _GREY_MODES:
+        if image.mode in _GRAY_MODES:
             upright = image.convert("L")
         elif image.mode == "RGB":
             upright = image
@@ -237,15 +241,15 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
     return image
 
 
-def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
-    """Turn a colour image to grey.
+def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
+    """Turn a color image to gray.
 
     Parameters
     ----------
     image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
         The image; any view will do, such as a crop of a large photograph.
-    channels : {"rgb", "bgr"}
-        Order of the colours.
+    channel_order : {"rgb", "bgr"}
+        Order of the colors.
     weights : {"luma", "dlib"}
         "luma" is ITU-R BT.601 in integers, (77 R + 150 G + 29 B + 128) >> 8; "dlib" is (R + G + B) // 3,
         what dlib computes.
@@ -253,24 +257,24 @@ def to_grey(image: NDArray[np.uint8], channels: str = "rgb", weights: str = "lum
     Returns
     -------
     ndarray of uint8, (rows, columns)
-        The grey image; a grey one is returned as it came, without a copy.
+        The gray image; a gray one is returned as it came, without a copy.
 
     Raises
     ------
     InputError
-        When `image` is not an image, or `channels` or `weights` is none of the above.
+        When `image` is not an image, or `channel_order` or `weights` is none of the above.
     """
-    coefficients = grey_weights(channels, weights)
+    coefficients = channel_weights(channel_order, weights)
     image = check_image(image)
     if image.ndim == 2:
         return image
-    return grey_part(image, slice(0, image.shape[0]), slice(0, image.shape[1]), coefficients)
+    return gray_part(image, slice(0, image.shape[0]), slice(0, image.shape[1]), coefficients)
 
 
-def grey_part(
+def gray_part(
     image: NDArray[np.uint8], rows: slice, columns: slice, coefficients: NDArray[np.uint32]
 ) -> NDArray[np.uint8]:
-    """Turn a part of a colour image to grey without touching the rest.
+    """Turn a part of a color image to gray without touching the rest.
 
     Parameters
     ----------
@@ -278,34 +282,36 @@ def grey_part(
     rows, columns : slice
         The part, within the image.
     coefficients : ndarray of uint32
-        From :func:`grey_weights`.
+        From :func:`channel_weights`.
 
     Returns
     -------
     ndarray of uint8
     """
-    grey = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    if plain(image):
-        weigh_channels(image, rows.start, columns.start, coefficients, grey)
+    gray = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    if is_kernel_ready(image):
+        weigh_channels(image, rows.start, columns.start, coefficients, gray)
     else:
         # A copy: the kernel is compiled for one kind of array.
-        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, grey)
-    return grey
+        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, gray)
+    return gray
 
 
-def plain(image: NDArray[np.uint8]) -> bool:
+def is_kernel_ready(image: NDArray[np.uint8]) -> bool:
     """Tell whether an image is of the kind of array that kernels are compiled for."""
     flags = image.flags
     return flags.c_contiguous and flags.writeable
 
 
-def plain_grey(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of that kind, and grey."""
-    return image.ndim == 2 and plain(image)
+def is_kernel_ready_gray(image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image is of that kind, and gray."""
+    return image.ndim == 2 and is_kernel_ready(image)
 
 
-def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: str, weights: str) -> Part:
-    """Copy a part of an image, grey or colour, in grey: a part that :func:`plain_grey` is true of.
+def read_part(
+    image: NDArray[np.uint8], columns: slice, rows: slice, channel_order: str, weights: str
+) -> Part:
+    """Copy a part of an image, gray or color, in gray: a part that :func:`is_kernel_ready_gray` is true of.
 
     Returns
     -------
@@ -316,7 +322,7 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channels: s
     part = (
         image[rows, columns].copy()
         if image.ndim == 2
-        else grey_part(image, rows, columns, grey_weights(channels, weights))
+        else gray_part(image, rows, columns, channel_weights(channel_order, weights))
     )
     return part, columns.start, rows.start
 

@@ -24,10 +24,10 @@ from numba.extending import intrinsic
 from ert._kernels.llvm import call, data, processor_has
 
 __all__ = [
-    "claim",
-    "meet",
-    "new_team",
-    "part_company",
+    "abort",
+    "new_barrier",
+    "next_block",
+    "wait",
 ]
 
 
@@ -36,36 +36,36 @@ LEFT, ARRIVED, MEETINGS, HEAP = 0, 8, 16, 24
 PATIENCE = 1000
 _PAUSE = "llvm.x86.sse2.pause" if processor_has("sse2") else None
 # The system's function that offers the processor to other threads, by a name of our own.
-_GIVE_WAY = "ert_give_way"
+_YIELD_SYMBOL = "ert_give_way"
 _SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
 _YIELD = _SYSTEM.SwitchToThread if os.name == "nt" else _SYSTEM.sched_yield
-binding.add_symbol(_GIVE_WAY, ctypes.cast(_YIELD, ctypes.c_void_p).value)
+binding.add_symbol(_YIELD_SYMBOL, ctypes.cast(_YIELD, ctypes.c_void_p).value)
 
 
-def new_team(n_heaps: int) -> npt.NDArray[np.int64]:
+def new_barrier(n_counters: int) -> npt.NDArray[np.int64]:
     """Return what the threads of a team share; every call of a kernel begins with a new one."""
-    return np.zeros(HEAP + 8 * n_heaps, np.int64)
+    return np.zeros(HEAP + 8 * n_counters, np.int64)
 
 
-def part_company(team: npt.NDArray[np.int64]) -> None:
+def abort(barrier: npt.NDArray[np.int64]) -> None:
     """Release those who wait for somebody who will not come."""
-    team[LEFT] = 1
+    barrier[LEFT] = 1
 
 
 def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return builder.gep(data(context, builder, signature, args, 0), [args[1]])
 
 
-def _typed_add(context: Any, team: Any, place: Any, amount: Any) -> Any:
+def _typed_add(context: Any, barrier: Any, place: Any, amount: Any) -> Any:
     """Add to a number of the team and return what it was before: all at once."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.atomic_rmw("add", _place(context, builder, signature, args), args[2], "seq_cst")
 
-    return types.int64(team, types.int64, types.int64), generate
+    return types.int64(barrier, types.int64, types.int64), generate
 
 
-def _typed_look(context: Any, team: Any, place: Any) -> Any:
+def _typed_look(context: Any, barrier: Any, place: Any) -> Any:
     """Return a number of the team as it is now."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -73,15 +73,15 @@ def _typed_look(context: Any, team: Any, place: Any) -> Any:
             call(builder, _PAUSE, ir.VoidType())
         return builder.load_atomic(_place(context, builder, signature, args), "acquire", 8)
 
-    return types.int64(team, types.int64), generate
+    return types.int64(barrier, types.int64), generate
 
 
-def _typed_give_way(context: Any) -> Any:
+def _typed_yield(context: Any) -> Any:
     """Offer the processor to other threads."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind, _GIVE_WAY)  # type: ignore[no-untyped-call]
+        function = cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL)  # type: ignore[no-untyped-call]
         builder.call(function, [])
         return context.get_dummy_value()
 
@@ -90,17 +90,17 @@ def _typed_give_way(context: Any) -> Any:
 
 _add: Any = intrinsic(_typed_add)
 _look: Any = intrinsic(_typed_look)
-_give_way: Any = intrinsic(_typed_give_way)
+_yield_thread: Any = intrinsic(_typed_yield)
 
 
 @numba.njit(nogil=True)
-def claim(team, heap):  # type: ignore[no-untyped-def]
+def next_block(barrier, counter):  # type: ignore[no-untyped-def]
     """Take one from a heap: return how many had been taken before."""
-    return _add(team, HEAP + 8 * heap, 1)
+    return _add(barrier, HEAP + 8 * counter, 1)
 
 
 @numba.njit(nogil=True)
-def meet(team, n_threads):  # type: ignore[no-untyped-def]
+def wait(barrier, n_threads):  # type: ignore[no-untyped-def]
     """Wait for all others; what each of them has written can be read then.
 
     Returns
@@ -108,16 +108,16 @@ def meet(team, n_threads):  # type: ignore[no-untyped-def]
     bool
         False when somebody has left: there is nothing to wait for any more.
     """
-    held = _look(team, MEETINGS)
-    if _add(team, ARRIVED, 1) + 1 == n_threads:
-        _add(team, ARRIVED, -n_threads)
-        _add(team, MEETINGS, 1)
+    bound = _look(barrier, MEETINGS)
+    if _add(barrier, ARRIVED, 1) + 1 == n_threads:
+        _add(barrier, ARRIVED, -n_threads)
+        _add(barrier, MEETINGS, 1)
         return True
     looks = 0
-    while _look(team, MEETINGS) == held:
-        if _look(team, LEFT):
+    while _look(barrier, MEETINGS) == bound:
+        if _look(barrier, LEFT):
             return False
         looks += 1
         if looks > PATIENCE:
-            _give_way()
+            _yield_thread()
     return True

@@ -12,18 +12,13 @@ from numba.extending import NativeValue, intrinsic, models, register_model, type
 from ert._kernels.llvm import INT64, data, load
 
 __all__ = [
-    "BLANK",
-    "Held",
-    "compiled",
+    "BoundArgs",
+    "entry_point",
     "unpack",
 ]
 
 
-# A grey and a colour image.
-BLANK = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
-
-
-def compiled(kernel: Any, *args: Any) -> Callable[..., Any]:
+def entry_point(kernel: Any, *args: Any) -> Callable[..., Any]:
     """Call a kernel once, and return what is quicker to call again with arguments of the same types.
 
     The types are not looked at any more, which takes as long as a tenth of the kernel: what is called with an
@@ -35,7 +30,7 @@ def compiled(kernel: Any, *args: Any) -> Callable[..., Any]:
     return found
 
 
-class Held:
+class BoundArgs:
     """Arguments for kernels that take this and its `numbers`, and call :func:`unpack`.
 
     Parameters
@@ -61,37 +56,37 @@ def _wide(number: object) -> type[np.generic]:
     return np.float64 if isinstance(number, (float, np.floating)) else np.int64
 
 
-class _HeldType(types.Type):
-    """What numba knows of :class:`Held`: the types of the arguments, and nothing when it runs."""
+class _BoundArgsType(types.Type):
+    """What numba knows of :class:`BoundArgs`: the types of the arguments, and nothing when it runs."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         self.arguments = arguments
         super().__init__(f"Held({', '.join(map(str, arguments))})")
 
 
-register_model(_HeldType)(models.OpaqueModel)
+register_model(_BoundArgsType)(models.OpaqueModel)
 
 
-@typeof_impl.register(Held)
-def _typeof(held: Held, context: Any) -> Any:
-    return _HeldType(tuple(numba.typeof(argument) for argument in held.arguments))
+@typeof_impl.register(BoundArgs)
+def _typeof(bound: BoundArgs, context: Any) -> Any:
+    return _BoundArgsType(tuple(numba.typeof(argument) for argument in bound.arguments))
 
 
-@unbox(_HeldType)
-def _unbox(kind: Any, held: Any, context: Any) -> Any:
+@unbox(_BoundArgsType)
+def _unbox(kind: Any, bound: Any, context: Any) -> Any:
     return NativeValue(context.context.get_dummy_value())
 
 
-def _typed_unpack(context: Any, held: Any, numbers: Any) -> Any:
-    """Return the arguments as a tuple. Nobody counts who holds the arrays: `Held` does while it lives."""
+def _typed_unpack(context: Any, bound: Any, numbers: Any) -> Any:
+    """Return the arguments as a tuple. Nobody counts who holds the arrays: `BoundArgs` does while it lives."""
     from numba.np import arrayobj
 
-    result = types.Tuple(held.arguments)
+    result = types.Tuple(bound.arguments)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = data(context, builder, signature, args, 1)
         place, values = 0, []
-        for kind in held.arguments:
+        for kind in bound.arguments:
             first = load(builder, source, INT64(place), INT64)
             place += 1
             if not isinstance(kind, types.Array):
@@ -117,7 +112,7 @@ def _typed_unpack(context: Any, held: Any, numbers: Any) -> Any:
             values.append(array._getvalue())
         return context.make_tuple(builder, result, values)
 
-    return result(held, numbers), generate
+    return result(bound, numbers), generate
 
 
 unpack: Any = intrinsic(_typed_unpack)

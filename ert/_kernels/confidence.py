@@ -5,19 +5,19 @@ import math
 import numba
 import numpy as np
 
-from ert._kernels.crop import cut_crop
+from ert._kernels.crop import crop_resampled
 from ert._kernels.pixels import read_pixels, similarity
-from ert._kernels.simd import add_leaves, add_products, room_to_multiply
-from ert._kernels.traversal import room_for_values, room_to_walk, walk_trees
+from ert._kernels.simd import add_leaves, add_products, product_workspace
+from ert._kernels.traversal import find_leaves, pool_values_size, traversal_workspace
 
 __all__ = [
     "FAILED",
     "LENGTHS",
     "WITHIN",
-    "judge_landmarks",
-    "look_closely",
+    "assess_landmarks",
     "norm_length",
     "place_square",
+    "read_around_landmarks",
     "run_forest",
 ]
 
@@ -41,33 +41,33 @@ LENGTHS = {
 
 
 @numba.njit(cache=True, nogil=True)
-def place_square(placed, box_side, compass, squared_norm):  # type: ignore[no-untyped-def]
+def place_square(placed, box_side, similarity_basis, squared_norm):  # type: ignore[no-untyped-def]
     """Return x, y and side of the square that the mean shape would have been put into to lie on a shape."""
     n = placed.shape[0]
     x = y = a = b = 0.0
     for i in range(n):
         x += placed[i, 0] / n
         y += placed[i, 1] / n
-        a += compass[0, i, 0] * placed[i, 0] + compass[0, i, 1] * placed[i, 1]
-        b += compass[1, i, 0] * placed[i, 0] + compass[1, i, 1] * placed[i, 1]
+        a += similarity_basis[0, i, 0] * placed[i, 0] + similarity_basis[0, i, 1] * placed[i, 1]
+        b += similarity_basis[1, i, 0] * placed[i, 0] + similarity_basis[1, i, 1] * placed[i, 1]
     side = math.sqrt(a * a + b * b) / squared_norm if squared_norm > 0 else box_side
     side = min(max(side, SMALLEST * box_side), LARGEST * box_side)
     return x - side / 2, y - side / 2, side
 
 
 @numba.njit(cache=True, nogil=True)
-def look_closely(  # type: ignore[no-untyped-def]
+def read_around_landmarks(  # type: ignore[no-untyped-def]
     image,
     column,
     row,
     placed,
     box_side,
-    compass,
+    similarity_basis,
     squared_norm,
     region,
     working_size,
     blur,
-    least_contrast,
+    min_contrast,
     columns,
     rows,
     anchors,
@@ -84,10 +84,10 @@ def look_closely(  # type: ignore[no-untyped-def]
         x, y in pixels of all of the image.
     box_side : float
         The side of the box that they were found in.
-    compass, squared_norm
-        See :func:`ert.geometry.centre`.
-    region, working_size, blur, least_contrast, columns, rows
-        See :func:`ert.crops.cut_crop`.
+    similarity_basis, squared_norm
+        See :func:`ert.geometry.center`.
+    region, working_size, blur, min_contrast, columns, rows
+        See :func:`ert.crops.crop_resampled`.
     anchors, deltas
         The pool alone, from :func:`ert.features.pool_arrays`.
     values : uint8 array (at least as many as pixels)
@@ -98,16 +98,16 @@ def look_closely(  # type: ignore[no-untyped-def]
     float
         The side of the square that the mean shape would have been put into to lie on the landmarks.
     """
-    x, y, side = place_square(placed, box_side, compass, squared_norm)
+    x, y, side = place_square(placed, box_side, similarity_basis, squared_norm)
     crop = np.empty(columns * rows, np.uint8)
     frame = np.empty(6, np.float32)
-    how = region, working_size, blur, least_contrast
-    size = cut_crop(image, column, row, x, y, side, *how, columns, rows, crop, frame)
-    shape = np.zeros(compass.shape[1:], np.float32)
+    how = region, working_size, blur, min_contrast
+    size = crop_resampled(image, column, row, x, y, side, *how, columns, rows, crop, frame)
+    shape = np.zeros(similarity_basis.shape[1:], np.float32)
     for i in range(placed.shape[0]):
         shape[i, 0] = (placed[i, 0] - x) / side
         shape[i, 1] = (placed[i, 1] - y) / side
-    a, b = similarity(compass, squared_norm, shape)
+    a, b = similarity(similarity_basis, squared_norm, shape)
     n_pixels = anchors.shape[1]
     landmarks, anchored = np.empty(shape.shape[0], np.uint64), np.empty(n_pixels, np.uint64)
     places = np.empty(n_pixels, np.int32)
@@ -118,12 +118,12 @@ def look_closely(  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _run_trees(values, n_pixels, forest):  # type: ignore[no-untyped-def]
     """Return what a forest says of the pixels, float32 (n_outputs,) with zeros after it."""
-    nodes, n_trees, depth, leaves, leaf_size, units, basis, limit = forest
-    _, masks, rows = room_to_walk(n_trees, n_pixels)
-    components, amounts, whole, out = room_to_multiply(units, basis)
-    walk_trees(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
+    nodes, n_trees, depth, leaves, leaf_size, scales, basis, limit = forest
+    _, masks, rows = traversal_workspace(n_trees, n_pixels)
+    components, amounts, whole, out = product_workspace(scales, basis)
+    find_leaves(values, nodes, 0, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)
     add_leaves(leaves, 0, rows, n_trees, leaf_size, components)
-    add_products(components, units, 0, basis, 0, limit, amounts, whole, out)
+    add_products(components, scales, 0, basis, 0, limit, amounts, whole, out)
     return out
 
 
@@ -140,7 +140,7 @@ def run_forest(values, forest, out):  # type: ignore[no-untyped-def]
         Written.
     """
     n_pixels = values.shape[1]
-    room = np.empty(room_for_values(n_pixels), np.uint8)
+    room = np.empty(pool_values_size(n_pixels), np.uint8)
     for i in range(values.shape[0]):
         for p in range(n_pixels):
             room[p] = values[i, p]
@@ -189,18 +189,18 @@ def _probability(logit):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def judge_landmarks(  # type: ignore[no-untyped-def]
+def assess_landmarks(  # type: ignore[no-untyped-def]
     image,
     column,
     row,
     placed,
     box_side,
-    compass,
+    similarity_basis,
     squared_norm,
     region,
     working_size,
     blur,
-    least_contrast,
+    min_contrast,
     columns,
     rows,
     anchors,
@@ -216,16 +216,16 @@ def judge_landmarks(  # type: ignore[no-untyped-def]
     std,
     within,
 ):
-    """Judge the landmarks of one face in a grey image, in one call.
+    """Judge the landmarks of one face in a gray image, in one call.
 
     Parameters
     ----------
     image, ..., deltas
-        See :func:`look_closely`.
+        See :func:`read_around_landmarks`.
     errors, trusts : tuple
         The two forests, see :meth:`ert.judge.Forest.kernel_arguments`.
     curve, usual, ratios, within_curve, confidence_weights
-        See :class:`ert.judge.Judge`.
+        See :class:`ert.judge.ConfidenceModel`.
     how : tuple of 5 ints
         How the norm length is measured, and between which landmarks.
     std, within : float64 array (n_landmarks,)
@@ -237,19 +237,19 @@ def judge_landmarks(  # type: ignore[no-untyped-def]
         The confidence.
     """
     n_pixels = anchors.shape[1]
-    values = np.empty(room_for_values(n_pixels), np.uint8)
-    side = look_closely(
+    values = np.empty(pool_values_size(n_pixels), np.uint8)
+    side = read_around_landmarks(
         image,
         column,
         row,
         placed,
         box_side,
-        compass,
+        similarity_basis,
         squared_norm,
         region,
         working_size,
         blur,
-        least_contrast,
+        min_contrast,
         columns,
         rows,
         anchors,

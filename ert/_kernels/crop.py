@@ -1,4 +1,4 @@
-"""Stretching the grey levels of dim and flat crops, so that trees see differences of the size they know."""
+"""Stretching the gray levels of dim and flat crops, so that trees see differences of the size they know."""
 
 import math
 
@@ -9,14 +9,14 @@ from ert._kernels.llvm import fetch
 from ert._kernels.simd import reduce_line
 
 __all__ = [
-    "cut_crop",
+    "crop_resampled",
     "reduce",
     "resample",
     "stretch",
 ]
 
 
-# Every so many lines of a crop are enough to know its grey levels.
+# Every so many lines of a crop are enough to know its gray levels.
 LINES = 8
 # More than so many times would be noise.
 MOST = 16.0
@@ -25,7 +25,7 @@ MIDDLE = 128.0
 
 @numba.njit(cache=True, nogil=True)
 def stretch(crop, least):  # type: ignore[no-untyped-def]
-    """Stretch grey levels whose standard deviation is small, about their mean, which becomes the middle.
+    """Stretch gray levels whose standard deviation is small, about their mean, which becomes the middle.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ LINES_AHEAD = 6
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_crop(  # type: ignore[no-untyped-def]
-    image, column, row, x, y, side, region, working_size, blur, least_contrast, columns, rows, room, frame
+def crop_resampled(  # type: ignore[no-untyped-def]
+    image, column, row, x, y, side, region, working_size, blur, min_contrast, columns, rows, room, frame
 ):
-    """Cut the region round a box out of a grey image.
+    """Cut the region round a box out of a gray image.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def cut_crop(  # type: ignore[no-untyped-def]
         Where in all of the image it begins.
     x, y, side : float
         The box's frame.
-    region, working_size, blur, least_contrast
-        See :class:`Cropping`.
+    region, working_size, blur, min_contrast
+        See :class:`CropSpec`.
     columns, rows : int
         See :attr:`Cropping.shape`.
     room : uint8 array (columns * rows,)
@@ -103,7 +103,7 @@ def cut_crop(  # type: ignore[no-untyped-def]
     if blur > 0:
         crop = room[: columns * rows].reshape(columns, rows)
         resample(image, column, row, left, top, side / working_size, blur, crop)
-        stretch(crop, least_contrast)
+        stretch(crop, min_contrast)
         frame[0] = frame[3] = working_size
         frame[4] = -region[0] * working_size
         frame[5] = -region[1] * working_size
@@ -116,9 +116,9 @@ def cut_crop(  # type: ignore[no-untyped-def]
     rows = min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows)
     crop = room[: columns * rows].reshape(rows, columns)
     reduce(image, column + first_column, row + first_row, factor, crop)
-    stretch(crop, least_contrast)
+    stretch(crop, min_contrast)
     frame[0] = frame[3] = side / factor
-    # The centre of the crop's first pixel is that of the pixels it is the mean of.
+    # The center of the crop's first pixel is that of the pixels it is the mean of.
     frame[4] = (x - first_column - (factor - 1) / 2) / factor
     frame[5] = (y - first_row - (factor - 1) / 2) / factor
     return columns, rows, 1, columns
@@ -126,7 +126,7 @@ def cut_crop(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
-    """Reduce a part of a grey image by a whole factor.
+    """Reduce a part of a gray image by a whole factor.
 
     A pixel is the mean of four that stand in the middles of the quarters of its square: of all four where the
     factor is 2. Beyond its edge the image goes on with its edge pixels.
@@ -182,7 +182,7 @@ def _mean_of_four(pixels, first, second, n, column, near, far):  # type: ignore[
 
 @numba.njit(cache=True, nogil=True)
 def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-untyped-def]
-    """Resample a part of a grey image with a triangle filter that widens as the image is reduced.
+    """Resample a part of a gray image with a triangle filter that widens as the image is reduced.
 
     Beyond its edge the image goes on with its edge pixels.
 
@@ -192,7 +192,7 @@ def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-unty
     column, row : int
         Where in the image x and y are counted from.
     x, y : float
-        Position of the centre of the first pixel of `out`.
+        Position of the center of the first pixel of `out`.
     step : float
         Image pixels per pixel of `out`.
     blur : float
@@ -260,11 +260,11 @@ def _interleave(four, lines, r):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _triangle(centre, half, weights):  # type: ignore[no-untyped-def]
+def _triangle(center, half, weights):  # type: ignore[no-untyped-def]
     """Write the filter's weights at the pixels from `first` on; return `first` and the weights' sum."""
-    first = math.floor(centre - half) + 1
+    first = math.floor(center - half) + 1
     total = np.float32(0)
     for t in range(weights.size):
-        weights[t] = max(0.0, 1.0 - abs(first + t - centre) / half)
+        weights[t] = max(0.0, 1.0 - abs(first + t - center) / half)
         total += weights[t]
     return first, total

@@ -1,4 +1,4 @@
-"""Colour to grey, in whole numbers."""
+"""Color to gray, in whole numbers."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 _WIDE = processor_has("avx512bw")
-# Pixels that are turned to grey together, and as many as the bytes reach that are read for them.
+# Pixels that are turned to gray together, and as many as the bytes reach that are read for them.
 LANES = 16
 REACH = 22
 
 
 @numba.njit(cache=True, nogil=True)
 def weigh(pixel, weights):  # type: ignore[no-untyped-def]
-    """Turn one pixel of three channels to grey."""
+    """Turn one pixel of three channels to gray."""
     total = (
         weights[0] * np.uint32(pixel[0])
         + weights[1] * np.uint32(pixel[1])
@@ -48,7 +48,7 @@ def weigh(pixel, weights):  # type: ignore[no-untyped-def]
 
 
 def _typed_weigh_some(context: Any, channels: Any, first: Any, weights: Any, out: Any, place: Any) -> Any:
-    """Turn 16 pixels to grey: channels from `first` on, to `out` from `place` on.
+    """Turn 16 pixels to gray: channels from `first` on, to `out` from `place` on.
 
     64 bytes are read. Each pixel becomes four bytes, first second third third: the even ones of them times
     their weights and the odd ones, in pairs of 16 bits that are summed in 32.
@@ -69,8 +69,8 @@ def _typed_weigh_some(context: Any, channels: Any, first: Any, weights: Any, out
             weight = builder.bitcast(splat(builder, weight, sums), pairs)
             products = call(builder, "llvm.x86.avx512.pmaddw.d.512", sums, bytes_, weight)
             total = builder.add(total, products)
-        grey = builder.lshr(total, ir.Constant(sums, [15] * LANES))
-        store(builder, builder.trunc(grey, vector(INT8, LANES)), target, args[4])
+        gray = builder.lshr(total, ir.Constant(sums, [15] * LANES))
+        store(builder, builder.trunc(gray, vector(INT8, LANES)), target, args[4])
         return context.get_dummy_value()
 
     return types.void(channels, types.uint64, weights, out, types.uint64), generate
@@ -81,7 +81,7 @@ _weigh_some: Any = intrinsic(_typed_weigh_some)
 
 @numba.njit(cache=True, nogil=True)
 def weigh_channels(image, row, column, weights, out):  # type: ignore[no-untyped-def]
-    """Turn a part of a colour image to grey.
+    """Turn a part of a color image to gray.
 
     Parameters
     ----------
@@ -89,25 +89,25 @@ def weigh_channels(image, row, column, weights, out):  # type: ignore[no-untyped
     row, column : int
         Where in it the part begins.
     weights : uint32 array (4,)
-        From :func:`grey_weights`.
+        From :func:`channel_weights`.
     out : uint8 array (rows, columns)
         Written; as large as the part.
     """
     first, second, third = np.uint32(weights[0]), np.uint32(weights[1]), np.uint32(weights[2])
     rounding = np.uint32(weights[3])
-    channels, grey = image.reshape(-1), out.reshape(-1)
+    channels, gray = image.reshape(-1), out.reshape(-1)
     n = out.shape[1]
     for r in range(out.shape[0]):
         start, place = ((row + r) * image.shape[1] + column) * 3, r * n
         # Not where the image may end.
         if _WIDE and n >= LANES and start + 3 * (n - LANES + REACH) <= channels.size:
             for c in range(0, n - LANES, LANES):
-                _weigh_some(channels, start + 3 * c, weights, grey, place + c)
+                _weigh_some(channels, start + 3 * c, weights, gray, place + c)
             # Some of them once more, if the line does not end with them.
-            _weigh_some(channels, start + 3 * (n - LANES), weights, grey, place + n - LANES)
+            _weigh_some(channels, start + 3 * (n - LANES), weights, gray, place + n - LANES)
             continue
         # From flat memory, which the compiler can turn into vectors; what it does is `weigh`.
-        line, target = channels[start : start + 3 * n], grey[place : place + n]
+        line, target = channels[start : start + 3 * n], gray[place : place + n]
         for c in range(n):
             i = np.uint64(3 * c)
             total = first * np.uint32(line[i]) + second * np.uint32(line[i + np.uint64(1)])

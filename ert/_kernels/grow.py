@@ -21,15 +21,15 @@ on the number of threads or on the width of the processor's vectors.
 import numba
 import numpy as np
 
-from ert._kernels.barrier import claim, meet
-from ert._kernels.split_search import CANDIDATES, COLUMNS, add_up, decide
+from ert._kernels.barrier import next_block, wait
+from ert._kernels.split_search import CANDIDATES, COLUMNS, accumulate_left_sums, evaluate_splits
 
 __all__ = [
     "BLOCK",
     "SCORED_LIMIT",
     "apply_leaves",
     "choose_splits",
-    "grow_some",
+    "grow_trees_block",
     "mean_leaves",
     "score_level",
     "split_level",
@@ -43,10 +43,10 @@ SCORED_LIMIT = 8191
 
 
 @numba.njit(cache=True, nogil=True)
-def grow_some(  # type: ignore[no-untyped-def]
+def grow_trees_block(  # type: ignore[no-untyped-def]
     thread,
     n_threads,
-    team,
+    barrier,
     data,
     work,
     shift,
@@ -65,7 +65,7 @@ def grow_some(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     thread, n_threads : int
-    team : int64 array
+    barrier : int64 array
         See :mod:`ert.teams`; with a heap for every level of every tree, leaves included, and one more.
     data : tuple
         sizes, pool, residuals, present: the samples in each block, int32 array (n_blocks,); see the module's
@@ -94,14 +94,14 @@ def grow_some(  # type: ignore[no-untyped-def]
     order, bounds, bits, scored, counts, sums, leaf_sums, leaf_counts = work
     n_blocks, n_trees, n_splits = sizes.shape[0], limits.shape[0], limits.shape[1]
     totals = np.empty((COLUMNS + 1, CANDIDATES), np.float32)
-    heap = 0
+    counter = 0
     for tree in range(n_trees):
         counts[thread] = 0
         sums[thread] = 0
         split = chosen[thread, tree]
         first = 0
         while first < n_splits:
-            block = claim(team, heap)
+            block = next_block(barrier, counter)
             while block < n_blocks:
                 if first > 0:
                     split_level(block, first // 2, order, bounds, bits, split)
@@ -112,28 +112,28 @@ def grow_some(  # type: ignore[no-untyped-def]
                     start_tree(block, sizes, residuals, shift, order, bounds, scored)
                 rest = numbers[tree], limits[tree], totals, counts[thread], sums[thread]
                 score_level(block, first, pool, order, bounds, bits, scored, *rest)
-                block = claim(team, heap)
-            if not meet(team, n_threads):
+                block = next_block(barrier, counter)
+            if not wait(barrier, n_threads):
                 return
             choose_splits(first, counts, sums, weights, split)
-            heap, first = heap + 1, 2 * first + 1
+            counter, first = counter + 1, 2 * first + 1
         # Nobody reads those of the last tree any more.
         leaf_sums[thread] = 0
         leaf_counts[thread] = 0
-        block = claim(team, heap)
+        block = next_block(barrier, counter)
         while block < n_blocks:
             split_level(block, first // 2, order, bounds, bits, split)
             sum_leaves(block, order, bounds, residuals, present, leaf_sums[thread], leaf_counts[thread])
-            block = claim(team, heap)
-        heap += 1
-        if not meet(team, n_threads):
+            block = next_block(barrier, counter)
+        counter += 1
+        if not wait(barrier, n_threads):
             return
         mean_leaves(leaf_sums, leaf_counts, shrinkage, limit, leaves[thread, tree])
     last = leaves[thread, n_trees - 1]
-    block = claim(team, heap)
+    block = next_block(barrier, counter)
     while block < n_blocks:
         apply_leaves(block, order, bounds, last, present, residuals, after, tier[n_trees - 1])
-        block = claim(team, heap)
+        block = next_block(barrier, counter)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -189,11 +189,11 @@ def score_level(  # type: ignore[no-untyped-def]
         if low == high:
             continue
         for group in range(numbers.shape[1]):
-            decide(pool, block, order, low, high, numbers, limits, node, group, bits)
+            evaluate_splits(pool, block, order, low, high, numbers, limits, node, group, bits)
             start = group * CANDIDATES
             some = min(CANDIDATES, n_columns - start)
             for column in range(0, n_scored, COLUMNS):
-                add_up(bits, block, group, order, low, high, scored, column, totals)
+                accumulate_left_sums(bits, block, group, order, low, high, scored, column, totals)
                 for lane in range(some):
                     for d in range(min(COLUMNS, n_scored - column)):
                         sums[node, start + lane, column + d] += totals[d, lane]
@@ -205,8 +205,8 @@ def score_level(  # type: ignore[no-untyped-def]
 def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no-untyped-def]
     """Choose for each node of a level the candidate with the largest gain; the first of equals.
 
-    The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimising the squared error of the two means is
-    maximising it (Kazemi & Sullivan 2014, eq. 8).
+    The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
+    maximizing it (Kazemi & Sullivan 2014, eq. 8).
 
     Parameters
     ----------

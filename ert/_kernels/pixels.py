@@ -28,7 +28,7 @@ from ert._kernels.llvm import (
 from ert._kernels.simd import LANES, dot, padded, transform
 
 __all__ = [
-    "centre",
+    "center",
     "pool_arrays",
     "read_pixels",
     "read_pool_block",
@@ -156,7 +156,7 @@ def read_pixels(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def read_pool_block(  # type: ignore[no-untyped-def]
-    pixels, places, crop_of, frames, shapes, compass, squared_norm, anchors, deltas, matrices, pool
+    pixels, places, crop_of, frames, shapes, similarity_basis, squared_norm, anchors, deltas, matrices, pool
 ):
     """Read a pool's pixels for some samples, for training.
 
@@ -168,7 +168,7 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         Which crop each sample looks at.
     frames : float32 array (n, 6)
     shapes : float32 array (n, n_landmarks, 2)
-    compass, squared_norm
+    similarity_basis, squared_norm
         See :func:`ert.geometry.similarity`.
     anchors, deltas
         The pool alone, see :func:`read_pixels`.
@@ -178,15 +178,15 @@ def read_pool_block(  # type: ignore[no-untyped-def]
         Written: row i is sample i.
     """
     n_landmarks, n_pixels = shapes.shape[1], anchors.shape[1]
-    shape = np.zeros(compass.shape[1:], np.float32)
+    shape = np.zeros(similarity_basis.shape[1:], np.float32)
     values = np.empty(n_pixels, np.uint8)
-    landmarks = np.empty(compass.shape[1], np.uint64)
+    landmarks = np.empty(similarity_basis.shape[1], np.uint64)
     anchored = np.empty(n_pixels, np.uint64)
     numbers = np.empty(n_pixels, np.int32)
     for i in range(shapes.shape[0]):
         for k in range(n_landmarks):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
-        a, b = similarity(compass, squared_norm, shape)
+        a, b = similarity(similarity_basis, squared_norm, shape)
         matrices[i, 0] = a
         matrices[i, 1] = b
         first, columns, rows = places[crop_of[i]]
@@ -210,7 +210,7 @@ def square_frame(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any
     return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
-def centre(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], np.float32]:
+def center(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], np.float32]:
     """Prepare a mean shape for :func:`similarity`.
 
     Parameters
@@ -219,26 +219,28 @@ def centre(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32]
 
     Returns
     -------
-    compass : float32 array (2, n_padded, 2)
-        The mean shape minus its own centre, and that turned by a right angle.
+    similarity_basis : float32 array (2, n_padded, 2)
+        The mean shape minus its own center, and that turned by a right angle.
     squared_norm : float32
         Sum of its squares.
     """
     mean = mean_shape.astype(np.float64)
-    centred = mean - mean.mean(axis=0)
-    turned = np.stack([-centred[:, 1], centred[:, 0]], axis=1)
-    compass = np.stack([centred, turned]).astype(np.float32)
-    return padded(compass, 1, LANES // 2), np.float32((compass[0].astype(np.float64) ** 2).sum())
+    centered = mean - mean.mean(axis=0)
+    rotated = np.stack([-centered[:, 1], centered[:, 0]], axis=1)
+    similarity_basis = np.stack([centered, rotated]).astype(np.float32)
+    return padded(similarity_basis, 1, LANES // 2), np.float32(
+        (similarity_basis[0].astype(np.float64) ** 2).sum()
+    )
 
 
 @kernel
-def similarity(compass, squared_norm, shape):  # type: ignore[no-untyped-def]
+def similarity(similarity_basis, squared_norm, shape):  # type: ignore[no-untyped-def]
     """Least-squares rotation and scale from the mean shape to a shape (Umeyama 1991, without reflections).
 
     Parameters
     ----------
     compass, squared_norm
-        The mean shape, from :func:`centre`.
+        The mean shape, from :func:`center`.
     shape : float32 array (n_padded, 2)
         Zeros follow its last landmark.
 
@@ -250,9 +252,9 @@ def similarity(compass, squared_norm, shape):  # type: ignore[no-untyped-def]
     """
     if squared_norm == 0:
         return np.float32(1), np.float32(0)
-    # Centring one of the two is enough: the other's centre is multiplied by a sum that is zero.
-    a = np.float32(dot(shape, compass, 0) / squared_norm)
-    b = np.float32(dot(shape, compass, 1) / squared_norm)
+    # Centering one of the two is enough: the other's center is multiplied by a sum that is zero.
+    a = np.float32(dot(shape, similarity_basis, 0) / squared_norm)
+    b = np.float32(dot(shape, similarity_basis, 1) / squared_norm)
     scale = np.float32(math.sqrt(a * a + b * b))
     if scale >= LEAST_SCALE:
         return a, b

@@ -17,8 +17,8 @@ from ert._kernels.bound_args import unpack
 from ert._kernels.gray import weigh
 from ert._kernels.llvm import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
 from ert._kernels.predict import add_displacement, usual
-from ert._kernels.simd import LANES, add_leaves, room_to_multiply
-from ert._kernels.traversal import BLOCK_OF_TREES, room_to_walk, walk_trees
+from ert._kernels.simd import LANES, add_leaves, product_workspace
+from ert._kernels.traversal import BLOCK_OF_TREES, find_leaves, traversal_workspace
 
 __all__ = [
     "AHEAD",
@@ -30,7 +30,7 @@ __all__ = [
 
 @numba.njit(cache=True, nogil=True)
 def predict_dlib(  # type: ignore[no-untyped-def]
-    image, n_channels, column, row, weights, left, top, width, height, most, held, numbers, placed
+    image, n_channels, column, row, weights, left, top, width, height, most, bound, numbers, placed
 ):
     """Run dlib's cascade on an image.
 
@@ -45,13 +45,13 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     column, row : int
         Where in the image it begins.
     weights : uint32 array (4,)
-        How colours become grey; see :func:`ert.colours.grey_weights`.
+        How colors become gray; see :func:`ert.colors.channel_weights`.
     left, top, width, height : float
-        The box; its unit square reaches to the centre of its last pixel.
+        The box; its unit square reaches to the center of its last pixel.
     most : int
         How many times as large as the image the box may be: 0 if image and box have been checked.
-    held, numbers
-        See :class:`ert.held.Held`: :attr:`DlibCascade.kernel_arguments`.
+    bound, numbers
+        See :class:`ert.held.BoundArgs`: :attr:`DlibCascade.kernel_arguments`.
     placed : float64 array (1, n_landmarks, 2)
         Written: x, y in pixels of the image.
 
@@ -62,13 +62,13 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     """
     if most and not usual(image, left, top, width, height, most):
         return False
-    arguments = unpack(held, numbers)
+    arguments = unpack(bound, numbers)
     mean_shape, anchors, deltas, nodes, n_trees, depth = arguments[:6]
-    leaves, leaf_size, units, basis, limit = arguments[6:]
+    leaves, leaf_size, scales, basis, limit = arguments[6:]
     rows, columns = image.shape[0], image.shape[1] // n_channels
     n_stages, n_pixels = anchors.shape
-    values, masks, leaf_of = room_to_walk(n_trees, n_pixels)
-    total, amounts, whole, moved = room_to_multiply(units, basis)
+    values, masks, leaf_of = traversal_workspace(n_trees, n_pixels)
+    total, amounts, whole, moved = product_workspace(scales, basis)
     anchored = np.empty((2, n_pixels), np.float32)
     places = np.empty(n_pixels, np.float64)
     flat = image.reshape(-1)
@@ -100,15 +100,15 @@ def predict_dlib(  # type: ignore[no-untyped-def]
                 values[p] = flat[np.uint64(place)] if place >= 0 else 0
             else:
                 values[p] = weigh(pixels[np.uint64(place)], weights) if place >= 0 else 0
-        walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, leaf_of)
-        _add_stage(*leaves_of, stage, n_trees, leaf_size, units, basis, limit, *scratch)  # type: ignore[no-untyped-call]
+        find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, leaf_of)
+        _add_stage(*leaves_of, stage, n_trees, leaf_size, scales, basis, limit, *scratch)  # type: ignore[no-untyped-call]
     for i in range(shape.shape[0]):
         placed[0, i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
         placed[0, i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
     return True
 
 
-def _add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+def _add_stage(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
     """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type.
 
     `scratch` is what :func:`ert.running.add_displacement` works in, and the shape.
@@ -117,16 +117,16 @@ def _add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch
 
 
 @overload(_add_stage)
-def _choose_add_stage(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-    def floats(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+def _choose_add_stage(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    def floats(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
         add_float_leaves(leaves, stage, rows, n_trees, scratch[-1].reshape(-1)[:size])
 
-    def whole_numbers(leaves, rows, stage, n_trees, size, units, basis, limit, *scratch):  # type: ignore[no-untyped-def]
+    def whole_numbers(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
         total, amounts, whole, moved, shape = scratch
         add_leaves(leaves, stage, rows, n_trees, size, total)
         # Not turned with the shape.
         one, zero = np.float32(1), np.float32(0)
-        add_displacement(total, units, stage, basis, stage, limit, one, zero, amounts, whole, moved, shape)
+        add_displacement(total, scales, stage, basis, stage, limit, one, zero, amounts, whole, moved, shape)
 
     return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
 
@@ -169,7 +169,7 @@ def ask_ahead(builder: Any, source: Any, base: Any, rows: Any, tree: Any, starts
     base : element that rows are counted from
     rows : where the rows begin, `AHEAD` more of them than trees
     tree : number of the tree whose turn it is
-    starts : elements of a leaf at which lines begin
+    inits : elements of a leaf at which lines begin
     """
     for number, start in enumerate(starts):
         ahead = min(AHEAD, _LAST + _EARLIER * ((len(starts) - 1 - number) // 2))
@@ -232,7 +232,7 @@ def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-unty
     leaves : float32 array (n_stages, n_trees * n_leaves * leaf_size)
     stage : int
     rows : int64 array (at least n_trees + AHEAD,)
-        From :func:`ert.walk.walk_trees`. What stands behind them is overwritten.
+        From :func:`ert.walk.find_leaves`. What stands behind them is overwritten.
     n_trees : int
     out : float32 array (leaf_size,)
         Added to.

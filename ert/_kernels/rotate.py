@@ -4,20 +4,20 @@ import numba
 import numpy as np
 
 __all__ = [
-    "turn_image",
+    "rotate_image",
 ]
 
 
 # Places are whole numbers of 2**-PLACE pixels; of their fractions so many bits are used that products with
-# grey levels fit 32.
+# gray levels fit 32.
 PLACE, FRACTION = 20, 10
 
 
 @numba.njit(cache=True, nogil=True)
-def turn_image(image, turn, place, out):  # type: ignore[no-untyped-def]
+def rotate_image(image, turn, place, out):  # type: ignore[no-untyped-def]
     """Read an image along turned lines: `out` at x, y is the image at ``turn @ (x, y) + place``.
 
-    Between pixels the grey level is that of the four round it, each as much as it is near (bilinear). Beyond
+    Between pixels the gray level is that of the four round it, each as much as it is near (bilinear). Beyond
     its edge the image goes on with its edge pixels.
 
     Parameters

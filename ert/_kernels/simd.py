@@ -44,8 +44,8 @@ __all__ = [
     "dot",
     "padded",
     "pair_rows",
+    "product_workspace",
     "reduce_line",
-    "room_to_multiply",
     "sum_limit",
     "transform",
 ]
@@ -187,7 +187,7 @@ def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
     return intrinsic(typed)
 
 
-def _typed_scale(context: Any, components: Any, units: Any, number: Any, products: Any) -> Any:
+def _typed_scale(context: Any, components: Any, scales: Any, number: Any, products: Any) -> Any:
     """Multiply whole numbers by a row of units; return the largest product's size and the sum of all."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -215,7 +215,7 @@ def _typed_scale(context: Any, components: Any, units: Any, number: Any, product
         return context.make_tuple(builder, signature.return_type, results)
 
     two: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
-    return two(components, units, types.uint64, products), generate
+    return two(components, scales, types.uint64, products), generate
 
 
 def _typed_round(context: Any, numbers: Any, factor: Any, out: Any) -> Any:
@@ -276,15 +276,15 @@ def _transform(adding: bool) -> Any:
             kind = vector(FLOAT, LANES)
             numbers = [splat(builder, number, kind) for number in args[1:7]]
             in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
-            # x, y, x, y ... : what each is multiplied by, what its neighbour is, and the shift.
+            # x, y, x, y ... : what each is multiplied by, what its neighbor is, and the shift.
             own, other, shift = (
                 builder.select(in_turns, numbers[odd], numbers[even])
                 for even, odd in ((0, 3), (1, 2), (4, 5))
             )
-            neighbours = [i ^ 1 for i in range(LANES)]
+            neighbors = [i ^ 1 for i in range(LANES)]
             with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
                 here = load(builder, source, i, kind)
-                there = chosen(builder, here, neighbours)
+                there = chosen(builder, here, neighbors)
                 moved = builder.fadd(builder.fmul(here, own), builder.fmul(there, other))
                 base = load(builder, target, i, kind) if adding else shift
                 store(builder, builder.fadd(moved, base), target, i)
@@ -385,7 +385,7 @@ def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no
     leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
     stage : int
     rows : int64 array (at least n_trees,)
-        From :func:`ert.walk.walk_trees`.
+        From :func:`ert.walk.find_leaves`.
     n_trees, leaf_size : int
     out : int32 array (at least leaf_size,)
         Written, up to the leaf's size.
@@ -407,18 +407,18 @@ def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no
 
 
 @register_jitable
-def room_to_multiply(units: Any, matrix: Any) -> tuple[Any, ...]:
+def product_workspace(scales: Any, matrix: Any) -> tuple[Any, ...]:
     """Return what :func:`add_products` works in and writes: components (zeros), amounts, whole, out."""
     return (
-        np.zeros(units.shape[1], np.int32),
-        np.empty(units.shape[1], np.float32),
-        np.empty(units.shape[1], np.int16),
+        np.zeros(scales.shape[1], np.int32),
+        np.empty(scales.shape[1], np.float32),
+        np.empty(scales.shape[1], np.int16),
         np.empty(matrix.shape[2], np.float32),
     )
 
 
 @kernel
-def add_products(components, units, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
+def add_products(components, scales, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
     """Multiply whole numbers, a unit each, by a matrix of whole numbers.
 
     What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
@@ -427,7 +427,7 @@ def add_products(components, units, stage, matrix, number, limit, amounts, whole
     Parameters
     ----------
     components : int32 array (n_rows,)
-    units : float32 array (n_stages, n_rows)
+    scales : float32 array (n_stages, n_rows)
     stage : int
     matrix : int8 or int16 array (n_matrices, n_rows / 2, n_columns, 2)
         From :func:`pair_rows`.
@@ -441,7 +441,7 @@ def add_products(components, units, stage, matrix, number, limit, amounts, whole
     out : float32 array (n_columns,)
         Written.
     """
-    largest, total = _scale(components, units, stage, amounts)
+    largest, total = _scale(components, scales, stage, amounts)
     if largest < np.float32(LEAST):
         out[:] = 0
         return

@@ -42,9 +42,9 @@ __all__ = [
     "CANDIDATES",
     "COLUMNS",
     "ROW",
-    "add_up",
+    "accumulate_left_sums",
     "count_groups",
-    "decide",
+    "evaluate_splits",
     "new_pool",
     "pack_candidates",
     "rounded_up",
@@ -89,7 +89,7 @@ def new_pool(n_blocks: int, block: int, n_pixels: int) -> npt.NDArray[np.uint8]:
 def pack_candidates(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[np.int16]
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
-    """Lay out candidates for :func:`decide`; after a split's last one comes one that is true of every sample.
+    """Lay out candidates for :func:`evaluate_splits`; after a split's last one comes one that is true of every sample.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def pack_candidates(
 
 
 def _decide_in(n_tables: int) -> Any:
-    """Make a function that does what :func:`decide` does, for pools of up to so many times 64 pixels.
+    """Make a function that does what :func:`evaluate_splits` does, for pools of up to so many times 64 pixels.
 
     It takes `pool` and where in it the block begins; `width`; `order` and where in it the node begins;
     how many samples the node has; `numbers` and `limits` and the number of the group; and `bits` and where
@@ -200,7 +200,7 @@ def _typed_add_up(
     width: Any,
     out: Any,
 ) -> Any:
-    """Add up what :func:`add_up` adds up, in registers."""
+    """Add up what :func:`accumulate_left_sums` adds up, in registers."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         decisions, samples, components, target = (
@@ -242,7 +242,7 @@ _add_up: Any = intrinsic(_typed_add_up)
 
 
 @numba.njit(cache=True, nogil=True)
-def decide(pool, block, order, low, high, numbers, limits, node, group, bits):  # type: ignore[no-untyped-def]
+def evaluate_splits(pool, block, order, low, high, numbers, limits, node, group, bits):  # type: ignore[no-untyped-def]
     """Decide for the samples of a node which of 32 candidates send them left.
 
     Parameters
@@ -287,13 +287,13 @@ def decide(pool, block, order, low, high, numbers, limits, node, group, bits):  
 
 
 @numba.njit(cache=True, nogil=True)
-def add_up(bits, block, group, order, low, high, scored, column, out):  # type: ignore[no-untyped-def]
+def accumulate_left_sums(bits, block, group, order, low, high, scored, column, out):  # type: ignore[no-untyped-def]
     """Add up the components of the samples that each candidate sends left, and count them.
 
     Parameters
     ----------
     bits, block, group, order, low, high
-        See :func:`decide`.
+        See :func:`evaluate_splits`.
     scored : float32 array (n_blocks, BLOCK, a multiple of 8)
         The components.
     column : int

@@ -54,14 +54,14 @@ __all__ = [
     "BLOCK_OF_TREES",
     "LINE",
     "aligned",
-    "decides_all",
+    "find_leaves",
     "index_bits",
     "pack_nodes",
     "pack_splits",
     "pack_trees",
-    "room_for_values",
-    "room_to_walk",
-    "walk_trees",
+    "pool_values_size",
+    "traversal_workspace",
+    "uses_masks",
 ]
 
 
@@ -103,7 +103,7 @@ def index_bits(n_pixels: int) -> int:
 def pack_nodes(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Pack the splits of trees for :func:`walk_trees`.
+    """Pack the splits of trees for :func:`find_leaves`.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def pack_nodes(
 def pack_splits(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.uint8]:
-    """Pack the splits of trees of depth 4 for :func:`walk_trees`, to be decided four trees at a time.
+    """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be decided four trees at a time.
 
     Parameters
     ----------
@@ -151,16 +151,16 @@ def pack_splits(
     *shape, n_trees, _ = thresholds.shape
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64)
     # a - b > t is the contrary of b - a > -t - 1.
-    turned = whole < 0
-    first, second = (np.where(turned, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
+    rotated = whole < 0
+    first, second = (np.where(rotated, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
     widths = [(0, 0)] * len(shape) + [(0, -n_trees % 4), (0, 1)]
 
     def of_four_trees(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.pad(values, widths).reshape(*shape, -1, 64)
 
-    fields = first, second, np.where(turned, -whole - 1, whole)
+    fields = first, second, np.where(rotated, -whole - 1, whole)
     lookups = np.stack([of_four_trees(field).astype(np.uint8) for field in fields], axis=-2)
-    flags = (~turned,) if n_pixels <= 256 else (~turned, first > 255, second > 255)
+    flags = (~rotated,) if n_pixels <= 256 else (~rotated, first > 255, second > 255)
     masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
     parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
     n_bytes = sum(part.shape[-1] for part in parts)
@@ -168,7 +168,7 @@ def pack_splits(
     return np.concatenate(parts, axis=-1)
 
 
-def decides_all(n_splits: int, n_pixels: int) -> bool:
+def uses_masks(n_splits: int, n_pixels: int) -> bool:
     """Tell whether the splits of trees with so many are decided at once on this processor."""
     return _WIDE and n_splits == 15 and n_pixels <= MOST_PIXELS
 
@@ -176,26 +176,26 @@ def decides_all(n_splits: int, n_pixels: int) -> bool:
 def pack_trees(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Pack the splits of trees for :func:`walk_trees` in the way that this processor is quickest with.
+    """Pack the splits of trees for :func:`find_leaves` in the way that this processor is quickest with.
 
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
-    if decides_all(thresholds.shape[-1], n_pixels):
+    if uses_masks(thresholds.shape[-1], n_pixels):
         return pack_splits(pairs, thresholds, n_pixels)
     return pack_nodes(pairs, thresholds, n_pixels)
 
 
 @register_jitable
-def room_for_values(n_pixels: int) -> int:
+def pool_values_size(n_pixels: int) -> int:
     """How long the array of a pool's values must be; what stands behind the values does not matter."""
     return max(MOST_PIXELS, n_pixels)
 
 
 @register_jitable
-def room_to_walk(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
-    """Return what :func:`walk_trees` works in: values, masks and rows."""
+def traversal_workspace(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
+    """Return what :func:`find_leaves` works in: values, masks and rows."""
     return (
-        np.empty(room_for_values(n_pixels), np.uint8),
+        np.empty(pool_values_size(n_pixels), np.uint8),
         np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64),
         np.empty(n_trees + BLOCK_OF_TREES, np.int64),
     )
@@ -315,7 +315,7 @@ def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[n
 
 
 @kernel
-def _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
     bits = 1
     while (1 << bits) < n_pixels:
         bits += 1
@@ -351,7 +351,7 @@ def _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
 
 
 @kernel
-def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+def find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     """Walk all trees of a stage.
 
     Parameters
@@ -370,27 +370,27 @@ def walk_trees(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves
     rows : int64 array (at least n_trees, up to a multiple of 32)
         Written: the number of the first element of each tree's leaf.
     """
-    _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
+    _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
 
 
-def _walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+def _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     """Only to be called in kernels, where it depends on how the trees are packed."""
     raise NotImplementedError
 
 
-@overload(_walk)
-def _choose_walk(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+@overload(_find_leaves)
+def _choose_find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _walk_splits(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
+        _find_leaves_by_mask(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
 
     def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _walk_nodes(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
+        _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
 
     return wide if nodes.dtype == types.uint8 else one_by_one
 
 
 @kernel
-def _walk_splits(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_mask(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
     first, n = stage * splits.shape[1], (n_trees + 3) // 4
     base, row_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
     n_blocks = (n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES

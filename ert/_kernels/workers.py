@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.barrier import new_team, part_company
+from ert._kernels.barrier import abort, new_barrier
 
 __all__ = [
     "Workers",
@@ -54,9 +54,9 @@ class Workers:
             if error is not None:
                 raise error
 
-    def run_team(self, kernel: Callable[..., Any], n_heaps: int, *args: Any) -> None:
+    def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
         """Call ``kernel(thread, n_threads, team, *args)`` on every thread, as a team of :mod:`ert.teams`."""
-        self._team = new_team(n_heaps)
+        self._team = new_barrier(n_counters)
         try:
             self.run(kernel, self._team, *args)
         finally:
@@ -72,7 +72,7 @@ class Workers:
     def _fail(self) -> None:
         self.failed = True
         if self._team is not None:
-            part_company(self._team)
+            abort(self._team)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries, write_atomically
-from ert.training.parameters import check_parameters
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
@@ -21,31 +20,31 @@ if TYPE_CHECKING:
     from ert.predictor import ShapePredictor
 
 __all__ = [
+    "compiling_notice",
+    "log",
     "make_folder",
-    "norm_text",
-    "patience",
+    "normalizer_text",
     "run_align",
     "run_convert",
     "run_demo",
     "run_evaluate",
     "run_train",
-    "say",
     "stage_errors",
     "with_progress",
     "write_json",
 ]
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line for the user on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
-def patience() -> Iterator[None]:
+def compiling_notice() -> Iterator[None]:
     """Say what is going on when the first prediction has to be compiled."""
     timer = threading.Timer(
-        1.0, say, ["ert: compiling for this processor, once; the next run starts at once ..."]
+        1.0, log, ["ert: compiling for this processor, once; the next run starts at once ..."]
     )
     timer.daemon = True
     timer.start()
@@ -53,13 +52,6 @@ def patience() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _set_starts(model: "ShapePredictor", n_starts: int | None, best: bool) -> None:
-    if best:
-        model.best()
-    if n_starts is not None:
-        check_parameters(model.set_params(n_starts=n_starts).get_params())
 
 
 def write_json(data: Any, file: str) -> None:
@@ -77,22 +69,21 @@ def run_align(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
-    _set_starts(model, options.starts, options.best)
-    if model.judge_ is None and (options.min_confidence or options.show_std):
+    if model.confidence_model_ is None and (options.min_confidence or options.show_std):
         raise InputError(f"{options.model}: has no judge, which --min-confidence and --show-std need")
     if options.json not in (None, "-"):
         check_writable(options.json)
     pictures = _picture_paths(options.images, options.draw)
     results: list[dict[str, Any]] = []
     try:
-        with patience():
-            model.warm_up(turned=options.any_roll)
+        with compiling_notice():
+            model.warm_up(rotated=options.any_roll)
         for file in with_progress(options.images, "image"):
             try:
                 results.append(_align_one(file, model, options, pictures[file]))
             except InputError as error:
                 # The other images are still worth doing.
-                say(f"ert: {error}")
+                log(f"ert: {error}")
                 results.append({"file": file, "error": str(error)})
     finally:
         # An interrupted run keeps what it has done.
@@ -146,7 +137,7 @@ def _align_one(
         found += ", ".join(_described(face) for face in faces)
     else:
         found = "no face found (--any-roll finds turned ones, --detector takes another detector, --box a box)"
-    say(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
+    log(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {
         "file": file,
@@ -205,8 +196,9 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images, with a checkpoint after each stage."""
     from ert.cli.explain import report_file, training_report
     from ert.datasets.dataset import load_dataset
-    from ert.predictor import ShapePredictor, fold_checkpoints, load
-    from ert.training.confidence import group_folds
+    from ert.predictor import ShapePredictor, load
+    from ert.training.confidence import fold_checkpoints
+    from ert.training.confidence_samples import group_folds
 
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
@@ -220,10 +212,10 @@ def run_train(options: argparse.Namespace) -> int:
     if options.confidence and out.suffix == ".dat":
         raise InputError(f"{out}: dlib's format has no room for a judge, expected .ert with --confidence")
     if out.suffix == ".dat":
-        params |= {"kind": "dlib", "rgb": "dlib"}
+        params |= {"kind": "dlib", "gray_weights": "dlib"}
         # The points of a `.dat` have no names: scripts know them by the numbers that dlib gives them.
         part_order = part_order or "dlib"
-        say(f"{out}: {_DLIB_KIND}")
+        log(f"{out}: {_DLIB_KIND}")
     part_order = part_order or "natural"
     check_writable(out)
     page = None if options.report is None else report_file(options.report)
@@ -252,7 +244,7 @@ def run_train(options: argparse.Namespace) -> int:
     if options.resume:
         remove_temporaries(out)
         done = load(checkpoint).cascade_.anchors.shape[0] if checkpoint.exists() else 0
-        say(
+        log(
             f"{checkpoint}: {done} finished stages"
             if done
             else f"{checkpoint}: nothing to go on with, starting"
@@ -274,13 +266,13 @@ def run_train(options: argparse.Namespace) -> int:
                 on_stage=None if report is None else report.stage,
             )
         if options.confidence:
-            model.fit_judge(
+            model.fit_confidence(
                 dataset.X, dataset.y, n_folds=options.confidence, checkpoint=checkpoint, resume=options.resume
             )
     except KeyboardInterrupt:
         if checkpoint.exists():
             done = load(checkpoint).cascade_.anchors.shape[0]
-            say(f"ert: interrupted; {done} finished stages are kept in {checkpoint}: go on with --resume")
+            log(f"ert: interrupted; {done} finished stages are kept in {checkpoint}: go on with --resume")
             return 130
         raise
     model.save(out)
@@ -289,11 +281,11 @@ def run_train(options: argparse.Namespace) -> int:
     last = ", ".join(
         f"{key.replace('_nme', '')} NME {value:.2f} %" for key, value in stage_errors(model.history_[-1])
     )
-    learnt = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
-    told = f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learnt}; {last} of the {norm_text(model)}"
+    learned = f"{len(dataset)} objects, {len(dataset.landmark_names)} landmarks"
+    told = f"{out}: {out.stat().st_size / 1e6:.2f} MB from {learned}; {last} of the {normalizer_text(model)}"
     if report is not None:
         report.end(f"Finished: {told}")
-    say(told)
+    log(told)
     return 0
 
 
@@ -334,7 +326,6 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from ert.predictor import load
 
     model = load(options.model)
-    _set_starts(model, options.starts, options.best)
     if options.json not in (None, "-"):
         check_writable(options.json)
     report = None if options.report is None else report_file(options.report)
@@ -350,25 +341,25 @@ def run_evaluate(options: argparse.Namespace) -> int:
         found = len(dataset.landmark_names)
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
     columns = _group_columns(options, dataset)
-    with patience():
+    with compiling_notice():
         model.warm_up()
     predicted = model.predict(dataset.X, n_jobs=options.jobs, what=str(options.dataset))
-    figures = evaluate(dataset.y, predicted, None if options.norm is None else [options.norm])
+    figures = evaluate(dataset.y, predicted, None if options.normalizer is None else [options.normalizer])
     if columns:
-        norm = next(iter(figures["norms"]))
-        figures["by"] = by_groups(columns, nme(dataset.y, predicted, norm), norm)
+        normalizer = next(iter(figures["norms"]))
+        figures["by"] = by_groups(columns, nme(dataset.y, predicted, normalizer), normalizer)
     if options.json:
         details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
         write_json(details | figures, options.json)
     if options.json != "-":
         print(f"{options.model} on {options.dataset}, {figures['n']} objects")
         print(
-            f"{'normaliser':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}"
+            f"{'normalizer':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}"
         )
-        for norm, row in figures["norms"].items():
+        for normalizer, row in figures["norms"].items():
             low, high = row["interval_95"]
             print(
-                f"{norm:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
+                f"{normalizer:<14}{row['mean']:>8.3f}{f'{low:.3f} - {high:.3f}':>18}{row['median']:>9.3f}"
                 f"{row['auc_8']:>9.3f}{row['failure_rate_8']:>9.2%}"
             )
         if {"box", "diagonal"} & set(figures["norms"]):
@@ -418,8 +409,8 @@ def run_convert(options: argparse.Namespace) -> int:
         model = model.compact()
     model.save(options.destination, compress=options.compress)
     if isinstance(model.cascade_, DlibCascade) and model.cascade_.basis.shape[1]:
-        say("  compact: single points move a little; --exact keeps them to the last bit")
-    say(f"{options.source} -> {options.destination}: {Path(options.destination).stat().st_size / 1e6:.1f} MB")
+        log("  compact: single points move a little; --exact keeps them to the last bit")
+    log(f"{options.source} -> {options.destination}: {Path(options.destination).stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -448,9 +439,9 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     notes = write_dataset(dataset, options.destination, options.to)
     read = _NOT_READ.get(dataset_format(options.source))
     n, n_landmarks = len(dataset), len(dataset.landmark_names)
-    say(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
+    log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
     for note in [*([read] if read else []), *notes]:
-        say(f"  {note}")
+        log(f"  {note}")
     return 0
 
 
@@ -483,8 +474,12 @@ def stage_errors(entry: dict[str, float]) -> list[tuple[str, float]]:
     return [(key, value) for key, value in entry.items() if key.endswith("_nme")]
 
 
-def norm_text(model: "ShapePredictor") -> str:
+def normalizer_text(model: "ShapePredictor") -> str:
     """Say what the errors of a model are parts of."""
     from ert import metrics
 
-    return f"landmarks' {model.norm}" if model.norm in ("box", "diagonal") else metrics.norm_text(model.norm)
+    return (
+        f"landmarks' {model.normalizer}"
+        if model.normalizer in ("box", "diagonal")
+        else metrics.normalizer_text(model.normalizer)
+    )

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert.cli.commands import make_folder, patience, say, write_json
+from ert.cli.commands import compiling_notice, log, make_folder, write_json
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from ert.datasets.dataset import Dataset
-    from ert.evaluation.comparison import Comparison, Contender
+    from ert.evaluation.comparison import BenchmarkModel, Comparison
 
 __all__ = [
-    "open_contender",
+    "open_benchmark_model",
     "run_compare",
 ]
 
@@ -40,19 +40,22 @@ def run_compare(options: argparse.Namespace) -> int:
     files = _output_files(options)
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: expected at least 1")
-    pair = [open_contender(model, letter) for model, letter in zip((options.a, options.b), "AB", strict=True)]
+    pair = [
+        open_benchmark_model(model, letter)
+        for model, letter in zip((options.a, options.b), "AB", strict=True)
+    ]
     dataset = _load(options, pair)
-    _check_norm(dataset, options.norm)
-    with patience():
-        for contender in pair:
-            _warm_up(contender)
+    _check_norm(dataset, options.normalizer)
+    with compiling_notice():
+        for benchmark_model in pair:
+            _warm_up(benchmark_model)
     with _progress(2 * (options.repeats + 1) * len(dataset)) as bar:
-        shapes, milliseconds = measure(pair, dataset, options.repeats, grey=options.grey, progress=bar.update)
-    comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.norm)
+        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=bar.update)
+    comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
     notes = _notes(options, dataset, load)
 
-    names = [contender.name for contender in pair]
+    names = [benchmark_model.name for benchmark_model in pair]
     what = _what(options, dataset)
     if "plot" in files:
         from ert.evaluation.reports.comparison import plot_errors
@@ -72,11 +75,11 @@ def run_compare(options: argparse.Namespace) -> int:
             print(note)
     for file in files.values():
         if file != "-":
-            say(f"wrote {file}")
+            log(f"wrote {file}")
     return 0
 
 
-def open_contender(model: str, letter: str) -> "Contender":
+def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
     """Open a model for a comparison.
 
     Parameters
@@ -88,7 +91,7 @@ def open_contender(model: str, letter: str) -> "Contender":
 
     Returns
     -------
-    Contender
+    BenchmarkModel
 
     Raises
     ------
@@ -98,19 +101,19 @@ def open_contender(model: str, letter: str) -> "Contender":
     return _open_dlib(model, letter) if model.startswith(_DLIB) else _open_ert(model, letter)
 
 
-def _open_ert(name: str, letter: str) -> "Contender":
-    from ert.evaluation.comparison import model_contender
+def _open_ert(name: str, letter: str) -> "BenchmarkModel":
+    from ert.evaluation.comparison import make_benchmark_model
     from ert.predictor import bundled_models, load
 
     path = bundled_models().get(name, Path(name))
     called = path.name if path.name != f"{name}.ert" else name
-    return model_contender(f"{letter} {called}", load(name), path.stat().st_size)
+    return make_benchmark_model(f"{letter} {called}", load(name), path.stat().st_size)
 
 
-def _open_dlib(name: str, letter: str) -> "Contender":
+def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
     import numpy as np
 
-    from ert.evaluation.comparison import Contender
+    from ert.evaluation.comparison import BenchmarkModel
 
     path = Path(name.removeprefix(_DLIB))
     try:
@@ -138,7 +141,7 @@ def _open_dlib(name: str, letter: str) -> "Contender":
         return lambda: predictor(pixels, rectangle)
 
     n_landmarks = predictor(np.zeros((9, 9), np.uint8), dlib.rectangle(0, 0, 8, 8)).num_parts
-    return Contender(
+    return BenchmarkModel(
         f"{letter} dlib: {path.name}",
         n_landmarks,
         path.stat().st_size,
@@ -147,11 +150,11 @@ def _open_dlib(name: str, letter: str) -> "Contender":
     )
 
 
-def _warm_up(contender: "Contender") -> None:
+def _warm_up(benchmark_model: "BenchmarkModel") -> None:
     import numpy as np
 
     for blank in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
-        contender.prepare(blank, np.array([0.0, 0.0, 9.0, 9.0]))()
+        benchmark_model.prepare(blank, np.array([0.0, 0.0, 9.0, 9.0]))()
 
 
 def _output_files(options: argparse.Namespace) -> dict[str, str]:
@@ -179,7 +182,7 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
     return files
 
 
-def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
+def _load(options: argparse.Namespace, pair: "list[BenchmarkModel]") -> "Dataset":
     import numpy as np
 
     from ert._core.images import image_size
@@ -202,7 +205,7 @@ def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
     if options.limit is not None:
         if options.limit < 1:
             raise InputError(f"--limit {options.limit}: expected at least 1")
-        # Drawn, because neighbours in a dataset are often alike; always the same, so that runs compare.
+        # Drawn, because neighbors in a dataset are often alike; always the same, so that runs compare.
         drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
         dataset = dataset.subset(np.sort(drawn))
     for file, (left, top, width, height) in zip(
@@ -214,19 +217,19 @@ def _load(options: argparse.Namespace, pair: "list[Contender]") -> "Dataset":
     return dataset
 
 
-def _check_norm(dataset: "Dataset", norm: str | None) -> None:
-    """Check, before long work, that every object has the normaliser."""
+def _check_norm(dataset: "Dataset", normalizer: str | None) -> None:
+    """Check, before long work, that every object has the normalizer."""
     import numpy as np
 
-    from ert.metrics import NORMS, normalisers
+    from ert.metrics import NORMALIZERS, normalizer_lengths
 
     # By default the first that `evaluate` takes.
-    if norm is None:
+    if normalizer is None:
         eyes = dataset.y.shape[1] == 68 and bool(np.isfinite(dataset.y[:, 36:48]).all())
-        norm = NORMS[0] if eyes else "box"
+        normalizer = NORMALIZERS[0] if eyes else "box"
     for file, shape in zip(dataset.files, dataset.y, strict=True):
         try:
-            normalisers(shape[None], norm)
+            normalizer_lengths(shape[None], normalizer)
         except InputError as error:
             raise InputError(f"{file}: {str(error).replace('face 0: ', '')}") from None
 
@@ -268,7 +271,7 @@ def _notes(options: argparse.Namespace, dataset: "Dataset", load: float | None) 
 
 def _record(
     options: argparse.Namespace,
-    pair: "list[Contender]",
+    pair: "list[BenchmarkModel]",
     dataset: "Dataset",
     comparison: "Comparison",
     times: dict[str, Any],
@@ -288,15 +291,15 @@ def _record(
     ]
     return {
         "models": {
-            letter: {"model": str(model), "bytes": contender.n_bytes}
-            for letter, model, contender in zip("ab", (options.a, options.b), pair, strict=True)
+            letter: {"model": str(model), "bytes": benchmark_model.n_bytes}
+            for letter, model, benchmark_model in zip("ab", (options.a, options.b), pair, strict=True)
         },
         "dataset": str(options.dataset),
         "boxes": options.boxes,
         "split": options.split,
         "limit": options.limit,
         "repeats": options.repeats,
-        "grey": options.grey,
+        "gray": options.gray,
         "errors": comparison.figures,
         "times": times,
         "objects": objects,
@@ -305,24 +308,24 @@ def _record(
 
 def _table(
     what: str,
-    pair: "list[Contender]",
+    pair: "list[BenchmarkModel]",
     comparison: "Comparison",
     times: dict[str, Any],
     options: argparse.Namespace,
 ) -> list[str]:
-    from ert.metrics import norm_text
+    from ert.metrics import normalizer_text
 
     figures = comparison.figures
-    width = max(len(contender.name) for contender in pair) + 2
+    width = max(len(benchmark_model.name) for benchmark_model in pair) + 2
     lines = [
-        f"{what}; errors in % of the {norm_text(comparison.norm)}",
+        f"{what}; errors in % of the {normalizer_text(comparison.normalizer)}",
         f"{'':<{width}}{'MB':>7}{'NME %':>8}{'95 % interval':>17}{'median':>8}{'over 8 %':>10}{'AUC 8 %':>9}"
         f"{'ms a call':>11}{'quartiles':>15}",
     ]
-    for letter, contender in zip("ab", pair, strict=True):
+    for letter, benchmark_model in zip("ab", pair, strict=True):
         row, time = figures[letter], times[letter]
         lines.append(
-            f"{contender.name:<{width}}{contender.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
+            f"{benchmark_model.name:<{width}}{benchmark_model.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
             f"{_span(row['interval_95'], 3):>17}{row['median']:>8.3f}{row['failure_rate_8']:>10.2%}"
             f"{row['auc_8']:>9.3f}{time['median_ms']:>11.3f}{_span(time['quartiles_ms'], 3):>15}"
         )
@@ -339,7 +342,7 @@ def _table(
         f"the same whole pixels on {figures['same_whole_pixels']:.1%} of the objects.",
         f"Time of B / A: {times['ratio_b_to_a']:.2f} (95 % interval {_span(times['interval_95'], 2)}); "
         f"medians of {options.repeats} x {figures['n']} calls of one object, on one thread, in turns.",
-        f"Images are {'all handed over in grey' if options.grey else 'in colour where their files are'}.",
+        f"Images are {'all handed over in gray' if options.gray else 'in color where their files are'}.",
     ]
     return lines
 

@@ -16,13 +16,13 @@ from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert._core.images import image_size, load_image
 from ert._core.threads import count_threads
-from ert.cli.commands import make_folder, say, with_progress, write_json
+from ert.cli.commands import log, make_folder, with_progress, write_json
 from ert.datasets.checks import Finding, Picture, check_dataset, read_picture
 from ert.datasets.dataset import FILE_FORMATS, Dataset, dataset_format, load_dataset
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
 from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
 from ert.datasets.write import write_dataset
-from ert.model.schemes import mirror_map
+from ert.model.schemes import resolve_mirror_map
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
 
 __all__ = [
@@ -140,9 +140,9 @@ def run_dataset_split(options: argparse.Namespace) -> int:
         part = dataset.subset(chosen)
         notes += write_dataset(part, target)
         n, n_groups = len(part), len(set(groups[chosen]))
-        say(f"{target}: {n} objects ({n / len(dataset):.1%}), {n_groups} groups")
+        log(f"{target}: {n} objects ({n / len(dataset):.1%}), {n_groups} groups")
     for note in dict.fromkeys(notes):
-        say(f"  {note}")
+        log(f"  {note}")
     return 0
 
 
@@ -193,7 +193,7 @@ def run_dataset_mirror(options: argparse.Namespace) -> int:
     if target.exists():
         raise InputError(f"{target}: is there already, expected a new file or folder")
     dataset = _load(options)
-    swap = _mirror_map(options, dataset)
+    mirror_map = _mirror_map(options, dataset)
     files = list(dict.fromkeys(dataset.files))
     for file in files:
         image_size(file)  # what is no image is better found before the work than after
@@ -211,7 +211,7 @@ def run_dataset_mirror(options: argparse.Namespace) -> int:
         mirrored = mirror_dataset(
             dataset,
             [widths[file] for file in dataset.files],
-            swap,
+            mirror_map,
             [copies[file] for file in dataset.files],
         )
         notes = write_dataset(mirrored, target)
@@ -220,9 +220,9 @@ def run_dataset_mirror(options: argparse.Namespace) -> int:
         for copy in written:
             copy.unlink(missing_ok=True)
         raise
-    say(f"{target}: {len(dataset)} objects in {len(files)} mirrored images in {folder}")
+    log(f"{target}: {len(dataset)} objects in {len(files)} mirrored images in {folder}")
     for note in notes:
-        say(f"  {note}")
+        log(f"  {note}")
     return 0
 
 
@@ -234,13 +234,13 @@ def _mirror_map(options: argparse.Namespace, dataset: Dataset) -> NDArray[np.int
         chosen: str | list[int] | None = _map_numbers(options.map)
     else:
         chosen = options.scheme or known_scheme(dataset)
-    swap = mirror_map(chosen, n_landmarks)
-    if swap is None:
+    mirror_map = resolve_mirror_map(chosen, n_landmarks)
+    if mirror_map is None:
         raise InputError(
             f"{options.dataset}: no known scheme of {n_landmarks} landmarks, expected --map with the number "
             "of the landmark that takes the place of each: 1,0,2 for two that change places and one between"
         )
-    return swap
+    return mirror_map
 
 
 def _map_numbers(text: str) -> list[int]:
@@ -289,8 +289,8 @@ def run_dataset_check(options: argparse.Namespace) -> int:
 
 def _findings(dataset: Dataset) -> list[Finding]:
     scheme = known_scheme(dataset)
-    swap = mirror_map(scheme, len(dataset.landmark_names))
-    return check_dataset(dataset, _read_pictures(dataset), swap)
+    mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
+    return check_dataset(dataset, _read_pictures(dataset), mirror_map)
 
 
 def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
@@ -323,13 +323,13 @@ def run_dataset_show(options: argparse.Namespace) -> int:
         drawn = rng.choice(len(dataset), min(options.n, len(dataset)), replace=False)
         chosen = {int(i): dataset.files[i].name for i in sorted(drawn)}
     if not chosen:
-        say(f"{options.dataset}: nothing suspicious that can be shown, nothing written")
+        log(f"{options.dataset}: nothing suspicious that can be shown, nothing written")
         return 0
-    tiles = [_tile(dataset, i) for i in chosen]
-    columns = int(np.ceil(np.sqrt(len(tiles) * 1.5)))
-    sheet = contact_sheet(tiles, columns, list(chosen.values()), tile_size=_TILE)
+    thumbnails = [_tile(dataset, i) for i in chosen]
+    columns = int(np.ceil(np.sqrt(len(thumbnails) * 1.5)))
+    sheet = contact_sheet(thumbnails, columns, list(chosen.values()), tile_size=_TILE)
     save_image(options.out, sheet)
-    say(f"{options.out}: {len(tiles)} of {len(dataset)} objects")
+    log(f"{options.out}: {len(thumbnails)} of {len(dataset)} objects")
     return 0
 
 

@@ -57,7 +57,7 @@ def report_evaluation(
 ) -> None:
     """Write the report of ``ert evaluate``; `load` is that of the machine before the model ran."""
     from ert._core.system import busy_notes
-    from ert.cli.commands import say
+    from ert.cli.commands import log
     from ert.evaluation.reports.evaluation import Evaluation, write_report
 
     name = Path(options.model).name
@@ -68,8 +68,7 @@ def report_evaluation(
         "Model": str(options.model),
         "Dataset": f"{options.dataset}, {len(dataset)} objects",
         "Boxes": options.boxes or "those of the annotations",
-        "Starts": f"{model.n_starts}" + (", and as many on the mirror image" if model.flip else ""),
-        "Passes": f"{model.n_passes}",
+        "Mode": options.mode,
     }
     if options.split is not None:
         about["Split"] = options.split
@@ -77,7 +76,7 @@ def report_evaluation(
         model,
         dataset,
         predicted,
-        None if options.norm is None else [options.norm],
+        None if options.normalizer is None else [options.normalizer],
         # A group of all objects tells nothing.
         {key: column for key, column in columns.items() if len(set(column.values.tolist())) > 1},
         _call_times(model, dataset),
@@ -85,7 +84,7 @@ def report_evaluation(
         busy_notes(load),
     )
     write_report(file, f"{name} on {', '.join(parts)}", evaluation)
-    say(f"wrote {file}")
+    log(f"wrote {file}")
 
 
 def training_report(
@@ -114,11 +113,11 @@ def training_report(
 def _call_times(model: "ShapePredictor", dataset: "Dataset") -> "npt.NDArray[np.float64]":
     import numpy as np
 
-    from ert.evaluation.comparison import measure, model_contender
+    from ert.evaluation.comparison import make_benchmark_model, measure
 
-    # Drawn, because neighbours in a dataset are often alike; always the same, so that runs compare.
+    # Drawn, because neighbors in a dataset are often alike; always the same, so that runs compare.
     drawn = np.sort(np.random.default_rng(0).permutation(len(dataset))[:_TIMED])
-    _, milliseconds = measure([model_contender("", model, 0)], dataset.subset(drawn), _REPEATS)
+    _, milliseconds = measure([make_benchmark_model("", model, 0)], dataset.subset(drawn), _REPEATS)
     times: npt.NDArray[np.float64] = milliseconds[0]
     return times
 
@@ -126,7 +125,7 @@ def _call_times(model: "ShapePredictor", dataset: "Dataset") -> "npt.NDArray[np.
 def run_explain(options: argparse.Namespace) -> int:
     """Draw where a model looked in an image, and the shape after each stage."""
     from ert._core.images import load_image
-    from ert.cli.commands import patience, say
+    from ert.cli.commands import compiling_notice, log
     from ert.evaluation.explanation import explain
     from ert.evaluation.reports.explanation import check_explanation_file, save_explanation
     from ert.faces.detection import detect_faces
@@ -142,14 +141,14 @@ def run_explain(options: argparse.Namespace) -> int:
         if not len(boxes):
             raise InputError(f"{options.image}: no face found, expected one or --box L,T,W,H")
         box = boxes[0]
-    with patience():
+    with compiling_notice():
         model.warm_up()
-    explanation = explain(model, image, box, channels="rgb", what=str(options.image))
+    explanation = explain(model, image, box, channel_order="rgb", what=str(options.image))
     save_explanation(options.out, image, box, explanation)
     moved = abs(explanation.shapes[-1] - explanation.shapes[0]).max()
     n_reads = int(explanation.reads.sum()) // 2
     place = ",".join(f"{number:.0f}" for number in box)
-    say(
+    log(
         f"{options.image}: box {place}, {n_reads} pairs of pixels compared, "
         f"landmarks moved by up to {moved:.1f} px -> {options.out}"
     )

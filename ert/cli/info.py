@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ert.cli.commands import norm_text, stage_errors, write_json
+from ert.cli.commands import normalizer_text, stage_errors, write_json
 
 __all__ = [
     "run_info",
@@ -25,7 +25,7 @@ def run_info(options: argparse.Namespace) -> int:
         "summary": model.summary_,
         "history": model.history_,
         "parameters": model.get_params(),
-        "confidence": model.fitted_.judge_summary or None,
+        "confidence": model.fitted_.confidence_summary or None,
     }
     if options.json:
         write_json(facts, options.json)
@@ -44,7 +44,7 @@ def run_info(options: argparse.Namespace) -> int:
             shown = ", ".join(
                 f"{key.replace('_nme', '')} {value:.2f} %" for key, value in stage_errors(entry)
             )
-            print(f"  error after stage {entry['stage']}: {shown} of the {norm_text(model)}")
+            print(f"  error after stage {entry['stage']}: {shown} of the {normalizer_text(model)}")
         if model.history_:
             print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
     return 0
@@ -53,11 +53,11 @@ def run_info(options: argparse.Namespace) -> int:
 def _confidence(summary: dict[str, Any] | None) -> str:
     if summary is None:
         return "tells no confidence of its landmarks (ert train --confidence)"
-    told = f"tells the confidence of its landmarks, learnt in {summary['n_folds']} folds"
+    told = f"tells the confidence of its landmarks, learned in {summary['n_folds']} folds"
     if summary["failed_auc"] is not None:
         told += f"; left out, failed alignments: area under the ROC {summary['failed_auc']:.3f}"
-    if summary["background_told"] is not None:
-        told += f", background told {summary['background_told']:.1%}"
+    if summary["background_rejected"] is not None:
+        told += f", background told {summary['background_rejected']:.1%}"
     return told
 
 

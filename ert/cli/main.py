@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ert._core.exceptions import InputError
-from ert.cli.commands import run_align, run_convert, run_demo, run_evaluate, run_train, say
+from ert.cli.commands import log, run_align, run_convert, run_demo, run_evaluate, run_train
 from ert.cli.compare import run_compare
 from ert.cli.dataset import (
     run_dataset_check,
@@ -22,7 +22,7 @@ from ert.cli.explain import run_explain
 from ert.cli.info import run_info, run_models
 from ert.cli.video import run_video, run_webcam
 from ert.cli.warmup import run_warmup
-from ert.metrics import NORMS
+from ert.metrics import NORMALIZERS
 
 __all__ = [
     "main",
@@ -49,17 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except InputError as error:
-        say(f"ert: {error}")
+        log(f"ert: {error}")
         return 2
     except KeyboardInterrupt:
-        say("ert: interrupted")
+        log("ert: interrupted")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone; so that Python's own flush at exit does not complain:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        say(f"ert: {error.filename or 'standard output'}: {error.strerror or error}")
+        log(f"ert: {error.filename or 'standard output'}: {error.strerror or error}")
         return 2
 
 
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     align.add_argument(
         "--any-roll", action="store_true", help="find faces that lie on their side or stand on their head too"
     )
-    _add_starts(align)
+    _add_mode(align)
     align.add_argument("--json", metavar="FILE", help="write the landmarks to FILE, - for standard output")
     align.add_argument("--draw", metavar="DIR", help="write annotated pictures to DIR, small ones enlarged")
     align.add_argument(
@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         const=3,
         default=0,
         metavar="FOLDS",
-        help="have the model tell how far its landmarks can be trusted: learnt on objects left out, so that "
+        help="have the model tell how far its landmarks can be trusted: learned on objects left out, so that "
         "it is trained so many times more (3, if no number is given)",
     )
     train.add_argument(
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "--report", metavar="DIR", help="write DIR/report.html anew after each stage: errors, time left"
     )
     train.add_argument(
-        "--note", action="append", default=[], metavar="KEY=TEXT", help="kept in the model: licence=..."
+        "--note", action="append", default=[], metavar="KEY=TEXT", help="kept in the model: license=..."
     )
     _add_parameters(train)
 
@@ -167,8 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_dataset_options(evaluate, many=False)
     _add_part_order(evaluate)
     _add_images(evaluate)
-    _add_starts(evaluate)
-    evaluate.add_argument("--norm", choices=NORMS, help="only this normaliser of the errors")
+    _add_mode(evaluate)
+    evaluate.add_argument("--normalizer", choices=NORMALIZERS, help="only this normalizer of the errors")
     evaluate.add_argument(
         "--by",
         metavar="COLUMN,...",
@@ -202,13 +202,15 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", type=int, metavar="N", help="only N objects, drawn at random, each time the same"
     )
     compare.add_argument(
-        "--norm", choices=NORMS, help="normaliser of the errors (default: the first that `evaluate` prints)"
+        "--normalizer",
+        choices=NORMALIZERS,
+        help="normalizer of the errors (default: the first that `evaluate` prints)",
     )
     compare.add_argument(
         "--repeats", type=int, default=5, metavar="N", help="timed calls for each object (default: 5)"
     )
     compare.add_argument(
-        "--grey", action="store_true", help="hand both models grey images, however they are in their files"
+        "--gray", action="store_true", help="hand both models gray images, however they are in their files"
     )
     compare.add_argument("--json", metavar="FILE", help="write the figures to FILE, - for standard output")
     compare.add_argument("--plot", metavar="FILE", help="plot the curves of both models' errors (.png, .pdf)")
@@ -328,7 +330,7 @@ def _add_dataset_commands(commands: "argparse._SubParsersAction[_Parser]") -> No
         help="the annotations, with images in a folder named alike; or a folder for images and mirrored.csv",
     )
     mirror.add_argument(
-        "--scheme", metavar="NAME", help="which landmarks change places: face68 (default: what is recognised)"
+        "--scheme", metavar="NAME", help="which landmarks change places: face68 (default: what is recognized)"
     )
     mirror.add_argument(
         "--map", metavar="I,J,...", help="for each landmark the number of that which takes its place, from 0"
@@ -356,17 +358,12 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", metavar="DIR", help="where the images are, if not beside the annotations")
 
 
-def _add_starts(parser: argparse.ArgumentParser) -> None:
+def _add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--starts",
-        type=int,
-        metavar="N",
-        help="the median of N starts, say 5: more accurate, N times slower (default: the model's)",
-    )
-    parser.add_argument(
-        "--best",
-        action="store_true",
-        help="more accurate: several starts, the box drawn anew, the mirror image; some five times slower",
+        "--mode",
+        choices=("fast", "accurate"),
+        default="fast",
+        help="accurate: several initializations, a second pass, the mirror image; some five times slower",
     )
 
 

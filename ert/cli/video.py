@@ -11,7 +11,7 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert.cli.commands import patience, say
+from ert.cli.commands import compiling_notice, log
 
 if TYPE_CHECKING:
     from ert.tracking.tracker import Tracker
@@ -82,11 +82,11 @@ def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
         detect_every=options.detect_every,
         detect_size=options.detect_size,
         rate=reader.rate,
-        channels="bgr",
+        channel_order="bgr",
     )
-    with patience():
+    with compiling_notice():
         tracker.update(np.zeros((64, 64, 3), np.uint8))
-        tracker.model.warm_up(turned=True)
+        tracker.model.warm_up(rotated=True)
     tracker.reset()
     return tracker
 
@@ -127,11 +127,11 @@ def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) 
             status = 130
     ended = "interrupted after " if status else ""
     if cut_short and reader.n_frames is not None and n_frames < 0.95 * reader.n_frames:
-        say(f"ert: {reader.name}: damaged or cut short: {n_frames} of {reader.n_frames} frames could be read")
+        log(f"ert: {reader.name}: damaged or cut short: {n_frames} of {reader.n_frames} frames could be read")
     written = "".join(f" -> {file}" for file in (options.out, options.csv) if file)
     faces_found = f"{len(ids)} face{'s' * (len(ids) != 1)}"
     rate = f"{n_frames / max(spent, 1e-9):.0f} frames a second without reading, drawing and writing"
-    say(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
+    log(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
     return status
 
 

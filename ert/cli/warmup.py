@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ert._kernels.bound_args import BLANK
-from ert.cli.commands import say
-from ert.inference.batch import warm_up_together
+from ert._core.images import DUMMY_IMAGES
+from ert.cli.commands import log
+from ert.inference.warmup import warm_up_batch
 from ert.model.cascade import Cascade
 from ert.model.dlib_cascade import DlibCascade, compact
 
@@ -25,7 +25,7 @@ def run_warmup(options: argparse.Namespace) -> int:
 
     from ert._kernels.predict import predict_face
 
-    say("ert: compiling for this processor, what is not compiled yet ...")
+    log("ert: compiling for this processor, what is not compiled yet ...")
     begin = time.perf_counter()
     _warm_prediction()
     if options.training:
@@ -39,7 +39,7 @@ def run_warmup(options: argparse.Namespace) -> int:
 
 
 def _warm_prediction() -> None:
-    """Compile prediction for each kind of leaf that a model can have, on grey and colour images."""
+    """Compile prediction for each kind of leaf that a model can have, on gray and color images."""
     from ert.predictor import bundled_models, load
 
     models = [load(name) for name in bundled_models()]
@@ -51,10 +51,10 @@ def _warm_prediction() -> None:
         model.fitted_ = replace(bundled, cascade=cascade)
         models.append(model)
     for model in models:
-        model.warm_up(turned=True)
+        model.warm_up(rotated=True)
         if isinstance(model.cascade_, Cascade):
-            for blank in BLANK:
-                warm_up_together(model.fitted_.kernels, model.cascade_, blank)
+            for blank in DUMMY_IMAGES:
+                warm_up_batch(model.fitted_, model.cascade_, blank)
 
 
 def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
@@ -66,7 +66,7 @@ def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
         pairs=np.zeros((1, 1, n_splits, 2), np.uint16),
         thresholds=np.zeros((1, 1, n_splits), np.float32),
         leaves=np.zeros((1, 1, n_splits + 1, 2), np.float32),
-        units=np.zeros((1, 0), np.float32),
+        scales=np.zeros((1, 0), np.float32),
         basis=np.zeros((1, 0, 2), np.int16),
     )
 
@@ -87,8 +87,8 @@ def _warm_training() -> None:
             **least,  # type: ignore[arg-type]
             kind=kind,
             leaf_bits=bits,
-            rgb="dlib" if kind == "dlib" else "luma",
+            gray_weights="dlib" if kind == "dlib" else "luma",
         )
         model.fit(X, landmarks).predict(X)
         if (kind, bits, missing) == ("ert", 8, False):
-            model.fit_judge(X, landmarks, n_folds=2).predict(X, return_std=True)
+            model.fit_confidence(X, landmarks, n_folds=2).predict(X, return_std=True)

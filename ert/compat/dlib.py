@@ -21,7 +21,7 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert._core.images import ImageLike as Image
-from ert._core.images import load_image, to_grey
+from ert._core.images import load_image, to_gray
 from ert.compat.rectangles import full_object_detection, point, points, rectangle, rectangles
 from ert.datasets.dataset import load_dataset
 from ert.faces.detection import detect_faces
@@ -105,7 +105,7 @@ class shape_predictor:
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-            Grey, or RGB. How colours become grey is the model's: as in dlib for a `.dat`.
+            Gray, or RGB. How colors become gray is the model's: as in dlib for a `.dat`.
         box : rectangle
 
         Returns
@@ -143,7 +143,7 @@ def get_frontal_face_detector() -> Callable[..., list[rectangle]]:
     Returns
     -------
     function
-        Of an image, grey or RGB; returns a list of rectangles, the largest first.
+        Of an image, gray or RGB; returns a list of rectangles, the largest first.
     """
     return _find_faces
 
@@ -155,7 +155,7 @@ def _find_faces(image: npt.NDArray[np.uint8], upsample_num_times: int = 0) -> li
 
 
 def load_rgb_image(filename: StrPath) -> npt.NDArray[np.uint8]:
-    """Read an image in colour.
+    """Read an image in color.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def load_rgb_image(filename: StrPath) -> npt.NDArray[np.uint8]:
 
 
 def load_grayscale_image(filename: StrPath) -> npt.NDArray[np.uint8]:
-    """Read an image in grey.
+    """Read an image in gray.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def load_grayscale_image(filename: StrPath) -> npt.NDArray[np.uint8]:
     """
     with _dlib_errors():
         image = load_image(filename)
-    return to_grey(image, "rgb", "dlib")
+    return to_gray(image, "rgb", "dlib")
 
 
 @dataclass(slots=True)
@@ -280,7 +280,7 @@ def train_shape_predictor(
     Parameters
     ----------
     images : sequence of uint8 arrays, or path-like
-        Grey or RGB; or the XML file. Its parts are put in the order of their names as text, as dlib does.
+        Gray or RGB; or the XML file. Its parts are put in the order of their names as text, as dlib does.
     object_detections : sequence of sequences of full_object_detection, or path-like
         The objects of each image; or, with an XML file, the file to write: `.dat` for dlib's format, trained
         as dlib can express it, or `.ert`, which is smaller and more accurate.
@@ -300,11 +300,11 @@ def train_shape_predictor(
         model = _estimator(options)
         if not isinstance(images, (str, os.PathLike)):
             # `save` may be asked for a `.dat` next.
-            model.set_params(kind="dlib", rgb="dlib")
+            model.set_params(kind="dlib", gray_weights="dlib")
             return shape_predictor(model.fit(*_faces(images, object_detections)))
         path = Path(object_detections)
         if path.suffix == ".dat":
-            model.set_params(kind="dlib", rgb="dlib")
+            model.set_params(kind="dlib", gray_weights="dlib")
         check_writable(path)
         dataset = load_dataset(images, part_order="dlib")
         model.fit(dataset.X, dataset.y, landmark_names=dataset.landmark_names).save(path)
@@ -337,7 +337,7 @@ def test_shape_predictor(images: Any, detections: Any, *rest: Any) -> float:
     Parameters
     ----------
     images : path-like, or sequence of uint8 arrays
-        The XML file; or the images, grey or RGB.
+        The XML file; or the images, gray or RGB.
     detections : path-like or shape_predictor, or sequence of sequences of full_object_detection
         With an XML file the model; else the objects of each image.
     scales : sequence of sequences of float, optional
@@ -373,7 +373,7 @@ def test_shape_predictor(images: Any, detections: Any, *rest: Any) -> float:
 
 
 def _whole_pixels(model: ShapePredictor, faces: Sequence[Face]) -> npt.NDArray[np.float64]:
-    rounded: npt.NDArray[np.float64] = np.floor(model.predict(faces, channels="rgb") + 0.5)
+    rounded: npt.NDArray[np.float64] = np.floor(model.predict(faces, channel_order="rgb") + 0.5)
     return rounded
 
 

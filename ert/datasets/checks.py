@@ -111,7 +111,7 @@ def read_picture(file: Path) -> Picture:
 
 
 def check_dataset(
-    dataset: Dataset, pictures: Mapping[Path, Picture], swap: NDArray[np.intp] | None = None
+    dataset: Dataset, pictures: Mapping[Path, Picture], mirror_map: NDArray[np.intp] | None = None
 ) -> list[Finding]:
     """Find what deserves a look in a dataset.
 
@@ -121,7 +121,7 @@ def check_dataset(
         What to check.
     pictures : mapping of pathlib.Path to Picture
         What `read_picture` says of each image of the dataset.
-    swap : int array (n_landmarks,), optional
+    mirror_map : int array (n_landmarks,), optional
         The mirror map. With it an object whose landmarks fit the typical shape far better after swapping
         left and right is named; without it, one whose reflection fits far better.
 
@@ -134,7 +134,7 @@ def check_dataset(
 
     # For matrices this small, threads of the algebra library are a burden: a hundredfold on a busy machine.
     with threadpool_limits(1):
-        odd_shapes = list(_check_shapes(dataset, swap))
+        odd_shapes = list(_check_shapes(dataset, mirror_map))
     findings = [
         *_check_images(pictures),
         *_check_pairs(dataset),
@@ -220,8 +220,8 @@ def _named(dataset: Dataset, which: NDArray[np.bool_]) -> str:
 def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
     points = as_complex(dataset.landmarks)
     known = ~np.isnan(points)
-    centred = centre_known(points, known)
-    size = np.sqrt((abs(centred) ** 2).sum(axis=1) / known.sum(axis=1))
+    centered = centre_known(points, known)
+    size = np.sqrt((abs(centered) ** 2).sum(axis=1) / known.sum(axis=1))
     size[size == 0] = 1
     pairs: dict[int, list[tuple[float, str]]] = {}
     for k in range(points.shape[1] - 1):
@@ -241,7 +241,7 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
         yield Finding("coincident landmarks", dataset.files[item], item, text, found[0][0])
 
 
-def _check_shapes(dataset: Dataset, swap: NDArray[np.intp] | None) -> Iterator[Finding]:
+def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iterator[Finding]:
     if len(dataset) < _FEWEST or len(dataset.landmark_names) < 3:
         return
     shapes = dataset.landmarks
@@ -255,11 +255,11 @@ def _check_shapes(dataset: Dataset, swap: NDArray[np.intp] | None) -> Iterator[F
             "outlier shape", dataset.files[i], int(i), f"{text} (z {scores[i]:.1f})", float(scores[i])
         )
     yield from _check_residuals(dataset, typical)
-    other = shapes[:, swap] if swap is not None else shapes * (-1, 1)
+    other = shapes[:, mirror_map] if mirror_map is not None else shapes * (-1, 1)
     swapped = procrustes_distances(other, typical)
     for i in np.flatnonzero(swapped < _MIRRORED * distances):
         text = f"Procrustes distance {distances[i]:.3g}, but {swapped[i]:.3g} when "
-        text += "left and right are swapped" if swap is not None else "reflected"
+        text += "left and right are swapped" if mirror_map is not None else "reflected"
         severity = 1 - swapped[i] / distances[i]
         yield Finding("left and right swapped", dataset.files[i], int(i), text, float(severity))
 

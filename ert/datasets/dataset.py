@@ -46,7 +46,7 @@ class Dataset:
     boxes : float64 array (n, 4)
         Left, top, width, height of each object, in pixels.
     landmarks : float64 array (n, n_landmarks, 2)
-        x and y in pixels, the centre of the first pixel at 0, 0. NaN = missing.
+        x and y in pixels, the center of the first pixel at 0, 0. NaN = missing.
     landmark_names : tuple of str
         The names of the landmarks, in the order of the array.
     name : str
@@ -180,7 +180,7 @@ def load_dataset(
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
     Where the file has no boxes and `boxes` is not given, the box of an object is the square round its
-    landmarks: its centre is that of their bounding rectangle, its side the rectangle's longer one.
+    landmarks: its center is that of their bounding rectangle, its side the rectangle's longer one.
 
     Parameters
     ----------
@@ -328,18 +328,18 @@ def _check_parts(
     them belong to each box.
     """
     n = len(counts)
-    starts = np.cumsum(counts) - counts
+    inits = np.cumsum(counts) - counts
     uses = np.bincount(columns, minlength=len(names))
     rare = np.flatnonzero(uses < max(2, n / 100))
     if n > 20 and len(rare):
         part = rare[0]
-        box = int(np.searchsorted(starts, np.argmax(columns == part), side="right")) - 1
+        box = int(np.searchsorted(inits, np.argmax(columns == part), side="right")) - 1
         message = f"part {names[part]!r} is in {uses[part]} of {n} boxes only"
         raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
     # Parts that share a box get one number, the lowest of theirs; in the end each number is a group of boxes.
     group = np.arange(len(names))
     while True:
-        lowest = np.minimum.reduceat(group[columns], starts)
+        lowest = np.minimum.reduceat(group[columns], inits)
         merged = group.copy()
         np.minimum.at(merged, columns, np.repeat(lowest, counts))
         if np.array_equal(merged, group):
@@ -350,5 +350,5 @@ def _check_parts(
         # Of equal groups, the one that comes later in the file is called the odd one.
         odd = groups[len(groups) - 1 - np.argmin(sizes[::-1])]
         box = int(np.argmax(lowest == odd))
-        message = f"no part in common with other boxes, it has {names[columns[starts[box]]]!r}"
+        message = f"no part in common with other boxes, it has {names[columns[inits[box]]]!r}"
         raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")

@@ -41,14 +41,14 @@ def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:
         No regular expression, one without a group, or a name in which it (or its group) is not found.
     """
     try:
-        compiled = re.compile(pattern)
+        entry_point = re.compile(pattern)
     except re.error as error:
         raise InputError(f"group {pattern!r}: not a regular expression: {error}") from None
-    if not compiled.groups:
+    if not entry_point.groups:
         raise InputError(f"group {pattern!r}: no group in round brackets, expected one, as in (.+)_[0-9]+")
     found = []
     for file in files:
-        match = compiled.search(file.name)
+        match = entry_point.search(file.name)
         if match is None or match[1] is None:
             raise InputError(f"{file}: group {pattern!r} is not found in the name, expected it in all")
         found.append(match[1])

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert.datasets.dataset import Dataset
 from ert.model.procrustes import procrustes_distances, typical_shape
-from ert.model.schemes import MIRROR_MAPS, mirror_map
+from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 
 __all__ = [
     "describe_dataset",
@@ -98,7 +98,7 @@ def known_scheme(dataset: Dataset) -> str | None:
 def mirror_dataset(
     dataset: Dataset,
     widths: ArrayLike,
-    swap: str | Sequence[int] | NDArray[np.integer],
+    mirror_map: str | Sequence[int] | NDArray[np.integer],
     files: Sequence[Path] | None = None,
 ) -> Dataset:
     """Annotate the mirror images: x becomes columns - 1 - x, and landmarks change places.
@@ -109,7 +109,7 @@ def mirror_dataset(
         What to mirror.
     widths : array-like (n,)
         The number of columns of the image of each object.
-    swap : str or sequence of int
+    mirror_map : str or sequence of int
         The name of a mirror scheme, or for each landmark the number of that which takes its place.
     files : sequence of pathlib.Path, optional
         The mirror image of each object; by default the files of `dataset`.
@@ -122,10 +122,10 @@ def mirror_dataset(
     Raises
     ------
     InputError
-        A scheme that is not known, or a map that does not swap landmarks in pairs.
+        A scheme that is not known, or a map that does not exchange landmarks in pairs.
     """
-    numbers = swap if isinstance(swap, str) else np.asarray(swap).tolist()
-    places = mirror_map(numbers, len(dataset.landmark_names))
+    numbers = mirror_map if isinstance(mirror_map, str) else np.asarray(mirror_map).tolist()
+    places = resolve_mirror_map(numbers, len(dataset.landmark_names))
     columns = np.asarray(widths, float)
     landmarks = dataset.landmarks[:, places]
     landmarks[:, :, 0] = columns[:, None] - 1 - landmarks[:, :, 0]

@@ -99,11 +99,11 @@ def synthetic_faces(n: int, seed: int = 0, *, size: int = 128) -> tuple[NDArray[
     Returns
     -------
     images : (n, size, size) uint8 array
-        Grey pictures.
+        Gray pictures.
     boxes : (n, 4) float64 array
         Left, top, width, height in pixels: square, loose, never quite in place.
     landmarks : (n, 68, 2) float64 array
-        In iBUG order, x and y in pixels, pixel centres at whole numbers. A few may lie outside the image.
+        In iBUG order, x and y in pixels, pixel centers at whole numbers. A few may lie outside the image.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def synthetic_dataset(folder: str | os.PathLike[str], n: int, seed: int = 0) -> 
     pathlib.Path
         The folder. In it:
 
-        - ``face_0000.png``, ...: grey images.
+        - ``face_0000.png``, ...: gray images.
         - ``face_0000.pts``, ...: landmarks as in 300-W, with the top left pixel at (1, 1).
         - ``landmarks.xml``: as dlib's imglab writes it, whole pixels from 0, parts ``00`` to ``67``.
         - ``landmarks.csv``: ``image,left,top,width,height,x0,y0,...,x67,y67``, pixels from 0.
@@ -275,14 +275,14 @@ def _place(points: Floats, rng: np.random.Generator, size: int) -> Floats:
     y = y * np.cos(pitch) - z * np.sin(pitch)
     x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
     scale = rng.uniform(0.42, 0.56)
-    centre = rng.uniform(-0.06, 0.06, size=2) + 0.5 - scale * np.array([0, 0.25])
-    placed: Floats = size * (centre + scale * np.column_stack([x, y])) - 0.5
+    center = rng.uniform(-0.06, 0.06, size=2) + 0.5 - scale * np.array([0, 0.25])
+    placed: Floats = size * (center + scale * np.column_stack([x, y])) - 0.5
     return placed
 
 
 def _detect(landmarks: Floats, rng: np.random.Generator) -> Floats:
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     side = (high - low).mean()
-    centre = (low + high) / 2 + 0.03 * side * clipped_normal(rng, 2)
+    center = (low + high) / 2 + 0.03 * side * clipped_normal(rng, 2)
     side *= 1.05 * np.exp(0.06 * clipped_normal(rng, 1)[0])
-    return np.array([*(centre - side / 2), side, side])
+    return np.array([*(center - side / 2), side, side])

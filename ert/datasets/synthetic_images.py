@@ -79,7 +79,7 @@ def _spline(n: int) -> Floats:
     weights = 0.5 * np.hstack(
         [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
     )
-    # Before the first and after the last point: their neighbour, reflected.
+    # Before the first and after the last point: their neighbor, reflected.
     extended = np.vstack([2 * np.eye(n)[0] - np.eye(n)[1], np.eye(n), 2 * np.eye(n)[-1] - np.eye(n)[-2]])
     return np.asarray(np.einsum("sj,sjn->sn", weights, extended[k[:, None] + np.arange(4)]))
 
@@ -89,25 +89,25 @@ def _curve(points: Floats) -> Floats:
     return curve
 
 
-def _polygon(draw: "ImageDraw", points: Floats, grey: float) -> None:
-    draw.polygon(np.rint(points).astype(int).ravel().tolist(), fill=_grey(grey))
+def _polygon(draw: "ImageDraw", points: Floats, gray: float) -> None:
+    draw.polygon(np.rint(points).astype(int).ravel().tolist(), fill=_gray(gray))
 
 
-def _stroke(draw: "ImageDraw", curve: Floats, width: ArrayLike, grey: float) -> None:
+def _stroke(draw: "ImageDraw", curve: Floats, width: ArrayLike, gray: float) -> None:
     """Draw a line as wide as `width` says, which may differ from point to point."""
     longer = np.concatenate([curve[:1], curve, curve[-1:]])
     along = longer[2:] - longer[:-2]
     across = along[:, ::-1] * (-1, 1) / (np.hypot(*along.T)[:, None] + 1e-9)
     half = across * np.reshape(width, (-1, 1)) / 2
-    _polygon(draw, np.concatenate([curve + half, (curve - half)[::-1]]), grey)
+    _polygon(draw, np.concatenate([curve + half, (curve - half)[::-1]]), gray)
 
 
-def _disc(draw: "ImageDraw", centre: Floats, rx: float, ry: float, grey: float) -> None:
-    box = np.rint([centre[0] - rx, centre[1] - ry, centre[0] + rx, centre[1] + ry]).astype(int)
-    draw.ellipse(box.tolist(), fill=_grey(grey))
+def _disc(draw: "ImageDraw", center: Floats, rx: float, ry: float, gray: float) -> None:
+    box = np.rint([center[0] - rx, center[1] - ry, center[0] + rx, center[1] + ry]).astype(int)
+    draw.ellipse(box.tolist(), fill=_gray(gray))
 
 
-def _grey(value: float) -> int:
+def _gray(value: float) -> int:
     return int(max(0.0, min(255.0, value)))
 
 
@@ -148,9 +148,9 @@ def _draw_head(
     _polygon(draw, np.concatenate([neck, below[[0]], middle[None] + 1.35 * down, below[[5]]]), skin * 0.66)
     if style != "long":
         for end, sign in ((jaw[1], -1), (jaw[15], 1)):
-            centre = end + sign * 0.03 * across - 0.02 * down
-            _disc(draw, centre, 0.06 * unit, 0.12 * unit, skin * 0.78)
-            _disc(draw, centre, 0.035 * unit, 0.08 * unit, skin * 0.62)
+            center = end + sign * 0.03 * across - 0.02 * down
+            _disc(draw, center, 0.06 * unit, 0.12 * unit, skin * 0.78)
+            _disc(draw, center, 0.035 * unit, 0.08 * unit, skin * 0.62)
     face = _curve(np.concatenate([jaw, skull, jaw[:1]]))
     _polygon(draw, face, skin)
     _stroke(draw, _curve(jaw), 0.014 * unit, skin * 0.55)
@@ -175,7 +175,7 @@ def _draw_eyes(
     """Draw white, iris and pupil on a layer of their own, and paste what lies between the lids."""
     from PIL import Image, ImageDraw
 
-    layer = Image.new("L", canvas.size, _grey(min(245, skin + 70)))
+    layer = Image.new("L", canvas.size, _gray(min(245, skin + 70)))
     lids = Image.new("L", canvas.size, 0)
     on_layer, on_lids, draw = ImageDraw.Draw(layer), ImageDraw.Draw(lids), ImageDraw.Draw(canvas)
     iris = min(rng.uniform(25, 110), skin * 0.6)
@@ -183,11 +183,11 @@ def _draw_eyes(
     for eye in (points[36:42], points[42:48]):
         upper, lower = _curve(eye[:4]), _curve(eye[[3, 4, 5, 0]])
         _polygon(on_lids, np.concatenate([upper, lower]), 255)
-        centre = eye.mean(axis=0) + gaze
+        center = eye.mean(axis=0) + gaze
         radius = 0.25 * float(np.hypot(*(eye[3] - eye[0])))
-        _disc(on_layer, centre, radius, radius, iris)
-        _disc(on_layer, centre, 0.5 * radius, 0.5 * radius, 12)
-        _disc(on_layer, centre - 0.35 * radius, 0.2 * radius, 0.2 * radius, 240)
+        _disc(on_layer, center, radius, radius, iris)
+        _disc(on_layer, center, 0.5 * radius, 0.5 * radius, 12)
+        _disc(on_layer, center - 0.35 * radius, 0.2 * radius, 0.2 * radius, 240)
     canvas.paste(layer, mask=lids)
     for eye in (points[36:42], points[42:48]):
         upper, lower = _curve(eye[:4]), _curve(eye[[3, 4, 5, 0]])

@@ -33,7 +33,7 @@ MEASURED = {
     "size": "pixels between the outer eye corners",
     "yaw": "how much nearer the nose is to one cheek than the other, |ln of the ratio|: a proxy of the turn",
     "roll": "degrees between the line of the eyes and level",
-    "brightness": "mean grey of the skin, 0 to 255: the light's and the camera's work as much as the skin's",
+    "brightness": "mean gray of the skin, 0 to 255: the light's and the camera's work as much as the skin's",
     "mouth": "gap between the inner lips over the mouth's width",
     "source": "the image's top folder in the dataset",
 }
@@ -260,28 +260,28 @@ def _numbers_or_texts(cells: Sequence[str]) -> NDArray[Any]:
     return np.array(cells, object) if any(map(math.isinf, numbers)) else np.array(numbers)
 
 
-def by_groups(columns: Mapping[str, Column], errors: NDArray[np.float64], norm: str) -> dict[str, Any]:
-    """Summarise errors by each of some columns.
+def by_groups(columns: Mapping[str, Column], errors: NDArray[np.float64], normalizer: str) -> dict[str, Any]:
+    """Summarize errors by each of some columns.
 
     Parameters
     ----------
     columns : mapping of str to Column
     errors : (n,) array
         :func:`ert.metrics.nme` of the objects.
-    norm : str
-        Its normaliser.
+    normalizer : str
+        Its normalizer.
 
     Returns
     -------
     dict
-        As JSON can hold it: ``norm``; ``failure_limit`` in percent; ``columns``: for each, ``about`` and
+        As JSON can hold it: ``normalizer``; ``failure_limit`` in percent; ``columns``: for each, ``about`` and
         ``groups``, see :func:`ert.groups.errors_by`.
     """
     groups = {
         name: {"about": column.about, "groups": errors_by(column.values, errors, limit=_FAILURE)}
         for name, column in columns.items()
     }
-    return {"norm": norm, "failure_limit": _FAILURE, "columns": groups}
+    return {"normalizer": normalizer, "failure_limit": _FAILURE, "columns": groups}
 
 
 def group_lines(by: Mapping[str, Any]) -> list[str]:
@@ -307,14 +307,14 @@ def group_lines(by: Mapping[str, Any]) -> list[str]:
 def group_notes(by: Mapping[str, Any]) -> list[str]:
     """Say what the figures of `by_groups` mean, in lines."""
     rows = [row for column in by["columns"].values() for row in column["groups"]]
-    lines = [f"NME {by['norm']}; times others: the mean over that of all other objects"]
+    lines = [f"NME {by['normalizer']}; times others: the mean over that of all other objects"]
     if any(row["low"] is not None for row in rows):
         lines.append("numbers are cut at their quartiles; a limit belongs to the group above it")
     if any(row["interval_95"] is None for row in rows):
         lines.append(f"no interval of fewer than {FEWEST} objects: it would be far too narrow")
     lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
-    if "yaw" in by["columns"] and by["norm"].startswith("inter-"):
+    if "yaw" in by["columns"] and by["normalizer"].startswith("inter-"):
         lines.append(
-            "the eyes of turned faces are nearer together, and errors are parts of that: see --norm box"
+            "the eyes of turned faces are nearer together, and errors are parts of that: see --normalizer box"
         )
     return lines

@@ -1,6 +1,6 @@
 """Two models on the same objects: who is nearer the truth, how far apart they are, who is faster.
 
-The models are called A and B. A difference is A's figure minus B's, so that a negative one is in favour of A.
+The models are called A and B. A difference is A's figure minus B's, so that a negative one is in favor of A.
 All intervals are 95 % bootstrap intervals over the objects.
 """
 
@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import load_image, to_grey
+from ert._core.images import load_image, to_gray
 from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
-from ert.metrics import bootstrap_interval, evaluate, nme, normalisers
+from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths
 from ert.predictor import ShapePredictor
 
 __all__ = [
+    "BenchmarkModel",
     "Comparison",
-    "Contender",
     "compare_shapes",
     "compare_times",
+    "make_benchmark_model",
     "measure",
-    "model_contender",
     "most_different",
 ]
 
@@ -38,7 +38,7 @@ BATCH_FACES = 64
 BATCH_BYTES = 2**28
 
 
-class Contender(NamedTuple):
+class BenchmarkModel(NamedTuple):
     """A model that takes part in a comparison."""
 
     name: str
@@ -47,37 +47,37 @@ class Contender(NamedTuple):
     n_bytes: int
     """Size of its file."""
     prepare: Callable[[npt.NDArray[np.uint8], Floats], Callable[[], Any]]
-    """Of an image (grey or RGB) and a box: the call that locates the landmarks, which alone is timed."""
+    """Of an image (gray or RGB) and a box: the call that locates the landmarks, which alone is timed."""
     points: Callable[[Any], npt.ArrayLike]
     """Of what the call returns: the landmarks, (n_landmarks, 2)."""
 
 
-def model_contender(name: str, model: ShapePredictor, n_bytes: int) -> Contender:
-    """Return a fitted predictor as one that takes part; the arguments as :class:`Contender` has them."""
+def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
+    """Return a fitted predictor as one that takes part; the arguments as :class:`BenchmarkModel` has them."""
 
     def prepare(image: npt.NDArray[np.uint8], box: Floats) -> Callable[[], Any]:
-        return lambda: model.predict([(image, box)], channels="rgb")
+        return lambda: model.predict([(image, box)], channel_order="rgb")
 
-    return Contender(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0])
+    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0])
 
 
 class Comparison(NamedTuple):
     """How the landmarks of two models compare on n objects."""
 
-    norm: str
-    """The normaliser, see :func:`ert.metrics.normalisers`."""
+    normalizer: str
+    """The normalizer, see :func:`ert.metrics.normalizer_lengths`."""
     errors: Floats
     """(2, n) NME of A and B on each object, in percent."""
     distances: Floats
     """(n,) mean distance between a landmark of A and that of B, in pixels."""
     relative_distances: Floats
-    """(n,) the same in percent of the normaliser."""
+    """(n,) the same in percent of the normalizer."""
     figures: dict[str, Any]
     """The summary, as JSON can hold it."""
 
 
 def compare_shapes(
-    y_true: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, norm: str | None = None
+    y_true: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, normalizer: str | None = None
 ) -> Comparison:
     """Compare the landmarks that two models gave for the same objects.
 
@@ -87,14 +87,14 @@ def compare_shapes(
         True landmarks, x and y in pixels; NaN = missing, and left out of the errors.
     a, b : (n, n_landmarks, 2) array-like
         Landmarks of the models A and B.
-    norm : str, optional
-        One of `ert.metrics.NORMS`; by default the first that :func:`ert.metrics.evaluate` takes:
+    normalizer : str, optional
+        One of `ert.metrics.NORMALIZERS`; by default the first that :func:`ert.metrics.evaluate` takes:
         "inter-ocular" for 68 points with all eye points, else "box".
 
     Returns
     -------
     Comparison
-        Its figures are ``n``, ``n_landmarks``, ``norm``, ``a`` and ``b`` (as in
+        Its figures are ``n``, ``n_landmarks``, ``normalizer``, ``a`` and ``b`` (as in
         :func:`ert.metrics.evaluate`), ``difference`` (of the NME: ``mean``, ``interval_95``, and on how many
         objects ``a_better``, ``b_better`` or ``equal``), ``mean_distance_px`` and ``same_whole_pixels``, the
         share of objects whose landmarks are all the same when rounded, halves up.
@@ -105,19 +105,19 @@ def compare_shapes(
         As :func:`ert.metrics.evaluate`.
     """
     shapes = [np.asarray(each, np.float64) for each in (a, b)]
-    norms = None if norm is None else [norm]
+    norms = None if normalizer is None else [normalizer]
     summaries = [evaluate(y_true, each, norms) for each in shapes]
-    norm = next(iter(summaries[0]["norms"]))
-    errors = np.stack([nme(y_true, each, norm) for each in shapes])
+    normalizer = next(iter(summaries[0]["norms"]))
+    errors = np.stack([nme(y_true, each, normalizer) for each in shapes])
     difference = errors[0] - errors[1]
     distances = np.hypot(*np.moveaxis(shapes[0] - shapes[1], 2, 0)).mean(axis=1)
     rounded = [np.floor(each + 0.5) for each in shapes]
     figures = {
         "n": summaries[0]["n"],
         "n_landmarks": summaries[0]["n_landmarks"],
-        "norm": norm,
-        "a": summaries[0]["norms"][norm],
-        "b": summaries[1]["norms"][norm],
+        "normalizer": normalizer,
+        "a": summaries[0]["norms"][normalizer],
+        "b": summaries[1]["norms"][normalizer],
         "difference": {
             "mean": float(difference.mean()),
             "interval_95": list(bootstrap_interval(difference)),
@@ -128,11 +128,13 @@ def compare_shapes(
         "mean_distance_px": float(distances.mean()),
         "same_whole_pixels": float((rounded[0] == rounded[1]).all(axis=(1, 2)).mean()),
     }
-    return Comparison(norm, errors, distances, 100 * distances / normalisers(y_true, norm), figures)
+    return Comparison(
+        normalizer, errors, distances, 100 * distances / normalizer_lengths(y_true, normalizer), figures
+    )
 
 
 def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
-    """Return the objects on which the models are farthest apart, in percent of the normaliser.
+    """Return the objects on which the models are farthest apart, in percent of the normalizer.
 
     Parameters
     ----------
@@ -149,7 +151,7 @@ def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
 
 
 def compare_times(milliseconds: npt.ArrayLike, n_draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Summarise how long single calls of two models took.
+    """Summarize how long single calls of two models took.
 
     Parameters
     ----------
@@ -191,11 +193,11 @@ def compare_times(milliseconds: npt.ArrayLike, n_draws: int = 1000, seed: int = 
 
 
 def measure(
-    contenders: Sequence[Contender],
+    benchmark_models: Sequence[BenchmarkModel],
     dataset: Dataset,
     repeats: int = 5,
     *,
-    grey: bool = False,
+    gray: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> tuple[Floats, Floats]:
     """Run models on every object of a dataset, one call an object, and time the calls.
@@ -205,13 +207,13 @@ def measure(
 
     Parameters
     ----------
-    contenders : sequence of Contender
+    benchmark_models : sequence of Contender
     dataset : Dataset
     repeats : int
         Timed calls of each model for each object, at least 1.
-    grey : bool
-        Whether to hand all images over in grey (luma); otherwise what has colour keeps it, and turning it to
-        grey is part of a call.
+    gray : bool
+        Whether to hand all images over in gray (luma); otherwise what has color keeps it, and turning it to
+        gray is part of a call.
     progress : function, optional
         Called with a number of calls made, in all ``n_contenders * (repeats + 1) * len(dataset)``.
 
@@ -230,27 +232,27 @@ def measure(
     if repeats < 1:
         raise InputError(f"repeats: expected at least 1, got {repeats}")
     n_landmarks = len(dataset.landmark_names)
-    shapes = np.empty((len(contenders), len(dataset), n_landmarks, 2))
-    milliseconds = np.empty((len(contenders), len(dataset), repeats))
+    shapes = np.empty((len(benchmark_models), len(dataset), n_landmarks, 2))
+    milliseconds = np.empty((len(benchmark_models), len(dataset), repeats))
     with threadpool_limits(1):
-        for batch in _batches(dataset, grey):
+        for batch in _batches(dataset, gray):
             calls = {
-                i: [each.prepare(image, dataset.boxes[i]) for each in contenders]
+                i: [each.prepare(image, dataset.boxes[i]) for each in benchmark_models]
                 for i, image in batch.items()
             }
             for i, of_face in calls.items():
                 for which, call in enumerate(of_face):
-                    shapes[which, i] = contenders[which].points(call())
-            _tell(progress, len(calls) * len(contenders))
+                    shapes[which, i] = benchmark_models[which].points(call())
+            _tell(progress, len(calls) * len(benchmark_models))
             for repeat in range(repeats):
                 for i, of_face in calls.items():
-                    for turn in range(len(contenders)):
-                        which = (turn + i + repeat) % len(contenders)
+                    for turn in range(len(benchmark_models)):
+                        which = (turn + i + repeat) % len(benchmark_models)
                         call = of_face[which]
                         begin = perf_counter_ns()
                         call()
                         milliseconds[which, i, repeat] = (perf_counter_ns() - begin) / 1e6
-                _tell(progress, len(calls) * len(contenders))
+                _tell(progress, len(calls) * len(benchmark_models))
     return shapes, milliseconds
 
 
@@ -259,7 +261,7 @@ def _tell(progress: Callable[[int], Any] | None, n: int) -> None:
         progress(n)
 
 
-def _batches(dataset: Dataset, grey: bool) -> Iterator[dict[int, npt.NDArray[np.uint8]]]:
+def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, npt.NDArray[np.uint8]]]:
     """Yield the images of some objects at a time, by the objects' numbers."""
     batch: dict[int, npt.NDArray[np.uint8]] = {}
     n_bytes = 0
@@ -267,7 +269,7 @@ def _batches(dataset: Dataset, grey: bool) -> Iterator[dict[int, npt.NDArray[np.
     for i, file in enumerate(dataset.files):
         if file != last or not batch:  # objects of one image follow each other
             image, last = load_image(file), file
-            image = to_grey(image) if grey else image
+            image = to_gray(image) if gray else image
             n_bytes += image.nbytes
         read_face(image, dataset.boxes[i], "rgb", str(file))  # names the file in its errors
         batch[i] = image

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.images import ImageLike, to_grey
-from ert._kernels.pixels import centre, similarity
+from ert._core.images import ImageLike, to_gray
+from ert._kernels.pixels import center, similarity
 from ert._kernels.simd import LANES, padded
 from ert.inference.validation import check_box, read_face
 from ert.model.cascade import Cascade
@@ -39,7 +39,7 @@ class Explanation:
     reads : (n_stages, n_pixels) int64 array
         How often the splits that the object went through compared each of them with another.
     values : (n_stages, n_pixels) int64 array
-        Their grey levels, as the trees had them.
+        Their gray levels, as the trees had them.
     splits : (n_stages, n_trees, max_depth) int64 array
         The splits that the object went through in each tree: 0 is the root, and split i has the children
         2i + 1, to the left, and 2i + 2.
@@ -57,7 +57,7 @@ def explain(
     image: ImageLike,
     box: Sequence[float] | Floats,
     *,
-    channels: str | None = None,
+    channel_order: str | None = None,
     what: str = "explain",
 ) -> Explanation:
     """Tell how a model came to the landmarks of one object.
@@ -68,11 +68,11 @@ def explain(
     Parameters
     ----------
     model : ShapePredictor
-        Fitted. Of several starts (`n_starts`) the first is explained.
+        Fitted. Of several starts (`n_inits`) the first is explained.
     image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
     box : left, top, width, height
-    channels : {"rgb", "bgr"}, optional
-        Order of the colours of an array; the model's by default.
+    channel_order : {"rgb", "bgr"}, optional
+        Order of the colors of an array; the model's by default.
     what : str
         What error messages call the object.
 
@@ -86,26 +86,26 @@ def explain(
         When the image or the box cannot be used.
     """
     checked = check_box(box, what)
-    pixels, order = read_face(image, checked, channels or model.channels, what)
+    pixels, order = read_face(image, checked, channel_order or model.channel_order, what)
     place = np.array([checked])
     cascade = model.cascade_
     frames = stretched_frames(place) if isinstance(cascade, DlibCascade) else box_frames(place)
     start = frame_to_image(cascade.mean_shape[None].astype(float), frames)
     stages = range(1, len(cascade.anchors) + 1)
-    after = [_first_stages(model, n).predict([(pixels, checked)], channels=order) for n in stages]
+    after = [_first_stages(model, n).predict([(pixels, checked)], channel_order=order) for n in stages]
     shapes = np.concatenate([start, *after])
 
-    compass, squared_norm = centre(cascade.mean_shape)
+    similarity_basis, squared_norm = center(cascade.mean_shape)
     positions = np.empty((len(stages), *cascade.deltas.shape[1:]))
     reads, values = np.empty((2, *positions.shape[:2]), np.int64)
     splits = []
     read = _reader(model, pixels, frames[0], order)
     inside = image_to_frame(shapes, np.repeat(frames, len(shapes), axis=0)).astype(np.float32)
     for number, shape in enumerate(inside[:-1]):
-        a, b = similarity(compass, squared_norm, padded(shape, 0, LANES // 2))
+        a, b = similarity(similarity_basis, squared_norm, padded(shape, 0, LANES // 2))
         x, y = cascade.deltas[number].T
-        turned = np.stack([a * x - b * y, b * x + a * y], axis=1)
-        points = shape[cascade.anchors[number]] + turned
+        rotated = np.stack([a * x - b * y, b * x + a * y], axis=1)
+        points = shape[cascade.anchors[number]] + rotated
         positions[number] = frame_to_image(points[None].astype(float), frames)[0]
         values[number] = read(points)
         pairs = cascade.pairs[number]
@@ -121,19 +121,24 @@ def _first_stages(model: ShapePredictor, n: int) -> ShapePredictor:
     arrays: dict[str, Any] = {
         name: array[:n] for name, array in cascade.arrays().items() if name != "mean_shape"
     }
-    part = ShapePredictor(**model.get_params()).set_params(n_starts=1)
+    part = ShapePredictor(**model.get_params()).set_params(n_inits=1)
     part.fitted_ = replace(model.fitted_, cascade=replace(cascade, **arrays))
     return part
 
 
-def _reader(model: ShapePredictor, image: npt.NDArray[np.uint8], frame: Floats, channels: str) -> _Reader:
+def _reader(
+    model: ShapePredictor, image: npt.NDArray[np.uint8], frame: Floats, channel_order: str
+) -> _Reader:
     """Return a function that reads pixels as the cascade does, of points (n, 2) in box coordinates."""
     cascade = model.cascade_
     if isinstance(cascade, Cascade):
-        crop, placed = cascade.cropping.cut(image, frame, channels, model.rgb)
+        crop, placed = cascade.crop_spec.cut(image, frame, channel_order, model.gray_weights)
     else:
         # Columns first, as crops are; zeros are what dlib reads outside the image.
-        crop, placed = np.pad(to_grey(image, channels, model.rgb).T, 1), frame + (0, 0, 0, 0, 1, 1)
+        crop, placed = (
+            np.pad(to_gray(image, channel_order, model.gray_weights).T, 1),
+            frame + (0, 0, 0, 0, 1, 1),
+        )
 
     def read(points: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         x, y = np.floor(frame_to_image(points[None].astype(float), placed[None])[0] + 0.5).T

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.images import to_grey
+from ert._core.images import to_gray
 from ert.datasets.parsing import natural_key
 from ert.faces.regions import lengths, zero_to_nan
 from ert.metrics import bootstrap_interval, failure_rate
@@ -46,7 +46,7 @@ _NO_SKIN = (*_EYES, list(FACE68_REGIONS["outer_lips"]))
 def errors_by(
     values: ArrayLike, errors: ArrayLike, *, n_quantiles: int = 4, limit: float = 8.0
 ) -> list[dict[str, Any]]:
-    """Summarise the errors of groups of objects.
+    """Summarize the errors of groups of objects.
 
     Numbers of more than ``2 * n_quantiles`` kinds are cut at their quantiles into as many groups, of about
     the same size where not many are equal; of fewer kinds, and texts, each is a group.
@@ -125,7 +125,7 @@ def _groups_of_numbers(numbers: Floats, n_quantiles: int) -> list[_Group]:
         groups = [(text, None, None, numbers == kind) for text, kind in zip(texts, kinds, strict=True)]
     else:
         inner = np.unique(np.quantile(numbers[known], np.arange(1, n_quantiles) / n_quantiles))
-        # Quantiles between two neighbouring values cut alike, and at the lowest one cut nothing off.
+        # Quantiles between two neighboring values cut alike, and at the lowest one cut nothing off.
         below, firsts = np.unique(np.searchsorted(kinds, inner), return_index=True)
         inner = inner[firsts[below > 0]]
         if not len(inner):
@@ -234,14 +234,14 @@ def roll(landmarks: Floats) -> Floats:
 
 
 def skin_brightness(image: NDArray[np.uint8], shape: Floats) -> float:
-    """Return the mean grey of a face's skin: inside jaw and brows, without the eyes and the mouth.
+    """Return the mean gray of a face's skin: inside jaw and brows, without the eyes and the mouth.
 
-    The light and the camera make it as much as the skin does: it is no measure of skin colour.
+    The light and the camera make it as much as the skin does: it is no measure of skin color.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-        Grey or RGB.
+        Gray or RGB.
     shape : (68, 2) array
         x and y in pixels; NaN = missing.
 
@@ -259,10 +259,10 @@ def skin_brightness(image: NDArray[np.uint8], shape: Floats) -> float:
     high = np.minimum(np.ceil(shape[_OUTLINE].max(axis=0)) + 1, image.shape[1::-1]).astype(int)
     if (high <= low).any():
         return np.nan
-    grey = to_grey(image[low[1] : high[1], low[0] : high[0]])
-    skin = np.zeros(grey.shape, bool)
+    gray = to_gray(image[low[1] : high[1], low[0] : high[0]])
+    skin = np.zeros(gray.shape, bool)
     for part in (_OUTLINE, *_NO_SKIN):
         x, y = (shape[part] - low).T
         inside = polygon(y, x, skin.shape)  # type: ignore[no-untyped-call]
         skin[inside] = part is _OUTLINE
-    return float(grey[skin].mean()) if skin.any() else np.nan
+    return float(gray[skin].mean()) if skin.any() else np.nan

@@ -68,7 +68,7 @@ def chip(
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-        In any order of colours.
+        In any order of colors.
     landmarks : (n_landmarks, 2) array-like
         x, y in pixels; NaN = missing.
     size : int
@@ -127,7 +127,7 @@ def face_template(n_landmarks: int, size: int, padding: float = 0.25) -> Floats:
         raise InputError(f"padding: {padding!r}, expected 0 or more")
     mean = _mean_face()
     low, high = mean.min(axis=0), mean.max(axis=0)
-    # A chip reaches half a pixel beyond the centres of its outermost pixels.
+    # A chip reaches half a pixel beyond the centers of its outermost pixels.
     scale = size / ((high - low).max() * (1 + 2 * padding))
     placed = (mean - (low + high) / 2) * scale + (size - 1) / 2
     template: Floats = placed if n_landmarks == 68 else placed[list(FACE5_OF_FACE68)]
@@ -144,17 +144,17 @@ def _chip_matrix(points: Floats, target: Floats) -> Floats:
     known = np.isfinite(points).all(axis=1) & np.isfinite(target).all(axis=1)
     if known.sum() < 2 or not np.ptp(points[known], axis=0).sum() > 0:
         raise InputError(f"landmarks: {known.sum()} are known, expected two that differ at least")
-    turn, middle, centre = fit_similarity(points[known], target[known])
+    turn, middle, center = fit_similarity(points[known], target[known])
     if abs(turn) == 0:
         raise InputError("template: its points coincide, expected a shape")
-    shift = centre - turn * middle
+    shift = center - turn * middle
     return np.array([(turn.real, -turn.imag, shift.real), (turn.imag, turn.real, shift.imag)])
 
 
 def _cut(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
-    # Pillow's coordinates are 0.5 in the centre of the first pixel; back is from the chip into the image.
+    # Pillow's coordinates are 0.5 in the center of the first pixel; back is from the chip into the image.
     back = np.linalg.inv(np.vstack([matrix, (0, 0, 1)]))[:2]
     back[:, 2] += 0.5 - back[:, :2].sum(axis=1) / 2
     corners = np.array([(0, 0, 1), (size, 0, 1), (0, size, 1), (size, size, 1)]) @ back.T

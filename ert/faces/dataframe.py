@@ -48,8 +48,8 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
         raise InputError("to_dataframe: needs pandas, which is not installed: pip install pandas") from None
     boxes, shapes = _arrays(faces)
     n, n_landmarks = shapes.shape[:2]
-    judged = _judged(faces)
-    has_trust = n > 0 and len(judged) == n
+    assessed = _judged(faces)
+    has_trust = n > 0 and len(assessed) == n
     if wide:
         columns: dict[str, Any] = {}
         if boxes is not None:
@@ -57,8 +57,8 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
         for i in range(n_landmarks):
             columns |= {f"x{i}": shapes[:, i, 0], f"y{i}": shapes[:, i, 1]}
         if has_trust:
-            columns["confidence"] = [confidence for _, confidence in judged]
-            columns |= {f"std{i}": [std[i] for std, _ in judged] for i in range(n_landmarks)}
+            columns["confidence"] = [confidence for _, confidence in assessed]
+            columns |= {f"std{i}": [std[i] for std, _ in assessed] for i in range(n_landmarks)}
         return pd.DataFrame(columns)
     table = pd.DataFrame(
         {
@@ -72,8 +72,8 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
         names = [name for name, numbers in FACE_REGIONS["face68"].items() for _ in numbers]
         table.insert(2, "region", names * n)
     if has_trust:
-        table["std"] = np.concatenate([std for std, _ in judged])
-        table["confidence"] = np.repeat([confidence for _, confidence in judged], n_landmarks)
+        table["std"] = np.concatenate([std for std, _ in assessed])
+        table["confidence"] = np.repeat([confidence for _, confidence in assessed], n_landmarks)
     return table
 
 

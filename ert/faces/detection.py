@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.images import check_image, load_image, to_grey
+from ert._core.images import check_image, load_image, to_gray
 
 __all__ = [
     "Detector",
@@ -36,7 +36,7 @@ def detect_faces(
     image: NDArray[np.uint8] | str | os.PathLike[str],
     detector: str | Detector = "auto",
     *,
-    channels: str = "rgb",
+    channel_order: str = "rgb",
 ) -> NDArray[np.float64]:
     """Find faces in an image.
 
@@ -51,8 +51,8 @@ def detect_faces(
         - "yunet:/path/to/model.onnx": OpenCV's ``FaceDetectorYN`` with a model file of yours;
         - "auto": "haar" where OpenCV has it, else "lbp";
         - a function that takes the image as it is and returns boxes (n, 4).
-    channels : {"rgb", "bgr"}
-        Order of the colours of an array; files are always RGB.
+    channel_order : {"rgb", "bgr"}
+        Order of the colors of an array; files are always RGB.
 
     Returns
     -------
@@ -72,16 +72,18 @@ def detect_faces(
     "haar" and "lbp" much the same. An image whose longest side exceeds 1000 pixels is searched in a reduced
     copy, so faces narrower than 3 to 4 % of that side go unseen.
     """
-    if channels not in ("rgb", "bgr"):
-        raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
+    if channel_order not in ("rgb", "bgr"):
+        raise InputError(f"channels: {channel_order!r}, expected 'rgb' or 'bgr'")
     if isinstance(image, str | os.PathLike):
-        image, channels = load_image(image), "rgb"
+        image, channel_order = load_image(image), "rgb"
     image = check_image(image)
-    boxes = _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channels)
+    boxes = (
+        _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channel_order)
+    )
     return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
 
 
-def _run_detector(image: NDArray[np.uint8], detector: str, channels: str) -> NDArray[np.float64]:
+def _run_detector(image: NDArray[np.uint8], detector: str, channel_order: str) -> NDArray[np.float64]:
     name, _, model = str(detector).partition(":")
     if name == "auto":
         name = "haar" if _haar_file() else "lbp"
@@ -94,18 +96,18 @@ def _run_detector(image: NDArray[np.uint8], detector: str, channels: str) -> NDA
         return np.empty((0, 4))
     with _DETECTOR_LOCK:
         if name == "haar":
-            found, scores = _haar_boxes(to_grey(small, channels))
+            found, scores = _haar_boxes(to_gray(small, channel_order))
         elif name == "lbp":
-            found, scores = _lbp_boxes(to_grey(small, channels))
+            found, scores = _lbp_boxes(to_gray(small, channel_order))
         elif name == "dlib":
-            found, scores = _dlib_boxes(small if channels == "rgb" else _swap_colours(small))
+            found, scores = _dlib_boxes(small if channel_order == "rgb" else _swap_colors(small))
         else:
-            found, scores = _yunet_boxes(small if channels == "bgr" else _swap_colours(small), model)
+            found, scores = _yunet_boxes(small if channel_order == "bgr" else _swap_colors(small), model)
     boxes = np.array(found, np.float64).reshape(-1, 4)
     return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
 
 
-def _swap_colours(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _swap_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else image[..., ::-1]
 
 
@@ -146,8 +148,8 @@ def _haar_cascade() -> Any:
     return cv2.CascadeClassifier(path)
 
 
-def _haar_boxes(grey: NDArray[np.uint8]) -> tuple[Any, Any]:
-    found, scores = _haar_cascade().detectMultiScale2(grey, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
+def _haar_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
+    found, scores = _haar_cascade().detectMultiScale2(gray, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
     return found, scores
 
 
@@ -161,7 +163,7 @@ def _lbp_cascade() -> Any:
     return Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
 
 
-def _lbp_boxes(grey: NDArray[np.uint8]) -> tuple[Any, Any]:
+def _lbp_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
     # A face sets off few windows, hardly more than chance does; the mirror image shows the same face by other
     # pixels and doubles them. scikit-image's own merging is turned off by an overlap that nothing reaches: it
     # merges boxes that merely touch, and its results are neither tight nor one a face.
@@ -169,17 +171,17 @@ def _lbp_boxes(grey: NDArray[np.uint8]) -> tuple[Any, Any]:
     windows = []
     for mirrored in (False, True):
         found = cascade.detect_multi_scale(
-            img=np.ascontiguousarray(grey[:, ::-1] if mirrored else grey),
+            img=np.ascontiguousarray(gray[:, ::-1] if mirrored else gray),
             scale_factor=1.2,
             step_ratio=1,
             min_size=(36, 36),
-            max_size=(max(grey.shape), max(grey.shape)),
+            max_size=(max(gray.shape), max(gray.shape)),
             min_neighbor_number=0,
             intersection_score_threshold=2.0,
         )
         for window in found:
             left, width = window["c"], window["width"]
-            left = grey.shape[1] - left - width if mirrored else left
+            left = gray.shape[1] - left - width if mirrored else left
             windows.append((left, window["r"], width, window["height"]))
     return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), at_least=4)
 

@@ -59,7 +59,7 @@ class HeadPose:
     - `pitch`: **positive when it looks up**;
     - `roll`: **positive when the head leans to its own left shoulder**, clockwise in the picture.
 
-    Turning the picture about its centre changes the roll alone; in a mirror yaw and roll change their sign.
+    Turning the picture about its center changes the roll alone; in a mirror yaw and roll change their sign.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def head_pose(
     landmarks : (68, 2) array-like
         In iBUG order, x and y in pixels; NaN = missing. Eyes, nose and corners of the mouth count.
     image_shape : tuple of int
-        Rows and columns of the whole image, as ``image.shape``: the camera's axis meets its centre.
+        Rows and columns of the whole image, as ``image.shape``: the camera's axis meets its center.
     focal_length : float, optional
         In pixels; by default the longer side of the image, a view of 53 degrees.
 

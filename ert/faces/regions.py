@@ -122,7 +122,7 @@ def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     """Tell how far eyes are open: the mean gap between the lids over the width of the eye.
 
     About 0.3 for most open eyes and below 0.15 for shut ones, but people and cameras differ, and so do
-    models: `face68`, which learnt from few shut eyes, finds about 0.2 for them. The ratio depends neither on
+    models: `face68`, which learned from few shut eyes, finds about 0.2 for them. The ratio depends neither on
     the size of the face in the picture nor on roll; turned to a side an eye looks narrower, so that it grows.
 
     Parameters

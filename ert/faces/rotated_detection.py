@@ -10,7 +10,7 @@ from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
 
 __all__ = [
-    "find_turned",
+    "detect_rotated_faces",
 ]
 
 
@@ -25,8 +25,8 @@ MAX_ROLL = 30.0
 LARGEST_SPREAD = 0.012
 
 
-def find_turned(
-    image: npt.NDArray[np.uint8], model: ShapePredictor, detector: str | Detector, channels: str
+def detect_rotated_faces(
+    image: npt.NDArray[np.uint8], model: ShapePredictor, detector: str | Detector, channel_order: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Find faces that are turned by any roll, and their landmarks.
 
@@ -34,13 +34,13 @@ def find_turned(
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
     model : ShapePredictor
-    detector, channels
+    detector, channel_order
         See :func:`ert.detect_faces`.
 
     Returns
     -------
     boxes : float array (n, 4)
-        The largest first; upright, with centre and sides of what the detector drew in a turned copy.
+        The largest first; upright, with center and sides of what the detector drew in a turned copy.
     shapes : float array (n, n_landmarks, 2)
 
     Raises
@@ -49,10 +49,10 @@ def find_turned(
         See :func:`ert.detect_faces`.
     """
     cascade = model.cascade_
-    model.warm_up(turned=True)
+    model.warm_up(rotated=True)
     boxes, shapes, spreads = [], [], []
-    for box, roll in _detect_turned(image, detector, channels):
-        shape, spread = search_roll(cascade, image, box, roll, MAX_ROLL, channels, model.rgb)
+    for box, roll in _detect_rotated(image, detector, channel_order):
+        shape, spread = search_roll(cascade, image, box, roll, MAX_ROLL, channel_order, model.gray_weights)
         if spread < LARGEST_SPREAD:
             boxes.append(box)
             shapes.append(shape)
@@ -65,8 +65,8 @@ def find_turned(
     return found[kept], np.array(shapes)[kept]
 
 
-def _detect_turned(
-    image: npt.NDArray[np.uint8], detector: str | Detector, channels: str
+def _detect_rotated(
+    image: npt.NDArray[np.uint8], detector: str | Detector, channel_order: str
 ) -> Iterator[tuple[Box, float]]:
     """Yield boxes in the image, and the roll at which each object in them stands upright."""
     from PIL import Image
@@ -77,7 +77,7 @@ def _detect_turned(
     for roll in range(0, 360, STEP):
         # Pillow turns the other way round, which is back.
         copy = seen.rotate(roll, Image.Resampling.BILINEAR, expand=True)
-        for box in detect_faces(np.array(copy), detector, channels=channels):
+        for box in detect_faces(np.array(copy), detector, channel_order=channel_order):
             # Both measured from the middle of the image, which the turn leaves in place.
             away = rotation(roll) @ (box[:2] + box[2:] / 2 - np.array(copy.size) / 2)
             middle = (away + np.array(seen.size) / 2) * scale

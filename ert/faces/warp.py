@@ -143,7 +143,7 @@ def average_face(
     Parameters
     ----------
     images : sequence of uint8 array (rows, columns) or (rows, columns, 3)
-        One for each face; where some are grey and some are not, grey ones are taken as colour.
+        One for each face; where some are gray and some are not, gray ones are taken as color.
     landmarks : sequence of (n_landmarks, 2) array-like
         x, y in pixels of each face's image; NaN = missing.
     size, padding, template
@@ -167,11 +167,11 @@ def average_face(
     shapes = np.array([cut.to_chip(shape) for cut, shape in zip(chips, landmarks, strict=True)])
     known = np.isfinite(shapes)
     mean = np.where(known, shapes, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-    colour = any(cut.image.ndim == 3 for cut in chips)
-    total = np.zeros((size, size, 3) if colour else (size, size))
+    color = any(cut.image.ndim == 3 for cut in chips)
+    total = np.zeros((size, size, 3) if color else (size, size))
     for cut, shape in zip(chips, shapes, strict=True):
         bent = warp(cut.image, shape, mean)
-        total += bent[..., None] if colour and bent.ndim == 2 else bent
+        total += bent[..., None] if color and bent.ndim == 2 else bent
     return AverageFace(np.rint(total / len(chips)).astype(np.uint8), mean)
 
 
@@ -199,7 +199,7 @@ def _best_map(start: Floats, end: Floats) -> Floats:
 
 
 def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the pixels whose centres lie in a triangle or on its edges."""
+    """Return rows and columns of the pixels whose centers lie in a triangle or on its edges."""
     low, high = triangle[:, 1].min(), triangle[:, 1].max()
     rows = np.arange(max(np.ceil(low - _ON_EDGE), 0), min(np.floor(high + _ON_EDGE), height - 1) + 1)
     heads, tails = triangle, np.roll(triangle, 1, axis=0)
@@ -212,17 +212,17 @@ def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp]
     first = np.maximum(np.ceil(np.nanmin(crossings, axis=1) - _ON_EDGE), 0).astype(np.intp)
     last = np.minimum(np.floor(np.nanmax(crossings, axis=1) + _ON_EDGE), width - 1).astype(np.intp)
     counts = np.maximum(last - first + 1, 0)
-    starts = np.repeat(first - np.cumsum(counts) + counts, counts)
-    return np.repeat(rows.astype(np.intp), counts), starts + np.arange(counts.sum())
+    inits = np.repeat(first - np.cumsum(counts) + counts, counts)
+    return np.repeat(rows.astype(np.intp), counts), inits + np.arange(counts.sum())
 
 
 def _read(image: NDArray[np.uint8], places: Floats) -> NDArray[np.uint8]:
     from scipy.ndimage import map_coordinates
 
-    channels = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
+    channel_order = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
     read = [
         map_coordinates(channel, places[:, ::-1].T, np.float64, order=1, mode="nearest")
-        for channel in channels
+        for channel in channel_order
     ]
     values: NDArray[np.uint8] = np.rint(np.stack(read, axis=-1)).astype(np.uint8)
     return values[:, 0] if image.ndim == 2 else values

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ert.model.cascade import Cascade
-from ert.model.confidence import Judge
+from ert.model.confidence import ConfidenceModel
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import ONE_START, redraw_box
+from ert.model.geometry import ONE_INIT, redraw_box
 
 __all__ = [
     "DOUBTED",
-    "RESCUES",
-    "rescue",
+    "RESTART_BOXES",
+    "restart",
 ]
 
 
@@ -25,7 +25,7 @@ DOUBTED = 0.9
 TRUSTED = 0.5
 # The boxes of the second look: moved by so many sides of the first in x and y, and so many times as large.
 _FAR = 0.2
-RESCUES = (
+RESTART_BOXES = (
     *(
         (_FAR * math.cos(math.pi * eighth / 4), _FAR * math.sin(math.pi * eighth / 4), 1.0)
         for eighth in range(8)
@@ -35,29 +35,29 @@ RESCUES = (
 )
 
 
-def rescue(
+def restart(
     cascade: Cascade | DlibCascade,
-    judge: Judge,
-    norm: str | None,
+    confidence_model: ConfidenceModel,
+    normalizer: str | None,
     image: npt.NDArray[np.uint8],
     box: Box,
     found: npt.NDArray[np.float64],
-    channels: str,
-    rgb: str,
+    channel_order: str,
+    gray_weights: str,
 ) -> Box | None:
     """Return a box in which the object is found better, if the judge doubts what was found and knows one.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
-    judge : Judge
-    norm
+    confidence_model : Judge
+    normalizer
         See :meth:`ert.judge.Judge.assess_face`.
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
         The box in which `found` was found.
     found : float64 array (n_landmarks, 2)
-    channels, rgb
+    channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
 
     Returns
@@ -68,20 +68,20 @@ def rescue(
     room = np.empty((2, len(found)))
 
     def trust(shape: npt.NDArray[np.float64]) -> float:
-        return judge.assess_face(image, box, shape, channels, rgb, norm, *room)
+        return confidence_model.assess_face(image, box, shape, channel_order, gray_weights, normalizer, *room)
 
     most, best = trust(found), None
     if most >= DOUBTED:
         return None
     left, top, width, height = box
-    for right, down, scale in RESCUES:
+    for right, down, scale in RESTART_BOXES:
         moved = (
             left + right * width + (1 - scale) * width / 2,
             top + down * height + (1 - scale) * height / 2,
             scale * width,
             scale * height,
         )
-        shape = cascade.predict_face(image, moved, ONE_START, channels, rgb)[0]
+        shape = cascade.predict_face(image, moved, ONE_INIT, channel_order, gray_weights)[0]
         confidence = trust(shape)
         if confidence > most:
             most, best = confidence, redraw_box(shape, cascade.mean_shape, moved)

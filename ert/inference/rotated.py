@@ -1,6 +1,6 @@
 """Objects that are turned in the image plane: located in a turned copy of the image, where they are upright.
 
-    image, box ──> surroundings: grey pixels ──> turned back by a roll ──> cascade ──> shape, turned again
+    image, box ──> surroundings: gray pixels ──> turned back by a roll ──> cascade ──> shape, turned again
 
 A *roll* says in degrees how far an object is turned from upright, clockwise as the picture is seen. The
 cascade knows nothing of it, so that this works for a cascade of either kind.
@@ -18,17 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._kernels.rotate import turn_image
-from ert.model.cascade import NO_SWAP, Cascade
-from ert.model.cropping import Cropping
+from ert._kernels.rotate import rotate_image
+from ert.model.cascade import NO_MIRROR_MAP, Cascade
+from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import STARTS, box_frames
+from ert.model.geometry import INITS, box_frames
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
     "check_max_roll",
     "check_rolls",
-    "locate_turned",
+    "locate_rotated",
     "roll_of",
     "rotation",
     "search_roll",
@@ -40,7 +40,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 # How far a roll may be off for a cascade to find its way; half of what lies between two that are tried.
 TOLERANCE = 15.0
 # The starts of each look, and how they lean in the second.
-LOOK_STARTS = STARTS[:3]
+SEARCH_INITS = INITS[:3]
 LEANS = (-15.0, 0.0, 15.0)
 # A box that is drawn anew stays within this scale and this shift, in sides of the first.
 SCALES = 0.8, 1.25
@@ -58,14 +58,14 @@ class Pose(NamedTuple):
 
 
 class Surroundings:
-    """Grey pixels round a box, as far as the cascade may look however the box is turned.
+    """Gray pixels round a box, as far as the cascade may look however the box is turned.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
-    channels, rgb
+    channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
     """
 
@@ -74,8 +74,8 @@ class Surroundings:
         cascade: Cascade | DlibCascade,
         image: npt.NDArray[np.uint8],
         box: tuple[float, float, float, float],
-        channels: str,
-        rgb: str,
+        channel_order: str,
+        gray_weights: str,
     ) -> None:
         self.cascade = cascade
         frame = box_frames(np.array([box]))[0]
@@ -85,7 +85,7 @@ class Surroundings:
         reach, size = _reach(cascade)
         radius = SCALES[1] * stretch * float(np.hypot(*reach)) + SHIFT
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        pixels, placed = Cropping(region, size, 0.0).cut(image, frame, channels, rgb)
+        pixels, placed = CropSpec(region, size, 0.0).cut(image, frame, channel_order, gray_weights)
         self.pixels = np.ascontiguousarray(pixels.T)
         self.zoom = float(placed[0] / frame[0])
         self.side = float(placed[0])
@@ -99,27 +99,27 @@ class Surroundings:
         """Return the pose of the given box with a roll."""
         return Pose(self.middle, 1.0, roll)
 
-    def locate(self, pose: Pose, starts: Floats, swap: npt.NDArray[np.intp] = NO_SWAP) -> Floats:
+    def locate(self, pose: Pose, inits: Floats, mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP) -> Floats:
         """Return the shapes (n_starts, n_landmarks, 2) that starts lead to, in pixels of the surroundings."""
         half = np.ceil(self.reach * pose.scale) + 1
         turn, place = rotation(pose.roll), pose.place
         # The copy's middle lies between pixels as the place does: an upright copy has the very same pixels.
         middle = half + place % 1
-        turned = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
-        turn_image(self.pixels, turn, place - turn @ middle, turned)
+        rotated = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
+        rotate_image(self.pixels, turn, place - turn @ middle, rotated)
         sides = self.sides * pose.scale
         box = (*(middle - sides / 2).tolist(), *(sides + 1).tolist())
-        # Grey already, so that channels and weights mean nothing.
-        found = self.cascade.predict_face(turned, box, starts, "rgb", "luma", swap)
+        # Gray already, so that channels and weights mean nothing.
+        found = self.cascade.predict_face(rotated, box, inits, "rgb", "luma", mirror_map)
         shapes: Floats = (found - middle) @ turn.T + place
         return shapes
 
     def redraw(self, shape: Floats) -> Pose:
         """Return the pose in which the mean shape lies on a shape as well as it can."""
-        turn, middle, centre = fit_similarity(self.mean_shape, shape)
+        turn, middle, center = fit_similarity(self.mean_shape, shape)
         # A single landmark has no size.
         scale, roll = float(np.clip(abs(turn) or 1.0, *SCALES)), float(np.angle(turn, deg=True))
-        moved = centre - scale * np.exp(1j * np.deg2rad(roll)) * middle
+        moved = center - scale * np.exp(1j * np.deg2rad(roll)) * middle
         shift = np.array([moved.real, moved.imag]) - self.middle
         length = float(np.hypot(*shift))
         shift *= min(1.0, SHIFT * self.side / max(length, 1e-9))
@@ -134,10 +134,10 @@ class Surroundings:
 def _reach(cascade: Cascade | DlibCascade) -> tuple[Floats, int]:
     """Return how far from the box's middle pixels are read, in sides of it, and the size they are read at."""
     if isinstance(cascade, Cascade):
-        low, high = cascade.cropping.region[:2], cascade.cropping.region[2:]
-        size = cascade.cropping.working_size
+        low, high = cascade.crop_spec.region[:2], cascade.crop_spec.region[2:]
+        size = cascade.crop_spec.working_size
         # What the cascade will reduce and smooth itself needs more pixels than that.
-        size = size if cascade.cropping.blur == 0 else 2 * size
+        size = size if cascade.crop_spec.blur == 0 else 2 * size
     else:
         places = cascade.mean_shape[cascade.anchors] + cascade.deltas
         low, high = places.min(axis=(0, 1)) - SHIFT, places.max(axis=(0, 1)) + SHIFT
@@ -151,15 +151,15 @@ def rotation(degrees: float) -> Floats:
     return np.array([[cos, -sin], [sin, cos]])
 
 
-def locate_turned(
+def locate_rotated(
     cascade: Cascade | DlibCascade,
     image: npt.NDArray[np.uint8],
     box: tuple[float, float, float, float],
     roll: float,
-    starts: Floats,
-    channels: str,
-    rgb: str,
-    swap: npt.NDArray[np.intp] = NO_SWAP,
+    inits: Floats,
+    channel_order: str,
+    gray_weights: str,
+    mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
 ) -> Floats:
     """Locate the landmarks of one object whose roll is known.
 
@@ -168,14 +168,14 @@ def locate_turned(
     cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
-        As it would be drawn round the upright object, about the same centre.
+        As it would be drawn round the upright object, about the same center.
     roll : float
         In degrees, clockwise.
-    starts : float array (n_starts, 4)
-        See :data:`ert.geometry.STARTS`.
-    channels, rgb
+    inits : float array (n_starts, 4)
+        See :data:`ert.geometry.INITS`.
+    channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
-    swap : int array (n_landmarks,)
+    mirror_map : int array (n_landmarks,)
         The mirror map: starts that take the image for its mirror image need it.
 
     Returns
@@ -183,8 +183,8 @@ def locate_turned(
     float array (n_starts, n_landmarks, 2)
         In pixels of the image.
     """
-    surroundings = Surroundings(cascade, image, box, channels, rgb)
-    return surroundings.to_image(surroundings.locate(surroundings.given(roll), starts, swap))
+    surroundings = Surroundings(cascade, image, box, channel_order, gray_weights)
+    return surroundings.to_image(surroundings.locate(surroundings.given(roll), inits, mirror_map))
 
 
 def search_roll(
@@ -193,8 +193,8 @@ def search_roll(
     box: tuple[float, float, float, float],
     roll: float,
     max_roll: float,
-    channels: str,
-    rgb: str,
+    channel_order: str,
+    gray_weights: str,
 ) -> tuple[Floats, float]:
     """Locate the landmarks of one object whose roll is not known.
 
@@ -204,8 +204,8 @@ def search_roll(
         About what to search, in degrees.
     max_roll : float
         How far to either side, at most 180.
-    cascade, image, box, channels, rgb
-        See :func:`locate_turned`.
+    cascade, image, box, channel_order, gray_weights
+        See :func:`locate_rotated`.
 
     Returns
     -------
@@ -214,7 +214,7 @@ def search_roll(
     spread : float
         Mean distance of their landmarks from it, in sides of the box: small where the starts agree.
     """
-    surroundings = Surroundings(cascade, image, box, channels, rgb)
+    surroundings = Surroundings(cascade, image, box, channel_order, gray_weights)
     looks = [_look_twice(surroundings, roll + turn) for turn in candidate_rolls(max_roll)]
     shape, spread = min(looks, key=lambda look: look[1])
     return surroundings.to_image(shape), spread
@@ -228,9 +228,9 @@ def candidate_rolls(max_roll: float) -> Floats:
 
 
 def _look_twice(surroundings: Surroundings, roll: float) -> tuple[Floats, float]:
-    first = np.median(surroundings.locate(surroundings.given(roll), LOOK_STARTS), axis=0)
+    first = np.median(surroundings.locate(surroundings.given(roll), SEARCH_INITS), axis=0)
     pose = surroundings.redraw(first)
-    leaning = [surroundings.locate(pose._replace(roll=pose.roll + lean), LOOK_STARTS) for lean in LEANS]
+    leaning = [surroundings.locate(pose._replace(roll=pose.roll + lean), SEARCH_INITS) for lean in LEANS]
     shapes = np.concatenate(leaning)
     shape: Floats = np.median(shapes, axis=0)
     return shape, float(np.hypot(*np.moveaxis(shapes - shape, 2, 0)).mean()) / surroundings.side

@@ -18,6 +18,7 @@ __all__ = [
     "Face",
     "box_array",
     "check_box",
+    "check_landmark_array",
     "check_landmarks",
     "check_near",
     "check_pairs",
@@ -170,24 +171,24 @@ def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64
 
 
 def read_face(
-    image: ImageLike, box: Sequence[float] | npt.NDArray[np.float64], channels: str, what: str
+    image: ImageLike, box: Sequence[float] | npt.NDArray[np.float64], channel_order: str, what: str
 ) -> tuple[npt.NDArray[np.uint8], str]:
-    """Return the pixels of a face's image and the order of their colours.
+    """Return the pixels of a face's image and the order of their colors.
 
     Parameters
     ----------
     image : uint8 array or path-like
     box : left, top, width, height
         Checked, see :func:`check_box`.
-    channels : {"rgb", "bgr"}
-        Order of the colours in an array; files are read as RGB.
+    channel_order : {"rgb", "bgr"}
+        Order of the colors in an array; files are read as RGB.
     what : str
         What error messages call the face.
 
     Returns
     -------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-    channels : {"rgb", "bgr"}
+    channel_order : {"rgb", "bgr"}
 
     Raises
     ------
@@ -196,7 +197,7 @@ def read_face(
     """
     if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
         what = f"{what}, {os.fspath(image)}"
-        channels = "rgb"
+        channel_order = "rgb"
     pixels = read_image(image, what)
     rows, columns = pixels.shape[:2]
     left, top, width, height = box
@@ -205,4 +206,20 @@ def read_face(
     if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
         size = f"{width:g} x {height:g}"
         raise InputError(f"{what}: a box of {size} pixels is far larger than the image of {columns} x {rows}")
-    return pixels, channels
+    return pixels, channel_order
+
+
+def check_landmark_array(landmarks: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return predicted landmarks as a float array of this shape.
+
+    Raises
+    ------
+    InputError
+        When the shape is another, or a number is not finite or absurdly large.
+    """
+    shapes = np.ascontiguousarray(landmarks, np.float64)
+    if shapes.shape != shape:
+        raise InputError(f"landmarks: expected shape {shape}, got {shapes.shape}")
+    if not (np.abs(shapes) <= 2 * MAX_COORDINATE).all():
+        raise InputError(f"landmarks: expected finite numbers within {2 * MAX_COORDINATE:g}")
+    return shapes

@@ -13,37 +13,37 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import Part, plain_grey, read_part
+from ert._core.images import DUMMY_IMAGES, Part, is_kernel_ready_gray, read_part
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import BLANK, Held, compiled
-from ert._kernels.pixels import centre, pool_arrays
+from ert._kernels.bound_args import BoundArgs, entry_point
+from ert._kernels.pixels import center, pool_arrays
 from ert._kernels.predict import kernel_basis, predict_face
 from ert._kernels.simd import LANES, padded
 from ert._kernels.traversal import aligned, pack_trees
-from ert.model.cropping import Cropping, check_cropping
-from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_START
+from ert.model.cropping import CropSpec, check_crop_spec
+from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
 
 __all__ = [
-    "NO_SWAP",
+    "NO_MIRROR_MAP",
     "Cascade",
     "FieldsOnly",
-    "Quick",
+    "GrayKernel",
     "Stage",
     "check_arrays",
     "check_cascade",
+    "quantize_basis",
     "stack_stages",
-    "whole_basis",
 ]
 
 
 # The mirror map where no start needs one.
-NO_SWAP = np.empty(0, np.intp)
+NO_MIRROR_MAP = np.empty(0, np.intp)
 
 # kernel, before, after, size: `kernel(image, *before, left, top, width, height, *after, placed)` writes what
 # `placed = np.empty(size)` is in pixels of the image. The image must be an array of uint8 with two axes for
 # certain, as nothing looks at that any more; the kernel returns False where the image does not lie in one
 # piece, or the box is not right.
-Quick = tuple[Callable[..., bool], tuple[Any, ...], tuple[Any, ...], tuple[int, int, int]]
+GrayKernel = tuple[Callable[..., bool], tuple[Any, ...], tuple[Any, ...], tuple[int, int, int]]
 
 
 class FieldsOnly:
@@ -68,7 +68,7 @@ class Stage:
     thresholds : int16 array (n_trees, n_splits)
         A face goes left where their difference is greater.
     leaves : int8 or int16 array (n_trees, n_leaves, n_components)
-    units : float32 array (n_components,)
+    scales : float32 array (n_components,)
     basis : int8 or int16 array (n_components, 2 * n_landmarks)
         Times its unit, the displacement of the shape for 1 in a leaf's component, in box coordinates.
     """
@@ -78,7 +78,7 @@ class Stage:
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
-    units: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
 
 
@@ -90,7 +90,7 @@ class Cascade(FieldsOnly):
     ----------
     mean_shape : float32 array (n_landmarks, 2)
         The start shape, in box coordinates.
-    cropping : Cropping
+    crop_spec : Cropping
         What of the image is read, and at which scale.
     anchors, deltas, pairs, thresholds, leaves, units, basis
         The arrays of :class:`Stage`, stacked: the first axis is the stage, in `basis` so many stages.
@@ -99,13 +99,13 @@ class Cascade(FieldsOnly):
     """
 
     mean_shape: npt.NDArray[np.float32]
-    cropping: Cropping
+    crop_spec: CropSpec
     anchors: npt.NDArray[np.uint16]
     deltas: npt.NDArray[np.float32]
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
-    units: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
     stages_per_basis: int = 1
 
@@ -113,10 +113,10 @@ class Cascade(FieldsOnly):
         self,
         image: npt.NDArray[np.uint8],
         box: tuple[float, float, float, float],
-        starts: npt.NDArray[np.float64],
-        channels: str,
-        rgb: str,
-        swap: npt.NDArray[np.intp] = NO_SWAP,
+        inits: npt.NDArray[np.float64],
+        channel_order: str,
+        gray_weights: str,
+        mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
         part: Part | None = None,
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts.
@@ -125,11 +125,11 @@ class Cascade(FieldsOnly):
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         box : left, top, width, height
-        starts : float64 array (n_starts, 4)
-            See :data:`ert.geometry.STARTS`.
-        channels, rgb
+        inits : float64 array (n_starts, 4)
+            See :data:`ert.geometry.INITS`.
+        channel_order, gray_weights
             See :class:`ert.ShapePredictor`.
-        swap : int array (n_landmarks,)
+        mirror_map : int array (n_landmarks,)
             The mirror map: starts that take the image for its mirror image need it.
         part : (image, column, row), optional
             What :meth:`read_part` gave, when it has been called already.
@@ -139,54 +139,58 @@ class Cascade(FieldsOnly):
         float64 array (n_starts, n_landmarks, 2)
             In pixels of the image.
         """
-        image, column, row = part or self.read_part(image, box, channels, rgb)
-        placed = np.empty((len(starts), *self.mean_shape.shape))
-        how = np.ascontiguousarray(starts, np.float64), np.ascontiguousarray(swap, np.intp)
-        kernel, _, (*_, held, numbers), _ = self.quick
-        kernel(image, column, row, *box, 0, *how, held, numbers, placed)
+        image, column, row = part or self.read_part(image, box, channel_order, gray_weights)
+        placed = np.empty((len(inits), *self.mean_shape.shape))
+        how = np.ascontiguousarray(inits, np.float64), np.ascontiguousarray(mirror_map, np.intp)
+        kernel, _, (*_, bound, numbers), _ = self.gray_kernel
+        kernel(image, column, row, *box, 0, *how, bound, numbers, placed)
         return placed
 
     @cached_property
-    def quick(self) -> Quick:
-        """What locates the landmarks of one face in a grey image from one start."""
-        held = Held(self.kernel_arguments)
+    def gray_kernel(self) -> GrayKernel:
+        """What locates the landmarks of one face in a gray image from one start."""
+        bound = BoundArgs(self.kernel_arguments)
         size = 1, len(self.mean_shape), 2
-        blank = BLANK[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_START, NO_SWAP, held, held.numbers
-        after = MAX_BOX_TO_IMAGE, ONE_START, NO_SWAP, held, held.numbers
+        blank = DUMMY_IMAGES[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_INIT, NO_MIRROR_MAP, bound, bound.numbers
+        after = MAX_BOX_TO_IMAGE, ONE_INIT, NO_MIRROR_MAP, bound, bound.numbers
         with uninterrupted():
-            kernel = compiled(predict_face, *blank, np.empty(size))
+            kernel = entry_point(predict_face, *blank, np.empty(size))
         return kernel, (0, 0), after, size
 
     def read_part(
-        self, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], channels: str, rgb: str
+        self,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        channel_order: str,
+        gray_weights: str,
     ) -> Part:
-        """Return what of an image the crop of a box needs, in grey, and where in the image it begins."""
-        if plain_grey(image):
+        """Return what of an image the crop of a box needs, in gray, and where in the image it begins."""
+        if is_kernel_ready_gray(image):
             return image, 0, 0
-        columns, rows = self.cropping.touched(*box, image.shape)
-        return read_part(image, columns, rows, channels, rgb)
+        columns, rows = self.crop_spec.touched(*box, image.shape)
+        return read_part(image, columns, rows, channel_order, gray_weights)
 
     @cached_property
     def kernel_arguments(self) -> tuple[Any, ...]:
         """What :func:`ert.running.begin_face` and :func:`ert.running.run_faces` take of the model.
 
-        How crops are cut: `region`, `working_size`, `blur` and `least_contrast` of
-        :class:`ert.crops.Cropping`, and the most columns and rows that they have; the number of landmarks,
+        How crops are cut: `region`, `working_size`, `blur` and `min_contrast` of
+        :class:`ert.crops.CropSpec`, and the most columns and rows that they have; the number of landmarks,
         and the mean shape with zeros up to a multiple of 8; then what :func:`ert.running.run_stages` names.
         """
         n_stages, n_trees, n_splits = self.thresholds.shape
-        cropping = self.cropping
-        compass, squared_norm = centre(self.mean_shape)
+        crop_spec = self.crop_spec
+        similarity_basis, squared_norm = center(self.mean_shape)
         anchors, deltas = pool_arrays(self.anchors, self.deltas)
         return (
-            aligned(cropping.region),
-            cropping.working_size,
-            float(cropping.blur),
-            float(cropping.least_contrast),
-            *cropping.shape,
+            aligned(crop_spec.region),
+            crop_spec.working_size,
+            float(crop_spec.blur),
+            float(crop_spec.min_contrast),
+            *crop_spec.shape,
             len(self.mean_shape),
             aligned(padded(self.mean_shape, 0, LANES // 2)),
-            aligned(compass),
+            aligned(similarity_basis),
             squared_norm,
             aligned(anchors),
             aligned(deltas),
@@ -194,7 +198,7 @@ class Cascade(FieldsOnly):
             n_trees,
             n_splits.bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
-            *kernel_basis(self.leaves, self.units, self.basis),
+            *kernel_basis(self.leaves, self.scales, self.basis),
             self.stages_per_basis,
         )
 
@@ -209,7 +213,7 @@ class Cascade(FieldsOnly):
         return [Stage(*arrays) for arrays in zip(*stacked, bases, strict=True)]
 
 
-_STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "units", "basis")
+_STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "scales", "basis")
 
 
 def stack_stages(stages: list[Stage], stages_per_basis: int = 1) -> dict[str, npt.NDArray[Any]]:
@@ -218,21 +222,21 @@ def stack_stages(stages: list[Stage], stages_per_basis: int = 1) -> dict[str, np
     return arrays | {"basis": np.stack([stage.basis for stage in stages[::stages_per_basis]])}
 
 
-def whole_basis(
-    directions: npt.NDArray[np.float64], units: npt.NDArray[np.float64], kind: type[np.signedinteger]
+def quantize_basis(
+    directions: npt.NDArray[np.float64], scales: npt.NDArray[np.float64], kind: type[np.signedinteger]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]]:
     """Express directions (n_components, 2 * n_landmarks), a unit each, in whole numbers.
 
     Returns
     -------
-    units : float32 array (n_components,)
+    scales : float32 array (n_components,)
     basis : array (n_components, 2 * n_landmarks) of that type
         The largest number of each row is the largest of the type.
     """
     largest = np.maximum(np.abs(directions).max(axis=1), np.finfo(np.float32).tiny)
     limit = np.iinfo(kind).max
     basis = np.rint(directions * (limit / largest)[:, None]).astype(kind)
-    return (units * largest / limit).astype(np.float32), basis
+    return (scales * largest / limit).astype(np.float32), basis
 
 
 def check_cascade(cascade: Cascade) -> None:
@@ -250,7 +254,7 @@ def check_cascade(cascade: Cascade) -> None:
     check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8", n_bases)
     if n_components == 0 or cascade.basis.shape[1] != n_components:
         raise InputError(f"basis has {cascade.basis.shape[1]} components and the leaves {n_components}")
-    check_cropping(cascade.cropping)
+    check_crop_spec(cascade.crop_spec)
 
 
 def check_arrays(
@@ -289,7 +293,7 @@ def check_arrays(
         "pairs": ((n_stages, n_trees, n_splits, 2), ("uint16",)),
         "thresholds": ((n_stages, n_trees, n_splits), (threshold_type,)),
         "leaves": ((n_stages, n_trees, n_splits + 1, leaf_size), leaf_types),
-        "units": ((n_stages, arrays["basis"].shape[1]), ("float32",)),
+        "scales": ((n_stages, arrays["basis"].shape[1]), ("float32",)),
         "basis": ((n_bases, arrays["basis"].shape[1], 2 * n_landmarks), (basis_type,)),
     }
     for name, (shape, types) in expected.items():

@@ -18,20 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import Part, plain_grey, read_part
-from ert._kernels.confidence import LENGTHS, judge_landmarks, place_square
-from ert._kernels.pixels import centre, pool_arrays, square_frame
+from ert._core.images import Part, is_kernel_ready_gray, read_part
+from ert._kernels.confidence import LENGTHS, assess_landmarks, place_square
+from ert._kernels.pixels import center, pool_arrays, square_frame
 from ert._kernels.predict import kernel_basis
 from ert._kernels.traversal import aligned, pack_trees
-from ert.model.cropping import Cropping, check_cropping
+from ert.model.cropping import CropSpec, check_crop_spec
 
 __all__ = [
     "GAUSSIAN_90",
     "Assessment",
+    "ConfidenceModel",
     "Forest",
-    "Judge",
-    "check_judge",
-    "look_arguments",
+    "check_confidence_model",
+    "observation_arguments",
 ]
 
 
@@ -50,7 +50,7 @@ class Assessment:
         landmark nine times in ten has a radius of 2.146 times that, as with a normal distribution. For other
         shares see :meth:`ert.ShapePredictor.std_radius`.
     within : float array (n, n_landmarks)
-        Probability that it lies within 5 % of the norm length (the model's `norm`; without one, of the side
+        Probability that it lies within 5 % of the norm length (the model's `normalizer`; without one, of the side
         of the box) of the true one.
     confidence : float array (n,)
         Probability that this is the object and its landmarks have not failed: their mean error is at most
@@ -72,7 +72,7 @@ class Forest:
         The two pixels of each split.
     thresholds : int16 array (n_trees, n_splits)
     leaves : int8 array (n_trees, n_leaves, n_components)
-    units : float32 array (n_components,)
+    scales : float32 array (n_components,)
         What 1 in a leaf stands for, times a row of the basis.
     basis : int8 array (n_components, n_outputs)
     """
@@ -80,7 +80,7 @@ class Forest:
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.int16]
     leaves: npt.NDArray[np.signedinteger]
-    units: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
 
     def kernel_arguments(self, n_pixels: int) -> tuple[Any, ...]:
@@ -91,19 +91,19 @@ class Forest:
             n_trees,
             n_splits.bit_length(),
             aligned(self.leaves.reshape(1, -1)),
-            *kernel_basis(self.leaves, self.units[None], self.basis[None]),
+            *kernel_basis(self.leaves, self.scales[None], self.basis[None]),
         )
 
 
 @dataclass(frozen=True)
-class Judge:
+class ConfidenceModel:
     """All that judging needs.
 
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
         The cascade's.
-    cropping : Cropping
+    crop_spec : Cropping
         What is read of the image; its box is the square with the landmarks' middle and the shape's scale.
     anchors : uint16 array (n_pixels,)
     deltas : float32 array (n_pixels, 2)
@@ -126,7 +126,7 @@ class Judge:
     """
 
     mean_shape: npt.NDArray[np.float32]
-    cropping: Cropping
+    crop_spec: CropSpec
     anchors: npt.NDArray[np.uint16]
     deltas: npt.NDArray[np.float32]
     errors: Forest
@@ -138,9 +138,9 @@ class Judge:
     confidence_weights: npt.NDArray[np.float64]
 
     @cached_property
-    def look_arguments(self) -> tuple[Any, ...]:
-        """What :func:`ert.judging.look_closely` takes after the landmarks and the side."""
-        return look_arguments(self.mean_shape, self.cropping, self.anchors, self.deltas)
+    def observation_arguments(self) -> tuple[Any, ...]:
+        """What :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
+        return observation_arguments(self.mean_shape, self.crop_spec, self.anchors, self.deltas)
 
     @cached_property
     def _rest(self) -> tuple[Any, ...]:
@@ -157,9 +157,9 @@ class Judge:
         image: npt.NDArray[np.uint8],
         box: tuple[float, float, float, float],
         landmarks: npt.NDArray[np.float64],
-        channels: str,
-        rgb: str,
-        norm: str | None,
+        channel_order: str,
+        gray_weights: str,
+        normalizer: str | None,
         std: npt.NDArray[np.float64],
         within: npt.NDArray[np.float64],
         part: Part | None = None,
@@ -172,12 +172,12 @@ class Judge:
         box : left, top, width, height
         landmarks : float64 array (n_landmarks, 2)
             In pixels of the image.
-        channels, rgb, norm
+        channel_order, gray_weights, normalizer
             See :class:`ert.ShapePredictor`.
         std, within : float64 array (n_landmarks,)
             Written, see :class:`Assessment`.
         part : (image, column, row), optional
-            A part of the image in grey, and where it begins; used if it holds enough.
+            A part of the image in gray, and where it begins; used if it holds enough.
 
         Returns
         -------
@@ -186,10 +186,19 @@ class Judge:
         """
         side = square_frame(*box)[2]
         column = row = 0
-        if not plain_grey(image):
-            image, column, row = self._read_part(image, landmarks, side, channels, rgb, part)
-        confidence: float = judge_landmarks(  # type: ignore[call-arg]
-            image, column, row, landmarks, side, *self.look_arguments, *self._rest, LENGTHS[norm], std, within
+        if not is_kernel_ready_gray(image):
+            image, column, row = self._read_part(image, landmarks, side, channel_order, gray_weights, part)
+        confidence: float = assess_landmarks(  # type: ignore[call-arg]
+            image,
+            column,
+            row,
+            landmarks,
+            side,
+            *self.observation_arguments,
+            *self._rest,
+            LENGTHS[normalizer],
+            std,
+            within,
         )
         return confidence
 
@@ -198,32 +207,32 @@ class Judge:
         image: npt.NDArray[np.uint8],
         landmarks: npt.NDArray[np.float64],
         side: float,
-        channels: str,
-        rgb: str,
+        channel_order: str,
+        gray_weights: str,
         part: Part | None,
     ) -> Part:
-        x, y, side = place_square(landmarks, side, *self.look_arguments[:2])
+        x, y, side = place_square(landmarks, side, *self.observation_arguments[:2])
         if part is not None and self._suffices(part, image.shape, x, y, side):
             return part
         # A box that touches nothing of the image is moved to its edge, whose pixels go on beyond it.
-        low, high = self.cropping.region[:2] * side, self.cropping.region[2:] * side
+        low, high = self.crop_spec.region[:2] * side, self.crop_spec.region[2:] * side
         x = min(max(x, 1 - high[0]), image.shape[1] - 2 - low[0])
         y = min(max(y, 1 - high[1]), image.shape[0] - 2 - low[1])
-        columns, rows = self.cropping.touched(x, y, side + 1, side + 1, image.shape)
-        return read_part(image, columns, rows, channels, rgb)
+        columns, rows = self.crop_spec.touched(x, y, side + 1, side + 1, image.shape)
+        return read_part(image, columns, rows, channel_order, gray_weights)
 
     @cached_property
     def _bounds(self) -> list[float]:
-        return self.cropping.region.tolist()  # type: ignore[no-any-return]
+        return self.crop_spec.region.tolist()  # type: ignore[no-any-return]
 
     def _suffices(self, part: Part, size: tuple[int, ...], x: float, y: float, side: float) -> bool:
         """Tell whether a part holds what the crop needs: quicker than to say what that is."""
-        grey, column, row = part
+        gray, column, row = part
         left, top, right, bottom = self._bounds
-        reach = 3 + 3 * side / self.cropping.working_size
-        column_end, row_end = column + grey.shape[1], row + grey.shape[0]
+        reach = 3 + 3 * side / self.crop_spec.working_size
+        column_end, row_end = column + gray.shape[1], row + gray.shape[0]
         return (
-            self.cropping.blur == 0
+            self.crop_spec.blur == 0
             and (column == 0 or column <= x + left * side - reach)
             and (row == 0 or row <= y + top * side - reach)
             and (column_end == size[1] or x + right * side + reach <= column_end - 1)
@@ -237,15 +246,15 @@ class Judge:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All arrays by name, for the model file."""
-        arrays = {f"judge_{name}": getattr(self, name) for name in _ARRAYS}
+        arrays = {f"confidence_{name}": getattr(self, name) for name in _ARRAYS}
         for forest in _FORESTS:
             for name, array in vars(getattr(self, forest)).items():
-                arrays[f"judge_{forest}_{name}"] = array
+                arrays[f"confidence_{forest}_{name}"] = array
         return arrays
 
     def header(self) -> dict[str, Any]:
         """Tell what the model file's header says of it."""
-        return {"cropping": asdict(self.cropping) | {"region": self.cropping.region.tolist()}}
+        return {"crop_spec": asdict(self.crop_spec) | {"region": self.crop_spec.region.tolist()}}
 
     @classmethod
     def from_file(
@@ -254,15 +263,19 @@ class Judge:
         arrays: dict[str, npt.NDArray[Any]],
     ) -> Self:
         """Put together what :meth:`header` and :meth:`arrays` gave; its arrays are taken out of `arrays`."""
-        cropping = header["cropping"] | {"region": np.array(header["cropping"]["region"], np.float64)}
-        parts: dict[str, Any] = {name: arrays.pop(f"judge_{name}") for name in _ARRAYS}
+        crop_spec = header["crop_spec"] | {"region": np.array(header["crop_spec"]["region"], np.float64)}
+        parts: dict[str, Any] = {name: arrays.pop(f"confidence_{name}") for name in _ARRAYS}
         forests: dict[str, Any] = {
-            forest: Forest(*(arrays.pop(f"judge_{forest}_{name}") for name in Forest.__dataclass_fields__))
+            forest: Forest(
+                *(arrays.pop(f"confidence_{forest}_{name}") for name in Forest.__dataclass_fields__)
+            )
             for forest in _FORESTS
         }
-        judge = cls(mean_shape=arrays["mean_shape"], cropping=Cropping(**cropping), **parts, **forests)
-        check_judge(judge)
-        return judge
+        confidence_model = cls(
+            mean_shape=arrays["mean_shape"], crop_spec=CropSpec(**crop_spec), **parts, **forests
+        )
+        check_confidence_model(confidence_model)
+        return confidence_model
 
 
 _ARRAYS = (
@@ -277,69 +290,79 @@ _ARRAYS = (
 _FORESTS = ("errors", "trust")
 
 
-def look_arguments(
+def observation_arguments(
     mean_shape: npt.NDArray[np.float32],
-    cropping: Cropping,
+    crop_spec: CropSpec,
     anchors: npt.NDArray[np.uint16],
     deltas: npt.NDArray[np.float32],
 ) -> tuple[Any, ...]:
-    """Return what :func:`ert.judging.look_closely` takes after the landmarks and the side."""
+    """Return what :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
     return (
-        *centre(mean_shape),
-        aligned(cropping.region),
-        cropping.working_size,
-        float(cropping.blur),
-        float(cropping.least_contrast),
-        *cropping.shape,
+        *center(mean_shape),
+        aligned(crop_spec.region),
+        crop_spec.working_size,
+        float(crop_spec.blur),
+        float(crop_spec.min_contrast),
+        *crop_spec.shape,
         *(aligned(array) for array in pool_arrays(anchors[None], deltas[None])),
     )
 
 
-def check_judge(judge: Judge) -> None:
+def check_confidence_model(confidence_model: ConfidenceModel) -> None:
     """Check that a judge's arrays fit together, wherever they come from.
 
     Raises
     ------
     InputError
     """
-    check_cropping(judge.cropping)
-    n_landmarks, n_pixels = len(judge.mean_shape), len(judge.anchors)
+    check_crop_spec(confidence_model.crop_spec)
+    n_landmarks, n_pixels = len(confidence_model.mean_shape), len(confidence_model.anchors)
     expected: list[tuple[str, npt.NDArray[Any], tuple[int, ...], str]] = [
-        ("anchors", judge.anchors, (n_pixels,), "uint16"),
-        ("deltas", judge.deltas, (n_pixels, 2), "float32"),
-        ("curve", judge.curve, (2, judge.curve.shape[-1]), "float64"),
-        ("usual", judge.usual, (n_landmarks,), "float64"),
-        ("ratios", judge.ratios, (len(judge.ratios),), "float64"),
-        ("within_curve", judge.within_curve, (2, judge.within_curve.shape[-1]), "float64"),
-        ("confidence_weights", judge.confidence_weights, (3,), "float64"),
+        ("anchors", confidence_model.anchors, (n_pixels,), "uint16"),
+        ("deltas", confidence_model.deltas, (n_pixels, 2), "float32"),
+        ("curve", confidence_model.curve, (2, confidence_model.curve.shape[-1]), "float64"),
+        ("usual", confidence_model.usual, (n_landmarks,), "float64"),
+        ("ratios", confidence_model.ratios, (len(confidence_model.ratios),), "float64"),
+        (
+            "within_curve",
+            confidence_model.within_curve,
+            (2, confidence_model.within_curve.shape[-1]),
+            "float64",
+        ),
+        ("confidence_weights", confidence_model.confidence_weights, (3,), "float64"),
     ]
-    for name, forest, n_outputs in (("errors", judge.errors, n_landmarks), ("trust", judge.trust, 1)):
+    for name, forest, n_outputs in (
+        ("errors", confidence_model.errors, n_landmarks),
+        ("trust", confidence_model.trust, 1),
+    ):
         n_trees, n_splits = forest.thresholds.shape
-        n_components = len(forest.units)
+        n_components = len(forest.scales)
         expected += [
             (f"{name} pairs", forest.pairs, (n_trees, n_splits, 2), "uint16"),
             (f"{name} thresholds", forest.thresholds, (n_trees, n_splits), "int16"),
             (f"{name} leaves", forest.leaves, (n_trees, n_splits + 1, n_components), "int8"),
-            (f"{name} units", forest.units, (n_components,), "float32"),
+            (f"{name} units", forest.scales, (n_components,), "float32"),
             (f"{name} basis", forest.basis, (n_components, n_outputs), "int8"),
         ]
         if min(n_trees, n_splits, n_components) < 1 or (n_splits + 1) & n_splits:
-            raise InputError(f"judge: {n_trees} {name} trees of {n_splits} splits are not full binary trees")
+            raise InputError(
+                f"confidence model: {n_trees} {name} trees of {n_splits} splits are not full binary trees"
+            )
         if forest.pairs.max() >= n_pixels:
-            raise InputError(f"judge: {name} pairs: expected pixels below {n_pixels}")
+            raise InputError(f"confidence model: {name} pairs: expected pixels below {n_pixels}")
     for name, array, shape, kind in expected:
         if array.shape != shape or array.dtype.name != kind or 0 in shape:
             raise InputError(
-                f"judge: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
+                f"confidence model: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"judge: {name} holds numbers that are not finite")
-    if judge.anchors.max() >= n_landmarks:
-        raise InputError(f"judge: anchors: expected landmarks below {n_landmarks}")
+            raise InputError(f"confidence model: {name} holds numbers that are not finite")
+    if confidence_model.anchors.max() >= n_landmarks:
+        raise InputError(f"confidence model: anchors: expected landmarks below {n_landmarks}")
     for name, rising in (
-        ("curve", judge.curve[0]),
-        ("ratios", judge.ratios),
-        ("within_curve", judge.within_curve[0]),
+        ("curve", confidence_model.curve[0]),
+        ("ratios", confidence_model.ratios),
+        ("within_curve", confidence_model.within_curve[0]),
     ):
         if len(rising) < 2 or (np.diff(rising) < 0).any():
-            raise InputError(f"judge: {name}: expected numbers that rise")
+            raise InputError(f"confidence model: {name}: expected numbers that rise")

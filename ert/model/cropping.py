@@ -19,15 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import to_grey
-from ert._kernels.crop import cut_crop
+from ert._core.images import to_gray
+from ert._kernels.crop import crop_resampled
 from ert._kernels.pixels import square_frame
 
 __all__ = [
-    "Cropping",
-    "check_cropping",
+    "CropSpec",
+    "check_crop_spec",
+    "crop_native",
     "crop_region",
-    "cut_raw",
     "raw_sizes",
 ]
 
@@ -36,7 +36,7 @@ MAX_PIXELS = 16_000_000
 
 
 @dataclass(frozen=True)
-class Cropping:
+class CropSpec:
     """How faces are cut out of images.
 
     Parameters
@@ -47,14 +47,14 @@ class Cropping:
         Crop pixels per side of the box.
     blur : float
         Half-width of the smoothing filter in crop pixels; 0 reduces by a whole factor instead.
-    least_contrast : float
+    min_contrast : float
         See :func:`ert.contrast.stretch`.
     """
 
     region: npt.NDArray[np.float64]
     working_size: int
     blur: float
-    least_contrast: float = 0.0
+    min_contrast: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,21 +69,21 @@ class Cropping:
         self,
         image: npt.NDArray[np.uint8],
         frame: npt.NDArray[np.float64],
-        channels: str = "rgb",
-        rgb: str = "luma",
+        channel_order: str = "rgb",
+        gray_weights: str = "luma",
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """Cut out the region round one box, in grey.
+        """Cut out the region round one box, in gray.
 
-        Only the part of the image that the crop needs is turned to grey, however large the image.
+        Only the part of the image that the crop needs is turned to gray, however large the image.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         frame : float array (6,)
             The box's frame, upright and square.
-        channels : {"rgb", "bgr"}
-        rgb : {"luma", "dlib"}
-            How colours become grey, see :func:`ert.images.to_grey`.
+        channel_order : {"rgb", "bgr"}
+        gray_weights : {"luma", "dlib"}
+            How colors become gray, see :func:`ert.images.to_gray`.
 
         Returns
         -------
@@ -93,13 +93,13 @@ class Cropping:
         """
         x, y, side = frame[4], frame[5], frame[0]
         columns, rows = self._touched(x, y, side, image.shape)
-        grey = to_grey(image[rows, columns], channels, rgb)
-        if not grey.flags.c_contiguous or not grey.flags.writeable:
-            grey = grey.copy()
+        gray = to_gray(image[rows, columns], channel_order, gray_weights)
+        if not gray.flags.c_contiguous or not gray.flags.writeable:
+            gray = gray.copy()
         room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
-        how = self.region, self.working_size, float(self.blur), float(self.least_contrast)
-        n_columns, n_rows, step, _ = cut_crop(
-            grey, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
+        how = self.region, self.working_size, float(self.blur), float(self.min_contrast)
+        n_columns, n_rows, step, _ = crop_resampled(
+            gray, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
         )
         crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
         return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
@@ -125,14 +125,14 @@ class Cropping:
         )
 
 
-def cut_raw(
+def crop_native(
     image: npt.NDArray[np.uint8],
     frame: npt.NDArray[np.float64],
     region: npt.NDArray[np.float64],
-    channels: str,
-    rgb: str,
+    channel_order: str,
+    gray_weights: str,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Cut the region round one box out of an image as it is, in grey, with zeros round the image.
+    """Cut the region round one box out of an image as it is, in gray, with zeros round the image.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ def cut_raw(
     region : float array (4,)
         Left, top, right, bottom in box coordinates. Of what lies outside the image one pixel is kept, which
         stands for all beyond.
-    channels : {"rgb", "bgr"}
-    rgb : {"luma", "dlib"}
+    channel_order : {"rgb", "bgr"}
+    gray_weights : {"luma", "dlib"}
 
     Returns
     -------
@@ -160,24 +160,24 @@ def cut_raw(
     if (inside_low < inside_high).all():
         part = image[inside_low[1] : inside_high[1], inside_low[0] : inside_high[0]]
         x, y = inside_low - low
-        crop[x : x + part.shape[1], y : y + part.shape[0]] = to_grey(part, channels, rgb).T
+        crop[x : x + part.shape[1], y : y + part.shape[0]] = to_gray(part, channel_order, gray_weights).T
     return crop, np.concatenate([frame[:4], origin - low])
 
 
 def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return columns and rows (n, 2) that crops of :func:`cut_raw` have at most, however large the images."""
+    """Return columns and rows (n, 2) that crops of :func:`crop_native` have at most, however large the images."""
     return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
-def check_cropping(cropping: Cropping) -> None:
+def check_crop_spec(crop_spec: CropSpec) -> None:
     """Check that crops have a sensible size, wherever their numbers come from.
 
     Raises
     ------
     InputError
     """
-    region, size, blur = cropping.region, cropping.working_size, cropping.blur
-    contrast = cropping.least_contrast
+    region, size, blur = crop_spec.region, crop_spec.working_size, crop_spec.blur
+    contrast = crop_spec.min_contrast
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
     if type(size) is not int or not 8 <= size <= 2000:
@@ -186,7 +186,7 @@ def check_cropping(cropping: Cropping) -> None:
         raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
     if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
         raise InputError(f"least_contrast={contrast!r}: expected a number from 0 to 127")
-    columns, rows = cropping.shape
+    columns, rows = crop_spec.shape
     if rows * columns > MAX_PIXELS:
         raise InputError(
             f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size"

@@ -11,13 +11,21 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.images import grey_weights
+from ert._core.images import DUMMY_IMAGES, channel_weights
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import BLANK, Held, compiled
+from ert._kernels.bound_args import BoundArgs, entry_point
 from ert._kernels.predict import kernel_basis
 from ert._kernels.predict_dlib import predict_dlib
 from ert._kernels.traversal import aligned, pack_trees
-from ert.model.cascade import NO_SWAP, FieldsOnly, Quick, Stage, check_arrays, stack_stages, whole_basis
+from ert.model.cascade import (
+    NO_MIRROR_MAP,
+    FieldsOnly,
+    GrayKernel,
+    Stage,
+    check_arrays,
+    quantize_basis,
+    stack_stages,
+)
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
 __all__ = [
@@ -36,8 +44,8 @@ REACH = 3
 # Directions with less than this part of the largest one's squared length are rounding of floats.
 NOISE = 1e-12
 
-# What grey pixels are not weighed by.
-ANY_GREY = grey_weights("rgb", "dlib")
+# What gray pixels are not weighed by.
+ANY_GRAY = channel_weights("rgb", "dlib")
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class DlibCascade(FieldsOnly):
     thresholds : float32 array (n_stages, n_trees, n_splits)
     leaves : float32 array (n_stages, n_trees, n_leaves, 2 * n_landmarks)
         x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
-    units : float32 array (n_stages, n_components)
+    scales : float32 array (n_stages, n_components)
     basis : int16 array (n_stages, n_components, 2 * n_landmarks)
         What the leaves of a compact cascade are multiplied by, see :class:`ert.cascade.Stage`; n_components
         is 0 in one as dlib has it.
@@ -66,7 +74,7 @@ class DlibCascade(FieldsOnly):
     pairs: npt.NDArray[np.uint16]
     thresholds: npt.NDArray[np.float32]
     leaves: npt.NDArray[np.float32] | npt.NDArray[np.signedinteger]
-    units: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.int16]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -90,10 +98,10 @@ class DlibCascade(FieldsOnly):
         self,
         image: npt.NDArray[np.uint8],
         box: tuple[float, float, float, float],
-        starts: npt.NDArray[np.float64],
-        channels: str,
-        rgb: str,
-        swap: npt.NDArray[np.intp] = NO_SWAP,
+        inits: npt.NDArray[np.float64],
+        channel_order: str,
+        gray_weights: str,
+        mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
     ) -> npt.NDArray[np.float64]:
         """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
         flags = image.flags
@@ -107,11 +115,11 @@ class DlibCascade(FieldsOnly):
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
         n_channels = 1 if image.ndim == 2 else 3
         pixels = image.reshape(len(image), -1)
-        placed = np.empty((len(starts), *self.mean_shape.shape))
-        weights = grey_weights(channels, rgb)
-        kernel, _, (_, held, numbers), _ = self.quick
+        placed = np.empty((len(inits), *self.mean_shape.shape))
+        weights = channel_weights(channel_order, gray_weights)
+        kernel, _, (_, bound, numbers), _ = self.gray_kernel
         left, top, width, height = box
-        for number, (shift_x, shift_y, scale, mirrored) in enumerate(starts.tolist()):
+        for number, (shift_x, shift_y, scale, mirrored) in enumerate(inits.tolist()):
             place = box
             # The box itself is left as it is, to the last bit.
             if (shift_x, shift_y, scale) != (0, 0, 1):
@@ -122,20 +130,20 @@ class DlibCascade(FieldsOnly):
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
             found = placed[number : number + 1]
-            kernel(pixels, n_channels, column, row, weights, *place, 0, held, numbers, found)
+            kernel(pixels, n_channels, column, row, weights, *place, 0, bound, numbers, found)
             if mirrored:
-                placed[number, swap] = placed[number].copy()
+                placed[number, mirror_map] = placed[number].copy()
         return placed
 
     @cached_property
-    def quick(self) -> Quick:
-        """What locates the landmarks of one face in a grey image from one start."""
-        held = Held(self.kernel_arguments)
+    def gray_kernel(self) -> GrayKernel:
+        """What locates the landmarks of one face in a gray image from one start."""
+        bound = BoundArgs(self.kernel_arguments)
         size = 1, len(self.mean_shape), 2
-        before, after = (1, 0, 0, ANY_GREY), (MAX_BOX_TO_IMAGE, held, held.numbers)
-        blank = BLANK[0], *before, 0.0, 0.0, 9.0, 9.0, *after
+        before, after = (1, 0, 0, ANY_GRAY), (MAX_BOX_TO_IMAGE, bound, bound.numbers)
+        blank = DUMMY_IMAGES[0], *before, 0.0, 0.0, 9.0, 9.0, *after
         with uninterrupted():
-            kernel = compiled(predict_dlib, *blank, np.empty(size))
+            kernel = entry_point(predict_dlib, *blank, np.empty(size))
         return kernel, before, after, size
 
     @cached_property
@@ -146,13 +154,13 @@ class DlibCascade(FieldsOnly):
             See :class:`DlibCascade`.
         deltas : float32 array (n_stages, 2, n_pixels)
         nodes, n_trees, depth
-            The trees, see :func:`ert.walk.walk_trees`; the first axis of `nodes` is the stage.
+            The trees, see :func:`ert.walk.find_leaves`; the first axis of `nodes` is the stage.
         leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
         table : array (n_stages, n_trees * n_leaves * row_size)
             What is read of leaves: the packed ones, or `leaves` itself.
         beside : uint8 array (n_bytes,)
             See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
-        leaf_size, units, basis, limit
+        leaf_size, scales, basis, limit
             See :func:`ert.running.kernel_basis`; the first axis of the arrays is the stage.
         """
         n_stages, n_trees, n_splits = self.thresholds.shape
@@ -164,7 +172,7 @@ class DlibCascade(FieldsOnly):
             n_trees,
             n_splits.bit_length(),
             aligned(self.leaves.reshape(n_stages, -1)),
-            *kernel_basis(self.leaves, self.units, self.basis),
+            *kernel_basis(self.leaves, self.scales, self.basis),
         )
 
 
@@ -213,7 +221,7 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
     fine = min(kept, N_FINE)
     leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
-    units = np.empty((n_stages, kept + fine), np.float32)
+    scales = np.empty((n_stages, kept + fine), np.float32)
     basis = np.empty((n_stages, kept + fine, n_values), np.int16)
     for stage, (rows, vectors, _) in enumerate(found):
         directions = vectors[:, :kept]
@@ -221,21 +229,21 @@ def compact(cascade: DlibCascade) -> DlibCascade:
         coarse, coarse_units = _whole_numbers(amounts)
         rest, fine_units = _whole_numbers((amounts - coarse * coarse_units)[:, :fine])
         leaves[stage] = np.hstack([coarse, rest]).reshape(n_trees, n_leaves, -1)
-        units[stage], basis[stage] = whole_basis(
+        scales[stage], basis[stage] = quantize_basis(
             np.hstack([directions, directions[:, :fine]]).T, np.append(coarse_units, fine_units), np.int16
         )
-    return replace(cascade, leaves=leaves, units=units, basis=basis)
+    return replace(cascade, leaves=leaves, scales=scales, basis=basis)
 
 
 def _whole_numbers(
     amounts: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    units = np.maximum(np.abs(amounts).max(axis=0) / np.iinfo(np.int8).max, 1e-12)
-    return np.rint(amounts / units), units
+    scales = np.maximum(np.abs(amounts).max(axis=0) / np.iinfo(np.int8).max, 1e-12)
+    return np.rint(amounts / scales), scales
 
 
 def expand(cascade: DlibCascade) -> DlibCascade:
     """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
-    basis = cascade.basis * cascade.units[:, :, None]
+    basis = cascade.basis * cascade.scales[:, :, None]
     leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), basis)
-    return replace(cascade, leaves=leaves, units=cascade.units[:, :0], basis=cascade.basis[:, :0])
+    return replace(cascade, leaves=leaves, scales=cascade.scales[:, :0], basis=cascade.basis[:, :0])

@@ -77,8 +77,8 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
         _check(path, -7)
     if anchors.max() >= n_landmarks or pairs.max() >= n_pixels:
         _check(path, -5)
-    units, basis = np.empty((n_stages, 0), np.float32), np.empty((n_stages, 0, 2 * n_landmarks), np.int16)
-    return DlibCascade(mean_shape, anchors, deltas, pairs, thresholds, leaves, units, basis)
+    scales, basis = np.empty((n_stages, 0), np.float32), np.empty((n_stages, 0, 2 * n_landmarks), np.int16)
+    return DlibCascade(mean_shape, anchors, deltas, pairs, thresholds, leaves, scales, basis)
 
 
 def _check(path: Path, position: int) -> int:
@@ -280,7 +280,7 @@ def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
     """
     whole = cascade if not cascade.basis.shape[1] else expand(cascade)
     # An INT takes 9 bytes at the most, and a FLOAT of 32 bits 4 + 3.
-    arrays = [array for name, array in whole.arrays().items() if name not in ("units", "basis")]
+    arrays = [array for name, array in whole.arrays().items() if name not in ("scales", "basis")]
     numbers = sum(array.size for array in arrays) + 3 * whole.leaves.size + 100
     buffer = np.empty(9 * numbers, np.uint8)
     n = _write_model(buffer, *arrays)

@@ -1,13 +1,13 @@
 r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing in it is ever executed.
 
     offset 0    8 bytes   magic "\x89ERTmdl\n"
-           8    u32       format version: 3 if the arrays are compressed, 2 if the model holds a judge, else 1
+           8    u32       format version, 1
           12    u32       length h of the header
           16    u32       CRC-32 of the whole file but these four bytes
           20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
                           {"arrays": [[name, dtype, shape], ...], ...everything else that describes the model}
       20 + h    the arrays one after the other, little-endian, C order, each padded to a multiple of 64;
-                compressed they are one zlib stream, and the header tells their "inflated_bytes"
+                compressed, they are one zlib stream of "inflated_bytes"
 
 Equal models give equal bytes: the header's keys are sorted and hold no date.
 """
@@ -27,18 +27,14 @@ from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 
 __all__ = [
-    "FIRST_VERSION",
     "FORMAT_VERSION",
-    "JUDGE_VERSION",
     "read_model_file",
     "write_model_file",
 ]
 
 
 MAGIC = b"\x89ERTmdl\n"
-FORMAT_VERSION = 3
-# What every version of ert reads, and the first with a judge and with compressed arrays.
-FIRST_VERSION, JUDGE_VERSION, COMPRESSED_VERSION = 1, 2, 3
+FORMAT_VERSION = 1
 _START = struct.Struct("<8sII")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX_SIZE = _START.size + _CHECKSUM.size
@@ -52,7 +48,6 @@ def write_model_file(
     path: str | os.PathLike[str],
     header: dict[str, Any],
     arrays: dict[str, npt.NDArray[Any]],
-    version: int = FIRST_VERSION,
     compress: bool = False,
 ) -> None:
     """Write a model file, replacing an existing one only when all is written.
@@ -63,10 +58,8 @@ def write_model_file(
     header : dict
         JSON-able, without the key "arrays".
     arrays : dict of ndarray
-    version : int
-        The first format version whose readers know all that is in it.
     compress : bool
-        About half the size, which takes longer to read; format version 3.
+        About half the size, which takes longer to read.
 
     Raises
     ------
@@ -82,7 +75,6 @@ def write_model_file(
         body.append(data + b"\0" * (-len(data) % _ALIGN))
     content = b"".join(body)
     if compress:
-        version = max(version, COMPRESSED_VERSION)
         header["inflated_bytes"] = len(content)
         # Leaves repeat no strings of bytes: looking for some costs time and gains nothing.
         deflate = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
@@ -91,7 +83,7 @@ def write_model_file(
     text += b" " * (-(_PREFIX_SIZE + len(text)) % _ALIGN)
     joined = text + content
     with write_atomically(path) as temporary, open(temporary, "wb") as file:
-        start = _START.pack(MAGIC, version, len(text))
+        start = _START.pack(MAGIC, FORMAT_VERSION, len(text))
         file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
 
@@ -125,9 +117,9 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
     _, version, length = _START.unpack_from(data)
     (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
-    if not FIRST_VERSION <= version <= FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise InputError(
-            f"{path}: model file version {version}, this ert reads up to version {FORMAT_VERSION}: update ert"
+            f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert"
         )
     everything = memoryview(data)
     if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:
@@ -136,7 +128,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         header = json.loads(data[_PREFIX_SIZE : _PREFIX_SIZE + length])
         arrays = {}
         offset = _PREFIX_SIZE + length
-        if version >= COMPRESSED_VERSION:
+        if "inflated_bytes" in header:
             data, offset = _inflate(everything[offset:], header.pop("inflated_bytes")), 0
         for name, dtype, shape in header.pop("arrays"):
             if dtype not in _DTYPES or not 0 < len(shape) <= _MAX_DIMENSIONS or min(shape) < 0:

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._kernels.traversal import decides_all
+from ert._kernels.traversal import uses_masks
 from ert.model.cascade import Cascade, check_cascade
-from ert.model.confidence import Judge
-from ert.model.cropping import Cropping
+from ert.model.confidence import ConfidenceModel
+from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
-from ert.model.ert_format import FIRST_VERSION, JUDGE_VERSION, read_model_file, write_model_file
-from ert.model.schemes import check_names, mirror_map
+from ert.model.ert_format import read_model_file, write_model_file
+from ert.model.schemes import check_names, resolve_mirror_map
 
 __all__ = [
     "Fitted",
@@ -28,7 +28,7 @@ __all__ = [
 
 
 _BOX_CONVENTION = (
-    "left, top, width, height in pixels; the unit square is from the first pixel's centre to the last's"
+    "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 )
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 
@@ -49,9 +49,9 @@ class Fitted:
     summary : dict
         What it was trained on: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
-    judge : Judge or None
+    confidence_model : Judge or None
         What tells how far predicted landmarks can be trusted.
-    judge_summary : dict
+    confidence_summary : dict
         What the judge was trained on, and how well it judged objects left out.
     """
 
@@ -61,15 +61,29 @@ class Fitted:
     mirror_map: npt.NDArray[np.intp] | None
     history: list[dict[str, float]]
     summary: dict[str, Any]
-    judge: Judge | None = None
-    judge_summary: dict[str, Any] = field(default_factory=dict)
+    confidence_model: ConfidenceModel | None = None
+    confidence_summary: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
         """What decides which kernels prediction needs compiled."""
         cascade = self.cascade
-        decided = decides_all(cascade.thresholds.shape[2], cascade.anchors.shape[1])
-        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.judge is not None
+        decided = uses_masks(cascade.thresholds.shape[2], cascade.anchors.shape[1])
+        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.confidence_model is not None
+
+    def require_confidence_model(self) -> ConfidenceModel:
+        """Return the confidence model.
+
+        Raises
+        ------
+        InputError
+            When there is none.
+        """
+        if self.confidence_model is None:
+            raise InputError(
+                "this model has no confidence model: train it with fit_confidence, or ert train --confidence"
+            )
+        return self.confidence_model
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
@@ -103,30 +117,32 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
             reason = "it reads resampled crops and turns its displacements with the shape"
             advice = "train with kind='dlib' for that"
             raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
-        if fitted.params.get("rgb") != "dlib":
-            raise InputError(f"{path}: dlib's format cannot express rgb={fitted.params.get('rgb')!r}")
+        if fitted.params.get("gray_weights") != "dlib":
+            raise InputError(
+                f"{path}: dlib's format cannot express gray_weights={fitted.params.get('gray_weights')!r}"
+            )
         write_dlib_file(path, cascade)
         return
-    swap = fitted.mirror_map
+    mirror_map = fitted.mirror_map
     header: dict[str, Any] = {
         "box_convention": _BOX_CONVENTION,
         "params": fitted.params,
         "landmark_names": list(fitted.landmark_names),
-        "mirror_map": None if swap is None else swap.tolist(),
+        "mirror_map": None if mirror_map is None else mirror_map.tolist(),
         "history": fitted.history,
         "summary": fitted.summary,
     }
     if isinstance(cascade, Cascade):
-        cropping = cascade.cropping
-        header |= {"kind": "ert", "cropping": asdict(cropping) | {"region": cropping.region.tolist()}}
+        crop_spec = cascade.crop_spec
+        header |= {"kind": "ert", "crop_spec": asdict(crop_spec) | {"region": crop_spec.region.tolist()}}
         header |= {"stages_per_basis": cascade.stages_per_basis}
     else:
         header |= {"kind": "dlib"}
-    arrays, judge = cascade.arrays(), fitted.judge
-    if judge is not None:
-        header["judge"] = judge.header() | {"summary": fitted.judge_summary}
-        arrays |= judge.arrays()
-    write_model_file(path, header, arrays, FIRST_VERSION if judge is None else JUDGE_VERSION, compress)
+    arrays, confidence_model = cascade.arrays(), fitted.confidence_model
+    if confidence_model is not None:
+        header["confidence"] = confidence_model.header() | {"summary": fitted.confidence_summary}
+        arrays |= confidence_model.arrays()
+    write_model_file(path, header, arrays, compress=compress)
 
 
 def read_fitted(path: str | os.PathLike[str]) -> Fitted:
@@ -142,29 +158,27 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     header, arrays = read_model_file(path)
     try:
         cascade: Cascade | DlibCascade
-        told = header.get("judge")
+        told = header.get("confidence")
         # Its arrays are taken out, what is left is the cascade's.
-        judge = None if told is None else Judge.from_file(told, arrays)
+        confidence_model = None if told is None else ConfidenceModel.from_file(told, arrays)
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
         else:
-            cropping = header["cropping"]
-            cropping["region"] = np.array(cropping["region"], dtype=np.float64)
-            # Files of before bases could be shared lack it.
-            together = header.get("stages_per_basis", 1)
-            cascade = Cascade(cropping=Cropping(**cropping), **arrays, stages_per_basis=together)
+            crop_spec = header["crop_spec"]
+            crop_spec["region"] = np.array(crop_spec["region"], dtype=np.float64)
+            together = header["stages_per_basis"]
+            cascade = Cascade(crop_spec=CropSpec(**crop_spec), **arrays, stages_per_basis=together)
             check_cascade(cascade)
         n_landmarks = len(cascade.mean_shape)
         return Fitted(
             cascade,
-            # Files of before there was this parameter lack it.
-            {"kind": header["kind"]} | header["params"],
+            header["params"],
             check_names(header["landmark_names"], n_landmarks),
-            mirror_map(header["mirror_map"], n_landmarks),
+            resolve_mirror_map(header["mirror_map"], n_landmarks),
             _check_history(header["history"]),
             _check_summary(header["summary"]),
-            judge,
+            confidence_model,
             {} if told is None else dict(told["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -181,7 +195,7 @@ def _from_dlib(cascade: DlibCascade) -> Fitted:
         "n_trees": n_trees,
         "max_depth": n_splits.bit_length(),
         "n_pixels": cascade.anchors.shape[1],
-        "rgb": "dlib",
+        "gray_weights": "dlib",
     }
     summary = dict.fromkeys(_COUNTS, 0) | {
         "digest": "",

@@ -7,9 +7,9 @@ from ert._kernels.pixels import square_frame
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
+    "INITS",
     "MAX_BOX_TO_IMAGE",
-    "ONE_START",
-    "STARTS",
+    "ONE_INIT",
     "box_frames",
     "frame_to_image",
     "image_to_frame",
@@ -21,7 +21,7 @@ __all__ = [
 
 # Starts of a prediction, the first the box itself: shifts in sides of the box, a scale, and whether the image
 # is taken for its own mirror image.
-STARTS = np.array(
+INITS = np.array(
     [
         (0.0, 0.0, 1.0, 0.0),
         (-0.05, 0.0, 1.0, 0.0),
@@ -32,18 +32,18 @@ STARTS = np.array(
         (0.0, 0.0, 1.07, 0.0),
     ]
 )
-ONE_START = STARTS[:1]
-# A second look only moves a box so far: to between these times its side, its centre by so many sides.
+ONE_INIT = INITS[:1]
+# A second look only moves a box so far: to between these times its side, its center by so many sides.
 LEAST_SIDE, LARGEST_SIDE, FARTHEST = 0.5, 2.0, 0.5
 
 
 # A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
-# own coordinates, in which the box is the unit square from the centre of its first pixel to the centre of its
+# own coordinates, in which the box is the unit square from the center of its first pixel to the center of its
 # last.
 
 
 def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn boxes into frames: square ones, with the box's centre and the mean of its two sides.
+    """Turn boxes into frames: square ones, with the box's center and the mean of its two sides.
 
     A square frame keeps angles and proportions whatever box the detector drew.
 
@@ -114,8 +114,8 @@ def jitter_frames(
     n : int
         How many.
     shift, scale, degrees : float
-        Standard deviations of the centre's x and y in sides of the box, of the logarithm of the side, and of
-        the rotation about the centre.
+        Standard deviations of the center's x and y in sides of the box, of the logarithm of the side, and of
+        the rotation about the center.
     rng : numpy.random.Generator
 
     Returns
@@ -127,12 +127,12 @@ def jitter_frames(
     size = np.exp(scale * draws[:, 2])
     angle = np.deg2rad(degrees) * draws[:, 3]
     cos, sin = size * np.cos(angle), size * np.sin(angle)
-    centre = 0.5 + shift * draws[:, :2]
+    center = 0.5 + shift * draws[:, :2]
     frames = np.empty((n, 6))
     frames[:, 0], frames[:, 1] = cos, -sin
     frames[:, 2], frames[:, 3] = sin, cos
-    frames[:, 4] = centre[:, 0] - 0.5 * (cos - sin)
-    frames[:, 5] = centre[:, 1] - 0.5 * (sin + cos)
+    frames[:, 4] = center[:, 0] - 0.5 * (cos - sin)
+    frames[:, 5] = center[:, 1] - 0.5 * (sin + cos)
     return frames
 
 
@@ -157,10 +157,10 @@ def redraw_box(
     -------
     left, top, width, height : float
     """
-    turn, middle, centre = fit_similarity(mean_shape, shape)
+    turn, middle, center = fit_similarity(mean_shape, shape)
     side = float(abs(turn))
     x, y, old = square_frame(*box)
-    corner = complex(centre - side * middle)
+    corner = complex(center - side * middle)
     left, top = corner.real, corner.imag
     moved = max(abs(left - x + (side - old) / 2), abs(top - y + (side - old) / 2))
     if not (LEAST_SIDE * old <= side <= LARGEST_SIDE * old and moved <= FARTHEST * old):

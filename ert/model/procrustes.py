@@ -32,21 +32,21 @@ def fit_similarity(points: ArrayLike, target: ArrayLike) -> tuple[Points, Points
 
     Returns
     -------
-    turn, middle, centre : complex arrays (...)
-        ``turn * (x + iy - middle) + centre`` is as near to the target as it can be: abs(turn) is the scale,
-        its angle the rotation, middle the centre of the points and centre that of the target. Where all
+    turn, middle, center : complex arrays (...)
+        ``turn * (x + iy - middle) + center`` is as near to the target as it can be: abs(turn) is the scale,
+        its angle the rotation, middle the center of the points and center that of the target. Where all
         points coincide, turn is 0.
     """
     source, goal = as_complex(points), as_complex(target)
     # Once for each face of a prediction with two passes: `mean` and `abs` would take most of its time.
-    middle, centre = source.sum(axis=-1) / source.shape[-1], goal.sum(axis=-1) / goal.shape[-1]
-    return _turn(source - middle[..., None], goal - centre[..., None]), middle, centre
+    middle, center = source.sum(axis=-1) / source.shape[-1], goal.sum(axis=-1) / goal.shape[-1]
+    return _turn(source - middle[..., None], goal - center[..., None]), middle, center
 
 
-def _turn(centred: Points, target: Points) -> Points:
-    """Return the factor that brings points nearest to a target; the centres of both are at 0."""
-    conjugate = centred.conj()
-    squares = np.einsum("...i,...i", conjugate, centred).real
+def _turn(centered: Points, target: Points) -> Points:
+    """Return the factor that brings points nearest to a target; the centers of both are at 0."""
+    conjugate = centered.conj()
+    squares = np.einsum("...i,...i", conjugate, centered).real
     turn: Points = np.einsum("...i,...i", conjugate, target) / (squares + (squares == 0))
     return turn
 
@@ -64,7 +64,7 @@ def typical_shape(shapes: Floats) -> Floats:
     Returns
     -------
     float array (n_landmarks, 2)
-        Centred at 0, 0, with a root mean square distance of 1 from there. NaN for a landmark whose objects
+        Centered at 0, 0, with a root mean square distance of 1 from there. NaN for a landmark whose objects
         share fewer than two landmarks with the others.
     """
     points = as_complex(shapes)
@@ -123,7 +123,7 @@ def _mean(points: Points, known: NDArray[np.bool_]) -> Points:
 
 
 def centre_known(points: Points, known: NDArray[np.bool_]) -> Points:
-    """Subtract from shapes (n, n_landmarks) the centre of their known landmarks; the others become 0."""
+    """Subtract from shapes (n, n_landmarks) the center of their known landmarks; the others become 0."""
     return np.where(known, points - _mean(points, known), 0)
 
 

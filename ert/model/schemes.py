@@ -16,7 +16,6 @@ __all__ = [
     "MIRROR_MAPS",
     "check_names",
     "mean_shape",
-    "mirror_map",
     "mirror_shapes",
 ]
 
@@ -56,7 +55,7 @@ FACE5_MIRROR: tuple[int, ...] = (2, 3, 0, 1, 4)
 MIRROR_MAPS: dict[str, tuple[int, ...]] = {"face5": FACE5_MIRROR, "face68": FACE68_MIRROR}
 
 
-def mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDArray[np.intp] | None:
+def resolve_mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDArray[np.intp] | None:
     """Resolve the `mirror` parameter of :class:`ert.ShapePredictor`.
 
     Parameters
@@ -74,7 +73,7 @@ def mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDAr
     Raises
     ------
     InputError
-        For an unknown scheme, a wrong length, or a map that does not swap landmarks in pairs.
+        For an unknown scheme, a wrong length, or a map that does not mirror_map landmarks in pairs.
     """
     if mirror is None:
         return None
@@ -82,34 +81,38 @@ def mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> npt.NDAr
         if mirror not in MIRROR_MAPS:
             raise InputError(f"mirror: no scheme {mirror!r}; known: {', '.join(sorted(MIRROR_MAPS))}")
         mirror = MIRROR_MAPS[mirror]
-    swap = np.asarray(mirror)
-    if swap.shape != (n_landmarks,):
-        raise InputError(f"mirror: a map of {swap.size} landmarks for objects of {n_landmarks}")
-    if not np.issubdtype(swap.dtype, np.integer) or not np.array_equal(np.sort(swap), np.arange(n_landmarks)):
+    mirror_map = np.asarray(mirror)
+    if mirror_map.shape != (n_landmarks,):
+        raise InputError(f"mirror: a map of {mirror_map.size} landmarks for objects of {n_landmarks}")
+    if not np.issubdtype(mirror_map.dtype, np.integer) or not np.array_equal(
+        np.sort(mirror_map), np.arange(n_landmarks)
+    ):
         raise InputError(f"mirror: expected each number from 0 to {n_landmarks - 1} once")
-    if not np.array_equal(swap[swap], np.arange(n_landmarks)):
-        odd = int(np.flatnonzero(swap[swap] != np.arange(n_landmarks))[0])
+    if not np.array_equal(mirror_map[mirror_map], np.arange(n_landmarks)):
+        odd = int(np.flatnonzero(mirror_map[mirror_map] != np.arange(n_landmarks))[0])
         raise InputError(
-            f"mirror: landmark {odd} goes to {swap[odd]}, which goes to {swap[swap[odd]]}, not back"
+            f"mirror: landmark {odd} goes to {mirror_map[odd]}, which goes to {mirror_map[mirror_map[odd]]}, not back"
         )
-    return swap.astype(np.intp)
+    return mirror_map.astype(np.intp)
 
 
-def mirror_shapes(shapes: npt.NDArray[np.float64], swap: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def mirror_shapes(
+    shapes: npt.NDArray[np.float64], mirror_map: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
     """Mirror shapes in the unit square: x becomes 1 - x and the landmarks change places.
 
     Parameters
     ----------
     shapes : float array (n, n_landmarks, 2)
         In coordinates of the box, where it is the unit square.
-    swap : int array (n_landmarks,)
+    mirror_map : int array (n_landmarks,)
         The mirror map.
 
     Returns
     -------
     float array (n, n_landmarks, 2)
     """
-    mirrored = shapes[:, swap]
+    mirrored = shapes[:, mirror_map]
     mirrored[:, :, 0] = 1.0 - mirrored[:, :, 0]
     return mirrored
 

@@ -14,16 +14,16 @@ from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 __all__ = [
     "ON_PAPER",
     "Curve",
-    "axis_end",
     "ced_curve",
     "landmark_map",
     "line_chart",
     "reliability_chart",
     "stage_chart",
+    "x_limit",
 ]
 
 
-# Of the palette of Okabe and Ito, which colour-blind readers tell apart; the darker pair for white paper.
+# Of the palette of Okabe and Ito, which color-blind readers tell apart; the darker pair for white paper.
 ON_PAPER = ("#0072b2", "#d55e00")
 DASHES = ("", "7 3")
 
@@ -45,7 +45,7 @@ class Curve(NamedTuple):
     y: NDArray[np.float64]
 
 
-def axis_end(errors: NDArray[np.float64]) -> float:
+def x_limit(errors: NDArray[np.float64]) -> float:
     """Return a round number that nearly all errors lie below: the few worst would press the curves flat.
 
     Parameters
@@ -181,30 +181,30 @@ def reliability_chart(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> st
     parts = []
     for tick in np.arange(0, 101, 20):
         x, y = left + width * tick / 100, _TOP + size * (1 - tick / 100)
-        colour = _INK if tick == 0 else _GRID
-        parts += [_line((left, y), (left + width, y), colour), _line((x, _TOP), (x, _TOP + size), colour)]
+        color = _INK if tick == 0 else _GRID
+        parts += [_line((left, y), (left + width, y), color), _line((x, _TOP), (x, _TOP + size), color)]
         parts += [_text(left - 7, y + 4.5, f"{tick}", "end")]
         parts.append(_text(min(x, _WIDTH - 14), _TOP + size + 18, f"{tick}", "middle"))
     parts.append(_line((left, _TOP + size), (left + width, _TOP), _QUIET, ' stroke-dasharray="2 3"'))
     parts.append(_text(left + width / 2, _HEIGHT - 8, "probability that was told, %", "middle"))
     middle = _TOP + size / 2
-    turned = f' transform="rotate(-90 13 {middle:g})"'
-    parts.append(_text(13, middle, "share that came true, %", "middle", turned))
+    rotated = f' transform="rotate(-90 13 {middle:g})"'
+    parts.append(_text(13, middle, "share that came true, %", "middle", rotated))
     said = []
     for number, (label, table) in enumerate(tables.items()):
-        colour = ON_PAPER[number]
+        color = ON_PAPER[number]
         points = np.array([(row["probability"], row["share"]) for row in table]).reshape(-1, 2)
         placed = np.column_stack([left + width * points[:, 0], _TOP + size * (1 - points[:, 1])])
-        parts.append(_polyline(placed, colour, 1.6, DASHES[number]))
+        parts.append(_polyline(placed, color, 1.6, DASHES[number]))
         for (x, y), row in zip(placed, table, strict=True):
             told = f"{100 * row['probability']:.0f} % told, {100 * row['share']:.0f} % came true"
             parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2.5 + 9 * row["weight"] ** 0.5:.1f}" fill="{colour}" '
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{2.5 + 9 * row["weight"] ** 0.5:.1f}" fill="{color}" '
                 f'fill-opacity="0.55"><title>{_said(f"{label}: {told}")}</title></circle>'
             )
             said.append(f"{label} {told}")
         key = _TOP + 16 + 19 * number
-        parts.append(f'<circle cx="{left + 18}" cy="{key}" r="5" fill="{colour}" fill-opacity="0.55"/>')
+        parts.append(f'<circle cx="{left + 18}" cy="{key}" r="5" fill="{color}" fill-opacity="0.55"/>')
         parts.append(_text(left + 30, key + 4.5, label, "start"))
     return _svg(_WIDTH, _HEIGHT, f"Reliability: {'; '.join(said)}", parts)
 
@@ -260,9 +260,9 @@ def landmark_map(
     names : sequence of str
         Of the landmarks, for those who point at them.
     length : float
-        The normaliser in the units of the shape.
+        The normalizer in the units of the shape.
     label : str
-        What stands below the scale of the colours.
+        What stands below the scale of the colors.
 
     Returns
     -------
@@ -290,9 +290,9 @@ def landmark_map(
     for i in known[np.argsort(-values[known], kind="stable")]:
         x, y = placed[i]
         said = f"<title>{_said(names[i])}: {values[i]:.2f} %</title>"
-        colour = _shade(values[i] / largest if largest else 0.0)
+        color = _shade(values[i] / largest if largest else 0.0)
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{max(reach[i] * scale, 2):.1f}" fill="{colour}" '
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{max(reach[i] * scale, 2):.1f}" fill="{color}" '
             f'fill-opacity="0.9" stroke="#222" stroke-width="0.6">{said}</circle>'
         )
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.1" fill="#111"/>' for x, y in placed]
@@ -328,7 +328,7 @@ def _scale_bar(top: float, largest: float, label: str) -> list[str]:
 
 
 def _shade(part: float) -> str:
-    """Return the colour of a number from 0 to 1."""
+    """Return the color of a number from 0 to 1."""
     stops = np.linspace(0, 1, len(_SHADES))
     levels = np.array([[int(shade[i : i + 2], 16) for i in (1, 3, 5)] for shade in _SHADES])
     return "#" + "".join(f"{round(float(np.interp(part, stops, levels[:, k]))):02x}" for k in range(3))
@@ -353,15 +353,15 @@ def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{_said(text)}</text>'
 
 
-def _line(start: tuple[float, float], end: tuple[float, float], colour: str, more: str = "") -> str:
+def _line(start: tuple[float, float], end: tuple[float, float], color: str, more: str = "") -> str:
     (a, b), (c, d) = start, end
-    return f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="{colour}"{more}/>'
+    return f'<line x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" stroke="{color}"{more}/>'
 
 
-def _polyline(points: NDArray[np.float64], colour: str, width: float, dashes: str = "") -> str:
+def _polyline(points: NDArray[np.float64], color: str, width: float, dashes: str = "") -> str:
     listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
     return (
-        f'<polyline points="{listed}" fill="none" stroke="{colour}" stroke-width="{width}" '
+        f'<polyline points="{listed}" fill="none" stroke="{color}" stroke-width="{width}" '
         f'stroke-linejoin="round"{dashed}/>'
     )

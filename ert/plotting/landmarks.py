@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-_REGION_COLOURS = {
+_REGION_COLORS = {
     "jaw": "#8ecbff",
     "right_brow": "#ffc857",
     "left_brow": "#ffc857",
@@ -36,9 +36,9 @@ _REGION_COLOURS = {
     "outer_lips": "#ff8fa3",
     "inner_lips": "#ff8fa3",
 }
-_POINT_COLOUR = "#ffc857"
-_BOX_COLOUR = "#ffffff"
-_AXIS_COLOURS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
+_POINT_COLOR = "#ffc857"
+_BOX_COLOR = "#ffffff"
+_AXIS_COLORS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
 _SHADE = (8, 14, 28, 130)  # under every line, so that it shows on bright pictures too
 _VEIL = (255, 80, 30, 105)
 _OUTLINE = (8, 14, 28, 255)
@@ -57,7 +57,7 @@ class _Stroke(NamedTuple):
 
     points: NDArray[np.float64]  # (n, 2), pixels of the picture
     width: float
-    colour: tuple[int, int, int, int]
+    color: tuple[int, int, int, int]
     layer: int  # lower ones are drawn first
 
 
@@ -69,7 +69,7 @@ def draw_landmarks(
     scheme: str = "auto",
     names: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
-    colours: Sequence[str | None] | None = None,
+    colors: Sequence[str | None] | None = None,
     radii: Sequence[ArrayLike] | None = None,
     min_size: int = 800,
 ) -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ def draw_landmarks(
     Parameters
     ----------
     image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        The picture, grey or RGB.
+        The picture, gray or RGB.
     shapes : sequence of (n_landmarks, 2)
         Landmarks as x, y in pixels of `image`, one array an object; those that are NaN are left out.
     boxes : (n, 4), optional
@@ -90,8 +90,8 @@ def draw_landmarks(
         What to write beside the landmarks, such as their numbers.
     labels : sequence of str, optional
         What to write above each box.
-    colours : sequence of str or None, optional
-        A colour for each shape ("white", "#ff8800"), None for the usual ones: tells two shapes of one face
+    colors : sequence of str or None, optional
+        A color for each shape ("white", "#ff8800"), None for the usual ones: tells two shapes of one face
         apart.
     radii : sequence of (n_landmarks,), optional
         Radii in pixels of `image`, one array an object: round each landmark a veil of that size, such as the
@@ -120,8 +120,8 @@ def draw_landmarks(
             raise InputError(f"names: {len(names)}, expected one for each of {len(points)} landmarks")
     if labels is not None and len(labels) != (0 if boxes is None else len(_check_boxes(boxes))):
         raise InputError(f"labels: {len(labels)}, expected one for each box")
-    if colours is not None and len(colours) != len(placed):
-        raise InputError(f"colours: {len(colours)}, expected one for each of {len(placed)} shapes")
+    if colors is not None and len(colors) != len(placed):
+        raise InputError(f"colors: {len(colors)}, expected one for each of {len(placed)} shapes")
 
     if radii is not None and [np.shape(each) for each in radii] != [(len(points),) for points in placed]:
         raise InputError("radii: expected one for each landmark of each shape")
@@ -130,7 +130,7 @@ def draw_landmarks(
     for number, points in enumerate(placed):
         if radii is not None:
             strokes += _veils(points, np.asarray(radii[number], np.float64) * float(np.mean(scale)))
-        strokes += _shape_strokes(points, scheme, colours[number] if colours else None, longest_side)
+        strokes += _shape_strokes(points, scheme, colors[number] if colors else None, longest_side)
     _paint(picture, strokes)
     if names is not None:
         for points in placed:
@@ -151,7 +151,7 @@ def draw_poses(
     Parameters
     ----------
     image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        The picture, grey or RGB.
+        The picture, gray or RGB.
     poses : sequence of HeadPose
         What :func:`ert.head_pose` found in `image`.
     min_size : int
@@ -179,13 +179,13 @@ def draw_poses(
             line = axes[[0, axis + 1]]
             if np.isfinite(line).all():
                 strokes.append(_Stroke(line, 1.8 * width, _OUTLINE, 2 * layer))
-                strokes.append(_Stroke(line, width, _opaque(_AXIS_COLOURS[axis]), 2 * layer + 1))
+                strokes.append(_Stroke(line, width, _opaque(_AXIS_COLORS[axis]), 2 * layer + 1))
     _paint(picture, strokes)
     return np.array(picture, np.uint8)
 
 
 def contact_sheet(
-    tiles: Sequence[NDArray[np.uint8]],
+    thumbnails: Sequence[NDArray[np.uint8]],
     columns: int,
     captions: Sequence[str] | None = None,
     *,
@@ -195,7 +195,7 @@ def contact_sheet(
 
     Parameters
     ----------
-    tiles : sequence of ndarray of uint8, (rows, columns) or (rows, columns, 3)
+    thumbnails : sequence of ndarray of uint8, (rows, columns) or (rows, columns, 3)
         The pictures, of any size: each is fitted into a square.
     columns : int
         How many stand side by side.
@@ -216,28 +216,28 @@ def contact_sheet(
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    if not len(tiles):
+    if not len(thumbnails):
         raise InputError("contact sheet: no tiles, expected at least one")
     if columns < 1 or tile_size < 1:
         raise InputError(
             f"contact sheet: {columns} columns of {tile_size} pixels, expected at least 1 of each"
         )
-    if captions is not None and len(captions) != len(tiles):
+    if captions is not None and len(captions) != len(thumbnails):
         raise InputError(
-            f"contact sheet: {len(captions)} captions, expected one for each of {len(tiles)} tiles"
+            f"contact sheet: {len(captions)} captions, expected one for each of {len(thumbnails)} tiles"
         )
     gap = max(2, tile_size // 32)
     text_size = max(9.0, tile_size / 18)
     row_height = tile_size + gap + (round(1.7 * text_size) if captions else 0)
-    rows = -(-len(tiles) // columns)
-    columns = min(columns, len(tiles))
+    rows = -(-len(thumbnails) // columns)
+    columns = min(columns, len(thumbnails))
     sheet = Image.new("RGB", (columns * (tile_size + gap) + gap, rows * row_height + gap), "#16181d")
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(text_size)
-    for number, tile in enumerate(tiles):
+    for number, thumbnail in enumerate(thumbnails):
         left = gap + number % columns * (tile_size + gap)
         top = gap + number // columns * row_height
-        picture = Image.fromarray(check_image(tile, f"tile {number}")).convert("RGB")
+        picture = Image.fromarray(check_image(thumbnail, f"tile {number}")).convert("RGB")
         scale = tile_size / max(picture.size)
         size = [max(1, round(side * scale)) for side in picture.size]
         picture = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
@@ -260,7 +260,7 @@ def save_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     path : path-like
         The file; an existing one is replaced, and only once the new one is complete.
     image : ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        The picture, grey or RGB.
+        The picture, gray or RGB.
 
     Raises
     ------
@@ -333,26 +333,26 @@ def _object_size(points: NDArray[np.float64], longest_side: int) -> float:
 
 
 def _shape_strokes(
-    points: NDArray[np.float64], scheme: str, colour: str | None, longest_side: int
+    points: NDArray[np.float64], scheme: str, color: str | None, longest_side: int
 ) -> list[_Stroke]:
     size = _object_size(points, longest_side)
     width = _line_width(_LINE * size, longest_side)
     # Many landmarks would run together.
     dot = _DOT * size * min(1.0, (68 / max(len(points), 1)) ** 0.5)
-    colours = [_opaque(colour or _POINT_COLOUR)] * len(points)
+    colors = [_opaque(color or _POINT_COLOR)] * len(points)
     strokes = []
     if len(points) == 68 and scheme != "points":
         for name, region in FACE68_REGIONS.items():
-            shade = _opaque(colour or _REGION_COLOURS[name])
+            shade = _opaque(color or _REGION_COLORS[name])
             for index in region:
-                colours[index] = shade
+                colors[index] = shade
             for curve in _curves(points, region, name in FACE68_CLOSED):
                 strokes.append(_Stroke(curve, 2.4 * width, _SHADE, 0))
                 strokes.append(_Stroke(curve, width, shade, 1))
     if strokes and dot < 2:
         return strokes  # on so small a face the dots would cover the curves
     dot = max(dot, 2.5 * width)
-    for point, shade in zip(points, colours, strict=True):
+    for point, shade in zip(points, colors, strict=True):
         if np.isfinite(point[0]):
             strokes.append(_Stroke(point[None], dot + 0.8 * width, _OUTLINE, 2))
             strokes.append(_Stroke(point[None], dot, shade, 3))
@@ -393,7 +393,7 @@ def _smooth(points: NDArray[np.float64], steps: int = 10) -> NDArray[np.float64]
     padded = np.vstack([before, points, after])
     knots = np.maximum(np.linalg.norm(np.diff(padded, axis=0), axis=1), 1e-6)[:, None] ** 0.5
     slopes = np.diff(padded, axis=0) / knots
-    # The slope at a landmark: of the parabola through it and its neighbours.
+    # The slope at a landmark: of the parabola through it and its neighbors.
     tangents = (slopes[:-1] * knots[1:] + slopes[1:] * knots[:-1]) / (knots[:-1] + knots[1:])
     t = np.arange(steps)[:, None] / steps
     pieces = []
@@ -412,23 +412,23 @@ def _box_strokes(boxes: NDArray[np.float64], longest_side: int) -> list[_Stroke]
         line = _line_width(0.005 * np.sqrt(width * height), longest_side)
         turns = np.arange(4)[:, None] * np.pi / 2 + np.linspace(0, np.pi / 2, 16)
         right, bottom = left + width - radius, top + height - radius
-        centres = np.array(
+        centers = np.array(
             [(right, bottom), (left + radius, bottom), (left + radius, top + radius), (right, top + radius)]
         )
-        corners = centres[:, None] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=-1)
+        corners = centers[:, None] + radius * np.stack([np.cos(turns), np.sin(turns)], axis=-1)
         outline = np.vstack([corners.reshape(-1, 2), corners[0, :1]]) - 0.5
         strokes.append(_Stroke(outline, 2.2 * line, _SHADE, 0))
-        strokes.append(_Stroke(outline, line, _opaque(_BOX_COLOUR), 1))
+        strokes.append(_Stroke(outline, line, _opaque(_BOX_COLOR), 1))
     return strokes
 
 
-def _opaque(colour: str) -> tuple[int, int, int, int]:
+def _opaque(color: str) -> tuple[int, int, int, int]:
     from PIL import ImageColor
 
     try:
-        red, green, blue = ImageColor.getrgb(colour)[:3]
+        red, green, blue = ImageColor.getrgb(color)[:3]
     except (AttributeError, ValueError):
-        raise InputError(f"colours: {colour!r}, expected a name or '#rrggbb'") from None
+        raise InputError(f"colors: {color!r}, expected a name or '#rrggbb'") from None
     return red, green, blue, 255
 
 
@@ -458,10 +458,10 @@ def _draw_stroke(pen: "ImageDraw.ImageDraw", stroke: _Stroke, origin: NDArray[np
     points = np.floor((stroke.points - origin + 0.5) * _OVERSAMPLING).astype(int)
     width = round(stroke.width * _OVERSAMPLING)
     if len(points) > 1:
-        pen.line([(x, y) for x, y in points.tolist()], stroke.colour, width)
+        pen.line([(x, y) for x, y in points.tolist()], stroke.color, width)
     for x, y in points.tolist():
         left, top = x - width // 2, y - width // 2
-        pen.ellipse((left, top, left + width - 1, top + width - 1), stroke.colour)
+        pen.ellipse((left, top, left + width - 1, top + width - 1), stroke.color)
 
 
 def _write_names(picture: "Image.Image", points: NDArray[np.float64], names: Sequence[str]) -> None:

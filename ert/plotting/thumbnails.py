@@ -10,15 +10,15 @@ from ert.plotting.landmarks import draw_landmarks
 __all__ = [
     "ON_PHOTOS",
     "TRUTH",
-    "cut_tile",
-    "object_tile",
+    "crop_thumbnail",
+    "object_thumbnail",
     "object_view",
     "shortened",
-    "to_tile",
+    "to_thumbnail_pixels",
 ]
 
 
-# Of the palette of Okabe and Ito, which colour-blind readers tell apart: the lighter pair, for photographs.
+# Of the palette of Okabe and Ito, which color-blind readers tell apart: the lighter pair, for photographs.
 ON_PHOTOS = ("#56b4e9", "#e69f00")
 TRUTH = "#ffffff"
 
@@ -26,11 +26,11 @@ TRUTH = "#ffffff"
 _MARGIN = 0.15
 
 
-def object_tile(
+def object_thumbnail(
     image: npt.NDArray[np.uint8],
     box: npt.NDArray[np.float64],
     shapes: Sequence[npt.NDArray[np.float64]],
-    colours: Sequence[str | None],
+    colors: Sequence[str | None],
     size: int,
 ) -> npt.NDArray[np.uint8]:
     """Cut a square round an object and draw shapes on it.
@@ -38,13 +38,13 @@ def object_tile(
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-        Grey or RGB; black is what lies outside of it.
+        Gray or RGB; black is what lies outside of it.
     box : (4,) array
         Left, top, width, height in pixels.
     shapes : sequence of (n_landmarks, 2) arrays
         x, y in pixels of the image; NaN = missing. The square holds them all, unless they lie far from the
         box.
-    colours : sequence of str or None
+    colors : sequence of str or None
         Of the shapes, see :func:`ert.draw.draw_landmarks`.
     size : int
         Side of the tile in pixels.
@@ -55,11 +55,13 @@ def object_tile(
     """
     left, top, side = object_view(np.vstack(shapes), box)
     view = left, top, min(side, 3 * max(image.shape[:2]))
-    placed = [to_tile(shape, view, size) for shape in shapes]
-    return draw_landmarks(cut_tile(image, view, size), placed, colours=colours, min_size=size)
+    placed = [to_thumbnail_pixels(shape, view, size) for shape in shapes]
+    return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
 
 
-def cut_tile(image: npt.NDArray[np.uint8], view: tuple[int, int, int], size: int) -> npt.NDArray[np.uint8]:
+def crop_thumbnail(
+    image: npt.NDArray[np.uint8], view: tuple[int, int, int], size: int
+) -> npt.NDArray[np.uint8]:
     """Cut a square out of an image (left, top and side in pixels), brought to that size: (size, size, 3)."""
     from PIL import Image
 
@@ -70,7 +72,7 @@ def cut_tile(image: npt.NDArray[np.uint8], view: tuple[int, int, int], size: int
     return np.array(crop.resize((size, size), how), np.uint8)
 
 
-def to_tile(
+def to_thumbnail_pixels(
     points: npt.NDArray[np.float64], view: tuple[int, int, int], size: int
 ) -> npt.NDArray[np.float64]:
     """Carry points (..., 2) from pixels of the image to those of a tile of that size."""

@@ -34,7 +34,7 @@ _LEAST_GAIN, _LARGEST_GAIN = 0.04, 0.95
 _QUIET, _MOVING = 0.7, 2.4
 # How fast the mean error follows the errors, and the noise what is seen of it; how fast averages settle.
 _ERROR_GAIN, _NOISE_GAIN, _SETTLING = 0.4, 0.05, 0.6
-# The noise that is learnt stays between these times the usual one.
+# The noise that is learned stays between these times the usual one.
 _LEAST_NOISE, _LARGEST_NOISE = 0.5, 8.0
 # Usual noise of a pose (in sizes of the object) and of a landmark within it.
 _POSE_NOISE, _REST_NOISE = 0.003, 0.005
@@ -83,7 +83,7 @@ class Follower:
         ----------
         values : float array (n, 2)
         noise : float array (n, 1)
-            What standard deviation is usual, over both coordinates. It need not be right: a factor is learnt.
+            What standard deviation is usual, over both coordinates. It need not be right: a factor is learned.
         seconds : float
             Since the last one, above 0.
 
@@ -98,8 +98,8 @@ class Follower:
             seen = np.minimum(_length(error - self._last_error) / np.sqrt(2) / noise, 3 * self._noise)
             mixed = np.sqrt(self._noise**2 + _over(_NOISE_GAIN, steps) * (seen**2 - self._noise**2))
             # What changes speed has errors that differ too.
-            learnt = np.where(self._gain < 0.5, mixed, self._noise)
-            self._noise = np.clip(learnt, _LEAST_NOISE, _LARGEST_NOISE)
+            learned = np.where(self._gain < 0.5, mixed, self._noise)
+            self._noise = np.clip(learned, _LEAST_NOISE, _LARGEST_NOISE)
         self._last_error = error
         self._error += _over(_ERROR_GAIN, steps) * (error - self._error)
         evidence = np.maximum(_length(self._error), _length(self.velocities) / _RATE) / (noise * self._noise)
@@ -140,17 +140,17 @@ def fit_pose(shape: Floats, mean_shape: Floats) -> Floats:
     shape : float array (n_landmarks, 2)
         In pixels.
     mean_shape : float array (n_landmarks, 2)
-        Its centre at 0.
+        Its center at 0.
 
     Returns
     -------
     float array (2, 2)
-        The centre of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), which is the unit matrix
+        The center of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), which is the unit matrix
         when the mean shape is a single point.
     """
-    turn, _, centre = fit_similarity(mean_shape, shape)
+    turn, _, center = fit_similarity(mean_shape, shape)
     a, b = (turn.real, turn.imag) if mean_shape.any() else (1.0, 0.0)
-    return np.array([(centre.real, centre.imag), (a, b)])
+    return np.array([(center.real, center.imag), (a, b)])
 
 
 def place_shape(points: Floats, pose: Floats) -> Floats:

@@ -18,7 +18,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import check_image
 from ert.faces.detection import Detector, detect_faces, reduce_image
 from ert.predictor import ShapePredictor, load
-from ert.tracking.observation import Look, Viewer, normalised
+from ert.tracking.observation import Observation, Observer, normalized
 from ert.tracking.smoothing import ShapeSmoother
 
 __all__ = [
@@ -36,7 +36,7 @@ _ALIKE, _FOUND_AGAIN, _OTHER = 0.6, 0.8, 0.45
 _FOLLOWED = 0.2
 # Two tracks on one face: by so much more it must look like the younger for that to keep it.
 _CLEARLY = 0.15
-# How fast what a face looks like is learnt anew, a frame.
+# How fast what a face looks like is learned anew, a frame.
 _LEARNING = 0.1
 # Frames that a face is still shown, where it should be, when it was not found.
 _GRACE = 1
@@ -66,7 +66,7 @@ class TrackedFace:
     box : float array (4,)
         Left, top, width, height in pixels: where the model's mean shape lies best on the landmarks.
     landmarks : float array (n_landmarks, 2)
-        x, y in pixels of the frame, pixel centres at whole numbers.
+        x, y in pixels of the frame, pixel centers at whole numbers.
     std : float array (n_landmarks,)
         Standard errors of the landmarks of this frame alone, in pixels.
     confidence : float
@@ -89,29 +89,29 @@ class TrackedFace:
 class _Track:
     """A face that is followed, or lost since so many frames (`misses`)."""
 
-    def __init__(self, number: int, look: Look, mean_shape: Floats, now: float) -> None:
+    def __init__(self, number: int, look: Observation, mean_shape: Floats, now: float) -> None:
         self.id = number
         self.born = now
         self.chip = look.chip
         self.restart(look, mean_shape, now)
 
-    def restart(self, look: Look, mean_shape: Floats, now: float) -> None:
+    def restart(self, look: Observation, mean_shape: Floats, now: float) -> None:
         """Go on from what was found elsewhere."""
         self.smoother = ShapeSmoother(look.shape, mean_shape)
         self.shape = look.shape
         self._take(look, now)
 
-    def follow(self, look: Look, seconds: float, now: float, smooth: bool) -> None:
+    def follow(self, look: Observation, seconds: float, now: float, smooth: bool) -> None:
         """Take what was found where the face was expected."""
         steady = self.smoother.update(look.shape, seconds, look.std)
         self.shape = steady if smooth else look.shape
         self._take(look, now)
 
-    def _take(self, look: Look, now: float) -> None:
+    def _take(self, look: Observation, now: float) -> None:
         self.look, self.seen, self.misses = look, now, 0
-        self.chip = normalised((1 - _LEARNING) * self.chip + _LEARNING * look.chip)
+        self.chip = normalized((1 - _LEARNING) * self.chip + _LEARNING * look.chip)
 
-    def miss(self, look: Look | None, seconds: float, most: float) -> None:
+    def miss(self, look: Observation | None, seconds: float, most: float) -> None:
         """Go on without the face; what was found where it should be is something else, or nothing."""
         self.shape = self.smoother.coast(seconds)
         # Something else may be a face without doubt.
@@ -119,7 +119,7 @@ class _Track:
         self.look = self.look._replace(shape=self.shape, confidence=confidence)
         self.misses += 1
 
-    def alike(self, look: Look) -> float:
+    def alike(self, look: Observation) -> float:
         """Return the correlation of what was found with what the face looks like."""
         return float(self.chip @ look.chip)
 
@@ -130,7 +130,7 @@ class Tracker:
     Parameters
     ----------
     model : ShapePredictor, str or path-like
-        A fitted predictor, or what :func:`ert.load` takes. Its `n_starts`, `n_passes` and `flip` mean nothing
+        A fitted predictor, or what :func:`ert.load` takes. Its `n_inits`, `n_passes` and `flip` mean nothing
         here: a tracker takes six starts, half of them for the mirror image if the model knows how, else five.
     detector : str or callable
         See :func:`ert.detect_faces`. It sees a copy reduced to `detect_size`; a function gets that copy.
@@ -151,8 +151,8 @@ class Tracker:
         No more than so many are followed, the largest first.
     rate : float
         Frames a second where `update` is told no times.
-    channels : {"rgb", "bgr"}
-        Order of the colours in frames; OpenCV's is "bgr".
+    channel_order : {"rgb", "bgr"}
+        Order of the colors in frames; OpenCV's is "bgr".
 
     Raises
     ------
@@ -180,7 +180,7 @@ class Tracker:
         least_confidence: float = 0.3,
         max_faces: int | None = None,
         rate: float = 30.0,
-        channels: str = "rgb",
+        channel_order: str = "rgb",
     ) -> None:
         for name, value in (("detect_every", detect_every), ("search_every", search_every)):
             if not value >= 0:
@@ -193,14 +193,18 @@ class Tracker:
             raise InputError(f"max_faces: {max_faces}, expected at least 1")
         if detect_size < 1:
             raise InputError(f"detect_size: {detect_size}, expected at least 1 pixel")
-        if channels not in ("rgb", "bgr"):
-            raise InputError(f"channels: {channels!r}, expected 'rgb' or 'bgr'")
+        if channel_order not in ("rgb", "bgr"):
+            raise InputError(f"channels: {channel_order!r}, expected 'rgb' or 'bgr'")
         self.model = model if isinstance(model, ShapePredictor) else load(model)
-        self.detector, self.smooth, self.channels = detector, smooth, channels
-        self.detect_every, self.search_every, self.patience = detect_every, search_every, patience
+        self.detector, self.smooth, self.channel_order = detector, smooth, channel_order
+        self.detect_every, self.search_every, self.patience = (
+            detect_every,
+            search_every,
+            patience,
+        )
         self.detect_size = detect_size
         self.least_confidence, self.max_faces, self.rate = least_confidence, max_faces, rate
-        self._viewer = Viewer(self.model, channels)
+        self._viewer = Observer(self.model, channel_order)
         self.reset()
 
     def reset(self) -> None:
@@ -257,7 +261,7 @@ class Tracker:
 
     def _follow(self, frame: npt.NDArray[np.uint8], now: float, seconds: float) -> None:
         """Look for every track where it should be; let it follow what is found there, or coast."""
-        found: list[tuple[_Track, Look]] = []
+        found: list[tuple[_Track, Observation]] = []
         for track in self._tracks:
             expected = track.smoother.predict(seconds)
             look = self._viewer.look(frame, expected)
@@ -272,14 +276,14 @@ class Tracker:
             else:
                 track.follow(look, seconds, now, self.smooth)
 
-    def _is_it(self, track: _Track, look: Look, expected: Floats) -> bool:
+    def _is_it(self, track: _Track, look: Observation, expected: Floats) -> bool:
         return (
             look.confidence >= _FOLLOWED * self.least_confidence
             and track.alike(look) >= (_FOUND_AGAIN if track.misses > _GRACE else _ALIKE)
             and self._viewer.distance(expected, look.shape) < _JUMP
         )
 
-    def _losers(self, found: list[tuple[_Track, Look]]) -> list[_Track]:
+    def _losers(self, found: list[tuple[_Track, Observation]]) -> list[_Track]:
         """Of two tracks on one face name the one that looks less like it, else the younger."""
         losers: list[_Track] = []
         for i, (one, here) in enumerate(found):
@@ -320,17 +324,17 @@ class Tracker:
                 self._tracks.append(_Track(self._next_id, look, self._viewer.mean_shape, now))
                 self._next_id += 1
 
-    def _may_be(self, track: _Track, look: Look, now: float) -> bool:
+    def _may_be(self, track: _Track, look: Observation, now: float) -> bool:
         near = self._viewer.distance(look.shape, track.look.shape) < _NEAR
         doubtful = now - track.seen < _DOUBT and _OTHER < track.alike(look) < _ALIKE
         return near and (track.misses == 0 or doubtful)
 
-    def _detect(self, frame: npt.NDArray[np.uint8], size: int) -> list[Look]:
+    def _detect(self, frame: npt.NDArray[np.uint8], size: int) -> list[Observation]:
         """Return what the detector finds and the model confirms, the largest first, each face once."""
         small = reduce_image(frame, size)
         scale = np.tile(np.array(frame.shape[1::-1]) / small.shape[1::-1], 2)
-        looks: list[Look] = []
-        for box in detect_faces(small, self.detector, channels=self.channels) * scale:
+        looks: list[Observation] = []
+        for box in detect_faces(small, self.detector, channel_order=self.channel_order) * scale:
             first = self._viewer.locate(frame, (box[0], box[1], box[2], box[3]), 0.0).mean(axis=0)
             look = self._viewer.look(frame, first)
             if look is None or look.confidence < self.least_confidence:
@@ -339,12 +343,12 @@ class Tracker:
                 looks.append(look)
         return looks
 
-    def _apart(self, look: Look, track: _Track) -> float:
+    def _apart(self, look: Observation, track: _Track) -> float:
         """Return how far a detection is from a track, in sizes of the face; infinite when it is another."""
         distance = self._viewer.distance(look.shape, track.look.shape)
         return distance if distance < _NEAR else np.inf
 
-    def _strange(self, look: Look, track: _Track) -> float:
+    def _strange(self, look: Observation, track: _Track) -> float:
         """Return how little a detection is like a track that is lost; infinite when it is another."""
         away = self._viewer.distance(look.shape, track.shape)
         alike = track.alike(look)
@@ -363,7 +367,7 @@ class Tracker:
         )
 
 
-def _matched(looks: list[Look], tracks: list[_Track], cost: Any) -> list[tuple[int, _Track]]:
+def _matched(looks: list[Observation], tracks: list[_Track], cost: Any) -> list[tuple[int, _Track]]:
     """Assign looks to tracks at the least cost in all; an infinite one rules a pair out."""
     if not looks or not tracks:
         return []

@@ -30,7 +30,7 @@ Frame: TypeAlias = npt.NDArray[np.uint8]
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 # Where a file or a camera tells no rate, or an impossible one.
 _USUAL_RATE, _LARGEST_RATE = 30.0, 1000.0
-_COLOURS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
+_COLORS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
 
 
 def _opencv(what: str) -> Any:
@@ -229,7 +229,7 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
 
 
 def draw_tracked(frame: Frame, faces: Sequence[TrackedFace]) -> Frame:
-    """Draw tracked faces on a frame in BGR: landmarks, boxes, numbers, a colour for each number."""
+    """Draw tracked faces on a frame in BGR: landmarks, boxes, numbers, a color for each number."""
     from ert.plotting.landmarks import draw_landmarks
 
     if not faces:
@@ -238,7 +238,7 @@ def draw_tracked(frame: Frame, faces: Sequence[TrackedFace]) -> Frame:
         frame[..., ::-1],
         [face.landmarks for face in faces],
         np.array([face.box for face in faces]),
-        colours=[_COLOURS[face.id % len(_COLOURS)] for face in faces],
+        colors=[_COLORS[face.id % len(_COLORS)] for face in faces],
         labels=[str(face.id) for face in faces],
         min_size=1,
     )

@@ -7,7 +7,7 @@ from ert.model.geometry import frame_to_image
 from ert.training.crops import Crops
 
 __all__ = [
-    "obscure_crops",
+    "occlude_crops",
 ]
 
 
@@ -18,10 +18,10 @@ _COVERED = 0.08, 0.35
 _STRETCH = 0.3
 
 
-def obscure_crops(
+def occlude_crops(
     crops: Crops, shapes: npt.NDArray[np.float64], share: float, random_state: int
 ) -> npt.NDArray[np.intp]:
-    """Blur some crops, cover parts of others by a block that is grey or cut out of another crop.
+    """Blur some crops, cover parts of others by a block that is gray or cut out of another crop.
 
     Parameters
     ----------

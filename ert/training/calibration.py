@@ -10,12 +10,12 @@ from ert._core.exceptions import InputError
 
 __all__ = [
     "coverage",
+    "fit_error_curve",
+    "fit_isotonic",
     "fit_logistic",
-    "fit_monotone",
-    "fit_scale",
+    "rejection_rate_at_recall",
     "reliability",
     "roc_auc",
-    "told_at_kept",
 ]
 
 
@@ -32,7 +32,7 @@ LEVEL = 0.9
 RIDGE = 1e-3
 
 
-def fit_scale(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tuple[Floats, Floats]:
+def fit_error_curve(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Find what predicted deviations mean: the size that nine in ten errors stay below.
 
     Parameters
@@ -103,7 +103,7 @@ def fit_logistic(
     return result
 
 
-def fit_monotone(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
+def fit_isotonic(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Find how often what is said to be that probable comes true: a curve that never falls.
 
     Parameters
@@ -118,7 +118,7 @@ def fit_monotone(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """
     said, came = np.asarray(probabilities, np.float64), np.asarray(truth, np.float64)
     n_parts = max(1, min(STEPS, len(said) // LEAST))
-    # Neighbours that fall are joined (pool adjacent violators).
+    # Neighbors that fall are joined (pool adjacent violators).
     pools: list[tuple[float, float, int]] = []
     for part in np.array_split(np.argsort(said, kind="stable"), n_parts):
         pool = float(said[part].sum()), float(came[part].sum()), len(part)
@@ -189,7 +189,9 @@ def roc_auc(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return float((ranks[inverse][good].sum() - n_good * (n_good + 1) / 2) / (n_good * n_bad))
 
 
-def told_at_kept(objects: npt.ArrayLike, others: npt.ArrayLike, kept: float = 0.95) -> dict[str, Any]:
+def rejection_rate_at_recall(
+    objects: npt.ArrayLike, others: npt.ArrayLike, kept: float = 0.95
+) -> dict[str, Any]:
     """Tell objects from what is none, at a threshold that keeps most objects.
 
     Parameters
@@ -202,7 +204,7 @@ def told_at_kept(objects: npt.ArrayLike, others: npt.ArrayLike, kept: float = 0.
     Returns
     -------
     dict
-        "threshold", and "told", the share of the others below it.
+        "threshold", and "rejected", the share of the others below it.
     """
     threshold = float(np.quantile(np.asarray(objects, np.float64), 1 - kept))
-    return {"threshold": threshold, "told": float((np.asarray(others, np.float64) < threshold).mean())}
+    return {"threshold": threshold, "rejected": float((np.asarray(others, np.float64) < threshold).mean())}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert.inference.validation import Face, read_face
-from ert.model.cropping import Cropping, cut_raw, raw_sizes
+from ert.model.cropping import CropSpec, crop_native, raw_sizes
 from ert.model.geometry import box_frames, stretched_frames
 
 __all__ = [
@@ -57,7 +57,7 @@ class Crops:
 
     @classmethod
     def of_one_size(cls, crops: npt.NDArray[np.uint8], frame: npt.NDArray[np.float64]) -> Self:
-        """Take crops (n_objects, columns, rows) of one :class:`Cropping`."""
+        """Take crops (n_objects, columns, rows) of one :class:`CropSpec`."""
         n, columns, rows = crops.shape
         first = np.arange(n, dtype=np.int64) * (columns * rows)
         places = np.stack([first, np.full(n, columns), np.full(n, rows)], axis=1)
@@ -65,7 +65,7 @@ class Crops:
 
     @classmethod
     def of_many_sizes(cls, crops: Sequence[npt.NDArray[np.uint8]], frames: npt.NDArray[np.float64]) -> Self:
-        """Take a list of crops (columns, rows), as :func:`cut_raw` cuts them."""
+        """Take a list of crops (columns, rows), as :func:`crop_native` cuts them."""
         result = cls.reserve(np.array([crop.shape for crop in crops], np.int64).reshape(-1, 2))
         for i, (crop, frame) in enumerate(zip(crops, frames, strict=True)):
             result.put(i, crop, frame)
@@ -144,9 +144,9 @@ def _map_file(size: int) -> mmap.mmap:
 def cut_faces(
     X: Sequence[Face],
     boxes: npt.NDArray[np.float64],
-    cropping: Cropping,
-    channels: str,
-    rgb: str,
+    crop_spec: CropSpec,
+    channel_order: str,
+    gray_weights: str,
     n_jobs: int,
     what: str,
     *,
@@ -159,9 +159,9 @@ def cut_faces(
     X : sequence of (image, box)
     boxes : float array (n, 4)
         The boxes of X, checked.
-    cropping : Cropping
-    channels : {"rgb", "bgr"}
-    rgb : {"luma", "dlib"}
+    crop_spec : Cropping
+    channel_order : {"rgb", "bgr"}
+    gray_weights : {"luma", "dlib"}
     n_jobs : int
         Threads.
     what : str
@@ -175,11 +175,11 @@ def cut_faces(
     """
     frames = box_frames(boxes)
 
-    crops = Crops.reserve(np.tile(cropping.shape, (len(X), 1)), mapped=mapped)
+    crops = Crops.reserve(np.tile(crop_spec.shape, (len(X), 1)), mapped=mapped)
 
     def cut(i: int) -> None:
-        image, order = read_face(X[i][0], boxes[i], channels, f"{what}[{i}]")
-        crops.put(i, *cropping.cut(image, frames[i], order, rgb))
+        image, order = read_face(X[i][0], boxes[i], channel_order, f"{what}[{i}]")
+        crops.put(i, *crop_spec.cut(image, frames[i], order, gray_weights))
 
     _fill(crops, cut, n_jobs)
     return crops
@@ -189,18 +189,18 @@ def cut_raw_faces(
     X: Sequence[Face],
     boxes: npt.NDArray[np.float64],
     region: npt.NDArray[np.float64],
-    channels: str,
-    rgb: str,
+    channel_order: str,
+    gray_weights: str,
     n_jobs: int,
     what: str,
     *,
     mapped: bool | None = False,
 ) -> Crops:
-    """Cut many faces as :func:`ert.crops.cut_raw` does, at the size that they have in their images.
+    """Cut many faces as :func:`ert.crops.crop_native` does, at the size that they have in their images.
 
     Parameters
     ----------
-    X, boxes, channels, rgb, n_jobs, what, mapped
+    X, boxes, channel_order, gray_weights, n_jobs, what, mapped
         See :func:`cut_faces`.
     region : float array (4,)
         What to keep, in box coordinates.
@@ -213,8 +213,8 @@ def cut_raw_faces(
     crops = Crops.reserve(raw_crop_sizes(X, boxes, region), mapped=mapped)
 
     def cut(i: int) -> None:
-        image, order = read_face(X[i][0], boxes[i], channels, f"{what}[{i}]")
-        crops.put(i, *cut_raw(image, frames[i], region, order, rgb))
+        image, order = read_face(X[i][0], boxes[i], channel_order, f"{what}[{i}]")
+        crops.put(i, *crop_native(image, frames[i], region, order, gray_weights))
 
     _fill(crops, cut, n_jobs)
     return crops

@@ -99,6 +99,6 @@ def pick_pairs(
     """Return the pairs (n, 2) that random numbers from 0 to 1 pick, and turn round."""
     pairs, cumulative = prior
     picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, places * cumulative[-1], side="right")]
-    turned = turns < 0.5
-    picked[turned] = picked[turned, ::-1]
+    rotated = turns < 0.5
+    picked[rotated] = picked[rotated, ::-1]
     return picked

@@ -14,29 +14,29 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
+from ert._core.images import DUMMY_IMAGES
 from ert._core.interrupts import uninterrupted
 from ert._core.threads import count_threads
 from ert._core.version import __version__
-from ert._kernels.bound_args import BLANK
 from ert._kernels.workers import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
-from ert.metrics import normalisers
+from ert.metrics import normalizer_lengths
 from ert.model.cascade import Cascade, Stage, stack_stages
-from ert.model.cropping import Cropping, check_cropping, crop_region
+from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.fitted import Fitted, read_fitted, write_fitted
 from ert.model.geometry import box_frames, image_to_frame, stretched_frames
-from ert.model.schemes import check_names, mirror_map
-from ert.training.augmentation import obscure_crops
+from ert.model.schemes import check_names, resolve_mirror_map
+from ert.training.augmentation import occlude_crops
 from ert.training.crops import Crops, cut_faces, cut_raw_faces, raw_crop_sizes
 from ert.training.memory import Sizes, plan_memory
 from ert.training.parameters import Options, check_parameters, plain_params, training_options
 from ert.training.samples import Samples, draw_samples, plain_samples
-from ert.training.stage import rehearse, replay_stage, train_stage
+from ert.training.stage import replay_stage, train_stage, warm_up_training
 
 __all__ = [
-    "announce",
     "fit_cascade",
+    "log",
 ]
 
 
@@ -45,12 +45,12 @@ def fit_cascade(
     X: Sequence[Face],
     y: npt.ArrayLike,
     *,
-    validation: tuple[Sequence[Face], npt.ArrayLike] | None,
-    landmark_names: Sequence[str] | None,
-    notes: dict[str, str] | None,
-    checkpoint: str | os.PathLike[str] | None,
-    resume: bool,
-    on_stage: Callable[[Fitted], object],
+    validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+    landmark_names: Sequence[str] | None = None,
+    notes: dict[str, str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    on_stage: Callable[[Fitted], object] = lambda fitted: None,
 ) -> Fitted:
     """Train a cascade; what is not told here is as for :meth:`ert.ShapePredictor.fit`.
 
@@ -77,46 +77,49 @@ def fit_cascade(
     landmarks = check_landmarks(y, len(X))
     check_near(landmarks, boxes)
     names = check_names(landmark_names, landmarks.shape[1])
-    swap, norm = mirror_map(settings["mirror"], landmarks.shape[1]), settings["norm"]
-    if norm is not None:
-        normalisers(landmarks, norm)  # now, and with the number of the object in its errors
+    mirror_map, normalizer = (
+        resolve_mirror_map(settings["mirror"], landmarks.shape[1]),
+        settings["normalizer"],
+    )
+    if normalizer is not None:
+        normalizer_lengths(landmarks, normalizer)  # now, and with the number of the object in its errors
     n_threads = count_threads(settings["n_jobs"])
     if checkpoint is not None:
         check_writable(checkpoint)
 
     shapes = image_to_frame(landmarks, _frames(settings, boxes, "X"))
-    region = crop_region(shapes, settings["padding"], swap is not None)
-    cropping = Cropping(region, params["working_size"], params["blur"], params["least_contrast"])
-    check_cropping(cropping)
+    region = crop_region(shapes, settings["padding"], mirror_map is not None)
+    crop_spec = CropSpec(region, params["working_size"], params["blur"], params["min_contrast"])
+    check_crop_spec(crop_spec)
     watched_boxes = [] if validation is None else check_pairs(validation[0], "validation X")
     sizes = Sizes(
         n_objects=len(X),
         n_validation=len(watched_boxes),
         n_landmarks=landmarks.shape[1],
         n_stages=params["n_stages"],
-        mirrored=swap is not None,
+        mirrored=mirror_map is not None,
         missing=bool(np.isnan(landmarks).any()),
-        crop_bytes=_crop_bytes(settings, X, boxes, cropping)
+        crop_bytes=_crop_bytes(settings, X, boxes, crop_spec)
         + (
             0
             if validation is None
-            else _crop_bytes(settings, validation[0], box_array(watched_boxes), cropping)
+            else _crop_bytes(settings, validation[0], box_array(watched_boxes), crop_spec)
         ),
     )
     options, mapped = _plan(settings, sizes, training_options(params))
     params["n_inits"] = options.n_inits
     with uninterrupted():
-        for blank in BLANK:
-            cropping.cut(blank, box_frames(boxes[:1])[0])
-        rehearse(options, missing=sizes.missing, n_threads=n_threads)
-    crops = _crops(settings, X, boxes, cropping, "X", mapped)
-    if options.obscured:
-        obscure_crops(crops, shapes, options.obscured, options.random_state)
-    samples = draw_samples(crops, shapes, swap, options)
+        for blank in DUMMY_IMAGES:
+            crop_spec.cut(blank, box_frames(boxes[:1])[0])
+        warm_up_training(options, missing=sizes.missing, n_threads=n_threads)
+    crops = _crops(settings, X, boxes, crop_spec, "X", mapped)
+    if options.occlusion:
+        occlude_crops(crops, shapes, options.occlusion, options.random_state)
+    samples = draw_samples(crops, shapes, mirror_map, options)
     watched = {"train": samples}
     if validation is not None:
         watched["validation"] = _validation_samples(
-            settings, *validation, samples.mean_shape, cropping, mapped
+            settings, *validation, samples.mean_shape, crop_spec, mapped
         )
 
     digest = samples.digest(options)
@@ -146,11 +149,11 @@ def fit_cascade(
                 stages.append(train_stage(samples, number, options, workers, before, progress.update))
             if "validation" in watched:
                 replay_stage(watched["validation"], stages[number], options.kind, workers)
-            errors = {f"{name}_nme": watch.mean_nme(norm, workers) for name, watch in watched.items()}
+            errors = {f"{name}_nme": watch.mean_nme(normalizer, workers) for name, watch in watched.items()}
             history.append({"stage": number + 1} | errors)
             progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
-            cascade = _cascade(options, samples.mean_shape, cropping, stages[: number + 1])
-            fitted = Fitted(cascade, params, names, swap, list(history), summary)
+            cascade = _cascade(options, samples.mean_shape, crop_spec, stages[: number + 1])
+            fitted = Fitted(cascade, params, names, mirror_map, list(history), summary)
             if checkpoint is not None and number >= finished:
                 write_fitted(checkpoint, fitted)
             # All at once, so that an interrupted fit leaves a model that holds together.
@@ -161,7 +164,7 @@ def fit_cascade(
     return fitted
 
 
-def announce(text: str, *, verbose: int) -> None:
+def log(text: str, *, verbose: int) -> None:
     """Say what a fit does, or does otherwise than it was asked to."""
     if verbose:
         print(f"ert: {text}", file=sys.stderr, flush=True)
@@ -175,10 +178,10 @@ def _plan(settings: Mapping[str, Any], sizes: Sizes, options: Options) -> tuple[
     max_memory, verbose = settings["max_memory"], settings["verbose"]
     plan, bound = plan_memory(max_memory, sizes, options), f"max_memory={max_memory}"
     if plan.mapped and verbose:
-        announce(f"{bound}: crops lie in a temporary file", verbose=verbose)
+        log(f"{bound}: crops lie in a temporary file", verbose=verbose)
     if plan.n_inits < options.n_inits:
         text = f"{bound}: {plan.n_inits} starts of each object, not {options.n_inits}"
-        announce(text, verbose=verbose)
+        log(text, verbose=verbose)
     return replace(options, n_inits=plan.n_inits), plan.mapped
 
 
@@ -188,7 +191,7 @@ def _frames(
     """Return the frames that this kind of cascade gives to boxes."""
     if settings["kind"] == "ert":
         return box_frames(boxes)
-    if settings["rgb"] != "dlib":
+    if settings["gray_weights"] != "dlib":
         raise InputError(f"rgb={settings['rgb']!r}: expected 'dlib' with kind='dlib'")
     thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
     if len(thin):
@@ -201,22 +204,22 @@ def _crops(
     settings: Mapping[str, Any],
     X: Sequence[Face],
     boxes: npt.NDArray[np.float64],
-    cropping: Cropping,
+    crop_spec: CropSpec,
     what: str,
     mapped: bool | None,
 ) -> Crops:
-    rest = settings["channels"], settings["rgb"], count_threads(settings["n_jobs"]), what
+    rest = settings["channel_order"], settings["gray_weights"], count_threads(settings["n_jobs"]), what
     if settings["kind"] == "ert":
-        return cut_faces(X, boxes, cropping, *rest, mapped=mapped)
-    return cut_raw_faces(X, boxes, cropping.region, *rest, mapped=mapped)
+        return cut_faces(X, boxes, crop_spec, *rest, mapped=mapped)
+    return cut_raw_faces(X, boxes, crop_spec.region, *rest, mapped=mapped)
 
 
 def _crop_bytes(
-    settings: Mapping[str, Any], X: Sequence[Face], boxes: npt.NDArray[np.float64], cropping: Cropping
+    settings: Mapping[str, Any], X: Sequence[Face], boxes: npt.NDArray[np.float64], crop_spec: CropSpec
 ) -> int:
     if settings["kind"] == "ert":
-        return len(boxes) * math.prod(cropping.shape)
-    return int(raw_crop_sizes(X, boxes, cropping.region).prod(axis=1).sum())
+        return len(boxes) * math.prod(crop_spec.shape)
+    return int(raw_crop_sizes(X, boxes, crop_spec.region).prod(axis=1).sum())
 
 
 def _validation_samples(
@@ -224,28 +227,28 @@ def _validation_samples(
     X: Sequence[Face],
     y: npt.ArrayLike,
     mean_shape: npt.NDArray[np.float32],
-    cropping: Cropping,
+    crop_spec: CropSpec,
     mapped: bool | None,
 ) -> Samples:
     boxes = box_array(check_pairs(X, "validation X"))
     landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
     check_near(landmarks, boxes, "validation y")
-    if settings["norm"] is not None:
-        normalisers(landmarks, settings["norm"])
+    if settings["normalizer"] is not None:
+        normalizer_lengths(landmarks, settings["normalizer"])
     if landmarks.shape[1:] != mean_shape.shape:
         raise InputError(
             f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
         )
     shapes = image_to_frame(landmarks, _frames(settings, boxes, "validation X"))
-    return plain_samples(_crops(settings, X, boxes, cropping, "validation X", mapped), shapes, mean_shape)
+    return plain_samples(_crops(settings, X, boxes, crop_spec, "validation X", mapped), shapes, mean_shape)
 
 
 def _cascade(
-    options: Options, mean_shape: npt.NDArray[np.float32], cropping: Cropping, stages: list[Stage]
+    options: Options, mean_shape: npt.NDArray[np.float32], crop_spec: CropSpec, stages: list[Stage]
 ) -> Cascade | DlibCascade:
     if options.kind == "ert":
         together = options.stages_per_basis
-        return Cascade(mean_shape, cropping, **stack_stages(stages, together), stages_per_basis=together)
+        return Cascade(mean_shape, crop_spec, **stack_stages(stages, together), stages_per_basis=together)
     return DlibCascade.from_stages(mean_shape, stages)
 
 

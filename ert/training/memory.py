@@ -93,12 +93,15 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
     n_scored = rounded_up(n_components if sizes.missing else min(N_SCORED, n_components), COLUMNS)
     n_groups = count_groups(options.n_split_tests)
     # Shapes, frames, jitter, similarities, the pool; residuals, which of them are missing, their copy.
-    n_drawn, trial = max(options.n_pixels, options.n_candidates), options.n_candidates > options.n_pixels
-    arrays = 1 + sizes.missing / 2 + (options.n_averaged > 1) + trial
+    n_drawn, trial = (
+        max(options.n_pixels, options.n_pool_candidates),
+        options.n_pool_candidates > options.n_pixels,
+    )
+    arrays = 1 + sizes.missing / 2 + (options.n_trees_averaged > 1) + trial
     sample = 8 * sizes.n_landmarks + 64 + 4 + 4 * n_groups + 4 * n_scored + arrays * 2 * n_components
     # Of a larger pool what is kept is copied out of it.
     pool = rounded_up(n_drawn, ROW) + (rounded_up(options.n_pixels, ROW) if trial else 0)
-    sample += max(pool, 300 + 12 * options.n_mixed)
+    sample += max(pool, 300 + 12 * options.n_shapes_mixed)
     objects = (n_views + sizes.n_validation) * 64 * sizes.n_landmarks
     candidates = 6 * options.n_trees * 2**options.max_depth * options.n_split_tests + 64 * CANDIDATES_DRAWN
     pairs = 40 * n_drawn**2
@@ -109,8 +112,8 @@ def training_bytes(sizes: Sizes, options: Options, n_inits: int, *, mapped: bool
         leaves += options.n_trees * 2**options.max_depth * 2 * sizes.n_landmarks * 4
     crops = sizes.crop_bytes
     if mapped:
-        held = 64 + _THREADS * math.ceil(PART / n_inits)
-        crops = min(crops, held * crops // (sizes.n_objects + sizes.n_validation))
+        bound = 64 + _THREADS * math.ceil(PART / n_inits)
+        crops = min(crops, bound * crops // (sizes.n_objects + sizes.n_validation))
     return int(
         n_samples * sample + objects + candidates + pairs + 4 * sizes.n_stages * leaves + crops + _ROOM
     )

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert.metrics import NORMS
-from ert.model.geometry import STARTS
+from ert.metrics import NORMALIZERS
 
 __all__ = [
     "NOT_SAVED",
@@ -28,38 +27,34 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "n_trees": (int, 1, 100_000),
     "max_depth": (int, 1, 10),
     "learning_rate": (float, 1e-6, 1),
-    "n_averaged": (int, 1, 100_000),
+    "n_trees_averaged": (int, 1, 100_000),
     "n_pixels": (int, 2, 10_000),
-    "n_candidates": (int, 0, 10_000),
+    "n_pool_candidates": (int, 0, 10_000),
     "n_split_tests": (int, 1, 10_000),
     "prior_length": (float, 1e-6, 1e6),
     "padding": (float, -0.4, 5),
     "pool_spread": (float, 0, 5),
     "n_inits": (int, 1, 10_000),
-    "n_mixed": (int, 1, 100),
+    "n_shapes_mixed": (int, 1, 100),
     "shift_jitter": (float, 0, 1),
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
-    "obscured": (float, 0, 1),
+    "occlusion": (float, 0, 1),
     "n_components": (int, 1, 10_000),
     "stages_per_basis": (int, 1, 1000),
     "working_size": (int, 8, 2000),
     "blur": (float, 0, 50),
-    "least_contrast": (float, 0, 127),
-    "n_starts": (int, 1, len(STARTS)),
-    "n_passes": (int, 1, 5),
+    "min_contrast": (float, 0, 127),
     "random_state": (int, 0, 2**32 - 1),
 }
 # Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
 MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
     "kind": ("ert", "dlib"),
-    "flip": (False, True),
-    "rescue": (False, True),
     "leaf_bits": (8, 16),
-    "norm": (None, *NORMS),
-    "channels": ("rgb", "bgr"),
-    "rgb": ("luma", "dlib"),
+    "normalizer": (None, *NORMALIZERS),
+    "channel_order": ("rgb", "bgr"),
+    "gray_weights": ("luma", "dlib"),
 }
 
 
@@ -71,9 +66,9 @@ class Options:
     n_trees: int
     max_depth: int
     learning_rate: float
-    n_averaged: int
+    n_trees_averaged: int
     n_pixels: int
-    n_candidates: int
+    n_pool_candidates: int
     n_split_tests: int
     prior_length: float
     padding: float
@@ -82,11 +77,11 @@ class Options:
     stages_per_basis: int
     leaf_bits: int
     n_inits: int
-    n_mixed: int
+    n_shapes_mixed: int
     shift_jitter: float
     scale_jitter: float
     roll_jitter: float
-    obscured: float
+    occlusion: float
     random_state: int
 
 

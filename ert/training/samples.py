@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ert._kernels.grow import BLOCK
 from ert._kernels.workers import Workers
-from ert.metrics import normalisers
+from ert.metrics import normalizer_lengths
 from ert.model.geometry import jitter_frames
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
@@ -95,11 +95,15 @@ class Samples:
         aligned_residuals(some, self.truth, self.view, self.jitter, self.shapes, matrices, left)
         return left
 
-    def mean_nme(self, norm: str | None, workers: Workers) -> float:
-        """Return the mean error in percent of a normaliser, or of the side of the box."""
+    def mean_nme(self, normalizer: str | None, workers: Workers) -> float:
+        """Return the mean error in percent of a normalizer, or of the side of the box."""
         sides = self.sides.astype(np.float64)
         # In these coordinates the side of the box is 1.
-        lengths = np.ones(len(sides)) if norm is None else normalisers(self.truth * sides[:, None], norm)
+        lengths = (
+            np.ones(len(sides))
+            if normalizer is None
+            else normalizer_lengths(self.truth * sides[:, None], normalizer)
+        )
         blocks, totals = self.blocks, np.zeros(len(self.blocks))
 
         def add(thread: int, n_threads: int) -> None:
@@ -135,8 +139,8 @@ def aligned_residuals(some, truth, view, jitter, shapes, matrices, left):  # typ
         )
         scale = a * d - b * c
         a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
-        norm = matrices[i, 0] * matrices[i, 0] + matrices[i, 1] * matrices[i, 1]
-        turn_x, turn_y = matrices[i, 0] / norm, matrices[i, 1] / norm
+        normalizer = matrices[i, 0] * matrices[i, 0] + matrices[i, 1] * matrices[i, 1]
+        turn_x, turn_y = matrices[i, 0] / normalizer, matrices[i, 1] / normalizer
         for k in range(truth.shape[1]):
             x = np.float64(truth[view[i], k, 0]) - jitter[i, 4]
             y = np.float64(truth[view[i], k, 1]) - jitter[i, 5]
@@ -179,7 +183,7 @@ def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-
 def draw_samples(
     crops: Crops,
     shapes: npt.NDArray[np.float64],
-    swap: npt.NDArray[np.intp] | None,
+    mirror_map: npt.NDArray[np.intp] | None,
     options: Options,
 ) -> Samples:
     """Give every object its starts: the mean shape in its box, then training shapes in jittered boxes.
@@ -189,7 +193,7 @@ def draw_samples(
     crops : Crops
     shapes : float array (n_objects, n_landmarks, 2)
         True landmarks in box coordinates, NaN where missing.
-    swap : int array (n_landmarks,) or None
+    mirror_map : int array (n_landmarks,) or None
         The mirror map; with it, every object is also used mirrored.
     options : Options
 
@@ -201,8 +205,8 @@ def draw_samples(
     n_objects = len(crops)
     mirrored = np.zeros(n_objects, bool)
     crop_of = np.arange(n_objects)
-    if swap is not None:
-        shapes = np.concatenate([shapes, mirror_shapes(shapes, swap)])
+    if mirror_map is not None:
+        shapes = np.concatenate([shapes, mirror_shapes(shapes, mirror_map)])
         mirrored = np.repeat([False, True], n_objects)
         crop_of = np.tile(crop_of, 2)
     mean = average(shapes)
@@ -213,13 +217,13 @@ def draw_samples(
     first = np.arange(n) % options.n_inits == 0
     jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
-    weights = rng.dirichlet(np.ones(options.n_mixed), n).astype(np.float32)
-    others = rng.integers(len(shapes), size=(n, options.n_mixed))
-    starts = np.empty((n, *mean.shape), np.float32)
+    weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
+    others = rng.integers(len(shapes), size=(n, options.n_shapes_mixed))
+    inits = np.empty((n, *mean.shape), np.float32)
     for block in range(0, n, BLOCK):
         part = slice(block, block + BLOCK)
-        starts[part] = np.einsum("nk,nklc->nlc", weights[part], filled[others[part]])
-    starts[first] = mean
+        inits[part] = np.einsum("nk,nklc->nlc", weights[part], filled[others[part]])
+    inits[first] = mean
     return Samples(
         crops=crops,
         truth=shapes.astype(np.float32),
@@ -227,7 +231,7 @@ def draw_samples(
         crop_of=crop_of[view].astype(np.int32),
         jitter=jitter.astype(np.float32),
         frames=_compose(crops.frames[crop_of[view]], jitter, mirrored[view]).astype(np.float32),
-        shapes=starts,
+        shapes=inits,
         mean_shape=mean.astype(np.float32),
         sides=_sides(crops.frames)[crop_of],
     )

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_some
-from ert._kernels.pixels import centre, pool_arrays, read_pool_block
+from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_trees_block
+from ert._kernels.pixels import center, pool_arrays, read_pool_block
 from ert._kernels.predict import kernel_basis, move_block
 from ert._kernels.split_search import COLUMNS, count_groups, new_pool, pack_candidates, rounded_up
 from ert._kernels.traversal import pack_trees
 from ert._kernels.workers import Workers
-from ert.model.cascade import Stage, whole_basis
+from ert.model.cascade import Stage, quantize_basis
 from ert.training.crops import Crops
 from ert.training.features import draw_pool, pair_prior, pick_pairs
 from ert.training.parameters import Options
@@ -24,9 +24,9 @@ __all__ = [
     "draw_thresholds",
     "grow_trees",
     "most_used",
-    "rehearse",
     "replay_stage",
     "train_stage",
+    "warm_up_training",
 ]
 
 
@@ -70,7 +70,7 @@ def train_stage(
     Stage
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
-    n_drawn = max(options.n_pixels, options.n_candidates)
+    n_drawn = max(options.n_pixels, options.n_pool_candidates)
     anchors, deltas = draw_pool(
         samples.mean_shape.astype(float), n_drawn, options.padding, options.pool_spread, rng
     )
@@ -78,21 +78,21 @@ def train_stage(
     missing = bool(np.isnan(samples.truth).any())
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
     basis, sigma = _residual_basis(samples, matrices, None if missing else options.n_components, shared, rng)
-    residuals, present, units = _residuals(samples, matrices, basis, sigma, missing, options, workers)
+    residuals, present, scales = _residuals(samples, matrices, basis, sigma, missing, options, workers)
 
     sizes = np.array([part.stop - part.start for part in samples.blocks], np.int32)
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     if n_drawn > options.n_pixels:
         trial = replace(options, n_trees=TRIAL_TREES, n_split_tests=min(options.n_split_tests, TRIAL_TESTS))
         splits = _draw_splits(pool, positions, trial, len(samples), workers, rng)
-        pairs, _, _ = grow_trees(sizes, pool, residuals.copy(), present, units, *splits, trial, workers)
+        pairs, _, _ = grow_trees(sizes, pool, residuals.copy(), present, scales, *splits, trial, workers)
         kept = most_used(pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
         pool = _kept_pixels(pool, kept)
     splits = _draw_splits(pool, positions, options, len(samples), workers, rng)
-    grown = grow_trees(sizes, pool, residuals, present, units, *splits, options, workers, on_tree)
+    grown = grow_trees(sizes, pool, residuals, present, scales, *splits, options, workers, on_tree)
     whole_numbers = np.int8 if options.kind == "ert" else np.int16
-    result = Stage(anchors, deltas, *grown, *whole_basis(basis, units, whole_numbers))
+    result = Stage(anchors, deltas, *grown, *quantize_basis(basis, scales, whole_numbers))
     _move_shapes(samples, result, pool, matrices, workers)
     return result
 
@@ -108,11 +108,11 @@ def _draw_splits(
     """Draw the candidate splits of a stage: pairs (n_trees, n_splits, n_split_tests, 2) and thresholds."""
     n_splits = 2**options.max_depth - 1
     shape = (options.n_trees, n_splits, options.n_split_tests)
-    n_candidates = n_splits * options.n_split_tests
-    pairs = np.empty((options.n_trees * n_candidates, 2), np.uint16)
+    n_pool_candidates = n_splits * options.n_split_tests
+    pairs = np.empty((options.n_trees * n_pool_candidates, 2), np.uint16)
     thresholds = np.empty(len(pairs), np.int16)
     prior = pair_prior(positions, options.prior_length)
-    step = max(1, CANDIDATES_DRAWN // n_candidates) * n_candidates
+    step = max(1, CANDIDATES_DRAWN // n_pool_candidates) * n_pool_candidates
 
     def pick(
         thread: int,
@@ -158,12 +158,19 @@ def _kept_pixels(pool: npt.NDArray[np.uint8], kept: npt.NDArray[np.intp]) -> npt
     return smaller
 
 
-def rehearse(options: Options, *, missing: bool, n_threads: int) -> None:
+def warm_up_training(options: Options, *, missing: bool, n_threads: int) -> None:
     """Train next to nothing with arrays of the kinds that the real training has, so that all is compiled."""
     from threadpoolctl import threadpool_limits
 
     small = replace(
-        options, n_trees=2, n_pixels=4, n_candidates=0, n_split_tests=2, n_inits=1, n_averaged=1, n_mixed=1
+        options,
+        n_trees=2,
+        n_pixels=4,
+        n_pool_candidates=0,
+        n_split_tests=2,
+        n_inits=1,
+        n_trees_averaged=1,
+        n_shapes_mixed=1,
     )
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
@@ -192,7 +199,7 @@ def _move_shapes(
     n_trees, n_splits = stage.thresholds.shape
     nodes = pack_trees(stage.pairs[None], stage.thresholds[None], len(stage.anchors))
     leaves = stage.leaves.reshape(1, -1)
-    basis = kernel_basis(stage.leaves, stage.units[None], stage.basis[None])
+    basis = kernel_basis(stage.leaves, stage.scales[None], stage.basis[None])
     arrays = nodes, n_trees, n_splits.bit_length(), leaves, *basis
 
     def move(thread: int, n_threads: int) -> None:
@@ -221,7 +228,7 @@ def _read_pools(
     blocks = samples.blocks
     pool = new_pool(len(blocks), BLOCK, len(anchors))
     matrices = np.empty((len(samples), 2), np.float32)
-    compass, squared_norm = centre(samples.mean_shape)
+    similarity_basis, squared_norm = center(samples.mean_shape)
     arrays = pool_arrays(anchors[None], deltas[None])
 
     def read(thread: int, n_threads: int) -> None:
@@ -234,7 +241,7 @@ def _read_pools(
                     samples.crop_of[part],
                     samples.frames[part],
                     samples.shapes[part],
-                    compass,
+                    similarity_basis,
                     squared_norm,
                     *arrays,
                     matrices[part],
@@ -319,9 +326,9 @@ def _residuals(
 
     workers.run(measure)
     largest = extremes.max(axis=0).astype(float)
-    shrinkage = options.learning_rate / options.n_averaged
+    shrinkage = options.learning_rate / options.n_trees_averaged
     limit = 2 ** (options.leaf_bits - 1) - 1
-    units = np.maximum.reduce([3 * shrinkage * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
+    scales = np.maximum.reduce([3 * shrinkage * sigma / limit, largest / 16_000, np.full(len(sigma), 1e-12)])
 
     def round_off(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
@@ -330,10 +337,10 @@ def _residuals(
                 here = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
                 if missing:
                     present[number, here] = ~np.isnan(values)
-                residuals[number, here] = np.rint(filled(values) / units.astype(np.float32))
+                residuals[number, here] = np.rint(filled(values) / scales.astype(np.float32))
 
     workers.run(round_off)
-    return residuals, present, units
+    return residuals, present, scales
 
 
 def draw_thresholds(
@@ -356,7 +363,7 @@ def grow_trees(
     pool: npt.NDArray[np.uint8],
     residuals: npt.NDArray[np.int16],
     present: npt.NDArray[np.uint8],
-    units: npt.NDArray[np.float64],
+    scales: npt.NDArray[np.float64],
     pairs: npt.NDArray[np.uint16],
     thresholds: npt.NDArray[np.int16],
     options: Options,
@@ -370,7 +377,7 @@ def grow_trees(
     n_scored = n_components if present.size else min(N_SCORED, n_components)
     largest = int(np.abs(residuals[..., :n_scored].astype(np.int32)).max())
     shift = max(0, largest.bit_length() - SCORED_LIMIT.bit_length())
-    weights = units[:n_scored] ** 2
+    weights = scales[:n_scored] ** 2
     n_threads = workers.n_threads
     counts = np.empty((n_threads, n_splits, n_tests + 1), np.int64)
     leaf_sums = np.empty((n_threads, n_leaves, n_components), np.int64)
@@ -387,9 +394,9 @@ def grow_trees(
     )
     leaf_type = np.int8 if options.leaf_bits == 8 else np.int16
     limit = np.iinfo(leaf_type).max
-    shrinkage = options.learning_rate / options.n_averaged
+    shrinkage = options.learning_rate / options.n_trees_averaged
     # With averaging, the trees of one tier all see the residuals that the tier began with.
-    after = residuals if options.n_averaged == 1 else residuals.copy()
+    after = residuals if options.n_trees_averaged == 1 else residuals.copy()
     grown = []
     step = max(1, min(TREES_A_CALL, CANDIDATES_DRAWN // (n_splits * n_tests)))
     for first in range(0, n_trees, step):
@@ -397,10 +404,10 @@ def grow_trees(
         chosen = np.empty((n_threads, len(trees), n_splits), np.int64)
         leaves = np.empty((n_threads, len(trees), n_leaves, n_components), np.int16)
         packed = pack_candidates(pairs[trees], thresholds[trees])
-        tier = np.where((trees + 1) % options.n_averaged == 0, after is not residuals, 0)
-        n_heaps = len(trees) * (options.max_depth + 1) + 1
+        tier = np.where((trees + 1) % options.n_trees_averaged == 0, after is not residuals, 0)
+        n_counters = len(trees) * (options.max_depth + 1) + 1
         rest = weights, shrinkage, limit, after, tier, chosen, leaves
-        workers.run_team(grow_some, n_heaps, data, work, shift, *packed, *rest)
+        workers.run_synchronized(grow_trees_block, n_counters, data, work, shift, *packed, *rest)
         at = trees[:, None], np.arange(n_splits), chosen[0]
         grown.append((pairs[at], thresholds[at], leaves[0].astype(leaf_type)))
         on_tree(len(trees))

@@ -14,7 +14,7 @@ from reference import naive
 
 from ert._core import images
 from ert._core.exceptions import InputError
-from ert._core.images import check_image, image_size, load_image, to_grey
+from ert._core.images import check_image, image_size, load_image, to_gray
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def exif_bytes(orientation):
 
 class TestLoadImage:
     @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".ppm"])
-    def test_colour_comes_back_unchanged(self, tmp_path, picture, suffix):
+    def test_color_comes_back_unchanged(self, tmp_path, picture, suffix):
         loaded = load_image(save(tmp_path / f"a{suffix}", picture))
         assert loaded.dtype == np.uint8
         assert loaded.flags.c_contiguous
         assert loaded.flags.writeable
         np.testing.assert_array_equal(loaded, picture)
 
-    def test_grey_stays_two_dimensional(self, tmp_path, picture):
+    def test_gray_stays_two_dimensional(self, tmp_path, picture):
         np.testing.assert_array_equal(
             load_image(str(save(tmp_path / "a.png", picture[..., 0]))), picture[..., 0]
         )
@@ -235,47 +235,49 @@ class TestCheckImage:
             check_image(image, "photo")
 
 
-class TestToGrey:
+class TestToGray:
     @given(
         image=hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5), st.just(3))),
-        channels=st.sampled_from(["rgb", "bgr"]),
+        channel_order=st.sampled_from(["rgb", "bgr"]),
         weights=st.sampled_from(["luma", "dlib"]),
         step=st.sampled_from([1, -1, 2]),
     )
-    def test_kernel_and_twin_agree_on_any_view(self, image, channels, weights, step):
+    def test_kernel_and_twin_agree_on_any_view(self, image, channel_order, weights, step):
         view = image[::step, :, ::-1]
-        grey = to_grey(view, channels, weights)
-        assert grey.dtype == np.uint8
-        np.testing.assert_array_equal(grey, naive.to_grey(view, channels, weights))
+        gray = to_gray(view, channel_order, weights)
+        assert gray.dtype == np.uint8
+        np.testing.assert_array_equal(gray, naive.to_gray(view, channel_order, weights))
 
     def test_every_sum_of_channels_is_divided_exactly(self):
         red = np.minimum(np.arange(766), 255)
         green = np.clip(np.arange(766) - 255, 0, 255)
         blue = np.clip(np.arange(766) - 510, 0, 255)
         image = np.stack([red, green, blue], -1)[None].astype(np.uint8)
-        np.testing.assert_array_equal(to_grey(image, weights="dlib")[0], np.arange(766) // 3)
+        np.testing.assert_array_equal(to_gray(image, weights="dlib")[0], np.arange(766) // 3)
 
-    def test_grey_pixels_keep_their_value(self):
+    def test_gray_pixels_keep_their_value(self):
         image = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
         for weights in ("luma", "dlib"):
-            np.testing.assert_array_equal(to_grey(image, weights=weights)[0], np.arange(256))
+            np.testing.assert_array_equal(to_gray(image, weights=weights)[0], np.arange(256))
 
-    def test_a_grey_image_is_not_copied(self):
+    def test_a_gray_image_is_not_copied(self):
         image = np.zeros((3, 4), np.uint8)
-        assert to_grey(image) is image
+        assert to_gray(image) is image
 
     def test_a_read_only_image(self):
         image = np.frombuffer(bytes(range(12)), np.uint8).reshape(2, 2, 3)
-        np.testing.assert_array_equal(to_grey(image), naive.to_grey(image))
+        np.testing.assert_array_equal(to_gray(image), naive.to_gray(image))
 
-    @pytest.mark.parametrize("options", [{"channels": "rbg"}, {"weights": "mean"}, {"channels": None}])
+    @pytest.mark.parametrize(
+        "options", [{"channel_order": "rbg"}, {"weights": "mean"}, {"channel_order": None}]
+    )
     def test_unknown_option(self, options):
         with pytest.raises(InputError, match="expected '"):
-            to_grey(np.zeros((2, 2), np.uint8), **options)
+            to_gray(np.zeros((2, 2), np.uint8), **options)
 
     def test_bad_image(self):
         with pytest.raises(InputError, match="float64"):
-            to_grey(np.zeros((2, 2, 3)))
+            to_gray(np.zeros((2, 2, 3)))
 
 
 def test_a_photograph_from_memory_survives_a_jpeg_round_trip(tmp_path):

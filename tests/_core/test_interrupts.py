@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import compiled
+from ert._kernels.bound_args import entry_point
 from ert.datasets.synthetic import synthetic_dataset
 
 
@@ -21,7 +21,7 @@ def test_a_compiled_kernel_is_called_without_a_look_at_the_types():
     def scaled(array, factor):
         return array.sum() * factor
 
-    quick = compiled(scaled, np.ones(3), 1.0)
+    quick = entry_point(scaled, np.ones(3), 1.0)
     assert quick is not scaled
     assert quick(np.arange(4.0), 2) == 12
     with pytest.raises(TypeError):

@@ -2,12 +2,12 @@ import numba
 import numpy as np
 import pytest
 
-from ert._kernels.bound_args import Held, compiled, unpack
+from ert._kernels.bound_args import BoundArgs, entry_point, unpack
 
 
 @numba.njit
-def unpacked(held, numbers):
-    return unpack(held, numbers)
+def unpacked(bound, numbers):
+    return unpack(bound, numbers)
 
 
 def test_arguments_come_out_as_they_went_in():
@@ -23,9 +23,9 @@ def test_arguments_come_out_as_they_went_in():
         -(2**40),
         rng.random((2, 3, 4, 5)).astype(np.float32),
     )
-    held = Held(arguments)
-    for call in (unpacked, compiled(unpacked, held, held.numbers)):
-        found = call(held, held.numbers)
+    bound = BoundArgs(arguments)
+    for call in (unpacked, entry_point(unpacked, bound, bound.numbers)):
+        found = call(bound, bound.numbers)
         assert len(found) == len(arguments)
         for value, expected in zip(found, arguments, strict=True):
             assert np.array_equal(value, expected)
@@ -33,12 +33,12 @@ def test_arguments_come_out_as_they_went_in():
 
 
 def test_arrays_are_held_for_as_long_as_they_may_be_read():
-    held = Held((np.full(10**6, 3.0),))
+    bound = BoundArgs((np.full(10**6, 3.0),))
     for _ in range(3):
         np.full(10**6, 4.0)
-    assert (unpacked(held, held.numbers)[0] == 3).all()
+    assert (unpacked(bound, bound.numbers)[0] == 3).all()
 
 
 def test_what_lies_in_pieces_is_refused():
     with pytest.raises(ValueError, match="one piece"):
-        Held((np.zeros((4, 4))[:, ::2],))
+        BoundArgs((np.zeros((4, 4))[:, ::2],))

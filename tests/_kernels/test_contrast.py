@@ -37,7 +37,7 @@ def test_a_model_with_least_contrast_bears_dim_images(faces, blur):
     dim = [((image // 8), box) for image, box in X[60:90]]
     moved = {}
     for least in (0.0, 50.0):
-        model = ert.ShapePredictor(least_contrast=least, **made).fit(X[:60], y[:60])
+        model = ert.ShapePredictor(min_contrast=least, **made).fit(X[:60], y[:60])
         bright = model.predict(X[60:90])
         moved[least] = np.abs(model.predict(dim) - bright).mean()
     assert moved[50.0] < 0.5 * moved[0.0]

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_some
+from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_trees_block
 from ert._kernels.split_search import CANDIDATES, COLUMNS, new_pool, pack_candidates
 from ert._kernels.workers import Workers
 
@@ -57,7 +57,7 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
     data, packed = (sizes, pool, residuals, present), pack_candidates(pairs, thresholds)
     rest = weights, 0.25, LIMIT, after, ends, chosen, leaves
     with Workers(n_threads) as workers:
-        workers.run_team(grow_some, n_trees * (DEPTH + 1) + 1, data, work, 1, *packed, *rest)
+        workers.run_synchronized(grow_trees_block, n_trees * (DEPTH + 1) + 1, data, work, 1, *packed, *rest)
     for thread in range(1, n_threads):
         assert np.array_equal(chosen[thread], chosen[0])
         assert np.array_equal(leaves[thread], leaves[0])

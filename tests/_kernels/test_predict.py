@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.bound_args import compiled
+from ert._kernels.bound_args import entry_point
 from ert._kernels.predict import add_displacement, kernel_basis, usual
 from ert._kernels.simd import padded
-from ert.model.geometry import STARTS, box_frames
+from ert.model.geometry import INITS, box_frames
 
 
 def test_running_a_cascade_matches_its_twin():
@@ -19,8 +19,8 @@ def test_running_a_cascade_matches_its_twin():
         cascade = random_cascade(rng, depth=1 + seed % 4, dtype=(np.int8, np.int16)[seed % 2])
         image = rng.integers(0, 256, (70, 80), dtype=np.uint8)
         box = 15.0, 12.0, 41.0, 41.0
-        found = cascade.predict_face(image, box, STARTS[:1], "rgb", "luma")[0]
-        crop, frame = cascade.cropping.cut(image, box_frames(np.array([box]))[0])
+        found = cascade.predict_face(image, box, INITS[:1], "rgb", "luma")[0]
+        crop, frame = cascade.crop_spec.cut(image, box_frames(np.array([box]))[0])
         expected = naive.predict(crop, frame, cascade) * 40 + box[:2]
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(found, expected, atol=4e-3)
@@ -30,18 +30,18 @@ def test_running_a_cascade_matches_its_twin():
 def test_a_displacement_is_turned_and_scaled_with_the_shape():
     rng = np.random.default_rng(0)
     shape = rng.random((N_LANDMARKS, 2))
-    units = rng.random(N_COMPONENTS).astype(np.float32)
+    scales = rng.random(N_COMPONENTS).astype(np.float32)
     basis = rng.integers(-9, 9, (N_COMPONENTS, 2 * N_LANDMARKS)).astype(np.int8)
     components = rng.integers(-9, 9, N_COMPONENTS).astype(np.int32)
     leaf_size, units_of, paired, limit = kernel_basis(
-        np.zeros((1, 1, N_COMPONENTS), np.int8), units[None], basis[None]
+        np.zeros((1, 1, N_COMPONENTS), np.int8), scales[None], basis[None]
     )
     assert leaf_size == N_COMPONENTS
     moved = padded(shape.astype(np.float32), 0, 8)
     room = np.empty(16, np.float32), np.empty(16, np.int16), np.empty(16, np.float32)
     turn = np.float32(0.8), np.float32(0.3)
     add_displacement(padded(components, 0), units_of, 0, paired, 0, limit, *turn, *room, moved)
-    displacement = ((components * units) @ basis).reshape(-1, 2)
+    displacement = ((components * scales) @ basis).reshape(-1, 2)
     expected = shape + displacement @ np.array([[0.8, 0.3], [-0.3, 0.8]])
     np.testing.assert_allclose(moved[:N_LANDMARKS], expected, rtol=1e-3, atol=1e-3)
     assert not moved[N_LANDMARKS:].any()
@@ -52,7 +52,7 @@ def test_starts_go_through_the_stages_each_for_itself():
     cascade = random_cascade(rng)
     image = rng.integers(0, 256, (70, 80), dtype=np.uint8)
     box, swap = (15.0, 12.0, 41.0, 41.0), np.arange(N_LANDMARKS)[::-1]
-    starts = np.concatenate([STARTS, STARTS + [0, 0, 0, 1]])
+    starts = np.concatenate([INITS, INITS + [0, 0, 0, 1]])
     together = cascade.predict_face(image, box, starts, "rgb", "luma", swap)
     for k in range(len(starts)):
         alone = cascade.predict_face(image, box, starts[k : k + 1], "rgb", "luma", swap)
@@ -82,7 +82,7 @@ def test_only_boxes_that_touch_the_image_are_usual(box, shape, more):
 
 def test_an_image_in_pieces_or_without_pixels_is_not_usual():
     image = np.zeros((8, 9), np.uint8)
-    quick = compiled(usual, image, 1.0, 1.0, 4.0, 4.0, 5)
+    quick = entry_point(usual, image, 1.0, 1.0, 4.0, 4.0, 5)
     assert quick(image, 1.0, 1.0, 4.0, 4.0, 5)
     for other in (image[:, ::2], image[:, :5], image.T, np.asfortranarray(image), image[:0], image[:, :0]):
         assert not quick(other, 1.0, 1.0, 4.0, 4.0, 5)

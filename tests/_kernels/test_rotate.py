@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.rotate import turn_image
+from ert._kernels.rotate import rotate_image
 from ert.inference.rotated import rotation
 
 sides = st.integers(1, 20)
@@ -21,9 +21,9 @@ sides = st.integers(1, 20)
 def test_turned_pixels_match_the_slow_twin(seed, shape, size, degrees, scale, place):
     image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     turn, out = scale * rotation(degrees), np.empty(size, np.uint8)
-    turn_image(image, turn, np.array(place), out)
+    rotate_image(image, turn, np.array(place), out)
     # Fractions of pixels have ten bits.
-    assert np.abs(out - naive.turn_image(image, turn, np.array(place), size)).max() <= 1.0
+    assert np.abs(out - naive.rotate_image(image, turn, np.array(place), size)).max() <= 1.0
 
 
 @pytest.mark.parametrize("quarter", range(4))
@@ -31,5 +31,5 @@ def test_quarter_turns_copy_the_pixels(quarter):
     image = np.random.default_rng(0).integers(0, 256, (7, 7), dtype=np.uint8)
     turn = np.rint(rotation(90 * quarter))
     out = np.empty_like(image)
-    turn_image(image, turn, 3 - turn @ (3, 3), out)
+    rotate_image(image, turn, 3 - turn @ (3, 3), out)
     assert np.array_equal(out, np.rot90(image, quarter))

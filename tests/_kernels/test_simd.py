@@ -45,14 +45,14 @@ def test_the_largest_leaves_do_not_overflow(dtype, size):
         assert out.tolist() == [1000 * extreme] * size
 
 
-def product(components, units, matrix, stage=0):
+def product(components, scales, matrix, stage=0):
     """What :func:`add_products` writes, and the rounded amounts that it made on the way."""
     paired, n = pair_rows(matrix), -(-matrix.shape[1] // 16) * 16
     amounts, whole = np.empty(n, np.float32), np.zeros(n, np.int16)
     out = np.ones(paired.shape[2], np.float32)
-    units = padded(units.astype(np.float32), -1)
+    scales = padded(scales.astype(np.float32), -1)
     numbers = padded(components.astype(np.int32), -1)
-    add_products(numbers, units, stage, paired, stage, sum_limit(paired), amounts, whole, out)
+    add_products(numbers, scales, stage, paired, stage, sum_limit(paired), amounts, whole, out)
     return out, whole
 
 
@@ -60,16 +60,16 @@ def product(components, units, matrix, stage=0):
 def test_products_match_their_twin(seed, n_rows, size, dtype):
     rng = np.random.default_rng(seed)
     components = rng.integers(-12700, 12701, n_rows)
-    units = rng.lognormal(0, 2, (2, n_rows))
+    scales = rng.lognormal(0, 2, (2, n_rows))
     limits = np.iinfo(dtype)
     matrix = rng.integers(limits.min, limits.max + 1, (2, n_rows, size)).astype(dtype)
-    out, whole = product(components, units, matrix, 1)
+    out, whole = product(components, scales, matrix, 1)
     assert (out[size:] == 0).all()
-    exact = (components * units[1]) @ matrix[1].astype(float)
+    exact = (components * scales[1]) @ matrix[1].astype(float)
     # Each amount is rounded by half a unit of 16 bits at the most.
-    unit = np.abs(components * units[1]).max() / max(np.abs(whole).max(), 1)
+    unit = np.abs(components * scales[1]).max() / max(np.abs(whole).max(), 1)
     assert np.abs(out[:size] - exact).max() <= 0.51 * unit * np.abs(matrix[1].astype(float)).sum(axis=0).max()
-    assert np.array_equal(out, naive.add_products(components, units[1], matrix[1], out.size))
+    assert np.array_equal(out, naive.add_products(components, scales[1], matrix[1], out.size))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
@@ -121,9 +121,9 @@ def test_points_are_carried_by_a_matrix(seed, n):
     matrix, shift = rng.normal(size=4).astype(np.float32), rng.normal(size=2).astype(np.float32)
     out, added = np.empty_like(points), before.copy()
     transformed(points, tuple(matrix), tuple(shift), out, added)
-    turned = points.astype(float) @ matrix.reshape(2, 2).T
-    np.testing.assert_allclose(out, turned + shift, atol=1e-5)
-    np.testing.assert_allclose(added, before + turned, atol=1e-5)
+    rotated = points.astype(float) @ matrix.reshape(2, 2).T
+    np.testing.assert_allclose(out, rotated + shift, atol=1e-5)
+    np.testing.assert_allclose(added, before + rotated, atol=1e-5)
 
 
 @njit

@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ert._kernels import split_search as scoring
-from ert._kernels.split_search import CANDIDATES, COLUMNS, add_up, decide, new_pool, pack_candidates
+from ert._kernels.split_search import (
+    CANDIDATES,
+    COLUMNS,
+    accumulate_left_sums,
+    evaluate_splits,
+    new_pool,
+    pack_candidates,
+)
 
 BLOCK = 40
 
@@ -16,7 +23,7 @@ BLOCK = 40
     st.sampled_from([1, 5, 20, 31, 32, 33, 63, 64, 80]),
     st.booleans(),
 )
-def test_decisions_and_sums_match_the_slow_ones(seed, n_pixels, n_tests, compiled):
+def test_decisions_and_sums_match_the_slow_ones(seed, n_pixels, n_tests, entry_point):
     rng = np.random.default_rng(seed)
     n_blocks, n_splits = 2, 3
     pool = new_pool(n_blocks, BLOCK, n_pixels)
@@ -37,7 +44,7 @@ def test_decisions_and_sums_match_the_slow_ones(seed, n_pixels, n_tests, compile
     # And one that is true of all.
     left[:, n_tests] = True
     # Not compiled it does as on processors without wide look-ups.
-    call = decide if compiled else decide.py_func
+    call = evaluate_splits if entry_point else evaluate_splits.py_func
     for group in range(numbers.shape[1]):
         with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore"):
             patch.setattr(scoring, "_WIDE", False)
@@ -45,7 +52,7 @@ def test_decisions_and_sums_match_the_slow_ones(seed, n_pixels, n_tests, compile
         here = left[:, group * CANDIDATES : (group + 1) * CANDIDATES]
         assert np.array_equal(bits[block, group, low:high] >> np.arange(32)[:, None] & 1, here.T)
         for column in (0, COLUMNS):
-            add_up(bits, block, group, order, low, high, scored, column, out)
+            accumulate_left_sums(bits, block, group, order, low, high, scored, column, out)
             values = scored[block][samples][:, column : column + COLUMNS]
             assert np.array_equal(out[:COLUMNS], values.T @ here)
             assert np.array_equal(out[COLUMNS], here.sum(axis=0))

@@ -9,11 +9,11 @@ from ert._kernels.llvm import processor_has
 from ert._kernels.traversal import (
     BLOCK_OF_TREES,
     aligned,
+    find_leaves,
     pack_nodes,
     pack_splits,
     pack_trees,
-    room_for_values,
-    walk_trees,
+    pool_values_size,
 )
 
 
@@ -28,12 +28,12 @@ def random_trees(rng, n_stages, n_trees, n_splits, n_pixels):
 
 
 def walked(nodes, stage, values, n_trees, n_pixels, depth):
-    room = np.full(room_for_values(n_pixels), 99, np.uint8)
+    room = np.full(pool_values_size(n_pixels), 99, np.uint8)
     room[:n_pixels] = values
     rows = np.full(n_trees + BLOCK_OF_TREES, -1)
     masks = np.empty(n_trees // 4 + 8, np.uint64)
     leaves = np.zeros((len(nodes), n_trees * 2**depth * 5), np.int8)
-    walk_trees(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, leaves, masks, rows)
+    find_leaves(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, leaves, masks, rows)
     return rows[:n_trees].tolist()
 
 

@@ -24,11 +24,11 @@ def test_one_worker_is_the_calling_thread():
 def test_a_team_shares_an_array_of_its_own():
     teams = []
     with Workers(3) as workers:
-        for n_heaps in (1, 5):
-            workers.run_team(lambda thread, n_threads, team: teams.append(team), n_heaps)
+        for n_counters in (1, 5):
+            workers.run_synchronized(lambda thread, n_threads, barrier: teams.append(barrier), n_counters)
     assert len(teams) == 6
-    assert all(team is teams[0] for team in teams[:3])
-    assert all(team is teams[3] for team in teams[3:])
+    assert all(barrier is teams[0] for barrier in teams[:3])
+    assert all(barrier is teams[3] for barrier in teams[3:])
     assert len(teams[3]) > len(teams[0])
 
 

@@ -7,7 +7,7 @@ import pytest
 import ert
 from ert._core import system as provenance
 from ert.cli import compare as module
-from ert.cli.compare import open_contender
+from ert.cli.compare import open_benchmark_model
 from ert.cli.main import main
 from ert.datasets.dataset import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
@@ -92,8 +92,11 @@ def test_the_table_and_the_json_agree_with_evaluate(models, dataset, tmp_path, c
 
 
 def test_json_on_standard_output_stands_alone(models, dataset, capsys):
-    assert run(*models, dataset / "landmarks.csv", "--json", "-", "--repeats", 1, "--norm", "diagonal") == 0
-    assert json.loads(capsys.readouterr().out)["errors"]["norm"] == "diagonal"
+    assert (
+        run(*models, dataset / "landmarks.csv", "--json", "-", "--repeats", 1, "--normalizer", "diagonal")
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out)["errors"]["normalizer"] == "diagonal"
 
 
 def test_out_writes_all_three_and_an_option_overrules(models, dataset, tmp_path, capsys, monkeypatch):
@@ -131,7 +134,7 @@ def test_split_boxes_images_and_limit(models, dataset, tmp_path, capsys):
 def test_a_landmark_that_the_truth_lacks_is_left_out(models, dataset, capsys, tmp_path):
     lines = (dataset / "landmarks.csv").read_text().splitlines()
     cells = lines[1].split(",")
-    cells[5:7] = ["", ""]  # the first landmark, which no normaliser of the eyes needs
+    cells[5:7] = ["", ""]  # the first landmark, which no normalizer of the eyes needs
     table = tmp_path / "landmarks.csv"
     table.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
     assert run(*models, table, "--images", dataset, "--json", "-", "--repeats", 1) == 0
@@ -159,15 +162,15 @@ def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
     boxes = f"{dataset / 'boxes.csv'}:own"
     assert run(dat, f"dlib:{dat}", dataset, "--boxes", boxes, "--repeats", 1, "--limit", 2) == 0
     assert "dlib gets them rounded" in capsys.readouterr().out
-    contender = open_contender(f"dlib:{dat}", "B")
+    benchmark_model = open_benchmark_model(f"dlib:{dat}", "B")
     image = ert.load_image(dataset / "face_0000.png")
-    found = contender.points(contender.prepare(image, np.array([10.4, 11.6, 60.3, 60.0]))())
+    found = benchmark_model.points(benchmark_model.prepare(image, np.array([10.4, 11.6, 60.3, 60.0]))())
     rectangle = dlib.rectangle(10, 12, 70, 71)
     expected = dlib.shape_predictor(str(dat))(image, rectangle).parts()
     assert found == [(point.x, point.y) for point in expected]
-    assert contender.n_landmarks == 68
+    assert benchmark_model.n_landmarks == 68
     with pytest.raises(ert.InputError, match="no whole pixel"):
-        contender.prepare(image, np.array([10.0, 10, 0.2, 30]))
+        benchmark_model.prepare(image, np.array([10.0, 10, 0.2, 30]))
 
 
 def test_a_busy_machine_is_said_to_be_busy(models, dataset, capsys, monkeypatch):
@@ -180,10 +183,10 @@ def test_a_busy_machine_is_said_to_be_busy(models, dataset, capsys, monkeypatch)
         assert bool(result["notes"]) == busy
 
 
-def test_dlib_reads_colour_as_ert_reads_it_for_dlibs_files(dat, dataset, tmp_path):
+def test_dlib_reads_color_as_ert_reads_it_for_dlibs_files(dat, dataset, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
     box = np.array([20.0, 20, 50, 50])
-    ours, theirs = (open_contender(model, "A") for model in (str(dat), f"dlib:{dat}"))
+    ours, theirs = (open_benchmark_model(model, "A") for model in (str(dat), f"dlib:{dat}"))
     mine = np.floor(np.asarray(ours.points(ours.prepare(noise, box)())) + 0.5)
     np.testing.assert_array_equal(mine, theirs.points(theirs.prepare(noise, box)()))
 
@@ -216,7 +219,9 @@ def test_landmark_counts_must_agree(models, dataset, capsys, tmp_path):
     line = refused(capsys, models[0], tmp_path / "small.ert", dataset)
     assert "has 68 landmarks" in line
     assert "small.ert has 12" in line
-    line = refused(capsys, *[tmp_path / "small.ert"] * 2, few, "--images", dataset, "--norm", "inter-ocular")
+    line = refused(
+        capsys, *[tmp_path / "small.ert"] * 2, few, "--images", dataset, "--normalizer", "inter-ocular"
+    )
     assert "face_0000.png: norm 'inter-ocular': needs the 68 points" in line
 
 
@@ -227,11 +232,11 @@ def test_bad_options_are_one_line(models, dataset, capsys, tmp_path):
     assert "no folder" in refused(capsys, *models, dataset, "--json", tmp_path / "absent" / "x.json")
     assert "cannot be made" in refused(capsys, *models, dataset, "--out", models[0])
     with pytest.raises(SystemExit):
-        run(*models, dataset, "--norm", "pupil")
+        run(*models, dataset, "--normalizer", "pupil")
 
 
 def test_nothing_is_measured_before_the_outputs_are_checked(models, dataset, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "open_contender", lambda *_: pytest.fail("a model was opened"))
+    monkeypatch.setattr(module, "open_benchmark_model", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
     assert "pip install matplotlib" in refused(capsys, *models, dataset, "--plot", tmp_path / "x.png")

@@ -25,7 +25,7 @@ def dataset(tmp_path_factory):
 def model(dataset):
     out = dataset.parent / "model.ert"
     assert (
-        main(["train", str(dataset / "landmarks.xml"), "--out", str(out), "--note", "licence=free", *SMALL])
+        main(["train", str(dataset / "landmarks.xml"), "--out", str(out), "--note", "license=free", *SMALL])
         == 0
     )
     return out
@@ -51,7 +51,7 @@ def test_train_writes_a_model_and_leaves_no_checkpoint(model):
     loaded = ert.load(model)
     assert loaded.n_landmarks_ == 68
     assert loaded.landmark_names_[:2] == ("00", "01")
-    assert loaded.summary_["notes"] == {"licence": "free"}
+    assert loaded.summary_["notes"] == {"license": "free"}
     assert loaded.get_params()["n_trees"] == 20
 
 
@@ -170,7 +170,7 @@ def test_images_of_one_name_get_pictures_of_their_own(model, dataset, tmp_path):
 
 def test_several_starts_move_the_points(model, dataset, tmp_path, capsys):
     points = []
-    for starts in ((), ("--starts", "5")):
+    for inits in ((), ("--inits", "5")):
         assert (
             run(
                 "align",
@@ -179,7 +179,7 @@ def test_several_starts_move_the_points(model, dataset, tmp_path, capsys):
                 model,
                 "--box",
                 "20,20,60,60",
-                *starts,
+                *inits,
                 "--json",
                 tmp_path / "x.json",
             )
@@ -188,7 +188,7 @@ def test_several_starts_move_the_points(model, dataset, tmp_path, capsys):
         points.append(json.loads((tmp_path / "x.json").read_text())["images"][0]["faces"][0]["landmarks"])
     assert points[0] != points[1]
     capsys.readouterr()
-    assert "n_starts=9: expected 1 to 7" in refused(capsys, "evaluate", model, dataset, "--starts", "9")
+    assert "n_starts=9: expected 1 to 7" in refused(capsys, "evaluate", model, dataset, "--inits", "9")
 
 
 def test_evaluate_prints_a_table_and_writes_json(model, dataset, tmp_path, capsys):
@@ -206,7 +206,7 @@ def test_info_tells_what_is_inside(model, capsys):
     assert run("info", model) == 0
     text = capsys.readouterr().out
     assert "68 landmarks" in text
-    assert "licence: free" in text
+    assert "license: free" in text
     assert run("info", model, "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["trees_per_stage"] == 20
 
@@ -225,7 +225,7 @@ def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, mo
             raise KeyboardInterrupt
         return train_stage(samples, stage, *args)
 
-    arguments = ["train", dataset / "landmarks.xml", "--out", out, "--note", "licence=free", *SMALL]
+    arguments = ["train", dataset / "landmarks.xml", "--out", out, "--note", "license=free", *SMALL]
     monkeypatch.setattr("ert.training.fit.train_stage", interrupted)
     assert run(*arguments) == 130
     assert "1 finished stage" in capsys.readouterr().err
@@ -415,16 +415,17 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
 def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, monkeypatch):
     from ert.training import confidence as judge_training
 
-    for name, value in (("FEWEST_LOOKS", 500), ("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
+    for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
         monkeypatch.setattr(judge_training, name, value)
+    monkeypatch.setattr("ert.training.confidence_samples.FEWEST_LOOKS", 500)
     out = tmp_path / "judged.ert"
     assert run("train", dataset, "--out", out, "--confidence", 2, *SMALL) == 0
     assert list(tmp_path.iterdir()) == [out]
-    judged = ert.load(out)
-    assert judged.fitted_.judge_summary["n_folds"] == 2
+    assessed = ert.load(out)
+    assert assessed.fitted_.confidence_summary["n_folds"] == 2
 
     assert run("info", out, "--json", tmp_path / "info.json") == 0
-    assert "tells the confidence of its landmarks, learnt in 2 folds" in capsys.readouterr().out
+    assert "tells the confidence of its landmarks, learned in 2 folds" in capsys.readouterr().out
     assert json.loads((tmp_path / "info.json").read_text())["confidence"]["n_objects"] == 24
     assert run("info", model) == 0
     assert "tells no confidence" in capsys.readouterr().out
@@ -434,7 +435,7 @@ def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, 
     assert run("align", image, "--model", out, "--box", box, *told, "--draw", tmp_path / "a") == 0
     face = json.loads((tmp_path / "points.json").read_text())["images"][0]["faces"][0]
     X = [(image, (20, 20, 80, 80))]
-    said = judged.assess(X, judged.predict(X))
+    said = assessed.assess(X, assessed.predict(X))
     np.testing.assert_allclose(face["std"], said.std[0], atol=6e-4)
     assert face["confidence"] == pytest.approx(said.confidence[0], abs=6e-5)
     assert f"({face['confidence']:.2f})" in capsys.readouterr().err

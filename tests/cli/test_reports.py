@@ -93,7 +93,7 @@ def test_evaluate_writes_a_report(trained, dataset, tmp_path, capsys):
     assert "120 calls: 24 objects, 5 times each" in captions
     mean = captured.out.splitlines()[2].split()[1]
     assert mean in [cell.text for cell in tree.xpath("//td")]
-    assert run(*arguments, "--by", "roll", "--norm", "box", "--starts", 3) == 0
+    assert run(*arguments, "--by", "roll", "--normalizer", "box", "--inits", 3) == 0
     tree = read(tmp_path / "new" / "report.html")
     captions = [caption.text for caption in tree.xpath("//caption")]
     assert [text for text in captions if text.startswith("By ") and "part" not in text] == ["By roll"]

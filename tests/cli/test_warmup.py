@@ -8,21 +8,21 @@ CHECK = """
 import contextlib, sys
 import numpy as np
 import ert
-from ert._kernels.predict import predict_colours, predict_greys
+from ert._kernels.predict import predict_colors, predict_grays
 from ert._kernels.predict import predict_face
 from ert.cli.main import main
 from ert._kernels.predict_dlib import predict_dlib
 from ert._kernels.gray import weigh_channels
 
-kernels = predict_face, predict_dlib, weigh_channels, predict_greys, predict_colours
+kernels = predict_face, predict_dlib, weigh_channels, predict_grays, predict_colors
 with contextlib.redirect_stdout(sys.stderr):
     assert main(["warmup"]) == 0
 before = [len(kernel.signatures) for kernel in kernels]
 assert all(before), before
-colour = np.random.default_rng(0).integers(0, 256, (60, 70, 3), np.uint8)
-frozen = colour.copy()
+color = np.random.default_rng(0).integers(0, 256, (60, 70, 3), np.uint8)
+frozen = color.copy()
 frozen.flags.writeable = False
-X = [(image, (5, 6, 40, 40)) for image in (colour, colour[::2], colour[:, :, 0], frozen, frozen[:, :, 1])]
+X = [(image, (5, 6, 40, 40)) for image in (color, color[::2], color[:, :, 0], frozen, frozen[:, :, 1])]
 model = ert.load("face68")
 model.predict(X)
 model.predict(X, channels="bgr", n_jobs=2)

@@ -147,9 +147,9 @@ def test_options_have_the_names_and_defaults_of_dlib(theirs):
 def test_a_dat_file_gives_the_points_of_dlib(theirs, their_file, drawn, tmp_path):
     predictor, twin = ours.shape_predictor(their_file), theirs.shape_predictor(their_file)
     images, boxes, _ = drawn
-    colour = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    color = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     edges = [(*box[:2], *(box[:2] + box[2:] - 1)) for box in boxes.round().astype(int)]
-    for image, (left, top, right, bottom) in zip([*images, colour], [*edges, (-5, 3, 60, 80)], strict=True):
+    for image, (left, top, right, bottom) in zip([*images, color], [*edges, (-5, 3, 60, 80)], strict=True):
         found = predictor(image, ours.rectangle(left, top, right, bottom))
         assert found.rect == ours.rectangle(left, top, right, bottom)
         assert points_of(found) == points_of(twin(image, theirs.rectangle(left, top, right, bottom)))
@@ -162,7 +162,7 @@ def test_errors_are_those_of_dlib(theirs, their_file, drawn, xml):
     images, boxes, landmarks = drawn
     scales = [[float(width)] for width in boxes[:, 2].round()]
 
-    def judge(module):
+    def confidence_model(module):
         model, objects = module.shape_predictor(their_file), detections_of(module, boxes, landmarks)
         return [
             module.test_shape_predictor(xml, their_file),
@@ -170,8 +170,8 @@ def test_errors_are_those_of_dlib(theirs, their_file, drawn, xml):
             module.test_shape_predictor(images, objects, scales, model),
         ]
 
-    np.testing.assert_allclose(judge(ours), judge(theirs), rtol=1e-12)
-    assert ours.test_shape_predictor(xml, ours.shape_predictor(their_file)) == judge(ours)[0]
+    np.testing.assert_allclose(confidence_model(ours), confidence_model(theirs), rtol=1e-12)
+    assert ours.test_shape_predictor(xml, ours.shape_predictor(their_file)) == confidence_model(ours)[0]
 
 
 def test_missing_points_are_left_out(drawn, trained):
@@ -201,7 +201,7 @@ def test_training_is_about_as_good_as_in_dlib(theirs, their_file, trained):
 def test_training_on_images_is_that_of_the_estimator(drawn, trained):
     images, boxes, landmarks = drawn
     X = list(zip(images, boxes.round(), strict=True))
-    model = ert.ShapePredictor(n_stages=3, n_trees=40, n_inits=5, kind="dlib", rgb="dlib")
+    model = ert.ShapePredictor(n_stages=3, n_trees=40, n_inits=5, kind="dlib", gray_weights="dlib")
     model.fit(X, landmarks.round())
     assert np.array_equal(trained.model.predict(X), model.predict(X))
     found = trained(images[0], detections_of(ours, boxes, landmarks)[0][0].rect)
@@ -343,10 +343,10 @@ def test_faces_are_those_of_ert():
     np.testing.assert_allclose(points_of(shape), expected, atol=0.5)
 
 
-def test_images_are_read_in_colour_and_in_grey(theirs, tmp_path):
-    grey = np.arange(100, dtype=np.uint8).reshape(10, 10)
-    colour = np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8)
-    for name, image in (("grey.png", grey), ("colour.png", colour)):
+def test_images_are_read_in_color_and_in_gray(theirs, tmp_path):
+    gray = np.arange(100, dtype=np.uint8).reshape(10, 10)
+    color = np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    for name, image in (("gray.png", gray), ("color.png", color)):
         path = str(tmp_path / name)
         theirs.save_image(image, path)
         assert np.array_equal(ours.load_rgb_image(path), theirs.load_rgb_image(path))

@@ -51,7 +51,7 @@ def test_description_tells_boxes_that_were_made_from_landmarks():
     assert describe_dataset(dataset, {})["image_width"] is None
 
 
-def test_faces_of_68_landmarks_are_recognised_and_other_68_are_not():
+def test_faces_of_68_landmarks_are_recognized_and_other_68_are_not():
     _, boxes, landmarks = synthetic_faces(12, seed=1)
     files = [Path("a.png")] * 12
     names = tuple(map(str, range(68)))

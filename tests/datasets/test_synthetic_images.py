@@ -11,7 +11,7 @@ def faces():
 
 
 def profiles(images, landmarks, index, direction, reach=3.0):
-    """Grey values along `direction` through one landmark of every face, by linear interpolation."""
+    """Gray values along `direction` through one landmark of every face, by linear interpolation."""
     offsets = np.linspace(-reach, reach, 61)
     points = landmarks[:, index, None] + offsets[:, None] * np.asarray(direction)
     # A chin may touch the edge of its image.

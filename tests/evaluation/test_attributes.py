@@ -149,7 +149,7 @@ def test_evaluate_by_prints_tables_and_writes_json(model_file, dataset, folder, 
     assert run("evaluate", model_file, folder, *by, "--json", out) == 0
     printed = capsys.readouterr().out
     figures = json.loads(out.read_text())
-    assert figures["by"]["norm"] == "inter-ocular"
+    assert figures["by"]["normalizer"] == "inter-ocular"
     columns = figures["by"]["columns"]
     assert list(columns) == ["yaw", "kind"]
     errors = nme(dataset.y, load(model_file).predict(dataset.X), "inter-ocular")
@@ -179,10 +179,10 @@ def test_texts_of_a_table_stay_in_their_line(dataset, folder, tmp_path):
 
 
 def test_evaluate_with_one_norm(model_file, folder, capsys):
-    assert run("evaluate", model_file, folder, "--norm", "box", "--by", "roll", "--json", "-") == 0
+    assert run("evaluate", model_file, folder, "--normalizer", "box", "--by", "roll", "--json", "-") == 0
     figures = json.loads(capsys.readouterr().out)
     assert list(figures["norms"]) == ["box"]
-    assert figures["by"]["norm"] == "box"
+    assert figures["by"]["normalizer"] == "box"
     mean = sum(row["n"] * row["mean"] for row in figures["by"]["columns"]["roll"]["groups"]) / 40
     assert mean == pytest.approx(figures["norms"]["box"]["mean"])
 

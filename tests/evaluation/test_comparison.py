@@ -7,7 +7,7 @@ from PIL import Image
 from ert import InputError
 from ert.datasets.dataset import Dataset
 from ert.evaluation import comparison as module
-from ert.evaluation.comparison import Contender, compare_shapes, compare_times, measure, most_different
+from ert.evaluation.comparison import BenchmarkModel, compare_shapes, compare_times, measure, most_different
 from ert.metrics import bootstrap_interval, nme
 
 
@@ -25,7 +25,7 @@ def test_errors_and_paired_differences(shapes):
     truth, a, b = shapes
     comparison = compare_shapes(truth, a, b)
     figures = comparison.figures
-    assert comparison.norm == figures["norm"] == "box"
+    assert comparison.norm == figures["normalizer"] == "box"
     np.testing.assert_allclose(comparison.errors, [[0, 20, 0, 20, 0, 20], [10] * 6])
     assert figures["a"]["mean"] == pytest.approx(10)
     assert figures["b"]["median"] == pytest.approx(10)
@@ -43,7 +43,7 @@ def test_distances_are_between_the_models(shapes):
     np.testing.assert_allclose(comparison.distances, expected)
     np.testing.assert_allclose(comparison.relative_distances, 100 * expected / np.hypot(10, 10))
     assert comparison.figures["mean_distance_px"] == pytest.approx(expected.mean())
-    assert comparison.figures["norm"] == "diagonal"
+    assert comparison.figures["normalizer"] == "diagonal"
 
 
 def test_the_difference_is_negative_where_a_is_better(shapes):
@@ -117,7 +117,7 @@ class Recorder:
 
     def __init__(self, calls, number):
         self.calls, self.number = calls, number
-        self.contender = Contender(f"model {number}", 2, 1, self.prepare, lambda result: result)
+        self.benchmark_model = BenchmarkModel(f"model {number}", 2, 1, self.prepare, lambda result: result)
 
     def prepare(self, image, box):
         def call():
@@ -142,7 +142,7 @@ def dataset(tmp_path):
 def test_measure_runs_every_model_on_every_object(dataset, monkeypatch, batch):
     monkeypatch.setattr(module, "BATCH_FACES", batch)
     calls, steps = [], []
-    pair = [Recorder(calls, number).contender for number in (1, 2)]
+    pair = [Recorder(calls, number).benchmark_model for number in (1, 2)]
     shapes, milliseconds = measure(pair, dataset, 3, progress=steps.append)
     assert shapes.shape == (2, 6, 2, 2)
     assert milliseconds.shape == (2, 6, 3)
@@ -157,7 +157,7 @@ def test_measure_runs_every_model_on_every_object(dataset, monkeypatch, batch):
 
 def test_models_take_turns_and_each_is_first_as_often(dataset):
     calls = []
-    pair = [Recorder(calls, number).contender for number in (1, 2)]
+    pair = [Recorder(calls, number).benchmark_model for number in (1, 2)]
     measure(pair, dataset, 4)
     timed = calls[2 * 6 :]
     firsts = []
@@ -168,9 +168,9 @@ def test_models_take_turns_and_each_is_first_as_often(dataset):
     assert firsts.count(1) == firsts.count(2)
 
 
-def test_all_images_can_be_grey(dataset):
+def test_all_images_can_be_gray(dataset):
     calls = []
-    measure([Recorder(calls, 1).contender], dataset, 1, grey=True)
+    measure([Recorder(calls, 1).benchmark_model], dataset, 1, gray=True)
     assert {ndim for _, ndim, _ in calls} == {2}
 
 
@@ -181,7 +181,7 @@ def test_few_images_are_held_at_once(dataset, monkeypatch):
 
 
 def test_measure_names_the_image(dataset):
-    pair = [Recorder([], 1).contender]
+    pair = [Recorder([], 1).benchmark_model]
     with pytest.raises(InputError, match="repeats: expected at least 1, got 0"):
         measure(pair, dataset, 0)
     dataset.boxes[3] = [100, 0, 5, 5]

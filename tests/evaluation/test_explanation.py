@@ -8,7 +8,7 @@ from reference import naive
 import ert.plotting.landmarks
 from ert import InputError, ShapePredictor
 from ert.evaluation.explanation import explain
-from ert.model.cropping import Cropping
+from ert.model.cropping import CropSpec
 from ert.model.geometry import box_frames, image_to_frame, stretched_frames
 
 
@@ -39,7 +39,7 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
         found = explain(small_model, image, box)
         frames = box_frames(box[None])
         np.testing.assert_array_equal(found.shapes[-1], small_model.predict([(image, box)])[0])
-        crop, frame = cascade.cropping.cut(image, frames[0])
+        crop, frame = cascade.crop_spec.cut(image, frames[0])
         mean = cascade.mean_shape.astype(float)
         np.testing.assert_allclose(image_to_frame(found.shapes[:1], frames)[0], mean, atol=1e-6)
         for number, stage in enumerate(cascade.stages()):
@@ -54,7 +54,7 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
                 np.testing.assert_array_equal(found.values[number], values)
                 paths = [sorted(path_of(leaf, stage.thresholds.shape[1])) for leaf in leaves]
                 np.testing.assert_array_equal(found.splits[number], paths)
-                moved = naive.add_leaves(stage.leaves, leaves) * stage.units @ stage.basis
+                moved = naive.add_leaves(stage.leaves, leaves) * stage.scales @ stage.basis
                 expected = shape + moved.reshape(-1, 2) @ matrix.T
                 after = image_to_frame(found.shapes[[number + 1]], frames)[0]
                 np.testing.assert_allclose(after, expected, atol=1e-4)
@@ -96,21 +96,21 @@ def test_models_of_dlib_are_explained_too(compact, tmp_path):
 
 def test_of_several_starts_the_first_is_explained(small_model, faces):
     image, box = faces[0][0]
-    several = ShapePredictor(**small_model.get_params()).set_params(n_starts=5)
+    several = ShapePredictor(**small_model.get_params()).set_params(n_inits=5)
     several.fitted_ = small_model.fitted_
     one, other = explain(small_model, image, box), explain(several, image, box)
     np.testing.assert_array_equal(one.shapes, other.shapes)
-    assert several.n_starts == 5
+    assert several.n_inits == 5
 
 
-def test_files_and_colours_are_read_as_prediction_reads_them(small_model, tmp_path):
+def test_files_and_colors_are_read_as_prediction_reads_them(small_model, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (90, 80, 3), dtype=np.uint8)
     ert.plotting.landmarks.save_image(tmp_path / "image.png", image)
     box = (15, 20, 50, 50)
     found = explain(small_model, tmp_path / "image.png", box)
     for same in (
         explain(small_model, image, box),
-        explain(small_model, image[..., ::-1], box, channels="bgr"),
+        explain(small_model, image[..., ::-1], box, channel_order="bgr"),
     ):
         np.testing.assert_array_equal(found.reads, same.reads)
         np.testing.assert_array_equal(found.shapes, same.shapes)
@@ -120,8 +120,8 @@ def test_crops_without_smoothing(small_model, faces):
     image, box = faces[0][0]
     cascade = small_model.cascade_
     model = ShapePredictor(**small_model.get_params())
-    cropping = Cropping(cascade.cropping.region, 32, 0.0)
-    model.fitted_ = replace(small_model.fitted_, cascade=replace(cascade, cropping=cropping))
+    crop_spec = CropSpec(cascade.crop_spec.region, 32, 0.0)
+    model.fitted_ = replace(small_model.fitted_, cascade=replace(cascade, crop_spec=crop_spec))
     found = ert.explain(model, image, box)
     np.testing.assert_array_equal(found.shapes[-1], model.predict([(image, box)])[0])
 

@@ -153,8 +153,8 @@ def test_yaw_grows_with_the_turn_of_a_head():
     angles = np.radians(np.linspace(-90, 90, 17))
     shape[:17] = np.column_stack([np.sin(angles), 0.5 * np.cos(angles), np.cos(angles)])
     shape[30] = (0, 0.1, 1.2)
-    turned = [Rotation.from_euler("y", angle, degrees=True).apply(shape)[:, :2] for angle in range(0, 40, 5)]
-    found = yaw(np.array(turned))
+    rotated = [Rotation.from_euler("y", angle, degrees=True).apply(shape)[:, :2] for angle in range(0, 40, 5)]
+    found = yaw(np.array(rotated))
     assert found[0] == pytest.approx(0, abs=1e-12)
     assert (np.diff(found) > 0.02).all()
     back = Rotation.from_euler("y", -20, degrees=True).apply(shape)[None, :, :2]
@@ -180,10 +180,10 @@ def test_brightness_is_that_of_the_skin_alone(shapes):
     image = np.full((128, 128), 10, np.uint8)
     rows, columns = np.mgrid[:128, :128]
 
-    def paint(part, grey):
+    def paint(part, gray):
         low, high = shape[part].min(axis=0), shape[part].max(axis=0)
         inside = (columns >= low[0]) & (columns <= high[0]) & (rows >= low[1]) & (rows <= high[1])
-        image[inside] = grey
+        image[inside] = gray
 
     paint(slice(0, 27), 200)
     for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
@@ -195,8 +195,8 @@ def test_brightness_is_that_of_the_skin_alone(shapes):
     assert skin_brightness(np.dstack([whole] * 3), shape) == 77
     eyes = image.copy()
     for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
-        centre = np.rint(shape[part].mean(axis=0)).astype(int)
-        eyes[centre[1], centre[0]] = 255
+        center = np.rint(shape[part].mean(axis=0)).astype(int)
+        eyes[center[1], center[0]] = 255
     assert skin_brightness(eyes, shape) == skin_brightness(image, shape)
 
 

@@ -33,9 +33,9 @@ def comparison(dataset, shapes):
     return compare_shapes(dataset.y, *shapes)
 
 
-def near(picture, colour, at_least):
-    """Tell whether a picture has so many pixels of nearly that colour."""
-    distance = np.abs(picture.astype(int) - ImageColor.getrgb(colour)).max(axis=2)
+def near(picture, color, at_least):
+    """Tell whether a picture has so many pixels of nearly that color."""
+    distance = np.abs(picture.astype(int) - ImageColor.getrgb(color)).max(axis=2)
     return (distance < 40).sum() >= at_least
 
 
@@ -45,8 +45,8 @@ def test_the_plot_shows_both_curves(comparison, tmp_path):
         plot_errors(tmp_path / f"errors{suffix}", comparison, NAMES, "faces of $ale")
     picture = load_image(tmp_path / "errors.png")
     assert min(picture.shape[:2]) > 500
-    for colour in ON_PAPER:
-        assert near(picture, colour, 1000)
+    for color in ON_PAPER:
+        assert near(picture, color, 1000)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.png", "errors.svg"]
 
 
@@ -72,8 +72,8 @@ def test_the_picture_has_a_tile_for_each_face(dataset, shapes, comparison, tmp_p
         draw_most_different(tmp_path / "faces.png", dataset, shapes, comparison, NAMES, n)
         picture = load_image(tmp_path / "faces.png")
         sizes[n] = picture.shape
-        for colour in (*ON_PHOTOS, TRUTH):
-            assert near(picture, colour, 150)
+        for color in (*ON_PHOTOS, TRUTH):
+            assert near(picture, color, 150)
     assert sizes[1][1] < sizes[4][1] == sizes[5][1] == sizes[20][1]
     assert sizes[1][0] == sizes[4][0] < sizes[5][0] < sizes[20][0]
     assert [path.name for path in tmp_path.iterdir()] == ["faces.png"]
@@ -85,7 +85,7 @@ def test_faces_are_captioned_in_the_order_of_difference(dataset, shapes, compari
     monkeypatch.setattr(
         module,
         "contact_sheet",
-        lambda tiles, columns, names, **k: (captions.extend(names), sheet(tiles, 1))[1],
+        lambda thumbnails, columns, names, **k: (captions.extend(names), sheet(thumbnails, 1))[1],
     )
     draw_most_different(tmp_path / "faces.png", dataset, shapes, comparison, NAMES, 3)
     order = np.argsort(-comparison.relative_distances)[:3]
@@ -97,5 +97,5 @@ def test_a_tile_survives_missing_and_wild_landmarks(dataset, shapes, comparison)
     wild[0, 0, 0] = [1e5, -1e5]
     lacking[0, 5] = np.nan
     changed = type(dataset)(dataset.files, dataset.boxes, lacking, dataset.landmark_names, "x")
-    tile = module._tile(changed, wild, compare_shapes(lacking, *wild), 0)
-    assert tile.shape[0] == tile.shape[1] >= module._TILE
+    thumbnail = module._tile(changed, wild, compare_shapes(lacking, *wild), 0)
+    assert thumbnail.shape[0] == thumbnail.shape[1] >= module._TILE

@@ -91,7 +91,7 @@ def test_missing_landmarks_one_norm_and_few_objects(small_model, dataset, tmp_pa
     few = Dataset(dataset.files[:3], dataset.boxes[:3], lacking, dataset.landmark_names, "few")
     tree = report(tmp_path / "report.html", small_model, few, norms=["box"])
     found = tables(tree)
-    assert [row[0] for row in found["Error by what it is divided by"]] == ["normaliser", "box"]
+    assert [row[0] for row in found["Error by what it is divided by"]] == ["normalizer", "box"]
     unit = "in % of the box size, sqrt(width x height) of the true landmarks"
     assert len(found[f"All, the least exact first, {unit}"]) == 1 + 67
     assert len(tree.xpath("//img")) == 3
@@ -129,16 +129,16 @@ def test_parameters_that_were_changed_come_first():
     assert ["max_depth", "4", ""] in rows
 
 
-def test_a_judge_is_held_to_its_word(judged_model, small_model, dataset, tmp_path):
-    tree = report(tmp_path / "report.html", judged_model, dataset)
+def test_a_judge_is_held_to_its_word(confident_model, small_model, dataset, tmp_path):
+    tree = report(tmp_path / "report.html", confident_model, dataset)
     rows = tables(tree)["Circles of the standard errors"]
-    shapes = judged_model.predict(dataset.X)
-    said = judged_model.assess(dataset.X, shapes)
+    shapes = confident_model.predict(dataset.X)
+    said = confident_model.assess(dataset.X, shapes)
     errors = np.linalg.norm(dataset.y - shapes, axis=2)
-    for level, (meant, held) in zip((0.5, 0.8, 0.9, 0.95), rows[1:], strict=True):
+    for level, (meant, bound) in zip((0.5, 0.8, 0.9, 0.95), rows[1:], strict=True):
         assert meant == f"{100 * level:.0f} %"
-        share = (errors <= judged_model.std_radius(level) * said.std).mean()
-        assert float(held.split()[0]) == pytest.approx(100 * share, abs=0.06)
+        share = (errors <= confident_model.std_radius(level) * said.std).mean()
+        assert float(bound.split()[0]) == pytest.approx(100 * share, abs=0.06)
     text = tree.text_content()
     lengths = np.linalg.norm(dataset.y[:, 36] - dataset.y[:, 45], axis=1)
     assert f"{(errors.mean(axis=1) > 0.08 * lengths).sum()} of 30 objects failed" in text

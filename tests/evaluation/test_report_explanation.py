@@ -20,9 +20,9 @@ def test_a_sheet_has_a_tile_for_each_stage(explained, tmp_path, monkeypatch):
     captions = []
     sheet = module.contact_sheet
 
-    def recorded(tiles, columns, texts, **options):
+    def recorded(thumbnails, columns, texts, **options):
         captions.extend(texts)
-        return sheet(tiles, columns, texts, **options)
+        return sheet(thumbnails, columns, texts, **options)
 
     monkeypatch.setattr(module, "contact_sheet", recorded)
     monkeypatch.setattr(module, "_TILE", 120)
@@ -51,9 +51,9 @@ def test_a_moving_picture_has_a_frame_for_each_stage(explained, tmp_path, monkey
             picture.seek(number)
             frames.append(np.asarray(picture.convert("RGB"), int))
     assert all(np.abs(a - b).max() > 50 for a, b in pairwise(frames))
-    # Grey where no stage has looked yet, and hot where one has.
-    colourful = [(np.ptp(frame[:, 150:], axis=2) > 40).sum() for frame in frames]
-    assert colourful[0] < 100 < 500 < min(colourful[1:])
+    # Gray where no stage has looked yet, and hot where one has.
+    colorful = [(np.ptp(frame[:, 150:], axis=2) > 40).sum() for frame in frames]
+    assert colorful[0] < 100 < 500 < min(colorful[1:])
     assert [path.name for path in tmp_path.iterdir()] == [f"moving{suffix}"]
 
 
@@ -68,7 +68,7 @@ def test_it_is_hottest_where_most_was_read(explained):
     photo = np.full((200, 200, 3), 60, np.uint8)
     hot = module._looked(photo, view, only, [1]).astype(int)
     row, column = np.unravel_index(hot.sum(axis=2).argmax(), hot.shape[:2])
-    expected = module.to_tile(explanation.pixels[1, pixel], view, 200)
+    expected = module.to_thumbnail_pixels(explanation.pixels[1, pixel], view, 200)
     np.testing.assert_allclose((column, row), expected, atol=1.5)
     cold = module._looked(photo, view, only, [0])
     assert (cold == 45).all()
@@ -83,10 +83,10 @@ def test_the_stages_shown_are_few_and_end_with_the_last(n):
     assert len(chosen) == min(n, 8)
 
 
-def test_colour_images_are_drawn_in_colour(explained):
+def test_color_images_are_drawn_in_color(explained):
     image, box, explanation = explained
-    colour = np.stack([image, image // 2, image // 3], axis=2)
-    sheet = explanation_sheet(colour, box, explanation).astype(int)
+    color = np.stack([image, image // 2, image // 3], axis=2)
+    sheet = explanation_sheet(color, box, explanation).astype(int)
     assert ((sheet[..., 0] - sheet[..., 2]) > 60).mean() > 0.05
 
 

@@ -25,8 +25,8 @@ def test_files_are_read_as_rgb_and_arrays_as_declared(small_model, tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(image).save(path)
     expected = ert.align(image, small_model, detector=boxes_of)[0].landmarks
-    for photo, channels in ((path, "rgb"), (str(path), "bgr"), (image[..., ::-1], "bgr")):
-        face = ert.align(photo, small_model, detector=boxes_of, channels=channels)[0]
+    for photo, channel_order in ((path, "rgb"), (str(path), "bgr"), (image[..., ::-1], "bgr")):
+        face = ert.align(photo, small_model, detector=boxes_of, channel_order=channel_order)[0]
         assert np.array_equal(face.landmarks, expected)
 
 

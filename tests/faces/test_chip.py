@@ -17,7 +17,7 @@ GRADIENT[..., 1] = np.arange(200)[:, None]
 FACE = 90 * FACE68_TEMPLATE + (120, 80)
 
 
-def turned(points, degrees, scale, shift):
+def rotated(points, degrees, scale, shift):
     cos, sin = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     return points @ np.array([(cos, sin), (-sin, cos)]) + shift
 
@@ -29,8 +29,8 @@ def turned(points, degrees, scale, shift):
 )
 def test_landmarks_meet_the_template(degrees, scale, shift):
     target = face_template(68, 64)
-    cut = chip(GRADIENT, turned(target, degrees, scale, shift), 64)
-    np.testing.assert_allclose(cut.to_chip(turned(target, degrees, scale, shift)), target, atol=1e-6)
+    cut = chip(GRADIENT, rotated(target, degrees, scale, shift), 64)
+    np.testing.assert_allclose(cut.to_chip(rotated(target, degrees, scale, shift)), target, atol=1e-6)
     points = np.array([(3.0, 5.0), (60.0, 20.0)])
     np.testing.assert_allclose(cut.to_chip(cut.to_image(points)), points, atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_the_matrix_is_that_of_least_squares():
 
 
 def test_the_matrix_tells_where_every_pixel_comes_from():
-    cut = chip(GRADIENT, turned(FACE, 10, 0.8, (30, 20)), 50)
+    cut = chip(GRADIENT, rotated(FACE, 10, 0.8, (30, 20)), 50)
     assert cut.image.shape == (50, 50, 3)
     for x, y in ((10, 10), (25, 30), (40, 12)):
         np.testing.assert_allclose(cut.image[y, x, :2], cut.to_image((x, y)), atol=1)
@@ -57,7 +57,7 @@ def test_a_large_face_is_reduced_without_aliasing():
     cut = chip(stripes, face_template(68, 800), 64)
     assert abs(cut.image[2:-2, 2:-2].astype(int) - 100).max() <= 2
     steps = np.repeat(np.repeat(GRADIENT, 5, axis=0), 5, axis=1)  # pixel k of the gradient is 5 k + 2
-    cut = chip(steps, 5 * turned(FACE, 10, 0.9, (20, 20)) + 2, 20)
+    cut = chip(steps, 5 * rotated(FACE, 10, 0.9, (20, 20)) + 2, 20)
     for x, y in ((5, 5), (12, 9), (9, 14)):
         np.testing.assert_allclose(cut.image[y, x, :2], (cut.to_image((x, y)) - 2) / 5, atol=1.5)
 
@@ -97,7 +97,7 @@ def test_no_scale_is_too_wild(scale):
 
 
 def test_missing_landmarks_are_done_without():
-    shape = turned(face_template(68, 64), 20, 1.5, (40, 30))
+    shape = rotated(face_template(68, 64), 20, 1.5, (40, 30))
     full = chip(GRADIENT, shape, 64).matrix
     shape[5:60] = np.nan
     np.testing.assert_allclose(chip(GRADIENT, shape, 64).matrix, full, atol=1e-9)

@@ -35,23 +35,26 @@ def test_a_row_for_each_landmark(faces, pandas):
 
 def test_what_a_judge_says_has_columns_of_its_own(faces, pandas):
     rng = np.random.default_rng(1)
-    judged = [replace(face, std=rng.random(68), confidence=float(rng.random())) for face in faces]
-    table = to_dataframe(judged)
+    assessed = [replace(face, std=rng.random(68), confidence=float(rng.random())) for face in faces]
+    table = to_dataframe(assessed)
     assert list(table.columns[-2:]) == ["std", "confidence"]
     for row in table.iloc[[0, 70, 200]].itertuples():
-        assert (row.std, row.confidence) == (judged[row.face].std[row.landmark], judged[row.face].confidence)
-    assert "std" in to_dataframe(judged[0])
-    assert "std" not in to_dataframe([faces[0], judged[1]])
-    wide = to_dataframe(judged, wide=True)
+        assert (row.std, row.confidence) == (
+            assessed[row.face].std[row.landmark],
+            assessed[row.face].confidence,
+        )
+    assert "std" in to_dataframe(assessed[0])
+    assert "std" not in to_dataframe([faces[0], assessed[1]])
+    wide = to_dataframe(assessed, wide=True)
     assert list(wide.columns[-69:-66]) == ["confidence", "std0", "std1"]
-    np.testing.assert_array_equal(wide.iloc[:, -68:], [face.std for face in judged])
-    np.testing.assert_array_equal(wide["confidence"], [face.confidence for face in judged])
-    assert "confidence" not in to_dataframe([faces[0], judged[1]], wide=True)
+    np.testing.assert_array_equal(wide.iloc[:, -68:], [face.std for face in assessed])
+    np.testing.assert_array_equal(wide["confidence"], [face.confidence for face in assessed])
+    assert "confidence" not in to_dataframe([faces[0], assessed[1]], wide=True)
 
 
 def test_a_wide_table_is_read_as_a_dataset(faces, pandas, tmp_path):
-    judged = [replace(face, std=np.ones(68), confidence=0.5) for face in faces]
-    table = to_dataframe(judged, wide=True)
+    assessed = [replace(face, std=np.ones(68), confidence=0.5) for face in faces]
+    table = to_dataframe(assessed, wide=True)
     names = [f"{i}.png" for i in range(len(faces))]
     for name in names:
         save_image(tmp_path / name, np.zeros((4, 4), np.uint8))

@@ -51,7 +51,8 @@ class TestCascades:
     @pytest.mark.parametrize("detector", DETECTORS)
     def test_channel_order_is_respected(self, astronaut, detector):
         np.testing.assert_array_equal(
-            detect_faces(astronaut[..., ::-1], detector, channels="bgr"), detect_faces(astronaut, detector)
+            detect_faces(astronaut[..., ::-1], detector, channel_order="bgr"),
+            detect_faces(astronaut, detector),
         )
 
     @pytest.mark.parametrize("detector", DETECTORS)
@@ -81,7 +82,7 @@ class TestCascades:
         Image.fromarray(astronaut).save(path)
         expected = detect_faces(astronaut, "lbp")
         np.testing.assert_array_equal(detect_faces(path, "lbp"), expected)
-        np.testing.assert_array_equal(detect_faces(str(path), "lbp", channels="bgr"), expected)
+        np.testing.assert_array_equal(detect_faces(str(path), "lbp", channel_order="bgr"), expected)
 
     def test_threads_agree(self, astronaut):
         expected = detect_faces(astronaut)
@@ -133,13 +134,13 @@ class TestChoice:
             detect_faces(tmp_path / "none.jpg")
         with pytest.raises(InputError, match="float64 pixels"):
             detect_faces(np.zeros((5, 5)))
-        with pytest.raises(InputError, match="channels"):
-            detect_faces(np.zeros((5, 5), np.uint8), channels="grb")
+        with pytest.raises(InputError, match="channel_order"):
+            detect_faces(np.zeros((5, 5), np.uint8), channel_order="grb")
 
 
 class TestDlib:
-    @pytest.mark.parametrize("channels", ["rgb", "bgr"])
-    def test_rectangles_become_boxes(self, monkeypatch, channels):
+    @pytest.mark.parametrize("channel_order", ["rgb", "bgr"])
+    def test_rectangles_become_boxes(self, monkeypatch, channel_order):
         image = np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)
         rectangle = SimpleNamespace(left=lambda: -3, top=lambda: 4, width=lambda: 30, height=lambda: 31)
 
@@ -150,8 +151,10 @@ class TestDlib:
                 return [rectangle], [1.0], [0]
 
         monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace(get_frontal_face_detector=Detector))
-        given = image if channels == "rgb" else image[..., ::-1]
-        np.testing.assert_array_equal(detect_faces(given, "dlib", channels=channels), [[-3, 4, 30, 31]])
+        given = image if channel_order == "rgb" else image[..., ::-1]
+        np.testing.assert_array_equal(
+            detect_faces(given, "dlib", channel_order=channel_order), [[-3, 4, 30, 31]]
+        )
 
     def test_the_real_one(self, astronaut):
         pytest.importorskip("dlib")
@@ -175,8 +178,8 @@ class TestYunet:
                 assert size == (60, 50)
 
             def detect(self, seen):
-                grey = np.stack([image] * 3, axis=-1)
-                np.testing.assert_array_equal(seen, image[..., ::-1] if image.ndim == 3 else grey)
+                gray = np.stack([image] * 3, axis=-1)
+                np.testing.assert_array_equal(seen, image[..., ::-1] if image.ndim == 3 else gray)
                 return 1, answers.pop(0)
 
         fake = SimpleNamespace(create=lambda *_: Detector())

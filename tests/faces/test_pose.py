@@ -28,8 +28,8 @@ def project(yaw, pitch, roll, place=(0.0, 0.0, 6.0), focal=FOCAL, shape=SHAPE):
     look = Rotation.from_rotvec(axis / (np.linalg.norm(axis) or 1) * angle)
     seen = (look * turn).apply(POINTS) + place
     landmarks = np.full((68, 2), np.nan)
-    centre = (np.array(shape[1::-1]) - 1) / 2
-    landmarks[NUMBERS] = centre + focal * seen[:, :2] / seen[:, 2:]
+    center = (np.array(shape[1::-1]) - 1) / 2
+    landmarks[NUMBERS] = center + focal * seen[:, :2] / seen[:, 2:]
     return landmarks
 
 
@@ -99,11 +99,11 @@ def test_a_mirror_image_changes_the_sign_of_yaw_and_roll(shapes):
 
 
 def test_turning_the_picture_changes_the_roll_alone(shapes):
-    centre = (np.array(SHAPE[1::-1]) - 1) / 2
+    center = (np.array(SHAPE[1::-1]) - 1) / 2
     for shape in shapes:
         pose = head_pose(shape, SHAPE)
-        turned = (shape - centre) @ np.array([(0, 1), (-1, 0)]) + centre  # by 90 degrees, clockwise
-        found = head_pose(turned, SHAPE, focal_length=FOCAL)
+        rotated = (shape - center) @ np.array([(0, 1), (-1, 0)]) + center  # by 90 degrees, clockwise
+        found = head_pose(rotated, SHAPE, focal_length=FOCAL)
         np.testing.assert_allclose((found.yaw, found.pitch), (pose.yaw, pose.pitch), atol=0.01)
         assert (found.roll - pose.roll) % 360 == pytest.approx(90, abs=0.01)
 
@@ -136,9 +136,9 @@ def test_axes_start_at_the_nose_and_go_left_up_and_forward():
     assert up[1] < nose[1] - 50
     assert up[0] == pytest.approx(nose[0], abs=0.1)
     assert np.linalg.norm(forward - nose) < 20
-    turned = head_pose(project(30, 20, 0), SHAPE).axes()
-    assert turned[3, 0] > turned[0, 0] + 20
-    assert turned[3, 1] < turned[0, 1] - 20
+    rotated = head_pose(project(30, 20, 0), SHAPE).axes()
+    assert rotated[3, 0] > rotated[0, 0] + 20
+    assert rotated[3, 1] < rotated[0, 1] - 20
 
 
 def test_the_mean_face_and_the_portrait_look_into_the_camera():

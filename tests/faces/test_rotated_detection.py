@@ -92,13 +92,13 @@ def test_of_boxes_round_one_face_the_best_stays_and_alarms_go(photo, upright):
 
 
 def test_where_nothing_is_found(small_model):
-    grey = np.zeros((60, 50), np.uint8)
-    assert ert.align(grey, any_roll=True) == []
-    assert ert.align(grey, small_model, detector=lambda _: [], any_roll=True) == []
+    gray = np.zeros((60, 50), np.uint8)
+    assert ert.align(gray, any_roll=True) == []
+    assert ert.align(gray, small_model, detector=lambda _: [], any_roll=True) == []
     # A box in the corner of a copy, outside the image, is none.
-    far = ert.align(grey, small_model, detector=lambda _: [(-40, -40, 20, 20)], any_roll=True)
+    far = ert.align(gray, small_model, detector=lambda _: [(-40, -40, 20, 20)], any_roll=True)
     assert far == []
-    with pytest.raises(InputError, match="channels: 'hsv'"):
-        ert.align(grey, any_roll=True, channels="hsv")
+    with pytest.raises(InputError, match="channel_order: 'hsv'"):
+        ert.align(gray, any_roll=True, channel_order="hsv")
     with pytest.raises(InputError, match="returned an array"):
-        ert.align(grey, detector=lambda _: [1.0], any_roll=True)
+        ert.align(gray, detector=lambda _: [1.0], any_roll=True)

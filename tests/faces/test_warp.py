@@ -36,9 +36,9 @@ def test_missing_points_are_in_no_triangle():
     assert not np.isnan(area(face[joined])).any()
 
 
-@given(seed=st.integers(0, 10**6), colour=st.booleans())
-def test_points_that_stay_leave_the_picture(seed, colour):
-    image = NOISE if colour else NOISE[..., 0]
+@given(seed=st.integers(0, 10**6), color=st.booleans())
+def test_points_that_stay_leave_the_picture(seed, color):
+    image = NOISE if color else NOISE[..., 0]
     points = np.random.default_rng(seed).uniform(-10, 100, (8, 2))
     np.testing.assert_array_equal(warp(image, points, points), image)
 
@@ -161,8 +161,8 @@ def test_the_average_lies_between_the_faces():
     # Eyes stay dark only when they are bent onto each other.
     eyes = average.landmarks[36:48].reshape(2, 6, 2).mean(axis=1).round().astype(int)
     cheeks = ((average.landmarks[[31, 35]] + average.landmarks[[2, 14]]) / 2).round().astype(int)
-    grey = average.image.astype(int)
-    assert (grey[eyes[:, 1], eyes[:, 0]] + 30 < grey[cheeks[:, 1], cheeks[:, 0]]).all()
+    gray = average.image.astype(int)
+    assert (gray[eyes[:, 1], eyes[:, 0]] + 30 < gray[cheeks[:, 1], cheeks[:, 0]]).all()
 
 
 def test_the_average_of_a_face_and_its_mirror_image_is_symmetric():
@@ -177,12 +177,12 @@ def test_the_average_of_a_face_and_its_mirror_image_is_symmetric():
     assert np.quantile(difference, 0.99) <= 8
 
 
-def test_grey_and_colour_mix_and_landmarks_may_be_missing():
+def test_gray_and_color_mix_and_landmarks_may_be_missing():
     images, _, shapes = synthetic_faces(3)
-    colour = [np.stack([images[0]] * 3, axis=2), images[1], images[2]]
+    color = [np.stack([images[0]] * 3, axis=2), images[1], images[2]]
     shapes[1, 5] = np.nan
     shapes[:, 60] = np.nan
-    average = average_face(colour, shapes, 64)
+    average = average_face(color, shapes, 64)
     assert average.image.shape == (64, 64, 3)
     assert (average.image == average.image[..., :1]).all()
     assert np.isnan(average.landmarks[60]).all()

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from ert._core.exceptions import InputError
-from ert._core.images import to_grey
-from ert.inference.batch import TOGETHER, predict_together
-from ert.predictor import ENOUGH
+from ert._core.images import to_gray
+from ert.inference.batch import BATCH_SIZE, locate_batch
+from ert.inference.locate import MIN_BATCH
 
-N = ENOUGH + 5
+N = MIN_BATCH + 5
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def frozen(image):
 
 
 KINDS = {
-    "colour": lambda image, i: image,
-    "grey": lambda image, i: to_grey(image),
-    "one channel": lambda image, i: to_grey(image)[:, :, None],
-    "mixed": lambda image, i: to_grey(image) if i % 3 else image,
+    "color": lambda image, i: image,
+    "gray": lambda image, i: to_gray(image),
+    "one channel": lambda image, i: to_gray(image)[:, :, None],
+    "mixed": lambda image, i: to_gray(image) if i % 3 else image,
     "views": lambda image, i: image[::2, ::-1] if i == 40 else image,
     "read-only": lambda image, i: frozen(image) if i > 40 else image,
 }
@@ -43,9 +43,9 @@ KINDS = {
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 def test_faces_together_are_faces_one_by_one(small_model, pairs, kind, n_jobs):
     X = [(KINDS[kind](image, i), box) for i, (image, box) in enumerate(pairs)]
-    for channels in ("rgb", "bgr"):
-        expected = one_by_one(small_model, X, channels=channels)
-        assert np.array_equal(small_model.predict(X, channels=channels, n_jobs=n_jobs), expected)
+    for channel_order in ("rgb", "bgr"):
+        expected = one_by_one(small_model, X, channel_order=channel_order)
+        assert np.array_equal(small_model.predict(X, channel_order=channel_order, n_jobs=n_jobs), expected)
     assert np.array_equal(small_model.predict(tuple(X), n_jobs=n_jobs), one_by_one(small_model, X))
 
 
@@ -76,11 +76,11 @@ def test_which_faces_go_together(small_model, pairs):
     boxes, placed = np.array([box for _, box in pairs]), np.full((N, 68, 2), np.nan)
 
     def together(X, first):
-        return predict_together(small_model.cascade_, X, boxes, first, "rgb", "luma", "X", placed)
+        return locate_batch(small_model.cascade_, X, boxes, first, ("rgb", "luma"), "X", placed)
 
     assert together(pairs, 16)
-    assert np.isfinite(placed).all(axis=(1, 2)).nonzero()[0].tolist() == list(range(16, 16 + TOGETHER))
-    assert not together(pairs, N - TOGETHER + 1)
-    grey = [(to_grey(image), box) for image, box in pairs]
-    assert together(grey, 0)
-    assert not together([*grey[:9], *pairs[9:]], 0)
+    assert np.isfinite(placed).all(axis=(1, 2)).nonzero()[0].tolist() == list(range(16, 16 + BATCH_SIZE))
+    assert not together(pairs, N - BATCH_SIZE + 1)
+    gray = [(to_gray(image), box) for image, box in pairs]
+    assert together(gray, 0)
+    assert not together([*gray[:9], *pairs[9:]], 0)

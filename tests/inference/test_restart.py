@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ert import InputError, ShapePredictor
-from ert.inference.restart import DOUBTED, RESCUES, rescue
+from ert import InputError, PredictionMode
+from ert.inference.restart import DOUBTED, RESTART_BOXES, restart
 from ert.metrics import nme
 
 MEAN = np.array([[0.2, 0.3], [0.8, 0.3], [0.5, 0.9]], np.float32)
@@ -19,7 +19,7 @@ def world(confidence):
     """A cascade that finds the mean shape in every box, and a judge that likes the true box best."""
     looked = []
 
-    def predict_face(image, box, starts, channels, rgb):
+    def predict_face(image, box, inits, channel_order, gray_weights):
         looked.append(box)
         return in_box(box)[None]
 
@@ -33,50 +33,46 @@ def world(confidence):
     )
 
 
-def rescued(confidence, box):
-    cascade, judge, looked = world(confidence)
+def restarted(confidence, box):
+    cascade, confidence_model, looked = world(confidence)
     given = None, np.zeros((9, 9), np.uint8), box, in_box(box), "rgb", "luma"
-    return rescue(cascade, judge, *given), looked
+    return restart(cascade, confidence_model, *given), looked
 
 
 def test_what_is_trusted_is_kept_without_another_look():
-    assert rescued(lambda distance: DOUBTED, TRUE) == (None, [])
+    assert restarted(lambda distance: DOUBTED, TRUE) == (None, [])
 
 
 def test_the_box_that_the_judge_likes_best_is_found():
-    for right, down, scale in RESCUES:
+    for right, down, scale in RESTART_BOXES:
         side = TRUE[2] / scale
         middle = np.array(TRUE[:2]) + TRUE[2] / 2 - (right * side, down * side)
         box = (*(middle - side / 2), side, side)
-        found, looked = rescued(lambda distance: 0.8 / (1 + distance), box)
-        assert len(looked) == len(RESCUES)
+        found, looked = restarted(lambda distance: 0.8 / (1 + distance), box)
+        assert len(looked) == len(RESTART_BOXES)
         np.testing.assert_allclose(found, TRUE, atol=1e-9)
 
 
 def test_nothing_better_is_nothing():
-    found, looked = rescued(lambda distance: 0.5, TRUE)
+    found, looked = restarted(lambda distance: 0.5, TRUE)
     assert found is None
-    assert len(looked) == len(RESCUES)
+    assert len(looked) == len(RESTART_BOXES)
 
 
-def test_badly_drawn_boxes_cost_less(judged_model, faces):
-    model = ShapePredictor(**judged_model.get_params())
-    model.fitted_ = judged_model.fitted_
+def test_badly_drawn_boxes_cost_less(confident_model, faces):
+    model = confident_model
     X, y = faces
     moved = [(image, (left + 0.25 * width, top, width, height)) for image, (left, top, width, height) in X]
     error = nme(y, model.predict(moved), "inter-ocular").mean()
-    model.set_params(rescue=True)
-    again = model.predict(moved)
+    mode = PredictionMode(restart=True)
+    again = model.predict(moved, mode)
     assert nme(y, again, "inter-ocular").mean() < 0.9 * error
     # The same one by one and all together.
-    assert np.array_equal(again, np.concatenate([model.predict([face]) for face in moved]))
-    assert model.best().rescue
-    assert model.n_starts == 3
+    assert np.array_equal(again, np.concatenate([model.predict([face], mode) for face in moved]))
+    best = PredictionMode(n_inits=3, n_passes=2, flip=True, restart=True)
+    assert np.array_equal(model.predict(moved[:5], "accurate"), model.predict(moved[:5], best))
 
 
-def test_without_a_judge_nothing_can_be_rescued(small_model, faces):
-    model = ShapePredictor(**small_model.get_params() | {"rescue": True})
-    model.fitted_ = small_model.fitted_
-    with pytest.raises(InputError, match="no judge"):
-        model.predict(faces[0][:1])
-    assert not model.best().rescue
+def test_restarts_need_a_confidence_model(small_model, faces):
+    with pytest.raises(InputError, match="no confidence model"):
+        small_model.predict(faces[0][:1], PredictionMode(restart=True))

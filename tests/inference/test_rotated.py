@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from builders import BOX, CENTRE, rotated
+from builders import BOX, CENTER, rotated
 from helpers import small_predictor
 from PIL import Image
 
@@ -46,7 +46,7 @@ def test_points_turn_with_the_picture(face68, photo, upright, roll):
 def test_quarter_turns_of_the_array(face68, photo, upright, quarter):
     # np.rot90 turns counterclockwise: the first axis, y, becomes the reversed x.
     image = np.ascontiguousarray(np.rot90(photo, quarter))
-    place, box_centre = upright, CENTRE
+    place, box_centre = upright, CENTER
     size = np.array(photo.shape[1::-1])
     for _ in range(quarter):
         place = np.stack([place[:, 1], size[0] - 1 - place[:, 0]], axis=1)
@@ -76,7 +76,9 @@ def test_any_model_is_turned(name, faces, photo, upright):
         model = ert.load(name)
         X = [(photo, BOX)]
     else:
-        params = {"smoothed": {"blur": 1.0}, "dlib": {"kind": "dlib", "rgb": "dlib"}}.get(name, {"blur": 0.0})
+        params = {"smoothed": {"blur": 1.0}, "dlib": {"kind": "dlib", "gray_weights": "dlib"}}.get(
+            name, {"blur": 0.0}
+        )
         model = small_predictor(n_stages=4, shift_jitter=0.05, roll_jitter=6.0, **params).fit(X, y)
         X = X[:20]
     expected = model.predict(X, rolls=0)
@@ -91,18 +93,18 @@ def test_any_model_is_turned(name, faces, photo, upright):
 
 
 def test_boxes_that_are_not_square(faces, small_model):
-    # The frame of a wide box is the square one with its centre and the mean of its sides.
+    # The frame of a wide box is the square one with its center and the mean of its sides.
     (image, (left, top, width, height)), shift = faces[0][0], 9.0
     wide = (left - shift, top + shift, width + 2 * shift, height - 2 * shift)
     square = small_model.predict([(image, (left, top, width, height))], max_roll=0)
     np.testing.assert_allclose(small_model.predict([(image, wide)], max_roll=0), square, atol=1e-3)
 
 
-def test_a_large_image_in_colour_reads_like_a_small_one(face68, photo, upright):
+def test_a_large_image_in_color_reads_like_a_small_one(face68, photo, upright):
     large = np.array(Image.fromarray(photo).resize((2048, 2048), Image.Resampling.BICUBIC))
     found = face68.predict([(large, tuple(4 * number for number in BOX))], max_roll=45)[0]
     assert nme(upright[None], ((found + 0.5) / 4 - 0.5)[None], "inter-ocular")[0] < 2
-    bgr = face68.predict([(photo[..., ::-1], BOX)], max_roll=0, channels="bgr")[0]
+    bgr = face68.predict([(photo[..., ::-1], BOX)], max_roll=0, channel_order="bgr")[0]
     np.testing.assert_array_equal(bgr, upright)
 
 
@@ -120,7 +122,7 @@ def test_objects_keep_their_own_rolls_on_any_number_of_threads(face68, photo, up
 
 def test_surroundings_turn_about_the_pose(face68, photo):
     surroundings = Surroundings(face68.cascade_, photo, BOX, "rgb", "luma")
-    np.testing.assert_allclose(surroundings.to_image(surroundings.middle), CENTRE)
+    np.testing.assert_allclose(surroundings.to_image(surroundings.middle), CENTER)
     pose = surroundings.given(70.0)._replace(scale=1.1, place=surroundings.middle + [5, 0])
     mean = (face68.cascade_.mean_shape - 0.5) * surroundings.sides
     shape = (1.1 * mean) @ rotation(70).T + pose.place

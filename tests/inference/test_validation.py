@@ -5,10 +5,10 @@ from PIL import Image
 from ert import InputError
 from ert._core.images import read_image
 from ert.inference.validation import check_box, check_landmarks, check_pairs, read_face
-from ert.model.cropping import Cropping
+from ert.model.cropping import CropSpec
 from ert.training.crops import cut_faces
 
-CROPPING = Cropping(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
+CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 
 
 def test_boxes_become_numbers():
@@ -36,9 +36,9 @@ def test_crops_of_files_and_arrays_are_the_same_in_any_number_of_threads(tmp_pat
         Image.fromarray(image).save(paths[-1])
     expected = cut_faces(list(zip(images, boxes, strict=True)), boxes, CROPPING, "rgb", "luma", 1, "X")
     assert expected.pixels.size == 6 * np.prod(CROPPING.shape)
-    for n_jobs, channels in ((1, "bgr"), (3, "rgb")):
+    for n_jobs, channel_order in ((1, "bgr"), (3, "rgb")):
         crops = cut_faces(
-            list(zip(paths, boxes, strict=True)), boxes, CROPPING, channels, "luma", n_jobs, "X"
+            list(zip(paths, boxes, strict=True)), boxes, CROPPING, channel_order, "luma", n_jobs, "X"
         )
         assert np.array_equal(crops.pixels, expected.pixels)
     pixels, order = read_face(str(paths[2]), boxes[2], "bgr", "it")

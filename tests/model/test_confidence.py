@@ -7,8 +7,8 @@ from reference import naive
 import ert
 from ert import InputError
 from ert._kernels.confidence import run_forest
-from ert.model.confidence import Forest, Judge, check_judge
-from ert.model.cropping import Cropping
+from ert.model.confidence import ConfidenceModel, Forest, check_confidence_model
+from ert.model.cropping import CropSpec
 
 N_PIXELS = 50
 
@@ -23,9 +23,9 @@ def random_judge(rng, n_landmarks=68, blur=0.0):
             rng.integers(-127, 128, (n_components, n_outputs)).astype(np.int8),
         )
 
-    judge = Judge(
+    confidence_model = ConfidenceModel(
         mean_shape=rng.random((n_landmarks, 2)).astype(np.float32),
-        cropping=Cropping(np.array([-0.2, -0.2, 1.2, 1.2]), 40, blur),
+        crop_spec=CropSpec(np.array([-0.2, -0.2, 1.2, 1.2]), 40, blur),
         anchors=rng.integers(0, n_landmarks, N_PIXELS).astype(np.uint16),
         deltas=rng.normal(0, 0.1, (N_PIXELS, 2)).astype(np.float32),
         errors=forest(9, 5, n_landmarks, 1e-5),
@@ -36,34 +36,38 @@ def random_judge(rng, n_landmarks=68, blur=0.0):
         within_curve=np.array([[0.1, 0.5, 0.9], [0.2, 0.5, 0.8]]),
         confidence_weights=np.array([0.3, 1.5, -0.7]),
     )
-    check_judge(judge)
-    return judge
+    check_confidence_model(confidence_model)
+    return confidence_model
 
 
-def random_shape(rng, judge, middle=(60.0, 50.0), side=55.0, roll=0.4):
+def random_shape(rng, confidence_model, middle=(60.0, 50.0), side=55.0, roll=0.4):
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    scattered = judge.mean_shape - judge.mean_shape.mean(axis=0) + rng.normal(0, 0.03, judge.mean_shape.shape)
+    scattered = (
+        confidence_model.mean_shape
+        - confidence_model.mean_shape.mean(axis=0)
+        + rng.normal(0, 0.03, confidence_model.mean_shape.shape)
+    )
     return np.ascontiguousarray(side * scattered @ turn.T + middle)
 
 
-def assess(judge, image, box, shape, norm=None):
+def assess(confidence_model, image, box, shape, normalizer=None):
     std, within = np.empty((2, len(shape)))
-    confidence = judge.assess_face(image, box, shape, "rgb", "luma", norm, std, within)
+    confidence = confidence_model.assess_face(image, box, shape, "rgb", "luma", normalizer, std, within)
     return std, within, confidence
 
 
-@pytest.mark.parametrize("norm", [None, "inter-ocular", "inter-pupil", "box", "diagonal"])
-def test_judging_matches_its_twin(norm):
+@pytest.mark.parametrize("normalizer", [None, "inter-ocular", "inter-pupil", "box", "diagonal"])
+def test_judging_matches_its_twin(normalizer):
     agreed = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        judge = random_judge(rng, blur=(0.0, 1.0)[seed % 2])
+        confidence_model = random_judge(rng, blur=(0.0, 1.0)[seed % 2])
         image = rng.integers(0, 256, (100, 120), dtype=np.uint8)
         # Upright, turned, far larger than the box, and partly outside of the image.
-        shape = random_shape(rng, judge, (60.0, 50.0 - 3 * seed), 20.0 + 8 * seed, 0.3 * seed)
+        shape = random_shape(rng, confidence_model, (60.0, 50.0 - 3 * seed), 20.0 + 8 * seed, 0.3 * seed)
         box = (30.0, 20.0, 55.0, 61.0)
-        found = assess(judge, image, box, shape, norm)
-        expected = naive.judge(image, box, shape, judge, norm)
+        found = assess(confidence_model, image, box, shape, normalizer)
+        expected = naive.confidence_model(image, box, shape, confidence_model, normalizer)
         # A position on the border of two pixels may fall to either in single precision.
         agreed += all(np.allclose(a, b, rtol=1e-4) for a, b in zip(found, expected, strict=True))
     assert agreed >= 17
@@ -71,44 +75,44 @@ def test_judging_matches_its_twin(norm):
 
 def test_forests_say_the_same_of_pixels_read_before():
     rng = np.random.default_rng(0)
-    judge = random_judge(rng)
+    confidence_model = random_judge(rng)
     values = rng.integers(0, 256, (5, N_PIXELS), dtype=np.uint8)
     out = np.empty((5, 68), np.float32)
-    run_forest(values, judge.errors.kernel_arguments(N_PIXELS), out)
-    forest = judge.errors
+    run_forest(values, confidence_model.errors.kernel_arguments(N_PIXELS), out)
+    forest = confidence_model.errors
     for row, said in zip(values, out, strict=True):
         leaf_of = [naive.walk(row, p, t) for p, t in zip(forest.pairs, forest.thresholds, strict=True)]
         components = np.array(naive.add_leaves(forest.leaves, leaf_of))
-        expected = naive.add_products(components, forest.units, forest.basis, 80)
+        expected = naive.add_products(components, forest.scales, forest.basis, 80)
         assert np.array_equal(said, expected[:68])
 
 
-def test_parts_of_an_image_and_colours_give_what_all_of_it_gives():
+def test_parts_of_an_image_and_colors_give_what_all_of_it_gives():
     rng = np.random.default_rng(1)
-    judge = random_judge(rng)
+    confidence_model = random_judge(rng)
     image = rng.integers(0, 256, (300, 320), dtype=np.uint8)
-    colour = np.stack([image] * 3, axis=2)
+    color = np.stack([image] * 3, axis=2)
     read_only = image.copy()
     read_only.flags.writeable = False
     box = (100.0, 100.0, 60.0, 60.0)
     for middle in ((130.0, 131.0), (3.0, 5.0), (-150.0, 100.0), (900.0, 900.0)):
-        shape = random_shape(rng, judge, middle)
-        expected = assess(judge, image, box, shape)
-        for other in (colour, read_only):
-            for a, b in zip(assess(judge, other, box, shape), expected, strict=True):
+        shape = random_shape(rng, confidence_model, middle)
+        expected = assess(confidence_model, image, box, shape)
+        for other in (color, read_only):
+            for a, b in zip(assess(confidence_model, other, box, shape), expected, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-def test_a_part_that_was_read_before_changes_nothing(judged_model, faces):
-    colours = [np.stack([image] * 3, axis=2) for image, _ in faces[0][:8]]
+def test_a_part_that_was_read_before_changes_nothing(confident_model, faces):
+    colors = [np.stack([image] * 3, axis=2) for image, _ in faces[0][:8]]
     for shift in (0.0, 30.0):
         X = [
             (image, np.add(box, (shift, -shift, 0, 0)))
-            for image, (_, box) in zip(colours, faces[0], strict=False)
+            for image, (_, box) in zip(colors, faces[0], strict=False)
         ]
-        shapes, std = judged_model.predict(X, return_std=True)
-        assert np.array_equal(shapes, judged_model.predict(X))
-        assert np.array_equal(std, judged_model.assess(X, shapes).std)
+        shapes, std = confident_model.predict(X, return_std=True)
+        assert np.array_equal(shapes, confident_model.predict(X))
+        assert np.array_equal(std, confident_model.assess(X, shapes).std)
 
 
 def test_a_shape_without_extent_has_the_scale_of_its_box():
@@ -118,71 +122,88 @@ def test_a_shape_without_extent_has_the_scale_of_its_box():
     std, within, confidence = assess(single, image, (10.0, 10.0, 41.0, 41.0), np.array([[30.0, 30.0]]))
     assert np.isfinite(std).all()
     assert 0 < confidence < 1
-    judge = random_judge(rng)
-    std, within, confidence = assess(judge, image, (10.0, 10.0, 41.0, 41.0), np.full((68, 2), 30.0), "box")
+    confidence_model = random_judge(rng)
+    std, within, confidence = assess(
+        confidence_model, image, (10.0, 10.0, 41.0, 41.0), np.full((68, 2), 30.0), "box"
+    )
     assert np.isfinite(std).all()
     assert np.isfinite(within).all()
     assert np.isfinite(confidence)
 
 
 def test_arrays_that_do_not_fit_are_named():
-    judge = random_judge(np.random.default_rng(0))
+    confidence_model = random_judge(np.random.default_rng(0))
     bad = [
-        (replace(judge, anchors=judge.anchors + np.uint16(68)), "anchors: expected landmarks below 68"),
-        (replace(judge, usual=judge.usual[:5]), r"usual has shape \(5,\)"),
-        (replace(judge, usual=judge.usual * np.nan), "usual holds numbers that are not finite"),
-        (replace(judge, ratios=judge.ratios[::-1]), "ratios: expected numbers that rise"),
-        (replace(judge, curve=judge.curve[:, :1]), "curve: expected numbers that rise"),
         (
-            replace(judge, trust=replace(judge.trust, pairs=judge.trust.pairs + np.uint16(50))),
+            replace(confidence_model, anchors=confidence_model.anchors + np.uint16(68)),
+            "anchors: expected landmarks below 68",
+        ),
+        (replace(confidence_model, usual=confidence_model.usual[:5]), r"usual has shape \(5,\)"),
+        (
+            replace(confidence_model, usual=confidence_model.usual * np.nan),
+            "usual holds numbers that are not finite",
+        ),
+        (
+            replace(confidence_model, ratios=confidence_model.ratios[::-1]),
+            "ratios: expected numbers that rise",
+        ),
+        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected numbers that rise"),
+        (
+            replace(
+                confidence_model,
+                trust=replace(confidence_model.trust, pairs=confidence_model.trust.pairs + np.uint16(50)),
+            ),
             "trust pairs: expected pixels below 50",
         ),
         (
-            replace(judge, errors=replace(judge.errors, thresholds=judge.errors.thresholds[:, :6])),
+            replace(
+                confidence_model,
+                errors=replace(confidence_model.errors, thresholds=confidence_model.errors.thresholds[:, :6]),
+            ),
             "9 errors trees of 6 splits are not full binary trees",
         ),
     ]
     for broken, message in bad:
         with pytest.raises(InputError, match=message):
-            check_judge(broken)
+            check_confidence_model(broken)
 
 
 def test_the_radius_follows_the_quantiles():
-    judge = replace(random_judge(np.random.default_rng(0)), ratios=np.array([0.0, 1.0, 4.0]))
-    assert [judge.radius(level) for level in (0.25, 0.5, 0.75)] == [0.5, 1.0, 2.5]
+    confidence_model = replace(random_judge(np.random.default_rng(0)), ratios=np.array([0.0, 1.0, 4.0]))
+    assert [confidence_model.radius(level) for level in (0.25, 0.5, 0.75)] == [0.5, 1.0, 2.5]
 
 
-def test_predict_and_assess_say_the_same(judged_model, faces):
+def test_predict_and_assess_say_the_same(confident_model, faces):
     X = faces[0][:6]
-    shapes, std = judged_model.predict(X, return_std=True)
+    shapes, std = confident_model.predict(X, return_std=True)
     for number, face in enumerate(X[:3]):
         # The quick way for a single one.
-        alone, alone_std = judged_model.predict([face], return_std=True)
+        alone, alone_std = confident_model.predict([face], return_std=True)
         assert np.array_equal(alone[0], shapes[number])
         assert np.array_equal(alone_std[0], std[number])
-    assert np.array_equal(shapes, judged_model.predict(X))
-    said = judged_model.assess(X, shapes)
+    assert np.array_equal(shapes, confident_model.predict(X))
+    said = confident_model.assess(X, shapes)
     assert np.array_equal(said.std, std)
     assert said.std.shape == said.within.shape == (6, 68)
     assert said.confidence.shape == (6,)
     for n_jobs in (2, 3):
-        again = judged_model.assess(X, shapes, n_jobs=n_jobs)
+        again = confident_model.assess(X, shapes, n_jobs=n_jobs)
         assert np.array_equal(again.std, std)
         assert np.array_equal(again.confidence, said.confidence)
-    turned, std = judged_model.predict(X, max_roll=20, return_std=True)
-    assert np.array_equal(judged_model.assess(X, turned).std, std)
-    assert len(judged_model.assess([], np.empty((0, 68, 2))).confidence) == 0
+    rotated, std = confident_model.predict(X, max_roll=20, return_std=True)
+    assert np.array_equal(confident_model.assess(X, rotated).std, std)
+    assert len(confident_model.assess([], np.empty((0, 68, 2))).confidence) == 0
 
 
-def test_bad_input_is_named(judged_model, small_model, faces):
+def test_bad_input_is_named(confident_model, small_model, faces):
     X = faces[0][:2]
-    shapes = judged_model.predict(X)
+    shapes = confident_model.predict(X)
     with pytest.raises(InputError, match=r"landmarks: expected shape \(2, 68, 2\), got \(2, 67, 2\)"):
-        judged_model.assess(X, shapes[:, 1:])
+        confident_model.assess(X, shapes[:, 1:])
     with pytest.raises(InputError, match="landmarks: expected finite numbers"):
-        judged_model.assess(X, shapes * np.nan)
+        confident_model.assess(X, shapes * np.nan)
     with pytest.raises(InputError, match=r"level=1\.5: expected 0 to 1"):
-        judged_model.std_radius(1.5)
+        confident_model.std_radius(1.5)
     for ask in (
         lambda: small_model.predict(X, return_std=True),
         lambda: small_model.assess(X, shapes),
@@ -192,34 +213,34 @@ def test_bad_input_is_named(judged_model, small_model, faces):
             ask()
 
 
-def test_a_judge_is_kept_in_the_file(judged_model, small_model, faces, tmp_path):
-    judged_model.save(tmp_path / "judged.ert")
+def test_a_judge_is_kept_in_the_file(confident_model, small_model, faces, tmp_path):
+    confident_model.save(tmp_path / "judged.ert")
     again = ert.load(tmp_path / "judged.ert")
     X = faces[0][:3]
-    shapes, std = judged_model.predict(X, return_std=True)
+    shapes, std = confident_model.predict(X, return_std=True)
     for a, b in zip(again.predict(X, return_std=True), (shapes, std), strict=True):
         assert np.array_equal(a, b)
-    assert again.fitted_.judge_summary == judged_model.fitted_.judge_summary
+    assert again.fitted_.confidence_summary == confident_model.fitted_.confidence_summary
     again.save(tmp_path / "again.ert")
     assert (tmp_path / "again.ert").read_bytes() == (tmp_path / "judged.ert").read_bytes()
     small_model.save(tmp_path / "small.ert")
     # Versions of ert before judges read what has none, and say so of what has one.
     assert (tmp_path / "small.ert").read_bytes()[8] == 1
     assert (tmp_path / "judged.ert").read_bytes()[8] == 2
-    assert ert.load(tmp_path / "small.ert").judge_ is None
+    assert ert.load(tmp_path / "small.ert").confidence_model_ is None
 
 
-def test_aligned_faces_carry_what_the_judge_says(judged_model, small_model):
+def test_aligned_faces_carry_what_the_judge_says(confident_model, small_model):
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     boxes = [(10.0, 12.0, 60.0, 60.0), (30.0, 20.0, 50.0, 50.0)]
-    faces = ert.align(image, judged_model, boxes=boxes)
-    said = judged_model.assess([(image, box) for box in boxes], [face.landmarks for face in faces])
+    faces = ert.align(image, confident_model, boxes=boxes)
+    said = confident_model.assess([(image, box) for box in boxes], [face.landmarks for face in faces])
     assert np.array_equal([face.std for face in faces], said.std)
     assert [face.confidence for face in faces] == said.confidence.tolist()
     # Nothing but noise.
-    assert ert.align(image, judged_model, boxes=boxes, min_confidence=0.99) == []
+    assert ert.align(image, confident_model, boxes=boxes, min_confidence=0.99) == []
     assert ert.align(image, small_model, boxes=boxes)[0].std is None
     with pytest.raises(InputError, match=r"min_confidence=0\.5: the model has no judge"):
         ert.align(image, small_model, boxes=boxes, min_confidence=0.5)
     with pytest.raises(InputError, match=r"min_confidence=2: expected 0 to 1"):
-        ert.align(image, judged_model, boxes=boxes, min_confidence=2)
+        ert.align(image, confident_model, boxes=boxes, min_confidence=2)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from reference import naive
 
 from ert import InputError
-from ert._core.images import to_grey
+from ert._core.images import to_gray
 from ert._kernels.crop import reduce, resample
-from ert.model.cropping import Cropping, check_cropping, crop_region, cut_raw
+from ert.model.cropping import CropSpec, check_crop_spec, crop_native, crop_region
 from ert.model.geometry import box_frames, stretched_frames
 from ert.training.crops import Crops
 
@@ -40,14 +40,14 @@ def test_resample_at_the_same_scale_copies_and_goes_on_with_the_edge():
     assert np.array_equal(out.T, np.pad(image, 1, mode="edge"))
 
 
-def cropping(size=32):
-    return Cropping(np.array([-0.25, -0.5, 1.25, 1.5]), size, 1.0)
+def crop_spec(size=32):
+    return CropSpec(np.array([-0.25, -0.5, 1.25, 1.5]), size, 1.0)
 
 
 def test_the_crop_puts_the_box_where_its_frame_says():
     image = np.zeros((200, 300), np.uint8)
     image[60:125, 100:165] = 255
-    plan = cropping()
+    plan = crop_spec()
     crop, frame = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
     assert crop.shape == plan.shape == (49, 65)
     left, top = frame[4:].astype(int)
@@ -60,12 +60,12 @@ def test_the_crop_puts_the_box_where_its_frame_says():
 @pytest.mark.parametrize(
     "box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)]
 )
-def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_grey(box):
+def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_gray(box):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     frame = box_frames(np.array([box], dtype=float))[0]
-    for plan in (cropping(), replace(cropping(), blur=0.0)):
+    for plan in (crop_spec(), replace(crop_spec(), blur=0.0)):
         crop, placed = plan.cut(image, frame)
-        for other in (plan.cut(to_grey(image), frame), plan.cut(image[..., ::-1], frame, "bgr")):
+        for other in (plan.cut(to_gray(image), frame), plan.cut(image[..., ::-1], frame, "bgr")):
             assert np.array_equal(crop, other[0])
             assert np.array_equal(placed, other[1])
 
@@ -75,13 +75,13 @@ def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
     large = rng.integers(0, 256, (900, 1200), dtype=np.uint8)
     frames = box_frames(np.array([[500.0, 400.0, 80.0, 80.0], [100.0, 100.0, 80.0, 80.0]]))
     alone = np.ascontiguousarray(large[300:600, 400:700])
-    for plan in (cropping(), replace(cropping(), blur=0.0)):
+    for plan in (crop_spec(), replace(crop_spec(), blur=0.0)):
         assert np.array_equal(plan.cut(large, frames[0])[0], plan.cut(alone, frames[1])[0])
 
 
 def test_a_one_pixel_image_gives_a_flat_crop():
     for blur in (1.0, 0.0):
-        plan = replace(cropping(), blur=blur)
+        plan = replace(crop_spec(), blur=blur)
         crop, _ = plan.cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
         assert (crop == 7).all()
 
@@ -99,7 +99,7 @@ def test_reducing_matches_its_twin(seed, factor, column, row):
 def test_without_smoothing_a_whole_factor_brings_the_box_near_the_working_size(side):
     # A ramp: its value at any place is known.
     image = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    plan = replace(cropping(), blur=0.0, region=np.array([-0.1, -0.1, 1.1, 1.1]))
+    plan = replace(crop_spec(), blur=0.0, region=np.array([-0.1, -0.1, 1.1, 1.1]))
     crop, frame = plan.cut(image, box_frames(np.array([[20.0, 30.0, side + 1.0, side + 1.0]]))[0])
     assert frame[0] == pytest.approx(side / max(1, round(side / 32)))
     assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
@@ -128,7 +128,7 @@ def test_the_region_holds_the_shapes_the_padding_and_a_margin():
 )
 def test_croppings_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
-        check_cropping(replace(cropping(), **changes))
+        check_crop_spec(replace(crop_spec(), **changes))
 
 
 @given(
@@ -138,7 +138,7 @@ def test_croppings_that_make_no_sense_are_refused(changes, message):
 def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
     image = np.random.default_rng(0).integers(1, 256, (23, 31), dtype=np.uint8)
     frame = stretched_frames(np.array([box]))[0]
-    crop, placed = cut_raw(image, frame, np.array(region), "rgb", "dlib")
+    crop, placed = crop_native(image, frame, np.array(region), "rgb", "dlib")
     around = np.pad(image, 200)
     for u, v in np.random.default_rng(1).random((50, 2)) * (np.array(region[2:]) - region[:2]) + region[:2]:
         x, y = round(u * frame[0] + frame[4]), round(v * frame[3] + frame[5])
@@ -168,7 +168,7 @@ def test_crops_of_many_sizes_lie_one_after_another():
 )
 def test_a_crop_fits_its_room_whatever_the_rounding(left, top, width, height, size, blur, side):
     region = np.array([left, top, left + width, top + height]) / 100
-    plan = Cropping(region, size, blur)
+    plan = CropSpec(region, size, blur)
     crop, _ = plan.cut(np.zeros((30, 40), np.uint8), box_frames(np.array([[3.3, 1.7, side, side]]))[0])
     assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
 
@@ -178,4 +178,4 @@ def test_a_crop_of_a_region_in_hundredths():
     for low in range(-30, 30):
         for width in range(40, 100):
             region = np.array([low, low, low + width, low + width]) / 100
-            Cropping(region, 140, 1.0).cut(np.zeros((30, 40), np.uint8), np.array([9.0, 0, 0, 9, 1, 1]))
+            CropSpec(region, 140, 1.0).cut(np.zeros((30, 40), np.uint8), np.array([9.0, 0, 0, 9, 1, 1]))

@@ -9,9 +9,9 @@ from reference import naive
 
 import ert
 from ert import InputError
-from ert._core.images import to_grey
+from ert._core.images import to_gray
 from ert.model.dlib_cascade import check_dlib_cascade, compact, expand
-from ert.model.geometry import STARTS
+from ert.model.geometry import INITS
 
 BOXES = [(10.0, 12.0, 40.0, 40.0), (-8.0, -5.0, 40.0, 30.0), (30.0, 20.0, 60.0, 70.0)]
 
@@ -22,21 +22,23 @@ def test_prediction_matches_the_slow_twin():
         cascade = likely_cascade(seed)
         image = np.random.default_rng(seed).integers(0, 256, (60, 70), dtype=np.uint8)
         box = BOXES[seed % 3]
-        shape = cascade.predict_face(image, box, STARTS[:1], "rgb", "dlib")[0]
+        shape = cascade.predict_face(image, box, INITS[:1], "rgb", "dlib")[0]
         expected = naive.predict_dlib(image, box, cascade) * [box[2] - 1, box[3] - 1] + box[:2]
         # A position on the border of two pixels may fall to either in single precision.
         agreed += np.allclose(shape, expected, atol=1e-3)
     assert agreed >= 27
 
 
-def test_colours_become_grey_pixel_by_pixel():
+def test_colors_become_gray_pixel_by_pixel():
     cascade = likely_cascade(1)
     image = np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)
-    for rgb in ("luma", "dlib"):
-        expected = cascade.predict_face(to_grey(image, "rgb", rgb), BOXES[0], STARTS[:1], "rgb", rgb)
-        assert np.array_equal(cascade.predict_face(image, BOXES[0], STARTS[:1], "rgb", rgb), expected)
+    for gray_weights in ("luma", "dlib"):
+        expected = cascade.predict_face(
+            to_gray(image, "rgb", gray_weights), BOXES[0], INITS[:1], "rgb", gray_weights
+        )
+        assert np.array_equal(cascade.predict_face(image, BOXES[0], INITS[:1], "rgb", gray_weights), expected)
         assert np.array_equal(
-            cascade.predict_face(image[..., ::-1], BOXES[0], STARTS[:1], "bgr", rgb), expected
+            cascade.predict_face(image[..., ::-1], BOXES[0], INITS[:1], "bgr", gray_weights), expected
         )
 
 
@@ -48,11 +50,11 @@ def test_compact_leaves_stand_for_nearly_the_same_floats():
     assert compact(small) is small
     np.testing.assert_allclose(expand(small).leaves, cascade.leaves, atol=1e-5)
     image = np.random.default_rng(0).integers(0, 256, (60, 70), dtype=np.uint8)
-    one, other = (each.predict_face(image, BOXES[0], STARTS[:1], "rgb", "dlib") for each in (cascade, small))
+    one, other = (each.predict_face(image, BOXES[0], INITS[:1], "rgb", "dlib") for each in (cascade, small))
     np.testing.assert_allclose(one, other, atol=0.01)
 
 
-@pytest.mark.parametrize(("name", "value"), [("pairs", 30), ("anchors", 5), ("units", np.nan)])
+@pytest.mark.parametrize(("name", "value"), [("pairs", 30), ("anchors", 5), ("scales", np.nan)])
 def test_arrays_that_lead_outside_are_refused(name, value):
     cascade = compact(likely_cascade(0))
     cascade.arrays()[name].flat[0] = value
@@ -88,9 +90,9 @@ def test_dlib_itself_predicts_the_same_pixels(tmp_path):
             assert [(point.x, point.y) for point in predictor(image, place).parts()] == [
                 tuple(xy) for xy in shape
             ]
-    colour = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
-    shape = np.floor(ours.predict([(colour, boxes[0])])[0] + 0.5)
-    assert [(point.x, point.y) for point in theirs(colour, rectangles[0]).parts()] == [
+    color = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+    shape = np.floor(ours.predict([(color, boxes[0])])[0] + 0.5)
+    assert [(point.x, point.y) for point in theirs(color, rectangles[0]).parts()] == [
         tuple(xy) for xy in shape
     ]
 
@@ -100,8 +102,8 @@ def test_of_a_view_only_what_is_near_the_box_is_copied():
     image = np.random.default_rng(0).integers(0, 256, (300, 400), dtype=np.uint8)
     read_only = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
     for box in ((150.0, 120.0, 40.0, 30.0), (-20.0, 280.0, 40.0, 40.0), (380.0, -5.0, 60.0, 20.0)):
-        expected = cascade.predict_face(image, box, STARTS, "rgb", "dlib")
-        assert np.array_equal(cascade.predict_face(read_only, box, STARTS, "rgb", "dlib"), expected)
+        expected = cascade.predict_face(image, box, INITS, "rgb", "dlib")
+        assert np.array_equal(cascade.predict_face(read_only, box, INITS, "rgb", "dlib"), expected)
 
 
 def test_compact_leaves_have_no_more_directions_than_there_are():

@@ -122,7 +122,7 @@ def test_models_are_written_as_the_slow_encoder_writes_them(tmp_path_factory, se
 def test_loading_and_saving(tmp_path, written):
     (tmp_path / "a.dat").write_bytes(written)
     model = ert.load(tmp_path / "a.dat")
-    assert (model.n_landmarks_, model.n_stages, model.n_trees, model.max_depth, model.rgb) == (
+    assert (model.n_landmarks_, model.n_stages, model.n_trees, model.max_depth, model.gray_weights) == (
         5,
         2,
         3,

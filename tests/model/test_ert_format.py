@@ -108,7 +108,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
     data = bytearray(saved.read_bytes())
     data[8] = FORMAT_VERSION + 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="version 4, this ert reads up to version 3: update ert"):
+    with pytest.raises(InputError, match="version 2, this ert reads version 1: update ert"):
         ert.load(path)
     with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
         ert.load(tmp_path / "nothing.ert")
@@ -130,7 +130,7 @@ def edited(saved, tmp_path, edit):
     [
         (lambda header, arrays: arrays["pairs"].fill(60000), "pairs: expected pixels below 150"),
         (lambda header, arrays: arrays["anchors"].fill(68), "anchors: expected landmarks below 68"),
-        (lambda header, arrays: arrays["units"].fill(np.nan), "not finite"),
+        (lambda header, arrays: arrays["scales"].fill(np.nan), "not finite"),
         (lambda header, arrays: arrays.update(leaves=arrays["leaves"][:, :, :-1]), "leaves has shape"),
         (
             lambda header, arrays: arrays.update(mean_shape=arrays["mean_shape"].astype(np.float64)),
@@ -141,15 +141,15 @@ def edited(saved, tmp_path, edit):
         (lambda header, arrays: header.pop("params"), "params"),
         (lambda header, arrays: header["params"].update(n_trees="many"), "n_trees"),
         (lambda header, arrays: header["params"].update(other=1), "other"),
-        (lambda header, arrays: header["cropping"].update(working_size=10**9), "working_size"),
-        (lambda header, arrays: header["cropping"].update(region=[0, 0, 99, 1]), "region"),
-        (lambda header, arrays: header["cropping"].update(region=[10**400, 0, 1, 1]), ""),
+        (lambda header, arrays: header["crop_spec"].update(working_size=10**9), "working_size"),
+        (lambda header, arrays: header["crop_spec"].update(region=[0, 0, 99, 1]), "region"),
+        (lambda header, arrays: header["crop_spec"].update(region=[10**400, 0, 1, 1]), ""),
         (lambda header, arrays: header.update(history=[1, 2]), ""),
         (lambda header, arrays: header.update(history=[{"stage": "one"}]), "history"),
         (lambda header, arrays: header.update(summary={}), "n_objects"),
         (lambda header, arrays: header["params"].update(mirror={"a": 1}), "mirror"),
         (lambda header, arrays: header["params"].update(n_jobs=3), "n_jobs"),
-        (lambda header, arrays: header["cropping"].update(blur="much"), "blur"),
+        (lambda header, arrays: header["crop_spec"].update(blur="much"), "blur"),
         (lambda header, arrays: header.update(landmark_names=["a"]), "68 different names"),
     ],
 )
@@ -186,7 +186,7 @@ def test_no_model_file_makes_a_kernel_read_outside(saved, tmp_path_factory, face
     rng = np.random.default_rng(seed)
 
     def edit(header, arrays):
-        for name in ("mean_shape", "deltas", "units"):
+        for name in ("mean_shape", "deltas", "scales"):
             if rng.random() < 0.5:
                 arrays[name] *= rng.choice([-1, 1e10, 1e20, 1e38])
 

@@ -16,8 +16,8 @@ shapes = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).
 @given(shapes, shapes)
 def test_procrustes_distance_is_the_residual_of_the_best_similarity(shape, target):
     fitted = SimilarityTransform.from_estimate(shape, target)
-    centred = target - target.mean(axis=0)
-    expected = np.sqrt(((fitted(shape) - target) ** 2).sum() / (centred**2).sum())
+    centered = target - target.mean(axis=0)
+    expected = np.sqrt(((fitted(shape) - target) ** 2).sum() / (centered**2).sum())
     np.testing.assert_allclose(procrustes_distances(shape[None], target), [expected], atol=1e-6)
 
 
@@ -47,11 +47,11 @@ def test_typical_shape_is_that_of_the_majority():
 @given(shapes, shapes, st.floats(0.01, 1000), st.floats(-1000, 1000))
 def test_the_similarity_is_that_of_a_general_solver(shape, target, scale, far):
     target = scale * (target + shape) + far
-    turn, middle, centre = fit_similarity(shape, target)
+    turn, middle, center = fit_similarity(shape, target)
     expected = naive.least_squares(shape, target)
     tolerance = 1e-12 * (scale + abs(far))
     np.testing.assert_allclose([turn.real, turn.imag], expected[:, 0], rtol=0, atol=10 * tolerance)
-    placed = turn * (as_complex(shape) - middle) + centre
+    placed = turn * (as_complex(shape) - middle) + center
     shift = target.mean(axis=0) - expected @ shape.mean(axis=0)
     np.testing.assert_allclose(placed, as_complex(shape @ expected.T + shift), rtol=0, atol=100 * tolerance)
 
@@ -62,8 +62,8 @@ def test_similarities_of_many_shapes_at_once():
     together = np.stack(np.broadcast_arrays(*fit_similarity(mean, many)), axis=1)
     np.testing.assert_allclose(together, [fit_similarity(mean, shape) for shape in many], atol=1e-15)
     # Moving with gaps is the same where there are none.
-    turn, middle, centre = (values[..., None] for values in fit_similarity(many, mean))
-    moved = turn * (as_complex(many) - middle) + centre
+    turn, middle, center = (values[..., None] for values in fit_similarity(many, mean))
+    moved = turn * (as_complex(many) - middle) + center
     np.testing.assert_allclose(move_onto(as_complex(many), as_complex(mean)), moved, atol=1e-12)
 
 

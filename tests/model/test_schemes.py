@@ -3,7 +3,7 @@ import pytest
 
 from ert import InputError
 from ert.datasets.synthetic import FACE68_TEMPLATE
-from ert.model.schemes import FACE68_MIRROR, FACE68_REGIONS, mean_shape, mirror_map, mirror_shapes
+from ert.model.schemes import FACE68_MIRROR, FACE68_REGIONS, mean_shape, mirror_shapes, resolve_mirror_map
 
 
 def test_the_regions_cover_the_68_points_once():
@@ -42,13 +42,13 @@ def test_a_symmetric_face_is_its_own_mirror_image():
 )
 def test_a_wrong_mirror_map_is_refused(mirror, message):
     with pytest.raises(InputError, match=message):
-        mirror_map(mirror, 3)
+        resolve_mirror_map(mirror, 3)
 
 
 def test_mirror_maps_that_are_right():
-    assert mirror_map(None, 3) is None
-    assert mirror_map([2, 1, 0], 3).tolist() == [2, 1, 0]
-    assert mirror_map("face68", 68).tolist() == list(FACE68_MIRROR)
+    assert resolve_mirror_map(None, 3) is None
+    assert resolve_mirror_map([2, 1, 0], 3).tolist() == [2, 1, 0]
+    assert resolve_mirror_map("face68", 68).tolist() == list(FACE68_MIRROR)
 
 
 def test_the_mean_shape_leaves_missing_landmarks_out():

@@ -5,12 +5,12 @@ from lxml import etree
 from ert.plotting import charts
 from ert.plotting.charts import (
     Curve,
-    axis_end,
     ced_curve,
     landmark_map,
     line_chart,
     reliability_chart,
     stage_chart,
+    x_limit,
 )
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
@@ -33,12 +33,12 @@ def chart(curves, **options):
     ("errors", "end"), [([0.0], 1), ([1.0], 1.2), ([9.0], 10), ([0.02, 0.034], 0.04), ([2000.0], 2500)]
 )
 def test_the_axis_ends_at_a_round_number_beyond_the_errors(errors, end):
-    assert axis_end(np.array(errors)) == pytest.approx(end)
+    assert x_limit(np.array(errors)) == pytest.approx(end)
 
 
 def test_a_few_wild_errors_do_not_press_the_curves_flat():
-    assert axis_end(np.array([3.0] * 100 + [900.0])) < 10
-    assert axis_end(np.array([[3.0] * 10 + [90.0] * 3, [2.0] * 13])) == 15
+    assert x_limit(np.array([3.0] * 100 + [900.0])) < 10
+    assert x_limit(np.array([[3.0] * 10 + [90.0] * 3, [2.0] * 13])) == 15
 
 
 def test_a_curve_goes_through_its_points():
@@ -54,11 +54,11 @@ def test_a_curve_goes_through_its_points():
     assert ticks["4"] == pytest.approx(placed[0, 0] + 0.4 * np.ptp(placed[:, 0]), abs=0.2)
 
 
-def test_two_curves_are_told_apart_by_colour_dashes_and_a_key():
+def test_two_curves_are_told_apart_by_color_dashes_and_a_key():
     curves = [Curve(name, np.arange(3.0), np.arange(3.0)) for name in ("first & last", "second")]
     svg = chart(curves, dots=True, x_end=2)
-    colours = [line.get("stroke") for line in svg.findall(".//s:polyline", SVG)]
-    assert colours == [*charts.ON_PAPER, *charts.ON_PAPER]
+    colors = [line.get("stroke") for line in svg.findall(".//s:polyline", SVG)]
+    assert colors == [*charts.ON_PAPER, *charts.ON_PAPER]
     assert len({line.get("stroke-dasharray") for line in svg.findall(".//s:polyline", SVG)}) == 2
     assert {"first & last", "second"} <= {text.text for text in svg.findall(".//s:text", SVG)}
     assert len(svg.findall(".//s:circle", SVG)) == 6
@@ -139,7 +139,7 @@ def test_a_face_is_joined_by_lines():
     assert len(circles(flat)) == 2
 
 
-def test_colours_go_from_light_to_dark():
+def test_colors_go_from_light_to_dark():
     levels = [int(charts._shade(part)[1:3], 16) for part in np.linspace(0, 1, 9)]
     assert levels == sorted(levels, reverse=True)
     assert charts._shade(0) == charts._SHADES[0]

@@ -11,7 +11,7 @@ from ert.faces.pose import HeadPose
 from ert.plotting import landmarks as draw
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, draw_poses, save_image
 
-GREY = np.full((200, 200), 90, np.uint8)
+GRAY = np.full((200, 200), 90, np.uint8)
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ class TestDrawLandmarks:
         np.testing.assert_array_equal(draw_landmarks(image, [], min_size=1), image)
 
     def test_the_image_itself_is_left_alone(self, face):
-        image = GREY.copy()
+        image = GRAY.copy()
         draw_landmarks(image, [face], [(40, 40, 120, 120)], min_size=1)
-        np.testing.assert_array_equal(image, GREY)
+        np.testing.assert_array_equal(image, GRAY)
 
     def test_veils_have_the_radii_that_are_given(self):
         points = np.array([[60.0, 100.0], [150.0, 100.0]])
-        plain = draw_landmarks(GREY, [points], min_size=1)
-        veiled = draw_landmarks(GREY, [points], radii=[[30.0, 10.0]], min_size=1)
+        plain = draw_landmarks(GRAY, [points], min_size=1)
+        veiled = draw_landmarks(GRAY, [points], radii=[[30.0, 10.0]], min_size=1)
         rows, columns = np.nonzero(changed(veiled, plain))
         left = columns < 105
         for here, x, radius in ((left, 60, 30), (~left, 150, 10)):
@@ -47,10 +47,10 @@ class TestDrawLandmarks:
             assert abs(distances.max() - radius) < 1.5
             assert here.sum() > 0.8 * np.pi * radius**2
         with pytest.raises(InputError, match="radii: expected one for each landmark of each shape"):
-            draw_landmarks(GREY, [points], radii=[[1.0]])
+            draw_landmarks(GRAY, [points], radii=[[1.0]])
 
-    def test_grey_becomes_rgb(self):
-        drawn = draw_landmarks(GREY, [], min_size=1)
+    def test_gray_becomes_rgb(self):
+        drawn = draw_landmarks(GRAY, [], min_size=1)
         assert drawn.shape == (200, 200, 3)
         assert (drawn == 90).all()
 
@@ -73,20 +73,20 @@ class TestDrawLandmarks:
     )
     def test_a_dot_lies_where_the_landmark_is(self, x, y, scale):
         image = np.zeros((100, 100), np.uint8)
-        drawn = draw_landmarks(image, [[(x, y)]], colours=["white"], min_size=int(100 * scale)).max(axis=2)
+        drawn = draw_landmarks(image, [[(x, y)]], colors=["white"], min_size=int(100 * scale)).max(axis=2)
         weights = drawn / drawn.sum()
         rows, columns = np.indices(weights.shape)
-        centre = (np.array([(weights * columns).sum(), (weights * rows).sum()]) + 0.5) / scale - 0.5
-        np.testing.assert_allclose(centre, (x, y), atol=0.3)
+        center = (np.array([(weights * columns).sum(), (weights * rows).sum()]) + 0.5) / scale - 0.5
+        np.testing.assert_allclose(center, (x, y), atol=0.3)
 
     def test_every_landmark_of_a_face_shows(self, face):
-        drawn = draw_landmarks(GREY, [face], min_size=1)
-        mask = changed(drawn, GREY)
+        drawn = draw_landmarks(GRAY, [face], min_size=1)
+        mask = changed(drawn, GRAY)
         assert all(mask[round(y), round(x)] for x, y in face)
         assert mask.mean() < 0.2
 
     def test_curves_join_a_region_but_not_two_of_them(self, face):
-        mask = changed(draw_landmarks(GREY, [face], min_size=1), GREY)
+        mask = changed(draw_landmarks(GRAY, [face], min_size=1), GRAY)
         turns = np.deg2rad(360 / 68 * (np.arange(68) + 0.5))
         between = np.rint(100 + 60 * np.stack([np.cos(turns), np.sin(turns)], -1)).astype(int)
         joined = mask[between[:, 1], between[:, 0]]
@@ -94,10 +94,10 @@ class TestDrawLandmarks:
         np.testing.assert_array_equal(np.flatnonzero(~joined), ends)
 
     def test_points_only(self, face):
-        with_curves = changed(draw_landmarks(GREY, [face]), draw_landmarks(GREY, []))
-        dots = changed(draw_landmarks(GREY, [face], scheme="points"), draw_landmarks(GREY, []))
+        with_curves = changed(draw_landmarks(GRAY, [face]), draw_landmarks(GRAY, []))
+        dots = changed(draw_landmarks(GRAY, [face], scheme="points"), draw_landmarks(GRAY, []))
         assert 0 < dots.sum() < with_curves.sum()
-        five = changed(draw_landmarks(GREY, [face[:5]]), draw_landmarks(GREY, []))
+        five = changed(draw_landmarks(GRAY, [face[:5]]), draw_landmarks(GRAY, []))
         assert 0 < five.sum() < dots.sum()
 
     def test_missing_landmarks_are_left_out(self, face):
@@ -105,14 +105,14 @@ class TestDrawLandmarks:
         shape = face.copy()
         shape[gone] = np.nan
         shape[8] = np.inf, 3
-        mask = changed(draw_landmarks(GREY, [shape], min_size=1), GREY)
+        mask = changed(draw_landmarks(GRAY, [shape], min_size=1), GRAY)
         shown = np.array([mask[round(y), round(x)] for x, y in face])
         np.testing.assert_array_equal(np.flatnonzero(~shown), gone)
 
     def test_nothing_left_to_draw(self):
         shape = np.full((68, 2), np.nan)
         np.testing.assert_array_equal(
-            draw_landmarks(GREY, [shape], min_size=1), draw_landmarks(GREY, [], min_size=1)
+            draw_landmarks(GRAY, [shape], min_size=1), draw_landmarks(GRAY, [], min_size=1)
         )
 
     @given(
@@ -152,8 +152,8 @@ class TestDrawLandmarks:
             assert drawn[200, row] > 100
 
     def test_a_box_beyond_the_picture(self):
-        drawn = draw_landmarks(GREY, [], np.array([-50, -50, 100, 400]), min_size=1)
-        assert changed(drawn, GREY)[100, 49:51].any()
+        drawn = draw_landmarks(GRAY, [], np.array([-50, -50, 100, 400]), min_size=1)
+        assert changed(drawn, GRAY)[100, 49:51].any()
 
     def test_dots_grow_with_the_face(self, face):
         image = np.zeros((800, 800), np.uint8)
@@ -161,24 +161,24 @@ class TestDrawLandmarks:
         large = changed(draw_landmarks(image, [4 * face], scheme="points"), image).sum()
         assert large > 4 * small
 
-    def test_colours(self, face):
-        drawn = draw_landmarks(GREY, [face, face + 3], colours=["#ff0000", None])
+    def test_colors(self, face):
+        drawn = draw_landmarks(GRAY, [face, face + 3], colors=["#ff0000", None])
         assert (drawn == (255, 0, 0)).all(axis=2).any()
-        assert len({draw_landmarks(GREY, [face], colours=[c]).tobytes() for c in (None, "red", "white")}) == 3
+        assert len({draw_landmarks(GRAY, [face], colors=[c]).tobytes() for c in (None, "red", "white")}) == 3
 
     def test_names_are_written(self, face):
         five = face[::14]
-        plain = draw_landmarks(GREY, [five])
-        named = draw_landmarks(GREY, [five], names=["a", "b", "c", "d", "e"])
+        plain = draw_landmarks(GRAY, [five])
+        named = draw_landmarks(GRAY, [five], names=["a", "b", "c", "d", "e"])
         assert (plain != named).any()
 
     def test_a_lone_array_is_one_shape(self, face):
-        np.testing.assert_array_equal(draw_landmarks(GREY, face), draw_landmarks(GREY, face[None]))
+        np.testing.assert_array_equal(draw_landmarks(GRAY, face), draw_landmarks(GRAY, face[None]))
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"image": GREY / 255}, "float64 pixels"),
+            ({"image": GRAY / 255}, "float64 pixels"),
             ({"shapes": [np.zeros((5, 3))]}, r"shape 0: array of shape \(5, 3\)"),
             ({"shapes": [np.zeros((5, 2)), np.zeros(4)]}, r"shape 1: array of shape \(4,\)"),
             ({"boxes": [(1, 2, 3)]}, r"boxes: array of shape \(1, 3\)"),
@@ -186,13 +186,13 @@ class TestDrawLandmarks:
             ({"scheme": "face5"}, "scheme: 'face5', expected"),
             ({"scheme": "face68"}, "shape 0: 5 landmarks, expected 68"),
             ({"names": ["a"]}, "names: 1, expected one for each of 5"),
-            ({"colours": ["red", "blue"]}, "colours: 2, expected one for each of 1"),
-            ({"colours": ["rot"]}, "colours: 'rot', expected a name"),
+            ({"colors": ["red", "blue"]}, "colors: 2, expected one for each of 1"),
+            ({"colors": ["rot"]}, "colors: 'rot', expected a name"),
         ],
     )
     def test_bad_arguments(self, arguments, message):
         with pytest.raises(InputError, match=message):
-            draw_landmarks(**{"image": GREY, "shapes": [np.full((5, 2), 9.0)], **arguments})
+            draw_landmarks(**{"image": GRAY, "shapes": [np.full((5, 2), 9.0)], **arguments})
 
 
 class TestSmooth:
@@ -218,37 +218,37 @@ class TestDrawPoses:
 
     @pytest.mark.parametrize("scale", [1, 4])
     def test_red_goes_to_the_left_of_the_subject_and_green_up_and_blue_forward(self, scale):
-        drawn = draw_poses(GREY, [self.pose(-40)], min_size=200 * scale).astype(int)
+        drawn = draw_poses(GRAY, [self.pose(-40)], min_size=200 * scale).astype(int)
         for channel, end in enumerate(self.pose(-40).axes()[1:]):
             x, y = ((end + 0.5) * scale - 0.5).round().astype(int)
             assert drawn[y, x].argmax() == channel
             assert np.sort(drawn[y, x])[-2] + 30 < drawn[y, x].max()
 
     def test_what_points_at_the_camera_lies_above_the_others(self):
-        drawn = draw_poses(GREY, [self.pose()], min_size=200)
+        drawn = draw_poses(GRAY, [self.pose()], min_size=200)
         x, y = self.pose().axes()[0].round().astype(int)
         assert drawn[y, x].argmax() == 2
 
     def test_nothing_else_is_drawn_on(self):
-        drawn = draw_poses(GREY, [self.pose()], min_size=1)
+        drawn = draw_poses(GRAY, [self.pose()], min_size=1)
         points = self.pose().axes()
-        rows, columns = np.nonzero(changed(drawn, GREY))
+        rows, columns = np.nonzero(changed(drawn, GRAY))
         assert (rows > points[:, 1].min() - 8).all()
         assert (columns > points[:, 0].min() - 8).all()
-        np.testing.assert_array_equal(draw_poses(GREY, [], min_size=1), np.stack([GREY] * 3, axis=2))
+        np.testing.assert_array_equal(draw_poses(GRAY, [], min_size=1), np.stack([GRAY] * 3, axis=2))
 
 
 class TestContactSheet:
     def test_tiles_stand_in_rows(self):
-        tiles = [np.full((10, 10), value, np.uint8) for value in (50, 100, 150, 200, 250)]
-        sheet = contact_sheet(tiles, 2, tile_size=32)
+        thumbnails = [np.full((10, 10), value, np.uint8) for value in (50, 100, 150, 200, 250)]
+        sheet = contact_sheet(thumbnails, 2, tile_size=32)
         gap = 2
         assert sheet.shape == (3 * 34 + gap, 2 * 34 + gap, 3)
-        centres = [
+        centers = [
             sheet[gap + 16 + row * 34, gap + 16 + column * 34, 0] for row in range(3) for column in range(2)
         ]
-        assert centres[:5] == [50, 100, 150, 200, 250]
-        assert centres[5] == sheet[0, 0, 0]
+        assert centers[:5] == [50, 100, 150, 200, 250]
+        assert centers[5] == sheet[0, 0, 0]
 
     def test_proportions_are_kept(self):
         sheet = contact_sheet([np.full((20, 5, 3), 255, np.uint8)], 4, tile_size=40)
@@ -258,65 +258,67 @@ class TestContactSheet:
         assert white.any(axis=0).sum() == 10
 
     def test_captions_stay_within_their_tile(self):
-        tiles = [np.zeros((10, 10), np.uint8)] * 2
-        short = contact_sheet(tiles, 2, ["", "0.5 %"], tile_size=100)
-        long = contact_sheet(tiles, 2, ["", "a caption that is far too long for its tile"], tile_size=100)
+        thumbnails = [np.zeros((10, 10), np.uint8)] * 2
+        short = contact_sheet(thumbnails, 2, ["", "0.5 %"], tile_size=100)
+        long = contact_sheet(
+            thumbnails, 2, ["", "a caption that is far too long for its tile"], tile_size=100
+        )
         left = np.s_[:, : short.shape[1] // 2]
         np.testing.assert_array_equal(short[left], long[left])
         assert (short != long).any()
 
     @pytest.mark.parametrize(
-        ("tiles", "columns", "captions", "message"),
+        ("thumbnails", "columns", "captions", "message"),
         [
             ([], 2, None, "no tiles"),
-            ([GREY], 0, None, "0 columns"),
-            ([GREY], 1, ["a", "b"], "2 captions"),
-            ([GREY, GREY / 2], 1, None, "tile 1: float64"),
+            ([GRAY], 0, None, "0 columns"),
+            ([GRAY], 1, ["a", "b"], "2 captions"),
+            ([GRAY, GRAY / 2], 1, None, "tile 1: float64"),
         ],
     )
-    def test_bad_arguments(self, tiles, columns, captions, message):
+    def test_bad_arguments(self, thumbnails, columns, captions, message):
         with pytest.raises(InputError, match=message):
-            contact_sheet(tiles, columns, captions)
+            contact_sheet(thumbnails, columns, captions)
 
 
 class TestSaveImage:
     @pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.bmp", "a.tif"])
-    @pytest.mark.parametrize("channels", [1, 3])
-    def test_round_trip(self, tmp_path, name, channels):
-        image = np.random.default_rng(0).integers(0, 256, (8, 9, channels), dtype=np.uint8).squeeze()
+    @pytest.mark.parametrize("channel_order", [1, 3])
+    def test_round_trip(self, tmp_path, name, channel_order):
+        image = np.random.default_rng(0).integers(0, 256, (8, 9, channel_order), dtype=np.uint8).squeeze()
         save_image(tmp_path / name, image)
         np.testing.assert_array_equal(load_image(tmp_path / name), image)
         assert [path.name for path in tmp_path.iterdir()] == [name]
 
     def test_jpeg(self, tmp_path):
-        save_image(str(tmp_path / "a.jpg"), GREY)
+        save_image(str(tmp_path / "a.jpg"), GRAY)
         with Image.open(tmp_path / "a.jpg") as image:
             assert image.format == "JPEG"
 
     @pytest.mark.parametrize("name", ["a", "a.txt", "a.npz"])
     def test_unknown_suffix(self, tmp_path, name):
         with pytest.raises(InputError, match="unknown suffix"):
-            save_image(tmp_path / name, GREY)
+            save_image(tmp_path / name, GRAY)
         assert not list(tmp_path.iterdir())
 
     def test_no_such_folder(self, tmp_path):
         with pytest.raises(InputError, match=r"a\.png: cannot be written"):
-            save_image(tmp_path / "none" / "a.png", GREY)
+            save_image(tmp_path / "none" / "a.png", GRAY)
 
     def test_an_existing_file_survives_a_bad_image(self, tmp_path):
         path = tmp_path / "a.png"
-        save_image(path, GREY)
+        save_image(path, GRAY)
         with pytest.raises(InputError, match="float64"):
-            save_image(path, GREY / 2)
-        np.testing.assert_array_equal(load_image(path), GREY)
+            save_image(path, GRAY / 2)
+        np.testing.assert_array_equal(load_image(path), GRAY)
 
 
 def test_labels_stand_above_their_boxes():
     image = np.full((120, 200, 3), 90, np.uint8)
     boxes = [(20, 50, 40, 40), (120, 2, 40, 40)]
     plain = draw_landmarks(image, [], boxes, min_size=1)
-    labelled = draw_landmarks(image, [], boxes, labels=["7", "8"], min_size=1)
-    rows, columns = np.nonzero((plain != labelled).any(axis=2))
+    labeled = draw_landmarks(image, [], boxes, labels=["7", "8"], min_size=1)
+    rows, columns = np.nonzero((plain != labeled).any(axis=2))
     left = columns < 100
     assert rows[left].max() < 50
     # There is no room above the second.

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from ert.plotting.thumbnails import ON_PHOTOS, cut_tile, object_tile, object_view, shortened, to_tile
+from ert.plotting.thumbnails import (
+    ON_PHOTOS,
+    crop_thumbnail,
+    object_thumbnail,
+    object_view,
+    shortened,
+    to_thumbnail_pixels,
+)
 
 BOX = np.array([30.0, 20, 40, 40])
 
@@ -31,10 +38,10 @@ def test_points_stay_on_their_pixels(size):
     image = np.zeros((100, 100), np.uint8)
     image[50:60, 40:50] = 255
     view = (20, 30, 60)
-    tile = cut_tile(image, view, size).astype(float).mean(axis=2)
-    assert tile.shape == (size, size)
-    middle = (np.indices(tile.shape)[::-1] * tile).sum(axis=(1, 2)) / tile.sum()
-    np.testing.assert_allclose(to_tile(np.array([44.5, 54.5]), view, size), middle, atol=0.05)
+    thumbnail = crop_thumbnail(image, view, size).astype(float).mean(axis=2)
+    assert thumbnail.shape == (size, size)
+    middle = (np.indices(thumbnail.shape)[::-1] * thumbnail).sum(axis=(1, 2)) / thumbnail.sum()
+    np.testing.assert_allclose(to_thumbnail_pixels(np.array([44.5, 54.5]), view, size), middle, atol=0.05)
 
 
 @pytest.mark.parametrize("factor", [0.5, 20])
@@ -42,10 +49,10 @@ def test_tiles_are_of_one_size_whatever_the_image(factor, shape):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60, (round(90 * factor), round(110 * factor)), dtype=np.uint8)
     shape[3] = np.nan
-    tile = object_tile(image, BOX * factor, [shape * factor, (shape + 4) * factor], ON_PHOTOS, 150)
-    assert tile.shape == (150, 150, 3)
-    for colour in ((86, 180, 233), (230, 159, 0)):
-        assert (np.abs(tile.astype(int) - colour).max(axis=2) < 40).sum() > 50
+    thumbnail = object_thumbnail(image, BOX * factor, [shape * factor, (shape + 4) * factor], ON_PHOTOS, 150)
+    assert thumbnail.shape == (150, 150, 3)
+    for color in ((86, 180, 233), (230, 159, 0)):
+        assert (np.abs(thumbnail.astype(int) - color).max(axis=2) < 40).sum() > 50
 
 
 def test_long_names_are_shortened_in_the_middle():

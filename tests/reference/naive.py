@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 
-def to_grey(image, channels="rgb", weights="luma"):
+def to_gray(image, channel_order="rgb", weights="luma"):
     if image.ndim == 2:
         return image
     red, green, blue = np.moveaxis(image.astype(int), -1, 0)
-    if channels == "bgr":
+    if channel_order == "bgr":
         red, blue = blue, red
     if weights == "dlib":
         return ((red + green + blue) // 3).astype(np.uint8)
@@ -25,30 +25,30 @@ def landmark_errors(y_true, y_pred):
     return errors
 
 
-def normaliser(shape, norm):
+def normalizer_length(shape, normalizer):
     there = [point for point in shape if not np.isnan(point).any()]
     width = max(x for x, _ in there) - min(x for x, _ in there)
     height = max(y for _, y in there) - min(y for _, y in there)
-    if norm == "inter-ocular":
+    if normalizer == "inter-ocular":
         return np.linalg.norm(shape[36] - shape[45])
-    if norm == "inter-pupil":
+    if normalizer == "inter-pupil":
         return np.linalg.norm(sum(shape[36:42]) / 6 - sum(shape[42:48]) / 6)
-    if norm == "box":
+    if normalizer == "box":
         return (width * height) ** 0.5
     return (width**2 + height**2) ** 0.5
 
 
-def nme(y_true, y_pred, norm):
+def nme(y_true, y_pred, normalizer):
     result = []
     for true, errors in zip(y_true, landmark_errors(y_true, y_pred), strict=True):
         there = [error for error in errors if not np.isnan(error)]
-        result.append(100 * sum(there) / len(there) / normaliser(true, norm))
+        result.append(100 * sum(there) / len(there) / normalizer_length(true, normalizer))
     return np.array(result)
 
 
-def per_landmark_nme(y_true, y_pred, norm):
+def per_landmark_nme(y_true, y_pred, normalizer):
     errors = landmark_errors(y_true, y_pred)
-    lengths = [normaliser(shape, norm) for shape in y_true]
+    lengths = [normalizer_length(shape, normalizer) for shape in y_true]
     result = []
     for k in range(y_true.shape[1]):
         relative = [100 * errors[i, k] / lengths[i] for i in range(len(y_true))]
@@ -62,7 +62,7 @@ def ced(errors, thresholds):
 
 
 def auc(errors, limit):
-    """Area under the steps of the CED: its height between two neighbouring errors times their distance."""
+    """Area under the steps of the CED: its height between two neighboring errors times their distance."""
     steps = sorted({0.0, limit, *(error for error in errors if error < limit)})
     heights = ced(errors, steps)
     return sum(heights[i] * (steps[i + 1] - steps[i]) for i in range(len(steps) - 1)) / limit
@@ -73,10 +73,10 @@ def resample(image, x, y, step, blur, shape):
     rows, columns = shape
     half = max(1.0, blur * step)
 
-    def weights(centre, size):
+    def weights(center, size):
         result = np.zeros(size)
-        for i in range(math.floor(centre - half), math.ceil(centre + half) + 1):
-            result[min(max(i, 0), size - 1)] += max(0.0, 1.0 - abs(i - centre) / half)
+        for i in range(math.floor(center - half), math.ceil(center + half) + 1):
+            result[min(max(i, 0), size - 1)] += max(0.0, 1.0 - abs(i - center) / half)
         return result / result.sum()
 
     out = np.empty(shape)
@@ -100,7 +100,7 @@ def reduce(image, column, row, factor, shape):
     return out
 
 
-def turn_image(image, turn, place, shape):
+def rotate_image(image, turn, place, shape):
     """The four pixels round each place, each as much as it is near; beyond the edge its last pixels."""
     rows, columns = image.shape
     out = np.empty(shape)
@@ -116,7 +116,7 @@ def turn_image(image, turn, place, shape):
 
 
 def stretch(crop, least):
-    """Grey levels stretched about their mean to a standard deviation, 16 times at the most."""
+    """Gray levels stretched about their mean to a standard deviation, 16 times at the most."""
     some = crop[::8].astype(float)
     if some.std() >= least:
         return crop
@@ -215,9 +215,9 @@ def add_leaves(leaves, leaf_of):
     return sum(leaves[tree, leaf].astype(int) for tree, leaf in enumerate(leaf_of)).tolist()
 
 
-def add_products(components, units, matrix, n_columns):
+def add_products(components, scales, matrix, n_columns):
     """Numbers times units, rounded to whole numbers of 16 bits, times a matrix in whole numbers."""
-    amounts = components.astype(np.float32) * units.astype(np.float32)
+    amounts = components.astype(np.float32) * scales.astype(np.float32)
     largest = np.abs(amounts).max()
     # Summed as sixteen numbers side by side, folded half on half.
     total = np.zeros(16, np.float32)
@@ -245,32 +245,36 @@ def predict(crop, frame, cascade):
         components = np.zeros(stage.leaves.shape[2])
         for pairs, thresholds, leaves in zip(stage.pairs, stage.thresholds, stage.leaves, strict=True):
             components += leaves[walk(values, pairs, thresholds)]
-        displacement = ((components * stage.units.astype(float)) @ stage.basis).reshape(-1, 2)
+        displacement = ((components * stage.scales.astype(float)) @ stage.basis).reshape(-1, 2)
         shape = shape + displacement @ matrix.T
     return shape
 
 
-def judge(image, box, landmarks, judge, norm):
+def confidence_model(image, box, landmarks, confidence_model, normalizer):
     """Standard errors, probabilities and the confidence, in double precision and with nothing clever."""
-    mean = judge.mean_shape - judge.mean_shape.mean(axis=0)
+    mean = confidence_model.mean_shape - confidence_model.mean_shape.mean(axis=0)
     box_side = (box[2] + box[3]) / 2 - 1
     side = np.sqrt(abs(np.linalg.det(_plain_similarity(mean, landmarks))))
     side = min(max(side, box_side / 4), 4 * box_side)
     origin = landmarks.mean(axis=0) - side / 2
-    crop, frame = judge.cropping.cut(image, np.array([side, 0, 0, side, *origin]))
+    crop, frame = confidence_model.crop_spec.cut(image, np.array([side, 0, 0, side, *origin]))
     shape = (landmarks - origin) / side
-    values = read_pixels(crop, frame, shape, similarity(mean, shape), judge.anchors, judge.deltas)
+    values = read_pixels(
+        crop, frame, shape, similarity(mean, shape), confidence_model.anchors, confidence_model.deltas
+    )
     said = []
-    for forest in (judge.errors, judge.trust):
-        components = np.zeros(len(forest.units))
+    for forest in (confidence_model.errors, confidence_model.trust):
+        components = np.zeros(len(forest.scales))
         for pairs, thresholds, leaves in zip(forest.pairs, forest.thresholds, forest.leaves, strict=True):
             components += leaves[walk(values, pairs, thresholds)]
-        said.append((components * forest.units) @ forest.basis.astype(float))
-    std = side * np.exp(np.interp(said[0], *judge.curve) + judge.usual)
-    length = max(box_side if norm is None else normaliser(landmarks, norm), 1.0)
-    shares = np.interp(0.05 * length / std, judge.ratios, np.linspace(0, 1, len(judge.ratios)))
-    within = np.clip(np.interp(shares, *judge.within_curve), 0.001, 0.999)
-    logit = judge.confidence_weights @ [1, said[1][0], np.log(std.mean() / length)]
+        said.append((components * forest.scales) @ forest.basis.astype(float))
+    std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.usual)
+    length = max(box_side if normalizer is None else normalizer_length(landmarks, normalizer), 1.0)
+    shares = np.interp(
+        0.05 * length / std, confidence_model.ratios, np.linspace(0, 1, len(confidence_model.ratios))
+    )
+    within = np.clip(np.interp(shares, *confidence_model.within_curve), 0.001, 0.999)
+    logit = confidence_model.confidence_weights @ [1, said[1][0], np.log(std.mean() / length)]
     return std, within, np.clip(1 / (1 + np.exp(-logit)), 0.001, 0.999)
 
 

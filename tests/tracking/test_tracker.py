@@ -29,7 +29,7 @@ def truth(model, photo):
 
 
 def view(photo, places, rng=None, light=1.0):
-    """Show the face at places (x, y, scale, degrees) on grey; return the frame."""
+    """Show the face at places (x, y, scale, degrees) on gray; return the frame."""
     frame = np.full(SIZE[::-1], 110, np.float64)
     for x, y, scale, degrees in places:
         angle = np.deg2rad(degrees)
@@ -164,11 +164,11 @@ def test_two_faces_keep_their_numbers(scene, model):
         one, other = (80 + k, 70, 0.8, 0), (240 - k, 170, 0.8, 0)
         faces = tracker.update(scene.frame(one, other))
         assert [face.id for face in faces] == [0, 1]
-        centres = [face.landmarks.mean(axis=0) for face in faces]
+        centers = [face.landmarks.mean(axis=0) for face in faces]
         if k == 0:
-            first = centres[0][0] < 160
-        for (x, y, *_), centre in zip((one, other) if first else (other, one), centres, strict=True):
-            assert np.hypot(*(centre - (x, y + 10))) < 15
+            first = centers[0][0] < 160
+        for (x, y, *_), center in zip((one, other) if first else (other, one), centers, strict=True):
+            assert np.hypot(*(center - (x, y + 10))) < 15
 
 
 def test_two_tracks_on_one_face_become_one(scene, model):
@@ -193,10 +193,10 @@ def test_false_detections_are_no_faces(scene, model):
     assert tracker.update(np.random.default_rng(0).integers(90, 130, SIZE[::-1]).astype(np.uint8)) == []
 
 
-def test_colours_and_large_frames(photo, model, truth):
-    grey = view(photo, [(160, 120, 1, 0)])
+def test_colors_and_large_frames(photo, model, truth):
+    gray = view(photo, [(160, 120, 1, 0)])
     wide = np.full((480, 1280, 3), 110, np.uint8)
-    wide[100:340, 600:920] = grey[..., None]
+    wide[100:340, 600:920] = gray[..., None]
     seen = []
 
     def detector(image):
@@ -204,7 +204,7 @@ def test_colours_and_large_frames(photo, model, truth):
         scale = image.shape[1] / 1280
         return np.array([(600 + 160 - 49, 100 + 120 - 50, 98, 98)]) * scale
 
-    (face,) = Tracker(model, detector=detector, channels="bgr").update(wide)
+    (face,) = Tracker(model, detector=detector, channel_order="bgr").update(wide)
     assert seen == [(120, 320, 3)]
     expected = moved(truth, 760, 220, 1, 0)
     assert np.linalg.norm(face.landmarks - expected, axis=1).mean() < 2
@@ -226,26 +226,26 @@ def test_while_no_face_is_found_every_other_copy_is_larger(model):
 
 def test_the_models_own_judgement_counts(scene, model):
     class Judged(ert.ShapePredictor):
-        judge_ = "any"
+        confidence_model_ = "any"
         confidence = 0.9
 
-        def assess(self, X, landmarks, *, channels=None, n_jobs=1):
+        def assess(self, X, landmarks, *, channel_order=None, n_jobs=1):
             return SimpleNamespace(
                 std=np.full(landmarks.shape[:2], 1.5), confidence=np.array([self.confidence])
             )
 
-    judged = Judged()
-    judged.fitted_ = model.fitted_
-    tracker = Tracker(judged, detector=scene.detect)
+    assessed = Judged()
+    assessed.fitted_ = model.fitted_
+    tracker = Tracker(assessed, detector=scene.detect)
     frame = scene.frame((160, 120, 1, 0))
     (face,) = tracker.update(frame)
     assert face.confidence == 0.9
     assert (face.std == 1.5).all()
     # A new face would need more.
-    judged.confidence = 0.1
+    assessed.confidence = 0.1
     for _ in range(3):
         assert [face.confidence for face in tracker.update(frame)] == [0.1]
-    judged.confidence = 0.05
+    assessed.confidence = 0.05
     assert [face.confidence for face in tracker.update(frame)] == [0.05]
     assert tracker.update(frame) == []
 
@@ -253,7 +253,7 @@ def test_the_models_own_judgement_counts(scene, model):
 def test_dlibs_models_track_too(scene, faces):
     from helpers import small_predictor
 
-    small = small_predictor(kind="dlib", rgb="dlib", n_stages=5, n_trees=100).fit(*faces)
+    small = small_predictor(kind="dlib", gray_weights="dlib", n_stages=5, n_trees=100).fit(*faces)
     image, box = faces[0][0]
     tracker = Tracker(small, detector=lambda _: [box], least_confidence=0)
     for _ in range(3):
@@ -271,7 +271,7 @@ def test_dlibs_models_track_too(scene, faces):
         ({"rate": 0}, "patience, rate: 1.0, 0"),
         ({"least_confidence": 1}, "least_confidence: 1"),
         ({"max_faces": 0}, "max_faces: 0"),
-        ({"channels": "grb"}, "channels: 'grb'"),
+        ({"channel_order": "grb"}, "channels: 'grb'"),
         ({"model": "nonesuch"}, "nonesuch"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers import small_predictor
 
-from ert.training.augmentation import obscure_crops
+from ert.training.augmentation import occlude_crops
 from ert.training.crops import Crops
 
 FRAME = np.array([40.0, 0, 0, 40.0, 10.0, 10.0])
@@ -22,7 +22,7 @@ def changed_pixels(crops, before):
 
 def test_a_share_is_changed_and_the_rest_left_alone(crops):
     before = crops.pixels.copy()
-    chosen = obscure_crops(crops, np.tile(SHAPE, (300, 1, 1)), 0.3, 0)
+    chosen = occlude_crops(crops, np.tile(SHAPE, (300, 1, 1)), 0.3, 0)
     assert 60 < len(chosen) < 120
     touched = changed_pixels(crops, before).any(axis=(1, 2))
     assert np.flatnonzero(touched).tolist() == chosen.tolist()
@@ -30,7 +30,7 @@ def test_a_share_is_changed_and_the_rest_left_alone(crops):
 
 def test_blocks_lie_on_the_landmarks_and_blur_is_everywhere(crops):
     before = crops.pixels.copy()
-    obscure_crops(crops, np.tile(SHAPE, (300, 1, 1)), 1.0, 0)
+    occlude_crops(crops, np.tile(SHAPE, (300, 1, 1)), 1.0, 0)
     changed = changed_pixels(crops, before)
     blurred = changed[:, :5].any(axis=(1, 2))
     assert 60 < blurred.sum() < 140
@@ -52,14 +52,14 @@ def test_blocks_lie_on_the_landmarks_and_blur_is_everywhere(crops):
 def test_the_seed_decides(crops):
     def run(seed):
         again = Crops.of_one_size(crops.pixels.reshape(-1, 60, 60).copy(), FRAME)
-        obscure_crops(again, np.tile(SHAPE, (300, 1, 1)), 0.2, seed)
+        occlude_crops(again, np.tile(SHAPE, (300, 1, 1)), 0.2, seed)
         return again.pixels.tobytes()
 
     assert run(0) == run(0) != run(1)
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
 def test_a_model_learns_from_obscured_objects_and_forgets_nothing_of_it(faces, tmp_path, kind):
-    plain, hard = (small_predictor(n_stages=1, obscured=share, **kind).fit(*faces) for share in (0.0, 0.5))
-    assert hard.get_params()["obscured"] == 0.5
+    plain, hard = (small_predictor(n_stages=1, occlusion=share, **kind).fit(*faces) for share in (0.0, 0.5))
+    assert hard.get_params()["occlusion"] == 0.5
     assert not np.array_equal(plain.predict(faces[0]), hard.predict(faces[0]))

@@ -7,12 +7,12 @@ from reference import naive
 from ert import InputError
 from ert.training.calibration import (
     coverage,
+    fit_error_curve,
+    fit_isotonic,
     fit_logistic,
-    fit_monotone,
-    fit_scale,
+    rejection_rate_at_recall,
     reliability,
     roc_auc,
-    told_at_kept,
 )
 
 
@@ -22,7 +22,7 @@ def test_the_scale_makes_nine_in_ten_errors_smaller_whatever_was_predicted():
     # What is predicted is half of what comes, and landmarks differ.
     logs = 2 * deviations + np.array([0.0, -1.0, 1.0]) + rng.normal(0, 0.4, deviations.shape)
     logs[:100, 1] = np.nan
-    curve, usual = fit_scale(deviations, logs)
+    curve, usual = fit_error_curve(deviations, logs)
     assert (np.diff(curve) >= 0).all()
     inside = logs <= np.interp(deviations, *curve) + usual
     for landmark in range(3):
@@ -35,7 +35,7 @@ def test_the_scale_makes_nine_in_ten_errors_smaller_whatever_was_predicted():
 
 
 def test_few_errors_give_a_scale_too():
-    curve, usual = fit_scale([[0.0], [1.0]], [[-3.0], [-2.0]])
+    curve, usual = fit_error_curve([[0.0], [1.0]], [[-3.0], [-2.0]])
     assert curve.shape == (2, 2)
     assert np.isfinite(usual).all()
 
@@ -60,12 +60,12 @@ def test_what_can_be_told_for_certain_has_finite_weights():
 def test_the_monotone_curve_tells_how_often_it_comes_true_and_never_falls():
     rng = np.random.default_rng(0)
     said = rng.random(40_000)
-    x, y = fit_monotone(said, rng.random(40_000) < said**2)
+    x, y = fit_isotonic(said, rng.random(40_000) < said**2)
     np.testing.assert_allclose(y, x**2, atol=0.04)
-    x, y = fit_monotone(said, rng.random(40_000) < 1 - said)
+    x, y = fit_isotonic(said, rng.random(40_000) < 1 - said)
     assert (np.diff(x) > 0).all()
     np.testing.assert_allclose(y, 0.5, atol=0.02)
-    assert fit_monotone([0.3], [True]).shape == (2, 2)
+    assert fit_isotonic([0.3], [True]).shape == (2, 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
@@ -96,6 +96,6 @@ def test_reliability_compares_tenth_by_tenth():
 
 
 def test_what_is_none_is_told_at_a_threshold_that_keeps_most():
-    told = told_at_kept(np.linspace(0, 1, 101), [0.01, 0.04, 0.5])
+    told = rejection_rate_at_recall(np.linspace(0, 1, 101), [0.01, 0.04, 0.5])
     assert told["threshold"] == pytest.approx(0.05)
-    assert told["told"] == pytest.approx(2 / 3)
+    assert told["rejected"] == pytest.approx(2 / 3)

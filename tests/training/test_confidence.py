@@ -5,19 +5,20 @@ from helpers import small_predictor
 from ert import InputError, ShapePredictor
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import landmark_errors
-from ert.predictor import fold_checkpoints
 from ert.training import confidence as judge_training
 from ert.training.calibration import coverage, roc_auc
-from ert.training.confidence import background_boxes, group_folds, scatter
+from ert.training.confidence import fold_checkpoints
+from ert.training.confidence_samples import background_boxes, group_folds, scatter
 
 TINY = {"n_stages": 2, "n_trees": 10, "n_inits": 3, "n_pixels": 60, "working_size": 48, "n_jobs": 1}
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def small_forests(monkeypatch):
     """Small judges."""
-    for name, value in (("FEWEST_LOOKS", 500), ("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
+    for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
         monkeypatch.setattr(judge_training, name, value)
+    monkeypatch.setattr("ert.training.confidence_samples.FEWEST_LOOKS", 500)
 
 
 def other_faces(n=80):
@@ -25,64 +26,64 @@ def other_faces(n=80):
     return list(zip(images, boxes, strict=True)), landmarks
 
 
-def test_new_faces_are_judged_as_they_turn_out(judged_model):
+def test_new_faces_are_judged_as_they_turn_out(confident_model):
     X, y = other_faces()
-    shapes, std = judged_model.predict(X, return_std=True)
+    shapes, std = confident_model.predict(X, return_std=True)
     errors = landmark_errors(y, shapes)
-    (half, most) = coverage(errors, std, [judged_model.std_radius(0.5), judged_model.std_radius(0.9)])
-    # It learnt from models of half as many faces, which err more.
+    (half, most) = coverage(errors, std, [confident_model.std_radius(0.5), confident_model.std_radius(0.9)])
+    # It learned from models of half as many faces, which err more.
     assert 0.45 < half < 0.7
     assert 0.87 < most < 0.97
     # The errors are larger where it says so.
     relative = np.argsort(std.ravel())
     first, last = relative[: len(relative) // 4], relative[-len(relative) // 4 :]
     assert errors.ravel()[last].mean() > 1.3 * errors.ravel()[first].mean()
-    said = judged_model.assess(X, shapes)
+    said = confident_model.assess(X, shapes)
     lengths = np.linalg.norm(y[:, 36] - y[:, 45], axis=1)
     came = errors <= 0.05 * lengths[:, None]
     assert said.within.mean() == pytest.approx(came.mean(), abs=0.1)
 
 
-def test_what_is_no_face_is_told_from_faces(judged_model):
+def test_what_is_no_face_is_told_from_faces(confident_model):
     X, _ = other_faces()
     rng = np.random.default_rng(0)
     noise = [(rng.integers(0, 256, image.shape, dtype=np.uint8), box) for image, box in X]
     corners = [(image, (0.0, 0.0, 25.0, 25.0)) for image, _ in X]
-    good = judged_model.assess(X, judged_model.predict(X)).confidence
+    good = confident_model.assess(X, confident_model.predict(X)).confidence
     for others in (noise, corners):
-        bad = judged_model.assess(others, judged_model.predict(others)).confidence
+        bad = confident_model.assess(others, confident_model.predict(others)).confidence
         truth = np.repeat([True, False], [len(good), len(bad)])
         assert roc_auc(np.concatenate([good, bad]), truth) > 0.95
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_forests")
 def test_the_same_bytes_for_any_number_of_threads(faces, tmp_path):
     X, y = faces[0][:30], faces[1][:30]
     for n_jobs in (1, 3):
         model = ShapePredictor(**TINY | {"n_jobs": n_jobs, "mirror": "face68"}).fit(X, y)
-        model.fit_judge(X, y, n_folds=2).save(tmp_path / f"{n_jobs}.ert")
+        model.fit_confidence(X, y, n_folds=2).save(tmp_path / f"{n_jobs}.ert")
     assert (tmp_path / "1.ert").read_bytes() == (tmp_path / "3.ert").read_bytes()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_forests")
 def test_an_interrupted_call_goes_on_with_its_fold_models(faces, tmp_path):
     X, y = faces[0][:30], faces[1][:30]
     model = ShapePredictor(**TINY).fit(X, y)
-    model.fit_judge(X, y, n_folds=2).save(tmp_path / "whole.ert")
+    model.fit_confidence(X, y, n_folds=2).save(tmp_path / "whole.ert")
     files = fold_checkpoints(tmp_path / "check.ert", 2)
     assert [file.name for file in files] == ["check.fold1.ert", "check.fold2.ert"]
-    model.fit_judge(X, y, n_folds=2, checkpoint=tmp_path / "check.ert")
+    model.fit_confidence(X, y, n_folds=2, checkpoint=tmp_path / "check.ert")
     assert all(file.exists() for file in files)
     files[1].unlink()
-    model.fit_judge(X, y, n_folds=2, checkpoint=tmp_path / "check.ert", resume=True)
+    model.fit_confidence(X, y, n_folds=2, checkpoint=tmp_path / "check.ert", resume=True)
     model.save(tmp_path / "resumed.ert")
     assert (tmp_path / "resumed.ert").read_bytes() == (tmp_path / "whole.ert").read_bytes()
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("kind", ["ert", "dlib"])
 def test_any_object_can_be_judged(faces, kind, tmp_path):
-    """Few landmarks, some of them missing, no mirror map, no norm, colour images in files."""
+    """Few landmarks, some of them missing, no mirror map, no norm, color images in files."""
     from PIL import Image
 
     X, y = [], faces[1][:24, [30, 36, 45]].copy()
@@ -90,19 +91,19 @@ def test_any_object_can_be_judged(faces, kind, tmp_path):
         Image.fromarray(np.stack([image] * 3, axis=2)).save(tmp_path / f"{number}.png")
         X.append((tmp_path / f"{number}.png", box))
     y[3, 1] = np.nan
-    rgb = "dlib" if kind == "dlib" else "luma"
-    model = ShapePredictor(**TINY, kind=kind, rgb=rgb).fit(X, y)
-    said = model.fit_judge(X, y, n_folds=2).assess(X, model.predict(X))
+    gray_weights = "dlib" if kind == "dlib" else "luma"
+    model = ShapePredictor(**TINY, kind=kind, gray_weights=gray_weights).fit(X, y)
+    said = model.fit_confidence(X, y, n_folds=2).assess(X, model.predict(X))
     assert said.std.shape == (24, 3)
     assert (said.std > 0).all()
     assert ((said.within > 0) & (said.within < 1)).all()
-    assert model.fitted_.judge_summary["n_objects"] == 24
+    assert model.fitted_.confidence_summary["n_objects"] == 24
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("small_forests")
 def test_a_single_landmark_can_be_judged(faces):
     X, y = faces[0][:20], faces[1][:20, 30:31]
-    model = ShapePredictor(**TINY).fit(X, y).fit_judge(X, y, n_folds=2)
+    model = ShapePredictor(**TINY).fit(X, y).fit_confidence(X, y, n_folds=2)
     assert np.isfinite(model.predict(X, return_std=True)[1]).all()
 
 
@@ -125,11 +126,11 @@ def test_folds_keep_images_and_groups_together():
 def test_bad_input_of_a_fit_is_named(small_model, faces):
     X, y = faces
     with pytest.raises(InputError, match="y: 3 landmarks, the model has 68"):
-        small_model.fit_judge(X, y[:, :3])
+        small_model.fit_confidence(X, y[:, :3])
     with pytest.raises(InputError, match="n_folds=1: expected 2 to 120"):
-        small_model.fit_judge(X, y, n_folds=1)
+        small_model.fit_confidence(X, y, n_folds=1)
     with pytest.raises(InputError, match="not fitted"):
-        small_predictor().fit_judge(X, y)
+        small_predictor().fit_confidence(X, y)
 
 
 def test_scattered_boxes_touch_the_image_and_background_touches_no_object():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.pixels import centre, pool_arrays, read_pixels, read_pool_block, similarity
+from ert._kernels.pixels import center, pool_arrays, read_pixels, read_pool_block, similarity
 from ert._kernels.simd import padded
 from ert.model.geometry import jitter_frames
 from ert.training.crops import Crops
@@ -38,21 +38,21 @@ def test_read_pixels_matches_its_twin(seed):
     crop = rng.integers(0, 256, (40, 50), dtype=np.uint8)
     frame = (30 * jitter_frames(1, 0.3, 0.2, 60, rng)[0]).astype(np.float32)
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
-    a, b = similarity(*centre(mean.astype(np.float32)), padded(shape, 0, 8))
+    a, b = similarity(*center(mean.astype(np.float32)), padded(shape, 0, 8))
     out = read(*flat(crop), frame, shape, a, b, anchors, deltas)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
     assert (out == expected).mean() >= 0.95
     columns, rows = crop.shape
-    turned, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
-    assert np.array_equal(out, read(turned, size, frame, shape, a, b, anchors, deltas))
+    rotated, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
+    assert np.array_equal(out, read(rotated, size, frame, shape, a, b, anchors, deltas))
 
 
 def test_read_pool_block_reads_what_read_pixels_reads():
     rng = np.random.default_rng(3)
     mean, anchors, deltas = random_pool(rng)
-    mean_shape = centre(mean.astype(np.float32))
+    mean_shape = center(mean.astype(np.float32))
     crops = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 50), (20, 70), (90, 30))]
     kept = Crops.of_many_sizes(crops, np.zeros((3, 6)))
     crop_of = np.array([2, 0, 1, 1], np.int32)

@@ -59,7 +59,7 @@ print(json.dumps([(max(peaks) - before) / 1e6, model.fitted_.params["n_inits"]])
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc to see the memory")
 @pytest.mark.parametrize(
-    ("bound", "starts", "kind", "n_candidates"),
+    ("bound", "inits", "kind", "n_pool_candidates"),
     [
         (60, range(20, 21), "ert", 0),
         (45, range(5, 20), "ert", 0),
@@ -67,12 +67,12 @@ print(json.dumps([(max(peaks) - before) / 1e6, model.fitted_.params["n_inits"]])
         (100, range(20, 21), "ert", 800),
     ],
 )
-def test_a_fit_keeps_within_its_bound(bound, starts, kind, n_candidates):
-    command = [sys.executable, "-c", CHILD, str(bound), kind, str(n_candidates)]
+def test_a_fit_keeps_within_its_bound(bound, inits, kind, n_pool_candidates):
+    command = [sys.executable, "-c", CHILD, str(bound), kind, str(n_pool_candidates)]
     run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     rise, n_inits = json.loads(run.stdout)
     assert rise < bound
-    assert n_inits in starts
+    assert n_inits in inits
     assert (f"max_memory={bound}: {n_inits} starts of each object, not 20" in run.stderr) == (n_inits < 20)
     # Those of dlib's kind are small here, as the boxes are.
     assert ("crops lie in a temporary file" in run.stderr) == (kind == "ert")
@@ -86,10 +86,10 @@ def test_the_estimate_grows_with_what_it_depends_on():
         assert training_bytes(replace(SIZES, **change), PLAN, 5, mapped=True) > least
     for more in (
         {"n_pixels": 600},
-        {"n_candidates": 500},
+        {"n_pool_candidates": 500},
         {"n_trees": 5000},
         {"max_depth": 9},
-        {"n_averaged": 2},
+        {"n_trees_averaged": 2},
         {"kind": "dlib"},
     ):
         assert training_bytes(SIZES, replace(PLAN, **more), 5, mapped=True) > least
@@ -103,9 +103,9 @@ def test_the_crops_go_to_a_file_before_starts_are_dropped():
     plans = [plan_memory(bound, SIZES, PLAN) for bound in range(150, least - 1, -1)]
     assert plans[0] == free
     assert Plan(mapped=True, n_inits=20) in plans
-    starts = [plan.n_inits for plan in plans]
-    assert starts == sorted(starts, reverse=True)
-    assert starts[-1] < 20
+    inits = [plan.n_inits for plan in plans]
+    assert inits == sorted(inits, reverse=True)
+    assert inits[-1] < 20
     assert all(plan.n_inits == 20 or plan.mapped for plan in plans)
 
 
@@ -139,7 +139,7 @@ def test_with_fewer_starts_the_model_is_that_of_fewer_starts(faces, tmp_path, mo
         small_predictor(n_inits=80).fit(X, y, checkpoint=tmp_path / "checkpoint.ert", resume=True)
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "rgb": "dlib"}])
+@pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
 def test_crops_in_a_file_give_the_same_model(faces, tmp_path, monkeypatch, kind):
     X, y = faces
     validation = (X[:9], y[:9])

@@ -50,13 +50,13 @@ def test_aligned_residuals_are_what_is_left_turned_back(samples):
     np.testing.assert_array_equal(found, slowly)
 
 
-@pytest.mark.parametrize("norm", [None, "inter-ocular", "box"])
+@pytest.mark.parametrize("normalizer", [None, "inter-ocular", "box"])
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_the_mean_error_is_that_of_the_metrics(samples, norm, n_threads):
+def test_the_mean_error_is_that_of_the_metrics(samples, normalizer, n_threads):
     samples.jitter[:] = 1, 0, 0, 1, 0.25, -0.5
-    lengths = np.ones(N) if norm is None else norm
+    lengths = np.ones(N) if normalizer is None else normalizer
     with Workers(n_threads) as workers:
-        found = samples.mean_nme(norm, workers)
+        found = samples.mean_nme(normalizer, workers)
     assert found == pytest.approx(nme(targets(samples), samples.shapes, lengths).mean(), rel=1e-5)
 
 

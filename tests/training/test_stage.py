@@ -7,18 +7,18 @@ from reference import naive
 from threadpoolctl import threadpool_limits
 
 from ert._kernels.grow import BLOCK
-from ert._kernels.pixels import centre, similarity
+from ert._kernels.pixels import center, similarity
 from ert._kernels.simd import padded
 from ert._kernels.workers import Workers
 from ert.datasets.synthetic import synthetic_faces
-from ert.model.cropping import Cropping
+from ert.model.cropping import CropSpec
 from ert.model.geometry import box_frames, frame_to_image, image_to_frame
 from ert.model.schemes import FACE68_MIRROR, mirror_shapes
 from ert.training.crops import Crops
 from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import most_used, replay_stage, train_stage
 
-CROPPING = Cropping(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
+CROPPING = CropSpec(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
 FRAME = np.array([48, 0, 0, 48, 14.4, 14.4])
 
 
@@ -67,9 +67,9 @@ def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
     [
         {},
         {"leaf_bits": 16},
-        {"n_averaged": 5, "learning_rate": 1.0},
+        {"n_trees_averaged": 5, "learning_rate": 1.0},
         {"kind": "dlib"},
-        {"n_pixels": 30, "n_candidates": 90},
+        {"n_pixels": 30, "n_pool_candidates": 90},
     ],
 )
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
@@ -93,8 +93,8 @@ def test_the_most_used_pixels_match_the_slow_count(seed, depth, n_drawn):
 
 
 def test_a_chosen_pool_leads_nearer_than_a_drawn_one(cut):
-    def error(n_candidates):
-        plan = {"n_inits": 80, "n_pixels": 8, "n_candidates": n_candidates}
+    def error(n_pool_candidates):
+        plan = {"n_inits": 80, "n_pixels": 8, "n_pool_candidates": n_pool_candidates}
         samples = samples_of(cut, **plan)
         with threadpool_limits(1), Workers(2) as workers:
             for stage in range(3):
@@ -107,17 +107,17 @@ def test_a_chosen_pool_leads_nearer_than_a_drawn_one(cut):
 def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
     """One tree with one split, in the full basis: what it moves is known from the shapes alone."""
     samples = samples_of(cut, roll_jitter=0.0)
-    targets, starts = everything(samples).astype(float), samples.shapes.copy()
+    targets, inits = everything(samples).astype(float), samples.shapes.copy()
     plan = small_options(
         n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0
     )
     with threadpool_limits(1), Workers(1) as workers:
         stage = train_stage(samples, 0, plan, workers)
-    mean_shape = centre(samples.mean_shape)
-    matrices = np.array([similarity(*mean_shape, padded(start, 0, 8)) for start in starts], dtype=float)
+    mean_shape = center(samples.mean_shape)
+    matrices = np.array([similarity(*mean_shape, padded(start, 0, 8)) for start in inits], dtype=float)
     turn = np.array([[[a, -b], [b, a]] for a, b in matrices])
-    residuals = np.linalg.solve(turn, (targets - starts).transpose(0, 2, 1)).transpose(0, 2, 1)
-    moved = np.linalg.solve(turn, (samples.shapes - starts).transpose(0, 2, 1)).transpose(0, 2, 1)
+    residuals = np.linalg.solve(turn, (targets - inits).transpose(0, 2, 1)).transpose(0, 2, 1)
+    moved = np.linalg.solve(turn, (samples.shapes - inits).transpose(0, 2, 1)).transpose(0, 2, 1)
     left = np.abs(moved - moved[0]).max(axis=(1, 2)) < 1e-4
     assert 0 < left.sum() < len(left)
     for side in (left, ~left):
@@ -131,15 +131,15 @@ def test_missing_landmarks_get_the_mean_of_those_that_are_there(cut):
     holes = shapes.copy()
     holes[:15, 7] = np.nan
     samples = draw_samples(crops, holes, None, small_options(n_inits=1))
-    starts = samples.shapes.copy()
+    inits = samples.shapes.copy()
     plan = small_options(n_trees=1, max_depth=1, learning_rate=1.0, leaf_bits=16, n_inits=1)
     with threadpool_limits(1), Workers(1) as workers:
         train_stage(samples, 0, plan, workers)
-    moved = samples.shapes - starts
+    moved = samples.shapes - inits
     left = np.abs(moved - moved[0]).max(axis=(1, 2)) < 1e-5
     assert 0 < left.sum() < 30
     for side in (left, ~left):
-        left_over = everything(samples)[side] - starts[side]
+        left_over = everything(samples)[side] - inits[side]
         mean = np.nansum(left_over, axis=0) / np.maximum(np.isfinite(left_over).sum(axis=0), 1)
         np.testing.assert_allclose(moved[side], np.broadcast_to(mean, moved[side].shape), atol=1e-3)
 

@@ -1,7 +1,7 @@
 """Readers of annotated images: folders of .pts files, CSV tables, and CSV tables of boxes.
 
 Readers of annotations are generators that hold one object at a time, so that files may be larger than the
-memory. Coordinates come out as x, y in pixels, with the centre of the first pixel at 0, 0.
+memory. Coordinates come out as x, y in pixels, with the center of the first pixel at 0, 0.
 """
 
 import os

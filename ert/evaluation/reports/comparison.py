@@ -13,10 +13,10 @@ from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert.datasets.dataset import Dataset
 from ert.evaluation.comparison import Comparison, most_different
-from ert.metrics import norm_text
-from ert.plotting.charts import ON_PAPER, axis_end, ced_curve
+from ert.metrics import normalizer_text
+from ert.plotting.charts import ON_PAPER, ced_curve, x_limit
 from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile, shortened
+from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
 
 __all__ = [
     "check_plot_file",
@@ -70,7 +70,7 @@ def plot_errors(
     check_plot_file(path)
     from matplotlib.figure import Figure
 
-    limit = axis_end(comparison.errors)
+    limit = x_limit(comparison.errors)
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.add_subplot()
     for which, name in enumerate(names):
@@ -82,7 +82,7 @@ def plot_errors(
     if limit > 8:
         axes.axvline(8, color="#777777", linewidth=1, linestyle=":", label="8 %: beyond it a failure")
     axes.set(xlim=(0, limit), ylim=(0, 100), ylabel="objects with at most this error (%)")
-    axes.set_xlabel(f"mean error of an object (% of the {norm_text(comparison.norm)})")
+    axes.set_xlabel(f"mean error of an object (% of the {normalizer_text(comparison.normalizer)})")
     axes.set_title(title, fontsize=11, parse_math=False)
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -123,11 +123,11 @@ def draw_most_different(
         When an image cannot be read, or the file cannot be written.
     """
     chosen = most_different(comparison, n)
-    tiles = [_tile(dataset, shapes, comparison, int(i)) for i in chosen]
+    thumbnails = [_tile(dataset, shapes, comparison, int(i)) for i in chosen]
     captions = [shortened(dataset.files[i].name) for i in chosen]
-    sheet = contact_sheet(tiles, _COLUMNS, captions, tile_size=_TILE)
+    sheet = contact_sheet(thumbnails, _COLUMNS, captions, tile_size=_TILE)
     head = f"{len(chosen)} of {len(dataset)} objects, those where the two differ most"
-    save_image(path, np.vstack([_legend(sheet.shape[1], head, names, comparison.norm), sheet]))
+    save_image(path, np.vstack([_legend(sheet.shape[1], head, names, comparison.normalizer), sheet]))
 
 
 def _tile(
@@ -136,39 +136,39 @@ def _tile(
     from PIL import Image, ImageDraw, ImageFont
 
     drawn = [dataset.landmarks[i], *shapes[:, i]]
-    colours = [TRUTH, *ON_PHOTOS]
-    tile = object_tile(load_image(dataset.files[i]), dataset.boxes[i], drawn, colours, 2 * _TILE)
-    picture = Image.fromarray(tile)
+    colors = [TRUTH, *ON_PHOTOS]
+    thumbnail = object_thumbnail(load_image(dataset.files[i]), dataset.boxes[i], drawn, colors, 2 * _TILE)
+    picture = Image.fromarray(thumbnail)
     pen = ImageDraw.Draw(picture)
     scale = max(picture.size) / _TILE
     font = ImageFont.load_default(23 * scale)
-    for which, colour in enumerate(ON_PHOTOS):
+    for which, color in enumerate(ON_PHOTOS):
         place = (8 * scale, picture.height - (34 - 27 * which) * scale)
         text = f"{'AB'[which]} {comparison.errors[which, i]:.2f} %"
-        pen.text(place, text, colour, font, anchor="lb", stroke_width=round(2 * scale), stroke_fill="#080e1c")
+        pen.text(place, text, color, font, anchor="lb", stroke_width=round(2 * scale), stroke_fill="#080e1c")
     return np.array(picture, np.uint8)
 
 
-def _legend(width: int, head: str, names: Sequence[str], norm: str) -> npt.NDArray[np.uint8]:
-    """Draw what the colours mean; lines that are too long are set smaller."""
+def _legend(width: int, head: str, names: Sequence[str], normalizer: str) -> npt.NDArray[np.uint8]:
+    """Draw what the colors mean; lines that are too long are set smaller."""
     from PIL import Image, ImageDraw, ImageFont
 
     left, line = 16, 32
     texts = [
         (head, "#ffffff"),
         *zip(names, ON_PHOTOS, strict=True),
-        (f"truth; errors in % of the {norm_text(norm)}", TRUTH),
+        (f"truth; errors in % of the {normalizer_text(normalizer)}", TRUTH),
     ]
     picture = Image.new("RGB", (width, line * len(texts) + 14), "#16181d")
     pen = ImageDraw.Draw(picture)
-    for number, (text, colour) in enumerate(texts):
+    for number, (text, color) in enumerate(texts):
         middle = 8 + line * number + line / 2
         indent = 0 if number == 0 else 44
         if indent:
-            pen.line((left, middle, left + 34, middle), colour, 4)
-            pen.ellipse((left + 11, middle - 6, left + 23, middle + 6), colour)
+            pen.line((left, middle, left + 34, middle), color, 4)
+            pen.ellipse((left + 11, middle - 6, left + 23, middle + 6), color)
         size = 23.0
         while pen.textlength(text, ImageFont.load_default(size)) > width - indent - 2 * left and size > 9:
             size -= 1
-        pen.text((left + indent, middle), text, colour, ImageFont.load_default(size), anchor="lm")
+        pen.text((left + indent, middle), text, color, ImageFont.load_default(size), anchor="lm")
     return np.array(picture, np.uint8)

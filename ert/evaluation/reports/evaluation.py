@@ -16,12 +16,12 @@ from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, by_groups, group_notes
 from ert.evaluation.reports.html import facts, figure, gallery, key_figures, page, plain, table
-from ert.metrics import evaluate, landmark_errors, nme, norm_text, normalisers
+from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.charts import axis_end, ced_curve, landmark_map, line_chart, reliability_chart, stage_chart
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_tile, shortened
+from ert.plotting.charts import ced_curve, landmark_map, line_chart, reliability_chart, stage_chart, x_limit
+from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
 
@@ -56,7 +56,7 @@ class Evaluation:
     predicted : (n, n_landmarks, 2) array
         The model's landmarks.
     norms : sequence of str or None
-        Normalisers, the first for all that has one only; None as :func:`ert.metrics.evaluate`.
+        Normalizers, the first for all that has one only; None as :func:`ert.metrics.evaluate`.
     columns : dict of str to Column
         What tells the groups of the objects, see :func:`ert.group_columns.group_columns`.
     milliseconds : (n_timed, repeats) array or None
@@ -94,17 +94,20 @@ def write_report(path: str | os.PathLike[str], title: str, evaluation: Evaluatio
     """
     dataset, predicted = evaluation.dataset, evaluation.predicted
     summary = evaluate(dataset.y, predicted, evaluation.norms)
-    norm = next(iter(summary["norms"]))
-    errors = nme(dataset.y, predicted, norm)
+    normalizer = next(iter(summary["norms"]))
+    errors = nme(dataset.y, predicted, normalizer)
     made = provenance(("pillow",))
-    sections = [("Errors", _errors(summary, errors, norm))]
+    sections = [("Errors", _errors(summary, errors, normalizer))]
     if evaluation.columns:
-        sections.append(("By groups", _groups(by_groups(evaluation.columns, errors, norm))))
+        sections.append(("By groups", _groups(by_groups(evaluation.columns, errors, normalizer))))
     sections += [
-        ("Landmark by landmark", _landmarks(evaluation.model, summary["norms"][norm]["per_landmark"], norm)),
+        (
+            "Landmark by landmark",
+            _landmarks(evaluation.model, summary["norms"][normalizer]["per_landmark"], normalizer),
+        ),
         ("Faces" if summary["n_landmarks"] == 68 else "Objects", _faces(dataset, predicted, errors)),
     ]
-    if evaluation.model.judge_ is not None:
+    if evaluation.model.confidence_model_ is not None:
         sections.append(("Confidence", _confidence(evaluation)))
     if evaluation.milliseconds is not None:
         sections.append(("Time", _times(evaluation.milliseconds, evaluation.notes)))
@@ -112,8 +115,8 @@ def write_report(path: str | os.PathLike[str], title: str, evaluation: Evaluatio
         ("Model", _model(evaluation.model)),
         ("How it was measured", facts({**evaluation.about, **provenance_facts(made)})),
     ]
-    lead = f"{summary['n']} objects; errors in % of the {norm_text(norm)}"
-    top = key_figures(list(_key_figures(summary["norms"][norm], evaluation.milliseconds)))
+    lead = f"{summary['n']} objects; errors in % of the {normalizer_text(normalizer)}"
+    top = key_figures(list(_key_figures(summary["norms"][normalizer], evaluation.milliseconds)))
     text = page(title, lead, sections, top=top)
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -129,8 +132,8 @@ def _key_figures(row: Mapping[str, Any], milliseconds: Floats | None) -> Iterato
         yield "time for one", f"{np.median(milliseconds):.2f} ms", slow
 
 
-def _errors(summary: Mapping[str, Any], errors: Floats, norm: str) -> str:
-    end = axis_end(errors)
+def _errors(summary: Mapping[str, Any], errors: Floats, normalizer: str) -> str:
+    end = x_limit(errors)
     below = {percent: float(np.percentile(errors, percent)) for percent in _PERCENTILES}
     said = ", ".join(f"{percent} % of the objects up to {value:.2f} %" for percent, value in below.items())
     chart = line_chart(
@@ -144,7 +147,7 @@ def _errors(summary: Mapping[str, Any], errors: Floats, norm: str) -> str:
     )
     beyond = int((errors > end).sum())
     more = f" {beyond} with more than {end:g} % lie beyond the drawing." if beyond else ""
-    caption = f"Share of the objects whose error is at most so large, in % of the {norm_text(norm)}.{more}"
+    caption = f"Share of the objects whose error is at most so large, in % of the {normalizer_text(normalizer)}.{more}"
     rows = [
         (
             name,
@@ -156,9 +159,9 @@ def _errors(summary: Mapping[str, Any], errors: Floats, norm: str) -> str:
         )
         for name, row in summary["norms"].items()
     ]
-    head = ("normaliser", "mean, %", "95 % interval", "median", "AUC 8 %", "over 8 %")
+    head = ("normalizer", "mean, %", "95 % interval", "median", "AUC 8 %", "over 8 %")
     said_norms = "; ".join(
-        f"{name}: {f'between the {_NORMS[name]}' if name in _NORMS else norm_text(name)}"
+        f"{name}: {f'between the {_NORMS[name]}' if name in _NORMS else normalizer_text(name)}"
         for name in summary["norms"]
     )
     percentiles = [(f"{percent} %", f"{value:.2f}") for percent, value in below.items()]
@@ -191,15 +194,15 @@ def _groups(by: Mapping[str, Any]) -> str:
     return f'<div class="columns">\n{"".join(parts)}</div>\n<ul class="note">\n{notes}</ul>'
 
 
-def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], norm: str) -> str:
+def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str) -> str:
     values = np.array([np.nan if value is None else value for value in per_landmark])
     shape, names = model.cascade_.mean_shape.astype(float), model.landmark_names_
-    unit = f"in % of the {norm_text(norm)}"
-    length = float(normalisers(shape[None], norm)[0])
+    unit = f"in % of the {normalizer_text(normalizer)}"
+    length = float(normalizer_lengths(shape[None], normalizer)[0])
     drawn = landmark_map(shape, values, names, length=length, label="mean error, %")
     caption = (
         f"The mean error of each landmark, {unit}, round its place in the model's mean shape: radius and "
-        "colour both tell it."
+        "color both tell it."
     )
     head = ("landmark", "mean error, %")
     known = np.flatnonzero(np.isfinite(values))
@@ -228,9 +231,11 @@ def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], norm
 def _confidence(evaluation: Evaluation) -> str:
     """Tell whether the judge's intervals and probabilities hold what they say."""
     model, dataset = evaluation.model, evaluation.dataset
-    norm = model.fitted_.params["norm"]
+    normalizer = model.fitted_.params["normalizer"]
     errors = landmark_errors(dataset.y, evaluation.predicted)
-    lengths = box_frames(dataset.boxes)[:, 0] if norm is None else normalisers(dataset.y, norm)
+    lengths = (
+        box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
+    )
     said = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
     known = np.isfinite(errors)
     good = np.nanmean(errors, axis=1) <= FAILED * lengths
@@ -240,16 +245,16 @@ def _confidence(evaluation: Evaluation) -> str:
         ),
         "objects, not failed": reliability(said.confidence, good),
     }
-    held = coverage(errors, said.std, [model.std_radius(level) for level in _LEVELS])
+    bound = coverage(errors, said.std, [model.std_radius(level) for level in _LEVELS])
     rows = [
         (f"{level:.0%}".replace("%", " %"), f"{share:.1%}".replace("%", " %"))
-        for level, share in zip(_LEVELS, held, strict=True)
+        for level, share in zip(_LEVELS, bound, strict=True)
     ]
     failed = int((~good).sum())
     auc = "" if not 0 < failed < len(good) else f": area under the ROC {roc_auc(said.confidence, good):.3f}"
     caption = (
         f"How often comes true what is told: that a landmark lies within {100 * WITHIN:g} % of the "
-        f"{norm_text(norm)} of the true one, and that an object's mean error is at most {100 * FAILED:g} %. "
+        f"{normalizer_text(normalizer)} of the true one, and that an object's mean error is at most {100 * FAILED:g} %. "
         "The larger a dot, the more it stands for."
     )
     told = f"{failed} of {len(good)} objects failed; how well the confidence tells them from the others{auc}."
@@ -270,8 +275,8 @@ def _faces(dataset: Dataset, predicted: Floats, errors: Floats) -> str:
     ]
     for heading, chosen in (("Worst", worst), ("Best", best)):
         if len(chosen):
-            tiles = [_face(dataset, predicted, errors, int(i), heading) for i in chosen]
-            parts.append(f"<h3>{heading}</h3>\n{gallery(tiles)}")
+            thumbnails = [_face(dataset, predicted, errors, int(i), heading) for i in chosen]
+            parts.append(f"<h3>{heading}</h3>\n{gallery(thumbnails)}")
     return "".join(parts)
 
 
@@ -279,11 +284,11 @@ def _face(
     dataset: Dataset, predicted: Floats, errors: Floats, i: int, which: str
 ) -> tuple[npt.NDArray[np.uint8], str, str]:
     image, box = load_image(dataset.files[i]), dataset.boxes[i]
-    shapes, colours = (dataset.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+    shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
     name = dataset.files[i].name
     alt = f"{which}: {name} with its true points in white and those found in blue"
-    tile = object_tile(image, box, shapes, colours, _TILE)
-    return tile, f"{errors[i]:.2f} % {shortened(name)}", f"{alt}, error {errors[i]:.2f} %"
+    thumbnail = object_thumbnail(image, box, shapes, colors, _TILE)
+    return thumbnail, f"{errors[i]:.2f} % {shortened(name)}", f"{alt}, error {errors[i]:.2f} %"
 
 
 def _times(milliseconds: Floats, notes: Sequence[str]) -> str:
@@ -293,7 +298,7 @@ def _times(milliseconds: Floats, notes: Sequence[str]) -> str:
     n, repeats = milliseconds.shape
     caption = f"{n * repeats} calls: {n} objects, {repeats} times each"
     said = (
-        "One call for one object, on one thread, with the image in memory: turning it to grey and cutting "
+        "One call for one object, on one thread, with the image in memory: turning it to gray and cutting "
         "out the object is part of a call, reading the file is not."
     )
     told = "".join(f"<p>{plain(note)}</p>\n" for note in notes)
@@ -311,13 +316,15 @@ def _model(model: ShapePredictor) -> str:
         "In memory": f"{sizes['array_bytes'] / 1e6:.2f} MB",
     }
     if summary["n_objects"]:
-        told["Learnt from"] = f"{summary['n_objects']} objects ({summary['n_samples']} samples)"
+        told["Learned from"] = f"{summary['n_objects']} objects ({summary['n_samples']} samples)"
         told["Trained by"] = f"ert {summary['library_version']}"
     told |= {str(key).capitalize(): text for key, text in summary["notes"].items()}
     parts = [facts(told)]
     history = model.history_
     if history:
-        said = f"Mean error after each stage of the training, in % of the {norm_text(model.norm)}."
+        said = (
+            f"Mean error after each stage of the training, in % of the {normalizer_text(model.normalizer)}."
+        )
         parts.append(figure(stage_chart(history, sizes["stages"]), said))
     return f'<div class="columns">\n<div>\n{"".join(parts)}</div>\n{parameter_table(model)}</div>'
 

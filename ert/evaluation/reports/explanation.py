@@ -11,7 +11,7 @@ from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 from ert.evaluation.explanation import Explanation
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
-from ert.plotting.thumbnails import ON_PHOTOS, cut_tile, object_view, to_tile
+from ert.plotting.thumbnails import ON_PHOTOS, crop_thumbnail, object_view, to_thumbnail_pixels
 
 __all__ = [
     "MOVING",
@@ -60,7 +60,7 @@ def save_explanation(
     ----------
     path : path-like
     image : uint8 array (rows, columns) or (rows, columns, 3)
-        Grey or RGB, as :func:`ert.explain` had it.
+        Gray or RGB, as :func:`ert.explain` had it.
     box : left, top, width, height
         Likewise.
     explanation : Explanation
@@ -91,19 +91,19 @@ def explanation_sheet(image: Pixels, box: npt.ArrayLike, explanation: Explanatio
     """
     place = np.array(box, float)
     view = _view(place, explanation)
-    photo = cut_tile(image, view, _TILE)
+    photo = crop_thumbnail(image, view, _TILE)
     n_stages = len(explanation.reads)
-    tiles, captions = [], []
+    thumbnails, captions = [], []
     for stages, caption in ((range(n_stages), "all stages"), (range(1), "stage 1"), ([n_stages - 1], "")):
-        tiles.append(_looked(photo, view, explanation, stages))
+        thumbnails.append(_looked(photo, view, explanation, stages))
         captions.append(f"where trees look: {caption or f'stage {n_stages}'}")
-    tiles.append(_shape(photo, view, explanation, 0, place))
+    thumbnails.append(_shape(photo, view, explanation, 0, place))
     captions.append("start: the mean shape in the box")
     moved = np.linalg.norm(np.diff(explanation.shapes, axis=0), axis=2).mean(axis=1)
     for stage in _chosen(n_stages):
-        tiles.append(_shape(photo, view, explanation, stage))
+        thumbnails.append(_shape(photo, view, explanation, stage))
         captions.append(f"stage {stage}: moved by {moved[stage - 1]:.2f} px")
-    return contact_sheet(tiles, _COLUMNS, captions, tile_size=_TILE)
+    return contact_sheet(thumbnails, _COLUMNS, captions, tile_size=_TILE)
 
 
 def _chosen(n_stages: int) -> list[int]:
@@ -132,34 +132,34 @@ def _shape(
     """Draw the shape after a stage, 0 being the start."""
     boxes = None
     if box is not None:
-        left, top, right, bottom = to_tile(
+        left, top, right, bottom = to_thumbnail_pixels(
             np.array([box[:2], box[:2] + box[2:]]) - 0.5, view, len(photo)
         ).ravel()
         boxes = np.array([[left, top, right - left, bottom - top]]) + (0.5, 0.5, 0, 0)
-    shape = to_tile(explanation.shapes[stage], view, len(photo))
-    return draw_landmarks(photo, [shape], boxes, colours=[ON_PHOTOS[0]], min_size=1)
+    shape = to_thumbnail_pixels(explanation.shapes[stage], view, len(photo))
+    return draw_landmarks(photo, [shape], boxes, colors=[ON_PHOTOS[0]], min_size=1)
 
 
 def _looked(
     photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stages: range | list[int]
 ) -> Pixels:
-    """Draw how densely the photo was read in some stages over it, in grey."""
+    """Draw how densely the photo was read in some stages over it, in gray."""
     from skimage.filters import gaussian
 
     size = len(photo)
     chosen = list(stages)
-    places = to_tile(explanation.pixels[chosen].reshape(-1, 2), view, size)
+    places = to_thumbnail_pixels(explanation.pixels[chosen].reshape(-1, 2), view, size)
     weights = explanation.reads[chosen].ravel()
     edges = np.arange(size + 1) - 0.5
     counts, _, _ = np.histogram2d(places[:, 1], places[:, 0], [edges, edges], weights=weights)
     density = gaussian(counts, _SPREAD * size, mode="constant")  # type: ignore[no-untyped-call]
     density /= density.max() or 1.0
     stops = np.linspace(0, 1, len(_HEAT))
-    levels = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in _HEAT])
+    levels = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in _HEAT])
     heat = np.stack([np.interp(density, stops, levels[:, k]) for k in range(3)], axis=2)
     cover = _COVER * np.sqrt(density)[..., None]
-    grey = 0.75 * photo.mean(axis=2, keepdims=True)
-    covered: Pixels = np.rint(cover * heat + (1 - cover) * grey).astype(np.uint8)
+    gray = 0.75 * photo.mean(axis=2, keepdims=True)
+    covered: Pixels = np.rint(cover * heat + (1 - cover) * gray).astype(np.uint8)
     return covered
 
 
@@ -168,7 +168,7 @@ def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pi
     from PIL import Image, ImageDraw, ImageFont
 
     view = _view(box, explanation)
-    photo = cut_tile(image, view, _PANEL)
+    photo = crop_thumbnail(image, view, _PANEL)
     n_stages = len(explanation.reads)
     for stage in range(n_stages + 1):
         looked = _looked(photo, view, explanation, [max(stage - 1, 0)])
@@ -192,7 +192,7 @@ def _save_moving(path: str | os.PathLike[str], frames: list[Pixels]) -> None:
     pictures = [Image.fromarray(frame) for frame in frames]
     kind = "PNG"
     if Path(path).suffix.lower() == ".gif":
-        # One palette for all, so that what does not change takes no room; the last has all the colours.
+        # One palette for all, so that what does not change takes no room; the last has all the colors.
         palette = pictures[-1].quantize(256)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         kind = "GIF"

@@ -14,7 +14,7 @@ from ert._core.files import write_atomically
 from ert._core.system import provenance
 from ert.evaluation.reports.evaluation import parameter_table, provenance_facts
 from ert.evaluation.reports.html import facts, figure, key_figures, page, plain, table
-from ert.metrics import norm_text
+from ert.metrics import normalizer_text
 from ert.plotting.charts import stage_chart
 from ert.predictor import ShapePredictor
 
@@ -155,7 +155,7 @@ class TrainingReport:
         return page(self._title, lead, sections, top=top, refresh=again)
 
     def _errors(self) -> str:
-        norm = norm_text(self._model.norm)
+        normalizer = normalizer_text(self._model.normalizer)
         chart = stage_chart(self._history, self._model.n_stages)
         keys = [key for key in ("train_nme", "validation_nme") if key in self._history[0]]
         head = ("stage", *(f"{key.removesuffix('_nme').replace('train', 'training')}, %" for key in keys))
@@ -163,10 +163,10 @@ class TrainingReport:
             (f"{entry['stage']:.0f}", *(f"{entry[key]:.3f}" for key in keys))
             for entry in reversed(self._history)
         ]
-        listed = table(f"Mean error in % of the {norm}, the last stage first", head, rows)
-        caption = f"Mean error after each stage, in % of the {norm}: on the training samples"
+        listed = table(f"Mean error in % of the {normalizer}, the last stage first", head, rows)
+        caption = f"Mean error after each stage, in % of the {normalizer}: on the training samples"
         if len(keys) > 1:
-            caption += ", and on the validation objects, which are not learnt from"
+            caption += ", and on the validation objects, which are not learned from"
         return f'<div class="columns">\n{figure(chart, f"{caption}.")}{listed}</div>'
 
 

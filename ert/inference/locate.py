@@ -1,0 +1,160 @@
+"""How a prediction is made: the one place that chooses between single faces, batches and rotated objects.
+
+X ──> boxes checked ──> a batch of 16 plain images, fast mode ──> one kernel call
+├──> a face ──> passes, initializations, restart
+└──> a rotated object ──> a copy rotated back, or several
+└──> standard errors, where asked for
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.threads import count_threads
+from ert._kernels.workers import Workers
+from ert.inference.batch import BATCH_SIZE, locate_batch
+from ert.inference.mode import FAST, PredictionMode
+from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
+from ert.inference.single import initializations, locate_face, locate_gray_face, median_shape
+from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
+from ert.inference.warmup import warm_up, warm_up_batch
+from ert.model.cascade import Cascade
+from ert.model.confidence import Assessment
+from ert.model.fitted import Fitted
+
+__all__ = ["Request", "assess", "locate"]
+
+# Fewer faces are not worth compiling the kernel that takes several at a time.
+MIN_BATCH = 4 * BATCH_SIZE
+# A thread takes longer to start than fewer faces to locate.
+MIN_FACES_PER_THREAD = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a call of :meth:`ert.ShapePredictor.predict` asks for besides the faces.
+
+    Parameters
+    ----------
+    mode : PredictionMode
+    rolls, max_roll, return_std, what
+        As for :meth:`ert.ShapePredictor.predict`.
+    channel_order, gray_weights, n_jobs
+        As for :class:`ert.ShapePredictor`.
+    """
+
+    mode: PredictionMode
+    rolls: float | Sequence[float] | npt.ArrayLike | None
+    max_roll: float | None
+    return_std: bool
+    channel_order: str
+    gray_weights: str
+    n_jobs: int | None
+    what: str
+
+
+def locate(
+    fitted: Fitted, X: Sequence[Face], request: Request
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Locate the landmarks of many faces.
+
+    Returns
+    -------
+    shapes : float64 array (n, n_landmarks, 2)
+        In image pixels.
+    std : float64 array (n, n_landmarks)
+        Standard errors in pixels; (0, n_landmarks) where they were not asked for.
+
+    Raises
+    ------
+    InputError
+        Naming the item.
+    """
+    cascade, mode, what = fitted.cascade, request.mode, request.what
+    confidence_model = fitted.require_confidence_model() if request.return_std else None
+    normalizer = fitted.params.get("normalizer")
+    colors = request.channel_order, request.gray_weights
+    boxes = check_pairs(X, what)
+    rotated = request.rolls is not None or request.max_roll is not None
+    rolls = check_rolls(request.rolls, len(X)).tolist() if rotated else []
+    max_roll = None if request.max_roll is None else check_max_roll(request.max_roll)
+    inits, mirror_map = initializations(mode, fitted.mirror_map)
+    warm_up(fitted, rotated=rotated)
+
+    plain = mode == FAST and not rotated
+    batched = None
+    if len(X) >= MIN_BATCH and plain and confidence_model is None and isinstance(cascade, Cascade):
+        warm_up_batch(fitted, cascade, X[0][0])
+        batched = cascade
+    shapes = np.empty((len(X), *cascade.mean_shape.shape))
+    std, within = np.empty((2, len(X) if request.return_std else 0, len(cascade.mean_shape)))
+    size, corners = BATCH_SIZE if batched else 1, box_array(boxes)
+    # All threads take from it: one whose processor is slowed down takes less.
+    firsts = iter(range(0, len(X), size))
+
+    def locate_some(thread: int, n_threads: int) -> None:
+        for first in firsts:
+            if workers.failed:
+                return
+            if batched and locate_batch(batched, X, corners, first, colors, what, shapes):
+                continue
+            for i in range(first, min(first + size, len(X))):
+                locate_one(i)
+
+    def locate_one(i: int) -> None:
+        gray = locate_gray_face(fitted, X[i]) if plain else None
+        if gray is not None and confidence_model is None:
+            shapes[i] = gray[0]
+            return
+        image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
+        read_as, part = (order, request.gray_weights), None
+        if gray is not None:
+            shapes[i] = gray[0]
+        elif max_roll is not None:
+            shapes[i] = search_roll(cascade, image, boxes[i], rolls[i], max_roll, *read_as)[0]
+        elif rotated:
+            found = locate_rotated(cascade, image, boxes[i], rolls[i], inits, *read_as, mirror_map)
+            shapes[i] = median_shape(found)
+        else:
+            shapes[i], part = locate_face(
+                fitted, image, boxes[i], mode, read_as, confidence_model is not None
+            )
+        if confidence_model is not None:
+            confidence_model.assess_face(
+                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part
+            )
+
+    with Workers(_n_threads(request.n_jobs, len(X))) as workers:
+        workers.run(locate_some)
+    return shapes, std
+
+
+def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request: Request) -> Assessment:
+    """Compute how far landmarks can be trusted, face by face, see :meth:`ert.ShapePredictor.assess`."""
+    confidence_model = fitted.require_confidence_model()
+    normalizer, what = fitted.params.get("normalizer"), request.what
+    boxes = check_pairs(X, what)
+    shapes = check_landmark_array(landmarks, (len(X), *fitted.cascade.mean_shape.shape))
+    warm_up(fitted)
+    std, within = np.empty((2, *shapes.shape[:2]))
+    confidence = np.empty(len(X))
+
+    def assess_some(thread: int, n_threads: int) -> None:
+        for i in range(thread, len(X), n_threads):
+            if workers.failed:
+                return
+            image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
+            read_as = order, request.gray_weights
+            confidence[i] = confidence_model.assess_face(
+                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
+            )
+
+    with Workers(_n_threads(request.n_jobs, len(X))) as workers:
+        workers.run(assess_some)
+    return Assessment(std, within, confidence)
+
+
+def _n_threads(n_jobs: int | None, n_faces: int) -> int:
+    return min(count_threads(n_jobs), max(1, n_faces // MIN_FACES_PER_THREAD))

@@ -1,0 +1,127 @@
+"""One face: the median of its initializations, after all passes and restarts."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy import empty
+
+from ert._core.images import UINT8, Part, is_kernel_ready_gray, read_part
+from ert.inference.mode import PredictionMode
+from ert.inference.restart import restart
+from ert.model.cascade import NO_MIRROR_MAP, Cascade
+from ert.model.fitted import Fitted
+from ert.model.geometry import INITS, ONE_INIT, redraw_box
+
+__all__ = ["initializations", "locate_face", "locate_gray_face", "median_shape"]
+
+# Cascade and confidence model share one gray crop, wider than the box's by this part of its sides.
+CROP_MARGIN = 0.1
+
+
+def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | None:
+    """Locate the landmarks of one face of a gray array from one initialization, with a single kernel call.
+
+    The kernel checks image and box itself: Python code costs as much as the trees where other programs have
+    emptied the processor's caches.
+
+    Returns
+    -------
+    float64 array (1, n_landmarks, 2) or None
+        None where image or box need a closer look: nothing has been done then.
+    """
+    try:
+        image, (left, top, width, height) = face
+        if image.dtype is UINT8 and image.ndim == 2:
+            kernel, before, after, size = fitted.cascade.gray_kernel
+            landmarks: npt.NDArray[np.float64] = empty(size)
+            if kernel(image, *before, left, top, width, height, *after, landmarks):
+                return landmarks
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        pass
+    return None
+
+
+def initializations(
+    mode: PredictionMode, mirror_map: npt.NDArray[np.intp] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """Return the initializations (n, 4) of a mode, see :data:`ert.model.geometry.INITS`, and the mirror map."""
+    if mode.n_inits == 1 and not mode.flip:
+        return ONE_INIT, NO_MIRROR_MAP
+    inits = INITS[: mode.n_inits]
+    if not mode.flip or mirror_map is None:
+        return inits, NO_MIRROR_MAP
+    return np.concatenate([inits, inits + [0, 0, 0, 1]]), mirror_map
+
+
+def locate_face(
+    fitted: Fitted,
+    image: npt.NDArray[np.uint8],
+    box: tuple[float, float, float, float],
+    mode: PredictionMode,
+    colors: tuple[str, str],
+    with_confidence: bool,
+) -> tuple[npt.NDArray[np.float64], Part | None]:
+    """Locate the landmarks of one upright face.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    image : uint8 array (rows, columns) or (rows, columns, 3)
+    box : left, top, width, height
+    mode : PredictionMode
+    colors : channel_order, gray_weights
+    with_confidence : bool
+        Whether the confidence model will read the image too.
+
+    Returns
+    -------
+    shape : float64 array (n_landmarks, 2)
+        In image pixels.
+    part : (image, column, row) or None
+        Of a color image, the gray part that the confidence model can share.
+    """
+    cascade = fitted.cascade
+    inits, mirror_map = initializations(mode, fitted.mirror_map)
+    for _ in range(1, mode.n_passes):
+        first = cascade.predict_face(image, box, ONE_INIT, *colors)
+        box = redraw_box(first[0], cascade.mean_shape, box)
+    part = None
+    if with_confidence and isinstance(cascade, Cascade) and not is_kernel_ready_gray(image):
+        part = _shared_part(cascade, image, box, *colors)
+        found = cascade.predict_face(image, box, inits, *colors, mirror_map, part)
+    else:
+        found = cascade.predict_face(image, box, inits, *colors, mirror_map)
+    shape = median_shape(found)
+    if mode.restart:
+        confidence_model = fitted.require_confidence_model()
+        normalizer = fitted.params.get("normalizer")
+        better = restart(cascade, confidence_model, normalizer, image, box, shape, *colors)
+        if better is not None:
+            shape = median_shape(cascade.predict_face(image, better, inits, *colors, mirror_map))
+    return shape, part
+
+
+def median_shape(shapes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the median (n_landmarks, 2) of shapes (n, n_landmarks, 2); of a single one, the shape itself."""
+    n = len(shapes)
+    if n == 1:
+        return shapes[0]  # type: ignore[no-any-return]
+    # np.median takes as long as two cascades.
+    ordered = np.sort(shapes, axis=0)
+    middle: npt.NDArray[np.float64] = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return middle
+
+
+def _shared_part(
+    cascade: Cascade, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], *colors: str
+) -> Part:
+    """Convert to gray, once, what the cascade needs and what the confidence model will need, nearly always."""
+    left, top, width, height = box
+    side = 1 + 2 * CROP_MARGIN
+    wider = left - CROP_MARGIN * width, top - CROP_MARGIN * height, side * width, side * height
+    low_x, low_y, high_x, high_y = cascade.crop_spec.region
+    if not (low_x <= 0.5 <= high_x and low_y <= 0.5 <= high_y):
+        return cascade.read_part(image, box, *colors)
+    # A region around the middle of the box grows on all sides as the box does.
+    return read_part(image, *cascade.crop_spec.touched(*wider, image.shape), *colors)

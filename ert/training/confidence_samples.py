@@ -1,0 +1,316 @@
+"""The samples that a confidence model is trained on: predictions of objects that were left out of a fit."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import to_gray
+from ert._kernels.confidence import FAILED, LENGTHS, norm_length, read_around_landmarks
+from ert._kernels.pixels import square_frame
+from ert._kernels.traversal import pool_values_size
+from ert._kernels.workers import Workers
+from ert.inference.locate import Request, locate
+from ert.inference.mode import FAST
+from ert.inference.validation import Face, read_face
+from ert.model.confidence import observation_arguments
+from ert.model.fitted import Fitted
+from ert.training.parameters import Options
+
+__all__ = [
+    "ConfidenceSamples",
+    "LeftOutObjects",
+    "background_boxes",
+    "draw_confidence_samples",
+    "group_folds",
+    "scatter",
+]
+
+Floats = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+# How boxes are scattered, mildly to hopelessly: shift in sides of the box, logarithm of the size.
+LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))
+BACKGROUND = -1
+# Boxes on the background: how many, the part of an object's box that they may share with it (intersection
+# over union), their sides in sides of that box, and the least side in pixels.
+N_BACKGROUND, MOST_SHARED, SIDES, LEAST_SIDE = 4, 0.1, (0.15, 1.5), 12.0
+# Looks, at least and at most: few objects are looked at more often, of too many only some.
+FEWEST_LOOKS, MOST_LOOKS, MOST_ROUNDS = 6000, 150_000, 10
+# Round an object so many sides of its box are enough for all of its boxes.
+NEIGHBOURHOOD = 3.0
+
+# Crops are gray already: neither the order of the colors nor their weights matter.
+GRAY_REQUEST = Request(FAST, None, None, False, "rgb", "luma", 1, "X")
+
+
+@dataclass(frozen=True)
+class LeftOutObjects:
+    """Objects, and for each of them a model that was trained without it.
+
+    Parameters
+    ----------
+    settings : mapping
+        The parameters of the estimator.
+    models : sequence of Fitted
+        One a fold.
+    folds : int array (n,)
+        The fold of each object.
+    X : sequence of (image, box)
+    landmarks : float array (n, n_landmarks, 2)
+        NaN = missing.
+    boxes : list of (left, top, width, height)
+        Of X, checked.
+    lengths : float array (n,)
+        The length by which the errors of each object are divided.
+    """
+
+    settings: Mapping[str, Any]
+    models: Sequence[Fitted]
+    folds: npt.NDArray[np.int64]
+    X: Sequence[Face]
+    landmarks: Floats
+    boxes: list[Box]
+    lengths: Floats
+
+
+@dataclass(frozen=True)
+class ConfidenceSamples:
+    """What a judge learns from.
+
+    Parameters
+    ----------
+    values : uint8 array (n, n_pixels)
+        The pixels that it reads.
+    owner : int array (n,)
+        The number of the object in X.
+    level : int array (n,)
+        How far the box was scattered: the number in LEVELS, or BACKGROUND.
+    errors : float32 array (n, n_landmarks)
+        Distance of each landmark from the truth, in pixels; NaN where it is not known.
+    side : float array (n,)
+        See :func:`ert.judging.read_around_landmarks`.
+    length : float array (n,)
+        The norm length of the predicted landmarks.
+    true_length : float array (n,)
+        That of the true ones.
+    """
+
+    values: npt.NDArray[np.uint8]
+    owner: npt.NDArray[np.int64]
+    level: npt.NDArray[np.int64]
+    errors: npt.NDArray[np.float32]
+    side: Floats
+    length: Floats
+    true_length: Floats
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    @property
+    def on_object(self) -> npt.NDArray[np.bool_]:
+        """Which looks are at an object, not at the background."""
+        here: npt.NDArray[np.bool_] = self.level != BACKGROUND
+        return here
+
+    @property
+    def good(self) -> npt.NDArray[np.bool_]:
+        """Which looks are at an object whose landmarks have not failed."""
+        mean = np.full(len(self), np.inf)
+        here = self.on_object
+        mean[here] = np.nanmean(self.errors[here], axis=1) / self.true_length[here]
+        good: npt.NDArray[np.bool_] = mean <= FAILED
+        return good
+
+
+def group_folds(
+    X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """Give every object a fold; what belongs to one group, or is in one image, has the same.
+
+    Parameters
+    ----------
+    X : sequence of (image, box)
+    groups : sequence, optional
+        A group for each object, such as the person's name; by default the image.
+    n_folds : int
+    seed : int
+
+    Returns
+    -------
+    int array (n,)
+
+    Raises
+    ------
+    InputError
+        When there are fewer groups than folds, or not as many as objects.
+    """
+    labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
+    if len(labels) != len(X):
+        raise InputError(f"groups: {len(labels)}, expected one for each of {len(X)} objects")
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    if not 2 <= n_folds <= len(numbers):
+        raise InputError(f"n_folds={n_folds}: expected 2 to {len(numbers)}, the number of images or groups")
+    fold = np.random.default_rng([seed, 2]).permutation(len(numbers)) % n_folds
+    return fold[[numbers[label] for label in labels]]
+
+
+def _identity(image: Any) -> str:
+    if not isinstance(image, np.ndarray):
+        return str(image)
+    import hashlib
+
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).hexdigest()
+
+
+def draw_confidence_samples(
+    objects: LeftOutObjects, view: tuple[Any, ...], options: Options, workers: Workers
+) -> ConfidenceSamples:
+    """Locate every object with the model of its fold, in boxes scattered ever farther.
+
+    Parameters
+    ----------
+    objects : LeftOutObjects
+    view : mean_shape, crop_spec, anchors, deltas
+        See :class:`ert.model.confidence.ConfidenceModel`.
+    options : Options
+    workers : Workers
+
+    Returns
+    -------
+    ConfidenceSamples
+        Object by object.
+    """
+    X, boxes, models = objects.X, objects.boxes, objects.models
+    mirror_map = models[0].mirror_map
+    a_round = (len(LEVELS) + N_BACKGROUND) * (1 if mirror_map is None else 2)
+    rng = np.random.default_rng([options.random_state, 4])
+    n_chosen = min(len(X), max(MOST_LOOKS // a_round, 1))
+    chosen = np.sort(rng.permutation(len(X))[:n_chosen])
+    rounds = int(np.clip(math.ceil(FEWEST_LOOKS / (a_round * n_chosen)), 1, MOST_ROUNDS))
+    neighbors: dict[str, list[Box]] = {}
+    labels = [_identity(image) for image, _ in X]
+    for label, box in zip(labels, boxes, strict=True):
+        neighbors.setdefault(label, []).append(box)
+    arguments = observation_arguments(*view)
+    normalizer = models[0].params["normalizer"]
+    found: list[list[Any]] = [[] for _ in chosen]
+
+    def observe(thread: int, n_threads: int) -> None:
+        for place in range(thread, n_chosen, n_threads):
+            if workers.failed:
+                return
+            i = int(chosen[place])
+            model = models[objects.folds[i]]
+            image, order = read_face(X[i][0], boxes[i], objects.settings["channel_order"], f"X[{i}]")
+            around = neighbors[labels[i]]
+            draws = np.random.default_rng([options.random_state, 5, i])
+            found[place] = _observe_object(
+                model,
+                image,
+                order,
+                boxes[i],
+                around,
+                objects.landmarks[i],
+                rounds,
+                arguments,
+                normalizer,
+                draws,
+            )
+
+    workers.run(observe)
+    owner = np.repeat(chosen, [len(each) for each in found])
+    columns = list(zip(*(row for each in found for row in each), strict=True))
+    values, level, errors, side, length = columns
+    return ConfidenceSamples(
+        np.array(values, np.uint8),
+        owner,
+        np.array(level, np.int64),
+        np.array(errors, np.float32),
+        np.array(side),
+        np.array(length),
+        objects.lengths[owner],
+    )
+
+
+def _observe_object(
+    model: Fitted,
+    image: npt.NDArray[np.uint8],
+    order: str,
+    box: Box,
+    around: list[Box],
+    truth: Floats,
+    rounds: int,
+    arguments: tuple[Any, ...],
+    normalizer: str | None,
+    rng: np.random.Generator,
+) -> list[tuple[Any, ...]]:
+    """Return pixels, level, errors, side and norm length of each look at one object."""
+    # What lies far from it is left out: a photo of any size is looked at in the same time.
+    reach = NEIGHBOURHOOD * max(box[2:])
+    left, top = max(0, int(box[0] - reach)), max(0, int(box[1] - reach))
+    part = image[top : int(box[1] + box[3] + reach) + 1, left : int(box[0] + box[2] + reach) + 1]
+    gray = np.array(to_gray(part, order, model.params["gray_weights"]))
+    rows, columns = gray.shape
+    placed = [(b[0] - left, b[1] - top, b[2], b[3]) for b in around]
+    own = box[0] - left, box[1] - top, box[2], box[3]
+    scattered = [scatter(own, *LEVELS[level], (columns, rows), rng) for level in range(len(LEVELS))]
+    for _ in range(1, rounds):
+        scattered += [scatter(own, *level, (columns, rows), rng) for level in LEVELS[1:]]
+    levels = list(range(len(LEVELS))) + (rounds - 1) * list(range(1, len(LEVELS)))
+    background = background_boxes(own, placed, (columns, rows), rounds * N_BACKGROUND, rng)
+    boxes = scattered + background
+    levels += [BACKGROUND] * len(background)
+    true = truth - (left, top)
+    samples = []
+    mirror_map = model.mirror_map
+    for mirrored in (False,) if mirror_map is None else (False, True):
+        if mirrored:
+            gray = np.ascontiguousarray(gray[:, ::-1])
+            boxes = [(columns - b[0] - b[2], b[1], b[2], b[3]) for b in boxes]
+            true = true[mirror_map] * (-1, 1) + (columns - 1, 0)
+        shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
+        for level, b, shape in zip(levels, boxes, shapes, strict=True):
+            values = np.empty(pool_values_size(arguments[-2].shape[1]), np.uint8)
+            side = square_frame(*b)[2]
+            scale = read_around_landmarks(gray, 0, 0, shape, side, *arguments, values)  # type: ignore[call-arg]
+            errors = np.hypot(*(shape - true).T) if level != BACKGROUND else np.full(len(shape), np.nan)
+            length = norm_length(shape, side, LENGTHS[normalizer])
+            samples.append(
+                (values[: arguments[-2].shape[1]].copy(), level, errors.astype(np.float32), scale, length)
+            )
+    return samples
+
+
+def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np.random.Generator) -> Box:
+    """Move and resize a box at random; it still touches the image."""
+    draws = np.clip(rng.standard_normal(3), -2.5, 2.5)
+    # Not much larger than an image that holds only a part of the object.
+    factor = min(math.exp(scale * draws[2]), max(1.0, 9 * max(size) / max(box[2:])))
+    width, height = box[2] * factor, box[3] * factor
+    x = box[0] + box[2] / 2 + shift * draws[0] * box[2]
+    y = box[1] + box[3] / 2 + shift * draws[1] * box[3]
+    if shift:
+        x, y = min(max(x, 0.0), size[0] - 1.0), min(max(y, 0.0), size[1] - 1.0)
+    return x - width / 2, y - height / 2, width, height
+
+
+def background_boxes(
+    box: Box, objects: list[Box], size: tuple[int, int], n: int, rng: np.random.Generator
+) -> list[Box]:
+    """Draw square boxes that share hardly anything with any object, most of them; parts of it too."""
+    n_drawn = 16 * n
+    sides = (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDES[0]), math.log(SIDES[1]), n_drawn))
+    corners = rng.uniform(0, 1, (n_drawn, 2)) * size - sides[:, None] / 2
+    fits = sides >= LEAST_SIDE
+    for left, top, width, height in objects:
+        x = np.minimum(corners[:, 0] + sides, left + width) - np.maximum(corners[:, 0], left)
+        y = np.minimum(corners[:, 1] + sides, top + height) - np.maximum(corners[:, 1], top)
+        shared = np.maximum(x, 0) * np.maximum(y, 0)
+        fits &= shared <= MOST_SHARED * (sides**2 + width * height - shared)
+    chosen = np.flatnonzero(fits)[:n]
+    return [(*corners[i].tolist(), float(sides[i]), float(sides[i])) for i in chosen]
