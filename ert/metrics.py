@@ -6,12 +6,13 @@ normalizers cannot be compared, so always say which one was used.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
+from ert._core.types import Floats
 
 __all__ = [
     "NORMALIZERS",
@@ -28,9 +29,6 @@ __all__ = [
     "normalizer_text",
     "per_landmark_nme",
 ]
-
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:

@@ -22,6 +22,7 @@ from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert._core.images import ImageLike as Image
 from ert._core.images import load_image, to_gray
+from ert._core.types import StrPath
 from ert.compat.rectangles import full_object_detection, point, points, rectangle, rectangles
 from ert.datasets.dataset import load_dataset
 from ert.faces.detection import detect_faces
@@ -45,7 +46,6 @@ __all__ = [
     "train_shape_predictor",
 ]
 
-StrPath = str | os.PathLike[str]
 
 # What dlib calls OBJECT_PART_NOT_PRESENT: both coordinates of a part that an object lacks.
 _NOT_PRESENT = 0x7FFFFFFF

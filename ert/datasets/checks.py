@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image
+from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.model.procrustes import (
     Points,
@@ -31,8 +32,6 @@ __all__ = [
     "read_picture",
 ]
 
-
-Floats = NDArray[np.float64]
 
 KINDS = (
     "unreadable image",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
+from ert._core.types import StrPath
 from ert.datasets.formats.coco import read_coco
 from ert.datasets.formats.csv import read_boxes, read_csv
 from ert.datasets.formats.imglab import read_imglab
@@ -17,7 +18,7 @@ from ert.datasets.formats.ljson import read_ljson_folder
 from ert.datasets.formats.pts import read_pts_folder
 from ert.datasets.formats.tem import read_tem_folder
 from ert.datasets.formats.tps import read_tps
-from ert.datasets.parsing import Annotation, StrPath, natural_key, walk
+from ert.datasets.parsing import Annotation, natural_key, walk
 
 __all__ = [
     "FILE_FORMATS",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from ert._core.exceptions import InputError
+from ert._core.types import Box, StrPath
 
 __all__ = [
     "BOX_COLUMNS",
@@ -39,9 +40,7 @@ __all__ = [
 ]
 
 
-Box = tuple[float, float, float, float]
 Point = tuple[float, float]
-StrPath = str | os.PathLike[str]
 
 BOX_COLUMNS = ("left", "top", "width", "height")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

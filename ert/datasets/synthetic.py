@@ -8,13 +8,13 @@ very same points. So the landmarks are where the picture shows them, to a fracti
 
 import os
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
+from ert._core.types import Floats
 from ert.datasets.synthetic_images import JAW, SKULL, clipped_normal, draw_face
 from ert.model.schemes import FACE68_MIRROR
 
@@ -24,8 +24,6 @@ __all__ = [
     "synthetic_faces",
 ]
 
-
-Floats: TypeAlias = NDArray[np.float64]
 
 # Unit coordinates: the face is 1 wide at the eyes; x runs to the right of the picture, y down, z to the
 # viewer; the origin is the bridge of the nose. Only the subject's right half (left in the picture) is here,

@@ -1,10 +1,12 @@
 """The pictures of drawn faces: hair, skin, eyes, nose, mouth and light, through given points."""
 
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ert._core.types import Floats
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -17,8 +19,6 @@ __all__ = [
     "draw_face",
 ]
 
-
-Floats: TypeAlias = NDArray[np.float64]
 
 # Of the 79 points of a face: the jaw's landmarks, and the outline of the skull behind the 68.
 JAW, SKULL = slice(0, 17), slice(68, 79)

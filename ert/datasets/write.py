@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert._core.images import image_size
+from ert._core.types import StrPath
 from ert.datasets.dataset import FILE_FORMATS, FOLDER_FORMATS, Dataset
-from ert.datasets.parsing import BOX_COLUMNS, StrPath, first_images, natural_key, quoted, walk
+from ert.datasets.parsing import BOX_COLUMNS, first_images, natural_key, quoted, walk
 
 __all__ = [
     "write_dataset",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image, to_gray
+from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths
@@ -29,8 +30,6 @@ __all__ = [
     "most_different",
 ]
 
-
-Floats = npt.NDArray[np.float64]
 
 # Images are held in memory by batches, so that calls on one face are far apart: a model that has just seen
 # the same face finds its leaves in the processor's cache, as it would never do in use.

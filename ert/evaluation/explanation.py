@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import ImageLike, to_gray
+from ert._core.types import Floats
 from ert._kernels.pixels import center, similarity
 from ert._kernels.simd import LANES, padded
 from ert.inference.validation import check_box, read_face
@@ -22,7 +23,6 @@ __all__ = [
 ]
 
 
-Floats = npt.NDArray[np.float64]
 _Reader = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
+from ert._core.types import Floats
 from ert.datasets.parsing import natural_key
 from ert.faces.regions import lengths, zero_to_nan
 from ert.metrics import bootstrap_interval, failure_rate
@@ -26,8 +27,6 @@ __all__ = [
     "yaw",
 ]
 
-
-Floats = NDArray[np.float64]
 
 # What the group of the objects without a value is called.
 MISSING = "missing"

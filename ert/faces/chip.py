@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
+from ert._core.types import Floats
 from ert.faces.regions import check_face
 from ert.model.procrustes import fit_similarity
 from ert.model.schemes import FACE5_OF_FACE68
@@ -20,9 +21,6 @@ __all__ = [
     "chip",
     "face_template",
 ]
-
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

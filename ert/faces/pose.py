@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ert._core.exceptions import InputError
+from ert._core.types import Floats
 from ert.faces.regions import check_face
 
 __all__ = [
@@ -15,8 +16,6 @@ __all__ = [
     "head_pose",
 ]
 
-
-Floats = NDArray[np.float64]
 
 # An average adult face by number of landmark, in distances between the outer eye corners; the origin lies
 # midway between these. x runs to the subject's left, y down, z into the head: as a camera in front sees it.

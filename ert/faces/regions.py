@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
+from ert._core.types import Floats
 from ert.model.schemes import FACE68_REGIONS
 
 __all__ = [
@@ -112,8 +113,6 @@ def check_face(landmarks: Any, *counts: int, many: bool = True) -> NDArray[np.fl
         raise InputError("landmarks: an infinite number, expected finite ones, or NaN for a missing landmark")
     return points
 
-
-Floats = NDArray[np.float64]
 
 _EYES = np.array([FACE68_REGIONS["right_eye"], FACE68_REGIONS["left_eye"]])
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.types import Box
 from ert.faces.detection import Detector, detect_faces, keep_best, reduce_image
 from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
@@ -13,8 +14,6 @@ __all__ = [
     "detect_rotated_faces",
 ]
 
-
-Box = tuple[float, float, float, float]
 
 # Degrees from one copy to the next: detectors find what leans by half of it.
 STEP = 30

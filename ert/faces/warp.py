@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
+from ert._core.types import Floats
 from ert.faces.chip import chip
 from ert.faces.regions import check_face
 
@@ -18,8 +19,6 @@ __all__ = [
     "warp",
 ]
 
-
-Floats = NDArray[np.float64]
 
 # Pixels this near to an edge, in pixels, belong to both triangles: rounding must leave no gap between them,
 # nor must a triangle that is no higher than this, which is left out.

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.types import Box
 from ert.model.cascade import Cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.dlib_cascade import DlibCascade
@@ -16,8 +17,6 @@ __all__ = [
     "restart",
 ]
 
-
-Box = tuple[float, float, float, float]
 
 # Landmarks that the judge trusts less are looked for again: those of some 7 in 100 faces in good boxes.
 DOUBTED = 0.9

@@ -12,12 +12,13 @@ either side: those of the right roll end in nearly the same shape, all others sc
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
+from ert._core.types import Floats
 from ert._kernels.rotate import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.cropping import CropSpec
@@ -34,8 +35,6 @@ __all__ = [
     "search_roll",
 ]
 
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # How far a roll may be off for a cascade to find its way; half of what lies between two that are tried.
 TOLERANCE = 15.0

@@ -6,6 +6,8 @@ As complex numbers, x + iy: a similarity is then one multiplication and one addi
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert._core.types import Floats
+
 __all__ = [
     "Points",
     "as_complex",
@@ -18,7 +20,6 @@ __all__ = [
 ]
 
 
-Floats = NDArray[np.float64]
 Points = NDArray[np.complex128]
 
 

@@ -1,12 +1,13 @@
 """What the model finds at a place of a frame, how far to trust it, and what it looks like."""
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
+from ert._core.types import Floats
 from ert.inference.rotated import locate_rotated, rotation
 from ert.model.cascade import NO_MIRROR_MAP
 from ert.model.geometry import INITS
@@ -19,8 +20,6 @@ __all__ = [
     "normalized",
 ]
 
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Faces that lean more, in degrees, are looked at in a copy turned upright.
 _UPRIGHT = 12.0

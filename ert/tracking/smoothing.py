@@ -8,11 +8,9 @@ the two apart is whether errors of its predictions agree in direction: the one-e
 2012) asks for the speed instead, which noise has too, and lags while it has not risen.
 """
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
+from ert._core.types import Floats
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
@@ -22,8 +20,6 @@ __all__ = [
     "place_shape",
 ]
 
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Constants of time are those of 30 frames a second, brought to the time that has passed.
 _RATE = 30.0

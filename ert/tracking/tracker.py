@@ -9,13 +9,14 @@ with the landmarks are compared with those of the frames before.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
+from ert._core.types import Floats
 from ert.faces.detection import Detector, detect_faces, reduce_image
 from ert.predictor import ShapePredictor, load
 from ert.tracking.observation import Observation, Observer, normalized
@@ -26,8 +27,6 @@ __all__ = [
     "Tracker",
 ]
 
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Correlation of a face's pixels: with itself a frame before above 0.87, with another person's below 0.45.
 # A track that is lost takes more: it looks at the same place in frame after frame.

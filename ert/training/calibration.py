@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
+from ert._core.types import Floats
 
 __all__ = [
     "coverage",
@@ -18,8 +19,6 @@ __all__ = [
     "roc_auc",
 ]
 
-
-Floats = npt.NDArray[np.float64]
 
 # Knots of the curve that brings predicted deviations to scale, and the fewest numbers behind each.
 KNOTS, LEAST = 12, 20

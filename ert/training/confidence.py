@@ -12,13 +12,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.threads import count_threads
+from ert._core.types import Floats
 from ert._kernels.confidence import WITHIN, run_forest
 from ert._kernels.grow import BLOCK
 from ert._kernels.split_search import new_pool
@@ -50,7 +51,6 @@ from ert.training.stage import draw_thresholds, grow_trees
 
 __all__ = ["fit_confidence", "fold_checkpoints"]
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 # The first three are what detectors do: all is brought to scale on them. The first five tell larger errors.
 N_USUAL, N_SCATTERED = 3, 5

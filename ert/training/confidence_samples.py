@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
+from ert._core.types import Box, Floats
 from ert._kernels.confidence import FAILED, LENGTHS, norm_length, read_around_landmarks
 from ert._kernels.pixels import square_frame
 from ert._kernels.traversal import pool_values_size
@@ -30,8 +31,6 @@ __all__ = [
     "scatter",
 ]
 
-Floats = npt.NDArray[np.float64]
-Box = tuple[float, float, float, float]
 
 # How boxes are scattered, mildly to hopelessly: shift in sides of the box, logarithm of the size.
 LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
+from ert._core.types import StrPath
 from ert.datasets.formats.json_lists import json_lists
 from ert.datasets.parsing import (
     Annotation,
     Box,
     Point,
-    StrPath,
     check_number,
     find_image,
     image_folders,

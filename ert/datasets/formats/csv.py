@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ert._core.exceptions import InputError, one_line
+from ert._core.types import StrPath
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
     Box,
-    StrPath,
     csv_table,
     find_image,
     image_folders,

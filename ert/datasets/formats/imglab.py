@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError, one_line
+from ert._core.types import StrPath
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
     Box,
     Point,
-    StrPath,
     open_binary,
     quoted,
     read_number,

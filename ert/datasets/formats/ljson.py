@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import Annotation, Point, StrPath, annotation_files, check_number, quoted, read_json
+from ert._core.types import StrPath
+from ert.datasets.parsing import Annotation, Point, annotation_files, check_number, quoted, read_json
 
 __all__ = [
     "read_ljson_folder",

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import Annotation, Point, StrPath, annotation_files, quoted, read_point, text_lines
+from ert._core.types import StrPath
+from ert.datasets.parsing import Annotation, Point, annotation_files, quoted, read_point, text_lines
 
 __all__ = [
     "read_pts_folder",

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import Annotation, Point, StrPath, annotation_files, quoted, read_point, text_lines
+from ert._core.types import StrPath
+from ert.datasets.parsing import Annotation, Point, annotation_files, quoted, read_point, text_lines
 
 __all__ = [
     "read_tem_folder",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
+from ert._core.types import StrPath
 from ert.datasets.parsing import (
     Annotation,
     Point,
-    StrPath,
     find_image,
     image_folders,
     quoted,

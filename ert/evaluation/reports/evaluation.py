@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert._core.system import provenance
+from ert._core.types import Floats
 from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, by_groups, group_notes
@@ -32,8 +33,6 @@ __all__ = [
     "write_report",
 ]
 
-
-Floats = npt.NDArray[np.float64]
 
 _FAILURE = 8.0
 _PERCENTILES = (50, 90, 95, 99)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
+from ert._core.types import Floats, Pixels
 from ert.evaluation.explanation import Explanation
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
 from ert.plotting.thumbnails import ON_PHOTOS, crop_thumbnail, object_view, to_thumbnail_pixels
@@ -20,9 +21,6 @@ __all__ = [
     "save_explanation",
 ]
 
-
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
 
 # Kinds of file that move; all others are sheets.
 MOVING = (".gif", ".apng")
