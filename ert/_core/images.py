@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._kernels.gray import weigh_channels
+from ert._kernels import to_gray as convert_to_gray
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +48,7 @@ _GRAY_WEIGHTS = {
 
 
 def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
-    """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
+    """Return what the three channels of a pixel are multiplied by, and its rounding term, in units of 2^-16.
 
     Raises
     ------
@@ -290,10 +290,10 @@ def gray_part(
     """
     gray = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
     if is_kernel_ready(image):
-        weigh_channels(image, rows.start, columns.start, coefficients, gray)
+        convert_to_gray(image, rows.start, columns.start, coefficients, gray)
     else:
         # A copy: the kernel is compiled for one kind of array.
-        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, gray)
+        convert_to_gray(image[rows, columns].copy(), 0, 0, coefficients, gray)
     return gray
 
 

@@ -81,7 +81,7 @@ def _typed_yield(context: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL)  # type: ignore[no-untyped-call]
+        function = cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL)
         builder.call(function, [])
         return context.get_dummy_value()
 
@@ -94,13 +94,13 @@ _yield_thread: Any = intrinsic(_typed_yield)
 
 
 @numba.njit(nogil=True)
-def next_block(barrier, counter):  # type: ignore[no-untyped-def]
+def next_block(barrier, counter):
     """Take one from a heap: return how many had been taken before."""
     return _add(barrier, HEAP + 8 * counter, 1)
 
 
 @numba.njit(nogil=True)
-def wait(barrier, n_threads):  # type: ignore[no-untyped-def]
+def wait(barrier, n_threads):
     """Wait for all others; what each of them has written can be read then.
 
     Returns

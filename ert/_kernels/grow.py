@@ -43,7 +43,7 @@ SCORED_LIMIT = 8191
 
 
 @numba.njit(cache=True, nogil=True)
-def grow_trees_block(  # type: ignore[no-untyped-def]
+def grow_trees_block(
     thread,
     n_threads,
     barrier,
@@ -137,7 +137,7 @@ def grow_trees_block(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def start_tree(block, sizes, residuals, shift, order, bounds, scored):  # type: ignore[no-untyped-def]
+def start_tree(block, sizes, residuals, shift, order, bounds, scored):
     """Put every sample of a block in the root and copy the components that splits are scored on.
 
     Parameters
@@ -161,9 +161,7 @@ def start_tree(block, sizes, residuals, shift, order, bounds, scored):  # type: 
 
 
 @numba.njit(cache=True, nogil=True)
-def score_level(  # type: ignore[no-untyped-def]
-    block, first_node, pool, order, bounds, bits, scored, numbers, limits, totals, counts, sums
-):
+def score_level(block, first_node, pool, order, bounds, bits, scored, numbers, limits, totals, counts, sums):
     """Add up the samples of a block that each candidate split of each node of a level would send left.
 
     Parameters
@@ -202,7 +200,7 @@ def score_level(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no-untyped-def]
+def choose_splits(first_node, counts, sums, weights, chosen):
     """Choose for each node of a level the candidate with the largest gain; the first of equals.
 
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
@@ -243,7 +241,7 @@ def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no
 
 
 @numba.njit(cache=True, nogil=True)
-def _total(counts, node, column):  # type: ignore[no-untyped-def]
+def _total(counts, node, column):
     total = 0
     for thread in range(counts.shape[0]):
         total += counts[thread, node, column]
@@ -251,7 +249,7 @@ def _total(counts, node, column):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def split_level(block, first_node, order, bounds, bits, chosen):  # type: ignore[no-untyped-def]
+def split_level(block, first_node, order, bounds, bits, chosen):
     """Sort the samples of each node of a level into its two children, keeping their order.
 
     Parameters
@@ -284,7 +282,7 @@ def split_level(block, first_node, order, bounds, bits, chosen):  # type: ignore
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_leaves(block, order, bounds, residuals, present, sums, counts):  # type: ignore[no-untyped-def]
+def sum_leaves(block, order, bounds, residuals, present, sums, counts):
     """Add up the residuals of each leaf in a block, and count the samples behind each component of the sum.
 
     Parameters
@@ -317,7 +315,7 @@ def sum_leaves(block, order, bounds, residuals, present, sums, counts):  # type:
 
 
 @numba.njit(cache=True, nogil=True)
-def mean_leaves(sums, counts, shrinkage, limit, leaves):  # type: ignore[no-untyped-def]
+def mean_leaves(sums, counts, shrinkage, limit, leaves):
     """Compute the leaves: the mean residuals times the shrinkage, rounded.
 
     Parameters
@@ -341,9 +339,7 @@ def mean_leaves(sums, counts, shrinkage, limit, leaves):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True)
-def apply_leaves(  # type: ignore[no-untyped-def]
-    block, order, bounds, leaves, present, residuals, after, ends_tier
-):
+def apply_leaves(block, order, bounds, leaves, present, residuals, after, ends_tier):
     """Subtract from what is left of each sample of a block the leaf that it fell into.
 
     Parameters

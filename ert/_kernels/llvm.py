@@ -120,7 +120,7 @@ def chosen(builder: Any, values: Any, lanes: list[int]) -> Any:
 
 def variable(builder: Any, value: Any) -> Any:
     """Return room for a value that changes in a loop."""
-    return cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
+    return cgutils.alloca_once_value(builder, value)
 
 
 def loop(builder: Any, stop: Any, step: int = 1) -> Any:
@@ -131,7 +131,7 @@ def loop(builder: Any, stop: Any, step: int = 1) -> Any:
 def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     """Call a function of LLVM's that has no name in numba."""
     kind = ir.FunctionType(result, [value.type for value in values])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, values)
 
 

@@ -14,7 +14,7 @@ PLACE, FRACTION = 20, 10
 
 
 @numba.njit(cache=True, nogil=True)
-def rotate_image(image, turn, place, out):  # type: ignore[no-untyped-def]
+def rotate_image(image, turn, place, out):
     """Read an image along turned lines: `out` at x, y is the image at ``turn @ (x, y) + place``.
 
     Between pixels the gray level is that of the four round it, each as much as it is near (bilinear). Beyond
@@ -48,7 +48,7 @@ def rotate_image(image, turn, place, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _inside(start, step, last, low, high):  # type: ignore[no-untyped-def]
+def _inside(start, step, last, low, high):
     """Narrow ``range(low, high)`` to the numbers c with 0 <= start + c * step < last."""
     if step == 0:
         return (low, high) if 0 <= start < last else (low, low)
@@ -60,14 +60,14 @@ def _inside(start, step, last, low, high):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _at_edge(pixels, columns, x, y, last_x, last_y):  # type: ignore[no-untyped-def]
+def _at_edge(pixels, columns, x, y, last_x, last_y):
     x, y = min(max(x, 0), last_x), min(max(y, 0), last_y)
     # Where there is no next pixel, what is read in its place has no weight.
     return _between(pixels, columns, x, y, np.int64(x < last_x), columns * np.int64(y < last_y))
 
 
 @numba.njit(inline="always")
-def _between(pixels, columns, x, y, beside, under):  # type: ignore[no-untyped-def]
+def _between(pixels, columns, x, y, beside, under):
     i = np.uint64((y >> PLACE) * columns + (x >> PLACE))
     j = i + np.uint64(under)
     beside = np.uint64(beside)

@@ -6,7 +6,7 @@ that rounding is the same everywhere.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -37,10 +37,15 @@ from ert._kernels.llvm import (
 )
 
 __all__ = [
+    "CACHE_LINE_BYTES",
     "LANES",
+    "BasisArgs",
+    "ProductWorkspace",
     "add_leaves",
     "add_products",
     "add_transformed",
+    "aligned",
+    "basis_args",
     "dot",
     "padded",
     "pair_rows",
@@ -51,14 +56,31 @@ __all__ = [
 ]
 
 
+_FLOATS_6: Any = types.UniTuple(types.float32, 6)
 # Arrays of floats that go through here end with zeros, up to a multiple of this.
 LANES = 16
-# The largest amount that a product is made of, in 16 bits.
-LARGEST = 32767
-# What is smaller moves nothing.
-LEAST = 1e-30
-# Of leaves of 8 bits so many add up to no more than 16 bits hold.
-SHORT = 256
+# Bytes of a cache line.
+CACHE_LINE_BYTES = 64
+# The largest amount of 16 bits.
+MAX_ROUNDED = 32767
+# Smaller amounts move nothing.
+MIN_AMOUNT = 1e-30
+# The sum of this many leaves of 8 bits fits into 16 bits.
+MAX_ROWS_IN_16_BITS = 256
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that begins with a cache line and may be written to: itself, or a copy.
+
+    Kernels are compiled for one kind of array only; what comes from a file is read-only.
+    """
+    if array.ctypes.data % CACHE_LINE_BYTES == 0 and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    buffer = np.empty(array.nbytes + CACHE_LINE_BYTES, np.uint8)
+    start = -buffer.ctypes.data % CACHE_LINE_BYTES
+    copy: npt.NDArray[Any] = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDArray[Any]:
@@ -214,7 +236,7 @@ def _typed_scale(context: Any, components: Any, scales: Any, number: Any, produc
         ]
         return context.make_tuple(builder, signature.return_type, results)
 
-    two: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
+    two: Any = types.UniTuple(types.float32, 2)
     return two(components, scales, types.uint64, products), generate
 
 
@@ -265,16 +287,16 @@ def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> 
 def _transform(adding: bool) -> Any:
     """Make a function that carries points by a matrix and a shift, and adds them to what is there or not.
 
-    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row; the shift; and `out`.
+    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row, and the shift; and `out`.
     """
 
-    def typed(context: Any, points: Any, xx: Any, xy: Any, yx: Any, yy: Any, x: Any, y: Any, out: Any) -> Any:
+    def typed(context: Any, points: Any, numbers: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, target = (data(context, builder, signature, args, i) for i in (0, 7))
+            source, target = (data(context, builder, signature, args, i) for i in (0, 2))
             # x and y may be one number of 64 bits there.
             target = builder.bitcast(target, FLOAT.as_pointer())
             kind = vector(FLOAT, LANES)
-            numbers = [splat(builder, number, kind) for number in args[1:7]]
+            numbers = [splat(builder, builder.extract_value(args[1], i), kind) for i in range(6)]
             in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
             # x, y, x, y ... : what each is multiplied by, what its neighbor is, and the shift.
             own, other, shift = (
@@ -290,7 +312,7 @@ def _transform(adding: bool) -> Any:
                 store(builder, builder.fadd(moved, base), target, i)
             return context.get_dummy_value()
 
-        return types.void(points, *[types.float32] * 6, out), generate
+        return types.void(points, _FLOATS_6, out), generate
 
     return intrinsic(typed)
 
@@ -340,7 +362,7 @@ _reduce_by_4: Callable[..., None] = _mean_of_four(4)
 
 
 @numba.njit(nogil=True)
-def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[no-untyped-def]
+def reduce_line(pixels, first, second, factor, out, place, n):
     """Reduce two lines of pixels to one by a factor of 1 to 4, if there are 16 to be made.
 
     Parameters
@@ -376,81 +398,120 @@ def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[n
     return n
 
 
-@kernel
-def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no-untyped-def]
-    """Add up leaves of whole numbers.
+class BasisArgs(NamedTuple):
+    """The shape displacements that leaves are expressed in; the first axes are stages and bases.
 
     Parameters
     ----------
-    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    scales : float32 array (n_stages, n_rows)
+        What 1 in a component stands for, times its row of the basis.
+    rows : int8 or int16 array (n_bases, n_rows / 2, n_columns, 2)
+        The displacements, from :func:`pair_rows`.
+    limit : float32
+        From :func:`sum_limit`.
+    """
+
+    scales: Any
+    rows: Any
+    limit: Any
+
+
+class ProductWorkspace(NamedTuple):
+    """Buffers for :func:`add_products`.
+
+    Parameters
+    ----------
+    components : int32 array (n_rows,)
+        The sums of leaves; zeros behind the size of a leaf.
+    amounts : float32 array (n_rows,)
+    rounded : int16 array (n_rows,)
+    displacement : float32 array (n_columns,)
+        The product.
+    """
+
+    components: Any
+    amounts: Any
+    rounded: Any
+    displacement: Any
+
+
+def basis_args(scales: npt.NDArray[np.float32], basis: npt.NDArray[np.signedinteger]) -> BasisArgs:
+    """Lay out scales (n_stages, n_components) and bases (n_bases, n_components, n_columns) for kernels."""
+    rows = pair_rows(basis)
+    return BasisArgs(aligned(padded(scales, -1)), aligned(rows), sum_limit(rows))
+
+
+@register_jitable
+def product_workspace(basis: Any) -> Any:
+    """Return buffers for a basis."""
+    n_rows = basis.scales.shape[1]
+    return ProductWorkspace(
+        np.zeros(n_rows, np.int32),
+        np.empty(n_rows, np.float32),
+        np.empty(n_rows, np.int16),
+        np.empty(basis.rows.shape[2], np.float32),
+    )
+
+
+@kernel
+def add_leaves(trees, stage, leaf_offsets, out):
+    """Sum one leaf of integers of each tree of a stage.
+
+    Parameters
+    ----------
+    trees : TreeArgs
+        See :mod:`ert._kernels.traversal`; its leaves are int8 or int16.
     stage : int
-    rows : int64 array (at least n_trees,)
-        From :func:`ert.walk.find_leaves`.
-    n_trees, leaf_size : int
+    leaf_offsets : int64 array (at least n_trees,)
+        From :func:`ert._kernels.traversal.find_leaves`.
     out : int32 array (at least leaf_size,)
         Written, up to the leaf's size.
     """
+    leaves, n_trees, leaf_size = trees.leaves, trees.n_trees, trees.leaf_size
     base = np.uint64(stage * leaves.shape[1])
     by_32 = leaf_size - leaf_size % 32
     by_8 = leaf_size - leaf_size % 8
     for i in range(leaf_size):
         out[i] = 0
-    for start in range(0, n_trees, SHORT):
-        stop = min(start + SHORT, n_trees)
+    for start in range(0, n_trees, MAX_ROWS_IN_16_BITS):
+        stop = min(start + MAX_ROWS_IN_16_BITS, n_trees)
         for first in range(0, by_32, 32):
-            _add_32(leaves, base, rows, start, stop, first, out)
+            _add_32(leaves, base, leaf_offsets, start, stop, first, out)
         for first in range(by_32, by_8, 8):
-            _add_8(leaves, base, rows, start, stop, first, out)
+            _add_8(leaves, base, leaf_offsets, start, stop, first, out)
     for i in range(by_8, leaf_size):
         for t in range(n_trees):
-            out[i] += leaves[stage, np.uint64(rows[t] + i)]
-
-
-@register_jitable
-def product_workspace(scales: Any, matrix: Any) -> tuple[Any, ...]:
-    """Return what :func:`add_products` works in and writes: components (zeros), amounts, whole, out."""
-    return (
-        np.zeros(scales.shape[1], np.int32),
-        np.empty(scales.shape[1], np.float32),
-        np.empty(scales.shape[1], np.int16),
-        np.empty(matrix.shape[2], np.float32),
-    )
+            out[i] += leaves[stage, np.uint64(leaf_offsets[t] + i)]
 
 
 @kernel
-def add_products(components, scales, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
-    """Multiply whole numbers, a unit each, by a matrix of whole numbers.
+def add_products(basis, stage, number, workspace):
+    """Multiply components, a scale each, by a matrix of integers.
 
-    What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
-    exact.
+    The scaled components are rounded to 16 bits first, in a unit that makes the most of them; all that
+    follows is exact, so that the result is the same on every processor.
 
     Parameters
     ----------
-    components : int32 array (n_rows,)
-    scales : float32 array (n_stages, n_rows)
+    basis : BasisArgs
     stage : int
-    matrix : int8 or int16 array (n_matrices, n_rows / 2, n_columns, 2)
-        From :func:`pair_rows`.
+        The row of scales.
     number : int
-        Which of them.
-    limit : float32
-        :func:`sum_limit` of the matrix.
-    amounts : float32 array (n_rows,)
-    whole : int16 array (n_rows,)
-        Overwritten, these two: room to work in.
-    out : float32 array (n_columns,)
-        Written.
+        Which of the bases.
+    workspace : ProductWorkspace
+        `components` is read, the rest is overwritten: `displacement` is the result.
     """
-    largest, total = _scale(components, scales, stage, amounts)
-    if largest < np.float32(LEAST):
+    out = workspace.displacement
+    largest, total = _scale(workspace.components, basis.scales, stage, workspace.amounts)
+    if largest < np.float32(MIN_AMOUNT):
         out[:] = 0
         return
-    factor = min(np.float32(LARGEST) / largest, limit / total)
-    _round(amounts, factor, whole)
+    factor = min(np.float32(MAX_ROUNDED) / largest, basis.limit / total)
+    _round(workspace.amounts, factor, workspace.rounded)
     unit = np.float32(1) / factor
     size = out.shape[0]
     by_48 = size - size % 48
     for first in range(0, by_48, 48):
-        _multiply_48(whole, matrix, number, first, unit, out)
+        _multiply_48(workspace.rounded, basis.rows, number, first, unit, out)
     for first in range(by_48, size, 16):
-        _multiply_16(whole, matrix, number, first, unit, out)
+        _multiply_16(workspace.rounded, basis.rows, number, first, unit, out)

@@ -242,7 +242,7 @@ _add_up: Any = intrinsic(_typed_add_up)
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_splits(pool, block, order, low, high, numbers, limits, node, group, bits):  # type: ignore[no-untyped-def]
+def evaluate_splits(pool, block, order, low, high, numbers, limits, node, group, bits):
     """Decide for the samples of a node which of 32 candidates send them left.
 
     Parameters
@@ -287,7 +287,7 @@ def evaluate_splits(pool, block, order, low, high, numbers, limits, node, group,
 
 
 @numba.njit(cache=True, nogil=True)
-def accumulate_left_sums(bits, block, group, order, low, high, scored, column, out):  # type: ignore[no-untyped-def]
+def accumulate_left_sums(bits, block, group, order, low, high, scored, column, out):
     """Add up the components of the samples that each candidate sends left, and count them.
 
     Parameters

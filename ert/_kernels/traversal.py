@@ -23,7 +23,7 @@ Either way what is found is the same.
 leaves  rows of numbers, tree by tree; a row is found by the number of its first element
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -49,11 +49,12 @@ from ert._kernels.llvm import (
     store,
     vector,
 )
+from ert._kernels.simd import CACHE_LINE_BYTES, aligned
 
 __all__ = [
-    "BLOCK_OF_TREES",
-    "LINE",
-    "aligned",
+    "TREES_PER_BLOCK",
+    "TraversalWorkspace",
+    "TreeArgs",
     "find_leaves",
     "index_bits",
     "pack_nodes",
@@ -61,38 +62,22 @@ __all__ = [
     "pack_trees",
     "pool_values_size",
     "traversal_workspace",
-    "uses_masks",
+    "tree_args",
 ]
 
 
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
-# Bytes of a line of the cache.
-LINE = 64
 # Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
-BLOCK_OF_TREES = 32
+TREES_PER_BLOCK = 32
 # Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
 # time: of whole shapes of floats some are asked for, and the others as they are added.
-MOST_ASKED_FOR = 256
-WHOLE_LEAVES = 2
+MAX_PREFETCHED_LEAF_BYTES = 256
+LARGE_LEAVES_PREFETCHED = 2
 # Pixels of the largest pool whose splits are decided four trees at a time.
-MOST_PIXELS = 512
+MAX_MASK_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
-
-
-def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array that begins with a line of the cache and may be written to: itself, or a copy.
-
-    Kernels are compiled for one kind of array only; what comes from a file is read-only.
-    """
-    if array.ctypes.data % LINE == 0 and array.flags.c_contiguous and array.flags.writeable:
-        return array
-    room = np.empty(array.nbytes + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    copy: npt.NDArray[Any] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 def index_bits(n_pixels: int) -> int:
@@ -164,13 +149,13 @@ def pack_splits(
     masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
     parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
     n_bytes = sum(part.shape[-1] for part in parts)
-    parts.append(np.zeros((*shape, -n_bytes % LINE), np.uint8))
+    parts.append(np.zeros((*shape, -n_bytes % CACHE_LINE_BYTES), np.uint8))
     return np.concatenate(parts, axis=-1)
 
 
-def uses_masks(n_splits: int, n_pixels: int) -> bool:
+def _uses_masks(n_splits: int, n_pixels: int) -> bool:
     """Tell whether the splits of trees with so many are decided at once on this processor."""
-    return _WIDE and n_splits == 15 and n_pixels <= MOST_PIXELS
+    return _WIDE and n_splits == 15 and n_pixels <= MAX_MASK_PIXELS
 
 
 def pack_trees(
@@ -180,24 +165,80 @@ def pack_trees(
 
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
-    if uses_masks(thresholds.shape[-1], n_pixels):
+    if _uses_masks(thresholds.shape[-1], n_pixels):
         return pack_splits(pairs, thresholds, n_pixels)
     return pack_nodes(pairs, thresholds, n_pixels)
 
 
+class TreeArgs(NamedTuple):
+    """The trees of all stages, packed.
+
+    Parameters
+    ----------
+    nodes : array (n_stages, ...)
+        The splits, from :func:`pack_trees`.
+    n_trees, depth : int
+    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
+    leaf_size : int
+        Numbers in a leaf.
+    """
+
+    nodes: Any
+    n_trees: int
+    depth: int
+    leaves: Any
+    leaf_size: int
+
+
+class TraversalWorkspace(NamedTuple):
+    """Buffers for :func:`find_leaves`.
+
+    Parameters
+    ----------
+    values : uint8 array (pool_values_size(n_pixels),)
+        The pixels of the feature pool.
+    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
+    leaf_offsets : int64 array (at least n_trees, up to a multiple of 32)
+        The result: the first element of each tree's leaf, in a stage's leaves.
+    """
+
+    values: Any
+    masks: Any
+    leaf_offsets: Any
+
+
+def tree_args(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], leaves: npt.NDArray[Any], n_pixels: int
+) -> TreeArgs:
+    """Pack trees for the kernels.
+
+    Parameters
+    ----------
+    pairs : uint16 array (n_stages, n_trees, n_splits, 2)
+    thresholds : array (n_stages, n_trees, n_splits)
+    leaves : array (n_stages, n_trees, n_leaves, leaf_size)
+    n_pixels : int
+        Pixels of a stage's feature pool.
+    """
+    n_stages, n_trees, n_splits = thresholds.shape
+    nodes = aligned(pack_trees(pairs, thresholds, n_pixels))
+    depth = n_splits.bit_length()
+    return TreeArgs(nodes, n_trees, depth, aligned(leaves.reshape(n_stages, -1)), leaves.shape[-1])
+
+
 @register_jitable
 def pool_values_size(n_pixels: int) -> int:
-    """How long the array of a pool's values must be; what stands behind the values does not matter."""
-    return max(MOST_PIXELS, n_pixels)
+    """Return how long the array of a pool's values must be; the values behind the pool's do not matter."""
+    return max(MAX_MASK_PIXELS, n_pixels)
 
 
 @register_jitable
-def traversal_workspace(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
-    """Return what :func:`find_leaves` works in: values, masks and rows."""
-    return (
+def traversal_workspace(n_trees: int, n_pixels: int) -> Any:
+    """Return buffers for the trees of a stage."""
+    return TraversalWorkspace(
         np.empty(pool_values_size(n_pixels), np.uint8),
-        np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64),
-        np.empty(n_trees + BLOCK_OF_TREES, np.int64),
+        np.empty(n_trees // 4 + TREES_PER_BLOCK, np.uint64),
+        np.empty(n_trees + TREES_PER_BLOCK, np.int64),
     )
 
 
@@ -260,27 +301,29 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 3))
-        kind, wide = vector(INT16, BLOCK_OF_TREES), vector(INT32, BLOCK_OF_TREES)
-        bits = load(builder, source, builder.mul(args[1], INT64(BLOCK_OF_TREES // 4)), kind)
+        kind, wide = vector(INT16, TREES_PER_BLOCK), vector(INT32, TREES_PER_BLOCK)
+        bits = load(builder, source, builder.mul(args[1], INT64(TREES_PER_BLOCK // 4)), kind)
         one = constant(kind, 1)
         node = constant(kind, 0)
         for _ in range(4):
             bit = builder.and_(builder.lshr(bits, node), one)
             node = builder.add(builder.add(builder.add(node, node), one), bit)
         leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
-        first = builder.trunc(builder.mul(args[1], INT64(16 * BLOCK_OF_TREES)), INT32)
+        first = builder.trunc(builder.mul(args[1], INT64(16 * TREES_PER_BLOCK)), INT32)
         trees = builder.add(
-            splat(builder, first, wide), constant(wide, [16 * i for i in range(BLOCK_OF_TREES)])
+            splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)])
         )
         size = splat(builder, builder.trunc(args[2], INT32), wide)
-        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, BLOCK_OF_TREES))
-        store(builder, row, target, builder.mul(args[1], INT64(BLOCK_OF_TREES)))
+        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, TREES_PER_BLOCK))
+        store(builder, row, target, builder.mul(args[1], INT64(TREES_PER_BLOCK)))
         return context.get_dummy_value()
 
     return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
-def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any) -> Any:
+def _typed_prefetch_leaves(
+    context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any
+) -> Any:
     """Have some rows of a table brought near: their first `n` lines of the cache."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -290,14 +333,14 @@ def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any
             row = builder.load(builder.gep(places, [builder.add(start, i)]))
             place = builder.bitcast(builder.gep(source, [builder.add(base, row)]), INT8.as_pointer())
             with loop(builder, n) as (line, _):
-                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(LINE))]))
+                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(CACHE_LINE_BYTES))]))
         return context.get_dummy_value()
 
     whole = types.uint64
     return types.void(table, whole, rows, whole, whole, whole), generate
 
 
-_fetch_rows: Any = intrinsic(_typed_fetch_rows)
+_prefetch_leaves: Any = intrinsic(_typed_prefetch_leaves)
 _decide_128: Any = _decide(2)
 _decide_256: Any = _decide(4)
 _decide_512: Any = _decide(8)
@@ -305,9 +348,9 @@ _follow: Any = intrinsic(_typed_follow)
 
 
 @numba.njit(inline="always")
-def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
+def _child(values, nodes, stage, place, node, bits, mask, top):
     # Unsigned all along: the number of an element that may be negative costs a comparison.
-    word = np.uint64(nodes[stage, tree + node])
+    word = np.uint64(nodes[stage, place])
     difference = np.int32(values[word & mask]) - np.int32(values[word >> top])
     threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)
     goes_right = difference <= np.int32(threshold) + np.int32(LOWEST)
@@ -315,7 +358,9 @@ def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[n
 
 
 @kernel
-def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_node(trees, stage, n_pixels, workspace):
+    values, nodes, leaf_offsets = workspace.values, trees.nodes, workspace.leaf_offsets
+    n_trees, depth = trees.n_trees, trees.depth
     bits = 1
     while (1 << bits) < n_pixels:
         bits += 1
@@ -323,7 +368,7 @@ def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_si
     mask = (np.uint64(1) << shift) - np.uint64(1)
     top = np.uint64(8 * nodes.itemsize) - shift
     n_leaves = np.uint64(1) << np.uint64(depth)
-    size = np.uint64(leaf_size)
+    size = np.uint64(trees.leaf_size)
     one = np.uint64(1)
     tree = np.uint64(0)
     whole = n_trees - n_trees % 4
@@ -333,83 +378,80 @@ def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_si
         third, fourth = second + n_leaves, second + n_leaves + n_leaves
         a = b = c = d = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, stage, first, a, shift, mask, top)
-            b = _child(values, nodes, stage, second, b, shift, mask, top)
-            c = _child(values, nodes, stage, third, c, shift, mask, top)
-            d = _child(values, nodes, stage, fourth, d, shift, mask, top)
-        rows[number] = (first + a + one - n_leaves) * size
-        rows[number + 1] = (second + b + one - n_leaves) * size
-        rows[number + 2] = (third + c + one - n_leaves) * size
-        rows[number + 3] = (fourth + d + one - n_leaves) * size
+            a = _child(values, nodes, stage, first + a, a, shift, mask, top)
+            b = _child(values, nodes, stage, second + b, b, shift, mask, top)
+            c = _child(values, nodes, stage, third + c, c, shift, mask, top)
+            d = _child(values, nodes, stage, fourth + d, d, shift, mask, top)
+        leaf_offsets[number] = (first + a + one - n_leaves) * size
+        leaf_offsets[number + 1] = (second + b + one - n_leaves) * size
+        leaf_offsets[number + 2] = (third + c + one - n_leaves) * size
+        leaf_offsets[number + 3] = (fourth + d + one - n_leaves) * size
         tree = fourth + n_leaves
     for number in range(whole, n_trees):
         a = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, stage, tree, a, shift, mask, top)
-        rows[number] = (tree + a + one - n_leaves) * size
+            a = _child(values, nodes, stage, tree + a, a, shift, mask, top)
+        leaf_offsets[number] = (tree + a + one - n_leaves) * size
         tree += n_leaves
 
 
 @kernel
-def find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    """Walk all trees of a stage.
+def find_leaves(trees, stage, n_pixels, workspace):
+    """Find the leaf of each tree of a stage, and prefetch what will be added first.
 
     Parameters
     ----------
-    values : uint8 array (room_for_values(n_pixels),)
-        The pool's pixels.
-    nodes : array (n_stages, ...)
-        From :func:`pack_trees`.
-    stage, n_trees, n_pixels, depth : int
-    leaf_size : int
-        How many numbers a leaf has.
-    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
-        Those that will be added are asked for at once, for they lie anywhere in memory.
-    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
-        Overwritten: room to work in.
-    rows : int64 array (at least n_trees, up to a multiple of 32)
-        Written: the number of the first element of each tree's leaf.
+    trees : TreeArgs
+    stage, n_pixels : int
+    workspace : TraversalWorkspace
+        `values` is read; `leaf_offsets` is the result.
     """
-    _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
+    _find_leaves(trees, stage, n_pixels, workspace)
 
 
-def _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    """Only to be called in kernels, where it depends on how the trees are packed."""
+def _find_leaves(trees, stage, n_pixels, workspace):
+    """Depends on how the trees are packed, so that it can only be called in kernels."""
     raise NotImplementedError
 
 
 @overload(_find_leaves)
-def _choose_find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _find_leaves_by_mask(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
+def _choose_find_leaves(trees, stage, n_pixels, workspace):
+    def by_mask(trees, stage, n_pixels, workspace):
+        _find_leaves_by_mask(trees, stage, n_pixels, workspace)
 
-    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
+    def by_node(trees, stage, n_pixels, workspace):
+        _find_leaves_by_node(trees, stage, n_pixels, workspace)
 
-    return wide if nodes.dtype == types.uint8 else one_by_one
+    nodes = trees.types[trees.fields.index("nodes")]
+    return by_mask if nodes.dtype == types.uint8 else by_node
 
 
 @kernel
-def _find_leaves_by_mask(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_mask(trees, stage, n_pixels, workspace):
+    values, splits, leaves = workspace.values, trees.nodes, trees.leaves
+    masks, leaf_offsets = workspace.masks, workspace.leaf_offsets
+    n_trees, leaf_size = trees.n_trees, trees.leaf_size
     first, n = stage * splits.shape[1], (n_trees + 3) // 4
-    base, row_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
-    n_blocks = (n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES
-    small = row_bytes <= MOST_ASKED_FOR
+    base, leaf_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
+    n_blocks = (n_trees + TREES_PER_BLOCK - 1) // TREES_PER_BLOCK
+    small = leaf_bytes <= MAX_PREFETCHED_LEAF_BYTES
     # Large leaves are on their way while the next trees' splits are decided.
     decided = n_blocks if small else 1
     for block in range(n_blocks):
         if block % decided == 0:
-            start, stop = block * BLOCK_OF_TREES // 4, min((block + decided) * BLOCK_OF_TREES // 4, n)
+            start, stop = block * TREES_PER_BLOCK // 4, min((block + decided) * TREES_PER_BLOCK // 4, n)
             if n_pixels <= 128:
                 _decide_128(values, splits, first, n, start, stop, masks)
             elif n_pixels <= 256:
                 _decide_256(values, splits, first, n, start, stop, masks)
             else:
                 _decide_512(values, splits, first, n, start, stop, masks)
-        _follow(masks, block, leaf_size, rows)
+        _follow(masks, block, leaf_size, leaf_offsets)
         if small:
-            tree = block * BLOCK_OF_TREES
-            _fetch_rows(leaves, base, rows, tree, min(tree + BLOCK_OF_TREES, n_trees), 1)
+            tree = block * TREES_PER_BLOCK
+            _prefetch_leaves(leaves, base, leaf_offsets, tree, min(tree + TREES_PER_BLOCK, n_trees), 1)
         else:
-            tree, n_lines = block * WHOLE_LEAVES, (row_bytes + LINE - 1) // LINE
-            _fetch_rows(leaves, base, rows, tree, min(tree + WHOLE_LEAVES, n_trees), n_lines)
+            tree = block * LARGE_LEAVES_PREFETCHED
+            n_lines = (leaf_bytes + CACHE_LINE_BYTES - 1) // CACHE_LINE_BYTES
+            end = min(tree + LARGE_LEAVES_PREFETCHED, n_trees)
+            _prefetch_leaves(leaves, base, leaf_offsets, tree, end, n_lines)

@@ -23,7 +23,7 @@ def run_warmup(options: argparse.Namespace) -> int:
     from llvmlite.binding import get_host_cpu_name
     from numba import config
 
-    from ert._kernels.predict import predict_face
+    from ert._kernels import predict_face
 
     log("ert: compiling for this processor, what is not compiled yet ...")
     begin = time.perf_counter()

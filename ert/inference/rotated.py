@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
-from ert._kernels.rotate import rotate_image
+from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade

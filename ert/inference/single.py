@@ -33,9 +33,9 @@ def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | Non
     try:
         image, (left, top, width, height) = face
         if image.dtype is UINT8 and image.ndim == 2:
-            kernel, before, after, size = fitted.cascade.gray_kernel
+            kernel, origin, rest, size = fitted.cascade.gray_kernel
             landmarks: npt.NDArray[np.float64] = empty(size)
-            if kernel(image, *before, left, top, width, height, *after, landmarks):
+            if kernel(image, origin, (left, top, width, height), *rest, landmarks):
                 return landmarks
     except (AttributeError, OverflowError, TypeError, ValueError):
         pass

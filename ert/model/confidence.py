@@ -19,22 +19,35 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._kernels.confidence import LENGTHS, assess_landmarks, place_square
-from ert._kernels.pixels import center, pool_arrays, square_frame
-from ert._kernels.predict import kernel_basis
-from ert._kernels.traversal import aligned, pack_trees
+from ert._core.interrupts import uninterrupted
+from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cropping import CropSpec, check_crop_spec
+from ert.model.geometry import square_box
 
 __all__ = [
+    "FAILED",
     "GAUSSIAN_90",
+    "NORMALIZER_ARGS",
+    "WITHIN",
     "Assessment",
     "ConfidenceModel",
     "Forest",
     "check_confidence_model",
-    "observation_arguments",
 ]
 
 
+# An alignment has failed when its mean error is more than this part of the normalizer; `within` is the
+# probability that a landmark is off by no more than that part.
+FAILED, WITHIN = 0.08, 0.05
+# How kernels measure the normalizer: 0 the side of the box, 1 between the means of two ranges of landmarks,
+# 2 the geometric mean of the sides of the landmarks' rectangle, 3 its diagonal.
+NORMALIZER_ARGS = {
+    None: (0, 0, 0, 0, 0),
+    "inter-ocular": (1, 36, 37, 45, 46),
+    "inter-pupil": (1, 36, 42, 42, 48),
+    "box": (2, 0, 0, 0, 0),
+    "diagonal": (3, 0, 0, 0, 0),
+}
 # The radius that holds nine in ten points of a normal distribution in the plane, in its standard deviations.
 GAUSSIAN_90 = math.sqrt(-2 * math.log(0.1))
 
@@ -83,16 +96,9 @@ class Forest:
     scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
 
-    def kernel_arguments(self, n_pixels: int) -> tuple[Any, ...]:
-        """Return what :func:`ert.judging.run_forest` takes of a forest."""
-        n_trees, n_splits = self.thresholds.shape
-        return (
-            aligned(pack_trees(self.pairs[None], self.thresholds[None], n_pixels)),
-            n_trees,
-            n_splits.bit_length(),
-            aligned(self.leaves.reshape(1, -1)),
-            *kernel_basis(self.leaves, self.scales[None], self.basis[None]),
-        )
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays in their order."""
+        return self.pairs, self.thresholds, self.leaves, self.scales, self.basis
 
 
 @dataclass(frozen=True)
@@ -138,19 +144,12 @@ class ConfidenceModel:
     confidence_weights: npt.NDArray[np.float64]
 
     @cached_property
-    def observation_arguments(self) -> tuple[Any, ...]:
-        """What :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
-        return observation_arguments(self.mean_shape, self.crop_spec, self.anchors, self.deltas)
-
-    @cached_property
-    def _rest(self) -> tuple[Any, ...]:
-        n_pixels = len(self.anchors)
+    def compiled(self) -> CompiledConfidence:
+        """The arguments of the kernels."""
         tables = self.curve, self.usual, self.ratios, self.within_curve, self.confidence_weights
-        return (
-            self.errors.kernel_arguments(n_pixels),
-            self.trust.kernel_arguments(n_pixels),
-            *(aligned(table) for table in tables),
-        )
+        pool, forests = (self.anchors, self.deltas), (self.errors.arrays(), self.trust.arrays())
+        with uninterrupted():
+            return compile_confidence(self.mean_shape, self.crop_spec.kernel_args, pool, forests, tables)
 
     def assess_face(
         self,
@@ -184,23 +183,12 @@ class ConfidenceModel:
         float
             The confidence.
         """
-        side = square_frame(*box)[2]
+        side = square_box(*box)[2]
         column = row = 0
         if not is_kernel_ready_gray(image):
             image, column, row = self._read_part(image, landmarks, side, channel_order, gray_weights, part)
-        confidence: float = assess_landmarks(  # type: ignore[call-arg]
-            image,
-            column,
-            row,
-            landmarks,
-            side,
-            *self.observation_arguments,
-            *self._rest,
-            LENGTHS[normalizer],
-            std,
-            within,
-        )
-        return confidence
+        how = (*NORMALIZER_ARGS[normalizer], WITHIN)
+        return assess_face(self.compiled, image, (column, row), landmarks, side, how, std, within)
 
     def _read_part(
         self,
@@ -211,7 +199,7 @@ class ConfidenceModel:
         gray_weights: str,
         part: Part | None,
     ) -> Part:
-        x, y, side = place_square(landmarks, side, *self.observation_arguments[:2])
+        x, y, side = self.compiled.square(landmarks, side)
         if part is not None and self._suffices(part, image.shape, x, y, side):
             return part
         # A box that touches nothing of the image is moved to its edge, whose pixels go on beyond it.
@@ -288,24 +276,6 @@ _ARRAYS = (
     "confidence_weights",
 )
 _FORESTS = ("errors", "trust")
-
-
-def observation_arguments(
-    mean_shape: npt.NDArray[np.float32],
-    crop_spec: CropSpec,
-    anchors: npt.NDArray[np.uint16],
-    deltas: npt.NDArray[np.float32],
-) -> tuple[Any, ...]:
-    """Return what :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
-    return (
-        *center(mean_shape),
-        aligned(crop_spec.region),
-        crop_spec.working_size,
-        float(crop_spec.blur),
-        float(crop_spec.min_contrast),
-        *crop_spec.shape,
-        *(aligned(array) for array in pool_arrays(anchors[None], deltas[None])),
-    )
 
 
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:

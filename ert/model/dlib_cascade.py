@@ -11,12 +11,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.images import DUMMY_IMAGES, channel_weights
+from ert._core.images import channel_weights
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import BoundArgs, entry_point
-from ert._kernels.predict import kernel_basis
-from ert._kernels.predict_dlib import predict_dlib
-from ert._kernels.traversal import aligned, pack_trees
+from ert._kernels import CompiledCascade, compile_dlib_cascade
 from ert.model.cascade import (
     NO_MIRROR_MAP,
     FieldsOnly,
@@ -28,14 +25,6 @@ from ert.model.cascade import (
 )
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
-__all__ = [
-    "DlibCascade",
-    "check_dlib_cascade",
-    "compact",
-    "expand",
-]
-
-
 # As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
 N_DISPLACEMENTS = 128
 N_FINE = 16
@@ -44,8 +33,8 @@ REACH = 3
 # Directions with less than this part of the largest one's squared length are rounding of floats.
 NOISE = 1e-12
 
-# What gray pixels are not weighed by.
-ANY_GRAY = channel_weights("rgb", "dlib")
+# The kernel takes weights for gray images too.
+GRAY_WEIGHTS = channel_weights("rgb", "dlib")
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,7 @@ class DlibCascade(FieldsOnly):
         gray_weights: str,
         mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
+        """Locate the landmarks of one face, see :meth:`ert.model.cascade.Cascade.predict_face`."""
         flags = image.flags
         column = row = 0
         if not (flags.c_contiguous and flags.writeable):
@@ -113,14 +102,12 @@ class DlibCascade(FieldsOnly):
                 for low, side in ((box[0], box[2]), (box[1], box[3]))
             )
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
-        n_channels = 1 if image.ndim == 2 else 3
-        pixels = image.reshape(len(image), -1)
-        placed = np.empty((len(inits), *self.mean_shape.shape))
-        weights = channel_weights(channel_order, gray_weights)
-        kernel, _, (_, bound, numbers), _ = self.gray_kernel
+        color = 1 if image.ndim == 2 else 3, channel_weights(channel_order, gray_weights)
+        pixels, origin = image.reshape(len(image), -1), (column, row)
+        landmarks = np.empty((len(inits), *self.mean_shape.shape))
         left, top, width, height = box
         for number, (shift_x, shift_y, scale, mirrored) in enumerate(inits.tolist()):
-            place = box
+            place = left, top, width, height
             # The box itself is left as it is, to the last bit.
             if (shift_x, shift_y, scale) != (0, 0, 1):
                 x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
@@ -129,51 +116,23 @@ class DlibCascade(FieldsOnly):
             if mirrored:
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
-            found = placed[number : number + 1]
-            kernel(pixels, n_channels, column, row, weights, *place, 0, bound, numbers, found)
+            found = landmarks[number : number + 1]
+            self.compiled.entry_point(pixels, origin, place, 0, color, self.compiled.bound, found)
             if mirrored:
-                placed[number, mirror_map] = placed[number].copy()
-        return placed
+                landmarks[number, mirror_map] = landmarks[number].copy()
+        return landmarks
+
+    @cached_property
+    def compiled(self) -> CompiledCascade:
+        """The arguments of the kernel of one face, and the kernel."""
+        with uninterrupted():
+            return compile_dlib_cascade(self.arrays())
 
     @cached_property
     def gray_kernel(self) -> GrayKernel:
-        """What locates the landmarks of one face in a gray image from one start."""
-        bound = BoundArgs(self.kernel_arguments)
-        size = 1, len(self.mean_shape), 2
-        before, after = (1, 0, 0, ANY_GRAY), (MAX_BOX_TO_IMAGE, bound, bound.numbers)
-        blank = DUMMY_IMAGES[0], *before, 0.0, 0.0, 9.0, 9.0, *after
-        with uninterrupted():
-            kernel = entry_point(predict_dlib, *blank, np.empty(size))
-        return kernel, before, after, size
-
-    @cached_property
-    def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`predict_dlib` takes of the model.
-
-        mean_shape, anchors
-            See :class:`DlibCascade`.
-        deltas : float32 array (n_stages, 2, n_pixels)
-        nodes, n_trees, depth
-            The trees, see :func:`ert.walk.find_leaves`; the first axis of `nodes` is the stage.
-        leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
-        table : array (n_stages, n_trees * n_leaves * row_size)
-            What is read of leaves: the packed ones, or `leaves` itself.
-        beside : uint8 array (n_bytes,)
-            See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
-        leaf_size, scales, basis, limit
-            See :func:`ert.running.kernel_basis`; the first axis of the arrays is the stage.
-        """
-        n_stages, n_trees, n_splits = self.thresholds.shape
-        return (
-            aligned(self.mean_shape),
-            aligned(self.anchors),
-            aligned(self.deltas.transpose(0, 2, 1)),
-            aligned(pack_trees(self.pairs, self.thresholds, self.anchors.shape[1])),
-            n_trees,
-            n_splits.bit_length(),
-            aligned(self.leaves.reshape(n_stages, -1)),
-            *kernel_basis(self.leaves, self.scales, self.basis),
-        )
+        """The kernel of one face of a gray image, from one initialization."""
+        rest = MAX_BOX_TO_IMAGE, (1, GRAY_WEIGHTS), self.compiled.bound
+        return GrayKernel(self.compiled.entry_point, (0, 0), rest, (1, *self.mean_shape.shape))
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._kernels.traversal import uses_masks
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.cropping import CropSpec
@@ -30,6 +29,8 @@ __all__ = [
 _BOX_CONVENTION = (
     "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 )
+# Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
+MAX_MASK_PIXELS = 512
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 
 
@@ -66,10 +67,10 @@ class Fitted:
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
-        """What decides which kernels prediction needs compiled."""
+        """Identify the kernels that prediction needs: equal for models that share them."""
         cascade = self.cascade
-        decided = uses_masks(cascade.thresholds.shape[2], cascade.anchors.shape[1])
-        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.confidence_model is not None
+        sizes = cascade.thresholds.shape[2], cascade.anchors.shape[1] <= MAX_MASK_PIXELS
+        return type(cascade).__name__, cascade.leaves.dtype.char, sizes, self.confidence_model is not None
 
     def require_confidence_model(self) -> ConfidenceModel:
         """Return the confidence model.

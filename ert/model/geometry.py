@@ -1,9 +1,10 @@
 """Boxes as coordinate frames, and the similarity that carries the mean shape onto a shape."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.pixels import square_frame
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
@@ -58,9 +59,18 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         a, b, c, d, tx, ty of each box.
     """
     frames = np.zeros((len(boxes), 6))
-    frames[:, 4], frames[:, 5], side = square_frame(*boxes.T)
+    frames[:, 4], frames[:, 5], side = square_box(*boxes.T)
     frames[:, 0] = frames[:, 3] = side
     return frames
+
+
+def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
+    """Return the square with a box's center and the mean of its sides, as x, y, side.
+
+    It reaches from the center of its first pixel, x, y, to the center of its last, as in the kernels.
+    """
+    side = (width + height) / 2 - 1
+    return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
 def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -159,7 +169,7 @@ def redraw_box(
     """
     turn, middle, center = fit_similarity(mean_shape, shape)
     side = float(abs(turn))
-    x, y, old = square_frame(*box)
+    x, y, old = square_box(*box)
     corner = complex(center - side * middle)
     left, top = corner.real, corner.imag
     moved = max(abs(left - x + (side - old) / 2), abs(top - y + (side - old) / 2))

@@ -20,14 +20,14 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.threads import count_threads
 from ert._core.types import Floats
-from ert._kernels.confidence import WITHIN, run_forest
+from ert._kernels import run_forest
 from ert._kernels.grow import BLOCK
 from ert._kernels.split_search import new_pool
 from ert._kernels.workers import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import quantize_basis
-from ert.model.confidence import GAUSSIAN_90, ConfidenceModel, Forest
+from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
@@ -180,8 +180,8 @@ def train_forests(
     for fold in range(len(objects.models)):
         errors_forest, trust_forest = forests(fold_of != fold, fold + 1)
         here = fold_of == fold
-        deviations[here] = _run(errors_forest, samples.values[here])
-        trust[here] = _run(trust_forest, samples.values[here])
+        deviations[here] = run_forest(samples.values[here], errors_forest.arrays())
+        trust[here] = run_forest(samples.values[here], trust_forest.arrays())
     tables, figures = _calibrate(samples, deviations.astype(np.float64), trust[:, 0].astype(np.float64))
     confidence_model = ConfidenceModel(
         mean_shape, crop_spec, *pool, *forests(np.ones(len(samples), bool), 0), **tables
@@ -305,13 +305,6 @@ def _grow(
         sizes, pool, residuals, present, scales, pairs, thresholds, options, workers, lambda n: None
     )
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
-
-
-def _run(forest: Forest, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    n_pixels = values.shape[1]
-    out = np.empty((len(values), forest.basis.shape[1]), np.float32)
-    run_forest(values, forest.kernel_arguments(n_pixels), out)
-    return out
 
 
 # Scale.

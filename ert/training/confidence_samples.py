@@ -11,15 +11,14 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._core.types import Box, Floats
-from ert._kernels.confidence import FAILED, LENGTHS, norm_length, read_around_landmarks
-from ert._kernels.pixels import square_frame
-from ert._kernels.traversal import pool_values_size
+from ert._kernels import CompiledConfidence, compile_confidence, observe_landmarks
 from ert._kernels.workers import Workers
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
 from ert.inference.validation import Face, read_face
-from ert.model.confidence import observation_arguments
+from ert.model.confidence import FAILED, NORMALIZER_ARGS
 from ert.model.fitted import Fitted
+from ert.model.geometry import square_box
 from ert.training.parameters import Options
 
 __all__ = [
@@ -195,7 +194,8 @@ def draw_confidence_samples(
     labels = [_identity(image) for image, _ in X]
     for label, box in zip(labels, boxes, strict=True):
         neighbors.setdefault(label, []).append(box)
-    arguments = observation_arguments(*view)
+    mean_shape, crop_spec, *pool = view
+    compiled = compile_confidence(mean_shape, crop_spec.kernel_args, tuple(pool))
     normalizer = models[0].params["normalizer"]
     found: list[list[Any]] = [[] for _ in chosen]
 
@@ -216,7 +216,7 @@ def draw_confidence_samples(
                 around,
                 objects.landmarks[i],
                 rounds,
-                arguments,
+                compiled,
                 normalizer,
                 draws,
             )
@@ -244,7 +244,7 @@ def _observe_object(
     around: list[Box],
     truth: Floats,
     rounds: int,
-    arguments: tuple[Any, ...],
+    compiled: CompiledConfidence,
     normalizer: str | None,
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
@@ -274,14 +274,10 @@ def _observe_object(
             true = true[mirror_map] * (-1, 1) + (columns - 1, 0)
         shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
         for level, b, shape in zip(levels, boxes, shapes, strict=True):
-            values = np.empty(pool_values_size(arguments[-2].shape[1]), np.uint8)
-            side = square_frame(*b)[2]
-            scale = read_around_landmarks(gray, 0, 0, shape, side, *arguments, values)  # type: ignore[call-arg]
+            seen = observe_landmarks(compiled, gray, shape, square_box(*b)[2], NORMALIZER_ARGS[normalizer])
             errors = np.hypot(*(shape - true).T) if level != BACKGROUND else np.full(len(shape), np.nan)
-            length = norm_length(shape, side, LENGTHS[normalizer])
-            samples.append(
-                (values[: arguments[-2].shape[1]].copy(), level, errors.astype(np.float32), scale, length)
-            )
+            values, side, length = seen
+            samples.append((values.copy(), level, errors.astype(np.float32), side, length))
     return samples
 
 

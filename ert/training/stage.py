@@ -6,11 +6,9 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from ert._kernels import FeaturePool, apply_stage
 from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_trees_block
-from ert._kernels.pixels import center, pool_arrays, read_pool_block
-from ert._kernels.predict import kernel_basis, move_block
 from ert._kernels.split_search import COLUMNS, count_groups, new_pool, pack_candidates, rounded_up
-from ert._kernels.traversal import pack_trees
 from ert._kernels.workers import Workers
 from ert.model.cascade import Stage, quantize_basis
 from ert.training.crops import Crops
@@ -196,16 +194,12 @@ def _move_shapes(
 ) -> None:
     """Move every sample's shape as prediction would, the landmarks that it lacks included."""
     blocks = samples.blocks
-    n_trees, n_splits = stage.thresholds.shape
-    nodes = pack_trees(stage.pairs[None], stage.thresholds[None], len(stage.anchors))
-    leaves = stage.leaves.reshape(1, -1)
-    basis = kernel_basis(stage.leaves, stage.scales[None], stage.basis[None])
-    arrays = nodes, n_trees, n_splits.bit_length(), leaves, *basis
+    arrays = vars(stage)
 
     def move(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
             part = blocks[number]
-            move_block(pool[number], len(stage.anchors), *arrays, matrices[part], samples.shapes[part])
+            apply_stage(arrays, pool[number], matrices[part], samples.shapes[part])
 
     workers.run(move)
 
@@ -228,22 +222,17 @@ def _read_pools(
     blocks = samples.blocks
     pool = new_pool(len(blocks), BLOCK, len(anchors))
     matrices = np.empty((len(samples), 2), np.float32)
-    similarity_basis, squared_norm = center(samples.mean_shape)
-    arrays = pool_arrays(anchors[None], deltas[None])
+    reader = FeaturePool(samples.mean_shape, anchors, deltas)
 
     def read(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):
             for part in samples.parts(blocks[number]):
                 first, n = part.start - blocks[number].start, part.stop - part.start
-                read_pool_block(
-                    samples.crops.pixels,
-                    samples.crops.places,
+                reader.read(
+                    (samples.crops.pixels, samples.crops.places),
                     samples.crop_of[part],
                     samples.frames[part],
                     samples.shapes[part],
-                    similarity_basis,
-                    squared_norm,
-                    *arrays,
                     matrices[part],
                     pool[number, first : first + n],
                 )

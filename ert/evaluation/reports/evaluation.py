@@ -13,11 +13,11 @@ from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert._core.system import provenance
 from ert._core.types import Floats
-from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, by_groups, group_notes
 from ert.evaluation.reports.html import facts, figure, gallery, key_figures, page, plain, table
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
+from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
