@@ -121,7 +121,7 @@ def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces
 
 def test_a_cascade_of_dlibs_kind_needs_dlibs_gray_and_a_box_to_stretch(faces):
     X, y = faces
-    with pytest.raises(InputError, match="rgb='luma': expected 'dlib'"):
+    with pytest.raises(InputError, match="gray_weights='luma': expected 'dlib'"):
         small_predictor(kind="dlib").fit(X, y)
     thin = [*X[:5], (X[5][0], (20.0, 20.0, 80.0, 1.0))]
     with pytest.raises(InputError, match=r"X\[5\]: a box of 80 x 1 pixels"):

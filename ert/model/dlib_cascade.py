@@ -80,7 +80,6 @@ class DlibCascade(FieldsOnly):
     def stages(self) -> list[Stage]:
         """Take the stages of such a cascade apart again."""
         arrays = {name: array for name, array in self.arrays().items() if name != "mean_shape"}
-        arrays["thresholds"] = arrays["thresholds"].astype(np.int16)
         return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
     def predict_face(

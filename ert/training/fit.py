@@ -192,7 +192,7 @@ def _frames(
     if settings["kind"] == "ert":
         return box_frames(boxes)
     if settings["gray_weights"] != "dlib":
-        raise InputError(f"rgb={settings['rgb']!r}: expected 'dlib' with kind='dlib'")
+        raise InputError(f"gray_weights={settings['gray_weights']!r}: expected 'dlib' with kind='dlib'")
     thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
     if len(thin):
         size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
