@@ -63,7 +63,7 @@ class ShapePredictor:
     padding : float
         How far pool pixels may lie outside the mean shape's bounding rectangle, in sides of the box.
     pool_spread : float
-        Above 0, pool pixels are drawn round the landmarks with this standard deviation, in sides of the box,
+        Above 0, pool pixels are drawn around the landmarks with this standard deviation, in sides of the box,
         not evenly over the mean shape's rectangle; `padding` then only widens the crops.
     n_inits : int
         Starts of each training object (R): the mean shape first, then shapes of training objects.
@@ -85,12 +85,12 @@ class ShapePredictor:
         How many stages one after another share these: more make the file smaller and leave more of the model
         in the caches. dlib's kind of cascade is trained so, but keeps no basis.
     leaf_bits : {8, 16}
-        Size of the whole numbers in the leaves.
+        Size of the integers in the leaves.
     working_size : int
         Pixels per side of the box at which images are read.
     blur : float
         Half-width of the smoothing when images are brought to that size, in those pixels. With 0 they are
-        reduced by the whole factor that brings the box nearest to it, to at most 1.5 times as many: hardly
+        reduced by the integer factor that brings the box nearest to it, to at most 1.5 times as many: hardly
         any work, and nearly as good for boxes of more than that size.
     min_contrast : float
         Crops whose gray levels have a smaller standard deviation, of dim or flat images, are stretched to
@@ -101,7 +101,7 @@ class ShapePredictor:
     channel_order : {"rgb", "bgr"}
         Order of the colors in images given as arrays.
     gray_weights : {"luma", "dlib"}
-        How colors become gray: luma (ITU-R BT.601), or the plain mean of the three, as dlib has it.
+        How colors are converted to gray: luma (ITU-R BT.601), or the plain mean of the three, as dlib has it.
     n_jobs : int
         Threads; -1 is all processors. Never changes the result.
     max_memory : float or None
@@ -263,7 +263,7 @@ class ShapePredictor:
         Parameters
         ----------
         X : sequence of (image, box)
-            Images are arrays (uint8, gray or color) or paths; of each image only a crop round the box is
+            Images are arrays (uint8, gray or color) or paths; of each image only a crop around the box is
             kept. Boxes are left, top, width, height in pixels, drawn as the detector will draw them at
             prediction.
         y : array (n, n_landmarks, 2)
@@ -415,10 +415,10 @@ class ShapePredictor:
             As for `fit`. Boxes may lie partly outside the image.
         return_std : bool
             Return the standard errors of the landmarks as well, see :class:`Assessment`; the model must have
-            a judge.
+            a confidence model.
         rolls : float or array (n,), optional
             How far each object is turned in the image plane, in degrees, clockwise. Its box is not turned:
-            it has the center and the sides of the box round the upright object.
+            it has the center and the sides of the box around the upright object.
         max_roll : float, optional
             Search up to so many degrees to either side of `rolls`, or of upright: 45, or 180 for all the
             way round. Each object is looked at from several rolls, in two passes, and the one chosen
@@ -434,14 +434,14 @@ class ShapePredictor:
         Returns
         -------
         float array (n, n_landmarks, 2)
-            x, y in image pixels, pixel centers at whole numbers; not rounded.
+            x, y in image pixels, pixel centers at integers; not rounded.
         std : float array (n, n_landmarks)
             With `return_std`: of each landmark, in pixels.
 
         Raises
         ------
         InputError
-            When an image, a box or a roll cannot be used; the message names it. When there is no judge.
+            When an image, a box or a roll cannot be used; the message names it. When there is no confidence model.
         """
         plain = mode == "fast" and rolls is None and max_roll is None and not return_std
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
@@ -473,9 +473,9 @@ class ShapePredictor:
         n_jobs: int | None = None,
         what: str = "X",
     ) -> Assessment:
-        """Tell how far landmarks can be trusted; the model must have a judge, see `fit_confidence`.
+        """Return how far landmarks can be trusted; the model must have a confidence model, see `fit_confidence`.
 
-        The judge was trained on what this model predicts. Landmarks from elsewhere it takes for that.
+        The confidence model was trained on what this model predicts. Landmarks from elsewhere it takes for that.
 
         Parameters
         ----------
@@ -597,7 +597,7 @@ class ShapePredictor:
         write_fitted(path, self._fitted(), compress)
 
     def compact(self) -> Self:
-        """Return the model with leaves of small whole numbers; one that `fit` trained has them already."""
+        """Return the model with leaves of small integers; one that `fit` trained has them already."""
         fitted = self._fitted()
         model = type(self)(**self.get_params())
         cascade = fitted.cascade
@@ -634,7 +634,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     Raises
     ------
     InputError
-        When there is no such model, or the file is damaged, cut short, foreign or of a newer version.
+        When there is no such model, or the file is corrupt, truncated, not an .ert file, or from a newer version.
     """
     path = Path(name_or_path)
     bundled = bundled_models()

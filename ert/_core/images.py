@@ -1,4 +1,4 @@
-"""Images: read from files, checked, turned to gray."""
+"""Images: read from files, checked, converted to gray."""
 
 import os
 import threading
@@ -53,7 +53,7 @@ def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
     Raises
     ------
     InputError
-        When `channel_order` or `weights` is none that :func:`ert.images.to_gray` knows.
+        When `channel_order` or `weights` is none that :func:`ert._core.images.to_gray` knows.
     """
     if channel_order not in ("rgb", "bgr"):
         raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
@@ -133,7 +133,7 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     except Exception as error:
         # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
         message = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: the image is damaged or cut short: {message}") from error
+        raise InputError(f"{path}: the image is corrupt or truncated: {message}") from error
 
 
 def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -152,7 +152,7 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises
     ------
     InputError
-        When there is no such file, or it is no image, damaged, cut short, larger than 250 megapixels, or has
+        When there is no such file, or it is no image, damaged, truncated, larger than 250 megapixels, or has
         pixels of 16 bits or floats.
     """
     with _open_image(path) as image:
@@ -242,7 +242,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
 
 
 def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
-    """Turn a color image to gray.
+    """Convert a color image to gray.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str =
 def gray_part(
     image: NDArray[np.uint8], rows: slice, columns: slice, coefficients: NDArray[np.uint32]
 ) -> NDArray[np.uint8]:
-    """Turn a part of a color image to gray without touching the rest.
+    """Convert a part of a color image to gray without touching the rest.
 
     Parameters
     ----------
@@ -298,13 +298,13 @@ def gray_part(
 
 
 def is_kernel_ready(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of the kind of array that kernels are compiled for."""
+    """Return whether an image is of the kind of array that kernels are compiled for."""
     flags = image.flags
     return flags.c_contiguous and flags.writeable
 
 
 def is_kernel_ready_gray(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of that kind, and gray."""
+    """Return whether an image is of that kind, and gray."""
     return image.ndim == 2 and is_kernel_ready(image)
 
 
@@ -368,7 +368,7 @@ def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
 
 
 def _transposition(image: "Image.Image") -> "Image.Transpose | None":
-    """Tell what sets an image upright by its EXIF orientation; None where nothing does."""
+    """Return what sets an image upright by its EXIF orientation; None where nothing does."""
     from PIL import Image as PilImage
 
     orientation = 1

@@ -23,7 +23,7 @@ _BUSY = 0.5
 
 
 def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """Tell on what a measurement was made, in values that can be written as JSON.
+    """Return on what a measurement was made, in values that can be written as JSON.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def machine_load() -> float | None:
-    """Tell how many processes were busy in the last minute, per processor; None where the system does not."""
+    """Return how many processes were busy in the last minute, per processor; None where the system does not."""
     try:
         return os.getloadavg()[0] / (os.cpu_count() or 1)
     except (AttributeError, OSError):

@@ -14,14 +14,17 @@ row by row. Crops with little contrast are stretched.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
 
-from ert._kernels.llvm import fetch
-from ert._kernels.simd import aligned, reduce_line
+from ert._kernels.llvm import INT8, INT16, chosen, constant, data, fetch, load, store, vector
+from ert._kernels.simd import aligned
 
 __all__ = ["CropArgs", "crop_args", "crop_resampled", "cut_crop", "reduce", "resample", "stretch"]
 
@@ -186,7 +189,7 @@ def reduce(image, column, row, factor, out):
     leftmost = min(max(column, 0), n_columns - 1)
     width = min(columns * factor, n_columns - leftmost)
     for r in range(rows):
-        # A line is too short for the processor to see what comes next.
+        # Lines are too short for the hardware prefetcher.
         for k in (near, far):
             line = min(max(row + (r + ROWS_PREFETCHED) * factor + k, 0), n_rows - 1)
             fetch(pixels, line * n_columns + leftmost, width)
@@ -195,13 +198,82 @@ def reduce(image, column, row, factor, out):
         done = low
         if factor <= 4 and low < high:
             inside = column + low * factor
-            done += reduce_line(
+            done += _reduce_line(
                 pixels, first + inside, second + inside, factor, made, r * columns + low, high - low
             )
         for c in range(low):
             out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
         for c in range(done, columns):
             out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
+
+
+def _reduce_lines(factor: int) -> Any:
+    """Return a function that reduces two lines of pixels by a factor to 16 pixels.
+
+    It takes `pixels`; `first` and `second`, the places in it where the two lines begin; `out`; and the place
+    in it that is written. Each pixel is the mean of the first and the last of `factor` pixels of both lines.
+    """
+
+    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+            wide = vector(INT16, 16)
+            total = two = constant(wide, 2)
+            for line in (args[1], args[2]):
+                numbers = load(builder, source, line, vector(INT8, 16 * factor))
+                for start in (0, factor - 1):
+                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
+                    total = builder.add(total, builder.zext(some, wide))
+            mean = builder.lshr(total, two)
+            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
+            return context.get_dummy_value()
+
+        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
+
+    return intrinsic(typed)
+
+
+_reduce_by_1: Callable[..., None] = _reduce_lines(1)
+_reduce_by_2: Callable[..., None] = _reduce_lines(2)
+_reduce_by_3: Callable[..., None] = _reduce_lines(3)
+_reduce_by_4: Callable[..., None] = _reduce_lines(4)
+
+
+@numba.njit(nogil=True)
+def _reduce_line(pixels, first, second, factor, out, place, n):
+    """Reduce two lines of pixels to one by a factor of 1 to 4, if it has at min_contrast 16 pixels.
+
+    Parameters
+    ----------
+    pixels : uint8 array
+    first, second : int
+        The places in it where the lines begin.
+    factor : int
+    out : uint8 array
+        Written, from `place` on.
+    place, n : int
+        The place of the first pixel, and the number of pixels.
+
+    Returns
+    -------
+    int
+        The number of pixels written: `n`, or 0.
+    """
+    if n < 16:
+        return 0
+    for start in range(0, n, 16):
+        # The last ones once more, if the line does not end with these.
+        c = min(start, n - 16)
+        here, there, to = first + c * factor, second + c * factor, place + c
+        if factor == 1:
+            _reduce_by_1(pixels, here, there, out, to)
+        elif factor == 2:
+            _reduce_by_2(pixels, here, there, out, to)
+        elif factor == 3:
+            _reduce_by_3(pixels, here, there, out, to)
+        else:
+            _reduce_by_4(pixels, here, there, out, to)
+    return n
 
 
 @numba.njit(inline="always")
@@ -218,13 +290,13 @@ def _mean_of_four(pixels, first, second, n, column, near, far):
 def resample(image, column, row, x, y, step, blur, out):
     """Resample a part of a gray image with a triangle filter that widens as the image is reduced.
 
-    Beyond its edge the image goes on with its edge pixels.
+    Beyond its edges the image is extended by its edge pixels.
 
     Parameters
     ----------
     image : uint8 array (rows, columns)
     column, row : int
-        Where in the image x and y are counted from.
+        The pixel that x and y are counted from.
     x, y : float
         Position of the center of the first pixel of `out`.
     step : float
@@ -305,17 +377,17 @@ def _triangle(center, half, weights):
 
 
 @numba.njit(cache=True, nogil=True)
-def stretch(crop, least):
-    """Stretch gray levels whose standard deviation is small, about their mean, which becomes the middle.
+def stretch(crop, min_contrast):
+    """Stretch gray levels with a small standard deviation about their mean, which becomes middle gray.
 
     Parameters
     ----------
     crop : uint8 array (n_lines, n)
         Rewritten.
-    least : float
-        The standard deviation below which they are stretched, by at most 16 times, to have it.
+    min_contrast : float
+        The standard deviation that they are stretched to, by at most 16 times.
     """
-    if least <= 0:
+    if min_contrast <= 0:
         return
     total = squares = np.int64(0)
     n = 0
@@ -327,9 +399,9 @@ def stretch(crop, least):
         n += crop.shape[1]
     mean = total / n
     deviation = math.sqrt(max(squares / n - mean * mean, 0.0))
-    if deviation >= least:
+    if deviation >= min_contrast:
         return
-    gain = least / max(deviation, least / MAX_GAIN)
+    gain = min_contrast / max(deviation, min_contrast / MAX_GAIN)
     levels = np.empty(256, np.uint8)
     for level in range(256):
         stretched = math.floor(MIDDLE_GRAY + gain * (level - mean) + 0.5)

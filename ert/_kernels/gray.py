@@ -1,4 +1,4 @@
-"""Color to gray, in whole numbers."""
+"""Convert color to gray, in integers."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ __all__ = [
 ]
 
 _WIDE = processor_has("avx512bw")
-# Pixels that are turned to gray together, and as many as the bytes reach that are read for them.
+# Pixels that are converted to gray together, and as many as the bytes reach that are read for them.
 LANES = 16
 REACH = 22
 
 
 @numba.njit(cache=True, nogil=True)
 def weigh(pixel, weights):
-    """Turn one pixel of three channels to gray."""
+    """Convert one pixel of three channels to gray."""
     total = (
         weights[0] * np.uint32(pixel[0])
         + weights[1] * np.uint32(pixel[1])
@@ -81,7 +81,7 @@ _some_to_gray: Any = intrinsic(_typed_some_to_gray)
 
 @numba.njit(cache=True, nogil=True)
 def to_gray(image, row, column, weights, out):
-    """Turn a part of a color image to gray.
+    """Convert a part of a color image to gray.
 
     Parameters
     ----------

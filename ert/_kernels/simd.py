@@ -1,14 +1,16 @@
-"""Sums over many short rows, whose running totals stay in the processor's vectors.
+"""Sums and products of many short rows, with running totals in vector registers.
 
-Loops of numba's read and write each total for every few rows, because the compiler does not know how many
-columns there are. Here some columns at a time are one vector (:mod:`ert.vectors`). Adding goes row by row, so
-that rounding is the same everywhere.
+numba's loops load and store each total for every few rows, because the compiler does not know the number of
+columns. Here some columns at a time are one vector (:mod:`ert._kernels.llvm`), and rows are added one by one,
+so that rounding is the same everywhere.
+
+    leaves  int8 or int16 (n_stages, n_trees * n_leaves * leaf_size)   a leaf is found by its first element
+    basis   int8 or int16 (n_bases, n_rows / 2, n_columns, 2)          rows in pairs, element by element
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -17,7 +19,6 @@ from numba.extending import intrinsic, register_jitable
 from ert._kernels.llvm import (
     BIT,
     FLOAT,
-    INT8,
     INT16,
     INT32,
     INT64,
@@ -50,14 +51,13 @@ __all__ = [
     "padded",
     "pair_rows",
     "product_workspace",
-    "reduce_line",
     "sum_limit",
     "transform",
 ]
 
 
 _FLOATS_6: Any = types.UniTuple(types.float32, 6)
-# Arrays of floats that go through here end with zeros, up to a multiple of this.
+# Float arrays that pass through here are padded with zeros to a multiple of this.
 LANES = 16
 # Bytes of a cache line.
 CACHE_LINE_BYTES = 64
@@ -91,7 +91,7 @@ def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDA
 
 
 def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Lay out matrices of whole numbers for :func:`add_products`: rows in twos, element beside element.
+    """Lay out integer matrices for :func:`add_products`: rows in pairs, element by element.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Returns
     -------
     array (..., n_rows / 2, n_columns, 2)
-        With rows and columns of zeros to a multiple of 16 of both.
+        Rows and columns are padded with zeros to multiples of 16.
     """
     whole = padded(padded(matrix, -2), -1)
     *rest, n_rows, n = whole.shape
@@ -108,24 +108,24 @@ def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def sum_limit(matrix: npt.NDArray[Any]) -> np.float32:
-    """Return what the sizes of all amounts may add up to, so that no product is too large for 32 bits.
+    """Return the largest sum of absolute amounts for which no product overflows 32 bits.
 
     Parameters
     ----------
     matrix : int8 or int16 array (..., n_rows / 2, n_columns, 2)
         From :func:`pair_rows`.
     """
-    # Rounding adds up to a half to each of them.
+    # Rounding adds up to a half to each amount.
     return np.float32(2 ** (32 - 8 * matrix.itemsize) - 2 * matrix.shape[-3])
 
 
 def _sum_of_rows(lanes: int) -> Any:
-    """Make a function that adds up some columns of some rows.
+    """Return a function that sums some columns of some rows.
 
     It takes `table`, all rows in one array; `base`, the element that rows are counted from; `rows`, the
-    number of each row's first element; `start`, `stop`, which of the rows; `first`, the first of the columns;
-    `out`, whose elements from `first` on are added to.
-    Totals are in the type twice as wide as the table's, and those of 8 bits so few that they fit.
+    first element of each row; `start` and `stop`, the range of rows; `first`, the first column; and `out`,
+    whose elements from `first` on are added to. Totals have the type twice as wide as the table's; sums of
+    8 bits are few enough to fit.
     """
 
     def typed(
@@ -156,11 +156,11 @@ def _sum_of_rows(lanes: int) -> Any:
 
 
 def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
-    """Make a function that writes some columns of the product of a vector and a matrix of whole numbers.
+    """Return a function that computes some columns of the product of a vector and an integer matrix.
 
-    It takes `amounts` (n_rows,) of 16 bits; `matrix`, from :func:`pair_rows`; which of these; `first`, the
-    first of the columns; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor
-    has an instruction that multiplies pairs and adds the two products of each.
+    It takes `amounts` (n_rows,) of 16 bits; matrices from :func:`pair_rows`, and the index of one; `first`,
+    the first column; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor has an
+    instruction that multiplies pairs and adds the two products of each.
     """
 
     def typed(context: Any, amounts: Any, matrix: Any, number: Any, first: Any, factor: Any, out: Any) -> Any:
@@ -210,7 +210,7 @@ def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
 
 
 def _typed_scale(context: Any, components: Any, scales: Any, number: Any, products: Any) -> Any:
-    """Multiply whole numbers by a row of units; return the largest product's size and the sum of all."""
+    """Multiply integers by a row of scales; return the largest absolute product and the sum of all."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole, unit, out = (data(context, builder, signature, args, i) for i in (0, 1, 3))
@@ -241,7 +241,7 @@ def _typed_scale(context: Any, components: Any, scales: Any, number: Any, produc
 
 
 def _typed_round(context: Any, numbers: Any, factor: Any, out: Any) -> Any:
-    """Multiply floats by a factor and round them to whole numbers of 16 bits."""
+    """Multiply floats by a factor and around them to integers of 16 bits."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 2))
@@ -285,23 +285,23 @@ def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> 
 
 
 def _transform(adding: bool) -> Any:
-    """Make a function that carries points by a matrix and a shift, and adds them to what is there or not.
+    """Return a function that transforms points, and stores the result or adds it to `out`.
 
-    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row, and the shift; and `out`.
+    It takes `points`, float32 x, y, x, y, ...; the matrix, row by row, and the shift; and `out`. When adding,
+    the shift is ignored.
     """
 
     def typed(context: Any, points: Any, numbers: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             source, target = (data(context, builder, signature, args, i) for i in (0, 2))
-            # x and y may be one number of 64 bits there.
+            # `out` may hold x and y as one number of 64 bits.
             target = builder.bitcast(target, FLOAT.as_pointer())
             kind = vector(FLOAT, LANES)
             numbers = [splat(builder, builder.extract_value(args[1], i), kind) for i in range(6)]
-            in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
-            # x, y, x, y ... : what each is multiplied by, what its neighbor is, and the shift.
+            is_y = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
+            # For x, y, x, y, ...: the factors of the number itself and of its neighbor, and the shift.
             own, other, shift = (
-                builder.select(in_turns, numbers[odd], numbers[even])
-                for even, odd in ((0, 3), (1, 2), (4, 5))
+                builder.select(is_y, numbers[odd], numbers[even]) for even, odd in ((0, 3), (1, 2), (4, 5))
             )
             neighbors = [i ^ 1 for i in range(LANES)]
             with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
@@ -317,33 +317,7 @@ def _transform(adding: bool) -> Any:
     return intrinsic(typed)
 
 
-def _mean_of_four(factor: int) -> Any:
-    """Make a function that reduces two lines of pixels by a factor, to 16 pixels.
-
-    It takes `pixels`; `first` and `second`, where in it the two lines begin; `out`; and `place`, where in it
-    the 16 are written. Each is the mean of the first and the last of `factor` pixels of both lines.
-    """
-
-    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
-            wide = vector(INT16, 16)
-            total = two = constant(wide, 2)
-            for line in (args[1], args[2]):
-                numbers = load(builder, source, line, vector(INT8, 16 * factor))
-                for start in (0, factor - 1):
-                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
-                    total = builder.add(total, builder.zext(some, wide))
-            mean = builder.lshr(total, two)
-            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
-            return context.get_dummy_value()
-
-        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
-
-    return intrinsic(typed)
-
-
-# A leaf's 32 components, and what is left over.
+# 32 components of a leaf at a time, then 8.
 _add_32: Callable[..., None] = _sum_of_rows(32)
 _add_8: Callable[..., None] = _sum_of_rows(8)
 _IN_PAIRS = processor_has("avx512bw")
@@ -354,48 +328,6 @@ _round: Callable[..., None] = intrinsic(_typed_round)
 dot: Any = intrinsic(_typed_dot)
 transform: Callable[..., None] = _transform(adding=False)
 add_transformed: Callable[..., None] = _transform(adding=True)
-
-_reduce_by_1: Callable[..., None] = _mean_of_four(1)
-_reduce_by_2: Callable[..., None] = _mean_of_four(2)
-_reduce_by_3: Callable[..., None] = _mean_of_four(3)
-_reduce_by_4: Callable[..., None] = _mean_of_four(4)
-
-
-@numba.njit(nogil=True)
-def reduce_line(pixels, first, second, factor, out, place, n):
-    """Reduce two lines of pixels to one by a factor of 1 to 4, if there are 16 to be made.
-
-    Parameters
-    ----------
-    pixels : uint8 array
-    first, second : int
-        Where in it the lines begin.
-    factor : int
-    out : uint8 array
-        Written, from `place` on.
-    place, n : int
-        `n` pixels are to be made.
-
-    Returns
-    -------
-    int
-        How many were made.
-    """
-    if n < 16:
-        return 0
-    for start in range(0, n, 16):
-        # The last ones once more, if the line does not end with these.
-        c = min(start, n - 16)
-        here, there, to = first + c * factor, second + c * factor, place + c
-        if factor == 1:
-            _reduce_by_1(pixels, here, there, out, to)
-        elif factor == 2:
-            _reduce_by_2(pixels, here, there, out, to)
-        elif factor == 3:
-            _reduce_by_3(pixels, here, there, out, to)
-        else:
-            _reduce_by_4(pixels, here, there, out, to)
-    return n
 
 
 class BasisArgs(NamedTuple):

@@ -1,26 +1,26 @@
-"""Running the trees of a stage for one face: splits packed, leaves found.
+"""Traversal: packed splits, and the leaves of the trees of a stage that a face falls into.
 
 Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
-trees are decided at once, and then the ways down are followed in 32 trees at once:
+trees are evaluated at once, and then the paths of 32 trees are followed at once:
 
 four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
              64 bytes  second pixel
-             64 bytes  threshold        0 or more: where it is less, the two pixels are exchanged
+             64 bytes  threshold        0 or more: if it is less, the two pixels are exchanged
 a stage      the lookups of all its trees; then the masks of all its trees, 64 bits each for four of them:
-             flips      set where to go right is not to exceed the threshold
-             first, second    set where the number of a pixel is 256 or more; not there in smaller pools
+             flips      set where a face goes right if it does not exceed the threshold
+             first, second    set where the index of a pixel is 256 or more; absent in smaller pools
 
-Elsewhere trees are walked node by node, four trees at a time:
+Elsewhere trees are traversed node by node, four trees at a time:
 
-node    the lowest b bits    first pixel           b is as many bits as the pool's numbers take
+node    the lowest b bits    first pixel           b bits hold the largest index of the pool
         the next nine        threshold + 256
         the highest b bits   second pixel
-tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
-        pixels 64 bytes, a line of the cache
+tree    2**depth nodes in breadth-first order, the last one empty: with depth 4 and up to 2048 pixels
+        64 bytes, a cache line
 
-Either way what is found is the same.
+Both ways find the same leaves.
 
-leaves  rows of numbers, tree by tree; a row is found by the number of its first element
+leaves  tree by tree; a leaf is found by the offset of its first element
 """
 
 from typing import Any, NamedTuple
@@ -69,19 +69,19 @@ __all__ = [
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
-# Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
+# Trees whose leaves are found together; arrays of leaf offsets are padded to a multiple of it.
 TREES_PER_BLOCK = 32
-# Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
-# time: of whole shapes of floats some are asked for, and the others as they are added.
+# The largest leaf that is prefetched as soon as it is found. The processor fetches a limited number of lines at
+# a time: of larger leaves some are prefetched here, and the others while they are added.
 MAX_PREFETCHED_LEAF_BYTES = 256
 LARGE_LEAVES_PREFETCHED = 2
-# Pixels of the largest pool whose splits are decided four trees at a time.
+# The largest pool whose splits are evaluated four trees at a time.
 MAX_MASK_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
 
 
 def index_bits(n_pixels: int) -> int:
-    """How many bits the number of a pixel takes in a node."""
+    """Return how many bits the index of a pixel takes in a node."""
     return max(1, (n_pixels - 1).bit_length())
 
 
@@ -95,7 +95,7 @@ def pack_nodes(
     pairs : uint16 array (..., n_trees, n_splits, 2)
         The two pixels of each split.
     thresholds : array (..., n_trees, n_splits)
-        A face goes left where their difference is greater; whole numbers or not.
+        A face goes left where the difference of the two pixels is greater; integers or not.
     n_pixels : int
 
     Returns
@@ -106,7 +106,7 @@ def pack_nodes(
     kind = np.uint32 if 2 * bits + THRESHOLD_BITS <= 32 else np.uint64
     *shape, n_trees, n_splits = thresholds.shape
     nodes = np.zeros((*shape, n_trees, n_splits + 1), kind)
-    # A difference is a whole number: it is greater than a number when it is greater than its floor.
+    # Differences are integers: greater than a number if greater than its floor.
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64) - LOWEST
     top = 8 * kind().itemsize - bits
     fields = ((pairs[..., 0], 0), (whole, bits), (pairs[..., 1], top))
@@ -118,24 +118,24 @@ def pack_nodes(
 def pack_splits(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.uint8]:
-    """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be decided four trees at a time.
+    """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be evaluated four trees at a time.
 
     Parameters
     ----------
     pairs : uint16 array (..., n_trees, 15, 2)
         The two pixels of each split, below 512.
     thresholds : array (..., n_trees, 15)
-        A face goes left where their difference is greater; whole numbers or not.
+        A face goes left where the difference of the two pixels is greater; integers or not.
     n_pixels : int
 
     Returns
     -------
     uint8 array (..., n_bytes)
-        Lines of the cache.
+        Whole cache lines.
     """
     *shape, n_trees, _ = thresholds.shape
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64)
-    # a - b > t is the contrary of b - a > -t - 1.
+    # a - b > t is the opposite of b - a > -t - 1.
     rotated = whole < 0
     first, second = (np.where(rotated, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
     widths = [(0, 0)] * len(shape) + [(0, -n_trees % 4), (0, 1)]
@@ -154,14 +154,14 @@ def pack_splits(
 
 
 def _uses_masks(n_splits: int, n_pixels: int) -> bool:
-    """Tell whether the splits of trees with so many are decided at once on this processor."""
+    """Return whether the splits of such trees are evaluated at once on this processor."""
     return _WIDE and n_splits == 15 and n_pixels <= MAX_MASK_PIXELS
 
 
 def pack_trees(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Pack the splits of trees for :func:`find_leaves` in the way that this processor is quickest with.
+    """Pack the splits of trees for :func:`find_leaves` in the layout that is fastest on this processor.
 
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
@@ -243,11 +243,11 @@ def traversal_workspace(n_trees: int, n_pixels: int) -> Any:
 
 
 def _decide(n_tables: int) -> Any:
-    """Make a function that decides all splits of trees of depth 4, for pools of 64 pixels a table.
+    """Return a function that evaluates all splits of trees of depth 4, for pools of 64 pixels a table.
 
     It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
-    `n`, how many times four trees it has; which four of them to begin with, and behind which to end; and
-    `masks`, `n` numbers of 64 bits or more: written, the bit of each split is set where the face goes right.
+    `n`, the number of groups of four trees; the range of these groups, `start` to `stop`; and `masks`, at
+    least `n` numbers of 64 bits: written, the bit of each split is set where the face goes right.
     """
 
     def typed(
@@ -297,7 +297,7 @@ def _decide(n_tables: int) -> Any:
 
 
 def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
-    """Follow the decisions of 32 trees of depth 4 down to their leaves."""
+    """Follow the paths of 32 trees of depth 4 down to their leaves."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 3))
@@ -324,7 +324,7 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
 def _typed_prefetch_leaves(
     context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any
 ) -> Any:
-    """Have some rows of a table brought near: their first `n` lines of the cache."""
+    """Prefetch some rows of a table: their first `n` cache lines."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, places = (data(context, builder, signature, args, i) for i in (0, 2))
@@ -349,7 +349,7 @@ _follow: Any = intrinsic(_typed_follow)
 
 @numba.njit(inline="always")
 def _child(values, nodes, stage, place, node, bits, mask, top):
-    # Unsigned all along: the number of an element that may be negative costs a comparison.
+    # Unsigned: an index that may be negative costs a comparison.
     word = np.uint64(nodes[stage, place])
     difference = np.int32(values[word & mask]) - np.int32(values[word >> top])
     threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)

@@ -31,7 +31,7 @@ def locate_batch(
     what: str,
     landmarks: npt.NDArray[np.float64],
 ) -> bool:
-    """Locate the landmarks of `BATCH_SIZE` faces, each from one start, if their images lie in memory as usual.
+    """Locate the landmarks of `BATCH_SIZE` faces, each from one initialization, if their images lie in memory as usual.
 
     Parameters
     ----------

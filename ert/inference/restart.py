@@ -1,4 +1,4 @@
-"""Looking again where the judge doubts, from boxes moved and resized: the given one may be a bad one."""
+"""Looking again where the confidence model doubts, from boxes moved and resized: the given one may be a bad one."""
 
 import math
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-# Landmarks that the judge trusts less are looked for again: those of some 7 in 100 faces in good boxes.
+# Landmarks that the confidence model trusts less are looked for again: those of some 7 in 100 faces in good boxes.
 DOUBTED = 0.9
 # What is found instead must be trusted so far: of an object that is half hidden, guesses get no better.
 TRUSTED = 0.5
@@ -44,14 +44,14 @@ def restart(
     channel_order: str,
     gray_weights: str,
 ) -> Box | None:
-    """Return a box in which the object is found better, if the judge doubts what was found and knows one.
+    """Return a box in which the object is found better, if the confidence model doubts what was found and knows one.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
     confidence_model : Judge
     normalizer
-        See :meth:`ert.judge.Judge.assess_face`.
+        See :meth:`ert.model.confidence.Judge.assess_face`.
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
         The box in which `found` was found.
@@ -62,7 +62,7 @@ def restart(
     Returns
     -------
     left, top, width, height : float
-        Drawn anew round the landmarks that the judge trusts most; None to keep `found`.
+        Drawn anew around the landmarks that the confidence model trusts most; None to keep `found`.
     """
     room = np.empty((2, len(found)))
 

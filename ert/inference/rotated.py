@@ -41,7 +41,7 @@ TOLERANCE = 15.0
 # The starts of each look, and how they lean in the second.
 SEARCH_INITS = INITS[:3]
 LEANS = (-15.0, 0.0, 15.0)
-# A box that is drawn anew stays within this scale and this shift, in sides of the first.
+# A box that is redrawn stays within this scale and this shift, in sides of the first.
 SCALES = 0.8, 1.25
 SHIFT = 0.3
 # A cascade of dlib's kind reads pixels as they are: larger boxes are reduced to about this size.
@@ -57,7 +57,7 @@ class Pose(NamedTuple):
 
 
 class Surroundings:
-    """Gray pixels round a box, as far as the cascade may look however the box is turned.
+    """Gray pixels around a box, as far as the cascade may look however the box is turned.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Surroundings:
         return Pose(self.middle, 1.0, roll)
 
     def locate(self, pose: Pose, inits: Floats, mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP) -> Floats:
-        """Return the shapes (n_starts, n_landmarks, 2) that starts lead to, in pixels of the surroundings."""
+        """Return the shapes (n_inits, n_landmarks, 2) that starts lead to, in pixels of the surroundings."""
         half = np.ceil(self.reach * pose.scale) + 1
         turn, place = rotation(pose.roll), pose.place
         # The copy's middle lies between pixels as the place does: an upright copy has the very same pixels.
@@ -167,11 +167,11 @@ def locate_rotated(
     cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
-        As it would be drawn round the upright object, about the same center.
+        As it would be drawn around the upright object, about the same center.
     roll : float
         In degrees, clockwise.
-    inits : float array (n_starts, 4)
-        See :data:`ert.geometry.INITS`.
+    inits : float array (n_inits, 4)
+        See :data:`ert.model.geometry.INITS`.
     channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
     mirror_map : int array (n_landmarks,)
@@ -179,8 +179,8 @@ def locate_rotated(
 
     Returns
     -------
-    float array (n_starts, n_landmarks, 2)
-        In pixels of the image.
+    float array (n_inits, n_landmarks, 2)
+        In image pixels.
     """
     surroundings = Surroundings(cascade, image, box, channel_order, gray_weights)
     return surroundings.to_image(surroundings.locate(surroundings.given(roll), inits, mirror_map))
@@ -209,7 +209,7 @@ def search_roll(
     Returns
     -------
     shape : float array (n_landmarks, 2)
-        In pixels of the image: the median of nine starts.
+        In image pixels: the median of nine starts.
     spread : float
         Mean distance of their landmarks from it, in sides of the box: small where the starts agree.
     """
@@ -236,7 +236,7 @@ def _look_twice(surroundings: Surroundings, roll: float) -> tuple[Floats, float]
 
 
 def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
-    """Tell how far shapes are turned against a mean shape.
+    """Return how far shapes are turned against a mean shape.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
-"""The judge: how far landmarks may be from the truth, and whether they are on the object at all.
+"""The confidence model: how far landmarks may be from the truth, and whether they are on the object at all.
 
-    landmarks ──> crop round them ──> similarity: mean shape -> landmarks ──> read one pool of pixels
+    landmarks ──> crop around them ──> similarity: mean shape -> landmarks ──> read one pool of pixels
               ──> walk two forests ──> log of each landmark's error; trust
               ──> calibration      ──> standard errors, probabilities
 
 It is one more look with the cascade's own machinery, at the shape that came out, so it depends on the image
 and the landmarks, hardly on the box. What the trees give is brought to scale by a few small tables that
-:mod:`ert.calibration` fits on objects left out of the training.
+:mod:`ert.training.calibration` fits on objects left out of the training.
 """
 
 import math
@@ -59,15 +59,15 @@ class Assessment:
     Parameters
     ----------
     std : float array (n, n_landmarks)
-        Standard error of each landmark along either axis, in pixels: the circle round it that holds the true
+        Standard error of each landmark along either axis, in pixels: the circle around it that holds the true
         landmark nine times in ten has a radius of 2.146 times that, as with a normal distribution. For other
         shares see :meth:`ert.ShapePredictor.std_radius`.
     within : float array (n, n_landmarks)
-        Probability that it lies within 5 % of the norm length (the model's `normalizer`; without one, of the side
+        Probability that it lies within 5 % of the normalizer (the model's `normalizer`; without one, of the side
         of the box) of the true one.
     confidence : float array (n,)
         Probability that this is the object and its landmarks have not failed: their mean error is at most
-        8 % of the norm length. One in ten of what is judged is taken not to be the object.
+        8 % of the normalizer. One in ten of what is judged is taken not to be the object.
     """
 
     std: npt.NDArray[np.float64]
@@ -113,7 +113,7 @@ class ConfidenceModel:
         What is read of the image; its box is the square with the landmarks' middle and the shape's scale.
     anchors : uint16 array (n_pixels,)
     deltas : float32 array (n_pixels, 2)
-        The pool, see :class:`ert.cascade.Stage`.
+        The pool, see :class:`ert.model.cascade.Stage`.
     errors : Forest
         For each landmark the deviation of the logarithm of its error from what is usual.
     trust : Forest
@@ -125,7 +125,7 @@ class ConfidenceModel:
     ratios : float64 array (n_levels,)
         The distances of landmarks from the truth in standard errors: their quantiles, evenly from 0 to 1.
     within_curve : float64 array (2, n_steps)
-        What `ratios` say is the probability to be within 5 % of the norm length, and how often that is true.
+        What `ratios` say is the probability to be within 5 % of the normalizer, and how often that is true.
     confidence_weights : float64 array (3,)
         Of 1, of `trust` and of the logarithm of the mean standard error in norm lengths; they give the logit
         of the confidence.
@@ -170,7 +170,7 @@ class ConfidenceModel:
         image : uint8 array (rows, columns) or (rows, columns, 3)
         box : left, top, width, height
         landmarks : float64 array (n_landmarks, 2)
-            In pixels of the image.
+            In image pixels.
         channel_order, gray_weights, normalizer
             See :class:`ert.ShapePredictor`.
         std, within : float64 array (n_landmarks,)
@@ -214,7 +214,7 @@ class ConfidenceModel:
         return self.crop_spec.region.tolist()  # type: ignore[no-any-return]
 
     def _suffices(self, part: Part, size: tuple[int, ...], x: float, y: float, side: float) -> bool:
-        """Tell whether a part holds what the crop needs: quicker than to say what that is."""
+        """Return whether a part holds what the crop needs: quicker than to say what that is."""
         gray, column, row = part
         left, top, right, bottom = self._bounds
         reach = 3 + 3 * side / self.crop_spec.working_size
@@ -241,7 +241,7 @@ class ConfidenceModel:
         return arrays
 
     def header(self) -> dict[str, Any]:
-        """Tell what the model file's header says of it."""
+        """Return what the model file's header says of it."""
         return {"crop_spec": asdict(self.crop_spec) | {"region": self.crop_spec.region.tolist()}}
 
     @classmethod
@@ -279,7 +279,7 @@ _FORESTS = ("errors", "trust")
 
 
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:
-    """Check that a judge's arrays fit together, wherever they come from.
+    """Check that a confidence model's arrays fit together, wherever they come from.
 
     Raises
     ------

@@ -120,7 +120,7 @@ def crop_native(
     channel_order: str,
     gray_weights: str,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Cut the region round one box out of an image as it is, in gray, with zeros round the image.
+    """Cut the region around one box out of an image as it is, in gray, with zeros around the image.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def check_crop_spec(crop_spec: CropSpec) -> None:
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
     if type(size) is not int or not 8 <= size <= 2000:
-        raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
+        raise InputError(f"working_size={size!r}: expected an integer from 8 to 2000")
     if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
         raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
     if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
@@ -194,7 +194,7 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
     shapes : float array (n, n_landmarks, 2)
         In box coordinates; NaN where a landmark is missing.
     padding : float
-        See :func:`ert.features.draw_pool`.
+        See :func:`ert.training.features.draw_pool`.
     symmetric : bool
         Whether the region must be its own mirror image.
 

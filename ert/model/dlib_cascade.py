@@ -44,7 +44,7 @@ class DlibCascade(FieldsOnly):
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
-        The start shape, in box coordinates.
+        The initial shape, in box coordinates.
     anchors : uint16 array (n_stages, n_pixels)
     deltas : float32 array (n_stages, n_pixels, 2)
     pairs : uint16 array (n_stages, n_trees, n_splits, 2)
@@ -53,7 +53,7 @@ class DlibCascade(FieldsOnly):
         x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
     scales : float32 array (n_stages, n_components)
     basis : int16 array (n_stages, n_components, 2 * n_landmarks)
-        What the leaves of a compact cascade are multiplied by, see :class:`ert.cascade.Stage`; n_components
+        What the leaves of a compact cascade are multiplied by, see :class:`ert.model.cascade.Stage`; n_components
         is 0 in one as dlib has it.
     """
 
@@ -150,7 +150,7 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
-    """Express each stage's leaves in their principal displacements, as whole numbers of 8 bits.
+    """Express each stage's leaves in their principal displacements, as integers of 8 bits.
 
     The first displacements, which move the shape most, stand in the basis twice: once with a coarse unit, and
     once with the fine unit of what the coarse numbers leave over. Single faces move all the same, by half a

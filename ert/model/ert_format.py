@@ -103,7 +103,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     Raises
     ------
     InputError
-        When the file cannot be read, is no model file, was written by a newer version, is cut short or
+        When the file cannot be read, is no model file, was written by a newer version, is truncated or
         damaged.
     """
     path = Path(path)
@@ -114,7 +114,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     if data[: len(MAGIC)] != MAGIC:
         raise InputError(f"{path}: is not an ert model file (.ert), nor named as dlib's (.dat)")
     if len(data) < _PREFIX_SIZE:
-        raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
+        raise InputError(f"{path}: the model file is truncated: {len(data)} bytes")
     _, version, length = _START.unpack_from(data)
     (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
     if version != FORMAT_VERSION:
@@ -123,7 +123,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         )
     everything = memoryview(data)
     if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:
-        raise InputError(f"{path}: the model file is damaged or cut short: its checksum does not match")
+        raise InputError(f"{path}: the model file is corrupt or truncated: its checksum does not match")
     try:
         header = json.loads(data[_PREFIX_SIZE : _PREFIX_SIZE + length])
         arrays = {}
@@ -136,7 +136,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
             count = math.prod(shape)
             size = count * np.dtype(dtype).itemsize
             if offset + size > len(data):
-                raise InputError(f"{path}: the model file is cut short in its array {name!r}")
+                raise InputError(f"{path}: the model file is truncated in its array {name!r}")
             arrays[str(name)] = np.frombuffer(data, dtype, count, offset).reshape(shape)
             offset += size + -size % _ALIGN
     except _UNREADABLE as error:

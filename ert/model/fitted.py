@@ -53,7 +53,7 @@ class Fitted:
     confidence_model : Judge or None
         What tells how far predicted landmarks can be trusted.
     confidence_summary : dict
-        What the judge was trained on, and how well it judged objects left out.
+        What the confidence model was trained on, and how well it judged objects left out.
     """
 
     cascade: Cascade | DlibCascade
@@ -88,7 +88,7 @@ class Fitted:
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
-    """Tell how large the parts of a cascade are, and all of its arrays in bytes."""
+    """Return how large the parts of a cascade are, and all of its arrays in bytes."""
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     return {
         "stages": n_stages,
@@ -152,7 +152,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     Raises
     ------
     InputError
-        When the file is damaged, cut short, foreign, of a newer version, or its parts do not fit together.
+        When the file is damaged, truncated, foreign, of a newer version, or its parts do not fit together.
     """
     if Path(path).suffix == ".dat":
         return _from_dlib(read_dlib_file(path))
@@ -217,7 +217,7 @@ def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
 def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
     for key in _COUNTS:
         if type(summary[key]) is not int:
-            raise InputError(f"summary: {key} is {summary[key]!r}, expected a whole number")
+            raise InputError(f"summary: {key} is {summary[key]!r}, expected an integer")
     for key, kind in (("digest", str), ("library_version", str), ("notes", dict)):
         if not isinstance(summary[key], kind):
             raise InputError(f"summary: {key} is {summary[key]!r}, expected a {kind.__name__}")

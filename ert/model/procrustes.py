@@ -80,7 +80,7 @@ def typical_shape(shapes: Floats) -> Floats:
 
 
 def procrustes_distances(shapes: Floats, target: Floats) -> Floats:
-    """Tell how far shapes are from a target, whatever their place, size and rotation.
+    """Return how far shapes are from a target, whatever their place, size and rotation.
 
     Parameters
     ----------
