@@ -8,7 +8,8 @@
 
 import ert._core.numba_cache  # noqa: F401 - before the kernels, whose decorators look for the folder
 from ert._core.exceptions import InputError
-from ert._core.images import load_image, sample_image
+from ert._core.images import load_image
+from ert._core.resources import sample_image
 from ert._core.version import __version__
 from ert.datasets.dataset import Dataset, load_dataset
 from ert.datasets.write import write_dataset

@@ -17,7 +17,7 @@ TOLERANCE_PIXELS = 1e-4
 
 
 def agrees(fitted, image, box):
-    request = Request(FAST, None, None, False, "rgb", fitted.params["gray_weights"], 1, "X")
+    request = Request(FAST, "rgb", fitted.params["gray_weights"], 1, "X")
     expected, _ = locate(fitted, [(image, box)], request)
     found = reference.predict(fitted, image, box)
     return np.abs(found - expected[0]).max() <= TOLERANCE_PIXELS

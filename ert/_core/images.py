@@ -5,7 +5,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,7 +32,6 @@ __all__ = [
     "load_image",
     "read_image",
     "read_part",
-    "sample_image",
     "to_gray",
 ]
 
@@ -325,11 +323,6 @@ def read_part(
         else gray_part(image, rows, columns, channel_weights(channel_order, weights))
     )
     return part, columns.start, rows.start
-
-
-def sample_image() -> Path:
-    """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
-    return Path(str(resources.files("ert._core"))) / "data" / "samples" / "astronaut.jpg"
 
 
 def _dtype_hint(image: NDArray[Any]) -> str:

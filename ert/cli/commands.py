@@ -447,7 +447,7 @@ def _convert_dataset(options: argparse.Namespace) -> int:
 
 def run_demo(options: argparse.Namespace) -> int:
     """Run the bundled model on the bundled picture."""
-    from ert._core.images import sample_image
+    from ert._core.resources import sample_image
 
     out = Path(options.out)
     make_folder(out)

@@ -102,8 +102,9 @@ def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
 
 
 def _open_ert(name: str, letter: str) -> "BenchmarkModel":
+    from ert._core.resources import bundled_models
     from ert.evaluation.comparison import make_benchmark_model
-    from ert.predictor import bundled_models, load
+    from ert.predictor import load
 
     path = bundled_models().get(name, Path(name))
     called = path.name if path.name != f"{name}.ert" else name

@@ -63,7 +63,8 @@ def _confidence(summary: dict[str, Any] | None) -> str:
 
 def run_models(options: argparse.Namespace) -> int:
     """List the models that come with the package."""
-    from ert.predictor import bundled_models, load
+    from ert._core.resources import bundled_models
+    from ert.predictor import load
 
     for name, path in bundled_models().items():
         model = load(name)

@@ -40,7 +40,8 @@ def run_warmup(options: argparse.Namespace) -> int:
 
 def _warm_prediction() -> None:
     """Compile prediction for each kind of leaf that a model can have, on gray and color images."""
-    from ert.predictor import bundled_models, load
+    from ert._core.resources import bundled_models
+    from ert.predictor import load
 
     models = [load(name) for name in bundled_models()]
     bundled = models[0].fitted_

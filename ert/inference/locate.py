@@ -46,13 +46,13 @@ class Request(NamedTuple):
     """
 
     mode: PredictionMode
-    rolls: float | Sequence[float] | npt.ArrayLike | None
-    max_roll: float | None
-    return_std: bool
     channel_order: str
     gray_weights: str
     n_jobs: int | None
     what: str
+    rolls: npt.ArrayLike | None = None
+    max_roll: float | None = None
+    return_std: bool = False
 
 
 def locate(

@@ -20,6 +20,7 @@ from ert.model.schemes import check_names, resolve_mirror_map
 
 __all__ = [
     "Fitted",
+    "FittedAttributes",
     "cascade_sizes",
     "read_fitted",
     "write_fitted",
@@ -85,6 +86,58 @@ class Fitted:
                 "this model has no confidence model: train it with fit_confidence, or ert train --confidence"
             )
         return self.confidence_model
+
+
+class FittedAttributes:
+    """The parts of a fitted model as attributes of its predictor, with scikit-learn's trailing underscore."""
+
+    fitted_: Fitted
+
+    def _fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
+            raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
+        return self.fitted_
+
+    @property
+    def cascade_(self) -> Cascade | DlibCascade:
+        """The fitted cascade."""
+        return self._fitted().cascade
+
+    @property
+    def landmark_names_(self) -> tuple[str, ...]:
+        """The names of the landmarks."""
+        return self._fitted().landmark_names
+
+    @property
+    def mirror_map_(self) -> npt.NDArray[np.intp] | None:
+        """For each landmark, the index of its mirror image."""
+        return self._fitted().mirror_map
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The errors after each stage of the fit, in percent."""
+        return self._fitted().history
+
+    @property
+    def summary_(self) -> dict[str, Any]:
+        """Counts of the training data, version and notes."""
+        return self._fitted().summary
+
+    @property
+    def confidence_model_(self) -> ConfidenceModel | None:
+        """The confidence model, or None."""
+        return self._fitted().confidence_model
+
+    @property
+    def n_landmarks_(self) -> int:
+        """The number of landmarks."""
+        return len(self._fitted().cascade.mean_shape)
+
+    def std_radius(self, level: float = 0.9) -> float:
+        """Return the radius, in standard errors, of the circle that holds true landmarks with a probability."""
+        if not 0 <= level <= 1:
+            raise InputError(f"level={level!r}: expected 0 to 1")
+        return self._fitted().require_confidence_model().radius(level)
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:

@@ -43,7 +43,7 @@ FEWEST_LOOKS, MOST_LOOKS, MOST_ROUNDS = 6000, 150_000, 10
 NEIGHBOURHOOD = 3.0
 
 # Crops are gray already: neither the order of the colors nor their weights matter.
-GRAY_REQUEST = Request(FAST, None, None, False, "rgb", "luma", 1, "X")
+GRAY_REQUEST = Request(FAST, "rgb", "luma", 1, "X")
 
 
 @dataclass(frozen=True)
