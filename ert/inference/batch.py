@@ -1,4 +1,4 @@
-"""Several faces in one call of a kernel: threads wait for each other wherever Python runs."""
+"""Several faces in one kernel call: threads contend for the interpreter wherever Python code runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-# Faces of one call. Kernels are compiled for this number of images.
+# Faces per call; the kernel is compiled for this number of images.
 BATCH_SIZE = 16
 
 
@@ -31,7 +31,7 @@ def locate_batch(
     what: str,
     landmarks: npt.NDArray[np.float64],
 ) -> bool:
-    """Locate the landmarks of `BATCH_SIZE` faces, each from one initialization, if their images lie in memory as usual.
+    """Locate the landmarks of `BATCH_SIZE` faces, each from one initialization.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def locate_batch(
     Returns
     -------
     bool
-        False where some image is no array, or not of the same kind as the others, or a gray image's box is
-        not right: nothing is done then.
+        False where an image is not an array like the others, or a gray image's box is not right: nothing is done
+        then.
 
     Raises
     ------

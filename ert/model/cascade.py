@@ -39,8 +39,7 @@ NO_MIRROR_MAP = np.empty(0, np.intp)
 class GrayKernel(NamedTuple):
     """A compiled kernel: ``function(image, origin, box, *rest, landmarks)`` writes ``np.empty(shape)``.
 
-    The image must be a uint8 array of two axes: the kernel does not look at that any more. It returns False
-    where the image is not contiguous, or the box is not right.
+    The image must be a uint8 array of two axes, which the kernel does not check. It returns False where the image is not contiguous, or the box is not right.
     """
 
     function: Callable[..., bool]
@@ -273,7 +272,7 @@ def check_arrays(
         if array.shape != shape or array.dtype.name not in types or 0 in shape[:1]:
             raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{name} holds numbers that are not finite")
+            raise InputError(f"{name} has numbers that are not finite")
     if min(n_stages, n_trees, n_splits) < 1 or (n_splits + 1) & n_splits:
         raise InputError(f"{n_trees} trees of {n_splits} splits are not full binary trees")
     if n_pixels < 1 or arrays["anchors"].max() >= n_landmarks:

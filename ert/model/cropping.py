@@ -120,16 +120,15 @@ def crop_native(
     channel_order: str,
     gray_weights: str,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Cut the region around one box out of an image as it is, in gray, with zeros around the image.
+    """Cut the region around one box out of an image at its own scale, in gray, with zeros around the image.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
     frame : float array (6,)
-        The box's frame, upright.
+        The transform of the box, upright.
     region : float array (4,)
-        Left, top, right, bottom in box coordinates. Of what lies outside the image one pixel is kept, which
-        stands for all beyond.
+        Left, top, right, bottom in box coordinates. One pixel outside the image is kept, for all beyond it.
     channel_order : {"rgb", "bgr"}
     gray_weights : {"luma", "dlib"}
 
@@ -153,12 +152,12 @@ def crop_native(
 
 
 def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return columns and rows (n, 2) that crops of :func:`crop_native` have at most, however large the images."""
+    """Return the most columns and rows (n, 2) of crops of :func:`crop_native`, for images of any size."""
     return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
 def check_crop_spec(crop_spec: CropSpec) -> None:
-    """Check that crops have a sensible size, wherever their numbers come from.
+    """Check that crops have a sensible size.
 
     Raises
     ------
@@ -187,12 +186,12 @@ def _slice(low: float, high: float, size: int) -> slice:
 
 
 def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool) -> npt.NDArray[np.float64]:
-    """Bound what features may touch: nearly all training shapes, the pool's padding and a margin.
+    """Return the region that features can touch: nearly all training shapes, the padding and a margin.
 
     Parameters
     ----------
     shapes : float array (n, n_landmarks, 2)
-        In box coordinates; NaN where a landmark is missing.
+        In box coordinates; missing landmarks are NaN.
     padding : float
         See :func:`ert.training.features.draw_pool`.
     symmetric : bool

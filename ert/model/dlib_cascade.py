@@ -1,7 +1,7 @@
-"""A cascade as dlib trained it, run as dlib runs it, to the same pixels and the same rounding.
+"""A cascade of dlib, run to the same pixels and the same rounding as in dlib.
 
-What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside it; the box is stretched
-to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
+What differs from :mod:`ert.model.cascade`: pixels are read from the image, 0 outside it; the box is stretched
+to the unit square; leaves are whole shapes of floats, and are not rotated by the similarity.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -25,13 +25,13 @@ from ert.model.cascade import (
 )
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
-# As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
+# Of the 136 numbers in a leaf of a 68-point model, as many as fit into a fifth of the size of dlib's file.
 N_DISPLACEMENTS = 128
 N_FINE = 16
-# Sides of the box to each side of it that are kept of an image that has to be copied.
-REACH = 3
-# Directions with less than this part of the largest one's squared length are rounding of floats.
-NOISE = 1e-12
+# The margin around the box that is copied of an image that kernels cannot read, in sides of the box.
+COPY_MARGIN_SIDES = 3
+# Directions with less than this part of the largest one's squared length are rounding errors.
+MIN_SQUARED_LENGTH = 1e-12
 
 # The kernel takes weights for gray images too.
 GRAY_WEIGHTS = channel_weights("rgb", "dlib")
@@ -53,8 +53,8 @@ class DlibCascade(FieldsOnly):
         x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
     scales : float32 array (n_stages, n_components)
     basis : int16 array (n_stages, n_components, 2 * n_landmarks)
-        What the leaves of a compact cascade are multiplied by, see :class:`ert.model.cascade.Stage`; n_components
-        is 0 in one as dlib has it.
+        The basis of a compact cascade's leaves, see :class:`ert.model.cascade.Stage`; n_components is 0 in an
+        exact one.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -67,18 +67,18 @@ class DlibCascade(FieldsOnly):
     basis: npt.NDArray[np.int16]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, for the model file."""
+        """Return all arrays by name, for the model file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_stages(cls, mean_shape: npt.NDArray[np.float32], stages: list[Stage]) -> Self:
-        """Put stages that were trained here together, to a compact cascade."""
+        """Assemble stages that were trained here to a compact cascade."""
         arrays = stack_stages(stages)
         arrays["thresholds"] = arrays["thresholds"].astype(np.float32)
         return cls(mean_shape, **arrays)
 
     def stages(self) -> list[Stage]:
-        """Take the stages of such a cascade apart again."""
+        """Return the stages one by one."""
         arrays = {name: array for name, array in self.arrays().items() if name != "mean_shape"}
         return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
@@ -95,9 +95,12 @@ class DlibCascade(FieldsOnly):
         flags = image.flags
         column = row = 0
         if not (flags.c_contiguous and flags.writeable):
-            # Kernels are compiled for one kind of array. No cascade that works reaches farther.
+            # Kernels are compiled for one kind of array. No working cascade reads pixels farther away.
             columns, rows = (
-                slice(max(int(low - REACH * side), 0), max(int(low + (REACH + 1) * side) + 1, 1))
+                slice(
+                    max(int(low - COPY_MARGIN_SIDES * side), 0),
+                    max(int(low + (COPY_MARGIN_SIDES + 1) * side) + 1, 1),
+                )
                 for low, side in ((box[0], box[2]), (box[1], box[3]))
             )
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
@@ -135,7 +138,7 @@ class DlibCascade(FieldsOnly):
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
-    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+    """Check that the arrays fit together, and that no index in them is out of bounds.
 
     Raises
     ------
@@ -150,22 +153,21 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
-    """Express each stage's leaves in their principal displacements, as integers of 8 bits.
+    """Express each stage's leaves in their principal displacements, as 8-bit integers.
 
-    The first displacements, which move the shape most, stand in the basis twice: once with a coarse unit, and
-    once with the fine unit of what the coarse numbers leave over. Single faces move all the same, by half a
-    pixel on average: the least rounding sends them another way at some split, and the stages that follow do
-    the rest. The error over many faces stays what it was.
+    The first displacements, which move the shape most, are in the basis twice: with a coarse scale, and with
+    the fine scale of what rounding to it leaves. Landmarks of single faces move, by half a pixel on average,
+    because the least rounding changes some splits and later stages; the error over many faces does not change.
 
     Parameters
     ----------
     cascade : DlibCascade
-        With leaves as dlib has them.
+        With leaves of floats.
 
     Returns
     -------
     DlibCascade
-        Itself, when it is compact already.
+        Itself, if it is compact already.
     """
     if cascade.basis.shape[1]:
         return cascade
@@ -174,8 +176,8 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     for stage in range(n_stages):
         rows = cascade.leaves[stage].reshape(-1, n_values).astype(np.float64)
         values, vectors = np.linalg.eigh(rows.T @ rows)
-        found.append((rows, vectors[:, ::-1], int((values > NOISE * values[-1]).sum())))
-    # What was trained here has no more directions than components: the rest is rounding.
+        found.append((rows, vectors[:, ::-1], int((values > MIN_SQUARED_LENGTH * values[-1]).sum())))
+    # Cascades trained here have no more directions than components: the rest are rounding errors.
     kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
     fine = min(kept, N_FINE)
     leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
@@ -201,7 +203,7 @@ def _whole_numbers(
 
 
 def expand(cascade: DlibCascade) -> DlibCascade:
-    """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
+    """Undo :func:`compact`, up to rounding: leaves are whole shapes of floats again."""
     basis = cascade.basis * cascade.scales[:, :, None]
     leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), basis)
     return replace(cascade, leaves=leaves, scales=cascade.scales[:, :0], basis=cascade.basis[:, :0])

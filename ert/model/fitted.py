@@ -1,4 +1,4 @@
-"""A fitted model and its files: all that training made, checked when it comes from outside."""
+"""A fitted model: all results of a fit, read from and written to model files."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -37,24 +37,23 @@ _COUNTS = ("n_objects", "n_samples", "n_missing")
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit made.
+    """The result of a fit.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
     params : dict
-        The parameters that it was trained with, as plain numbers.
+        The parameters that it was trained with, as JSON types.
     landmark_names : tuple of str
     mirror_map : int array (n_landmarks,) or None
     history : list of dict
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary : dict
-        What it was trained on: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
+        The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
     confidence_model : Judge or None
-        What tells how far predicted landmarks can be trusted.
     confidence_summary : dict
-        What the confidence model was trained on, and how well it judged objects left out.
+        The training data of the confidence model, and how well it assessed objects left out.
     """
 
     cascade: Cascade | DlibCascade
@@ -141,7 +140,7 @@ class FittedAttributes:
 
 
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
-    """Return how large the parts of a cascade are, and all of its arrays in bytes."""
+    """Return the sizes of a cascade's parts, and of all of its arrays in bytes."""
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     return {
         "stages": n_stages,
@@ -154,9 +153,7 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
 
 
 def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = False) -> None:
-    """Write a fitted model: `.dat` is dlib's format, anything else the compact model file.
-
-    `compress` means the second alone.
+    """Write a fitted model: as `.dat` in dlib's format, else as a compact model file, which may be compressed.
 
     Raises
     ------
@@ -168,7 +165,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
         if compress:
             raise InputError(f"{path}: dlib's format has no compressed models; expected .ert")
         if isinstance(cascade, Cascade):
-            reason = "it reads resampled crops and turns its displacements with the shape"
+            reason = "it reads resampled crops and rotates its displacements with the shape"
             advice = "train with kind='dlib' for that"
             raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
         if fitted.params.get("gray_weights") != "dlib":
@@ -212,9 +209,9 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     header, arrays = read_model_file(path)
     try:
         cascade: Cascade | DlibCascade
-        told = header.get("confidence")
-        # Its arrays are taken out, what is left is the cascade's.
-        confidence_model = None if told is None else ConfidenceModel.from_file(told, arrays)
+        confidence = header.get("confidence")
+        # Its arrays are removed: those left are the cascade's.
+        confidence_model = None if confidence is None else ConfidenceModel.from_file(confidence, arrays)
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -233,7 +230,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             _check_history(header["history"]),
             _check_summary(header["summary"]),
             confidence_model,
-            {} if told is None else dict(told["summary"]),
+            {} if confidence is None else dict(confidence["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(

@@ -360,7 +360,7 @@ def _calibrate(
     figures = {key: value if value is not None and value == value else None for key, value in figures.items()}
     tables = {
         "curve": curve,
-        "usual": typical,
+        "baseline": typical,
         "ratios": table,
         "within_curve": within_curve,
         "confidence_weights": confidence_weights,

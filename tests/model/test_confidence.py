@@ -31,7 +31,7 @@ def random_judge(rng, n_landmarks=68, blur=0.0):
         errors=forest(9, 5, n_landmarks, 1e-5),
         trust=forest(6, 1, 1, 1e-5),
         curve=np.array([[-1.0, 0.0, 0.5, 6.0], [-0.5, -0.1, 0.7, 6.0]]),
-        usual=rng.uniform(-4, -3, n_landmarks),
+        baseline=rng.uniform(-4, -3, n_landmarks),
         ratios=np.sort(rng.gamma(2, 1, 31)),
         within_curve=np.array([[0.1, 0.5, 0.9], [0.2, 0.5, 0.8]]),
         confidence_weights=np.array([0.3, 1.5, -0.7]),
@@ -137,16 +137,16 @@ def test_arrays_that_do_not_fit_are_named():
             replace(confidence_model, anchors=confidence_model.anchors + np.uint16(68)),
             "anchors: expected landmarks below 68",
         ),
-        (replace(confidence_model, usual=confidence_model.usual[:5]), r"usual has shape \(5,\)"),
+        (replace(confidence_model, baseline=confidence_model.baseline[:5]), r"baseline has shape \(5,\)"),
         (
-            replace(confidence_model, usual=confidence_model.usual * np.nan),
-            "usual holds numbers that are not finite",
+            replace(confidence_model, baseline=confidence_model.baseline * np.nan),
+            "baseline has numbers that are not finite",
         ),
         (
             replace(confidence_model, ratios=confidence_model.ratios[::-1]),
-            "ratios: expected numbers that rise",
+            "ratios: expected increasing numbers",
         ),
-        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected numbers that rise"),
+        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected increasing numbers"),
         (
             replace(
                 confidence_model,

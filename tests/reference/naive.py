@@ -268,7 +268,7 @@ def confidence_model(image, box, landmarks, confidence_model, normalizer):
         for pairs, thresholds, leaves in zip(forest.pairs, forest.thresholds, forest.leaves, strict=True):
             components += leaves[walk(values, pairs, thresholds)]
         said.append((components * forest.scales) @ forest.basis.astype(float))
-    std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.usual)
+    std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.baseline)
     length = max(box_side if normalizer is None else normalizer_length(landmarks, normalizer), 1.0)
     shares = np.interp(
         0.05 * length / std, confidence_model.ratios, np.linspace(0, 1, len(confidence_model.ratios))
