@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ert.datasets.checks import KINDS, Picture, check_dataset, read_picture
+from ert.datasets.checks import KINDS, Picture, check_dataset
 from ert.datasets.dataset import Dataset
 from ert.datasets.synthetic import synthetic_faces
 from ert.model.schemes import FACE68_MIRROR
@@ -45,21 +45,6 @@ def faces():
 
 def test_nothing_is_found_in_faces_that_are_as_they_should_be(faces):
     assert check(faces) == []
-
-
-def test_pictures_tell_size_and_pixels(tmp_path):
-    pixels = np.arange(60, dtype=np.uint8).reshape(5, 12)
-    for name in ("a.png", "b.bmp"):
-        Image.fromarray(pixels).save(tmp_path / name)
-    Image.fromarray(pixels.reshape(12, 5)).save(tmp_path / "c.png")
-    (tmp_path / "d.png").write_bytes(b"no image")
-    a, b, c, d = (read_picture(tmp_path / name) for name in ("a.png", "b.bmp", "c.png", "d.png"))
-    assert a == b
-    assert a[:2] == (12, 5)
-    assert a.error is None
-    assert c.digest != a.digest
-    assert d[:3] == (0, 0, "")
-    assert "d.png" in d.error
 
 
 def test_images_that_cannot_be_read_or_stand_twice_are_named(faces):
@@ -192,3 +177,16 @@ def test_copies_of_one_shape_are_no_outliers(faces):
     boxes = np.tile([0.0, 0, 128, 128], (30, 1))
     dataset = Dataset(faces.files[:30], boxes, landmarks, faces.landmark_names, "copies")
     assert check(dataset, pictures_of(dataset, (200, 200))) == []
+
+
+def test_images_are_read_unless_given(tmp_path):
+    images, boxes, landmarks = synthetic_faces(3, seed=2)
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file, image in zip(files, images[[0, 1, 0]], strict=True):
+        Image.fromarray(image).save(file)
+    files[1].write_bytes(b"no image")
+    findings = check_dataset(Dataset(files, boxes, landmarks, tuple(map(str, range(68))), "faces"))
+    assert [(finding.kind, finding.file) for finding in findings] == [
+        ("unreadable image", files[1]),
+        ("duplicated image", files[2]),
+    ]

@@ -140,10 +140,10 @@ def test_arrays_that_do_not_fit_are_refused(four):
         Dataset(four.files, four.boxes, four.landmarks, ("a",), "x")
 
 
-# --- the three formats ---
+# --- loading ---
 
 
-def test_csv_without_boxes_takes_the_square_round_the_landmarks(folder):
+def test_csv_without_boxes_takes_the_square_around_the_landmarks(folder):
     dataset = load_dataset(write(folder / "faces.csv", CSV))
     assert (dataset.name, dataset.landmark_names) == ("faces", ("0", "1", "2"))
     assert dataset.files == [folder / "a.jpg", folder / "b.jpg", folder / "a.jpg"]
@@ -233,7 +233,7 @@ def test_boxes_of_one_split(folder):
     refused("faces.csv:4", "c.jpg has no row", "boxes.csv:my", path=path, boxes=f"{table}:my")
     refused("'val'", "test, train", path=path, boxes=f"{table}:my", split="val")
     table.write_text(TABLE.replace("split", "fold"))
-    refused("'test'", "there: none", path=path, boxes=f"{table}:my", split="test")
+    refused("'test'", "splits found: none", path=path, boxes=f"{table}:my", split="test")
     refused("'test' without boxes", path=path, split="test")
     table.write_text(TABLE.replace("b.jpg", "d.jpg"))
     refused("faces.csv: no annotated object", path=path, boxes=f"{table}:my", split="test")
@@ -250,15 +250,22 @@ def test_boxes_are_found_whatever_the_spelling_of_the_path(folder, monkeypatch):
 def test_one_box_cannot_serve_two_objects(folder):
     table = write(folder / "boxes.csv", TABLE)
     path = write(folder / "faces.csv", CSV)
-    refused("faces.csv:4", "a.jpg comes again", path=path, boxes=f"{table}:my")
+    refused(
+        "faces.csv:4",
+        "several objects in",
+        "a.jpg, but",
+        "has one box per image",
+        path=path,
+        boxes=f"{table}:my",
+    )
 
 
 # --- bad input ---
 
 
 def test_refuses_what_it_does_not_read(folder):
-    refused("no.xml: no such file or folder, expected an imglab .xml", path=folder / "no.xml")
-    refused("a.jpg: not a kind of file that is read, expected an imglab .xml", path=folder / "a.jpg")
+    refused("no.xml: no such file or folder, expected a file .xml, .csv", path=folder / "no.xml")
+    refused("a.jpg: unknown file type, expected a file .xml, .csv", path=folder / "a.jpg")
     path = imglab(folder, ["a b"])
     refused("part_order is 'random', expected 'natural' or 'dlib'", path=path, part_order="random")
     refused("image_folder", "an imglab file says where", path=path, image_folder=folder)
@@ -271,9 +278,18 @@ def test_refuses_an_empty_dataset(folder):
 
 
 def test_refuses_an_object_without_landmarks(folder):
-    refused("labels.xml:3: box 2 of", "a.jpg", "no landmark at all", path=imglab(folder, ["a b", "", "a b"]))
+    refused(
+        "labels.xml:3: box 2 of",
+        "a.jpg",
+        "no landmarks, expected at least one",
+        path=imglab(folder, ["a b", "", "a b"]),
+    )
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\nb.jpg,,\n")
-    refused("faces.csv:3: no landmark at all", path=path, boxes=f"{write(folder / 'boxes.csv', TABLE)}:my")
+    refused(
+        "faces.csv:3: no landmarks, expected at least one",
+        path=path,
+        boxes=f"{write(folder / 'boxes.csv', TABLE)}:my",
+    )
 
 
 def test_refuses_a_landmark_that_no_object_has(folder):
@@ -302,9 +318,9 @@ def test_refuses_boxes_without_area_in_a_csv(folder):
     refused("faces.csv:3: the box is 0 wide and 41 high", path=path)
 
 
-def test_refuses_to_draw_a_box_round_one_point(folder):
+def test_refuses_to_make_a_box_around_one_point(folder):
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\n")
-    refused("faces.csv:2: the box round the landmarks is 0 wide and 0 high", path=path)
+    refused("faces.csv:2: the box around the landmarks is 0 wide and 0 high", path=path)
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])
