@@ -1,5 +1,6 @@
 """Collect annotations in arrays, and check them."""
 
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,46 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.types import Box, Floats
+from ert._core.types import Floats
 from ert.datasets.parsing import Annotation, natural_key
 from ert.datasets.split import connected_items
 
-__all__ = ["assemble_arrays"]
+__all__ = ["assemble_arrays", "squares_around"]
 
 
 def assemble_arrays(
     annotations: Iterable[Annotation], path: Path, part_order: str | None
 ) -> tuple[list[Path], Floats, Floats, tuple[str, ...]]:
-    """Collect annotations in arrays.
+    """Return files, boxes, landmarks and landmark names of a `Dataset`.
 
-    Parameters
-    ----------
-    annotations : iterable of Annotation
-        What a reader yields.
-    path : pathlib.Path
-        The file or folder, for error messages.
-    part_order : {"natural", "dlib"} or None
-        Order of the landmark names; None keeps the order of the file.
-
-    Returns
-    -------
-    files, boxes (n, 4), landmarks (n, n_landmarks, 2), landmark_names
-        The fields of a `Dataset`.
-
-    Raises
-    ------
-    InputError
-        No objects, an object without landmarks, a box without area, a landmark that no object has, or, with
-        a `part_order`, names that look like typos.
+    `path` is the place in error messages. `part_order` is "natural" or "dlib" where landmarks have no order
+    of their own, else None. `load_dataset` describes the checks.
     """
     files: list[Path] = []
     wheres: list[str] = []
     index: dict[str, int] = {}
     # Flat arrays, because Python floats would take several times the memory: object i has counts[i] entries
     # in columns (which landmark) and twice as many in coordinates.
-    boxes, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
+    numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
     for annotation in annotations:
-        boxes.extend(_box_of(annotation))
+        if not any(x == x for x, _ in annotation.landmarks.values()):
+            raise InputError(f"{annotation.where}: no landmarks, expected at least one")
+        numbers.extend(annotation.box or (math.nan,) * 4)
         columns.extend(index.setdefault(name, len(index)) for name in annotation.landmarks)
         counts.append(len(annotation.landmarks))
         for point in annotation.landmarks.values():
@@ -70,24 +56,21 @@ def assemble_arrays(
     absent = np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0))
     if len(absent):
         raise InputError(f"{path}: landmark {names[absent[0]]!r} is missing in all objects, expected in one")
-    return files, np.array(boxes).reshape(-1, 4), landmarks, tuple(names)
+    boxes = np.array(numbers).reshape(-1, 4)
+    without = np.isnan(boxes[:, 0])
+    boxes[without] = squares_around(landmarks[without])
+    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)):
+        origin = " around the landmarks" if without[i] else ""
+        size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
+        raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
+    return files, boxes, landmarks, tuple(names)
 
 
-def _box_of(annotation: Annotation) -> Box:
-    """Return the box of the object, or the square around its landmarks if it has none."""
-    known = [point for point in annotation.landmarks.values() if point[0] == point[0]]
-    if not known:
-        raise InputError(f"{annotation.where}: no landmarks, expected at least one")
-    box, origin = annotation.box, ""
-    if box is None:
-        (left, top), (right, bottom) = (tuple(map(f, zip(*known, strict=True))) for f in (min, max))
-        side = max(right - left, bottom - top)
-        box = (left + right - side) / 2, (top + bottom - side) / 2, side, side
-        origin = " around the landmarks"
-    if not (box[2] > 0 and box[3] > 0):
-        size = f"{box[2]:g} wide and {box[3]:g} high"
-        raise InputError(f"{annotation.where}: the box{origin} is {size}, expected more than 0")
-    return box
+def squares_around(landmarks: Floats) -> Floats:
+    """Return boxes (n, 4) around landmarks: centered on their bounding rectangle, with its longer side."""
+    low, high = np.fmin.reduce(landmarks, axis=1), np.fmax.reduce(landmarks, axis=1)
+    side = (high - low).max(axis=1, keepdims=True)
+    return np.hstack([(low + high - side) / 2, side, side])
 
 
 def _check_parts(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
-from ert.datasets.images import Picture, read_picture, read_pictures
+from ert.datasets.images import Picture, read_images, read_picture
 from ert.model.procrustes import (
     Points,
     as_complex,
@@ -21,14 +21,7 @@ from ert.model.procrustes import (
     typical_shape,
 )
 
-__all__ = [
-    "KINDS",
-    "Finding",
-    "Picture",
-    "check_dataset",
-    "read_picture",
-]
-
+__all__ = ["KINDS", "Finding", "Picture", "check_dataset", "read_picture"]
 
 KINDS = (
     "unreadable image",
@@ -50,12 +43,12 @@ MIN_BOX_IOU = 0.9  # of two boxes of the same object
 MAX_BOX_OUTSIDE = 0.5  # of the area of a box
 MIN_BOX_PIXELS = 16.0
 MAX_BOX_SIDES = 0.5  # distance of a landmark from the box
-# As fractions of the object size: the distance of coincident landmarks, and the usual distance of landmarks
+# As fractions of the object size: the distance of coincident landmarks, and the median distance of landmarks
 # that should not coincide. The lips of a closed mouth may touch, and so may eyelids.
 COINCIDENT_DISTANCE, DISTINCT_DISTANCE = 1e-3, 0.3
 MIN_DISTINCT_PIXELS = 5.0  # in smaller objects rounding to integers makes landmarks coincide
 MIN_OUTLIER_SCORE = 5.0  # robust standard deviations above the median
-MIN_STRAY_FACTOR = 10.0  # times the usual residual of the landmark
+MIN_STRAY_FACTOR = 10.0  # times the median residual of the landmark
 MAX_SWAPPED_RATIO = 0.5  # of the Procrustes distances after and before swapping left and right
 MIN_OBJECTS = 10  # to estimate what is typical
 N_FOLDS = 5
@@ -98,7 +91,7 @@ def check_dataset(
     dataset : Dataset
         Dataset to check.
     pictures : mapping of pathlib.Path to Picture, optional
-        Result of `read_pictures` for the images of the dataset. By default the images are read.
+        Result of `read_picture` for each image of the dataset. By default the images are read.
     mirror_map : int array (n_landmarks,), optional
         The mirror map. With it, objects are reported whose landmarks fit the typical shape far better after
         swapping left and right; without it, objects whose reflection fits far better.
@@ -111,7 +104,7 @@ def check_dataset(
     from threadpoolctl import threadpool_limits
 
     if pictures is None:
-        pictures = read_pictures(dataset.files)
+        pictures = read_images(read_picture, dataset.files)
     # For such small matrices, BLAS threads can be a hundred times slower on a busy machine.
     with threadpool_limits(1):
         odd_shapes = list(_check_shapes(dataset, mirror_map))
@@ -143,18 +136,19 @@ def _check_pairs(dataset: Dataset) -> Iterator[Finding]:
         of_file.setdefault(file, []).append(i)
     for file, items in of_file.items():
         for i, j in combinations(items, 2):
-            overlap = _overlap(dataset.boxes[i], dataset.boxes[j])
-            if overlap >= MIN_BOX_IOU:
-                text = f"same box as object {i} (intersection over union {overlap:.0%})"
-                yield Finding("same object twice", file, j, text, overlap)
+            one, other = dataset.boxes[i], dataset.boxes[j]
+            shared = _intersection(one, other)
+            iou = shared / float(one[2:].prod() + other[2:].prod() - shared)
+            if iou >= MIN_BOX_IOU:
+                text = f"same box as object {i} (intersection over union {iou:.0%})"
+                yield Finding("same object twice", file, j, text, iou)
 
 
-def _overlap(one: Floats, other: Floats) -> float:
-    """Return the intersection over union of two boxes."""
+def _intersection(one: Floats, other: Floats) -> float:
+    """Return the area of the intersection of two boxes."""
     low = np.maximum(one[:2], other[:2])
     high = np.minimum(one[:2] + one[2:], other[:2] + other[2:])
-    shared = np.maximum(high - low, 0).prod()
-    return float(shared / (one[2:].prod() + other[2:].prod() - shared))
+    return float(np.maximum(high - low, 0).prod())
 
 
 def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
@@ -165,9 +159,8 @@ def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator
             yield Finding("tiny box", file, i, text, -float(min(width, height)))
         picture = pictures[file]
         if picture.error is None:
-            low = np.maximum(box[:2], -0.5)
-            high = np.minimum(box[:2] + box[2:], np.array((picture.width, picture.height)) - 0.5)
-            outside = float(1 - np.maximum(high - low, 0).prod() / (width * height))
+            image = np.array((-0.5, -0.5, picture.width, picture.height))
+            outside = 1 - _intersection(box, image) / float(width * height)
             if outside > MAX_BOX_OUTSIDE:
                 text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
                 yield Finding("box outside the image", file, i, text, outside)
@@ -187,9 +180,8 @@ def _check_landmarks(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iter
                 yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))
         beyond = (np.maximum(box[:2] - shape, shape - (box[:2] + box[2:] - 1)) / box[2:]).max(axis=1)
         if (beyond > MAX_BOX_SIDES).any():
-            text = (
-                f"{_named(dataset, beyond > MAX_BOX_SIDES)}: by up to {np.nanmax(beyond):.2g} of the box side"
-            )
+            names = _named(dataset, beyond > MAX_BOX_SIDES)
+            text = f"{names}: by up to {np.nanmax(beyond):.2g} of the box side"
             yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)))
 
 
@@ -210,11 +202,11 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
         distances = abs(points[:, k + 1 :] - points[:, k, None]) / size[:, None]
         near = distances < COINCIDENT_DISTANCE
         for j in np.flatnonzero(near.any(axis=0)):
-            usual = float(np.nanmedian(distances[:, j]))
-            if usual > DISTINCT_DISTANCE:
+            median = float(np.nanmedian(distances[:, j]))
+            if median > DISTINCT_DISTANCE:
                 names = f"{dataset.landmark_names[k]} and {dataset.landmark_names[k + 1 + j]}"
-                for i in np.flatnonzero(near[:, j] & (usual * size > MIN_DISTINCT_PIXELS)):
-                    pairs.setdefault(int(i), []).append((usual, names))
+                for i in np.flatnonzero(near[:, j] & (median * size > MIN_DISTINCT_PIXELS)):
+                    pairs.setdefault(int(i), []).append((median, names))
     for item, found in pairs.items():
         found.sort(reverse=True)
         more = f" and {len(found) - 3} more pairs" if len(found) > 3 else ""
@@ -228,13 +220,12 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
     shapes = dataset.landmarks
     typical = typical_shape(shapes)
     distances = procrustes_distances(shapes, typical)
-    usual = np.nanmedian(distances)
+    median = np.nanmedian(distances)
     scores = _robust_scores(distances)
     for i in np.flatnonzero(scores > MIN_OUTLIER_SCORE):
-        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {usual:.3g}"
-        yield Finding(
-            "outlier shape", dataset.files[i], int(i), f"{text} (z {scores[i]:.1f})", float(scores[i])
-        )
+        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {median:.3g}"
+        text += f" (z {scores[i]:.1f})"
+        yield Finding("outlier shape", dataset.files[i], int(i), text, float(scores[i]))
     yield from _check_residuals(dataset, typical)
     other = shapes[:, mirror_map] if mirror_map is not None else shapes * (-1, 1)
     swapped = procrustes_distances(other, typical)
@@ -257,9 +248,9 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
     known = ~np.isnan(residuals)
     distances = np.sqrt(np.where(known, residuals**2, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
     scores = _robust_scores(distances)
-    usual = column_medians(residuals)
+    median = column_medians(residuals)
     # A lower bound: for landmarks with tiny residuals everything would be an outlier.
-    relative = np.nan_to_num(residuals / np.maximum(usual, max(0.5 * float(np.nanmedian(usual)), 1e-6)))
+    relative = np.nan_to_num(residuals / np.maximum(median, max(0.5 * float(np.nanmedian(median)), 1e-6)))
     severities = np.maximum(scores / MIN_OUTLIER_SCORE, relative.max(axis=1) / MIN_STRAY_FACTOR)
     for i in np.flatnonzero(severities > 1):
         worst = np.argsort(-relative[i])

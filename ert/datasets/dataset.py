@@ -17,14 +17,7 @@ from ert.datasets.formats.csv import read_boxes
 from ert.datasets.images import walk
 from ert.datasets.parsing import Annotation
 
-__all__ = [
-    "FILE_FORMATS",
-    "FOLDER_FORMATS",
-    "Dataset",
-    "concatenate",
-    "dataset_format",
-    "load_dataset",
-]
+__all__ = ["FILE_FORMATS", "FOLDER_FORMATS", "Dataset", "concatenate", "dataset_format", "load_dataset"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dataset_html", "dataset_repr"]
 
-
 MAX_THUMBNAILS = 12
 _COLUMNS = 6
 _THUMBNAIL_PIXELS = 128

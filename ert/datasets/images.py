@@ -18,9 +18,9 @@ __all__ = [
     "find_pairs",
     "image_by_stem",
     "image_folders",
+    "read_images",
     "read_picture",
-    "read_pictures",
-    "read_sizes",
+    "read_size",
     "walk",
 ]
 
@@ -49,13 +49,26 @@ def read_picture(file: Path) -> Picture:
     return Picture(image.shape[1], image.shape[0], digest.hexdigest(), None)
 
 
-def read_pictures(
-    files: Iterable[Path], n_jobs: int = -1, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
-) -> dict[Path, Picture]:
+def read_size(file: Path) -> tuple[int, int] | None:
+    """Return width and height of an image in pixels, or None if it is unreadable."""
+    try:
+        return image_size(file)
+    except InputError:
+        return None
+
+
+def read_images(
+    read: Callable[[Path], _T],
+    files: Iterable[Path],
+    n_jobs: int = -1,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> dict[Path, _T]:
     """Read images in parallel threads, each file once.
 
     Parameters
     ----------
+    read : callable
+        Called with each file, for example `read_picture` or `read_size`.
     files : iterable of pathlib.Path
         Image files; duplicates are allowed.
     n_jobs : int
@@ -66,31 +79,8 @@ def read_pictures(
     Returns
     -------
     dict
-        File -> `Picture`, in the order of `files`.
+        File -> result, in the order of `files`.
     """
-    return _read_in_parallel(read_picture, files, n_jobs, progress)
-
-
-def read_sizes(
-    files: Iterable[Path], n_jobs: int = -1, progress: Callable[[Iterable[Any]], Iterable[Any]] = iter
-) -> dict[Path, tuple[int, int] | None]:
-    """Read width and height of images in pixels, None for unreadable ones; arguments as `read_pictures`."""
-    return _read_in_parallel(_size_or_none, files, n_jobs, progress)
-
-
-def _size_or_none(file: Path) -> tuple[int, int] | None:
-    try:
-        return image_size(file)
-    except InputError:
-        return None
-
-
-def _read_in_parallel(
-    read: Callable[[Path], _T],
-    files: Iterable[Path],
-    n_jobs: int,
-    progress: Callable[[Iterable[Any]], Iterable[Any]],
-) -> dict[Path, _T]:
     from joblib import Parallel, delayed
 
     # Image decoders release the GIL, so threads are enough.

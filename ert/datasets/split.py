@@ -11,14 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError
 from ert.datasets.parsing import csv_table
 
-__all__ = [
-    "connected_items",
-    "fold_groups",
-    "join_groups",
-    "pattern_groups",
-    "split_groups",
-    "table_groups",
-]
+__all__ = ["connected_items", "fold_groups", "join_groups", "pattern_groups", "split_groups", "table_groups"]
 
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:

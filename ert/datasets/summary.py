@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert.datasets.assemble import squares_around
 from ert.datasets.dataset import Dataset
-from ert.datasets.images import read_sizes
+from ert.datasets.images import read_images, read_size
 from ert.model.procrustes import procrustes_distances, typical_shape
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 
-__all__ = [
-    "describe_dataset",
-    "known_scheme",
-    "mirror_dataset",
-]
-
+__all__ = ["describe_dataset", "known_scheme", "mirror_dataset"]
 
 # Procrustes distance between the typical shape and its mirror image; faces of one dataset differ as much.
 MAX_ASYMMETRY = 0.15
@@ -44,10 +40,11 @@ def describe_dataset(
         of "min", "median" and "max", or None without values. "landmark_names" and "unreadable_images" are
         lists; "mirror_scheme" is the result of `known_scheme`.
     """
-    sizes = read_sizes(dataset.files) if sizes is None else sizes
+    sizes = read_images(read_size, dataset.files) if sizes is None else sizes
     _, counts = np.unique([str(file) for file in dataset.files], return_counts=True)
     known = np.array([size for size in sizes.values() if size is not None]).reshape(-1, 2)
     missing = np.isnan(dataset.landmarks[:, :, 0]).sum(axis=0)
+    around = np.isclose(squares_around(dataset.landmarks), dataset.boxes, rtol=0, atol=1e-4).all(axis=1)
     return {
         "images": len(counts),
         "objects": len(dataset),
@@ -59,7 +56,7 @@ def describe_dataset(
         "image_height": _range(known[:, 1]),
         "box_width": _range(dataset.boxes[:, 2]),
         "box_height": _range(dataset.boxes[:, 3]),
-        "boxes_around_landmarks": int(_around_landmarks(dataset).sum()),
+        "boxes_around_landmarks": int(around.sum()),
         "mirror_scheme": known_scheme(dataset),
         "unreadable_images": [str(file) for file, size in sizes.items() if size is None],
     }
@@ -70,15 +67,6 @@ def _range(values: NDArray[Any]) -> dict[str, float] | None:
         return None
     found = {"min": values.min(), "median": np.median(values), "max": values.max()}
     return {key: round(float(value), 3) for key, value in found.items()}
-
-
-def _around_landmarks(dataset: Dataset) -> NDArray[np.bool_]:
-    """Return which boxes equal the squares around landmarks that `load_dataset` makes."""
-    low, high = np.nanmin(dataset.landmarks, axis=1), np.nanmax(dataset.landmarks, axis=1)
-    side = (high - low).max(axis=1, keepdims=True)
-    squares = np.hstack([(low + high - side) / 2, side, side])
-    same: NDArray[np.bool_] = np.isclose(squares, dataset.boxes, rtol=0, atol=1e-4).all(axis=1)
-    return same
 
 
 def known_scheme(dataset: Dataset) -> str | None:

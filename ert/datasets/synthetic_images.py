@@ -12,13 +12,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = [
-    "JAW",
-    "SKULL",
-    "clipped_normal",
-    "draw_face",
-]
-
+__all__ = ["JAW", "SKULL", "clipped_normal", "draw_face"]
 
 # Of the 79 points of a face: the landmarks of the jaw, and the outline of the skull after the 68.
 JAW, SKULL = slice(0, 17), slice(68, 79)

@@ -41,9 +41,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
     Raises
     ------
     InputError
-        An unknown format, or one that does not match the suffix; a name that the format cannot store; for
-        folders, an image with several objects, two images of the same name, or files of another dataset; for
-        TPS and COCO, which need image sizes, an unreadable image; a file that cannot be written.
+        An unknown format, or one that does not match the suffix; a name that the format cannot store; in
+        folders, several objects in an image, two images of the same name, or files of another dataset; an
+        unreadable image, if the format needs image sizes; a file that cannot be written.
     """
     path = Path(path)
     name = _choose_format(path, format)
@@ -69,7 +69,7 @@ def _choose_format(path: Path, format: str | None) -> str:
     if format is None:
         if by_suffix is None:
             files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
-            raise InputError(f"{path}: expected a file ending in {files}, or one of the formats {folders}")
+            raise InputError(f"{path}: expected a file ending in {files}, or the format {folders}")
         return by_suffix
     if by_suffix != format and (by_suffix or not FORMATS[format].folder):
         expected = "a folder" if FORMATS[format].folder else f"a file ending in {FORMATS[format].suffix}"

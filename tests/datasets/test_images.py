@@ -6,7 +6,7 @@ from PIL import Image
 
 from ert._core.exceptions import InputError
 from ert.datasets.formats.tem import read_tem_folder
-from ert.datasets.images import read_picture, read_pictures, read_sizes
+from ert.datasets.images import read_images, read_picture, read_size
 
 
 def write(path: Path, content) -> Path:
@@ -60,10 +60,10 @@ def test_pictures_have_size_and_digest_of_the_pixels(tmp_path):
     assert d[:3] == (0, 0, "")
     assert "d.png" in d.error
     files = [tmp_path / f"{name}" for name in ("a.png", "d.png", "c.png", "a.png")]
-    pictures = read_pictures(files, n_jobs=2)
+    pictures = read_images(read_picture, files, n_jobs=2)
     assert list(pictures) == files[:3]
     assert (pictures[files[0]], pictures[files[2]]) == (a, c)
-    assert read_sizes(files) == {files[0]: (12, 5), files[1]: None, files[2]: (5, 12)}
+    assert read_images(read_size, files) == {files[0]: (12, 5), files[1]: None, files[2]: (5, 12)}
 
 
 def test_progress_of_reading(tmp_path):
@@ -75,5 +75,5 @@ def test_progress_of_reading(tmp_path):
             seen.append(result)
             yield result
 
-    assert read_sizes([tmp_path / "a.png"], progress=progress) == {tmp_path / "a.png": (3, 4)}
+    assert read_images(read_size, [tmp_path / "a.png"], progress=progress) == {tmp_path / "a.png": (3, 4)}
     assert seen == [(3, 4)]

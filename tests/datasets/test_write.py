@@ -73,7 +73,7 @@ def test_refuses_what_could_not_be_read_back(images, tmp_path):
 def test_refuses_formats_that_do_not_fit_the_path(images, tmp_path):
     data = dataset(images[:1], [[(1, 2), (3, 14)]])
     refused(
-        "expected a file ending in .xml, .csv, .tps, .json, or one of the formats pts, tem, ljson",
+        "expected a file ending in .xml, .csv, .tps, .json, or the format pts, tem, ljson",
         data,
         tmp_path / "x",
     )

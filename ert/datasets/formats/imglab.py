@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["imglab_notes", "read_imglab", "write_imglab"]
 
-
 # Element -> its parent.
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
@@ -138,7 +137,7 @@ def write_imglab(dataset: "Dataset", images: list[str]) -> Iterator[str]:
     """Yield an imglab XML file; coordinates are rounded to integers, which dlib requires."""
 
     def attribute(name: str) -> str:
-        return f'"{escape(check_name(name, "imglab XML"))}"'
+        return f"'{escape(check_name(name, 'imglab XML'))}'"
 
     yield "<?xml version='1.0' encoding='UTF-8'?>\n<dataset>\n<images>\n"
     parts = [attribute(name) for name in dataset.landmark_names]

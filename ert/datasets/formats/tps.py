@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_tps", "write_tps"]
 
-
 # Keys of a specimen that do not change its landmarks.
 _IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
 _CURVES = ("CURVES", "POINTS", "OUTLINES", "CHAIN", "RADII", "LM3")

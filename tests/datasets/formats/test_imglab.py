@@ -235,7 +235,7 @@ def test_imglab_written_and_read_again(three, tmp_path):
     ]
     text = path.read_text(encoding="utf-8")
     assert text.count("<image ") == 2
-    assert """<part name="nose" x='1' y='2'/>""" in text
+    assert "<part name='nose' x='1' y='2'/>" in text
     again = load_dataset(path)
     assert again.files == three.files
     assert again.landmark_names == ("chin", "ear", "nose")
