@@ -15,13 +15,13 @@ def test_pattern_groups_are_what_the_first_bracket_matches():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [("(", "not a regular expression"), ("a", "no group"), ("(z)", "b_2.png"), ("(z)?_", "b_2.png")],
 )
-def test_patterns_that_are_of_no_use_are_refused(pattern, said):
+def test_patterns_without_a_match_are_refused(pattern, message):
     with pytest.raises(InputError) as error:
         pattern_groups([Path("z_1.png"), Path("b_2.png")], pattern)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_table_groups_by_path_or_by_name(tmp_path):
@@ -32,7 +32,7 @@ def test_table_groups_by_path_or_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "column", "said"),
+    ("text", "column", "message"),
     [
         ("image,person\na.png,x\n", "people", "no column 'people'"),
         ("image,person\nb.png,x\n", "person", "a.png: no group"),
@@ -40,12 +40,12 @@ def test_table_groups_by_path_or_by_name(tmp_path):
         ("image,person\na.png,x\na.png,y\n", "person", "duplicate image 'a.png'"),
     ],
 )
-def test_tables_that_do_not_tell_groups_are_refused(tmp_path, text, column, said):
+def test_tables_without_the_groups_are_refused(tmp_path, text, column, message):
     table = tmp_path / "people.csv"
     table.write_text(text)
     with pytest.raises(InputError, match=r"people\.csv") as error:
         table_groups([tmp_path / "a.png"], f"{table}:{column}")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_groups_that_share_an_object_in_any_grouping_are_joined():
@@ -60,7 +60,7 @@ groupings = st.lists(st.integers(0, 12), min_size=1, max_size=60)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
 def test_joined_groups_are_the_connected_ones(pairs):
     joined = join_groups(*zip(*pairs, strict=True))
-    # The slow twin: spread along shared keys until nothing changes.
+    # Reference: spread along shared keys until nothing changes.
     for i in range(len(pairs)):
         reached = {i}
         while True:
@@ -76,7 +76,7 @@ def test_joined_groups_are_the_connected_ones(pairs):
 
 
 @given(groupings, st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 99))
-def test_parts_are_whole_groups_and_none_is_empty(groups, weights, seed):
+def test_groups_are_not_split_and_no_part_is_empty(groups, weights, seed):
     fractions = {str(k): weight / sum(weights) for k, weight in enumerate(weights)}
     if len(set(groups)) < len(weights):
         with pytest.raises(InputError, match="groups for"):
@@ -91,7 +91,7 @@ def test_parts_are_whole_groups_and_none_is_empty(groups, weights, seed):
 
 
 @given(st.integers(0, 99))
-def test_fractions_come_out_near(seed):
+def test_parts_have_about_their_fractions(seed):
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(80), rng.integers(1, 8, 80))
     parts = split_groups(groups, {"a": 0.7, "b": 0.2, "c": 0.1}, seed)
@@ -102,7 +102,7 @@ def test_fractions_come_out_near(seed):
 
 
 @given(st.integers(0, 99))
-def test_a_part_gets_no_group_that_is_larger_than_it(seed):
+def test_no_part_gets_a_group_that_is_larger(seed):
     groups = np.repeat(np.arange(6), (50, 10, 10, 10, 10, 10))
     parts = split_groups(groups, {"train": 0.8, "test": 0.2}, seed)
     assert np.bincount(parts).tolist() == [80, 20]
@@ -120,12 +120,12 @@ def test_seeds_split_in_different_ways_and_every_group_may_come_anywhere():
 @pytest.mark.parametrize(
     "fractions", [{}, {"a": 0.5}, {"a": 1.5, "b": -0.5}, {"a": 1, "b": 0}, {"a": float("nan"), "b": 1}]
 )
-def test_fractions_that_are_none_are_refused(fractions):
+def test_invalid_fractions_are_refused(fractions):
     with pytest.raises(InputError, match="sum of 1"):
         split_groups([1, 2, 3], fractions)
 
 
-def test_folds_and_seeds_that_make_no_sense_are_refused():
+def test_invalid_folds_and_seeds_are_refused():
     with pytest.raises(InputError, match="at least 2"):
         fold_groups([1, 2, 3], 1)
     with pytest.raises(InputError, match="3 groups for 4 parts"):

@@ -51,7 +51,7 @@ def test_description_counts_boxes_that_were_made_from_landmarks():
     assert describe_dataset(dataset, {})["image_width"] is None
 
 
-def test_faces_of_68_landmarks_are_recognized_and_other_68_are_not():
+def test_faces_of_68_landmarks_are_recognized_but_not_other_68():
     _, boxes, landmarks = synthetic_faces(12, seed=1)
     files = [Path("a.png")] * 12
     names = tuple(map(str, range(68)))
@@ -61,7 +61,7 @@ def test_faces_of_68_landmarks_are_recognized_and_other_68_are_not():
     assert known_scheme(random_dataset()) is None
 
 
-def test_mirroring_swaps_places_and_counts_from_the_other_side():
+def test_mirroring_swaps_landmarks_and_reverses_x():
     dataset = random_dataset(1, 3)
     dataset.landmarks[0] = [(0, 5), (10, 6), (99, 7)]
     dataset.boxes[0] = (10, 20, 30, 40)
@@ -73,7 +73,7 @@ def test_mirroring_swaps_places_and_counts_from_the_other_side():
 
 
 @given(st.integers(0, 2**32 - 1), st.permutations(range(4)))
-def test_mirroring_twice_is_nothing(seed, order):
+def test_mirroring_twice_is_the_identity(seed, order):
     dataset = random_dataset(seed=seed)
     swap = np.arange(4)
     swap[list(order[:2])] = order[1], order[0]
@@ -84,7 +84,7 @@ def test_mirroring_twice_is_nothing(seed, order):
     assert twice.files == dataset.files
 
 
-def test_mirroring_takes_schemes_and_refuses_maps_that_are_none():
+def test_mirroring_accepts_schemes_and_refuses_invalid_maps():
     _, boxes, landmarks = synthetic_faces(2, seed=1)
     faces = Dataset([Path("a.png")] * 2, boxes, landmarks, tuple(map(str, range(68))), "faces")
     by_name = mirror_dataset(faces, [128, 128], "face68")

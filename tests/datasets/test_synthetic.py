@@ -53,7 +53,7 @@ def test_size_only_scales():
     np.testing.assert_allclose(boxes[:, 2:] * 3, large_boxes[:, 2:])
 
 
-def test_landmarks_lie_in_the_image_and_near_the_box(faces):
+def test_landmarks_are_in_the_image_and_near_the_box(faces):
     _, boxes, landmarks = faces
     assert ((landmarks >= 0) & (landmarks <= 127)).all(axis=2).mean() > 0.995
     corners = boxes[:, None, :2]

@@ -33,7 +33,7 @@ def test_images_beside_their_files_need_no_note(images, tmp_path):
     assert "\na.png,1," in (tmp_path / "x.csv").read_text()
 
 
-def test_names_of_images_hold_behind_links(images, tmp_path):
+def test_image_names_are_correct_behind_links(images, tmp_path):
     real = tmp_path / "deep" / "real"
     real.mkdir(parents=True)
     (tmp_path / "link").symlink_to(real)
@@ -88,7 +88,7 @@ def test_refuses_formats_that_do_not_fit_the_path(images, tmp_path):
     refused("cannot create folder", data, tmp_path / "file", "pts")
 
 
-def test_refuses_folders_that_would_be_read_otherwise(images, tmp_path):
+def test_refuses_folders_that_would_be_read_differently(images, tmp_path):
     good = [[(1, 2), (3, 14)]]
     out = tmp_path / "out"
     twice = dataset([images[0], images[0]], good * 2)

@@ -42,7 +42,8 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     """
     path = Path(path)
     if image_folder is not None:
-        raise InputError(f"{path}: image_folder {image_folder}, expected none: an imglab file says where")
+        paths = "an imglab file contains the paths of its images"
+        raise InputError(f"{path}: image_folder {image_folder}, expected None: {paths}")
     file, box_number, where = path, 0, ""
     box: Box | None = None
     parts: dict[str, Point] = {}

@@ -56,9 +56,9 @@ def test_objects_of_images(folder):
 
 
 def test_lists_may_come_in_any_order(folder):
-    whole = list(read_coco(write(folder, DATA)))
+    forward = list(read_coco(write(folder, DATA)))
     backwards = list(read_coco(write(folder, dict(reversed({"info": {}, **DATA, "licenses": [1]}.items())))))
-    assert str(backwards) == str(whole)
+    assert str(backwards) == str(forward)
 
 
 def test_numbers_keep_their_digits_and_ids_their_size(folder):
@@ -70,7 +70,7 @@ def test_numbers_keep_their_digits_and_ids_their_size(folder):
 
 
 @pytest.mark.parametrize("what", ["iscrowd", "num_keypoints"])
-def test_passes_over_what_says_that_it_has_no_points(folder, what):
+def test_skips_annotations_without_points(folder, what):
     data = changed("annotations", 0, what, to=int(what == "iscrowd"))
     data["images"].append({"id": 9, "file_name": "absent.jpg"})
     assert len(list(read_coco(write(folder, data)))) == 2

@@ -47,7 +47,7 @@ def test_csv_headers(tmp_path, header, names):
 
 
 @pytest.mark.parametrize("prefix", ["", "box_", "Box_"])
-def test_csv_boxes_may_stand_anywhere(tmp_path, prefix):
+def test_csv_box_columns_may_be_anywhere(tmp_path, prefix):
     write(tmp_path / "a.jpg", "")
     columns = f"{prefix}height,x0,{prefix}left,y0,{prefix}width,{prefix}top"
     (annotation,) = read_csv(write(tmp_path / "t.csv", f"image,{columns}\na.jpg,40,5,1,6,30,2\n"))
@@ -55,7 +55,7 @@ def test_csv_boxes_may_stand_anywhere(tmp_path, prefix):
     assert annotation.landmarks == {"0": (5, 6)}
 
 
-def test_csv_columns_of_x_and_y_may_stand_apart(tmp_path):
+def test_csv_columns_of_x_and_y_may_be_apart(tmp_path):
     write(tmp_path / "a.jpg", "")
     (annotation,) = read_csv(write(tmp_path / "t.csv", "image,x0,x1,y1,y0\na.jpg,1,2,3,4\n"))
     assert annotation.landmarks == {"0": (1, 4), "1": (2, 3)}
@@ -69,7 +69,7 @@ def test_csv_empty_cells_and_nan_are_missing(tmp_path):
     assert all(math.isnan(value) for name in "12" for value in annotation.landmarks[name])
 
 
-def test_csv_finds_images_beside_it_below_it_or_where_told(tmp_path):
+def test_csv_finds_images_beside_it_below_it_or_in_the_image_folder(tmp_path):
     path = write(tmp_path / "set" / "t.csv", "image,x0,y0\na.jpg,1,2\n")
     refused(read_csv(path), "t.csv:2", "image 'a.jpg' not found", str(path.parent))
     below = write(path.parent / "training" / "a.jpg", "")
@@ -79,11 +79,11 @@ def test_csv_finds_images_beside_it_below_it_or_where_told(tmp_path):
     refused(read_csv(path), "t.csv:2", "ambiguous image name 'a.jpg'", str(below), str(second), "give a path")
     beside = write(path.parent / "a.jpg", "")
     assert [annotation.file for annotation in read_csv(path)] == [beside]
-    told = write(tmp_path / "elsewhere" / "a.jpg", "")
-    assert [annotation.file for annotation in read_csv(path, image_folder=told.parent)] == [told]
+    elsewhere = write(tmp_path / "elsewhere" / "a.jpg", "")
+    assert [annotation.file for annotation in read_csv(path, image_folder=elsewhere.parent)] == [elsewhere]
     refused(read_csv(path, image_folder=tmp_path), "t.csv:2", f"expected it in {tmp_path}")
-    write(path, f"image,x0,y0\n{told},1,2\n")
-    assert [annotation.file for annotation in read_csv(path)] == [told]
+    write(path, f"image,x0,y0\n{elsewhere},1,2\n")
+    assert [annotation.file for annotation in read_csv(path)] == [elsewhere]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_csv_refuses(tmp_path, content, fragments):
     refused(read_csv(path), f"{path}{fragments[0]}", *fragments)
 
 
-def test_csv_refuses_a_file_that_is_not_there(tmp_path):
+def test_csv_refuses_a_missing_file(tmp_path):
     refused(read_csv(tmp_path / "no.csv"), "no.csv: cannot be read")
 
 
@@ -179,7 +179,7 @@ def test_boxes_refuses(tmp_path, prefix, content, fragments):
 
 
 @pytest.mark.parametrize("spec", ["no.csv", "no.csv:dlib", ":dlib", "", "."])
-def test_boxes_refuses_a_file_that_is_not_there(spec):
+def test_boxes_refuses_a_missing_file(spec):
     with pytest.raises(InputError, match="no such box file, expected CSV or CSV:PREFIX"):
         read_boxes(spec)
 

@@ -34,7 +34,7 @@ def refused(generator, *fragments: str) -> None:
         assert fragment in message
 
 
-def test_imglab_gives_every_box_of_every_image(tmp_path):
+def test_imglab_yields_every_box_of_every_image(tmp_path):
     write(tmp_path / "faces" / "one.jpg", "")
     write(tmp_path / "two.jpg", "")
     path = imglab(
@@ -56,7 +56,7 @@ def test_imglab_gives_every_box_of_every_image(tmp_path):
     assert third.landmarks == {}
 
 
-def test_imglab_passes_over_ignored_boxes_and_images_without_boxes(tmp_path):
+def test_imglab_skips_ignored_boxes_and_images_without_boxes(tmp_path):
     write(tmp_path / "a.jpg", "")
     ignored = "".join(f"<box ignore='{value}'><part name='a'/></box>" for value in ("1", "true", "True"))
     kept = "<box ignore='0' top='0' left='0' width='1' height='1'/>"
@@ -178,7 +178,7 @@ def test_imglab_refuses_other_files(tmp_path, content, fragment):
     refused(read_imglab(write(tmp_path / "labels.xml", content)), "labels.xml:", fragment)
 
 
-def test_imglab_refuses_a_file_that_is_not_there(tmp_path):
+def test_imglab_refuses_a_missing_file(tmp_path):
     refused(read_imglab(tmp_path / "no.xml"), "no.xml: cannot be read")
     refused(read_imglab(tmp_path), f"{tmp_path}: cannot be read")
 

@@ -52,7 +52,7 @@ def test_ljson_has_y_before_x_and_null(tmp_path, version):
         [None, 3],
     ],
 )
-def test_ljson_labels_of_regions_are_no_names(tmp_path, labels):
+def test_ljson_labels_of_regions_are_not_names(tmp_path, labels):
     write(tmp_path / "a.ljson", ljson([[1, 2], [3, 4]], labels))
     (annotation,) = read_ljson_folder(tmp_path)
     assert annotation.landmarks == {"0": (2, 1), "1": (4, 3)}

@@ -114,7 +114,7 @@ def test_pts_refuses_another_number_of_points(tmp_path):
     refused(read_pts_folder(tmp_path), "b.pts:2: 1 landmarks, expected 2 as in", "a.pts")
 
 
-def test_pts_refuses_a_lone_file_and_an_empty_folder(tmp_path):
+def test_pts_refuses_a_file_without_image_and_an_empty_folder(tmp_path):
     refused(read_pts_folder(tmp_path), str(tmp_path), "found none")
     refused(read_pts_folder(tmp_path / "no"), "cannot be read")
     write(tmp_path / "a.pts", pts())

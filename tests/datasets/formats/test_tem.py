@@ -28,7 +28,7 @@ def refused(generator, start, message):
     assert "\n" not in str(info.value)
 
 
-def test_tem_takes_the_points_and_ignores_the_lines(tmp_path):
+def test_tem_reads_the_points_and_ignores_the_lines(tmp_path):
     write(tmp_path / "b.tem", "2\r\n1.5\t2\r\n-3\t4\r\n1\r\n0\r\n2\r\n0 1\r\n")
     write(tmp_path / "a" / "z.TEM", "2\n5 6\nnan\tnan")
     first, second = read_tem_folder(tmp_path)
@@ -76,7 +76,7 @@ def test_real_webmorph(part, n, n_points):
     for file, shape in zip(data.files, data.landmarks, strict=True):
         size = image_size(file)
         assert ((shape > -2) & (shape < (size[0] + 2, size[1] + 2))).all()
-    # Points 0 and 1 of webmorph's usual 189 are the pupils, which stand side by side.
+    # Points 0 and 1 of webmorph's default 189 are the pupils, which are side by side.
     eyes = data.landmarks[:, :2]
     assert (
         n_points != 189
