@@ -91,7 +91,7 @@ def _print_info(facts: dict[str, Any]) -> None:
         width, height = facts[f"{what}_width"], facts[f"{what}_height"]
         if width is not None:
             print(f"  {what} width: {_three(width)}; height: {_three(height)} pixels")
-    drawn = facts["boxes_round_landmarks"]
+    drawn = facts["boxes_around_landmarks"]
     if drawn:
         print(f"  boxes: {'all' if drawn == n else drawn} are the squares round the landmarks")
     scheme = facts["mirror_scheme"]

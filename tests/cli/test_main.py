@@ -365,7 +365,7 @@ def test_annotations_are_converted(dataset, tmp_path, capsys):
     assert run("convert", tmp_path / "a.tps", tmp_path / "b", "--to", "tem") == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "  SCALE= and ID= are not kept"
-    assert "24 images do not stand beside" in lines[2]
+    assert "24 images are not beside" in lines[2]
     assert run("convert", tmp_path / "b", tmp_path / "c.json", "--images", dataset) == 0
     expected = ert.load_dataset(dataset / "landmarks.csv")
     result = ert.load_dataset(tmp_path / "c.json")
@@ -407,7 +407,7 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
         ((model, tmp_path / "x.ert", "--images", dataset), "are for annotations, expected none with a model"),
         ((model, tmp_path / "x.ert", "--part-order", "dlib"), "expected none with a model"),
         ((labels, tmp_path / "x.ert"), "landmarks.csv"),
-        ((dataset / "landmarks.xml", tmp_path / "x.csv", "--images", dataset), "an imglab file says where"),
+        ((dataset / "landmarks.xml", tmp_path / "x.csv", "--images", dataset), "an imglab file contains"),
     ]:
         assert message in refused(capsys, "convert", *arguments)
 
