@@ -9,7 +9,7 @@ __all__ = ["Estimator"]
 
 
 class Estimator:
-    """Base of an estimator: its parameters are those of its ``__init__``, each an attribute of the same name."""
+    """An estimator whose parameters are those of its ``__init__``, each an attribute of that name."""
 
     @classmethod
     def _parameters(cls) -> dict[str, inspect.Parameter]:

@@ -1,4 +1,4 @@
-"""Where numba keeps what it compiled: where it can, and if it cannot anywhere, in a folder of the process."""
+"""numba's cache: in a folder of the process where no other folder can be written."""
 
 import atexit
 import os
@@ -16,11 +16,11 @@ __all__ = [
 
 
 def ensure_cache() -> None:
-    """Give numba a folder for its cache when all that it would try cannot be written to.
+    """Give numba a temporary cache folder if none of those that it tries can be written.
 
-    Without one it refuses to compile at all: for a user without a home over files of another, or in a
-    container that is read-only but for its folder of temporary files. What is compiled then lasts as long as
-    the process. With no such folder either it is left to numba to say so.
+    Without a cache folder numba refuses to compile: for a user without a home, or in a read-only container.
+    The compiled code then lasts as long as the process. If there is no folder for temporary files either,
+    numba raises its own error.
     """
     if any(is_usable(folder) for folder in _folders()):
         return
@@ -31,8 +31,8 @@ def ensure_cache() -> None:
 
 
 def _folders() -> list[Path]:
-    """Those that numba tries, one after another."""
-    folders = [Path(__file__).parent / "__pycache__"]
+    """Return the folders that numba tries, in order."""
+    folders = [Path(__file__).parents[1] / "_kernels" / "__pycache__"]
     if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
         folders.append(Path(numba.config.CACHE_DIR))  # type: ignore[attr-defined]
     # Path.home raises a RuntimeError for a user without a home.
@@ -42,7 +42,7 @@ def _folders() -> list[Path]:
 
 
 def is_usable(folder: Path) -> bool:
-    """Whether a folder is there, or can be made, and files can be written to it."""
+    """Return whether a folder exists or can be created, and files can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

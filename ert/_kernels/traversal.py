@@ -71,8 +71,8 @@ LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
 # Trees whose leaves are found together; arrays of leaf offsets are padded to a multiple of it.
 TREES_PER_BLOCK = 32
-# The largest leaf that is prefetched as soon as it is found. The processor fetches a limited number of lines at
-# a time: of larger leaves some are prefetched here, and the others while they are added.
+# The largest leaf that is prefetched as soon as it is found. The processor fetches a limited number of lines
+# at a time: of larger leaves some are prefetched here, and the others while they are added.
 MAX_PREFETCHED_LEAF_BYTES = 256
 LARGE_LEAVES_PREFETCHED = 2
 # The largest pool whose splits are evaluated four trees at a time.

@@ -50,8 +50,8 @@ def locate_batch(
     Returns
     -------
     bool
-        False where an image is not an array like the others, or a gray image's box is not right: nothing is done
-        then.
+        False where an image is not an array like the others, or a gray image's box is not right: nothing is
+        done then.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Smart restarts: where the confidence is low, the box is moved and resized (Burgos-Artizzu et al., ICCV 2013)."""
+"""Smart restarts (Burgos-Artizzu et al., ICCV 2013): at low confidence, the box is moved and resized."""
 
 import math
 
@@ -49,7 +49,7 @@ def restart(
     Parameters
     ----------
     cascade : Cascade or DlibCascade
-    confidence_model : Judge
+    confidence_model : ConfidenceModel
     normalizer
         See :meth:`ert.model.confidence.ConfidenceModel.assess_face`.
     image : uint8 array (rows, columns) or (rows, columns, 3)

@@ -39,7 +39,8 @@ NO_MIRROR_MAP = np.empty(0, np.intp)
 class GrayKernel(NamedTuple):
     """A compiled kernel: ``function(image, origin, box, *rest, landmarks)`` writes ``np.empty(shape)``.
 
-    The image must be a uint8 array of two axes, which the kernel does not check. It returns False where the image is not contiguous, or the box is not right.
+    The image must be a uint8 array of two axes, which the kernel does not check. It returns False where the
+    image is not contiguous, or the box is not right.
     """
 
     function: Callable[..., bool]

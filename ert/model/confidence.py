@@ -59,12 +59,12 @@ class Assessment:
     Parameters
     ----------
     std : float array (n, n_landmarks)
-        Standard error of each landmark along either axis, in pixels: the circle around it that contains the true
-        landmark with a probability of 90 % has a radius of 2.146 times that. For other probabilities see
+        Standard error of each landmark along either axis, in pixels: the circle around it that contains the
+        true landmark with a probability of 90 % has a radius of 2.146 times that. For other probabilities see
         :meth:`ert.ShapePredictor.std_radius`.
     within : float array (n, n_landmarks)
-        Probability that it lies within 5 % of the normalizer (of the side of the box, in a model without one) of
-        the true landmark.
+        Probability that it lies within 5 % of the normalizer (of the side of the box, in a model without one)
+        of the true landmark.
     confidence : float array (n,)
         Probability that this is the object and that its alignment has not failed: that the mean error is at
         most 8 % of the normalizer. It assumes that one in ten boxes is not on the object.
@@ -139,8 +139,8 @@ class ConfidenceModel:
     within_curve : float64 array (2, n_steps)
         The probability, by `ratios`, to be within 5 % of the normalizer, and the observed frequency.
     confidence_weights : float64 array (3,)
-        The logit of the confidence: weights of 1, of the trust, and of the logarithm of the mean standard error
-        in normalizers.
+        The logit of the confidence: weights of 1, of the trust, and of the logarithm of the mean standard
+        error in normalizers.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -240,7 +240,7 @@ class ConfidenceModel:
         )
 
     def radius(self, level: float) -> float:
-        """Return the radius, in standard errors, of the circle that contains true landmarks with a probability."""
+        """Return the radius, in standard errors, that contains true landmarks with a probability."""
         levels = np.linspace(0, 1, len(self.ratios))
         return float(np.interp(level, levels, self.ratios))
 

@@ -157,7 +157,8 @@ def compact(cascade: DlibCascade) -> DlibCascade:
 
     The first displacements, which move the shape most, are in the basis twice: with a coarse scale, and with
     the fine scale of what rounding to it leaves. Landmarks of single faces move, by half a pixel on average,
-    because the least rounding changes some splits and later stages; the error over many faces does not change.
+    because the least rounding changes some splits and later stages; the error over many faces does not
+    change.
 
     Parameters
     ----------

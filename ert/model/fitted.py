@@ -133,7 +133,7 @@ class FittedAttributes:
         return len(self._fitted().cascade.mean_shape)
 
     def std_radius(self, level: float = 0.9) -> float:
-        """Return the radius, in standard errors, of the circle that holds true landmarks with a probability."""
+        """Return the radius, in standard errors, that contains true landmarks with a probability."""
         if not 0 <= level <= 1:
             raise InputError(f"level={level!r}: expected 0 to 1")
         return self._fitted().require_confidence_model().radius(level)
@@ -153,7 +153,7 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
 
 
 def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = False) -> None:
-    """Write a fitted model: as `.dat` in dlib's format, else as a compact model file, which may be compressed.
+    """Write a fitted model: `.dat` in dlib's format, any other file as a compact model file.
 
     Raises
     ------

@@ -122,8 +122,8 @@ def jitter_frames(
     ----------
     n : int
     shift, scale, degrees : float
-        Standard deviations of the center in sides of the box, of the logarithm of the side, and of the rotation
-        about the center.
+        Standard deviations of the center in sides of the box, of the logarithm of the side, and of the
+        rotation about the center.
     rng : numpy.random.Generator
 
     Returns

@@ -146,7 +146,10 @@ def test_arrays_that_do_not_fit_are_named():
             replace(confidence_model, ratios=confidence_model.ratios[::-1]),
             "ratios: expected increasing numbers",
         ),
-        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected increasing numbers"),
+        (
+            replace(confidence_model, curve=confidence_model.curve[:, :1]),
+            "curve: expected increasing numbers",
+        ),
         (
             replace(
                 confidence_model,
