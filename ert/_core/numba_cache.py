@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numba
 
+from ert._core.exceptions import InputError
+
 __all__ = [
     "ensure_cache",
     "is_usable",
+    "require_compiler",
 ]
 
 
@@ -28,6 +31,18 @@ def ensure_cache() -> None:
         folder = tempfile.mkdtemp(prefix="ert-numba-")
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def require_compiler() -> None:
+    """Check that numba compiles.
+
+    Raises
+    ------
+    InputError
+        When NUMBA_DISABLE_JIT is set: kernels are built from LLVM code that Python cannot run.
+    """
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise InputError("NUMBA_DISABLE_JIT is set, and ert's kernels need numba's compiler: unset it")
 
 
 def _folders() -> list[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
+from ert._core.numba_cache import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.cropping import CropSpec
@@ -204,6 +205,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     InputError
         When the file is damaged, truncated, foreign, of a newer version, or its parts do not fit together.
     """
+    require_compiler()
     if Path(path).suffix == ".dat":
         return _from_dlib(read_dlib_file(path))
     header, arrays = read_model_file(path)
