@@ -235,21 +235,6 @@ def add_products(components, scales, matrix, n_columns):
     return out
 
 
-def predict(crop, frame, cascade):
-    """Run a cascade on one crop, in double precision and with nothing clever."""
-    mean = cascade.mean_shape.astype(float)
-    shape = mean.copy()
-    for stage in cascade.stages():
-        matrix = similarity(mean, shape)
-        values = read_pixels(crop, frame, shape, matrix, stage.anchors, stage.deltas)
-        components = np.zeros(stage.leaves.shape[2])
-        for pairs, thresholds, leaves in zip(stage.pairs, stage.thresholds, stage.leaves, strict=True):
-            components += leaves[walk(values, pairs, thresholds)]
-        displacement = ((components * stage.scales.astype(float)) @ stage.basis).reshape(-1, 2)
-        shape = shape + displacement @ matrix.T
-    return shape
-
-
 def confidence_model(image, box, landmarks, confidence_model, normalizer):
     """Standard errors, probabilities and the confidence, in double precision and with nothing clever."""
     mean = confidence_model.mean_shape - confidence_model.mean_shape.mean(axis=0)
