@@ -203,18 +203,18 @@ def group_columns(
     InputError
         When a name is unknown or needs the 68 points of a face, and as `read_table`.
     """
-    brought = {} if table is None else read_table(table, dataset, folder, part=part)
+    given = {} if table is None else read_table(table, dataset, folder, part=part)
     columns: dict[str, Column] = {}
     for name in names:
-        if name in brought:
-            columns[name] = Column(_numbers_or_texts(brought[name]), f"column of {table}")
+        if name in given:
+            columns[name] = Column(_numbers_or_texts(given[name]), f"column of {table}")
         elif name in MEASURED:
             about = MEASURED[name]
             if name == "size" and dataset.landmarks.shape[1] != 68:
                 about = "mean width and height of the box in pixels"
             columns[name] = Column(_measured(name, dataset, folder, n_jobs), about)
         else:
-            known = one_line(", ".join([*brought, *(other for other in MEASURED if other not in brought)]))
+            known = one_line(", ".join([*given, *(other for other in MEASURED if other not in given)]))
             more = "" if table else "; a table (--columns) adds others"
             raise InputError(f"unknown attribute {quoted(name)}, expected one of {known}{more}")
     return columns

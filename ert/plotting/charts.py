@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ert._core.exceptions import one_line
 from ert.metrics import auc, ced
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
-from ert.plotting.style import CHART_COLORS, DASHES, INK, MUTED, Chart, chart_style, new_axes
+from ert.plotting.style import CHART_COLORS, DASHES, INK, MUTED, Chart, chart_style, finish_chart, new_axes
 
 __all__ = [
     "plot_ced",
@@ -85,7 +86,7 @@ def plot_ced(
     InputError
         When matplotlib is not installed, and as :func:`ert.metrics.ced`.
     """
-    curves = {name: np.asarray(values, float) for name, values in errors.items()}
+    curves = {one_line(name, 60): np.asarray(values, float) for name, values in errors.items()}
     end = x_limit([*curves.values()]) if x_end is None else x_end
     summaries = []
     with chart_style():
@@ -103,10 +104,11 @@ def plot_ced(
             line.set_label(f"failures above {failure_limit:g} %")
             if len(errors) == 1:
                 axes.text(failure_limit, 4, " failures", color=MUTED, fontsize=8)
-        axes.set(xlim=(0, end), ylim=(0, 100), xlabel=x_label, ylabel="objects (%)", title=title)
+        axes.set(xlim=(0, end), ylim=(0, 100), ylabel="objects (%)")
+        axes.set(xlabel=one_line(x_label), title=one_line(title, 80))
         if len(errors) > 1:
             axes.legend(loc="lower right", framealpha=0.95, labelspacing=0.8)
-    return Chart(axes.figure, f"Cumulative error distribution; {'; '.join(summaries)}")
+        return finish_chart(axes, f"Cumulative error distribution; {'; '.join(summaries)}")
 
 
 def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
@@ -157,7 +159,7 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(last) > 1:
             axes.legend(loc="upper right")
-    return Chart(axes.figure, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
+        return finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
 
 
 def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Chart:
@@ -189,7 +191,7 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
             y = [100 * row["share"] for row in table]
             line = {"color": CHART_COLORS[number], "linestyle": DASHES[number], "linewidth": 1.5}
             axes.plot(x, y, **line)
-            handles.append(Line2D([], [], marker="o", label=name, **line))
+            handles.append(Line2D([], [], marker="o", label=one_line(name, 60), **line))
             for i, row in enumerate(table):
                 gid = f"bin-{number}-{i}"
                 tooltips[gid] = f"{name}: predicted {x[i]:.0f} %, observed {y[i]:.0f} %"
@@ -201,7 +203,7 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
             xlim=(0, 100), ylim=(0, 100), xlabel="predicted probability (%)", ylabel="observed frequency (%)"
         )
         axes.legend(handles=handles, loc="upper left")
-    return Chart(axes.figure, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
+        return finish_chart(axes, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
 
 
 def plot_landmark_errors(
@@ -272,10 +274,10 @@ def plot_landmark_errors(
         axes.set(xlim=(left, right), ylim=(bottom, top))
         scale = "" if factor == 1 else f"; circles magnified {factor:g} times"
         bar = axes.figure.colorbar(colors, ax=axes, location="bottom", shrink=0.9, aspect=40, pad=0.02)
-        bar.set_label(label + scale)
+        bar.set_label(one_line(label) + scale)
         bar.outline.set_visible(False)
-    worst = f"; the largest is {tooltips[f'landmark-{order[0]}']}" if len(order) else ""
-    return Chart(axes.figure, f"Mean error of each landmark on the mean shape{worst}", tooltips)
+        worst = f"; the largest is {tooltips[f'landmark-{order[0]}']}" if len(order) else ""
+        return finish_chart(axes, f"Mean error of each landmark on the mean shape{worst}", tooltips)
 
 
 def _magnification(radius: float) -> float:

@@ -282,7 +282,8 @@ def data_uri(image: Pixels) -> str:
     from PIL import Image
 
     data = BytesIO()
-    Image.fromarray(check_image(image)).save(data, "JPEG", quality=_JPEG_QUALITY)
+    # Without chroma subsampling, which would blur the colors of thin lines.
+    Image.fromarray(check_image(image)).save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return "data:image/jpeg;base64," + b64encode(data.getvalue()).decode("ascii")
 
 

@@ -170,7 +170,7 @@ def opaque(color: str) -> tuple[int, int, int, int]:
 
     try:
         red, green, blue = ImageColor.getrgb(color)[:3]
-    except (AttributeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         raise InputError(f"colors: {color!r}, expected a name or '#rrggbb'") from None
     return red, green, blue, 255
 

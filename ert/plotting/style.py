@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ __all__ = [
     "Chart",
     "chart_style",
     "check_chart_file",
+    "finish_chart",
     "new_axes",
     "require_plot_packages",
 ]
@@ -99,7 +101,7 @@ def check_chart_file(path: str | os.PathLike[str]) -> None:
     InputError
         When matplotlib is not installed or does not write files with this suffix.
     """
-    require_plot_packages(str(path), "matplotlib.backend_bases")
+    require_plot_packages(str(path), "matplotlib")
     from matplotlib.backend_bases import FigureCanvasBase
 
     if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
@@ -182,7 +184,9 @@ def chart_style() -> Iterator[None]:
     require_plot_packages("a chart", "matplotlib")
     from matplotlib import rc_context
 
-    with rc_context(_RC_PARAMS):
+    with rc_context(_RC_PARAMS), warnings.catch_warnings():
+        # The font may lack a character of a file name.
+        warnings.filterwarnings("ignore", "Glyph")
         yield
 
 
@@ -194,6 +198,15 @@ def new_axes(width: float = 4.4, height: float = 2.95) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def finish_chart(axes: Any, description: str, tooltips: Mapping[str, str] | None = None) -> Chart:
+    """Return the chart of axes that are drawn completely; call it within `chart_style`."""
+    figure = axes.figure
+    # The layout is computed once: at another resolution it would differ by fractions of a pixel.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return Chart(figure, description, tooltips or {})
 
 
 def _escaped(text: str) -> str:

@@ -189,7 +189,7 @@ def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
     pictures = [Image.fromarray(frame) for frame in frames]
     kind = "PNG"
     if Path(path).suffix.lower() == ".gif":
-        # One palette for all frames, so that unchanged parts are not stored again; the last one has all colors.
+        # A palette for all frames, so that unchanged parts are not stored again; the last has all colors.
         palette = pictures[-1].quantize(256)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         kind = "GIF"
