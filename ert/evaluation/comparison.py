@@ -89,7 +89,7 @@ class Comparison:
         a, b, difference = (self.figures[key]["mean"] for key in ("a", "b", "difference"))
         low, high = self.figures["difference"]["interval_95"]
         return (
-            f"Comparison of 2 models on {len(self.distances)} objects, NME in % of {self.normalizer}:\n"
+            f"Comparison of 2 models on {len(self.distances)} objects, NME ({self.normalizer}) in %:\n"
             f"  A {a:.3f}, B {b:.3f}, A - B {difference:.3f} (95 % interval {low:.3f} to {high:.3f})"
         )
 

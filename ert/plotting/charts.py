@@ -103,7 +103,7 @@ def plot_ced(
             line = axes.axvline(failure_limit, color=MUTED, linewidth=1, linestyle=":")
             line.set_label(f"failures above {failure_limit:g} %")
             if len(errors) == 1:
-                axes.text(failure_limit, 4, " failures", color=MUTED, fontsize=8)
+                axes.text(failure_limit, 4, " failures", color=MUTED, fontsize=9)
         axes.set(xlim=(0, end), ylim=(0, 100), ylabel="objects (%)")
         axes.set(xlabel=one_line(x_label), title=one_line(title, 80))
         if len(errors) > 1:

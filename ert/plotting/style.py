@@ -46,16 +46,16 @@ _RC_PARAMS: Any = {
     "axes.edgecolor": INK,
     "axes.grid": True,
     "axes.labelcolor": INK,
-    "axes.labelsize": 9,
+    "axes.labelsize": 10,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlesize": 10,
+    "axes.titlesize": 11,
     "figure.facecolor": "white",
     "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
     "font.size": 9,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "legend.fontsize": 8,
+    "legend.fontsize": 9,
     "lines.linewidth": 2,
     # The same chart gives the same bytes, and its text stays text.
     "svg.fonttype": "none",
@@ -64,8 +64,8 @@ _RC_PARAMS: Any = {
     "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
 }
 _DPI = 200
 

@@ -194,6 +194,6 @@ def test_measure_names_the_image(dataset):
 
 def test_a_comparison_shows_itself(shapes):
     lines = repr(compare_shapes(*shapes)).splitlines()
-    assert lines[0] == "Comparison of 2 models on 6 objects, NME in % of box:"
+    assert lines[0] == "Comparison of 2 models on 6 objects, NME (box) in %:"
     assert lines[1].startswith("  A 10.000, B 10.000, A - B 0.000 (95 % interval -")
     assert len(lines) == 2

@@ -321,4 +321,4 @@ def _percent(share: float) -> str:
 
 
 def _interval(pair: Sequence[float], digits: int = 2) -> str:
-    return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"
+    return f"{pair[0]:.{digits}f}\u2013{pair[1]:.{digits}f}"
