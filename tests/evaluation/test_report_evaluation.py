@@ -60,7 +60,7 @@ def test_the_page_tells_what_evaluate_tells(small_model, dataset, tmp_path):
     per_landmark = expected["inter-ocular"]["per_landmark"]
     listed = found["All landmarks, largest error first, in % of the inter-ocular distance"][1:]
     assert [int(name) for name, _ in listed] == np.argsort(-np.array(per_landmark), kind="stable").tolist()
-    assert len(found["By region, right and left of the subject, in % of the inter-ocular distance"]) == 10
+    assert len(found["Regions, right and left of the subject, in % of the inter-ocular distance"]) == 10
     times = dict(row for row in found["100 calls: 20 objects, 5 times each"])
     assert float(times["99th percentile"]) == pytest.approx(np.percentile(milliseconds, 99), abs=6e-4)
     text = tree.text_content()
