@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
+from scipy import stats
 
 from ert import metrics
 from ert._core.exceptions import InputError
@@ -167,6 +168,28 @@ def test_bootstrap_agrees_with_normal_theory():
     assert metrics.bootstrap_interval(values, seed=1) != (low, high)
     narrow = metrics.bootstrap_interval(values, level=0.5)
     assert low < narrow[0] < narrow[1] < high
+
+
+def test_bootstrap_agrees_with_scipy():
+    values = np.random.default_rng(1).gamma(2.0, size=(300, 2))
+    for statistic, given in (
+        (np.mean, values[:, 0]),
+        (lambda rows: np.median(rows[:, 1] / rows[:, 0]), values),
+    ):
+        found = metrics.bootstrap_interval(given, 0.9, statistic=statistic)
+        drawn = stats.bootstrap(
+            (np.arange(300),),
+            lambda chosen, statistic=statistic, given=given: statistic(given[chosen]),
+            n_resamples=4000,
+            confidence_level=0.9,
+            method="percentile",
+            vectorized=False,
+        )
+        expected = drawn.confidence_interval
+        assert found == pytest.approx((expected.low, expected.high), abs=0.1 * (expected.high - expected.low))
+    assert metrics.bootstrap_interval(values[:, 0], statistic=np.mean) == metrics.bootstrap_interval(
+        values[:, 0]
+    )
 
 
 def test_bootstrap_of_a_constant():
