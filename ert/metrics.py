@@ -5,7 +5,7 @@ The error of an object is a percentage of a length of the object itself, the *no
 different normalizers are not comparable, so always report which one was used.
 
 Invalid arguments raise :class:`ert.InputError`, which names the argument, the face and what was expected:
-shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, lengths of zero.
+shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, zero lengths.
 """
 
 from collections.abc import Callable, Sequence

@@ -172,18 +172,19 @@ def test_bootstrap_agrees_with_normal_theory():
 
 def test_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(1).gamma(2.0, size=(300, 2))
-    for statistic, given in (
+    for statistic, sample in (
         (np.mean, values[:, 0]),
         (lambda rows: np.median(rows[:, 1] / rows[:, 0]), values),
     ):
-        found = metrics.bootstrap_interval(given, 0.9, statistic=statistic)
+        found = metrics.bootstrap_interval(sample, 0.9, statistic=statistic)
         drawn = stats.bootstrap(
             (np.arange(300),),
-            lambda chosen, statistic=statistic, given=given: statistic(given[chosen]),
+            lambda chosen, statistic=statistic, sample=sample: statistic(sample[chosen]),
             n_resamples=4000,
             confidence_level=0.9,
             method="percentile",
             vectorized=False,
+            random_state=0,
         )
         expected = drawn.confidence_interval
         assert found == pytest.approx((expected.low, expected.high), abs=0.1 * (expected.high - expected.low))
