@@ -425,3 +425,51 @@ def test_lag_is_found_again():
     assert measured["missed"] == pytest.approx(3 / 90)
     assert measured["step px"] == pytest.approx(0, abs=1e-9)
     assert measured["lag frames"] == pytest.approx(0, abs=1e-9)
+
+
+def test_versions_are_compared_in_turns():
+    from versions import CALLS, compare
+
+    order = []
+
+    class Version:
+        def __init__(self, name, seconds, shift):
+            self.name, self.seconds, self.shift = name, seconds, shift
+
+        def run(self, task, calls):
+            order.append((self.name, calls))
+            return self.seconds, np.full((1, 5, 2), self.shift)
+
+    task = next(iter(CALLS))
+    figures = compare(Version("old", 0.003, 1.0), Version("new", 0.002, 1.5), [task], 4)
+    assert figures[task] == {
+        "old ms": pytest.approx(3),
+        "new ms": pytest.approx(2),
+        "old / new": pytest.approx(1.5),
+        "quartiles": pytest.approx([1.5, 1.5]),
+        "largest difference px": 0.5,
+    }
+    assert [name for name, _ in order[2:]] == ["new", "old", "old", "new"] * 2
+    assert {calls for _, calls in order[2:]} == {CALLS[task]}
+
+
+def test_older_results_have_the_names_of_today():
+    import common
+
+    assert 'ert face68, mode="accurate"' in common.result("accuracy")["models"]
+    assert "face68, gray" in common.result("throughput")["throughput"]
+    assert "rejected" in common.result("calibration")["rejected"]["background"]
+
+
+def test_the_table_of_figures(tmp_path, monkeypatch):
+    import common
+    import readme_table
+
+    page = tmp_path / "results.md"
+    page.write_text(f"{common.BEGIN}\n{common.END}\n")
+    monkeypatch.setattr(readme_table, "PAGES", (tmp_path / "none.md", page))
+    readme_table.main()
+    assert '| the same: `face68`, `mode="accurate"` | ' in page.read_text()
+    monkeypatch.setattr(readme_table, "PAGES", (tmp_path / "none.md",))
+    with pytest.raises(SystemExit, match=r"none\.md"):
+        readme_table.main()
