@@ -94,16 +94,16 @@ def main():
     if not FIVE.exists():
         common.measured(train_five, options.data, FIVE)
     ours = {
-        "ert face68": ert.load("face68"),
-        "ert face68, best()": ert.load("face68").best(),
-        "ert face68-small": ert.load("face68-small"),
+        "ert face68": ("face68", "fast"),
+        "ert face68, accurate": ("face68", "accurate"),
+        "ert face68-small": ("face68-small", "fast"),
     }
     result, five = {}, {}
     for boxes in ("dlib", "haar"):
         table = f"{options.data / '300w' / 'boxes.csv'}:{boxes}"
         test = load_dataset(options.data / "300w", boxes=table, split="test")
         images = [common.dlib_gray(ert.load_image(file)) for file in test.files]
-        predictions = {name: model.predict(test.X) for name, model in ours.items()}
+        predictions = {name: ert.load(model).predict(test.X, mode) for name, (model, mode) in ours.items()}
         five[f"boxes {boxes}"] = five_points(test, images)
         for name, path in models.items():
             predictions[name] = common.dlib_predict(dlib.shape_predictor(str(path)), images, test.boxes)

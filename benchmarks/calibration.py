@@ -65,7 +65,7 @@ def told_faces(said, errors, lengths):
 
 def scattered(images, boxes, truth, shift, scale, repeats):
     """Return faces with boxes moved and resized at random."""
-    from ert.training.confidence import scatter
+    from ert.training.confidence_samples import scatter
 
     rng = np.random.default_rng(0)
     drawn = [
@@ -78,7 +78,7 @@ def scattered(images, boxes, truth, shift, scale, repeats):
 
 def backgrounds(images, boxes):
     """Return squares of the faces' pictures that share hardly anything with a face."""
-    from ert.training.confidence import background_boxes
+    from ert.training.confidence_samples import background_boxes
 
     rng = np.random.default_rng(1)
     X = []

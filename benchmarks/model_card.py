@@ -142,7 +142,6 @@ def about(model, path):
         "bits": 8 * cascade.leaves.dtype.itemsize,
         "numbers": int(sum(array.size for array in cascade.arrays().values())),
         "megabytes": path.stat().st_size / 1e6,
-        "starts": model.n_inits,
         "objects": fitted.summary["n_objects"],
         "samples": fitted.summary["n_samples"],
         "notes": fitted.summary["notes"],
@@ -208,8 +207,8 @@ def main():
         detector: ert.load_dataset(folder, boxes=f"{table}:{detector}", split="test")
         for detector in DETECTORS
     }
-    model, more = ert.load(NAME), ert.load(NAME).best()
-    ours = {NAME: model, f"{NAME}, best()": more}
+    model = ert.load(NAME)
+    modes = {NAME: "fast", f"{NAME}, accurate": "accurate"}
     theirs = "dlib, default options"
     if DLIB.exists():
         import dlib
@@ -221,9 +220,9 @@ def main():
         test = tests[detector]
         if name == theirs:
             return common.dlib_predict(predictor, images, test.boxes)
-        return ours[name].predict(test.X)
+        return model.predict(test.X, modes[name])
 
-    names = [*ours, theirs] if DLIB.exists() else [*ours]
+    names = [*modes, theirs] if DLIB.exists() else [*modes]
     result, errors, shapes = measure(names, tests, predict, table)
     described = about(model, bundled_models()[NAME])
     made = provenance(common.PACKAGES)

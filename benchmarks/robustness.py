@@ -202,10 +202,10 @@ def predictors(model="face68"):
     import ert
 
     theirs = dlib.shape_predictor(str(THEIRS))
-    plain, best = ert.load(model), ert.load(model).best()
+    ours = ert.load(model)
     return {
-        "ert": lambda face: plain.predict([(face.image, face.box)])[0],
-        "ert, best()": lambda face: best.predict([(face.image, face.box)])[0],
+        "ert": lambda face: ours.predict([(face.image, face.box)])[0],
+        "ert, accurate": lambda face: ours.predict([(face.image, face.box)], "accurate")[0],
         "dlib": lambda face: common.dlib_predict(theirs, [face.image], [face.box])[0],
     }
 
