@@ -139,7 +139,13 @@ def measure(model, faces, others):
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: assessed(model, *each) for name, each in faces.items()}
-    result = {"levels": LEVELS, "coverage": {}, "coverage by expected error": {}, "failed": {}, "told": {}}
+    result = {
+        "levels": LEVELS,
+        "coverage": {},
+        "coverage by expected error": {},
+        "failed": {},
+        "non-faces": {},
+    }
     for name, (said, errors, lengths) in own.items():
         result["coverage"][f"boxes {name}"] = coverage(errors, said.std, radii)
         by_size = coverage_by_size(said, errors, radii[LEVELS.index(0.9)], lengths)
@@ -161,7 +167,7 @@ def measure(model, faces, others):
     confidences = {}
     for name, X in others.items():
         confidences[name] = model.assess(X, model.predict(X)).confidence
-        result["told"][name] = {"squares": len(X)} | rejection_rate_at_recall(
+        result["non-faces"][name] = {"squares": len(X)} | rejection_rate_at_recall(
             said.confidence, confidences[name]
         )
     background = confidences["background"]

@@ -155,12 +155,12 @@ def curves(donors):
     shares = (0, 10, 20, 30)
     return {
         "shift": Curve("box shifted, % of its side", (0, 5, 10, 15, 20, 25, 30), shifted),
-        "scale": Curve("box scaled, times its size", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), scaled),
-        "roll": Curve("face rolled, degrees", (0, 10, 20, 30, 45), rolled),
+        "scale": Curve("box scaled, factor", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), scaled),
+        "roll": Curve("face rotated, degrees", (0, 10, 20, 30, 45), rolled),
         "size": Curve("size of the face, pixels", (40, 60, 80, 120, 200, 400, 700, 1000), resized),
         "blur": Curve("blur, sigma in % of the box", (0, 0.5, 1, 2, 3, 5), blurred),
-        "jpeg": Curve("JPEG quality (100 is none)", (100, 90, 60, 40, 20, 10), compressed),
-        "dark": Curve("light, times", (1.0, 0.5, 0.25, 0.1), darkened),
+        "jpeg": Curve("JPEG quality (100: not compressed)", (100, 90, 60, 40, 20, 10), compressed),
+        "dark": Curve("brightness, factor", (1.0, 0.5, 0.25, 0.1), darkened),
         "noise": Curve("noise, sigma in gray levels", (0, 5, 10, 20, 40), noisy),
         "gray": Curve("gray block, % of the face", shares, covered, True),
         "texture": Curve("textured block, % of the face", shares, partial(covered, donors=donors), True),
@@ -270,13 +270,13 @@ def summary(what, amounts, errors_of_amounts):
 
 
 def run_curve(curve, tools, faces):
-    """Yield the curve's result; where points are covered, also that of the points in sight."""
+    """Yield the curve's result; where points are covered, also that of the visible landmarks."""
     both = [errors(tools, faces, curve.change, amount) for amount in curve.amounts]
     yield "", summary(curve.what, curve.amounts, [every for every, _ in both])
     if curve.covers:
         yield (
-            ", points in sight",
-            summary(f"{curve.what}: points in sight", curve.amounts, [seen for _, seen in both]),
+            ", visible landmarks",
+            summary(f"{curve.what}: visible landmarks", curve.amounts, [seen for _, seen in both]),
         )
 
 
@@ -322,7 +322,7 @@ def another_world(data, tools, n):
         faces["labels"].append(Face(gray, square, landmarks))
     titles = {
         "detector": "video frames: boxes of dlib's detector",
-        "labels": "video frames: squares round the labels",
+        "labels": "video frames: squares around the labels",
     }
     levels = np.arange(0, 25.5, 0.5)
     result = {}

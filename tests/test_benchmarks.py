@@ -327,7 +327,7 @@ def test_bars_and_where_dlib_is_better():
     good = _measured([5.0, 5.35, 8.9], [8.0, 5.3, 5.0, 5.35], [5.0, 5.9, 8.0])
     assert [holds for _, holds, _ in robustness_page.bars(good["curves"], "ert")] == [True, True, True]
     assert list(robustness_page.worse(good)) == []
-    assert robustness_page.verdicts(good)[-1].startswith("No figure")
+    assert robustness_page.verdicts(good)[-1].startswith("In no condition")
     bad = _measured([5.0, 5.5, 9.5], [8.0, 5.5, 5.0, 5.3], [5.0, 6.1, 8.0])
     found = list(robustness_page.bars(bad["curves"], "ert"))
     assert [holds for _, holds, _ in found] == [False, False, False]
@@ -363,8 +363,8 @@ def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp
     fifths = [fifth["share"] for fifth in found["coverage by expected error"]["boxes dlib"]]
     assert np.mean(fifths) == pytest.approx(share)
     assert found["failed"]["both boxes"]["faces"] == 40
-    assert found["told"]["noise"]["squares"] == 3
-    assert found["told"]["noise"]["rejected"] == 1
+    assert found["non-faces"]["noise"]["squares"] == 3
+    assert found["non-faces"]["noise"]["rejected"] == 1
     assert sum(row["count"] for row in found["within"]) == 2 * 20 * 68
     times = calibration.timed(confident_model, images, boxes)
     assert len(times) == 3
@@ -375,7 +375,7 @@ def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp
     (tmp_path / "page.md").write_text(f"{common.BEGIN}\n{common.END}\n")
     calibration_page.main()
     text = (tmp_path / "page.md").read_text()
-    assert "| noise: at least 95 % told from faces, 95 % of the faces kept | holds | 100.0 % of 3 |" in text
+    assert "| noise: at least 95 % rejected when 95 % of the faces are kept | met | 100.0 % of 3 |" in text
     assert (tmp_path / "figure.svg").read_text().startswith("<svg")
 
 
