@@ -119,8 +119,8 @@ def lines_of_page(measured):
     return [
         *lines,
         "",
-        f"{measured['faces']} faces; {frames['frames']} frames; the detector found {frames['found']} of their "
-        f"faces. `{measured['model']}`; {versions}; {measured['date']}.",
+        f"{measured['faces']} faces; {frames['frames']} frames, {frames['found']} with a detected face. "
+        f"`{measured['model']}`; {versions}; {measured['date']}.",
     ]
 
 

@@ -18,10 +18,10 @@ def copy_examples():
     shutil.rmtree(COPIES, ignore_errors=True)
     COPIES.mkdir(parents=True)
     for path in sorted((DOCS.parent / "examples").glob("*.py")):
-        title = path.stem.replace("_", " ").capitalize()
+        title = path.stem.replace("_", " ").capitalize().replace("Dlib", "dlib")
         heading = f'"""{title}\n{"=" * len(title)}\n\n'
         (COPIES / path.name).write_text(re.sub('^"""', heading, path.read_text(), count=1))
-    text = "Each example is a script that runs on the bundled photo or on synthetic faces, without a download."
+    text = "Each example is a script that runs on the bundled photo or on synthetic faces."
     (COPIES / "GALLERY_HEADER.rst").write_text(f"Examples\n========\n\n{text}\n")
 
 
