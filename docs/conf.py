@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+autosummary_context = {"top_level": ert.__all__}  # documented once, on the page of `ert`
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 # Checked for everything on the pages of the API; checks that need no import are in pyproject.toml.
