@@ -120,7 +120,8 @@ class Faces(list[AlignedFace]):
             raise InputError("plot: no image to draw on; faces returned by ert.align have one")
         from ert.plotting import show
 
-        return show(image, self)
+        axes: Axes = show(image, self)
+        return axes
 
     def _repr_html_(self) -> str:
         image = self._image()

@@ -115,11 +115,10 @@ def test_faces_without_an_image():
 
 
 def test_faces_are_drawn(image, small_model):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("matplotlib")
     faces = ert.align(image, small_model, boxes=BOXES)
     assert "<img" in faces._repr_html_()
     assert "data:image/" in faces[0]._repr_html_()
     for shown in (faces, faces[0]):
         axes = shown.plot()
         assert axes.images[0].get_array().shape[2] in (3, 4)
-    pyplot.close("all")
