@@ -7,9 +7,10 @@ import common
 from common import result
 
 PAGE, FIGURE = common.ROOT / "docs" / "confidence.md", common.ROOT / "docs" / "confidence.svg"
-# What is asked for: what 90 % intervals hold, the area under the ROC for failed faces, the share told of what
-# is no face at 95 % of the faces kept, the time of a prediction with standard errors against that without.
-HELD, AUC, TOLD, TIMES = (0.87, 0.93), 0.90, 0.95, 1.30
+# Requirements: the coverage of 90 % intervals, the area under the ROC curve for failed faces, the share of
+# non-faces rejected when 95 % of the faces are kept, and the time of a prediction with standard errors,
+# relative to one without.
+COVERAGE, AUC, REJECTED, TIME_RATIO = (0.87, 0.93), 0.90, 0.95, 1.30
 
 
 def percent(share):
@@ -17,26 +18,27 @@ def percent(share):
 
 
 def verdicts(measured):
-    """Yield what is asked for, whether it holds, and how it came out."""
+    """Yield each requirement, whether it is met, and the measured value."""
     at = measured["levels"].index(0.9)
     for name, shares in measured["coverage"].items():
         if name.startswith("boxes"):
-            holds = HELD[0] <= shares[at] <= HELD[1]
-            asked = f"90 % intervals hold {100 * HELD[0]:.0f} to {100 * HELD[1]:.0f} % of the points, {name}"
-            yield asked, holds, percent(shares[at])
+            met = COVERAGE[0] <= shares[at] <= COVERAGE[1]
+            low, high = (100 * share for share in COVERAGE)
+            asked = f"90 % intervals cover {low:.0f} to {high:.0f} % of the landmarks, {name}"
+            yield asked, met, percent(shares[at])
     for name, part in measured["failed"].items():
         if part["auc"] is not None:
-            asked = f"failed faces told from the others, {name}: area under the ROC at least {AUC:g}"
+            asked = f"failed faces detected, {name}: area under the ROC curve at least {AUC:g}"
             came = f"{part['auc']:.3f} ({part['failed']} of {part['faces']} failed)"
             yield asked, part["auc"] >= AUC, came
-    for name, part in measured["told"].items():
-        asked = f"{name}: at least {100 * TOLD:.0f} % told from faces, 95 % of the faces kept"
-        yield asked, part["rejected"] >= TOLD, f"{percent(part['rejected'])} of {part['squares']}"
+    for name, part in measured["non-faces"].items():
+        asked = f"{name}: at least {100 * REJECTED:.0f} % rejected when 95 % of the faces are kept"
+        yield asked, part["rejected"] >= REJECTED, f"{percent(part['rejected'])} of {part['squares']}"
     times = measured["milliseconds"]
     ratio = times["predict with std"] / times["predict"]
     yield (
-        f"time with standard errors at most {TIMES:g} times that without",
-        ratio <= TIMES,
+        f"time with standard errors at most {TIME_RATIO:g} times the time without",
+        ratio <= TIME_RATIO,
         f"{ratio:.2f} times",
     )
 
@@ -55,11 +57,11 @@ def tenths(rows):
 
 def lines_of_page(measured):
     lines = table(
-        ("asked for", "", "measured"),
-        [(asked, "holds" if holds else "does not hold", came) for asked, holds, came in verdicts(measured)],
+        ("requirement", "", "measured"),
+        [(asked, "met" if met else "not met", found) for asked, met, found in verdicts(measured)],
     )
     levels = [f"{100 * level:.0f} %" for level in measured["levels"]]
-    lines += ["", "Share of the points within the circles that are meant to hold so many:", ""]
+    lines += ["", "Share of the landmarks inside the circles of each nominal coverage:", ""]
     lines += table(
         ("faces", *levels),
         [(name, *map(percent, shares)) for name, shares in measured["coverage"].items()],
@@ -67,7 +69,7 @@ def lines_of_page(measured):
     fifths = measured["coverage by expected error"]
     lines += [
         "",
-        "Of the 90 % circles, by fifths of the standard error (its mean, in % of inter-ocular):",
+        "Coverage of the 90 % circles by fifths of the standard error (its mean, in % of inter-ocular):",
         "",
     ]
     lines += table(
@@ -77,16 +79,20 @@ def lines_of_page(measured):
             for name, row in fifths.items()
         ],
     )
-    head = ("told", "came true", "number", "of all")
-    lines += ["", "`within`: that a landmark lies within 5 % of inter-ocular:", ""]
+    head = ("predicted", "observed", "number", "share of all")
+    lines += [
+        "",
+        "`within`, the probability that the error of a landmark is at most 5 % of the inter-ocular distance:",
+        "",
+    ]
     lines += table(head, tenths(measured["within"]))
-    lines += ["", "`confidence`, of faces and background, one in ten of it background:", ""]
+    lines += ["", "`confidence`, on faces and background, with one box in ten on background:", ""]
     lines += table(head, tenths(measured["confidence"]))
     times = ", ".join(f"{name} {value:.3f} ms" for name, value in measured["milliseconds"].items())
     return [
         *lines,
         "",
-        f"Median of a call for one face, one thread, in turns: {times}.",
+        f"Median time of a call for one face, one thread, interleaved: {times}.",
         "",
         f"{measured['faces']} faces, `{measured['model']}`; {measured['cpu']}; {measured['date']}.",
     ]

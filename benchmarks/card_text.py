@@ -1,88 +1,88 @@
-"""The text of a model's card, made from its figures alone."""
+"""The text of a model card, generated from its figures."""
 
 import re
 import textwrap
 
 DETECTORS = {"dlib": "dlib's HOG detector", "haar": "OpenCV's Haar cascade"}
-# The columns of the tables; and of those cut at quartiles, what their lowest and highest groups are.
+# The heading of each column's table, and for numbers a description of the lowest and the highest group.
 COLUMNS = {
-    "yaw": ("Turn of the head", ("that are turned least", "that are turned most")),
-    "roll": ("Tilt of the head", ("that are most upright", "that are tilted most")),
+    "yaw": ("Yaw", ("with the smallest yaw", "with the largest yaw")),
+    "roll": ("Roll", ("with the smallest roll", "with the largest roll")),
     "size": ("Size", ("that are smallest", "that are largest")),
     "brightness": (
         "Brightness of the skin",
         ("with the darkest skin region", "with the brightest skin region"),
     ),
-    "mouth": ("Expression", ("with the most closed mouths", "with the widest open mouths")),
+    "mouth": ("Expression", ("with the most closed mouths", "with the most open mouths")),
     "source": ("Source of the image", None),
 }
 
 CARD = """\
 # {name}
 
-Locates the {landmarks} points of 300-W on a face, given a gray or RGB image and the face's box. Mean error
-on {faces} test faces, in % of the inter-ocular distance: {headline}.
+Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the box of the face. Mean
+error on {faces} test faces, in % of the inter-ocular distance: {headline}.
 
-Written by [benchmarks/model_card.py](../../benchmarks/model_card.py) on {date} from the figures in
-[model_card.json](../../benchmarks/results/model_card.json). In brackets stand 95 % bootstrap intervals over
-faces.
+`benchmarks/model_card.py` wrote this page on {date} from the figures in `benchmarks/results/model_card.json`.
+Brackets contain 95 % bootstrap intervals over faces.
 
 ## The model
 
 A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
-leaves, a leaf {components} numbers of {bits} bits; {numbers:,} numbers in all, {megabytes:.2f} MB as a
-file. It learned from {objects:,} boxes of faces ({samples:,} samples).
+leaves, {components} numbers of {bits} bits in each leaf; {numbers:,} numbers in all, and a file of
+{megabytes:.2f} MB. It was trained on {objects:,} boxes of faces ({samples:,} samples).
 
 {notes}
 
-Trained by
+It was trained by
 
 ```
 python benchmarks/train_bundled.py --only {name}
 ```
 
-with these parameters of `ert.ShapePredictor`, all others as they are by default:
+with these parameters of `ert.ShapePredictor`, and default values for all others:
 
 {parameters}.
 
 ## Accuracy
 
-On the {faces} test faces of HELEN, none of which it learned from. Faces that the detector missed are
-included, in the boxes that it would typically have drawn. NME is the mean distance of the points from the
-truth over the distance between the pupils or between the outer eye corners; a face is a failure above 8 %
-of the latter, where the AUC ends too.
+Measured on the {faces} test faces of HELEN, which it was not trained on. Faces that the detector missed are
+included, with the boxes that it typically draws around such landmarks. NME is the mean distance of the
+landmarks from the true ones, divided by the distance between the pupils or between the outer eye corners.
+Failures are faces with an error above 8 % of the latter, which is also the limit of the AUC. "accurate" is
+`mode="accurate"`.
 
 {accuracy}
 
 ![Cumulative error distributions]({name}_ced.svg)
 
-## Point by point
+## Error of each landmark
 
-The mean error of each landmark, drawn on the mean shape of the model (boxes of {detector}):
+The mean error of each landmark, on the mean shape of the model (boxes of {detector}):
 
 ![Mean error of each landmark]({name}_landmarks.svg)
 
 {regions}
 
-## Who is it worse for?
+## Error by groups of faces
 
-The test faces in groups by what was measured on their true points and on pixels; numbers are cut at their
-quartiles, and a limit belongs to the group above it. Signs are dropped: left and right are one. Boxes of
-{detector}, {starts}. "Times others" is the mean error over that of all other faces. Errors in % of the box
-round the true landmarks, sqrt(width x height), stand beside those in % of the inter-ocular distance,
-because turned faces have their eyes nearer together in the picture, which alone makes the latter larger.
+The attributes are measured on the true landmarks and on pixels. Numbers are divided into groups at their
+quartiles; a limit belongs to the group above it. Signs are ignored, so that left and right are one group.
+Boxes of {detector}, `mode="fast"`. "Times others" is the mean error divided by that of all other faces.
+Errors are also given in % of the size of the box around the true landmarks, sqrt(width x height), because
+the eyes of a face with large yaw are closer together in the image, which increases the inter-ocular error.
 
 {groups}
 
 ## Limits
 
-What these tables show, and no more:
+What these tables show:
 
 {limits}
 
-The lowest and highest groups make {comparisons} comparisons; of twenty without any difference one would
-look like one. The data says nothing of age, sex, skin color, glasses or what hides parts of a face, and so
-neither does this card. Where you know them of faces of your own, this measures by them:
+The lowest and highest groups make {comparisons} comparisons; of twenty groups without any difference, one is
+expected to show one. Age, sex, skin color, glasses and occlusion are not annotated in the test data and were
+not measured. With your own annotations of such attributes, measure them with:
 
 ```
 ert evaluate {name} FACES --by yaw,age --columns known.csv
@@ -90,28 +90,25 @@ ert evaluate {name} FACES --by yaw,age --columns known.csv
 
 ## The worst faces
 
-`python benchmarks/model_card.py` draws the {worst} worst faces, the true points in white and those that
-were found in blue, to `runs/{name}_worst{worst}.jpg`. It is not here, for the pictures of 300-W may not be
-passed on.
+`python benchmarks/model_card.py` draws the {worst} faces with the largest errors, true landmarks in white and
+predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The images of 300-W may not be redistributed.
 
 {versions}
 """
 
 
 def card(result):
-    """Return the text of the card of the figures that `model_card.main` gathers."""
+    """Return the text of the card for the figures that `model_card.main` collects."""
     model, made = result["model"], result["made"]
     headline = " and ".join(
         f"{_estimate(found['NME inter-ocular'])} with boxes of {DETECTORS[detector]}"
         for detector, found in result["accuracy"][model["name"]].items()
     )
     versions = [f"{name} {made['versions'][name]}" for name in ("ert-landmarks", "numpy", "numba")]
-    inits = f"{model['starts']} starts" if model["starts"] > 1 else "one start, as by default"
     text = CARD.format(
-        **{key: value for key, value in model.items() if key not in ("notes", "parameters", "starts")},
+        **{key: value for key, value in model.items() if key not in ("notes", "parameters")},
         notes="\n".join(f"- {key}: {text}" for key, text in model["notes"].items()),
         parameters=", ".join(f"`{name}={value!r}`" for name, value in model["parameters"].items()),
-        inits=inits,
         faces=result["faces"],
         headline=headline,
         date=made["date"],
@@ -128,7 +125,7 @@ def card(result):
 
 
 def _filled(text):
-    """Break paragraphs and items into lines; what Markdown needs in one piece stays so."""
+    """Wrap paragraphs and items; tables, headings and code stay as they are."""
     blocks = []
     for block in text.strip().split("\n\n"):
         if block.startswith(("|", "#", "!", "```")):
@@ -144,38 +141,38 @@ def _filled(text):
 
 
 def limits(result):
-    """Yield what the figures show of the model's limits, in words."""
+    """Yield sentences about the limits of the model."""
     yield from _extremes(result["extremes"])
     for pair in result["together"]:
         first, second = (f"`{name}`" for name in pair["columns"])
         yield (
-            f"{first} and {second} go together (rank correlation {pair['correlation']:.2f}): these tables "
-            "cannot tell which of the two makes an error."
+            f"{first} and {second} are correlated (rank correlation {pair['correlation']:.2f}): these tables "
+            "cannot show which of the two causes an error."
         )
     for detector, found in result["missed"].items():
         if found and found["interval_95"][0] > 1:
             yield (
                 f"The {found['faces']} faces that {DETECTORS[detector]} missed have **{found['ratio']:.2f} "
-                f"times** the error of those that it found ({_span(found['interval_95'])}), in the boxes "
-                "that it would typically have drawn."
+                f"times** the error of those that it found ({_span(found['interval_95'])}), with the boxes "
+                "that it typically draws around such landmarks."
             )
     faces = result["faces"]
     for detector, found in result["accuracy"][result["model"]["name"]].items():
         failures = round(found["failure rate"]["mean"] * faces)
         yield (
             f"With boxes of {DETECTORS[detector]} {failures} of {faces} faces have an error above 8 % of the "
-            f"inter-ocular distance; the worst has {found['worst inter-ocular']:.1f} %."
+            f"inter-ocular distance; the largest error is {found['worst inter-ocular']:.1f} %."
         )
     regions = result["regions"]
     worst, best = max(regions, key=regions.get), min(regions, key=regions.get)
     yield (
-        f"Of the parts of the face the {_words(worst)} is the least exact ({regions[worst]:.2f} %), with "
+        f"Of the parts of the face the {_words(worst)} has the largest error ({regions[worst]:.2f} %), "
         f"{regions[worst] / regions[best]:.1f} times the error of the {_words(best)} ({regions[best]:.2f} %)."
     )
     sources = result["by"]["inter-ocular"]["columns"]["source"]["groups"]
     if len(sources) == 1:
         source = sources[0]["group"]
-        yield f"All test faces are from one source, `{source}`: of faces from elsewhere nothing is known."
+        yield f"All test faces are from one source, `{source}`; faces from other sources were not measured."
 
 
 def _extremes(compared):
@@ -184,11 +181,11 @@ def _extremes(compared):
         eyes, box = each["inter-ocular"], each["box"]
         in_box = f"{box['ratio']:.2f} ({_span(box['interval_95'])})"
         if box["interval_95"][0] <= 1:
-            in_box += ", which may be no difference"
+            in_box += ", which may be chance"
         yield (
             f"The {eyes['faces']} faces {each['words']} (`{each['column']}` {each['group']}) have "
             f"**{eyes['ratio']:.2f} times** the error of the others ({_span(eyes['interval_95'])}); in % of "
-            f"the box round the landmarks {in_box}."
+            f"the box around the landmarks {in_box}."
         )
     unclear = []
     for each in compared:
@@ -197,7 +194,7 @@ def _extremes(compared):
             unclear.append(f"{each['words']}: {each['inter-ocular']['ratio']:.2f} ({_span((low, high))})")
     if unclear:
         listed = "; those ".join(unclear)
-        yield f"Whether these differ from the others, so few faces cannot tell: those {listed}."
+        yield f"No difference from the other faces was found for those {listed}."
 
 
 def _accuracy(models):

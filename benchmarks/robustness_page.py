@@ -8,22 +8,22 @@ from common import result
 from plot import OURS, THEIRS, quiet_pyplot, save_figure
 
 PAGE, FIGURE = common.ROOT / "docs" / "robustness.md", common.ROOT / "docs" / "robustness.svg"
-SETTINGS = ("ert", "ert, best()")
-# Only where faces are rolled: it takes a hundred times as long.
+SETTINGS = ("ert", "ert, accurate")
+# Measured on rotated faces only: it takes a hundred times as long.
 SEARCHING = "ert, max_roll=45"
 STYLES = {
     "ert": {"color": OURS, "linestyle": "-", "marker": "o"},
-    "ert, best()": {"color": OURS, "linestyle": "--"},
+    "ert, accurate": {"color": OURS, "linestyle": "--"},
     SEARCHING: {"color": OURS, "linestyle": ":", "marker": "^"},
     "dlib": {"color": THEIRS, "linestyle": "-", "marker": "s"},
     "dlib, not rounded": {"color": THEIRS, "linestyle": ":"},
 }
-# Curves whose amounts are factors, and those that get harder as the amount falls.
+# Curves with a logarithmic axis, and those that get harder with smaller amounts.
 LOGARITHMIC, FALLING = {"size", "dark"}, {"jpeg", "dark", "size"}
-# Where the panels of the figure end, in percent: beyond it how far off does not matter.
-HIGHEST = 20
-# What is asked for: the error with the box moved at most so much above that with the box as it is; with the
-# face rolled at most so many times that of the upright face.
+# The end of the error axes: larger errors are failures anyway.
+MAX_ERROR_PERCENT = 20
+# Requirements: the largest increase of the error by shifting and scaling the box, and the largest ratio of
+# the errors of a rotated and of an upright face.
 MORE_THAN_UNMOVED, TIMES_UPRIGHT = 0.4, 1.2
 WITHIN_SHIFT, WITHIN_SCALE, WITHIN_ROLL = 15, 0.2, 30
 
@@ -32,7 +32,7 @@ WITHIN_SHIFT, WITHIN_SCALE, WITHIN_ROLL = 15, 0.2, 30
 
 
 def table(part):
-    """Return the lines of a curve's table, or of the one table of faces that nothing was done to."""
+    """Return the lines of a curve's table, or of the table of unchanged faces."""
     if not part["amounts"]:
         limit = part["levels"].index(10)
         lines = [f"| {part['what']} | mean | median | within 10 % |", "| --- | --- | --- | --- |"]
@@ -60,7 +60,7 @@ def worse(measured):
 
 
 def bars(curves, setting):
-    """Yield each bar of shift, scale and roll: what it asks for, and whether it holds, in words."""
+    """Yield each requirement on shift, scale and roll, whether it is met, and the measured value."""
     for name, usual, what, unit in (
         ("shift", 0, f"box shifted by at most {WITHIN_SHIFT} %", "%"),
         ("scale", 1, f"box scaled by at most {100 * WITHIN_SCALE:g} %", "times"),
@@ -85,26 +85,26 @@ def bars(curves, setting):
 
 
 def verdicts(measured):
-    """Return the lines that tell where ert is worse than dlib, and which bars hold."""
+    """Return the lines about the requirements, and about where ert is worse than dlib."""
     found = list(worse(measured))
-    lines = ["| bar | " + " | ".join(SETTINGS) + " |", "| --- |" + " --- |" * len(SETTINGS)]
+    lines = ["| requirement | " + " | ".join(SETTINGS) + " |", "| --- |" + " --- |" * len(SETTINGS)]
     for both in zip(*(bars(measured["curves"], setting) for setting in SETTINGS), strict=True):
-        cells = [f"{'holds' if holds else 'does not hold'}: {how}" for _, holds, how in both]
+        cells = [f"{'met' if holds else 'not met'}: {how}" for _, holds, how in both]
         lines.append(f"| {both[0][0]} | " + " | ".join(cells) + " |")
     counts = [sum(setting == each[2] for each in found) for setting in SETTINGS]
-    cells = [f"does not hold: {count} figures" if count else "holds" for count in counts]
+    cells = [f"not met: {count} figures" if count else "met" for count in counts]
     lines += ["| never worse than dlib | " + " | ".join(cells) + " |", ""]
     roll = measured["curves"]["roll"]
     if SEARCHING in roll["nme"]:
         rolled = dict(zip(roll["amounts"], roll["nme"][SEARCHING], strict=True))
         times = f"{rolled[WITHIN_ROLL] / rolled[0]:.2f} times the upright error"
-        lines += [f"With `max_roll=45`, faces rolled by {WITHIN_ROLL} degrees have {times}.", ""]
+        lines += [f"With `max_roll=45`, the error of faces rotated by {WITHIN_ROLL} degrees is {times}.", ""]
     if not found:
-        return [*lines, "No figure of `ert` is worse than dlib's."]
-    lines += ["`ert` is worse than dlib in these:", ""]
+        return [*lines, "In no condition is the error of `ert` larger than that of dlib."]
+    lines += ["The error of `ert` is larger than that of dlib in these conditions:", ""]
     for what, amount, setting, ours, theirs, (low, high) in found:
         where = what if amount is None else f"{what}, {amount:g}"
-        interval = f"difference {low:.2f} to {high:.2f}" + ("" if low > 0 else "; it may be chance")
+        interval = f"difference {low:.2f} to {high:.2f}" + ("" if low > 0 else "; not significant")
         lines.append(f"- {where}, `{setting}`: {ours:.2f} against {theirs:.2f} ({interval})")
     return lines
 
@@ -119,7 +119,7 @@ def lines_of_page(measured):
     return [
         *lines,
         "",
-        f"{measured['faces']} faces; {frames['frames']} frames, {frames['found']} found by the detector. "
+        f"{measured['faces']} faces; {frames['frames']} frames, {frames['found']} with a detected face. "
         f"`{measured['model']}`; {versions}; {measured['date']}.",
     ]
 
@@ -139,7 +139,7 @@ def draw_curve(axes, name, part):
     axes.set_xticks(part["amounts"], [f"{amount:g}" for amount in part["amounts"]])
     if len(part["amounts"]) > 7:
         axes.tick_params(axis="x", labelsize=7)
-    axes.set_ylim(0, HIGHEST)
+    axes.set_ylim(0, MAX_ERROR_PERCENT)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
 
 
@@ -170,7 +170,7 @@ def draw(measured, file):
         line.get_label(): line for axes in grid.flat[: len(measured["curves"])] for line in axes.get_lines()
     }
     grid.flat[len(panels)].legend(lines.values(), lines, loc="center left", frameon=False, fontsize=9.5)
-    title = f"mean error, NME inter-pupil in % (the panels end at {HIGHEST})"
+    title = f"mean error, NME inter-pupil in % (the panels end at {MAX_ERROR_PERCENT})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     save_figure(figure, file)
 

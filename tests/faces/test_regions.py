@@ -26,7 +26,7 @@ def test_right_and_left_are_the_subjects():
         assert parts["right_eye"][:, 0].max() < parts["nose"][:, 0].mean() < parts["left_eye"][:, 0].min()
 
 
-def test_the_regions_of_the_bundled_picture():
+def test_the_regions_of_the_sample_image():
     parts = regions(ert.align(ert.sample_image())[0].landmarks)
     assert list(parts) == [
         *("jaw", "right_brow", "left_brow", "nose", "right_eye", "left_eye", "outer_lips", "inner_lips")
@@ -51,14 +51,14 @@ def test_many_faces_at_once():
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        (np.zeros((67, 2)), "67 points, expected the 68 or 5 points of a face"),
+        (np.zeros((67, 2)), "67 landmarks, expected the 68 or 5 of a face"),
         (np.zeros((68, 3)), r"array of shape \(68, 3\), expected \(..., n_landmarks, 2\)"),
         (np.zeros(2), r"array of shape \(2,\)"),
         ("face", "expected an array of numbers"),
         ([[1, 2], [3]], "expected an array of numbers"),
-        (np.full((68, 2), np.inf), "an infinite number"),
+        (np.full((68, 2), np.inf), "infinite value"),
     ],
 )
-def test_what_is_no_face_is_refused(landmarks, message):
+def test_invalid_landmarks_are_refused(landmarks, message):
     with pytest.raises(InputError, match=message):
         regions(landmarks)
