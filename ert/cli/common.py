@@ -1,0 +1,328 @@
+"""What the commands share: options, messages, progress, and the files they write."""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from inspect import cleandoc
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+    from ert.inference.mode import PredictionMode
+    from ert.predictor import ShapePredictor
+
+__all__ = [
+    "EXAMPLES_TITLE",
+    "IMAGE_SUFFIXES",
+    "add_box",
+    "add_command",
+    "add_dataset_options",
+    "add_detector",
+    "add_jobs",
+    "add_json",
+    "add_mode",
+    "add_model",
+    "check_json_file",
+    "compiling_notice",
+    "log",
+    "make_folder",
+    "normalizer_text",
+    "parse_integers",
+    "prediction_mode",
+    "progress",
+    "read_dataset",
+    "report_page",
+    "split_text",
+    "stage_errors",
+    "with_progress",
+    "write_json",
+]
+
+_T = TypeVar("_T")
+Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
+
+EXAMPLES_TITLE = "examples:"
+DATASET_HELP = (
+    "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
+)
+MODEL_HELP = "bundled model or model file"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+COMPILING_NOTICE_SECONDS = 1.0
+PROGRESS_SECONDS = 5.0
+MIN_PROGRESS_ITEMS = 5
+
+
+# Options
+
+
+def add_command(
+    commands: Subparsers, name: str, run: Any, text: str | None = None, **arguments: Any
+) -> argparse.ArgumentParser:
+    """Add a command and return its parser.
+
+    Parameters
+    ----------
+    commands : the subparsers of the parent
+    name : str
+    run : callable or None
+        It takes the parsed options and returns the exit status.
+    text : str, optional
+        The description, of which the first line is the summary in the parent's help text, and example command
+        lines; by default the docstring of `run`.
+    **arguments
+        Others of `argparse.ArgumentParser`.
+    """
+    description, examples = split_text(text or run.__doc__)
+    summary = description.partition(".")[0]
+    summary = summary[0].lower() + summary[1:]
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=description, epilog=examples, **arguments
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def split_text(text: str) -> tuple[str, str]:
+    """Return the description and the examples of a help text; examples are lines that begin with ``ert``."""
+    lines = cleandoc(text).splitlines()
+    examples = [f"  {line}" for line in lines if line.startswith("ert ")]
+    description = " ".join(line for line in lines if line and not line.startswith("ert "))
+    return description, "\n".join([EXAMPLES_TITLE, *examples])
+
+
+def add_dataset_options(
+    parser: argparse.ArgumentParser, *, part_order: str | None = "natural", many: bool = False
+) -> None:
+    """Add the options that `read_dataset` reads; with `many`, `--boxes` may be repeated."""
+    add = parser.add_argument_group("reading annotations").add_argument
+    boxes = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ..."
+    if many:
+        boxes += "; if repeated, every object is used with each of its boxes"
+        add("--boxes", action="append", default=[], metavar="CSV:PREFIX", help=boxes)
+    else:
+        add("--boxes", metavar="CSV:PREFIX", help=boxes)
+    add("--split", metavar="NAME", help="use only the images of this split (column split of the boxes file)")
+    order = "order of the parts in an imglab file: 2 before 10, or as dlib sorts them, 10 before 2 "
+    order += f"(default: {part_order or 'natural, or dlib for a .dat file'})"
+    add("--part-order", choices=("natural", "dlib"), default=part_order, help=order)
+    add("--images", metavar="DIR", help="folder of the images, if they are not beside the annotations")
+
+
+def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "Dataset":
+    """Read annotations as the options of `add_dataset_options` say."""
+    from ert.datasets.dataset import load_dataset
+
+    return load_dataset(
+        path,
+        boxes=boxes,
+        split=options.split,
+        part_order=options.part_order,
+        image_folder=options.images,
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`, with a default."""
+    parser.add_argument("--model", default="face68", metavar="MODEL", help=f"{MODEL_HELP} (default: face68)")
+
+
+def add_box(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--box`; `default` is what happens without it."""
+    text = f"left, top, width and height of the object in pixels (default: {default})"
+    parser.add_argument("--box", type=_box, metavar="L,T,W,H", help=text)
+
+
+def _box(text: str) -> list[float]:
+    try:
+        box = [float(number) for number in text.split(",")]
+    except ValueError:
+        box = []
+    if len(box) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected LEFT,TOP,WIDTH,HEIGHT")
+    return box
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add `--detector`."""
+    text = "face detector: haar (OpenCV 4), lbp, dlib, yunet:FILE.onnx, or auto: haar if available, else lbp "
+    parser.add_argument("--detector", default="auto", metavar="NAME", help=text + "(default: auto)")
+
+
+def add_mode(parser: argparse.ArgumentParser) -> None:
+    """Add `--mode` and `--inits`, which `prediction_mode` reads."""
+    mode = "accurate: three initializations, a second pass and, if the model supports them, the mirror image "
+    mode += "and restarts; about five times slower (default: fast)"
+    parser.add_argument("--mode", choices=("fast", "accurate"), default="fast", help=mode)
+    inits = "use the median of N initializations, 1 to 7, whatever the mode; N times slower"
+    parser.add_argument("--inits", type=int, metavar="N", help=inits)
+
+
+def prediction_mode(options: argparse.Namespace, model: "ShapePredictor") -> "PredictionMode":
+    """Return the mode that `--mode` and `--inits` ask for, checked against the model."""
+    from ert.inference.mode import resolve_mode
+
+    mode = resolve_mode(options.mode, model.fitted_)
+    return (
+        mode if options.inits is None else resolve_mode(replace(mode, n_inits=options.inits), model.fitted_)
+    )
+
+
+def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
+    """Add `--jobs`."""
+    text = "threads; -1 = all processors (default: -1)"
+    parser.add_argument("--jobs", type=int, default=-1, metavar="N", dest=dest, help=text)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--json`, which `check_json_file` and `write_json` take."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} to FILE as JSON; - is standard output")
+
+
+def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
+    """Return the integers of an option's value such as ``1,0,2``.
+
+    Raises
+    ------
+    InputError
+        When there is anything else in it; `expected` names what else the option takes.
+    """
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: expected {expected}integers separated by commas") from None
+
+
+# Messages and progress
+
+
+def log(text: str) -> None:
+    """Print a line for the user on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def compiling_notice() -> Iterator[None]:
+    """Print why the first prediction takes long, if its kernels have to be compiled."""
+    message = "ert: compiling for this processor, once; the next run starts at once ..."
+    timer = threading.Timer(COMPILING_NOTICE_SECONDS, log, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class _ProgressLines:
+    """Progress where standard error is no terminal: a line every few seconds. The interface is tqdm's."""
+
+    def __init__(self, total: int | None, unit: str) -> None:
+        self._total, self._unit, self._n = total, unit, 0
+        self._begin = self._printed = monotonic()
+
+    def update(self, n: int = 1) -> None:
+        self._n += n
+        now = monotonic()
+        if now - self._printed < PROGRESS_SECONDS:
+            return
+        self._printed = now
+        rate = self._n / max(now - self._begin, 1e-9)
+        total = left = ""
+        if self._total is not None:
+            total = f" of {self._total}"
+            left = f", {max(self._total - self._n, 0) / rate:.0f} s left"
+        log(f"ert: {self._n}{total} {self._unit}s, {rate:.3g} {self._unit}s/s{left}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def progress(total: int | None, unit: str) -> Any:
+    """Return a context manager with a method `update(n=1)` that shows how far a loop is.
+
+    It is a bar on a terminal and a line every few seconds elsewhere.
+
+    Parameters
+    ----------
+    total : int or None
+        Number of items; None if it is not known.
+    unit : str
+        What an item is, in the singular.
+    """
+    if not sys.stderr.isatty():
+        return _ProgressLines(total, unit)
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, leave=False, disable=total is not None and total < MIN_PROGRESS_ITEMS)
+
+
+def with_progress(items: Iterable[_T], total: int, unit: str) -> Iterator[_T]:
+    """Iterate over items and show the progress."""
+    with progress(total, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def stage_errors(entry: dict[str, float], what: str = "") -> str:
+    """Return the errors in an entry of `history_` as text, with `what` before each number."""
+    errors = {key.removesuffix("_nme"): value for key, value in entry.items() if key.endswith("_nme")}
+    return ", ".join(f"{name}{what} {value:.2f} %" for name, value in errors.items())
+
+
+def normalizer_text(model: "ShapePredictor") -> str:
+    """Return what the errors of a model are percentages of."""
+    from ert import metrics
+
+    if model.normalizer in ("box", "diagonal"):
+        return f"landmarks' {model.normalizer}"
+    return metrics.normalizer_text(model.normalizer)
+
+
+# Files
+
+
+def check_json_file(file: str | None) -> None:
+    """Check, before long work, that the file of `--json` can be written."""
+    if file not in (None, "-"):
+        check_writable(str(file))
+
+
+def write_json(data: Any, file: str) -> None:
+    """Write to a file, or with "-" to standard output."""
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    with write_atomically(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def report_page(folder: str | None) -> Path | None:
+    """Create the folder of a report, and return the path of its page, which can be written; None for None."""
+    if folder is None:
+        return None
+    page = make_folder(folder) / "report.html"
+    check_writable(page)
+    return page
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Create a folder if it does not exist, and return its path."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be created: {error.strerror}") from error
+    return Path(folder)

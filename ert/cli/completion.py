@@ -1,0 +1,62 @@
+"""``ert completion``: print a completion script for a shell.
+
+shtab writes a static script; those of argcomplete run the program, and so import numba, at every TAB.
+"""
+
+import argparse
+from functools import partial
+
+from ert._core.exceptions import InputError
+from ert.cli import common
+
+__all__ = ["add_parser"]
+
+# The arguments that take a path, by their names in the help texts.
+_FILES = [
+    "FILE",
+    "CSV",
+    "CSV:PREFIX",
+    "IMAGE",
+    "VIDEO",
+    "MODEL",
+    "MODEL_A",
+    "MODEL_B",
+    "SRC",
+    "DST",
+    "DATASET",
+    "FILE_OR_DIR",
+]
+_FOLDERS = ("DIR",)
+
+
+def add_parser(commands: common.Subparsers, root: argparse.ArgumentParser) -> None:
+    """Add the command; the script completes the command line of `root`."""
+    parser = common.add_command(commands, "completion", partial(_run, root), text=_run.__doc__)
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
+
+
+def _run(root: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    """Print a script that completes commands, options and files in a shell.
+
+    ert completion bash > ~/.local/share/bash-completion/completions/ert
+    ert completion fish > ~/.config/fish/completions/ert.fish
+    """
+    try:
+        import shtab
+    except ImportError:
+        raise InputError('completion: needs shtab: pip install "ert-landmarks[completion]"') from None
+    _mark_paths(root, shtab.FILE, shtab.DIRECTORY)
+    print(shtab.complete(root, options.shell))
+    return 0
+
+
+def _mark_paths(parser: argparse.ArgumentParser, file: object, folder: object) -> None:
+    """Set the attribute `complete`, which shtab reads, of each argument that takes a path."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _mark_paths(command, file, folder)
+        elif action.metavar in _FILES:
+            action.complete = file  # type: ignore[attr-defined]
+        elif action.metavar in _FOLDERS:
+            action.complete = folder  # type: ignore[attr-defined]
