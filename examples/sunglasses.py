@@ -32,7 +32,7 @@ for face in ert.align(photo):
     places = [column + (y - 115) * down for y in (0, 259) for column in columns]
     size = picture.shape[1::-1]
     color, alpha = (
-        ert.warp(np.ascontiguousarray(layer), anchors, places, size=size, frame=False)
+        ert.warp(np.ascontiguousarray(layer), anchors, places, size=size, border=False)
         for layer in (glasses[..., :3], glasses[..., 3])
     )
     weight = alpha[..., None] / 255

@@ -1,4 +1,4 @@
-"""Where numba keeps what it compiled: where it can, and if it cannot anywhere, in a folder of the process."""
+"""A usable cache folder for numba, temporary if need be."""
 
 import atexit
 import os
@@ -7,8 +7,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import numba
-
 __all__ = [
     "ensure_cache",
     "is_usable",
@@ -16,13 +14,21 @@ __all__ = [
 
 
 def ensure_cache() -> None:
-    """Give numba a folder for its cache when all that it would try cannot be written to.
+    """Point numba to a temporary cache folder when it cannot write to any of its own.
 
-    Without one it refuses to compile at all: for a user without a home over files of another, or in a
-    container that is read-only but for its folder of temporary files. What is compiled then lasts as long as
-    the process. With no such folder either it is left to numba to say so.
+    Without a cache folder numba refuses to compile cached functions, for instance when the user has no home
+    and does not own the installed files, or in a read-only container. The temporary folder is removed when
+    the process ends. If it cannot be created either, numba raises its own error.
+
+    numba is imported only when its default folders are not usable, since importing it takes a while.
     """
-    if any(is_usable(folder) for folder in _folders()):
+    if any(is_usable(folder) for folder in _default_folders()):
+        return
+    import numba
+
+    # Set by a configuration file of numba's.
+    configured = numba.config.CACHE_DIR  # type: ignore[attr-defined]
+    if configured and is_usable(Path(configured)):
         return
     with suppress(OSError):
         folder = tempfile.mkdtemp(prefix="ert-numba-")
@@ -30,11 +36,11 @@ def ensure_cache() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _folders() -> list[Path]:
-    """Those that numba tries, one after another."""
+def _default_folders() -> list[Path]:
+    """Return the cache folders that numba tries, in its order."""
     folders = [Path(__file__).parent / "__pycache__"]
-    if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
-        folders.append(Path(numba.config.CACHE_DIR))  # type: ignore[attr-defined]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        folders.append(Path(os.environ["NUMBA_CACHE_DIR"]))
     # Path.home raises a RuntimeError for a user without a home.
     with suppress(RuntimeError):
         folders.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba")
@@ -42,7 +48,7 @@ def _folders() -> list[Path]:
 
 
 def is_usable(folder: Path) -> bool:
-    """Whether a folder is there, or can be made, and files can be written to it."""
+    """Return whether a folder exists or can be created, and files can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -1,1 +1,5 @@
-"""Other libraries' interfaces, so that scripts written for them run on ert with one import changed."""
+"""The interfaces of other libraries on top of ert: :mod:`ert.compat.dlib`."""
+
+from ert.compat import dlib
+
+__all__ = ["dlib"]

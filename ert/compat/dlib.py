@@ -1,9 +1,9 @@
-"""The part of dlib's interface that concerns shape predictors: `from ert.compat import dlib`.
+"""dlib's interface for shape predictors on top of ert: `from ert.compat import dlib`.
 
-Names, arguments and whole pixels are dlib's; the work is ert's. Models are dlib's `.dat` files, which give
-the same points as in dlib, `.ert` files, and the bundled ones by name ("face68"). What is trained here runs
-in dlib, unless it is written to an `.ert` file: ert's own kind is more accurate. Errors are
-:class:`DlibError`: a RuntimeError, as from dlib, and an InputError, as from ert.
+Names, arguments and integer coordinates are those of dlib. Models are dlib's `.dat` files, which give the
+same points as in dlib, `.ert` files, and bundled models by name ("face68"). Models trained here run in dlib,
+except those written to an `.ert` file, which are of ert's more accurate kind. Errors are :class:`DlibError`,
+both a RuntimeError, as in dlib, and an InputError, as in ert.
 """
 
 import math
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert._core.images import ImageLike as Image
 from ert._core.images import load_image, to_gray
-from ert._core.types import StrPath
+from ert._core.types import Floats, Pixels, StrPath
 from ert.compat.rectangles import full_object_detection, point, points, rectangle, rectangles
 from ert.datasets.dataset import load_dataset
 from ert.faces.detection import detect_faces
+from ert.inference.mode import PredictionMode
 from ert.inference.validation import Face
 from ert.predictor import ShapePredictor, load
 from ert.training.parameters import check_parameters
@@ -47,10 +47,10 @@ __all__ = [
 ]
 
 
-# What dlib calls OBJECT_PART_NOT_PRESENT: both coordinates of a part that an object lacks.
+# dlib's OBJECT_PART_NOT_PRESENT: both coordinates of a missing part.
 _NOT_PRESENT = 0x7FFFFFFF
 
-# dlib's names of ert's parameters.
+# Parameters of ert to dlib's options.
 _OPTIONS = {
     "n_stages": "cascade_depth",
     "n_trees": "num_trees_per_cascade_level",
@@ -65,11 +65,12 @@ _OPTIONS = {
 
 
 class DlibError(InputError, RuntimeError):
-    """Input that cannot be used; scripts for dlib catch it as a RuntimeError."""
+    """Invalid input. Scripts written for dlib catch it as a RuntimeError."""
 
 
 @contextmanager
 def _dlib_errors() -> Iterator[None]:
+    """Raise input errors as DlibError."""
     try:
         yield
     except InputError as error:
@@ -83,79 +84,85 @@ class shape_predictor:
     ----------
     model : str, path-like or ert.ShapePredictor
         A `.dat` or `.ert` file, the name of a bundled model ("face68"), or a fitted estimator.
+    mode : {"fast", "accurate"} or ert.PredictionMode
+        See :meth:`ert.ShapePredictor.predict`; "fast" gives dlib's points. Not in dlib.
 
     Attributes
     ----------
     model : ert.ShapePredictor
-        Its `predict` gives the points as they are before rounding, and many objects in one call.
+        Its `predict` returns points that are not rounded, and those of many objects in one call.
 
     Raises
     ------
     DlibError
-        When there is no such file, or it holds no model.
+        When the file does not exist or is not a model.
     """
 
-    def __init__(self, model: StrPath | ShapePredictor) -> None:
+    def __init__(self, model: StrPath | ShapePredictor, mode: str | PredictionMode = "fast") -> None:
         with _dlib_errors():
             self.model = model if isinstance(model, ShapePredictor) else load(model)
+        self.mode = mode
 
-    def __call__(self, image: npt.NDArray[np.uint8], box: rectangle) -> full_object_detection:
+    def __repr__(self) -> str:
+        return f"shape_predictor({self.model!r}, mode={self.mode!r})"
+
+    def __call__(self, image: Pixels, box: rectangle) -> full_object_detection:
         """Locate the points of the object in a rectangle.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-            Gray, or RGB. How colors become gray is the model's: as in dlib for a `.dat`.
+            Gray or RGB. Colors are converted to gray as for the training of the model, for `.dat` as in dlib.
         box : rectangle
 
         Returns
         -------
         full_object_detection
-            Points rounded to whole pixels, halves up.
+            Points rounded to integers, halves up.
 
         Raises
         ------
         DlibError
-            When the image is not as described, or the rectangle is empty or outside it.
+            When the image is invalid, or the rectangle is empty or outside it.
         """
         with _dlib_errors():
-            shape = _whole_pixels(self.model, [(image, _box(box))])[0]
+            shape = _rounded_shapes(self.model, [(image, _box(box))], self.mode)[0]
         return full_object_detection(box, [point(int(x), int(y)) for x, y in shape])
 
     def save(self, predictor_output_filename: StrPath) -> None:
-        """Write the model to a file: `.dat`, or `.ert`.
+        """Write the model to a `.dat` or `.ert` file.
 
         Raises
         ------
         DlibError
-            When the file cannot be written, or is called `.dat` and dlib's format cannot express the model.
+            When the file cannot be written, or the model cannot be expressed in dlib's format.
         """
         with _dlib_errors():
             self.model.save(predictor_output_filename)
 
 
 def get_frontal_face_detector() -> Callable[..., list[rectangle]]:
-    """Return a function (image, upsample_num_times=0) that finds faces.
+    """Return a function (image, upsample_num_times=0) that detects faces.
 
-    It is the detector of :func:`ert.detect_faces`, not dlib's: it draws its boxes in its own way and gives no
-    scores. `upsample_num_times` changes nothing, for it finds small faces in any case.
+    It is the detector of :func:`ert.detect_faces`, whose boxes differ from those of dlib's detector and have
+    no scores. `upsample_num_times` has no effect, since small faces are always found.
 
     Returns
     -------
     function
-        Of an image, gray or RGB; returns a list of rectangles, the largest first.
+        Takes a gray or RGB image; returns a list of rectangles, the largest first.
     """
-    return _find_faces
+    return _detect
 
 
-def _find_faces(image: npt.NDArray[np.uint8], upsample_num_times: int = 0) -> list[rectangle]:
+def _detect(image: Pixels, upsample_num_times: int = 0) -> list[rectangle]:
     with _dlib_errors():
         boxes = np.rint(detect_faces(image)).astype(int)
     return [rectangle(left, top, left + width - 1, top + height - 1) for left, top, width, height in boxes]
 
 
-def load_rgb_image(filename: StrPath) -> npt.NDArray[np.uint8]:
-    """Read an image in color.
+def load_rgb_image(filename: StrPath) -> Pixels:
+    """Read an image as RGB.
 
     Returns
     -------
@@ -171,8 +178,8 @@ def load_rgb_image(filename: StrPath) -> npt.NDArray[np.uint8]:
     return image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
 
 
-def load_grayscale_image(filename: StrPath) -> npt.NDArray[np.uint8]:
-    """Read an image in gray.
+def load_grayscale_image(filename: StrPath) -> Pixels:
+    """Read an image as gray.
 
     Returns
     -------
@@ -190,7 +197,7 @@ def load_grayscale_image(filename: StrPath) -> npt.NDArray[np.uint8]:
 
 @dataclass(slots=True)
 class shape_predictor_training_options:
-    """What training takes, by dlib's names and with dlib's defaults.
+    """Training options with dlib's names and defaults.
 
     Parameters
     ----------
@@ -207,8 +214,8 @@ class shape_predictor_training_options:
     oversampling_amount : int
         `n_inits`.
     oversampling_translation_jitter : float
-        dlib moves every start but the first by up to this much either way, in sides of the box, all shifts
-        alike likely. `shift_jitter`, a standard deviation, becomes that of such shifts: this / sqrt(3).
+        dlib shifts each initialization but the first by up to this much in x and y, uniformly, in sides of
+        the box. `shift_jitter` is the standard deviation of such shifts, this / sqrt(3).
     feature_pool_size : int
         `n_pixels`.
     lambda_param : float
@@ -218,11 +225,11 @@ class shape_predictor_training_options:
     feature_pool_region_padding : float
         `padding`.
     random_seed : str
-        Any text; `random_state` is its checksum, 0 for none.
+        `random_state` is its CRC-32 checksum, 0 for the empty string.
     num_threads : int
         `n_jobs`; 0 is all processors.
     landmark_relative_padding_mode : bool
-        Only True is possible.
+        Must be True.
     """
 
     be_verbose: bool = False
@@ -241,9 +248,10 @@ class shape_predictor_training_options:
     landmark_relative_padding_mode: bool = True
 
 
-def _estimator(options: shape_predictor_training_options) -> ShapePredictor:
+def _to_estimator(options: shape_predictor_training_options) -> ShapePredictor:
+    """Return an estimator with the parameters of dlib's options; errors name the options."""
     if not options.landmark_relative_padding_mode:
-        raise InputError("landmark_relative_padding_mode is False, expected True: ert has no other mode")
+        raise InputError("landmark_relative_padding_mode is False, expected True, the only mode of ert")
     model = ShapePredictor(
         **{parameter: getattr(options, option) for parameter, option in _OPTIONS.items()},
         shift_jitter=options.oversampling_translation_jitter / math.sqrt(3),
@@ -275,21 +283,21 @@ def train_shape_predictor(
 def train_shape_predictor(
     images: Any, object_detections: Any, options: shape_predictor_training_options, /
 ) -> shape_predictor | None:
-    """Train a model, on images and objects or on an imglab file.
+    """Train a model on images and objects, or on an imglab file.
 
     Parameters
     ----------
     images : sequence of uint8 arrays, or path-like
-        Gray or RGB; or the XML file. Its parts are put in the order of their names as text, as dlib does.
+        Gray or RGB; or the XML file, whose parts are sorted by name as text, as in dlib.
     object_detections : sequence of sequences of full_object_detection, or path-like
-        The objects of each image; or, with an XML file, the file to write: `.dat` for dlib's format, trained
-        as dlib can express it, or `.ert`, which is smaller and more accurate.
+        The objects of each image; or, for an XML file, the file to write: `.dat`, dlib's kind of model and
+        format, or `.ert`, which is smaller and more accurate.
     options : shape_predictor_training_options
 
     Returns
     -------
     shape_predictor or None
-        Of dlib's kind, which `save` can write as `.dat`; None when a file was written.
+        A model of dlib's kind, which `save` can write as `.dat`; None when a file was written.
 
     Raises
     ------
@@ -297,11 +305,11 @@ def train_shape_predictor(
         When options, images, objects or the XML file cannot be used, or the file cannot be written.
     """
     with _dlib_errors():
-        model = _estimator(options)
+        model = _to_estimator(options)
         if not isinstance(images, (str, os.PathLike)):
-            # `save` may be asked for a `.dat` next.
+            # So that `save` can write a `.dat`.
             model.set_params(kind="dlib", gray_weights="dlib")
-            return shape_predictor(model.fit(*_faces(images, object_detections)))
+            return shape_predictor(model.fit(*_to_faces(images, object_detections)))
         path = Path(object_detections)
         if path.suffix == ".dat":
             model.set_params(kind="dlib", gray_weights="dlib")
@@ -329,51 +337,52 @@ def test_shape_predictor(
     /,
 ) -> float: ...
 def test_shape_predictor(images: Any, detections: Any, *rest: Any) -> float:
-    """Return the mean distance between predicted points, in whole pixels, and annotated ones.
+    """Return the mean distance between predicted points, rounded to integers, and annotated points.
 
-    Called with an imglab file and a model, with images, objects and a predictor, or with images, objects,
-    scales and a predictor.
+    The arguments are an imglab file and a model, or images, objects, optionally scales, and a predictor.
 
     Parameters
     ----------
     images : path-like, or sequence of uint8 arrays
         The XML file; or the images, gray or RGB.
     detections : path-like or shape_predictor, or sequence of sequences of full_object_detection
-        With an XML file the model; else the objects of each image.
+        The model for an XML file; otherwise the objects of each image.
     scales : sequence of sequences of float, optional
-        A number for each object that its distances are divided by.
+        The normalizer of the distances of each object.
     predictor : shape_predictor
 
     Returns
     -------
     float
-        In pixels, or in units of the scales; every point that is not missing counts the same.
+        In pixels, or in units of the scales; the mean over all points that are present.
 
     Raises
     ------
     DlibError
-        When the files, images or objects cannot be used, or the model has another number of points.
+        When the files, images or objects cannot be used, or the model has a different number of points.
     """
     with _dlib_errors():
-        lengths = np.ones(1)
+        normalizers = np.ones(1)
         faces: Sequence[Face]
         if isinstance(images, (str, os.PathLike)):
             dataset = load_dataset(images, part_order="dlib")
             faces, truth, predictor = dataset.X, dataset.y, detections
         else:
             *scales, predictor = rest
-            faces, truth = _faces(images, detections)
+            faces, truth = _to_faces(images, detections)
             if scales:
-                lengths = _lengths(scales[0], detections)
-        model = predictor.model if isinstance(predictor, shape_predictor) else load(predictor)
+                normalizers = _check_scales(scales[0], detections)
+        predictor = predictor if isinstance(predictor, shape_predictor) else shape_predictor(predictor)
+        model = predictor.model
         if truth.shape[1] != model.n_landmarks_:
             raise InputError(f"the model has {model.n_landmarks_} points, the objects have {truth.shape[1]}")
-        distances = np.linalg.norm(_whole_pixels(model, faces) - truth, axis=2)
-        return float(np.nanmean(distances / lengths[:, None]))
+        distances = np.linalg.norm(_rounded_shapes(model, faces, predictor.mode) - truth, axis=2)
+        return float(np.nanmean(distances / normalizers[:, None]))
 
 
-def _whole_pixels(model: ShapePredictor, faces: Sequence[Face]) -> npt.NDArray[np.float64]:
-    rounded: npt.NDArray[np.float64] = np.floor(model.predict(faces, channel_order="rgb") + 0.5)
+def _rounded_shapes(model: ShapePredictor, faces: Sequence[Face], mode: str | PredictionMode) -> Floats:
+    """Return predicted shapes rounded to integers, halves up."""
+    rounded: Floats = np.floor(model.predict(faces, mode, channel_order="rgb") + 0.5)
     return rounded
 
 
@@ -381,12 +390,14 @@ def _box(rect: rectangle) -> tuple[int, int, int, int]:
     return rect.left(), rect.top(), rect.width(), rect.height()
 
 
-def _faces(
+def _to_faces(
     images: Sequence[Image], detections: Sequence[Sequence[full_object_detection]]
-) -> tuple[list[Face], npt.NDArray[np.float64]]:
-    """Turn dlib's images and their objects into ert's X and y."""
+) -> tuple[list[Face], Floats]:
+    """Convert dlib's images and objects to the X and y of ert."""
     if len(images) != len(detections):
-        raise InputError(f"{len(images)} images and {len(detections)} lists of objects, expected as many")
+        raise InputError(
+            f"{len(images)} images and {len(detections)} lists of objects, expected equal numbers"
+        )
     X: list[Face] = []
     shapes = []
     for number, (image, objects) in enumerate(zip(images, detections, strict=True)):
@@ -399,17 +410,17 @@ def _faces(
     y = np.array(shapes, np.float64).reshape(len(X), len(shapes[0]) if shapes else 0, 2)
     y[(y == _NOT_PRESENT).all(axis=2)] = np.nan
     if np.isnan(y).all():
-        raise InputError("no image has an object with parts, expected at least one")
+        raise InputError("no object with parts in any image, expected at least one")
     return X, y
 
 
-def _lengths(
+def _check_scales(
     scales: Sequence[Sequence[float]], detections: Sequence[Sequence[full_object_detection]]
-) -> npt.NDArray[np.float64]:
-    """Return the scales of all objects, one after another."""
+) -> Floats:
+    """Return the scales of all objects in one array."""
     if [len(each) for each in scales] != [len(each) for each in detections]:
-        raise InputError("scales: expected a list for each image, with a number for each of its objects")
-    lengths = np.array([scale for each in scales for scale in each], np.float64)
-    if not (lengths > 0).all():
-        raise InputError(f"scales: {lengths.min():g} among them, expected numbers above 0")
-    return lengths
+        raise InputError("scales: expected a list for each image with a number for each object")
+    flat = np.array([scale for each in scales for scale in each], np.float64)
+    if not (flat > 0).all():
+        raise InputError(f"scales: minimum {flat.min():g}, expected numbers above 0")
+    return flat

@@ -1,4 +1,4 @@
-"""dlib's points, rectangles and objects: whole pixels, in classes with dlib's names and methods."""
+"""dlib's points, rectangles and objects, in integer pixels and with dlib's names."""
 
 import operator
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ __all__ = ["full_object_detection", "point", "points", "rectangle", "rectangles"
 
 @dataclass
 class point:
-    """A pixel.
+    """A point with integer coordinates.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ class point:
 
 
 class rectangle:
-    """A rectangle of whole pixels; the right column and the bottom row belong to it.
+    """A rectangle of pixels that includes its right column and bottom row.
 
     Parameters
     ----------
     left, top, right, bottom : int
-        Without them the rectangle is empty.
+        The default is the empty rectangle.
     """
 
     def __init__(self, left: int = 0, top: int = 0, right: int = -1, bottom: int = -1) -> None:
@@ -65,23 +65,23 @@ class rectangle:
         return self._edges[3]
 
     def is_empty(self) -> bool:
-        """Tell whether no pixel is in it."""
+        """Return whether the rectangle contains no pixel."""
         return self.left() > self.right() or self.top() > self.bottom()
 
     def width(self) -> int:
-        """Return how many columns it has."""
+        """Return the number of columns."""
         return 0 if self.is_empty() else self.right() - self.left() + 1
 
     def height(self) -> int:
-        """Return how many rows it has."""
+        """Return the number of rows."""
         return 0 if self.is_empty() else self.bottom() - self.top() + 1
 
     def area(self) -> int:
-        """Return how many pixels it has."""
+        """Return the number of pixels."""
         return self.width() * self.height()
 
     def center(self) -> point:
-        """Return the pixel in the middle; of two, the one to the right or below."""
+        """Return the center, rounded to the right and down."""
         return point((self.left() + self.right() + 1) // 2, (self.top() + self.bottom() + 1) // 2)
 
     def tl_corner(self) -> point:
@@ -105,7 +105,7 @@ class rectangle:
     @overload
     def contains(self, x: int, y: int, /) -> bool: ...
     def contains(self, x: "int | point | rectangle", y: int | None = None, /) -> bool:
-        """Tell whether a point, given as such or as x and y, or all of another rectangle is in this one."""
+        """Return whether a point (or x and y) or all of another rectangle is inside."""
         if isinstance(x, rectangle):
             return x + self == self
         if isinstance(x, point):
@@ -115,12 +115,12 @@ class rectangle:
         return self.left() <= x <= self.right() and self.top() <= y <= self.bottom()
 
     def intersect(self, rect: "rectangle") -> "rectangle":
-        """Return what both rectangles share; empty when they share nothing."""
+        """Return the intersection, which may be empty."""
         edges = zip(self._edges, rect._edges, (max, max, min, min), strict=True)
         return rectangle(*(choose(mine, other) for mine, other, choose in edges))
 
     def __add__(self, other: "rectangle") -> "rectangle":
-        """Return the smallest rectangle that holds both."""
+        """Return the smallest rectangle that contains both."""
         if other.is_empty():
             return self
         if self.is_empty():
@@ -141,19 +141,19 @@ class rectangle:
         return f"[{self.tl_corner()} {self.br_corner()}]"
 
 
-# dlib's containers do what lists do.
+# dlib's containers have the methods of lists.
 points = list[point]
 rectangles = list[rectangle]
 
 
 class full_object_detection:
-    """An object: its rectangle and the points in it.
+    """An object: its rectangle and its points.
 
     Parameters
     ----------
     rect : rectangle
     parts : sequence of point
-        One whose coordinates are both 2**31 - 1 is missing.
+        A point with both coordinates 2**31 - 1 is missing.
     """
 
     def __init__(self, rect: rectangle, parts: Sequence[point]) -> None:
@@ -162,16 +162,14 @@ class full_object_detection:
 
     @property
     def num_parts(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return len(self._parts)
 
-    def part(self, idx: int) -> point:
-        """Return a point by its number.
+    def __repr__(self) -> str:
+        return f"full_object_detection({self.rect!r}, {self.num_parts} parts)"
 
-        Raises
-        ------
-        IndexError
-        """
+    def part(self, idx: int) -> point:
+        """Return a point by its index; raise an IndexError when there is none."""
         if not 0 <= idx < len(self._parts):
             raise IndexError("Index out of range")
         return self._parts[idx]

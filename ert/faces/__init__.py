@@ -1,1 +1,33 @@
-"""Faces: detection, alignment, pose, regions, crops."""
+"""Face detection, alignment, head pose, regions, blinks, and crops.
+
+Functions that share the name of their module, such as ``ert.faces.align``, are the functions.
+"""
+
+from ert.faces.align import AlignedFace, Faces, align
+from ert.faces.blinks import BlinkCounter
+from ert.faces.chip import Chip, chip
+from ert.faces.dataframe import to_dataframe
+from ert.faces.detection import detect_faces
+from ert.faces.pose import HeadPose, head_pose
+from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
+from ert.faces.warp import AverageFace, average_face, triangles, warp
+
+__all__ = [
+    "AlignedFace",
+    "AverageFace",
+    "BlinkCounter",
+    "Chip",
+    "Faces",
+    "HeadPose",
+    "align",
+    "average_face",
+    "chip",
+    "detect_faces",
+    "eye_aspect_ratio",
+    "head_pose",
+    "mouth_opening",
+    "regions",
+    "to_dataframe",
+    "triangles",
+    "warp",
+]

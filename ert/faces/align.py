@@ -1,51 +1,143 @@
-"""A photo in, faces with landmarks out: detection and prediction together."""
+"""Detect the faces in an image and locate their landmarks."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import ImageLike, read_image
+from ert._core.images import ImageLike, load_image, read_image
+from ert._core.types import Floats, Pixels
 from ert.faces.detection import Detector, detect_faces
 from ert.faces.rotated_detection import detect_rotated_faces
+from ert.inference.mode import PredictionMode
 from ert.inference.rotated import roll_of
 from ert.predictor import ShapePredictor, bundled_models, load
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = [
     "AlignedFace",
+    "Faces",
     "align",
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AlignedFace:
     """One face of an image.
 
     Parameters
     ----------
     box : float array (4,)
-        Left, top, width, height in pixels, as the detector drew it.
+        Left, top, width, height in pixels, as returned by the detector.
     landmarks : float array (n_landmarks, 2)
-        x, y in image pixels, pixel centers at whole numbers.
+        x, y in image pixels; pixel centers have integer coordinates.
     roll : float
-        How far the landmarks are turned against the model's mean shape, in degrees, clockwise.
+        In-plane rotation of the landmarks relative to the model's mean shape, in degrees, clockwise.
     std : float array (n_landmarks,) or None
         Standard error of each landmark in pixels, see :class:`ert.Assessment`; None when the model has no
-        judge.
+        confidence model.
     confidence : float or None
-        Probability that this is a face and its landmarks have not failed; likewise.
+        Probability that the box contains a face and its landmarks have not failed; None as for `std`.
+    image : uint8 array, str or None
+        The image of the face, for :meth:`plot`: a reference to the array, not a copy, or the path of a file,
+        which is read again when it is drawn. An array is not pickled with the face.
+    channel_order : {"rgb", "bgr"}
+        Order of the colors in `image`.
     """
 
-    box: npt.NDArray[np.float64]
-    landmarks: npt.NDArray[np.float64]
+    box: Floats
+    landmarks: Floats
     roll: float = 0.0
-    std: npt.NDArray[np.float64] | None = None
+    std: Floats | None = None
     confidence: float | None = None
+    image: Pixels | str | None = field(default=None, compare=False)
+    channel_order: str = field(default="rgb", compare=False)
+
+    def __repr__(self) -> str:
+        left, top, width, height = self.box
+        confidence = "" if self.confidence is None else f", confidence {self.confidence:.2f}"
+        return (
+            f"AlignedFace({len(self.landmarks)} landmarks, box {width:.0f} x {height:.0f} "
+            f"at ({left:.0f}, {top:.0f}), roll {self.roll:.1f}°{confidence})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"image": self.image if isinstance(self.image, str) else None}
+
+    def plot(self) -> "Axes":
+        """Draw the image with the landmarks of this face, with matplotlib.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            When the face has no image or matplotlib is not installed.
+        """
+        return Faces([self]).plot()
+
+    def _repr_html_(self) -> str:
+        return Faces([self])._repr_html_()
+
+
+class Faces(list[AlignedFace]):
+    """The faces of one image: a list that Jupyter shows as the image with its landmarks."""
+
+    def __repr__(self) -> str:
+        return f"Faces([{', '.join(map(repr, self))}])" if len(self) < 3 else f"Faces({self._summary()})"
+
+    def _summary(self) -> str:
+        if not self:
+            return "no faces"
+        sides = [max(face.box[2:]) for face in self]
+        count = "1 face" if len(self) == 1 else f"{len(self)} faces"
+        boxes = f"boxes of {min(sides):.0f} to {max(sides):.0f} pixels"
+        return f"{count} of {len(self[0].landmarks)} landmarks, {boxes}"
+
+    def plot(self) -> "Axes":
+        """Draw the image with the landmarks of all faces, with matplotlib.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        InputError
+            When there are no faces, the faces have no image or matplotlib is not installed.
+        """
+        image = self._image()
+        if image is None:
+            raise InputError("plot: no image to draw on; faces returned by ert.align have one")
+        from ert.plotting import show
+
+        return show(image, self)
+
+    def _repr_html_(self) -> str:
+        image = self._image()
+        if image is None:
+            return f"<pre>{self!r}</pre>"
+        from ert.plotting.landmarks import picture_html
+
+        shapes, boxes = [face.landmarks for face in self], [face.box for face in self]
+        return picture_html(image, shapes, boxes=boxes, alt=self._summary())
+
+    def _image(self) -> Pixels | None:
+        """Return the image of the faces as RGB or gray; None when there is none."""
+        if not self or self[0].image is None:
+            return None
+        image = self[0].image
+        pixels = load_image(image) if isinstance(image, str) else image
+        return pixels[..., ::-1] if pixels.ndim == 3 and self[0].channel_order == "bgr" else pixels
 
 
 @lru_cache(maxsize=4)
@@ -59,38 +151,42 @@ def align(
     *,
     boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
     detector: str | Detector = "auto",
+    mode: str | PredictionMode = "fast",
     any_roll: bool = False,
     min_confidence: float = 0.0,
     channel_order: str = "rgb",
     what: str = "image",
-) -> list[AlignedFace]:
-    """Find the faces in an image and their landmarks.
+) -> Faces:
+    """Detect the faces in an image and locate their landmarks.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
     model : ShapePredictor, str or path-like
-        A fitted predictor, or what :func:`ert.load` takes.
+        A fitted predictor, or a name or file for :func:`ert.load`.
     boxes : array (n, 4), optional
-        Left, top, width, height of each face; without them the faces are detected.
+        Left, top, width, height of each face; by default the faces are detected.
     detector : str or callable
         See :func:`ert.detect_faces`.
+    mode : {"fast", "accurate"} or PredictionMode
+        See :meth:`ert.ShapePredictor.predict`. Faces detected with `any_roll` are located by a search over
+        rolls, whatever the mode.
     any_roll : bool
-        Find faces however they are turned in the image plane, and their landmarks. The detector then
-        searches twelve turned copies of the image, which takes as much longer; what it finds counts as a
-        face where starts of the model from several rolls agree. A box is the detector's, set upright about
-        its center.
+        Detect faces at any in-plane rotation. The detector runs on twelve rotated copies of the image, and
+        takes twelve times as long; a detection counts as a face when initializations of the model at several
+        rolls agree. Boxes are those of the detector, made upright about their centers.
     min_confidence : float
-        Leave out faces of less confidence, 0 to 1; above 0 the model must have a judge.
+        Omit faces whose confidence is lower, 0 to 1; above 0 the model needs a confidence model.
     channel_order : {"rgb", "bgr"}
-        Order of the colors in an image given as an array.
+        Order of the colors of an array; files are always RGB.
     what : str
-        What error messages call an image given as an array.
+        Name of the image in error messages, for an array.
 
     Returns
     -------
-    list of AlignedFace
-        The largest face first, or in the order of `boxes`; empty when no face was found.
+    Faces
+        A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face
+        is found.
 
     Raises
     ------
@@ -105,30 +201,35 @@ def align(
     if isinstance(model, ShapePredictor):
         predictor = model
     else:
-        # A file may change from call to call; a bundled model does not.
+        # A file may change between calls; a bundled model does not.
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
     if min_confidence > 0 and predictor.confidence_model_ is None:
-        raise InputError(f"min_confidence={min_confidence:g}: the model has no judge to tell it")
+        raise InputError(f"min_confidence={min_confidence:g}: the model has no confidence model")
     found: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
     if any_roll and boxes is None:
         found, landmarks = detect_rotated_faces(pixels, predictor, detector, channel_order)
     else:
         found = detect_faces(pixels, detector, channel_order=channel_order) if boxes is None else boxes
-        max_roll = 180.0 if any_roll else None
-        X = [(pixels, box) for box in found]
         landmarks = predictor.predict(
-            X, max_roll=max_roll, channel_order=channel_order, what=f"{what}, boxes"
+            [(pixels, box) for box in found],
+            mode,
+            max_roll=180.0 if any_roll else None,
+            channel_order=channel_order,
+            what=f"{what}, boxes",
         )
     rolls = roll_of(landmarks, predictor.cascade_.mean_shape)
-    faces = [
-        AlignedFace(np.array(box, dtype=np.float64), shape, float(roll))
+    source = os.fspath(image) if isinstance(image, (str, os.PathLike)) else pixels
+    faces = Faces(
+        AlignedFace(np.array(box, np.float64), shape, float(roll), image=source, channel_order=channel_order)
         for box, shape, roll in zip(found, landmarks, rolls, strict=True)
-    ]
+    )
     if predictor.confidence_model_ is None:
         return faces
-    said = predictor.assess([(pixels, face.box) for face in faces], landmarks, channel_order=channel_order)
-    return [
+    assessment = predictor.assess(
+        [(pixels, face.box) for face in faces], landmarks, channel_order=channel_order
+    )
+    return Faces(
         replace(face, std=std, confidence=float(confidence))
-        for face, std, confidence in zip(faces, said.std, said.confidence, strict=True)
+        for face, std, confidence in zip(faces, assessment.std, assessment.confidence, strict=True)
         if confidence >= min_confidence
-    ]
+    )

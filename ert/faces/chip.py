@@ -1,4 +1,4 @@
-"""Faces cut out and set upright: what recognition and averages start from."""
+"""Aligned face crops, as used for recognition and averages."""
 
 import math
 from dataclasses import dataclass
@@ -23,31 +23,40 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Chip:
-    """A face cut out of an image.
+    """An aligned crop of a face.
 
     Parameters
     ----------
     image : uint8 array (size, size) or (size, size, 3)
     matrix : float array (2, 3)
-        Carries points of the image into the chip: ``chip_xy = matrix @ (x, y, 1)``.
+        Transform from image to chip coordinates: ``chip_xy = matrix @ (x, y, 1)``.
     """
 
     image: NDArray[np.uint8]
     matrix: Floats
 
     def to_chip(self, points: ArrayLike) -> Floats:
-        """Carry points (..., 2) of the image into the chip."""
-        carried: Floats = np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
-        return carried
+        """Transform points (..., 2) from image to chip coordinates."""
+        chip_points: Floats = np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        return chip_points
 
     def to_image(self, points: ArrayLike) -> Floats:
-        """Carry points (..., 2) of the chip back into the image."""
-        carried: Floats = (np.asarray(points, np.float64) - self.matrix[:, 2]) @ np.linalg.inv(
+        """Transform points (..., 2) from chip to image coordinates."""
+        image_points: Floats = (np.asarray(points, np.float64) - self.matrix[:, 2]) @ np.linalg.inv(
             self.matrix[:, :2]
         ).T
-        return carried
+        return image_points
+
+    def __repr__(self) -> str:
+        rows, columns = self.image.shape[:2]
+        color = "gray" if self.image.ndim == 2 else "color"
+        a, b = self.matrix[:, 0]
+        angle = math.degrees(math.atan2(b, a))
+        return (
+            f"Chip({columns} x {rows} pixels, {color}, scale {math.hypot(a, b):.3g}, rotation {angle:.1f}°)"
+        )
 
 
 def chip(
@@ -58,38 +67,38 @@ def chip(
     padding: float = 0.25,
     template: ArrayLike | None = None,
 ) -> Chip:
-    """Cut a face out of an image, moved, turned and scaled so that its landmarks meet a template.
+    """Crop a face, moved, rotated and scaled so that its landmarks match a template.
 
-    The similarity is the one of least squares; proportions and expression stay as they are. What lies outside
-    the image is black. Large faces are reduced without aliasing.
+    The similarity is fitted by least squares and keeps proportions and expression. Pixels outside the image
+    are black. Large faces are reduced without aliasing.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-        In any order of colors.
+        The order of the colors does not matter.
     landmarks : (n_landmarks, 2) array-like
         x, y in pixels; NaN = missing.
     size : int
         Side of the chip in pixels.
     padding : float
-        Without `template`: the margin on each side of the 68 landmarks, as a part of their longer extent.
+        Without `template`: margin on each side of the 68 landmarks, as a fraction of their longer extent.
     template : (n_landmarks, 2) array-like, optional
-        Where the landmarks belong in the chip, x and y in its pixels. By default the mean shape of `face68`,
-        for its 68 points and for the five of `face5`.
+        Target positions of the landmarks in the chip, in its pixels. By default the mean shape of `face68`,
+        for its 68 landmarks and for the five of `face5`.
 
     Returns
     -------
     Chip
-        The picture, and the matrix that carries points along.
+        The crop and the transform of its points.
 
     Raises
     ------
     InputError
-        When an argument is not as described, or fewer than two different landmarks are known.
+        When an argument is invalid, or fewer than two distinct landmarks are present.
     """
     image = check_image(image)
     if size < 1:
-        raise InputError(f"size: a chip of {size} pixels, expected at least 1")
+        raise InputError(f"size: {size} pixels, expected at least 1")
     if template is None:
         points = check_face(landmarks, 68, 5, many=False)
         target = face_template(len(points), size, padding)
@@ -98,23 +107,23 @@ def chip(
         if target.shape != points.shape:
             raise InputError(f"template: array of shape {target.shape}, expected {points.shape}")
     matrix = _chip_matrix(points, target)
-    return Chip(_cut(image, matrix, size), matrix)
+    return Chip(_crop(image, matrix, size), matrix)
 
 
 def face_template(n_landmarks: int, size: int, padding: float = 0.25) -> Floats:
-    """Return the mean shape of `face68` as it lies in a chip.
+    """Return the mean shape of `face68` in chip coordinates.
 
     Parameters
     ----------
     n_landmarks : {68, 5}
-        Which points: all, or those of `face5`.
+        All landmarks, or those of `face5`.
     size, padding
-        See :func:`chip`.
+        As for :func:`chip`.
 
     Returns
     -------
     float64 array (n_landmarks, 2)
-        x and y in pixels of the chip.
+        x, y in pixels of the chip.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def face_template(n_landmarks: int, size: int, padding: float = 0.25) -> Floats:
         raise InputError(f"padding: {padding!r}, expected 0 or more")
     mean = _mean_face()
     low, high = mean.min(axis=0), mean.max(axis=0)
-    # A chip reaches half a pixel beyond the centers of its outermost pixels.
+    # A chip extends half a pixel beyond the centers of its outermost pixels.
     scale = size / ((high - low).max() * (1 + 2 * padding))
     placed = (mean - (low + high) / 2) * scale + (size - 1) / 2
     template: Floats = placed if n_landmarks == 68 else placed[list(FACE5_OF_FACE68)]
@@ -138,21 +147,22 @@ def _mean_face() -> Floats:
 
 
 def _chip_matrix(points: Floats, target: Floats) -> Floats:
-    """Return the matrix (2, 3) of least squares that moves, turns and scales points onto a target."""
+    """Return the least-squares similarity (2, 3) from points to a target."""
     known = np.isfinite(points).all(axis=1) & np.isfinite(target).all(axis=1)
     if known.sum() < 2 or not np.ptp(points[known], axis=0).sum() > 0:
-        raise InputError(f"landmarks: {known.sum()} are known, expected two that differ at least")
+        raise InputError(f"landmarks: {known.sum()} are present, expected at least two distinct ones")
     turn, middle, center = fit_similarity(points[known], target[known])
     if abs(turn) == 0:
-        raise InputError("template: its points coincide, expected a shape")
+        raise InputError("template: all points coincide, expected a shape")
     shift = center - turn * middle
     return np.array([(turn.real, -turn.imag, shift.real), (turn.imag, turn.real, shift.imag)])
 
 
-def _cut(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uint8]:
+def _crop(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uint8]:
+    """Resample a chip (size, size) or (size, size, 3) from the image."""
     from PIL import Image
 
-    # Pillow's coordinates are 0.5 in the center of the first pixel; back is from the chip into the image.
+    # `back` transforms chip to image coordinates. In Pillow the center of the first pixel is (0.5, 0.5).
     back = np.linalg.inv(np.vstack([matrix, (0, 0, 1)]))[:2]
     back[:, 2] += 0.5 - back[:, :2].sum(axis=1) / 2
     corners = np.array([(0, 0, 1), (size, 0, 1), (0, size, 1), (size, size, 1)]) @ back.T
@@ -168,7 +178,7 @@ def _cut(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uint
     coefficients: Any = tuple(back.ravel().tolist())
     cut = np.empty((size, size, len(part.getbands())))
     for number, channel in enumerate(part.split()):
-        # As floats: of bytes Pillow cuts the fractions off.
+        # As floats, because Pillow truncates the fractions of bytes.
         floats = channel.convert("F").transform(
             (size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
         )

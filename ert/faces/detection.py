@@ -1,4 +1,4 @@
-"""Boxes round faces, by whichever detector is installed."""
+"""Face detection by one of several installed detectors."""
 
 import os
 import threading
@@ -23,12 +23,12 @@ __all__ = [
 
 Detector = Callable[[NDArray[np.uint8]], Any]
 
-# Detectors see a copy no larger than this, and look for faces from 3 to 4 % of its longest side.
-_LONGEST_SIDE = 1000
-# What is smaller holds no face that a detector can find, and some crash on it.
-_SMALLEST_SIDE = 24
+# Detectors run on a copy of at most this size in pixels and find faces from 3 to 4 % of its longest side.
+_MAX_SIDE_PIXELS = 1000
+# Smaller images cannot contain a face that a detector finds, and some detectors crash on them.
+_MIN_SIDE_PIXELS = 24
 
-# None of the detectors may be used by two threads at once.
+# None of the detectors is thread-safe.
 _DETECTOR_LOCK = threading.Lock()
 
 
@@ -38,42 +38,41 @@ def detect_faces(
     *,
     channel_order: str = "rgb",
 ) -> NDArray[np.float64]:
-    """Find faces in an image.
+    """Detect faces in an image.
 
     Parameters
     ----------
-    image : ndarray of uint8, (rows, columns) or (rows, columns, 3), or path-like
-        The image, or its file.
+    image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
     detector : str or callable
-        - "haar": OpenCV's frontal face cascade (``haarcascade_frontalface_alt2``), gone from OpenCV 5;
+        - "haar": OpenCV's frontal face cascade (``haarcascade_frontalface_alt2``), not in OpenCV 5;
         - "lbp": scikit-image's cascade, which finds fewer faces and is slower;
-        - "dlib": dlib's frontal face detector, where dlib is installed;
-        - "yunet:/path/to/model.onnx": OpenCV's ``FaceDetectorYN`` with a model file of yours;
-        - "auto": "haar" where OpenCV has it, else "lbp";
-        - a function that takes the image as it is and returns boxes (n, 4).
+        - "dlib": dlib's frontal face detector, when dlib is installed;
+        - "yunet:/path/to/model.onnx": OpenCV's ``FaceDetectorYN`` with a model file that you provide;
+        - "auto": "haar" when OpenCV has it, otherwise "lbp";
+        - a function that takes the unmodified image and returns boxes (n, 4).
     channel_order : {"rgb", "bgr"}
         Order of the colors of an array; files are always RGB.
 
     Returns
     -------
-    ndarray of float64, (n, 4)
+    float64 array (n, 4)
         Boxes as left, top, width and height in pixels of the image, the largest first; (0, 4) when no face is
-        found. Boxes may reach beyond the image.
+        found. Boxes may extend beyond the image.
 
     Raises
     ------
     InputError
-        When the image is none or cannot be read, the detector is unknown or not installed, or a function
-        returns anything but boxes.
+        When the image is invalid or cannot be read, the detector is unknown or not installed, or a function
+        does not return boxes.
 
     Notes
     -----
-    A predictor is best on boxes of the detector that it was trained with: each draws them in its own way, but
-    "haar" and "lbp" much the same. An image whose longest side exceeds 1000 pixels is searched in a reduced
-    copy, so faces narrower than 3 to 4 % of that side go unseen.
+    A predictor is most accurate on boxes of the detector that it was trained with. Detectors place their
+    boxes differently; those of "haar" and "lbp" are similar. Images whose longest side exceeds 1000 pixels
+    are reduced to that size, so faces narrower than 3 to 4 % of that side are not found.
     """
     if channel_order not in ("rgb", "bgr"):
-        raise InputError(f"channels: {channel_order!r}, expected 'rgb' or 'bgr'")
+        raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
     if isinstance(image, str | os.PathLike):
         image, channel_order = load_image(image), "rgb"
     image = check_image(image)
@@ -92,7 +91,7 @@ def _run_detector(image: NDArray[np.uint8], detector: str, channel_order: str) -
         raise InputError(f"detector: {detector!r}, expected {known}")
     small = reduce_image(image)
     scale = np.array(image.shape[1::-1]) / small.shape[1::-1]
-    if min(small.shape[:2]) < _SMALLEST_SIDE:
+    if min(small.shape[:2]) < _MIN_SIDE_PIXELS:
         return np.empty((0, 4))
     with _DETECTOR_LOCK:
         if name == "haar":
@@ -111,8 +110,8 @@ def _swap_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image if image.ndim == 2 else image[..., ::-1]
 
 
-def reduce_image(image: NDArray[np.uint8], longest_side: int = _LONGEST_SIDE) -> NDArray[np.uint8]:
-    """Return the image, or a copy reduced to the size at which faces are searched."""
+def reduce_image(image: NDArray[np.uint8], longest_side: int = _MAX_SIDE_PIXELS) -> NDArray[np.uint8]:
+    """Return the image, or a copy reduced to that length of its longest side in pixels."""
     longest = max(image.shape[:2])
     if longest <= longest_side:
         return image
@@ -123,7 +122,7 @@ def reduce_image(image: NDArray[np.uint8], longest_side: int = _LONGEST_SIDE) ->
 
 
 def _haar_file() -> str | None:
-    """Tell where OpenCV keeps its cascade; None where there is none, as in OpenCV 5."""
+    """Return the path of OpenCV's cascade; None when there is none, as in OpenCV 5."""
     try:
         import cv2
     except ImportError:
@@ -141,7 +140,7 @@ def _haar_cascade() -> Any:
     if path is None:
         raise InputError(
             "detector 'haar': needs OpenCV 4 (version 5 has no cascades): "
-            "pip install 'opencv-python-headless<5', or take detector 'lbp'"
+            "pip install 'opencv-python-headless<5', or use detector 'lbp'"
         )
     import cv2
 
@@ -164,9 +163,9 @@ def _lbp_cascade() -> Any:
 
 
 def _lbp_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
-    # A face sets off few windows, hardly more than chance does; the mirror image shows the same face by other
-    # pixels and doubles them. scikit-image's own merging is turned off by an overlap that nothing reaches: it
-    # merges boxes that merely touch, and its results are neither tight nor one a face.
+    # A face triggers few windows, hardly more than false alarms do. The mirror image gives the same face from
+    # other pixels and doubles them. scikit-image's own merging merges boxes that merely touch, so that its
+    # boxes are neither tight nor one per face; an unreachable overlap threshold disables it.
     cascade = _lbp_cascade()
     windows = []
     for mirrored in (False, True):
@@ -183,16 +182,16 @@ def _lbp_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
             left, width = window["c"], window["width"]
             left = gray.shape[1] - left - width if mirrored else left
             windows.append((left, window["r"], width, window["height"]))
-    return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), at_least=4)
+    return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), min_windows=4)
 
 
-def _merge_windows(windows: NDArray[np.float64], at_least: int) -> tuple[Any, Any]:
-    """Average the windows that agree; the score of a box is how many did."""
+def _merge_windows(windows: NDArray[np.float64], min_windows: int) -> tuple[Any, Any]:
+    """Average the windows that agree; the score of a box is the number of its windows."""
     boxes, scores = [], []
     for window in windows:
         shared, own, other = _areas(window, windows)
         agreeing = windows[shared > 0.45 * (own + other - shared)]
-        if len(agreeing) >= at_least:
+        if len(agreeing) >= min_windows:
             boxes.append(agreeing.mean(axis=0))
             scores.append(len(agreeing))
     return boxes, scores
@@ -208,7 +207,7 @@ def _dlib_detector() -> Any:
 
 
 def _dlib_boxes(image: NDArray[np.uint8]) -> tuple[Any, Any]:
-    # Doubled once, because dlib's window is 80 pixels wide.
+    # Upsampled once, because dlib's window is 80 pixels wide.
     rectangles, scores, _ = _dlib_detector().run(np.ascontiguousarray(image), 1, 0.0)
     return [(each.left(), each.top(), each.width(), each.height()) for each in rectangles], scores
 
@@ -233,7 +232,7 @@ def _yunet_detector(model: str) -> Any:
 
 def _yunet_boxes(bgr: NDArray[np.uint8], model: str) -> tuple[Any, Any]:
     if bgr.ndim == 2:
-        bgr = np.stack([bgr] * 3, axis=-1)  # the network has three inputs
+        bgr = np.stack([bgr] * 3, axis=-1)  # the network has three input channels
     detector = _yunet_detector(model)
     detector.setInputSize((bgr.shape[1], bgr.shape[0]))
     _, faces = detector.detect(np.ascontiguousarray(bgr))
@@ -241,14 +240,17 @@ def _yunet_boxes(bgr: NDArray[np.uint8], model: str) -> tuple[Any, Any]:
 
 
 def _areas(box: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[Any], Any, NDArray[Any]]:
-    """Tell the areas that one box shares with many, its own and theirs."""
+    """Return the areas of the overlaps of a box with others, its own area and theirs."""
     ends = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
     shared = np.maximum(ends - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
     return shared, box[2] * box[3], boxes[:, 2] * boxes[:, 3]
 
 
 def keep_best(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return which boxes stay: the best of those that share more than half of the smaller one, best first."""
+    """Return the indices of the boxes to keep, best first (non-maximum suppression).
+
+    Of boxes that overlap by more than half of the smaller one, the best is kept.
+    """
     rest = np.argsort(-scores, kind="stable")
     kept = []
     while len(rest):
@@ -263,7 +265,7 @@ def _check_boxes(returned: Any) -> NDArray[np.float64]:
     try:
         boxes = np.array(returned, np.float64)
     except (TypeError, ValueError):
-        raise InputError("detector: returned no array of numbers, expected boxes (n, 4)") from None
+        raise InputError("detector: did not return an array of numbers, expected boxes (n, 4)") from None
     if boxes.size == 0:
         return np.empty((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4:

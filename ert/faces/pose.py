@@ -1,4 +1,4 @@
-"""Which way a head is turned: yaw, pitch and roll from 68 points and a general face in three dimensions."""
+"""Head pose (yaw, pitch, roll) from 68 landmarks and a generic 3D face."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,13 @@ __all__ = [
 ]
 
 
-# An average adult face by number of landmark, in distances between the outer eye corners; the origin lies
-# midway between these. x runs to the subject's left, y down, z into the head: as a camera in front sees it.
-# Written down for this module. Widths and heights follow averages of anthropometry (L. G. Farkas,
-# Anthropometry of the Head and Face, 1994), rounded: outer eye corners 89 mm apart, inner ones 33, a nose of
-# 53 mm from root to base that stands out 20 and is 34 wide, a mouth 52 wide; depths are what a profile shows.
-# Corners of the mouth move little; the chin moves with every word; jaw line and brows are no fixed points.
-_HALF_FACE = {
+# An average adult face by landmark index, in units of the distance between the outer eye corners; the origin
+# is midway between them. x points to the subject's left, y down, z into the head, as seen by a camera in
+# front. Widths and heights are rounded averages of anthropometry (L. G. Farkas, Anthropometry of the Head and
+# Face, 1994): outer eye corners 89 mm apart, inner ones 33 mm; a nose 53 mm long, 20 mm high and 34 mm wide;
+# a mouth 52 mm wide. Depths are estimated from profiles. The chin moves while speaking, and jaw line and
+# brows have no fixed points, so they are not used.
+_LEFT_HALF = {
     27: (0.00, -0.03, -0.25),
     28: (0.00, 0.11, -0.32),
     29: (0.00, 0.26, -0.41),
@@ -36,44 +36,45 @@ _HALF_FACE = {
 }
 _MIRRORED = {39: 42, 36: 45, 31: 35, 48: 54}
 
-FACE_POINTS: dict[int, tuple[float, float, float]] = _HALF_FACE | {
-    right: (-_HALF_FACE[left][0], *_HALF_FACE[left][1:]) for right, left in _MIRRORED.items()
+FACE_POINTS: dict[int, tuple[float, float, float]] = _LEFT_HALF | {
+    right: (-_LEFT_HALF[left][0], *_LEFT_HALF[left][1:]) for right, left in _MIRRORED.items()
 }
-"""The points of the general face that the pose is found by: number of landmark to x, y, z."""
+"""The 3D points that the pose is fitted to: landmark index to x, y, z."""
 
 _NUMBERS = list(FACE_POINTS)
 _POINTS = np.array([*FACE_POINTS.values()])
 _NOSE_TIP = np.array(FACE_POINTS[30])
-# Fewer leave the pose open.
-_FEWEST = 6
+# With fewer landmarks the pose is ambiguous.
+_MIN_LANDMARKS = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HeadPose:
-    """Where a head is and which way it is turned.
+    """Position and orientation of a head.
 
-    Angles are in degrees and zero for a face that looks at the camera, wherever in the picture it is:
+    Angles are in degrees and zero for a face that looks at the camera, wherever it is in the image:
 
-    - `yaw`: **positive when the face turns to its own left**, which is the right of the picture;
+    - `yaw`: **positive when the face turns to its own left**, the right of the image;
     - `pitch`: **positive when it looks up**;
-    - `roll`: **positive when the head leans to its own left shoulder**, clockwise in the picture.
+    - `roll`: **positive when the head tilts to its own left shoulder**, clockwise in the image.
 
-    Turning the picture about its center changes the roll alone; in a mirror yaw and roll change their sign.
+    Rotating the image about its center changes only the roll; mirroring negates yaw and roll.
 
     Parameters
     ----------
     yaw, pitch, roll : float
         Degrees: yaw from -90 to 90, the others from -180 to 180.
     rotation : float array (3, 3)
-        From the general face's axes (to its left, down, into the head) to the camera's (right, down, away).
+        From the axes of the face (to its left, down, into the head) to the camera's (right, down, forward).
     translation : float array (3,)
-        Of the midpoint between the outer eye corners from the camera, in distances between these corners.
+        Position of the midpoint between the outer eye corners relative to the camera, in units of the
+        distance between these corners.
     camera : float array (3, 3)
         The camera matrix.
     error : float
-        Root mean square distance between the landmarks and the general face as it projects, divided by what
-        the distance between its outer eye corners would be if it looked straight ahead. 0.02 to 0.07 for most
-        faces; much more tells of landmarks that are no face's.
+        Root mean square distance between the landmarks and the projected generic face, in units of the
+        projected distance between the outer eye corners of a frontal face. 0.02 to 0.07 for most faces; much
+        larger values indicate landmarks that do not belong to a face.
     """
 
     yaw: float
@@ -84,24 +85,29 @@ class HeadPose:
     camera: Floats
     error: float
 
+    def __repr__(self) -> str:
+        angles = f"yaw={self.yaw:.1f}°, pitch={self.pitch:.1f}°, roll={self.roll:.1f}°"
+        return f"HeadPose({angles}, error={self.error:.3f})"
+
     def project(self, points: ArrayLike) -> Floats:
-        """Carry points (n, 3) of the general face's space into the picture: (n, 2) in pixels."""
-        seen = (np.asarray(points, np.float64) @ self.rotation.T + self.translation) @ self.camera.T
-        placed: Floats = seen[:, :2] / seen[:, 2:]
-        return placed
+        """Project points (n, 3) from face coordinates to pixels (n, 2)."""
+        projected = (np.asarray(points, np.float64) @ self.rotation.T + self.translation) @ self.camera.T
+        pixels: Floats = projected[:, :2] / projected[:, 2:]
+        return pixels
 
     def axes(self, length: float = 1.0) -> Floats:
-        """Return where the head's axes lie in the picture.
+        """Return the axes of the head in the image.
 
         Parameters
         ----------
         length : float
-            Of each axis, in distances between the outer eye corners.
+            Length of each axis, in units of the distance between the outer eye corners.
 
         Returns
         -------
         float array (4, 2)
-            The tip of the nose, and the ends of the axes from there to the subject's left, up and forward.
+            The tip of the nose and the ends of the axes that point from it to the subject's left, up and
+            forward, in pixels.
         """
         ends = np.array([(0, 0, 0), (1, 0, 0), (0, -1, 0), (0, 0, -1)])
         return self.project(_NOSE_TIP + length * ends)
@@ -110,31 +116,30 @@ class HeadPose:
 def head_pose(
     landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_length: float | None = None
 ) -> HeadPose:
-    """Find yaw, pitch and roll of a head from its 68 landmarks.
+    """Estimate yaw, pitch and roll of a head from its 68 landmarks.
 
-    A general face in three dimensions is set before a camera so that it projects onto the landmarks
-    (OpenCV's ``solvePnP``: SQPnP, then Levenberg-Marquardt). Faces differ from it, so that pitch above all is
-    known up to a constant of some degrees a person; changes of it are not concerned.
+    The pose is the one at which a generic 3D face projects onto the landmarks (OpenCV's ``solvePnP``: SQPnP,
+    then Levenberg-Marquardt). Individual faces differ from the generic one, so the angles, above all pitch,
+    have a constant offset of a few degrees per person; changes of pose are not affected.
 
     Parameters
     ----------
     landmarks : (68, 2) array-like
-        In iBUG order, x and y in pixels; NaN = missing. Eyes, nose and corners of the mouth count.
+        In iBUG order, x and y in pixels; NaN = missing. Eyes, nose and corners of the mouth are used.
     image_shape : tuple of int
-        Rows and columns of the whole image, as ``image.shape``: the camera's axis meets its center.
+        Rows and columns of the whole image, as ``image.shape``; the optical axis passes through its center.
     focal_length : float, optional
-        In pixels; by default the longer side of the image, a view of 53 degrees.
+        In pixels; by default the longer side of the image, a field of view of 53 degrees.
 
     Returns
     -------
     HeadPose
-        Its signs are told there.
 
     Raises
     ------
     InputError
-        When there are not 68 points, fewer than 6 of those that count are known, they lie on one line or one
-        spot, sizes are not positive, or OpenCV is not installed.
+        When there are not 68 landmarks, fewer than 6 of those used are present or they are collinear, a size
+        is not positive, or OpenCV is not installed.
 
     References
     ----------
@@ -150,12 +155,14 @@ def head_pose(
     points = check_face(landmarks, 68, many=False)[_NUMBERS]
     camera = _camera(image_shape, focal_length)
     known = ~np.isnan(points).any(axis=1)
-    # OpenCV may return anything for a shape that has collapsed.
-    spread = np.linalg.svd(points[known] - points[known].mean(axis=0))[1] if known.sum() >= _FEWEST else [0]
+    # OpenCV returns arbitrary poses for collinear points.
+    spread = (
+        np.linalg.svd(points[known] - points[known].mean(axis=0))[1] if known.sum() >= _MIN_LANDMARKS else [0]
+    )
     if not spread[-1] > 1e-3 * spread[0]:
         raise InputError(
-            f"head_pose: {known.sum()} of the {len(points)} landmarks that count are known, "
-            f"expected at least {_FEWEST}, and not on one line"
+            f"head_pose: {known.sum()} of the {len(points)} landmarks used are present, "
+            f"expected at least {_MIN_LANDMARKS}, not collinear"
         )
     model, seen = _POINTS[known], points[known]
     try:
@@ -179,9 +186,9 @@ def head_pose(
 
 
 def _facing(position: Floats) -> Floats:
-    """Return the least rotation that makes a camera's axis of the line to a position."""
+    """Return the smallest rotation that aligns the optical axis with the direction of a position."""
     x, y, z = position / np.linalg.norm(position)
-    # Rodrigues' formula about the axis (y, -x, 0), by the angle whose cosine is z.
+    # Rodrigues' formula for the axis (y, -x, 0) and the angle acos(z).
     return np.array(
         [(1 - x * x / (1 + z), -x * y / (1 + z), -x), (-x * y / (1 + z), 1 - y * y / (1 + z), -y), (x, y, z)]
     )
@@ -201,7 +208,7 @@ def _camera(image_shape: tuple[int, ...], focal_length: float | None) -> Floats:
 
 
 def _angles(rotation: Any) -> tuple[float, float, float]:
-    """Take a rotation apart: turned about x by -pitch, then about y by -yaw, then about z by roll."""
+    """Decompose a rotation about x by -pitch, then about y by -yaw, then about z by roll."""
     yaw = np.arcsin(np.clip(rotation[2, 0], -1, 1))
     pitch = -np.arctan2(rotation[2, 1], rotation[2, 2])
     roll = np.arctan2(rotation[1, 0], rotation[0, 0])

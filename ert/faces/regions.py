@@ -1,4 +1,4 @@
-"""The parts of a face by name: jaw, brows, nose, eyes and lips."""
+"""Face regions by name, and measures of open eyes and mouths."""
 
 from types import MappingProxyType
 from typing import Any
@@ -40,36 +40,35 @@ FACE_REGIONS = MappingProxyType(
         "face5": MappingProxyType({"left_eye": range(0, 2), "right_eye": range(2, 4), "nose": range(4, 5)}),
     }
 )
-"""For each scheme the numbers of each region's landmarks; right and left are the subject's."""
+"""The landmark indices of each region by scheme; right and left are the subject's."""
 
-_COUNTS = {68: "face68", 5: "face5"}
+_SCHEMES = {68: "face68", 5: "face5"}
 
 
 def regions(landmarks: ArrayLike) -> dict[str, NDArray[np.float64]]:
     """Return the landmarks of faces by region.
 
-    **Right and left are the subject's own**: in a picture that is not mirrored the right eye is on the left.
+    **Right and left are the subject's**: the right eye is on the left of an image that is not mirrored.
 
     Parameters
     ----------
     landmarks : (..., 68, 2) or (..., 5, 2) array-like
-        The 68 points in iBUG order, or the five of `face5` (dlib's: left eye, right eye, nose), of one face
-        or of many.
+        68 landmarks in iBUG order, or the five of `face5` (dlib's: left eye, right eye, nose), of one face
+        or several.
 
     Returns
     -------
     dict of str to (..., n, 2) float64 array
-        Every landmark is in one region. Of 68 points: ``jaw`` (17, from the subject's right ear to the left
-        one), ``right_brow`` and ``left_brow`` (5, from left to right in the picture), ``nose`` (9: four down
-        the bridge, five along the nostrils), ``right_eye`` and ``left_eye`` (6, clockwise in the picture from
-        its left corner), ``outer_lips`` (12) and ``inner_lips`` (8, both clockwise from the corner that is on
-        the left of the picture). Of 5 points: ``left_eye`` and ``right_eye`` (outer corner, inner corner),
-        ``nose`` (its base).
+        Each landmark is in one region. Of 68: ``jaw`` (17, from the subject's right ear to the left one),
+        ``right_brow`` and ``left_brow`` (5, from left to right in the image), ``nose`` (9: four down the
+        bridge, five along the nostrils), ``right_eye`` and ``left_eye`` (6), ``outer_lips`` (12) and
+        ``inner_lips`` (8), these four clockwise in the image from the corner on its left. Of 5: ``left_eye``
+        and ``right_eye`` (outer corner, inner corner), ``nose`` (its base).
 
     Raises
     ------
     InputError
-        When there are neither 68 nor 5 points.
+        When there are neither 68 nor 5 landmarks.
 
     Examples
     --------
@@ -78,39 +77,39 @@ def regions(landmarks: ArrayLike) -> dict[str, NDArray[np.float64]]:
     (6, 2)
     """
     points = check_face(landmarks, 68, 5)
-    scheme = FACE_REGIONS[_COUNTS[points.shape[-2]]]
+    scheme = FACE_REGIONS[_SCHEMES[points.shape[-2]]]
     return {name: points[..., list(numbers), :] for name, numbers in scheme.items()}
 
 
 def check_face(landmarks: Any, *counts: int, many: bool = True) -> NDArray[np.float64]:
-    """Return landmarks of faces as float64.
+    """Return landmarks as a validated float64 array.
 
     Parameters
     ----------
     landmarks : (..., n, 2) array-like
         x, y; NaN where a landmark is missing.
     *counts : int
-        The values of n that will do; none means any.
+        The allowed values of n; any by default.
     many : bool
-        Whether there may be leading dimensions.
+        Whether leading dimensions are allowed.
 
     Raises
     ------
     InputError
-        When they are of another shape, no numbers, or infinite.
+        When the shape is wrong, or values are not numeric or infinite.
     """
     try:
         points = np.asarray(landmarks, np.float64)
     except (TypeError, ValueError):
-        raise InputError("landmarks: expected an array of numbers, x and y of each") from None
+        raise InputError("landmarks: expected an array of numbers, x and y of each landmark") from None
     if points.ndim < 2 or points.shape[-1] != 2 or (points.ndim > 2 and not many):
-        expected = "(..., n_landmarks, 2)" if many else "(n_landmarks, 2), those of one face"
+        expected = "(..., n_landmarks, 2)" if many else "(n_landmarks, 2) for one face"
         raise InputError(f"landmarks: array of shape {points.shape}, expected {expected}")
     if counts and points.shape[-2] not in counts:
         known = " or ".join(map(str, counts))
-        raise InputError(f"landmarks: {points.shape[-2]} points, expected the {known} points of a face")
+        raise InputError(f"landmarks: {points.shape[-2]} landmarks, expected the {known} of a face")
     if np.isinf(points).any():
-        raise InputError("landmarks: an infinite number, expected finite ones, or NaN for a missing landmark")
+        raise InputError("landmarks: infinite value, expected finite ones, or NaN for a missing landmark")
     return points
 
 
@@ -118,32 +117,32 @@ _EYES = np.array([FACE68_REGIONS["right_eye"], FACE68_REGIONS["left_eye"]])
 
 
 def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
-    """Tell how far eyes are open: the mean gap between the lids over the width of the eye.
+    """Return the eye aspect ratio: the mean distance between the lids divided by the width of the eye.
 
-    About 0.3 for most open eyes and below 0.15 for shut ones, but people and cameras differ, and so do
-    models: `face68`, which learned from few shut eyes, finds about 0.2 for them. The ratio depends neither on
-    the size of the face in the picture nor on roll; turned to a side an eye looks narrower, so that it grows.
+    About 0.3 for most open eyes and below 0.15 for closed ones, depending on person, camera and model:
+    `face68`, trained on few closed eyes, gives about 0.2 for them. The ratio does not depend on the size of
+    the face or its roll; it grows with yaw, which makes an eye look narrower.
 
     Parameters
     ----------
     landmarks : (..., 68, 2) array-like
-        In iBUG order, of one face or of many; NaN = missing.
+        In iBUG order, of one face or several; NaN = missing.
 
     Returns
     -------
     (..., 2) float64 array
-        Of the right and of the left eye, the subject's. NaN where a landmark of the eye is missing, or its
-        corners coincide.
+        For the subject's right and left eye. NaN where a landmark of the eye is missing or its corners
+        coincide.
 
     Raises
     ------
     InputError
-        When there are not 68 points.
+        When there are not 68 landmarks.
 
     References
     ----------
     T. Soukupova and J. Cech, Real-Time Eye Blink Detection using Facial Landmarks, 21st Computer Vision
-    Winter Workshop, 2016: ratio (1), and 0.2 as the usual limit between shut and open.
+    Winter Workshop, 2016: equation (1), and 0.2 as the usual threshold.
     """
     eyes = check_face(landmarks, 68)[..., _EYES, :]
     gaps = lengths(eyes[..., [1, 2], :] - eyes[..., [5, 4], :]).mean(axis=-1)
@@ -152,25 +151,25 @@ def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
 
 
 def mouth_opening(landmarks: ArrayLike) -> Floats:
-    """Tell how far mouths are open: the gap between the middles of the inner lips over the mouth's width.
+    """Return how far mouths are open: the distance between the inner lips divided by the mouth's width.
 
-    It depends neither on the size of the face in the picture nor on roll.
+    It does not depend on the size of the face or its roll.
 
     Parameters
     ----------
     landmarks : (..., 68, 2) array-like
-        In iBUG order, of one face or of many; NaN = missing.
+        In iBUG order, of one face or several; NaN = missing.
 
     Returns
     -------
     (...) float64 array
-        0 when shut, about 0.5 in a yawn. NaN where one of the four landmarks is missing, or the corners
-        coincide.
+        0 for a closed mouth, about 0.5 for a yawn. NaN where one of the four landmarks is missing or the
+        corners coincide.
 
     Raises
     ------
     InputError
-        When there are not 68 points.
+        When there are not 68 landmarks.
     """
     points = check_face(landmarks, 68)
     gap = lengths(points[..., 66, :] - points[..., 62, :])
@@ -185,5 +184,5 @@ def lengths(vectors: Floats) -> Floats:
 
 
 def zero_to_nan(measured: Floats) -> Floats:
-    """Make of lengths of zero, which nothing can be divided by, missing ones."""
+    """Replace lengths of zero by NaN, so that they can be divided by."""
     return np.where(measured > 0, measured, np.nan)

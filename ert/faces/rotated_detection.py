@@ -1,4 +1,4 @@
-"""Faces however they are turned in the image plane: the detector on turned copies, its boxes merged."""
+"""Detect faces at any in-plane rotation: run a detector on rotated copies and merge its boxes."""
 
 from collections.abc import Iterator
 
@@ -15,44 +15,46 @@ __all__ = [
 ]
 
 
-# Degrees from one copy to the next: detectors find what leans by half of it.
-STEP = 30
-# How far the roll of a face may be from that of the copy it was found in.
-MAX_ROLL = 30.0
-# Where starts scatter farther than this, in sides of the box, there is hardly ever a face: in 30 turned
-# training pictures of 300-W `face68` loses one of 28 faces by it, and 17 of 18 false alarms.
-LARGEST_SPREAD = 0.012
+# Rotation between copies: detectors find faces with a roll of half of it.
+STEP_DEGREES = 30
+# Largest difference between the roll of a face and that of the copy it is detected in.
+MAX_ROLL_DEGREES = 30.0
+# Where shapes from several initializations have a larger spread, in sides of the box, there is hardly ever a
+# face: in 30 rotated training images of 300-W it removes 17 of 18 false alarms of `face68` and 1 of 28 faces.
+MAX_SPREAD_BOX_SIDES = 0.012
 
 
 def detect_rotated_faces(
     image: npt.NDArray[np.uint8], model: ShapePredictor, detector: str | Detector, channel_order: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Find faces that are turned by any roll, and their landmarks.
+    """Detect faces at any roll and locate their landmarks.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
     model : ShapePredictor
     detector, channel_order
-        See :func:`ert.detect_faces`.
+        As for :func:`ert.detect_faces`.
 
     Returns
     -------
     boxes : float array (n, 4)
-        The largest first; upright, with center and sides of what the detector drew in a turned copy.
+        The largest first; upright, with the center and the sides of the box detected in a rotated copy.
     shapes : float array (n, n_landmarks, 2)
 
     Raises
     ------
     InputError
-        See :func:`ert.detect_faces`.
+        As :func:`ert.detect_faces`.
     """
     cascade = model.cascade_
     model.warm_up(rotated=True)
     boxes, shapes, spreads = [], [], []
     for box, roll in _detect_rotated(image, detector, channel_order):
-        shape, spread = search_roll(cascade, image, box, roll, MAX_ROLL, channel_order, model.gray_weights)
-        if spread < LARGEST_SPREAD:
+        shape, spread = search_roll(
+            cascade, image, box, roll, MAX_ROLL_DEGREES, channel_order, model.gray_weights
+        )
+        if spread < MAX_SPREAD_BOX_SIDES:
             boxes.append(box)
             shapes.append(shape)
             spreads.append(spread)
@@ -67,19 +69,19 @@ def detect_rotated_faces(
 def _detect_rotated(
     image: npt.NDArray[np.uint8], detector: str | Detector, channel_order: str
 ) -> Iterator[tuple[Box, float]]:
-    """Yield boxes in the image, and the roll at which each object in them stands upright."""
+    """Yield detected boxes in image coordinates and the roll of the copy each was detected in."""
     from PIL import Image
 
-    # A function gets copies of the image as it is; the other detectors would reduce them anyway.
-    seen = Image.fromarray(image if callable(detector) else reduce_image(image))
-    scale = np.array(image.shape[1::-1]) / seen.size
-    for roll in range(0, 360, STEP):
-        # Pillow turns the other way round, which is back.
-        copy = seen.rotate(roll, Image.Resampling.BILINEAR, expand=True)
+    # A function gets full-size copies; the other detectors would reduce them anyway.
+    source = Image.fromarray(image if callable(detector) else reduce_image(image))
+    scale = np.array(image.shape[1::-1]) / source.size
+    for roll in range(0, 360, STEP_DEGREES):
+        # Pillow rotates counterclockwise, which makes faces of this roll upright.
+        copy = source.rotate(roll, Image.Resampling.BILINEAR, expand=True)
         for box in detect_faces(np.array(copy), detector, channel_order=channel_order):
-            # Both measured from the middle of the image, which the turn leaves in place.
-            away = rotation(roll) @ (box[:2] + box[2:] / 2 - np.array(copy.size) / 2)
-            middle = (away + np.array(seen.size) / 2) * scale
-            if (middle >= 0).all() and (middle < image.shape[1::-1]).all():
+            # Relative to the center of the image, which the rotation keeps in place.
+            offset = rotation(roll) @ (box[:2] + box[2:] / 2 - np.array(copy.size) / 2)
+            center = (offset + np.array(source.size) / 2) * scale
+            if (center >= 0).all() and (center < image.shape[1::-1]).all():
                 sides = box[2:] * scale
-                yield (*(middle - sides / 2).tolist(), *sides.tolist()), float(roll)
+                yield (*(center - sides / 2).tolist(), *sides.tolist()), float(roll)

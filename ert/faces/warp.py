@@ -1,4 +1,4 @@
-"""Pictures bent so that their landmarks lie elsewhere, and faces averaged."""
+"""Piecewise affine image warping and average faces."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,33 +20,33 @@ __all__ = [
 ]
 
 
-# Pixels this near to an edge, in pixels, belong to both triangles: rounding must leave no gap between them,
-# nor must a triangle that is no higher than this, which is left out.
-_ON_EDGE = 1e-6
+# Pixels within this distance of an edge belong to both triangles, so that rounding leaves no gap between
+# them. Triangles of less height are skipped.
+_TOLERANCE_PIXELS = 1e-6
 
 
 def triangles(points: ArrayLike) -> NDArray[np.intp]:
-    """Join points to triangles, none of which has another point inside its circumcircle (Delaunay).
+    """Return the Delaunay triangulation of points.
 
     Parameters
     ----------
     points : (n, 2) array-like
-        NaN = missing: in no triangle. Of points that coincide one is used.
+        NaN = missing, in no triangle. Of coinciding points one is used.
 
     Returns
     -------
     int array (n_triangles, 3)
-        The numbers of each triangle's corners.
+        The indices of each triangle's corners.
 
     Raises
     ------
     InputError
-        When there are not three points that are known and not on one line.
+        When fewer than three points are present or all are collinear.
     """
-    placed = check_face(points, many=False)
-    known = np.flatnonzero(np.isfinite(placed).all(axis=1))
-    joined: NDArray[np.intp] = known[_delaunay(placed[known]).simplices]
-    return joined
+    checked = check_face(points, many=False)
+    known = np.flatnonzero(np.isfinite(checked).all(axis=1))
+    corners: NDArray[np.intp] = known[_delaunay(checked[known]).simplices]
+    return corners
 
 
 def warp(
@@ -55,24 +55,24 @@ def warp(
     to_points: ArrayLike,
     *,
     size: tuple[int, int] | None = None,
-    frame: bool = True,
+    border: bool = True,
 ) -> NDArray[np.uint8]:
-    """Bend a picture so that points of it come to lie elsewhere, exactly, and all else goes along.
+    """Warp an image so that some of its points move to given positions (piecewise affine).
 
-    The points are joined to triangles halfway between the two places, and every triangle moves by an affine
-    map of its own; pixels are interpolated linearly, and an image that shrinks is reduced first, without
-    aliasing. Triangles may collapse, as in an eye that is shut; where they overlap, one of them is seen.
+    The points are triangulated halfway between their two positions, and each triangle is mapped by its own
+    affine transform with linear interpolation; an image that shrinks is reduced first, without aliasing.
+    Triangles may collapse, as in an eye that closes; where they overlap, one of them is visible.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
     from_points, to_points : (n, 2) array-like
-        x, y of the same points in the image and in the result. Those that are NaN in either are passed over.
+        x, y of the same points in the image and in the result. Points that are NaN in either are ignored.
     size : (int, int), optional
-        Width and height of the result, by default the image's.
-    frame : bool
-        Whether corners and edges of the image go to those of the result, so that all of it is filled. Else
-        what is outside the points' convex hull is black.
+        Width and height of the result, by default those of the image.
+    border : bool
+        Map the corners and edges of the image to those of the result, which fills all of it. Otherwise
+        pixels outside the convex hull of the points are black.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def warp(
     Raises
     ------
     InputError
-        When an argument is not as described, or there are no three points that are not on one line.
+        When an argument is invalid, or as :func:`triangles`.
     """
     from PIL import Image
 
@@ -96,10 +96,10 @@ def warp(
         raise InputError(f"size: {width} x {height} pixels, expected at least 1 of each")
     known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
     start, end = start[known], end[known]
-    if frame:
-        start = np.vstack([start, _frame(*image.shape[1::-1])])
-        end = np.vstack([end, _frame(width, height)])
-    linear = _best_map(start, end)
+    if border:
+        start = np.vstack([start, _border_points(*image.shape[1::-1])])
+        end = np.vstack([end, _border_points(width, height)])
+    linear = _fit_affine(start, end)
     mesh = _delaunay((end + np.column_stack([start, np.ones(len(start))]) @ linear) / 2).simplices
     shrinkage = abs(np.linalg.det(linear[:2])) ** -0.5 if np.linalg.det(linear[:2]) else 1.0
     factor = int(min(max(shrinkage + 1e-6, 1.0), *image.shape[:2]))
@@ -109,19 +109,19 @@ def warp(
     for before, after in zip(start[mesh], end[mesh], strict=True):
         corners = np.column_stack([after, np.ones(3)])
         longest = np.linalg.norm(after - np.roll(after, 1, axis=0), axis=1).max()
-        if abs(np.linalg.det(corners)) <= _ON_EDGE * longest:
+        if abs(np.linalg.det(corners)) <= _TOLERANCE_PIXELS * longest:
             continue
         y, x = _pixels(after, width, height)
         if image.shape == result.shape and np.array_equal(before, after):
-            result[y, x] = image[y, x]  # most of a picture, where few landmarks move
+            result[y, x] = image[y, x]  # most triangles, when few landmarks move
             continue
-        places = np.column_stack([x, y, np.ones(len(x))]) @ np.linalg.solve(corners, before)
-        result[y, x] = _read(image, places)
+        source = np.column_stack([x, y, np.ones(len(x))]) @ np.linalg.solve(corners, before)
+        result[y, x] = _interpolate(image, source)
     return result
 
 
 class AverageFace(NamedTuple):
-    """What many faces have in common."""
+    """An average of faces."""
 
     image: NDArray[np.uint8]
     """uint8 (size, size) or (size, size, 3)."""
@@ -137,16 +137,16 @@ def average_face(
     padding: float = 0.25,
     template: ArrayLike | None = None,
 ) -> AverageFace:
-    """Average faces: their shapes, and their pictures bent to the average shape.
+    """Average faces: their shapes, and their images warped to the average shape.
 
     Parameters
     ----------
     images : sequence of uint8 array (rows, columns) or (rows, columns, 3)
-        One for each face; where some are gray and some are not, gray ones are taken as color.
+        One per face; the average of gray and color images is in color.
     landmarks : sequence of (n_landmarks, 2) array-like
         x, y in pixels of each face's image; NaN = missing.
     size, padding, template
-        See :func:`ert.chip`, which sets each face upright first.
+        As for :func:`ert.chip`, which first aligns each face.
 
     Returns
     -------
@@ -155,10 +155,10 @@ def average_face(
     Raises
     ------
     InputError
-        When there are no faces, or not as many images as shapes, and as `chip` and `warp`.
+        When there are no faces or the numbers of images and shapes differ; as `chip` and `warp`.
     """
     if not len(images) or len(images) != len(landmarks):
-        raise InputError(f"{len(images)} images and {len(landmarks)} shapes, expected one of each for a face")
+        raise InputError(f"{len(images)} images and {len(landmarks)} shapes, expected one of each per face")
     chips = [
         chip(image, shape, size, padding=padding, template=template)
         for image, shape in zip(images, landmarks, strict=True)
@@ -169,8 +169,8 @@ def average_face(
     color = any(cut.image.ndim == 3 for cut in chips)
     total = np.zeros((size, size, 3) if color else (size, size))
     for cut, shape in zip(chips, shapes, strict=True):
-        bent = warp(cut.image, shape, mean)
-        total += bent[..., None] if color and bent.ndim == 2 else bent
+        warped = warp(cut.image, shape, mean)
+        total += warped[..., None] if color and warped.ndim == 2 else warped
     return AverageFace(np.rint(total / len(chips)).astype(np.uint8), mean)
 
 
@@ -178,50 +178,54 @@ def _delaunay(points: Floats):  # type: ignore[no-untyped-def]
     from scipy.spatial import Delaunay, QhullError
 
     if len(points) < 3:
-        raise InputError(f"points: {len(points)} are known, expected at least 3, not on one line")
+        raise InputError(f"points: {len(points)} are present, expected at least 3, not collinear")
     try:
         return Delaunay(points)
     except QhullError:
-        raise InputError(f"points: all {len(points)} lie on one line, expected a triangle") from None
+        raise InputError(f"points: all {len(points)} are collinear, expected a triangle") from None
 
 
-def _frame(width: int, height: int) -> Floats:
-    """Return corners and middles of the edges of a picture, on the outer border of its pixels."""
-    places = [(x, y) for y in (0, 0.5, 1) for x in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]
-    return np.array(places) * (width, height) - 0.5
+def _border_points(width: int, height: int) -> Floats:
+    """Return the corners and the midpoints of the edges of an image, on the outer edges of its pixels."""
+    points = [(x, y) for y in (0, 0.5, 1) for x in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]
+    return np.array(points) * (width, height) - 0.5
 
 
-def _best_map(start: Floats, end: Floats) -> Floats:
-    """Return the affine map (3, 2) that brings points as near to their ends as one map can."""
+def _fit_affine(start: Floats, end: Floats) -> Floats:
+    """Return the least-squares affine transform (3, 2) from points to others."""
     extended = np.column_stack([start, np.ones(len(start))])
     return np.asarray(np.linalg.lstsq(extended, end, rcond=None)[0], np.float64)
 
 
 def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the pixels whose centers lie in a triangle or on its edges."""
+    """Return the rows and columns of the pixels whose centers are in a triangle or on its edges."""
     low, high = triangle[:, 1].min(), triangle[:, 1].max()
-    rows = np.arange(max(np.ceil(low - _ON_EDGE), 0), min(np.floor(high + _ON_EDGE), height - 1) + 1)
+    rows = np.arange(
+        max(np.ceil(low - _TOLERANCE_PIXELS), 0),
+        min(np.floor(high + _TOLERANCE_PIXELS), height - 1) + 1,
+    )
     heads, tails = triangle, np.roll(triangle, 1, axis=0)
-    slanted = np.abs(tails[:, 1] - heads[:, 1]) > _ON_EDGE
+    slanted = np.abs(tails[:, 1] - heads[:, 1]) > _TOLERANCE_PIXELS
     heads, tails = heads[slanted], tails[slanted]
     along = (rows[:, None] - heads[:, 1]) / (tails - heads)[:, 1]
     crossings = heads[:, 0] + along.clip(0, 1) * (tails - heads)[:, 0]
     beyond = np.abs(along - along.clip(0, 1)) * np.abs(tails - heads)[:, 1]
-    crossings[beyond > 2 * _ON_EDGE] = np.nan
-    first = np.maximum(np.ceil(np.nanmin(crossings, axis=1) - _ON_EDGE), 0).astype(np.intp)
-    last = np.minimum(np.floor(np.nanmax(crossings, axis=1) + _ON_EDGE), width - 1).astype(np.intp)
+    crossings[beyond > 2 * _TOLERANCE_PIXELS] = np.nan
+    first = np.maximum(np.ceil(np.nanmin(crossings, axis=1) - _TOLERANCE_PIXELS), 0).astype(np.intp)
+    last = np.minimum(np.floor(np.nanmax(crossings, axis=1) + _TOLERANCE_PIXELS), width - 1).astype(np.intp)
     counts = np.maximum(last - first + 1, 0)
-    inits = np.repeat(first - np.cumsum(counts) + counts, counts)
-    return np.repeat(rows.astype(np.intp), counts), inits + np.arange(counts.sum())
+    starts = np.repeat(first - np.cumsum(counts) + counts, counts)
+    return np.repeat(rows.astype(np.intp), counts), starts + np.arange(counts.sum())
 
 
-def _read(image: NDArray[np.uint8], places: Floats) -> NDArray[np.uint8]:
+def _interpolate(image: NDArray[np.uint8], points: Floats) -> NDArray[np.uint8]:
+    """Return the pixel values at points (n, 2), linearly interpolated: (n,) or (n, 3)."""
     from scipy.ndimage import map_coordinates
 
-    channel_order = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
-    read = [
-        map_coordinates(channel, places[:, ::-1].T, np.float64, order=1, mode="nearest")
-        for channel in channel_order
+    channels = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
+    interpolated = [
+        map_coordinates(channel, points[:, ::-1].T, np.float64, order=1, mode="nearest")
+        for channel in channels
     ]
-    values: NDArray[np.uint8] = np.rint(np.stack(read, axis=-1)).astype(np.uint8)
+    values: NDArray[np.uint8] = np.rint(np.stack(interpolated, axis=-1)).astype(np.uint8)
     return values[:, 0] if image.ndim == 2 else values

@@ -1,11 +1,11 @@
-"""Landmarks of successive frames made steady, hardly later: where a face is and its shape, each for itself.
+"""Low-lag smoothing of landmarks over frames; pose and shape are filtered separately.
 
-    shape ──> pose (position, scale, roll) ──> Follower with velocities ─┐
-          └─> rest (what no pose explains) ──> Follower ─────────────────┴─> shape
+    shape ──> pose (position, scale, roll) ──> AdaptiveFilter with velocities ─┐
+          └─> deformation (the remainder) ───> AdaptiveFilter ─────────────────┴─> shape
 
-A :class:`Follower` averages while nothing but noise moves and follows as soon as something does. What tells
-the two apart is whether errors of its predictions agree in direction: the one-euro filter (Casiez et al., CHI
-2012) asks for the speed instead, which noise has too, and lags while it has not risen.
+An :class:`AdaptiveFilter` averages while points are at rest and follows them closely as soon as they move. It
+detects motion by successive prediction errors that agree in direction. The one-euro filter (Casiez et al.,
+CHI 2012) uses the speed instead, which noise has too, and lags until the speed has risen.
 """
 
 import numpy as np
@@ -14,107 +14,108 @@ from ert._core.types import Floats
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
-    "Follower",
+    "AdaptiveFilter",
     "ShapeSmoother",
     "fit_pose",
     "place_shape",
 ]
 
 
-# Constants of time are those of 30 frames a second, brought to the time that has passed.
-_RATE = 30.0
-# How much of an observation is taken at least and at most.
-_LEAST_GAIN, _LARGEST_GAIN = 0.04, 0.95
-# Mean errors of prediction below the first, in units of the noise, are noise; from the second on it is
-# motion.
-_QUIET, _MOVING = 0.7, 2.4
-# How fast the mean error follows the errors, and the noise what is seen of it; how fast averages settle.
-_ERROR_GAIN, _NOISE_GAIN, _SETTLING = 0.4, 0.05, 0.6
-# The noise that is learned stays between these times the usual one.
-_LEAST_NOISE, _LARGEST_NOISE = 0.5, 8.0
-# Usual noise of a pose (in sizes of the object) and of a landmark within it.
-_POSE_NOISE, _REST_NOISE = 0.003, 0.005
+# Gains are those of this frame rate and are converted to the time between frames.
+_FRAMES_PER_SECOND = 30.0
+# Range of the gain, the weight of an observation.
+_MIN_GAIN, _MAX_GAIN = 0.04, 0.95
+# Mean prediction errors, in standard deviations of the noise, that indicate rest and motion; the gain is
+# interpolated between them.
+_REST_ERROR, _MOTION_ERROR = 0.7, 2.4
+# Gains of the running means of prediction error and noise.
+_ERROR_GAIN, _NOISE_GAIN = 0.4, 0.05
+# Growth of the inverse gain per observation after motion; 1 would be an exact running mean.
+_INVERSE_GAIN_STEP = 0.6
+# Range of the estimated noise, relative to the expected noise.
+_MIN_NOISE, _MAX_NOISE = 0.5, 8.0
+# Expected noise of the pose and of the deformation, in sizes of the object.
+_POSE_NOISE, _DEFORMATION_NOISE = 0.003, 0.005
 
 
-class Follower:
-    """Follows points that stand still, start, move and stop, under noise.
+class AdaptiveFilter:
+    """Filter noisy points that rest, start, move and stop.
 
-    Each point has a gain of its own. At rest it is that of a running mean, down to a least one; it rises with
-    the mean error of the predictions, measured in standard deviations of the noise, and with the speed. How
-    noisy a point is it learns from how much successive errors differ.
+    Each point has its own gain. At rest it is that of a running mean, down to a minimum; it rises with the
+    mean prediction error, in standard deviations of the noise, and with the speed. The noise of a point is
+    estimated from the differences of successive errors.
 
     Parameters
     ----------
     values : float array (n, 2)
         The first observation.
-    moving : bool
-        Whether to predict from velocities.
+    use_velocity : bool
+        Whether to estimate velocities and predict with them.
 
     Attributes
     ----------
     values : float array (n, 2)
         The filtered points.
     velocities : float array (n, 2)
-        Per second; 0 unless `moving`.
+        Per second; 0 without `use_velocity`.
     """
 
-    def __init__(self, values: Floats, *, moving: bool) -> None:
+    def __init__(self, values: Floats, *, use_velocity: bool) -> None:
         n = len(values)
         self.values = values.copy()
         self.velocities = np.zeros((n, 2))
-        self.moving = moving
+        self.use_velocity = use_velocity
         self._error = np.zeros((n, 2))
         self._last_error: Floats | None = None
         self._noise = np.ones((n, 1))
         self._gain = np.ones((n, 1))
 
     def predict(self, seconds: float) -> Floats:
-        """Return where the points will be."""
+        """Return the expected points after some time."""
         return self.values + seconds * self.velocities
 
     def update(self, values: Floats, noise: Floats, seconds: float) -> Floats:
-        """Take an observation and return the filtered points.
+        """Add an observation and return the filtered points.
 
         Parameters
         ----------
         values : float array (n, 2)
         noise : float array (n, 1)
-            What standard deviation is usual, over both coordinates. It need not be right: a factor is learned.
+            Expected standard deviation of both coordinates; a correction factor is estimated.
         seconds : float
-            Since the last one, above 0.
+            Time since the previous observation, above 0.
 
         Returns
         -------
         float array (n, 2)
         """
-        steps = seconds * _RATE
+        steps = seconds * _FRAMES_PER_SECOND
         predicted = self.predict(seconds)
         error = values - predicted
         if self._last_error is not None:
-            seen = np.minimum(_length(error - self._last_error) / np.sqrt(2) / noise, 3 * self._noise)
-            mixed = np.sqrt(self._noise**2 + _over(_NOISE_GAIN, steps) * (seen**2 - self._noise**2))
-            # What changes speed has errors that differ too.
-            learned = np.where(self._gain < 0.5, mixed, self._noise)
-            self._noise = np.clip(learned, _LEAST_NOISE, _LARGEST_NOISE)
+            observed = np.minimum(_length(error - self._last_error) / np.sqrt(2) / noise, 3 * self._noise)
+            mean = np.sqrt(self._noise**2 + _gain_over(_NOISE_GAIN, steps) * (observed**2 - self._noise**2))
+            # A change of speed makes successive errors differ too, so the noise is estimated only at rest.
+            self._noise = np.clip(np.where(self._gain < 0.5, mean, self._noise), _MIN_NOISE, _MAX_NOISE)
         self._last_error = error
-        self._error += _over(_ERROR_GAIN, steps) * (error - self._error)
-        evidence = np.maximum(_length(self._error), _length(self.velocities) / _RATE) / (noise * self._noise)
-        share = np.clip((evidence - _QUIET) / (_MOVING - _QUIET), 0, 1)
-        motion = _over(_LEAST_GAIN + (_LARGEST_GAIN - _LEAST_GAIN) * share, steps)
-        self._gain = np.maximum(motion, 1 / (1 / self._gain + _SETTLING))
+        self._error += _gain_over(_ERROR_GAIN, steps) * (error - self._error)
+        motion = np.maximum(_length(self._error), _length(self.velocities) / _FRAMES_PER_SECOND)
+        relative = (motion / (noise * self._noise) - _REST_ERROR) / (_MOTION_ERROR - _REST_ERROR)
+        gain = _gain_over(_MIN_GAIN + (_MAX_GAIN - _MIN_GAIN) * np.clip(relative, 0, 1), steps)
+        self._gain = np.maximum(gain, 1 / (1 / self._gain + _INVERSE_GAIN_STEP))
         self.values = predicted + self._gain * error
-        if self.moving:
+        if self.use_velocity:
             # The gain of a critically damped alpha-beta filter (Kalata 1984).
-            self.velocities += motion**2 / (2 - motion) * error / seconds
+            self.velocities += gain**2 / (2 - gain) * error / seconds
         self._error *= 1 - self._gain
         return self.values
 
     def coast(self, seconds: float, keep: float) -> None:
-        """Go on without an observation, at velocities of which a share `keep` is left after a second."""
+        """Extrapolate without an observation; velocities decay by the factor `keep` per second."""
         self.values = self.predict(seconds)
         self.velocities *= keep**seconds
         self._last_error = None
-        # What comes next is new.
+        # The next observation is taken as it is.
         self._gain[:] = 1
 
 
@@ -123,26 +124,26 @@ def _length(vectors: Floats) -> Floats:
     return length
 
 
-def _over(gain: float | Floats, steps: float) -> Floats:
-    """Return the gain of one step over many, or over part of one."""
+def _gain_over(gain: float | Floats, steps: float) -> Floats:
+    """Convert the gain of one step to that of several or of a fraction of one."""
     return np.asarray(1 - (1 - gain) ** steps, np.float64)
 
 
 def fit_pose(shape: Floats, mean_shape: Floats) -> Floats:
-    """Return the least-squares similarity that carries a mean shape onto a shape.
+    """Return the pose of a shape: the least-squares similarity from the mean shape to it.
 
     Parameters
     ----------
     shape : float array (n_landmarks, 2)
         In pixels.
     mean_shape : float array (n_landmarks, 2)
-        Its center at 0.
+        Centered at 0.
 
     Returns
     -------
     float array (2, 2)
-        The center of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), which is the unit matrix
-        when the mean shape is a single point.
+        The center of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), the identity when the
+        mean shape is a single point.
     """
     turn, _, center = fit_similarity(mean_shape, shape)
     a, b = (turn.real, turn.imag) if mean_shape.any() else (1.0, 0.0)
@@ -150,55 +151,50 @@ def fit_pose(shape: Floats, mean_shape: Floats) -> Floats:
 
 
 def place_shape(points: Floats, pose: Floats) -> Floats:
-    """Carry points (n, 2) from the mean shape's coordinates to pixels."""
+    """Transform points (n, 2) from mean shape coordinates to pixels."""
     (x, y), (a, b) = pose
     u, v = points.T
     return np.stack([a * u - b * v + x, b * u + a * v + y], axis=1)
 
 
 class ShapeSmoother:
-    """Makes the landmarks of one object steady from frame to frame.
+    """Smooth the landmarks of one object over frames.
 
     Parameters
     ----------
     shape : float array (n_landmarks, 2)
-        The first one, in pixels.
+        The first shape, in pixels.
     mean_shape : float array (n_landmarks, 2)
-        The model's, in any unit of length; its scale tells the size of the object.
+        The mean shape of the model; the size of an object is its scale relative to it.
     """
 
     def __init__(self, shape: Floats, mean_shape: Floats) -> None:
         self._mean = mean_shape - mean_shape.mean(axis=0)
         pose = fit_pose(shape, self._mean)
-        self._pose = Follower(pose, moving=True)
-        self._rest = Follower(self._without(shape, pose), moving=False)
-
-    @property
-    def pose(self) -> Floats:
-        """The filtered pose (2, 2), see :func:`fit_pose`."""
-        return self._pose.values
+        self._pose = AdaptiveFilter(pose, use_velocity=True)
+        self._deformation = AdaptiveFilter(self._deformation_of(shape, pose), use_velocity=False)
 
     @property
     def shape(self) -> Floats:
         """The filtered shape (n_landmarks, 2), in pixels."""
-        return self._placed(self._pose.values)
+        return self.predict(0.0)
 
     def predict(self, seconds: float) -> Floats:
-        """Return the shape (n_landmarks, 2) after some time."""
-        return self._placed(self._pose.predict(seconds))
+        """Return the expected shape (n_landmarks, 2) after some time."""
+        return place_shape(self._mean + self._deformation.values, self._pose.predict(seconds))
 
     def update(self, shape: Floats, seconds: float, std: Floats | None = None) -> Floats:
-        """Take the shape of the next frame and return the filtered one.
+        """Add the shape of the next frame and return the filtered shape.
 
         Parameters
         ----------
         shape : float array (n_landmarks, 2)
             In pixels.
         seconds : float
-            Since the frame before, above 0.
+            Time since the previous frame, above 0.
         std : float array (n_landmarks,), optional
-            Standard errors in pixels: the larger one is against the others', the less its landmark is
-            followed.
+            Standard errors in pixels. Landmarks whose error is large relative to the others are smoothed
+            more.
 
         Returns
         -------
@@ -207,26 +203,24 @@ class ShapeSmoother:
         pose = fit_pose(shape, self._mean)
         size = float(np.hypot(*pose[1]))
         self._pose.update(pose, np.array([[_POSE_NOISE * size], [_POSE_NOISE * size]]), seconds)
-        noise = np.full((len(shape), 1), _REST_NOISE)
+        noise = np.full((len(shape), 1), _DEFORMATION_NOISE)
         if std is not None:
-            # Only how landmarks differ: errors that stay from frame to frame are no jitter.
+            # Only relative to the median: errors that persist over frames are not noise.
             noise *= np.clip(std / max(float(np.median(std)), 1e-9), 0.5, 2.0)[:, None]
-        self._rest.update(self._without(shape, pose), noise, seconds)
+        self._deformation.update(self._deformation_of(shape, pose), noise, seconds)
         return self.shape
 
     def coast(self, seconds: float) -> Floats:
-        """Go on without a shape, slowing down, and return where the landmarks would be."""
+        """Extrapolate without a shape, slowing down, and return the expected landmarks."""
         self._pose.coast(seconds, keep=0.1)
-        self._rest.coast(seconds, keep=1.0)
+        self._deformation.coast(seconds, keep=1.0)
         return self.shape
 
-    def _without(self, shape: Floats, pose: Floats) -> Floats:
+    def _deformation_of(self, shape: Floats, pose: Floats) -> Floats:
+        """Return the difference of a shape from the mean shape, in mean shape coordinates."""
         (x, y), (a, b) = pose
         u, v = shape[:, 0] - x, shape[:, 1] - y
         squared = max(a * a + b * b, 1e-12)
-        turned_back: Floats = np.stack([(a * u + b * v) / squared, (a * v - b * u) / squared], axis=1)
-        turned_back -= self._mean
-        return turned_back
-
-    def _placed(self, pose: Floats) -> Floats:
-        return place_shape(self._mean + self._rest.values, pose)
+        difference: Floats = np.stack([(a * u + b * v) / squared, (a * v - b * u) / squared], axis=1)
+        difference -= self._mean
+        return difference

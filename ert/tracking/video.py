@@ -1,4 +1,4 @@
-"""Videos read and written through OpenCV, and faces tracked through them."""
+"""Read and write videos with OpenCV, and write and draw tracked faces."""
 
 import csv
 import math
@@ -26,15 +26,15 @@ __all__ = [
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
 
-# Codecs by suffix: those that OpenCV's wheels can write.
+# Codecs by suffix that OpenCV's wheels can write.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
-# Where a file or a camera tells no rate, or an impossible one.
-_USUAL_RATE, _LARGEST_RATE = 30.0, 1000.0
+# For files and cameras that report no frame rate or an invalid one.
+_DEFAULT_FRAMES_PER_SECOND, _MAX_FRAMES_PER_SECOND = 30.0, 1000.0
 _COLORS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
 
 
-def _opencv(what: str) -> Any:
-    # FFmpeg writes what it thinks of a file to standard error; errors here say it in a line.
+def _import_opencv(what: str) -> Any:
+    # FFmpeg writes warnings about a file to standard error; errors here are one line.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2
@@ -45,7 +45,7 @@ def _opencv(what: str) -> Any:
 
 @contextmanager
 def _quiet(cv2: Any) -> Iterator[None]:
-    """Keep OpenCV from printing warnings of its own."""
+    """Keep OpenCV from printing warnings."""
     logging = getattr(getattr(cv2, "utils", None), "logging", None)
     if logging is None:
         yield
@@ -59,12 +59,12 @@ def _quiet(cv2: Any) -> Iterator[None]:
 
 
 class VideoReader:
-    """Reads a video file or a camera, frame by frame.
+    """Read a video file or a camera frame by frame.
 
     Parameters
     ----------
     source : path-like or int
-        A file, or the number of a camera.
+        A file, or the index of a camera.
 
     Attributes
     ----------
@@ -72,20 +72,20 @@ class VideoReader:
     size : tuple of int
         Columns and rows.
     rate : float
-        Frames a second, as the file says.
+        Frames per second, as stored in the file.
     n_frames : int or None
-        As the file says; None when it does not, and for cameras.
+        As stored in the file; None when it is not, and for cameras.
 
     Raises
     ------
     InputError
-        When OpenCV is not installed, there is no such file or camera, or the file is no video.
+        When OpenCV is not installed, there is no such file or camera, or the file is not a video.
     """
 
     def __init__(self, source: str | os.PathLike[str] | int) -> None:
         self._camera = isinstance(source, int)
         self.name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
-        cv2 = _opencv(self.name)
+        cv2 = _import_opencv(self.name)
         if not isinstance(source, int):
             path = Path(source)
             if path.is_dir():
@@ -93,9 +93,9 @@ class VideoReader:
             if not path.exists():
                 raise InputError(f"{path}: no such file")
         with _quiet(cv2):
-            # Other backends guess numbered pictures from a name with digits.
-            known = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
-            backend = cv2.CAP_FFMPEG if known else cv2.CAP_ANY
+            # Other backends take a name with digits for a sequence of images.
+            has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+            backend = cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
             try:
                 self._capture = (
                     cv2.VideoCapture(source) if self._camera else cv2.VideoCapture(self.name, backend)
@@ -111,26 +111,25 @@ class VideoReader:
             raise InputError(f"{self.name}: {expected}")
         self.size: tuple[int, int] = (self._first.shape[1], self._first.shape[0])
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.rate = rate if 0 < rate <= _LARGEST_RATE else _USUAL_RATE
+        self.rate = rate if 0 < rate <= _MAX_FRAMES_PER_SECOND else _DEFAULT_FRAMES_PER_SECOND
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.n_frames = int(count) if not self._camera and 0 < count < 1e9 else None
         self._position = cv2.CAP_PROP_POS_MSEC
-        self._started = 0.0
 
     def __iter__(self) -> Iterator[tuple[float, Frame]]:
-        """Yield time in seconds, always later than before, and frame: uint8, (rows, columns, 3) in BGR."""
+        """Yield increasing times in seconds and frames: uint8 (rows, columns, 3), in BGR."""
         from time import monotonic
 
-        time, frame, begin = -math.inf, self._first, monotonic()
+        time, frame, start = -math.inf, self._first, monotonic()
         while frame is not None:
-            told = monotonic() - begin if self._camera else self._capture.get(self._position) / 1000
-            # Files that tell no times, or the same again.
-            time = told if told > time else (time + 1 / self.rate if time > -math.inf else 0.0)
+            reported = monotonic() - start if self._camera else self._capture.get(self._position) / 1000
+            # Some files report no times or repeat them.
+            time = reported if reported > time else (time + 1 / self.rate if time > -math.inf else 0.0)
             yield time, frame
             frame = self._capture.read()[1]
 
     def close(self) -> None:
-        """Let go of the file or the camera."""
+        """Close the file or the camera."""
         self._capture.release()
 
     def __enter__(self) -> Self:
@@ -141,12 +140,7 @@ class VideoReader:
 
 
 def check_video_file(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that a video could be written there.
-
-    Raises
-    ------
-    InputError
-    """
+    """Raise an InputError unless a video can be written to a path."""
     path = Path(path)
     if path.suffix.lower() not in _CODECS:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(_CODECS)}")
@@ -155,7 +149,7 @@ def check_video_file(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: float) -> Iterator[Any]:
-    """Write a video; an existing file is replaced when the block has ended well.
+    """Write a video atomically: the file appears or is replaced when the block ends without an error.
 
     Parameters
     ----------
@@ -164,19 +158,19 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
     size : tuple of int
         Columns and rows.
     rate : float
-        Frames a second.
+        Frames per second.
 
     Yields
     ------
     callable
-        It takes the next frame: uint8, (rows, columns, 3) in BGR.
+        Takes the next frame: uint8 (rows, columns, 3), in BGR.
 
     Raises
     ------
     InputError
-        When the file cannot be written, or this OpenCV lacks the codec.
+        When the file cannot be written or OpenCV lacks the codec.
     """
-    cv2 = _opencv(os.fspath(path))
+    cv2 = _import_opencv(os.fspath(path))
     check_video_file(path)
     codec = _CODECS[Path(path).suffix.lower()]
     with write_atomically(path) as temporary:
@@ -196,7 +190,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
 
 @contextmanager
 def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
-    """Write the faces of frames to a CSV file; an existing file is replaced when the block has ended well.
+    """Write the faces of frames to a CSV file atomically, when the block ends without an error.
 
     Parameters
     ----------
@@ -206,7 +200,7 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
     Yields
     ------
     callable
-        It takes the number of a frame, its time in seconds and its faces. A row for each face: frame, time,
+        Takes the index of a frame, its time in seconds and its faces. Writes one row per face: frame, time,
         id, left, top, width, height, confidence, x0, y0, x1, ...
 
     Raises
@@ -222,14 +216,14 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
 
         def write(number: int, time: float, faces: Sequence[TrackedFace]) -> None:
             for face in faces:
-                numbers = [*face.box, face.confidence, *face.landmarks.ravel()]
-                rows.writerow([number, f"{time:.6f}", face.id, *(f"{value:.3f}" for value in numbers)])
+                values = [*face.box, face.confidence, *face.landmarks.ravel()]
+                rows.writerow([number, f"{time:.6f}", face.id, *(f"{value:.3f}" for value in values)])
 
         yield write
 
 
 def draw_tracked(frame: Frame, faces: Sequence[TrackedFace]) -> Frame:
-    """Draw tracked faces on a frame in BGR: landmarks, boxes, numbers, a color for each number."""
+    """Draw landmarks, boxes and ids of tracked faces on a copy of a frame in BGR, one color per id."""
     from ert.plotting.landmarks import draw_landmarks
 
     if not faces:
@@ -253,7 +247,7 @@ def open_outputs(
     rate: float,
     n_landmarks: int,
 ) -> tuple[Any, Any]:
-    """Open what is to be written, closed and renamed with the stack; None for what is not asked for."""
+    """Return the writers of a video and a table, which the stack closes; None for those without a path."""
     frames = stack.enter_context(video_writer(video, size, rate)) if video else None
     rows = stack.enter_context(face_table(table, n_landmarks)) if table else None
     return frames, rows

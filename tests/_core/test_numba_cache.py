@@ -16,19 +16,19 @@ def test_a_folder_is_usable_when_files_can_be_written_to_it(tmp_path):
 
 @pytest.fixture
 def configured(monkeypatch):
-    # To be put back whatever the functions do.
-    monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)
+    # No configured folder; restored whatever the functions do.
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
 
 
 def test_a_usable_folder_is_left_to_numba(configured, monkeypatch, tmp_path):
     before = numba.config.CACHE_DIR
-    monkeypatch.setattr(cache, "_folders", lambda: [Path("/dev/null/below"), tmp_path])
+    monkeypatch.setattr(cache, "_default_folders", lambda: [Path("/dev/null/below"), tmp_path])
     cache.ensure_cache()
     assert before == numba.config.CACHE_DIR
 
 
 def test_without_any_usable_folder_the_process_gets_one_of_its_own(configured, monkeypatch, tmp_path):
-    monkeypatch.setattr(cache, "_folders", lambda: [Path("/dev/null/below")])
+    monkeypatch.setattr(cache, "_default_folders", lambda: [Path("/dev/null/below")])
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
     cache.ensure_cache()
     assert os.path.dirname(numba.config.CACHE_DIR) == str(tmp_path)
@@ -37,7 +37,7 @@ def test_without_any_usable_folder_the_process_gets_one_of_its_own(configured, m
 
 def test_without_a_folder_for_temporary_files_it_is_left_to_numba(configured, monkeypatch, tmp_path):
     before = numba.config.CACHE_DIR
-    monkeypatch.setattr(cache, "_folders", list)
+    monkeypatch.setattr(cache, "_default_folders", list)
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path / "none"))
     cache.ensure_cache()
     assert before == numba.config.CACHE_DIR
@@ -49,4 +49,4 @@ def test_a_user_without_a_home_is_no_error(monkeypatch):
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(cache.Path, "home", homeless)
-    assert cache._folders()
+    assert cache._default_folders()

@@ -144,14 +144,14 @@ def test_align_goes_on_after_a_bad_image(model, dataset, tmp_path, capsys):
 
 
 def test_an_interrupted_align_keeps_what_it_has_done(model, dataset, tmp_path, monkeypatch):
-    out, align = tmp_path / "out.json", ert.faces.align.align
+    out, align = tmp_path / "out.json", ert.align
 
     def interrupted(image, *args, what, **kwargs):
         if what.endswith("2.png"):
             raise KeyboardInterrupt
         return align(image, *args, what=what, **kwargs)
 
-    monkeypatch.setattr("ert.faces.align.align", interrupted)
+    monkeypatch.setattr(sys.modules["ert.faces.align"], "align", interrupted)
     images = [dataset / f"face_000{i}.png" for i in range(4)]
     assert run("align", *images, "--model", model, "--box", "20,20,80,80", "--json", out) == 130
     assert len(json.loads(out.read_text())["images"]) == 2

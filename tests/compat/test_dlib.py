@@ -162,7 +162,7 @@ def test_errors_are_those_of_dlib(theirs, their_file, drawn, xml):
     images, boxes, landmarks = drawn
     scales = [[float(width)] for width in boxes[:, 2].round()]
 
-    def confidence_model(module):
+    def errors_of(module):
         model, objects = module.shape_predictor(their_file), detections_of(module, boxes, landmarks)
         return [
             module.test_shape_predictor(xml, their_file),
@@ -170,8 +170,8 @@ def test_errors_are_those_of_dlib(theirs, their_file, drawn, xml):
             module.test_shape_predictor(images, objects, scales, model),
         ]
 
-    np.testing.assert_allclose(confidence_model(ours), confidence_model(theirs), rtol=1e-12)
-    assert ours.test_shape_predictor(xml, ours.shape_predictor(their_file)) == confidence_model(ours)[0]
+    np.testing.assert_allclose(errors_of(ours), errors_of(theirs), rtol=1e-12)
+    assert ours.test_shape_predictor(xml, ours.shape_predictor(their_file)) == errors_of(ours)[0]
 
 
 def test_missing_points_are_left_out(drawn, trained):
@@ -304,16 +304,34 @@ def test_wrong_lists_are_refused(drawn, trained):
     nothing = [[ours.full_object_detection(objects[0][0].rect, [])]]
     scales = [[1.0] for _ in images]
     for arguments, message in (
-        ((images[1:], objects, trained), "39 images and 40 lists"),
+        ((images[1:], objects, trained), "39 images and 40 lists of objects, expected equal"),
         ((images, odd, trained), r"images\[1\]: an object with 68 parts, expected 5"),
-        (([], [], trained), "no image has an object with parts"),
-        ((images[:1], nothing, trained), "no image has an object with parts"),
+        (([], [], trained), "no object with parts in any image"),
+        ((images[:1], nothing, trained), "no object with parts in any image"),
         ((images, objects, scales[1:], trained), "scales: expected a list for each"),
-        ((images, objects, [[0.0], *scales[1:]], trained), "scales: 0 among them"),
+        ((images, objects, [[0.0], *scales[1:]], trained), "scales: minimum 0"),
         ((images[:1], odd[:1], trained), "the model has 68 points, the objects have 5"),
     ):
         with pytest.raises(InputError, match=message):
             ours.test_shape_predictor(*arguments)
+
+
+def test_modes(trained, drawn):
+    images, boxes, landmarks = drawn
+    rect = detections_of(ours, boxes, landmarks)[0][0].rect
+    accurate = ours.shape_predictor(trained.model, mode="accurate")
+    X = [(images[0], (rect.left(), rect.top(), rect.width(), rect.height()))]
+    expected = np.floor(trained.model.predict(X, "accurate")[0] + 0.5)
+    assert points_of(accurate(images[0], rect)) == [tuple(xy) for xy in expected]
+    with pytest.raises(ours.DlibError, match="mode='best'"):
+        ours.shape_predictor(trained.model, mode="best")(images[0], rect)
+
+
+def test_reprs_are_short(trained):
+    assert repr(trained).startswith("shape_predictor(ShapePredictor(kind='dlib'")
+    rect = ours.rectangle(0, 0, 9, 9)
+    detection = ours.full_object_detection(rect, [ours.point(1, 2)] * 68)
+    assert repr(detection) == "full_object_detection(rectangle(0,0,9,9), 68 parts)"
 
 
 def test_errors_are_of_both_kinds(trained, tmp_path):

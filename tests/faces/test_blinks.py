@@ -94,7 +94,7 @@ def test_a_lost_face_ends_a_closure_and_makes_no_blink():
     ("parameters", "message"),
     [
         ({"close_below": 0.3}, "close_below 0.3, open_above 0.23"),
-        ({"close_below": 0}, "expected them above 0"),
+        ({"close_below": 0}, "expected both above 0"),
         ({"open_above": math.nan}, "open_above nan"),
         ({"shortest": 0.5}, "shortest, longest: 0.5, 0.5"),
         ({"shortest": -1}, "expected 0 <= shortest"),

@@ -10,7 +10,7 @@ from ert.datasets.synthetic import FACE68_TEMPLATE, synthetic_faces
 from ert.faces.chip import face_template
 from ert.model.schemes import FACE5_OF_FACE68
 
-# A smooth picture whose values tell where they are: red grows along x, green along y.
+# A smooth image whose values encode their position: red grows along x, green along y.
 GRADIENT = np.zeros((200, 250, 3), np.uint8)
 GRADIENT[..., 0] = np.arange(250)
 GRADIENT[..., 1] = np.arange(200)[:, None]
@@ -116,15 +116,15 @@ def test_what_is_outside_the_image_is_black():
 @pytest.mark.parametrize(
     ("landmarks", "options", "message"),
     [
-        (np.zeros((12, 2)), {}, "12 points, expected the 68 or 5 points of a face"),
-        (np.zeros((68, 2)), {}, "68 are known, expected two that differ"),
-        (np.full((68, 2), np.nan), {}, "0 are known"),
-        (FACE, {"size": 0}, "size: a chip of 0 pixels"),
+        (np.zeros((12, 2)), {}, "12 landmarks, expected the 68 or 5 of a face"),
+        (np.zeros((68, 2)), {}, "68 are present, expected at least two distinct ones"),
+        (np.full((68, 2), np.nan), {}, "0 are present"),
+        (FACE, {"size": 0}, "size: 0 pixels"),
         (FACE, {"padding": -0.1}, "padding: -0.1"),
         (FACE, {"padding": np.inf}, "padding: inf"),
         (FACE, {"template": np.zeros((5, 2))}, r"template: array of shape \(5, 2\), expected \(68, 2\)"),
-        (FACE, {"template": np.zeros((68, 2))}, "its points coincide"),
-        (FACE[None], {}, "those of one face"),
+        (FACE, {"template": np.zeros((68, 2))}, "all points coincide"),
+        (FACE[None], {}, "for one face"),
     ],
 )
 def test_bad_input_is_refused(landmarks, options, message):

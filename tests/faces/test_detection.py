@@ -221,9 +221,9 @@ class TestFunctions:
         [
             ([1, 2, 3, 4], r"shape \(4,\), expected boxes \(n, 4\)"),
             ([[1, 2, 3]], r"shape \(1, 3\)"),
-            ([[1, 2, 3, 4], [1, 2]], "no array of numbers"),
+            ([[1, 2, 3, 4], [1, 2]], "did not return an array of numbers"),
             (None, r"shape \(\)|no array"),
-            ("boxes", "no array of numbers"),
+            ("boxes", "did not return an array of numbers"),
             ([[0, 0, 1, 1], [0, 0, 0, 1]], r"box 1 is \[0\.0, 0\.0, 0\.0, 1\.0\]"),
             ([[0, 0, 1, -1]], "box 0"),
             ([[np.nan, 0, 1, 1]], "box 0"),
@@ -238,10 +238,10 @@ class TestFunctions:
 class TestMerging:
     def test_windows_that_agree_are_averaged(self):
         windows = np.array([(10, 10, 40, 40), (12, 10, 40, 40), (11, 13, 40, 40), (200, 0, 40, 40)], float)
-        boxes, scores = detection._merge_windows(windows, at_least=3)
+        boxes, scores = detection._merge_windows(windows, min_windows=3)
         assert scores == [3, 3, 3]
         np.testing.assert_allclose(boxes, [(11, 11, 40, 40)] * 3)
-        assert detection._merge_windows(windows, at_least=4) == ([], [])
+        assert detection._merge_windows(windows, min_windows=4) == ([], [])
 
     def test_the_best_of_overlapping_boxes_stays(self):
         boxes = np.array([(0, 0, 100, 100), (30, 30, 20, 20), (5, 5, 100, 100), (90, 90, 100, 100)], float)

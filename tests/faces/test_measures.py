@@ -74,7 +74,7 @@ def test_many_faces_and_missing_landmarks():
 
 @pytest.mark.parametrize("measure", [eye_aspect_ratio, mouth_opening])
 def test_other_landmarks_are_refused(measure):
-    with pytest.raises(InputError, match="5 points, expected the 68 points of a face"):
+    with pytest.raises(InputError, match="5 landmarks, expected the 68 of a face"):
         measure(np.zeros((5, 2)))
 
 

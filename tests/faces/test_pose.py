@@ -123,7 +123,7 @@ def test_missing_landmarks_are_done_without():
     landmarks[[27, 48, 31, 45]] = np.nan
     np.testing.assert_allclose(angles(head_pose(landmarks, SHAPE)), (25, -10, 8), atol=0.1)
     landmarks[[28, 29, 30, 33]] = np.nan
-    with pytest.raises(InputError, match="5 of the 13 landmarks that count are known, expected at least 6"):
+    with pytest.raises(InputError, match="5 of the 13 landmarks used are present, expected at least 6"):
         head_pose(landmarks, SHAPE)
 
 
@@ -154,10 +154,10 @@ def test_the_mean_face_and_the_portrait_look_into_the_camera():
 @pytest.mark.parametrize(
     ("landmarks", "shape", "focal", "message"),
     [
-        (np.zeros((5, 2)), SHAPE, None, "5 points, expected the 68 points of a face"),
-        (np.zeros((2, 68, 2)), SHAPE, None, "those of one face"),
-        (np.zeros((68, 2)), SHAPE, None, "not on one line"),
-        (np.stack([np.arange(68)] * 2, axis=1), SHAPE, None, "not on one line"),
+        (np.zeros((5, 2)), SHAPE, None, "5 landmarks, expected the 68 of a face"),
+        (np.zeros((2, 68, 2)), SHAPE, None, "for one face"),
+        (np.zeros((68, 2)), SHAPE, None, "not collinear"),
+        (np.stack([np.arange(68)] * 2, axis=1), SHAPE, None, "not collinear"),
         (project(0, 0, 0), (0, 640), None, "image_shape: 0 x 640 pixels"),
         (project(0, 0, 0), (640,), None, "image_shape: .*expected .rows, columns."),
         (project(0, 0, 0), SHAPE, 0, "focal_length: 0 pixels"),

@@ -51,12 +51,12 @@ def test_many_faces_at_once():
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        (np.zeros((67, 2)), "67 points, expected the 68 or 5 points of a face"),
+        (np.zeros((67, 2)), "67 landmarks, expected the 68 or 5 of a face"),
         (np.zeros((68, 3)), r"array of shape \(68, 3\), expected \(..., n_landmarks, 2\)"),
         (np.zeros(2), r"array of shape \(2,\)"),
         ("face", "expected an array of numbers"),
         ([[1, 2], [3]], "expected an array of numbers"),
-        (np.full((68, 2), np.inf), "an infinite number"),
+        (np.full((68, 2), np.inf), "infinite value"),
     ],
 )
 def test_what_is_no_face_is_refused(landmarks, message):

@@ -64,7 +64,7 @@ def test_one_triangle_moves_as_skimage_moves_it():
     image = NOISE[..., 0]
     start = np.array([(10.0, 12.0), (70.5, 20.0), (30.0, 60.0)])
     end = np.array([(15.0, 8.0), (80.0, 30.0), (20.0, 65.0)])
-    bent = warp(image, start, end, frame=False)
+    bent = warp(image, start, end, border=False)
     back = transform.estimate_transform("affine", end, start)
     expected = transform.warp(image.astype(float), back, order=1)
     columns, rows = np.meshgrid(np.arange(90), np.arange(70))
@@ -136,8 +136,8 @@ def test_points_missing_on_either_side_are_passed_over():
     [
         (FACE, FACE[:5], {}, r"to_points: array of shape \(5, 2\), expected that of from_points, \(68, 2\)"),
         (FACE, FACE, {"size": (0, 5)}, "size: 0 x 5 pixels"),
-        (FACE[:2], FACE[:2], {"frame": False}, "2 are known, expected at least 3"),
-        (FACE * (1, 0), FACE * (1, 0), {"frame": False}, "all 68 lie on one line"),
+        (FACE[:2], FACE[:2], {"border": False}, "2 are present, expected at least 3"),
+        (FACE * (1, 0), FACE * (1, 0), {"border": False}, "all 68 are collinear"),
     ],
 )
 def test_bad_input_is_refused(start, end, options, message):
@@ -192,5 +192,5 @@ def test_gray_and_color_mix_and_landmarks_may_be_missing():
 def test_faces_and_images_go_together():
     images, _, shapes = synthetic_faces(2)
     for some in ((images, shapes[:1]), ([], [])):
-        with pytest.raises(InputError, match="expected one of each for a face"):
+        with pytest.raises(InputError, match="expected one of each per face"):
             average_face(*some)

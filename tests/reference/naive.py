@@ -368,7 +368,7 @@ def add_float_leaves(shape, leaves, which):
 
 
 class Follower:
-    """One point of ert.tracking.smoothing.Follower, in plain numbers."""
+    """One point of ert.tracking.smoothing.AdaptiveFilter, in plain numbers."""
 
     def __init__(self, x, y, moving):
         self.place, self.speed, self.moving = [x, y], [0.0, 0.0], moving

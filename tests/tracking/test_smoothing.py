@@ -3,7 +3,7 @@ import pytest
 from reference import naive
 from skimage.transform import SimilarityTransform
 
-from ert.tracking.smoothing import Follower, ShapeSmoother, fit_pose, place_shape
+from ert.tracking.smoothing import AdaptiveFilter, ShapeSmoother, fit_pose, place_shape
 
 FRAME = 1 / 30
 
@@ -24,16 +24,16 @@ def rms(vectors):
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_follower_is_its_naive_twin(moving):
+def test_filter_is_its_naive_twin(moving):
     rng = np.random.default_rng(1)
     path = rng.normal(0, 1, (60, 4, 2)) + np.linspace(0, 40, 60)[:, None, None] * (np.arange(4)[:, None] % 2)
     noise = np.full((4, 1), 0.8)
-    follower = Follower(path[0], moving=moving)
+    filtered = AdaptiveFilter(path[0], use_velocity=moving)
     twins = [naive.Follower(*point, moving) for point in path[0]]
     for number, points in enumerate(path[1:]):
         seconds = FRAME * (1 + number % 3)
         expected = [twin.update(*point, 0.8, seconds) for twin, point in zip(twins, points, strict=True)]
-        assert np.allclose(follower.update(points, noise, seconds), expected)
+        assert np.allclose(filtered.update(points, noise, seconds), expected)
 
 
 def test_pose_is_that_of_scikit_image(mean_shape):

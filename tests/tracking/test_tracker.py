@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,7 +120,7 @@ def test_a_face_that_vanishes_is_noticed_within_three_frames(scene, model):
         assert len(tracker.update(scene.frame((160, 120, 1, 0)))) == 1
     before = scene.calls
     shown = [tracker.update(scene.frame()) for _ in range(40)]
-    assert all(face.confidence <= tracker.least_confidence for faces in shown for face in faces)
+    assert all(face.confidence <= tracker.min_confidence for faces in shown for face in faces)
     assert not any(shown[2:])
     # At once, and then not in every frame.
     assert 4 <= scene.calls - before <= 10
@@ -255,7 +256,7 @@ def test_dlibs_models_track_too(scene, faces):
 
     small = small_predictor(kind="dlib", gray_weights="dlib", n_stages=5, n_trees=100).fit(*faces)
     image, box = faces[0][0]
-    tracker = Tracker(small, detector=lambda _: [box], least_confidence=0)
+    tracker = Tracker(small, detector=lambda _: [box], min_confidence=0)
     for _ in range(3):
         (face,) = tracker.update(image)
     assert np.linalg.norm(face.landmarks - faces[1][0], axis=1).mean() < 0.1 * box[2]
@@ -269,9 +270,9 @@ def test_dlibs_models_track_too(scene, faces):
         ({"detect_size": 0}, "detect_size: 0"),
         ({"patience": np.inf}, "patience, rate: inf"),
         ({"rate": 0}, "patience, rate: 1.0, 0"),
-        ({"least_confidence": 1}, "least_confidence: 1"),
+        ({"min_confidence": 1}, "min_confidence: 1"),
         ({"max_faces": 0}, "max_faces: 0"),
-        ({"channel_order": "grb"}, "channels: 'grb'"),
+        ({"channel_order": "grb"}, "channel_order: 'grb'"),
         ({"model": "nonesuch"}, "nonesuch"),
     ],
 )
@@ -285,7 +286,7 @@ def test_time_goes_forward(scene, model):
     tracker.update(scene.frame(), 1.0)
     tracker.update(scene.frame(), 1.5)
     tracker.update(scene.frame())
-    with pytest.raises(InputError, match="times that go forward"):
+    with pytest.raises(InputError, match="increasing times"):
         tracker.update(scene.frame(), 1.5)
     tracker.reset()
     tracker.update(scene.frame(), 0.0)
@@ -310,3 +311,15 @@ def test_a_model_of_one_landmark(faces):
 def test_frames_that_are_none(model):
     with pytest.raises(InputError, match="frame"):
         Tracker(model).update(np.zeros((3, 3), np.float32))
+
+
+def test_reprs_are_short(scene, model):
+    tracker = Tracker(model, detector="haar")
+    assert repr(tracker) == "Tracker(68 landmarks, detector='haar', faces: 0 tracked, 0 lost, 0 in all)"
+    tracker = Tracker(model, detector=scene.detect)
+    (face,) = tracker.update(scene.frame((160, 120, 1, 0)))
+    assert repr(tracker).endswith("faces: 1 tracked, 0 lost, 1 in all)")
+    assert re.fullmatch(
+        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence 0\.\d\d, age 0\.00 s\)",
+        repr(face),
+    )
