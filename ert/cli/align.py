@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.faces.align import AlignedFace
     from ert.inference.mode import PredictionMode
     from ert.predictor import ShapePredictor
 
-__all__ = ["add_parser"]
+__all__ = ["add_options", "add_parser", "run"]
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "align", _run)
+    add_command(commands, "align", run, add_options)
+
+
+def add_options(parser: Parser) -> None:
+    """Add the options that `run` reads."""
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="image files")
     common.add_model(parser)
@@ -35,7 +40,7 @@ def add_parser(commands: common.Subparsers) -> None:
     common.add_jobs(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Find faces in images and locate their landmarks.
 
     ert align photo.jpg --draw out

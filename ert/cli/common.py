@@ -7,10 +7,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from inspect import cleandoc
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
     from ert.predictor import ShapePredictor
 
 __all__ = [
-    "EXAMPLES_TITLE",
     "IMAGE_SUFFIXES",
     "add_box",
-    "add_command",
     "add_dataset_options",
     "add_detector",
     "add_jobs",
@@ -41,16 +38,13 @@ __all__ = [
     "progress",
     "read_dataset",
     "report_page",
-    "split_text",
     "stage_errors",
     "with_progress",
     "write_json",
 ]
 
 _T = TypeVar("_T")
-Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
 
-EXAMPLES_TITLE = "examples:"
 DATASET_HELP = (
     "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
 )
@@ -62,41 +56,6 @@ MIN_PROGRESS_ITEMS = 5
 
 
 # Options
-
-
-def add_command(
-    commands: Subparsers, name: str, run: Any, text: str | None = None, **arguments: Any
-) -> argparse.ArgumentParser:
-    """Add a command and return its parser.
-
-    Parameters
-    ----------
-    commands : the subparsers of the parent
-    name : str
-    run : callable or None
-        It takes the parsed options and returns the exit status.
-    text : str, optional
-        The description, of which the first line is the summary in the parent's help text, and example command
-        lines; by default the docstring of `run`.
-    **arguments
-        Others of `argparse.ArgumentParser`.
-    """
-    description, examples = split_text(text or run.__doc__)
-    summary = description.partition(".")[0]
-    summary = summary[0].lower() + summary[1:]
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=description, epilog=examples, **arguments
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def split_text(text: str) -> tuple[str, str]:
-    """Return the description and the examples of a help text; examples are lines that begin with ``ert``."""
-    lines = cleandoc(text).splitlines()
-    examples = [f"  {line}" for line in lines if line.startswith("ert ")]
-    description = " ".join(line for line in lines if line and not line.startswith("ert "))
-    return description, "\n".join([EXAMPLES_TITLE, *examples])
 
 
 def add_dataset_options(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert.cli import common
-from ert.metrics import NORMALIZERS
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,9 +32,14 @@ MIN_OBJECTS_FOR_VERDICT = 10
 _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "compare", _run)
+    add_command(commands, "compare", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
+    from ert.metrics import NORMALIZERS
+
     add = parser.add_argument
     add(
         "a",

@@ -7,7 +7,7 @@ import argparse
 from functools import partial
 
 from ert._core.exceptions import InputError
-from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 __all__ = ["add_parser"]
 
@@ -29,13 +29,16 @@ _FILES = [
 _FOLDERS = ("DIR",)
 
 
-def add_parser(commands: common.Subparsers, root: argparse.ArgumentParser) -> None:
+def add_parser(commands: Subparsers, root: Parser) -> None:
     """Add the command; the script completes the command line of `root`."""
-    parser = common.add_command(commands, "completion", partial(_run, root), text=_run.__doc__)
+    add_command(commands, "completion", partial(_run, root), _add_options, text=_run.__doc__)
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
 
 
-def _run(root: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(root: Parser, options: argparse.Namespace) -> int:
     """Print a script that completes commands, options and files in a shell.
 
     ert completion bash > ~/.local/share/bash-completion/completions/ert
@@ -50,8 +53,9 @@ def _run(root: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     return 0
 
 
-def _mark_paths(parser: argparse.ArgumentParser, file: object, folder: object) -> None:
+def _mark_paths(parser: Parser, file: object, folder: object) -> None:
     """Set the attribute `complete`, which shtab reads, of each argument that takes a path."""
+    parser.complete()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ert._core.exceptions import InputError
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 __all__ = ["add_parser"]
 
@@ -18,9 +19,12 @@ _NOT_READ = {
 }
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "convert", _run)
+    add_command(commands, "convert", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
     add = parser.add_argument
     add("source", metavar="SRC", help="model (.ert, .dat) or annotations of any format")
     destination = "model (.ert, .dat) or annotations (.xml, .csv, .tps, .json, or a folder with --to)"

@@ -6,24 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert._core.images import image_size, load_image
-from ert._core.threads import count_threads
 from ert.cli import common
-from ert.datasets.checks import Finding, Picture, check_dataset, read_picture
-from ert.datasets.dataset import FILE_FORMATS, Dataset, dataset_format
-from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
-from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
-from ert.datasets.write import write_dataset
-from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
-from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
-from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+from ert.cli.parser import Parser, Subparsers, add_command
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ert.datasets.checks import Finding, Picture
+    from ert.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
@@ -31,63 +26,44 @@ __all__ = ["add_parser"]
 MAX_PRINTED_FINDINGS = 10  # of one kind
 THUMBNAIL_PIXELS = 256
 _DEFAULT_PARTS = "train=0.8,test=0.2"
-_DATASET = """Describe, check, show, split or mirror annotated images.
+_TEXT = """Describe, check, show, split or mirror annotated images.
 
 ert dataset check landmarks.xml
 ert dataset split landmarks.csv --out parts
 """
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command and its subcommands."""
-    parser = common.add_command(commands, "dataset", None, text=_DATASET)
-    subcommands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    info = common.add_command(subcommands, "info", _run_info)
-    check = common.add_command(subcommands, "check", _run_check)
-    show = common.add_command(subcommands, "show", _run_show)
-    split = common.add_command(subcommands, "split", _run_split)
-    mirror = common.add_command(subcommands, "mirror", _run_mirror)
-    common.add_json(info, "everything")
-    common.add_json(check, "all findings")
-
-    show.add_argument("--out", required=True, metavar="FILE", help="image to write: .png or .jpg")
-    show.add_argument("--n", type=int, default=24, metavar="N", help="number of objects (default: 24)")
-    suspicious = "show the objects with findings of ert dataset check, the worst first"
-    show.add_argument("--suspicious", action="store_true", help=suspicious)
-
-    add = split.add_argument
-    add("--out", required=True, metavar="DIR", help="output folder, with a file for each part")
-    parts = f"names and fractions of the parts, which sum to 1 (default: {_DEFAULT_PARTS})"
-    add("--parts", metavar="NAME=FRACTION,...", help=parts)
-    add("--folds", type=int, metavar="N", help="N folds in place of parts: fold0_train, fold0_test, ...")
-    group = (
-        "what is never split: image, folder, FILE.csv:COLUMN, or a regular expression whose first group is "
-    )
-    group += "matched in file names, such as (.+)_[0-9]+; copies of an image stay together (default: image)"
-    add("--group", default="image", metavar="GROUP", help=group)
-    to = ".csv, which stores everything, .xml, .json or .tps (default: .csv)"
-    add("--to", default=".csv", metavar="SUFFIX", help=to)
-
-    add = mirror.add_argument
-    out = "annotations to write, with the images in a folder of the same name; or a folder for both"
-    add("--out", required=True, metavar="FILE_OR_DIR", help=out)
-    scheme = "landmark scheme, which gives the mirror map (default: the one that the landmarks fit)"
-    add("--scheme", choices=tuple(MIRROR_MAPS), help=scheme)
-    mirror_map = "mirror map: for each landmark the index, from 0, of the landmark that takes its place"
-    add("--map", metavar="I,J,...", help=mirror_map)
-
-    for subparser in (show, split):
-        seed = "seed of the random choice (default: 0)"
-        subparser.add_argument("--seed", type=int, default=0, metavar="N", help=seed)
-    for subparser in (check, show, split):
-        common.add_jobs(subparser)
-    for subparser in (info, check, show, split, mirror):
-        subparser.add_argument("dataset", metavar="DATASET", help=common.DATASET_HELP)
-        common.add_dataset_options(subparser)
+    add_command(commands, "dataset", None, _add_subcommands, text=_TEXT)
 
 
-def _read(options: argparse.Namespace) -> Dataset:
+def _add_subcommands(parser: Parser) -> None:
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_command(commands, "info", _run_info, _add_info_options)
+    add_command(commands, "check", _run_check, _add_check_options)
+    add_command(commands, "show", _run_show, _add_show_options)
+    add_command(commands, "split", _run_split, _add_split_options)
+    add_command(commands, "mirror", _run_mirror, _add_mirror_options)
+
+
+def _add_dataset(parser: Parser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help=common.DATASET_HELP)
+    common.add_dataset_options(parser)
+
+
+def _add_seed(parser: Parser) -> None:
+    text = "seed of the random choice (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+
+
+def _read(options: argparse.Namespace) -> "Dataset":
     return common.read_dataset(options, options.dataset, options.boxes)
+
+
+def _add_info_options(parser: Parser) -> None:
+    common.add_json(parser, "everything")
+    _add_dataset(parser)
 
 
 def _run_info(options: argparse.Namespace) -> int:
@@ -96,6 +72,10 @@ def _run_info(options: argparse.Namespace) -> int:
     ert dataset info landmarks.xml
     ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
     """
+    from ert._core.images import image_size
+    from ert.datasets.dataset import dataset_format
+    from ert.datasets.summary import describe_dataset
+
     common.check_json_file(options.json)
     dataset = _read(options)
     sizes: dict[Path, tuple[int, int] | None] = {}
@@ -145,12 +125,34 @@ def _range_text(values: dict[str, float]) -> str:
     return f"{values['min']:g} to {values['max']:g}, median {values['median']:g}"
 
 
+def _add_split_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", required=True, metavar="DIR", help="output folder, with a file for each part")
+    parts = f"names and fractions of the parts, which sum to 1 (default: {_DEFAULT_PARTS})"
+    add("--parts", metavar="NAME=FRACTION,...", help=parts)
+    add("--folds", type=int, metavar="N", help="N folds in place of parts: fold0_train, fold0_test, ...")
+    group = "what is never split: image, folder, FILE.csv:COLUMN, or a regular expression whose first group "
+    group += (
+        "is matched in file names, such as (.+)_[0-9]+; copies of an image stay together (default: image)"
+    )
+    add("--group", default="image", metavar="GROUP", help=group)
+    _add_seed(parser)
+    to = ".csv, which stores everything, .xml, .json or .tps (default: .csv)"
+    add("--to", default=".csv", metavar="SUFFIX", help=to)
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
 def _run_split(options: argparse.Namespace) -> int:
     """Split the objects into parts or folds by groups, one file each.
 
     ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
+    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.split import fold_groups, join_groups, split_groups
+    from ert.datasets.write import write_dataset
+
     if options.parts is not None and options.folds is not None:
         raise InputError("--parts and --folds: expected one of the two")
     suffix = "." + options.to.lower().lstrip(".")
@@ -207,6 +209,8 @@ def _parse_parts(text: str) -> dict[str, float]:
 
 
 def _groups(files: Sequence[Path], spec: str) -> list[str]:
+    from ert.datasets.split import pattern_groups, table_groups
+
     if spec == "image":
         return [str(file) for file in files]
     if spec == "folder":
@@ -216,8 +220,11 @@ def _groups(files: Sequence[Path], spec: str) -> list[str]:
     return pattern_groups(files, spec)
 
 
-def _read_pictures(dataset: Dataset, n_jobs: int) -> dict[Path, Picture]:
+def _read_pictures(dataset: "Dataset", n_jobs: int) -> "dict[Path, Picture]":
     from joblib import Parallel, delayed
+
+    from ert._core.threads import count_threads
+    from ert.datasets.checks import read_picture
 
     files = list(dict.fromkeys(dataset.files))
     # Threads suffice, because image decoders release the GIL.
@@ -226,12 +233,33 @@ def _read_pictures(dataset: Dataset, n_jobs: int) -> dict[Path, Picture]:
     return dict(zip(files, common.with_progress(pictures, len(files), "image"), strict=True))
 
 
+def _add_mirror_options(parser: Parser) -> None:
+    from ert.model.schemes import MIRROR_MAPS
+
+    add = parser.add_argument
+    out = "annotations to write, with the images in a folder of the same name; or a folder for both"
+    add("--out", required=True, metavar="FILE_OR_DIR", help=out)
+    scheme = "landmark scheme, which gives the mirror map (default: the one that the landmarks fit)"
+    add("--scheme", choices=tuple(MIRROR_MAPS), help=scheme)
+    mirror_map = "mirror map: for each landmark the index, from 0, of the landmark that takes its place"
+    add("--map", metavar="I,J,...", help=mirror_map)
+    _add_dataset(parser)
+
+
 def _run_mirror(options: argparse.Namespace) -> int:
     """Write mirrored images and their annotations.
 
     ert dataset mirror landmarks.csv --out mirrored
     ert dataset mirror landmarks.csv --map 1,0,2 --out mirrored.csv
     """
+    import numpy as np
+
+    from ert._core.images import image_size, load_image
+    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.summary import mirror_dataset
+    from ert.datasets.write import write_dataset
+    from ert.plotting.landmarks import save_image
+
     out = Path(options.out)
     if out.suffix.lower() in FILE_FORMATS:
         target, folder = out, out.with_suffix("")
@@ -273,7 +301,10 @@ def _run_mirror(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mirror_map(options: argparse.Namespace, dataset: Dataset) -> NDArray[np.intp]:
+def _mirror_map(options: argparse.Namespace, dataset: "Dataset") -> "NDArray[np.intp]":
+    from ert.datasets.summary import known_scheme
+    from ert.model.schemes import resolve_mirror_map
+
     n_landmarks = len(dataset.landmark_names)
     if options.map is not None:
         if options.scheme is not None:
@@ -302,6 +333,12 @@ def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
         taken.add(name.lower())
         names[file] = folder / name
     return names
+
+
+def _add_check_options(parser: Parser) -> None:
+    common.add_json(parser, "all findings")
+    common.add_jobs(parser)
+    _add_dataset(parser)
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -333,13 +370,17 @@ def _run_check(options: argparse.Namespace) -> int:
     return 1 if findings else 0
 
 
-def _findings(dataset: Dataset, n_jobs: int) -> list[Finding]:
+def _findings(dataset: "Dataset", n_jobs: int) -> "list[Finding]":
+    from ert.datasets.checks import check_dataset
+    from ert.datasets.summary import known_scheme
+    from ert.model.schemes import resolve_mirror_map
+
     scheme = known_scheme(dataset)
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
     return check_dataset(dataset, _read_pictures(dataset, n_jobs), mirror_map)
 
 
-def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
+def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
         print(f"{kind}: {len(of_kind)}")
@@ -352,12 +393,27 @@ def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
     print(f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
 
 
+def _add_show_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", required=True, metavar="FILE", help="image to write: .png or .jpg")
+    add("--n", type=int, default=24, metavar="N", help="number of objects (default: 24)")
+    _add_seed(parser)
+    suspicious = "show the objects with findings of ert dataset check, the worst first"
+    add("--suspicious", action="store_true", help=suspicious)
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
 def _run_show(options: argparse.Namespace) -> int:
     """Draw a contact sheet of objects with their boxes and landmarks.
 
     ert dataset show landmarks.xml --out sheet.png
     ert dataset show landmarks.xml --suspicious --n 40 --out sheet.png
     """
+    import numpy as np
+
+    from ert.plotting.landmarks import contact_sheet, save_image
+
     if options.n < 1:
         raise InputError(f"--n {options.n}: expected at least 1")
     if options.seed < 0:
@@ -385,7 +441,7 @@ def _run_show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> Iterator[tuple[int, str]]:
+def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterator[tuple[int, str]]:
     """Yield up to n objects and captions: the worst of each kind, then the second worst, and so on."""
     first = {file: i for i, file in reversed(list(enumerate(dataset.files)))}
     unreadable = {finding.file for finding in findings if finding.kind == "unreadable image"}
@@ -400,8 +456,14 @@ def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> Iterator[tu
     yield from chosen.items()
 
 
-def _thumbnail(dataset: Dataset, i: int) -> NDArray[np.uint8]:
+def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
     """Crop an object from its image, and draw its box and landmarks."""
+    import numpy as np
+
+    from ert._core.images import load_image
+    from ert.plotting.landmarks import draw_landmarks
+    from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+
     image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
     left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)
     view = left, top, min(side, 3 * max(image.shape[:2]))

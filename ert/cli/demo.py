@@ -3,13 +3,17 @@
 import argparse
 
 from ert.cli import align, common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "demo", _run)
+    add_command(commands, "demo", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument("--out", default="ert-demo", metavar="DIR", help="output folder (default: ert-demo)")
 
 
@@ -23,10 +27,9 @@ def _run(options: argparse.Namespace) -> int:
 
     out = common.make_folder(options.out)
     landmarks = out / "astronaut.json"
-    parser = argparse.ArgumentParser()
-    align.add_parser(parser.add_subparsers())
-    command = parser.parse_args(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}"])
-    status = int(command.run(command))
+    parser = Parser()
+    align.add_options(parser)
+    status = align.run(parser.parse_args([str(sample_image()), f"--json={landmarks}", f"--draw={out}"]))
     if status == 0:
         print(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
     return status

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert.cli import common
-from ert.metrics import NORMALIZERS
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,9 +27,14 @@ N_TIMED_OBJECTS, N_REPEATS = 300, 5
 _ATTRIBUTES, _ATTRIBUTES_OF_FACES = ("size", "source"), ("yaw", "roll", "mouth")
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "evaluate", _run)
+    add_command(commands, "evaluate", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
+    from ert.metrics import NORMALIZERS
+
     add = parser.add_argument
     add("model", metavar="MODEL", help=common.MODEL_HELP)
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)

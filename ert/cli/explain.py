@@ -5,13 +5,17 @@ import argparse
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "explain", _run)
+    add_command(commands, "explain", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     parser.add_argument("image", metavar="IMAGE", help="image file")
     common.add_box(parser, "the largest face detected")

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.predictor import ShapePredictor
@@ -11,12 +12,15 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add both commands."""
-    info = common.add_command(commands, "info", _run_info)
-    info.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
-    common.add_json(info, "everything")
-    common.add_command(commands, "models", _run_models)
+    add_command(commands, "info", _run_info, _add_info_options)
+    add_command(commands, "models", _run_models)
+
+
+def _add_info_options(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    common.add_json(parser, "everything")
 
 
 def _run_info(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import ast
 import inspect
 import re
+from collections.abc import Container
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
@@ -22,46 +24,32 @@ __all__ = ["add_parser"]
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
-    "the cascade": ("kind", "n_stages", "n_trees", "max_depth", "learning_rate", "n_trees_averaged"),
-    "pixel features": (
-        "n_pixels",
-        "n_pool_candidates",
-        "n_split_tests",
-        "prior_length",
-        "padding",
-        "pool_spread",
-    ),
-    "training samples and augmentation": (
-        "n_inits",
-        "n_shapes_mixed",
-        "shift_jitter",
-        "scale_jitter",
-        "roll_jitter",
-        "occlusion",
-        "mirror",
-    ),
-    "images": ("working_size", "blur", "min_contrast", "gray_weights"),
-    "model size": ("n_components", "stages_per_basis", "leaf_bits"),
-    "errors and computation": ("normalizer", "n_jobs", "max_memory", "random_state"),
+    "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread",
+    "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
+    "images": "working_size blur min_contrast gray_weights",
+    "model size": "n_components stages_per_basis leaf_bits",
+    "errors and computation": "normalizer n_jobs max_memory random_state",
 }
 # Images are read from files, whose channels are always RGB, and the progress is always shown.
 _NO_OPTIONS = ("self", "channel_order", "verbose")
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
     usage = "ert train DATASET [DATASET ...] --out FILE [options]"
-    parser = common.add_command(commands, "train", _run, usage=usage)
+    add_command(commands, "train", _run, _add_options, usage=usage)
+
+
+def _add_options(parser: Parser) -> None:
     add = parser.add_argument
     add("datasets", nargs="+", metavar="DATASET", help=common.DATASET_HELP)
     out = "model file to write: .ert, or .dat to train a model that dlib can read"
     add("--out", required=True, metavar="FILE", help=out)
     validation = "hold out this fraction of the images and report the error on them"
     add("--validation", type=float, default=0, metavar="FRACTION", help=validation)
-    confidence = (
-        "also fit a confidence model, by training this many times more, each time with a fold of the "
-    )
-    confidence += "objects held out (3 if no number is given)"
+    confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
+    confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
     resume = "continue an interrupted training after its last finished stage"
     add("--resume", action="store_true", help=resume)
@@ -83,14 +71,15 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
     """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
     from ert.predictor import ShapePredictor
 
-    described = _read_docstring(ShapePredictor.__doc__ or "")
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items()
         if name not in _NO_OPTIONS
     }
-    grouped = {name for names in _GROUPS.values() for name in names}
-    groups = _GROUPS | {"other parameters": tuple(name for name in defaults if name not in grouped)}
+    described = _read_docstring(ShapePredictor.__doc__ or "", defaults)
+    groups = {title: names.split() for title, names in _GROUPS.items()}
+    grouped = " ".join(_GROUPS.values()).split()
+    groups["other parameters"] = [name for name in defaults if name not in grouped]
     for title, names in groups.items():
         group = parser.add_argument_group(title)
         for name in names:
@@ -121,24 +110,22 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _read_docstring(docstring: str) -> dict[str, _Parameter]:
+def _read_docstring(docstring: str, parameters: Container[str]) -> dict[str, _Parameter]:
     """Return the type and the first sentence of each parameter of a numpydoc docstring."""
-    entries = re.findall(
-        r"^(\w+(?:, \w+)*) : (.*)\n((?:    .*\n)+)", inspect.cleandoc(docstring) + "\n", re.MULTILINE
-    )
+    entry = re.compile(r"^(\w+(?:, \w+)*) : (.*)\n((?:    .*\n)+)", re.MULTILINE)
     described = {}
-    for names, type_text, text in entries:
+    for names, type_text, text in entry.findall(inspect.cleandoc(docstring) + "\n"):
         sentence = re.split(r"\.(?: +(?=[A-Z])|$)", " ".join(text.split()))[0]
         for name in names.split(", "):
-            described[name] = _Parameter(type_text, _plain_text(sentence))
+            described[name] = _Parameter(type_text, _plain_text(sentence, parameters))
     return described
 
 
-def _plain_text(text: str) -> str:
-    """Remove the markup of a docstring's sentence, and name parameters as their options are named."""
+def _plain_text(text: str, parameters: Container[str]) -> str:
+    """Remove the markup of a docstring's sentence, and name parameters by their options."""
+    text = re.sub(r",? see :\w+:`[^`]+`", "", text)
     text = re.sub(r":\w+:`~?([^`]+)`", r"\1", text)
-    text = re.sub(r"`+(\w+_\w+|padding|blur|mirror|occlusion)`+", lambda match: _flag(match[1]), text)
-    text = text.replace("`", "")
+    text = re.sub(r"`+([^`]+)`+", lambda m: _flag(m[1]) if m[1] in parameters else m[1], text)
     return text[0].lower() + text[1:] if text[1:2].islower() else text
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.tracking.tracker import Tracker
@@ -24,27 +23,37 @@ _WINDOW = "ert webcam - press q or Esc to quit"
 MIN_READABLE_FRACTION = 0.95
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add both commands."""
-    video = common.add_command(commands, "video", _run_video)
-    video.add_argument("video", metavar="VIDEO", help="video file, of any format that OpenCV reads")
-    webcam = common.add_command(commands, "webcam", _run_webcam)
-    camera = "number of the camera (default: 0)"
-    webcam.add_argument("--camera", type=int, default=0, metavar="N", help=camera)
-    for parser in (video, webcam):
-        add = parser.add_argument
-        add("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv or .avi")
-        table = "write a row for each face in each frame: frame,time,id,left,...,x0,y0,..."
-        add("--csv", metavar="FILE", help=table)
-        common.add_model(parser)
-        common.add_detector(parser)
-        every = "time between runs of the detector while no face is lost (default: 3)"
-        add("--detect-every", type=float, default=3.0, metavar="SECONDS", help=every)
-        size = "longest side of the frame for the detector; a larger one finds smaller faces (default: 320)"
-        add("--detect-size", type=int, default=320, metavar="PIXELS", help=size)
-        add("--max-faces", type=int, metavar="N", help="track at most N faces, the largest first")
-        add("--raw", action="store_true", help="do not smooth the landmarks over time")
-        add("--seconds", type=float, metavar="S", help="stop after S seconds of video")
+    add_command(commands, "video", _run_video, _add_video_options)
+    add_command(commands, "webcam", _run_webcam, _add_webcam_options)
+
+
+def _add_video_options(parser: Parser) -> None:
+    parser.add_argument("video", metavar="VIDEO", help="video file, of any format that OpenCV reads")
+    _add_tracking_options(parser)
+
+
+def _add_webcam_options(parser: Parser) -> None:
+    text = "number of the camera (default: 0)"
+    parser.add_argument("--camera", type=int, default=0, metavar="N", help=text)
+    _add_tracking_options(parser)
+
+
+def _add_tracking_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv or .avi")
+    table = "write a row for each face in each frame: frame,time,id,left,...,x0,y0,..."
+    add("--csv", metavar="FILE", help=table)
+    common.add_model(parser)
+    common.add_detector(parser)
+    every = "time between runs of the detector while no face is lost (default: 3)"
+    add("--detect-every", type=float, default=3.0, metavar="SECONDS", help=every)
+    size = "longest side of the frame for the detector; a larger one finds smaller faces (default: 320)"
+    add("--detect-size", type=int, default=320, metavar="PIXELS", help=size)
+    add("--max-faces", type=int, metavar="N", help="track at most N faces, the largest first")
+    add("--raw", action="store_true", help="do not smooth the landmarks over time")
+    add("--seconds", type=float, metavar="S", help="stop after S seconds of video")
 
 
 def _run_video(options: argparse.Namespace) -> int:
@@ -102,6 +111,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
+    import numpy as np
+
     from ert.tracking.tracker import Tracker
 
     tracker = Tracker(

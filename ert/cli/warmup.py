@@ -4,21 +4,23 @@ import argparse
 import itertools
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ert._core.images import DUMMY_IMAGES
 from ert.cli import common
-from ert.inference.warmup import warm_up_batch
-from ert.model.cascade import Cascade
-from ert.model.dlib_cascade import DlibCascade, compact
+from ert.cli.parser import Parser, Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ert.model.dlib_cascade import DlibCascade
 
 __all__ = ["add_parser"]
 
 
-def add_parser(commands: common.Subparsers) -> None:
+def add_parser(commands: Subparsers) -> None:
     """Add the command."""
-    parser = common.add_command(commands, "warmup", _run)
+    add_command(commands, "warmup", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument("--training", action="store_true", help="also compile the kernels of training")
 
 
@@ -48,6 +50,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def _warm_prediction() -> None:
     """Compile prediction for each dtype of leaves that a model can have, on gray and color images."""
+    import numpy as np
+
+    from ert._core.images import DUMMY_IMAGES
+    from ert.inference.warmup import warm_up_batch
+    from ert.model.cascade import Cascade
+    from ert.model.dlib_cascade import compact
     from ert.predictor import bundled_models, load
 
     models = [load(name) for name in bundled_models()]
@@ -65,8 +73,12 @@ def _warm_prediction() -> None:
                 warm_up_batch(model.fitted_, model.cascade_, image)
 
 
-def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
+def _smallest_dlib_cascade(n_splits: int) -> "DlibCascade":
     """Return one stage of one tree over two pixels whose leaves are zero."""
+    import numpy as np
+
+    from ert.model.dlib_cascade import DlibCascade
+
     return DlibCascade(
         mean_shape=np.zeros((1, 2), np.float32),
         anchors=np.zeros((1, 2), np.uint16),
@@ -81,6 +93,8 @@ def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
 
 def _warm_training() -> None:
     """Run a tiny fit in every way that compiles other kernels."""
+    import numpy as np
+
     from ert.predictor import ShapePredictor
 
     rng = np.random.default_rng(0)
