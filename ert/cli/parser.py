@@ -93,8 +93,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def _suggestion(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {close[0]}?" if close else ""
+    # The dashes that all options have in common are no similarity.
+    names = {name.lstrip("-"): name for name in known}
+    close = difflib.get_close_matches(word.lstrip("-"), names, n=2, cutoff=0.7)
+    return f", did you mean {' or '.join(names[name] for name in close)}?" if close else ""
 
 
 def add_command(
