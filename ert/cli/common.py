@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
@@ -130,9 +130,8 @@ def prediction_mode(options: argparse.Namespace, model: "ShapePredictor") -> "Pr
     from ert.inference.mode import resolve_mode
 
     mode = resolve_mode(options.mode, model.fitted_)
-    return (
-        mode if options.inits is None else resolve_mode(replace(mode, n_inits=options.inits), model.fitted_)
-    )
+    inits = {} if options.inits is None else {"n_inits": options.inits}
+    return resolve_mode(replace(mode, **inits), model.fitted_)
 
 
 def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
@@ -181,37 +180,9 @@ def compiling_notice() -> Iterator[None]:
         timer.cancel()
 
 
-class _ProgressLines:
-    """Progress where standard error is no terminal: a line every few seconds. The interface is tqdm's."""
-
-    def __init__(self, total: int | None, unit: str) -> None:
-        self._total, self._unit, self._n = total, unit, 0
-        self._begin = self._printed = monotonic()
-
-    def update(self, n: int = 1) -> None:
-        self._n += n
-        now = monotonic()
-        if now - self._printed < PROGRESS_SECONDS:
-            return
-        self._printed = now
-        rate = self._n / max(now - self._begin, 1e-9)
-        total = left = ""
-        if self._total is not None:
-            total = f" of {self._total}"
-            left = f", {max(self._total - self._n, 0) / rate:.0f} s left"
-        log(f"ert: {self._n}{total} {self._unit}s, {rate:.3g} {self._unit}s/s{left}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-def progress(total: int | None, unit: str) -> Any:
-    """Return a context manager with a method `update(n=1)` that shows how far a loop is.
-
-    It is a bar on a terminal and a line every few seconds elsewhere.
+@contextmanager
+def progress(total: int | None, unit: str) -> Iterator[Callable[..., object]]:
+    """Show how far a loop is: with a bar on a terminal, with a line every few seconds elsewhere.
 
     Parameters
     ----------
@@ -219,20 +190,42 @@ def progress(total: int | None, unit: str) -> Any:
         Number of items; None if it is not known.
     unit : str
         What an item is, in the singular.
-    """
-    if not sys.stderr.isatty():
-        return _ProgressLines(total, unit)
-    from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, leave=False, disable=total is not None and total < MIN_PROGRESS_ITEMS)
+    Yields
+    ------
+    callable
+        To be called with the number of items that are done since the last call, by default 1.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        few = total is not None and total < MIN_PROGRESS_ITEMS
+        with tqdm(total=total, unit=unit, leave=False, disable=few) as bar:
+            yield bar.update
+        return
+    done, begin = 0, monotonic()
+    printed = begin
+
+    def update(n: int = 1) -> None:
+        nonlocal done, printed
+        done, now = done + n, monotonic()
+        if now - printed < PROGRESS_SECONDS:
+            return
+        printed, rate = now, done / (now - begin)
+        of_total = left = ""
+        if total is not None:
+            of_total, left = f" of {total}", f", {max(total - done, 0) / rate:.0f} s left"
+        log(f"ert: {done}{of_total} {unit}s, {rate:.3g} {unit}s/s{left}")
+
+    yield update
 
 
 def with_progress(items: Iterable[_T], total: int, unit: str) -> Iterator[_T]:
     """Iterate over items and show the progress."""
-    with progress(total, unit) as bar:
+    with progress(total, unit) as update:
         for item in items:
             yield item
-            bar.update()
+            update()
 
 
 def stage_errors(entry: dict[str, float], what: str = "") -> str:

@@ -84,8 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     with common.compiling_notice():
         for benchmark_model in pair:
             _warm_up(benchmark_model)
-    with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as bar:
-        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=bar.update)
+    with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
+        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=update)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
     notes = _notes(options, dataset, load_before)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Container
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
@@ -60,13 +60,6 @@ def _add_options(parser: Parser) -> None:
     _add_parameters(parser)
 
 
-class _Parameter(NamedTuple):
-    """A parameter of the predictor, as its docstring describes it."""
-
-    type_text: str
-    summary: str
-
-
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
     """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
     from ert.predictor import ShapePredictor
@@ -86,38 +79,33 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
             if name == "n_jobs":
                 common.add_jobs(group, dest=name)
             else:
-                _add_parameter(group, name, defaults[name], described[name])
+                _add_parameter(group, name, defaults[name], *described[name])
 
 
-def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, described: _Parameter) -> None:
-    arguments: dict[str, Any] = {}
-    listed = re.match(r"\{(.*?)\}", described.type_text)
+def _add_parameter(
+    group: argparse._ArgumentGroup, name: str, default: Any, type_text: str, summary: str
+) -> None:
+    listed = re.match(r"\{(.*?)\}", type_text)
     choices = [] if listed is None else [c for c in ast.literal_eval(f"[{listed[1]}]") if c is not None]
-    if choices:
-        arguments["choices"] = choices
-        kind = type(choices[0])
-    elif default is None:
-        kind = float if "float" in described.type_text else str
-    else:
-        kind = type(default)
-    if not choices:
-        arguments["metavar"] = {int: "N", float: "X"}.get(kind, "NAME")
-    text = f"{described.summary} (default: {'none' if default is None else default})"
-    group.add_argument(_flag(name), type=kind, default=default, help=text.replace("%", "%%"), **arguments)
+    kind_of_none = float if "float" in type_text else str
+    kind = kind_of_none if default is None else type(default)
+    shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
+    text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
+    group.add_argument(_flag(name), type=kind, default=default, help=text, **shown)
 
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _read_docstring(docstring: str, parameters: Container[str]) -> dict[str, _Parameter]:
+def _read_docstring(docstring: str, parameters: Container[str]) -> dict[str, tuple[str, str]]:
     """Return the type and the first sentence of each parameter of a numpydoc docstring."""
     entry = re.compile(r"^(\w+(?:, \w+)*) : (.*)\n((?:    .*\n)+)", re.MULTILINE)
     described = {}
     for names, type_text, text in entry.findall(inspect.cleandoc(docstring) + "\n"):
         sentence = re.split(r"\.(?: +(?=[A-Z])|$)", " ".join(text.split()))[0]
         for name in names.split(", "):
-            described[name] = _Parameter(type_text, _plain_text(sentence, parameters))
+            described[name] = (type_text, _plain_text(sentence, parameters))
     return described
 
 

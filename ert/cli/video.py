@@ -141,7 +141,7 @@ def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) 
         write, write_row = open_outputs(
             stack, options.out, options.csv, reader.size, reader.rate, tracker.model.n_landmarks_
         )
-        bar = stack.enter_context(common.progress(reader.n_frames, "frame"))
+        update = stack.enter_context(common.progress(reader.n_frames, "frame"))
         try:
             for time, frame in reader:
                 begin = monotonic()
@@ -155,7 +155,7 @@ def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) 
                 if write_row is not None:
                     write_row(n_frames, time, faces)
                 n_frames += 1
-                bar.update()
+                update()
                 if (window and _show(drawn)) or (options.seconds and time >= options.seconds):
                     break
             else:

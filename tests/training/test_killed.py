@@ -14,7 +14,7 @@ from ert.datasets.synthetic import synthetic_dataset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
-TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--n-jobs=2"]
+TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--jobs=2"]
 # Runs the command and kills itself at a moment that a kill from outside would hardly ever hit.
 SUICIDE = """
 import os, signal, sys
