@@ -1,10 +1,10 @@
-"""Error of the bundled models on HELEN's 330 test faces, beside dlib trained on the same faces.
+"""Error of the bundled models on the 330 test faces of HELEN, and of dlib trained on the same faces.
 
     python benchmarks/accuracy.py [--tuned 1]
 
-Needs the dlib model of train_vs_dlib.py; dlib's model of 5 points is trained here, with its default options;
---tuned also trains dlib with the options that suited it best (about 20 minutes), on the same faces and their
-mirror images. Boxes of two detectors; faces they missed included.
+Needs the dlib model of train_vs_dlib.py. dlib's model of 5 points is trained here with its default options;
+--tuned also trains dlib with its best options found (about 20 minutes), on the same faces and their mirror
+images. Boxes of two detectors, including faces that they missed.
 """
 
 import common
@@ -31,7 +31,7 @@ def train_tuned(data, out):
         mirrored_shape = shape[list(FACE68_MIRROR)] * [-1, 1] + [width - 1, 0]
         pairs = ((image, box, shape), (np.ascontiguousarray(image[:, ::-1]), mirrored_box, mirrored_shape))
         for pixels, place, points in pairs:
-            # Names sort as text in the order of the numbers.
+            # Zero-padded, so that the names sort in numerical order.
             parts = {f"{i:02d}": dlib.point(round(x), round(y)) for i, (x, y) in enumerate(points)}
             images.append(pixels)
             objects.append([dlib.full_object_detection(common.dlib_rectangle(place), list(parts.values()))])
@@ -63,7 +63,7 @@ def train_five(data, out):
 
 
 def five_points(test, images):
-    """Mean errors of the 5-point models, with the normalizer of all 68 points."""
+    """Return the mean errors of the 5-point models, normalized as for all 68 landmarks."""
     import dlib
 
     import ert
@@ -94,16 +94,16 @@ def main():
     if not FIVE.exists():
         common.measured(train_five, options.data, FIVE)
     ours = {
-        "ert face68": ert.load("face68"),
-        "ert face68, best()": ert.load("face68").best(),
-        "ert face68-small": ert.load("face68-small"),
+        "ert face68": (ert.load("face68"), "fast"),
+        f"ert face68, {common.ACCURATE}": (ert.load("face68"), "accurate"),
+        "ert face68-small": (ert.load("face68-small"), "fast"),
     }
     result, five = {}, {}
     for boxes in ("dlib", "haar"):
         table = f"{options.data / '300w' / 'boxes.csv'}:{boxes}"
         test = load_dataset(options.data / "300w", boxes=table, split="test")
         images = [common.dlib_gray(ert.load_image(file)) for file in test.files]
-        predictions = {name: model.predict(test.X) for name, model in ours.items()}
+        predictions = {name: model.predict(test.X, mode) for name, (model, mode) in ours.items()}
         five[f"boxes {boxes}"] = five_points(test, images)
         for name, path in models.items():
             predictions[name] = common.dlib_predict(dlib.shape_predictor(str(path)), images, test.boxes)

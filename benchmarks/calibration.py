@@ -1,9 +1,9 @@
-"""Whether the confidence of a model holds what it says, on HELEN's 330 test faces, and what it costs.
+"""Calibration of the confidence of a model on the 330 test faces of HELEN, and its cost.
 
     python benchmarks/calibration.py [--model face68]
 
-Standard errors and probabilities against what came true; failed faces and pictures of no face told from
-faces; the time with and without. benchmarks/calibration_page.py makes docs/confidence.md of it.
+Standard errors and probabilities compared with true errors; detection of failed faces and of images without
+faces; the time with and without. benchmarks/calibration_page.py writes docs/confidence.md from the result.
 """
 
 import time
@@ -13,18 +13,18 @@ import common
 import numpy as np
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-# How boxes are scattered: shift in sides of the box, logarithm of the size, boxes for each face.
+# Jitter of boxes: shift in sides of the box, logarithm of the size, boxes per face.
 SCATTERED = {"scattered by 5 %": (0.05, 0.06, 3), "scattered by 10 %": (0.1, 0.12, 3)}
-# Boxes on the background of each face's picture, and on each picture that has no face.
+# Boxes on the background of each image of a face, and on each image without faces.
 N_BACKGROUND, N_FOREIGN = 6, 3
 FOREIGN = {"wings": "wings", "shells": "shells"}
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-# Calls of each kind for the time, in turns.
+# Interleaved timed calls of each kind.
 N_TIMED = 1500
 
 
 def load_faces(data):
-    """Return for each detector the gray images, the boxes and the landmarks of HELEN's test faces."""
+    """Return gray images, boxes and landmarks of HELEN's test faces for each detector."""
     from ert import load_dataset, load_image
     from ert._core.images import to_gray
 
@@ -38,14 +38,14 @@ def load_faces(data):
 
 
 def assessed(model, images, boxes, truth):
-    """Return what is predicted, said and true of faces."""
+    """Return the assessment, the true errors and the normalizers of predicted faces."""
     from ert.metrics import landmark_errors, normalizer_lengths
 
     X = [(image, box) for image, box in zip(images, boxes, strict=True)]
     shapes = model.predict(X)
-    said = model.assess(X, shapes)
+    assessment = model.assess(X, shapes)
     errors, lengths = landmark_errors(truth, shapes), normalizer_lengths(truth, model.normalizer)
-    return said, errors, lengths
+    return assessment, errors, lengths
 
 
 def failed(errors, lengths):
@@ -54,18 +54,18 @@ def failed(errors, lengths):
     return np.nanmean(errors, axis=1) / lengths > FAILED
 
 
-def told_faces(said, errors, lengths):
-    """Return how well failed faces are told from the others."""
+def failure_detection(assessment, errors, lengths):
+    """Return how well the confidence separates failed faces from the others."""
     from ert.training.calibration import roc_auc
 
     bad = failed(errors, lengths)
-    auc = roc_auc(said.confidence, ~bad)
+    auc = roc_auc(assessment.confidence, ~bad)
     return {"faces": len(bad), "failed": int(bad.sum()), "auc": None if np.isnan(auc) else auc}
 
 
 def scattered(images, boxes, truth, shift, scale, repeats):
-    """Return faces with boxes moved and resized at random."""
-    from ert.training.confidence import scatter
+    """Return faces with randomly shifted and resized boxes."""
+    from ert.training.confidence_samples import scatter
 
     rng = np.random.default_rng(0)
     drawn = [
@@ -77,8 +77,8 @@ def scattered(images, boxes, truth, shift, scale, repeats):
 
 
 def backgrounds(images, boxes):
-    """Return squares of the faces' pictures that share hardly anything with a face."""
-    from ert.training.confidence import background_boxes
+    """Return squares in the images that hardly overlap any face."""
+    from ert.training.confidence_samples import background_boxes
 
     rng = np.random.default_rng(1)
     X = []
@@ -91,7 +91,7 @@ def backgrounds(images, boxes):
 
 
 def foreign(folder):
-    """Return squares of pictures that have no face: the largest in the middle, others anywhere."""
+    """Return squares in images without faces: the largest central one and random ones."""
     from ert import load_image
     from ert._core.images import to_gray
 
@@ -111,10 +111,10 @@ def foreign(folder):
     return X
 
 
-def coverage_by_size(said, errors, radius, lengths):
-    """Return how many points the 90 % interval holds, by fifths of the expected error."""
-    relative = (said.std / lengths[:, None]).ravel()
-    inside = (errors <= radius * said.std).ravel()
+def coverage_by_size(assessment, errors, radius, lengths):
+    """Return the coverage of the 90 % interval by quintiles of the expected error."""
+    relative = (assessment.std / lengths[:, None]).ravel()
+    inside = (errors <= radius * assessment.std).ravel()
     parts = np.array_split(np.argsort(relative, kind="stable"), 5)
     return [
         {"std": 100 * float(relative[part].mean()), "share": float(inside[part].mean())} for part in parts
@@ -122,16 +122,16 @@ def coverage_by_size(said, errors, radius, lengths):
 
 
 def measure(model, faces, others):
-    """Return all figures but the times.
+    """Return all figures except the times.
 
     Parameters
     ----------
     model : ShapePredictor
-        With a judge.
+        With a confidence model.
     faces : dict
-        For each detector images, boxes, landmarks.
+        Images, boxes and landmarks for each detector.
     others : dict
-        For each kind of picture without the object a list of (image, box).
+        A list of (image, box) for each kind of image without faces.
     """
     from ert._kernels.confidence import WITHIN
     from ert.training.calibration import coverage, rejection_rate_at_recall, reliability
@@ -139,37 +139,43 @@ def measure(model, faces, others):
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: assessed(model, *each) for name, each in faces.items()}
-    result = {"levels": LEVELS, "coverage": {}, "coverage by expected error": {}, "failed": {}, "told": {}}
-    for name, (said, errors, lengths) in own.items():
-        result["coverage"][f"boxes {name}"] = coverage(errors, said.std, radii)
-        by_size = coverage_by_size(said, errors, radii[LEVELS.index(0.9)], lengths)
+    result = {
+        "levels": LEVELS,
+        "coverage": {},
+        "coverage by expected error": {},
+        "failed": {},
+        "rejected": {},
+    }
+    for name, (assessment, errors, lengths) in own.items():
+        result["coverage"][f"boxes {name}"] = coverage(errors, assessment.std, radii)
+        by_size = coverage_by_size(assessment, errors, radii[LEVELS.index(0.9)], lengths)
         result["coverage by expected error"][f"boxes {name}"] = by_size
-        result["failed"][f"boxes {name}"] = told_faces(said, errors, lengths)
+        result["failed"][f"boxes {name}"] = failure_detection(assessment, errors, lengths)
     for what, (shift, scale, repeats) in SCATTERED.items():
         many = [assessed(model, *scattered(*each, shift, scale, repeats)) for each in faces.values()]
-        said = join([each[0] for each in many])
+        assessment = join([each[0] for each in many])
         errors, lengths = (np.concatenate([each[i] for each in many]) for i in (1, 2))
-        result["coverage"][what] = coverage(errors, said.std, radii)
-        result["failed"][what] = told_faces(said, errors, lengths)
-    said = join([each[0] for each in own.values()])
+        result["coverage"][what] = coverage(errors, assessment.std, radii)
+        result["failed"][what] = failure_detection(assessment, errors, lengths)
+    assessment = join([each[0] for each in own.values()])
     errors, lengths = (np.concatenate([each[i] for each in own.values()]) for i in (1, 2))
-    result["failed"]["both boxes"] = told_faces(said, errors, lengths)
-    result["within"] = reliability(said.within, errors <= WITHIN * lengths[:, None])
+    result["failed"]["both boxes"] = failure_detection(assessment, errors, lengths)
+    result["within"] = reliability(assessment.within, errors <= WITHIN * lengths[:, None])
 
     first = next(iter(faces.values()))
     others = {"background": backgrounds(first[0], [each[1] for each in faces.values()])} | others
     confidences = {}
     for name, X in others.items():
         confidences[name] = model.assess(X, model.predict(X)).confidence
-        result["told"][name] = {"squares": len(X)} | rejection_rate_at_recall(
-            said.confidence, confidences[name]
-        )
+        rates = rejection_rate_at_recall(assessment.confidence, confidences[name])
+        result["rejected"][name] = {"squares": len(X)} | rates
     background = confidences["background"]
     weights = np.repeat(
-        [(1 - PRIOR) / len(said.confidence), PRIOR / len(background)], [len(said.confidence), len(background)]
+        [(1 - PRIOR) / len(assessment.confidence), PRIOR / len(background)],
+        [len(assessment.confidence), len(background)],
     )
     result["confidence"] = reliability(
-        np.concatenate([said.confidence, background]),
+        np.concatenate([assessment.confidence, background]),
         np.concatenate([~failed(errors, lengths), np.zeros(len(background), bool)]),
         weights=weights,
     )
@@ -177,7 +183,7 @@ def measure(model, faces, others):
 
 
 def join(assessments):
-    """Put the assessments of several lists into one."""
+    """Concatenate assessments."""
     from ert import Assessment
 
     return Assessment(
@@ -189,7 +195,7 @@ def join(assessments):
 
 
 def timed(model, images, boxes):
-    """Return the median milliseconds of a call for one face, in turns: predict, with std, and assess."""
+    """Return the median milliseconds of interleaved calls for one face."""
     X = list(zip(images, boxes, strict=True))
     shapes = model.predict(X)
     model.assess(X[:1], shapes[:1])
@@ -220,7 +226,7 @@ def main():
         "model": options.model,
         "faces": len(images),
         "normalizer": model.normalizer,
-        "judge": model.fitted_.confidence_summary,
+        "confidence model": model.fitted_.confidence_summary,
         **measure(model, faces, others),
         "milliseconds": timed(model, images, boxes),
     }

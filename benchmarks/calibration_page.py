@@ -1,4 +1,4 @@
-"""Draw docs/confidence.svg and write the figures of docs/confidence.md, from benchmarks/results/.
+"""Draw docs/confidence.svg and write the figures of docs/confidence.md from benchmarks/results/.
 
 python benchmarks/calibration_page.py
 """
@@ -7,9 +7,9 @@ import common
 from common import result
 
 PAGE, FIGURE = common.ROOT / "docs" / "confidence.md", common.ROOT / "docs" / "confidence.svg"
-# What is asked for: what 90 % intervals hold, the area under the ROC for failed faces, the share told of what
-# is no face at 95 % of the faces kept, the time of a prediction with standard errors against that without.
-HELD, AUC, TOLD, TIMES = (0.87, 0.93), 0.90, 0.95, 1.30
+# Targets: coverage of 90 % intervals, area under the ROC curve of failed faces, share of boxes without a face
+# that are rejected while 95 % of the faces are kept, relative time of a prediction with standard errors.
+COVERAGE, AUC, REJECTED, TIMES = (0.87, 0.93), 0.90, 0.95, 1.30
 
 
 def percent(share):
@@ -17,21 +17,21 @@ def percent(share):
 
 
 def verdicts(measured):
-    """Yield what is asked for, whether it holds, and how it came out."""
+    """Yield each target, whether it is met, and the measured value."""
     at = measured["levels"].index(0.9)
     for name, shares in measured["coverage"].items():
         if name.startswith("boxes"):
-            holds = HELD[0] <= shares[at] <= HELD[1]
-            asked = f"90 % intervals hold {100 * HELD[0]:.0f} to {100 * HELD[1]:.0f} % of the points, {name}"
-            yield asked, holds, percent(shares[at])
+            low, high = COVERAGE
+            target = f"90 % intervals contain {100 * low:.0f} to {100 * high:.0f} % of the landmarks, {name}"
+            yield target, low <= shares[at] <= high, percent(shares[at])
     for name, part in measured["failed"].items():
         if part["auc"] is not None:
-            asked = f"failed faces told from the others, {name}: area under the ROC at least {AUC:g}"
-            came = f"{part['auc']:.3f} ({part['failed']} of {part['faces']} failed)"
-            yield asked, part["auc"] >= AUC, came
-    for name, part in measured["told"].items():
-        asked = f"{name}: at least {100 * TOLD:.0f} % told from faces, 95 % of the faces kept"
-        yield asked, part["rejected"] >= TOLD, f"{percent(part['rejected'])} of {part['squares']}"
+            target = f"detection of failed faces, {name}: area under the ROC curve at least {AUC:g}"
+            found = f"{part['auc']:.3f} ({part['failed']} of {part['faces']} failed)"
+            yield target, part["auc"] >= AUC, found
+    for name, part in measured["rejected"].items():
+        target = f"{name}: at least {100 * REJECTED:.0f} % rejected, 95 % of the faces kept"
+        yield target, part["rejected"] >= REJECTED, f"{percent(part['rejected'])} of {part['squares']}"
     times = measured["milliseconds"]
     ratio = times["predict with std"] / times["predict"]
     yield (
@@ -55,11 +55,11 @@ def tenths(rows):
 
 def lines_of_page(measured):
     lines = table(
-        ("asked for", "", "measured"),
-        [(asked, "holds" if holds else "does not hold", came) for asked, holds, came in verdicts(measured)],
+        ("target", "", "measured"),
+        [(target, "met" if met else "not met", found) for target, met, found in verdicts(measured)],
     )
     levels = [f"{100 * level:.0f} %" for level in measured["levels"]]
-    lines += ["", "Share of the points within the circles that are meant to hold so many:", ""]
+    lines += ["", "Share of the landmarks within the circles of each nominal coverage:", ""]
     lines += table(
         ("faces", *levels),
         [(name, *map(percent, shares)) for name, shares in measured["coverage"].items()],
@@ -67,7 +67,7 @@ def lines_of_page(measured):
     fifths = measured["coverage by expected error"]
     lines += [
         "",
-        "Of the 90 % circles, by fifths of the standard error (its mean, in % of inter-ocular):",
+        "Coverage of the 90 % circles by quintiles of the standard error (its mean, in % of inter-ocular):",
         "",
     ]
     lines += table(
@@ -77,16 +77,16 @@ def lines_of_page(measured):
             for name, row in fifths.items()
         ],
     )
-    head = ("told", "came true", "number", "of all")
-    lines += ["", "`within`: that a landmark lies within 5 % of inter-ocular:", ""]
+    head = ("predicted", "observed", "count", "weight")
+    lines += ["", "`within`: a landmark is within 5 % of inter-ocular:", ""]
     lines += table(head, tenths(measured["within"]))
-    lines += ["", "`confidence`, of faces and background, one in ten of it background:", ""]
+    lines += ["", "`confidence`, for faces and background, with a weight of 10 % for background:", ""]
     lines += table(head, tenths(measured["confidence"]))
     times = ", ".join(f"{name} {value:.3f} ms" for name, value in measured["milliseconds"].items())
     return [
         *lines,
         "",
-        f"Median of a call for one face, one thread, in turns: {times}.",
+        f"Median time of a call for one face, one thread, interleaved: {times}.",
         "",
         f"{measured['faces']} faces, `{measured['model']}`; {measured['cpu']}; {measured['date']}.",
     ]

@@ -1,4 +1,4 @@
-"""The pictures of a model's card: error curves, errors of the landmarks, the worst faces."""
+"""The figures of a model card: error curves, errors of the landmarks, the faces with the largest errors."""
 
 import numpy as np
 from plot import OURS, THEIRS, quiet_pyplot, save_figure
@@ -8,7 +8,7 @@ FAILURE = 8.0
 
 
 def draw_ced(file, errors):
-    """Draw the cumulative error distributions; `errors` holds for each kind of boxes those of each model."""
+    """Draw the cumulative error distributions of each model for each kind of boxes."""
     from ert.metrics import ced
 
     styles = [(OURS, "-"), (LIGHT_BLUE, (0, (5, 1.5))), (THEIRS, (0, (1.5, 1.2)))]
@@ -32,7 +32,7 @@ def draw_ced(file, errors):
 
 
 def draw_landmarks(file, mean_shape, per_landmark):
-    """Draw each landmark's mean error round its place in the model's mean shape, true to scale."""
+    """Draw the mean error of each landmark around its position in the mean shape, to scale."""
     from ert.metrics import normalizer_lengths, normalizer_text
     from ert.plotting.charts import landmark_map
 
@@ -46,7 +46,7 @@ def draw_landmarks(file, mean_shape, per_landmark):
 
 
 def draw_worst(file, test, predicted, errors, n):
-    """Write a contact sheet of the n worst faces: the truth in white, the prediction in blue."""
+    """Write a contact sheet of the n faces with the largest errors: truth in white, prediction in blue."""
     from ert._core.images import load_image
     from ert.plotting.landmarks import contact_sheet, save_image
     from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail

@@ -1,14 +1,14 @@
-"""The text of a model's card, made from its figures alone."""
+"""The text of a model card, generated from its figures alone."""
 
 import re
 import textwrap
 
 DETECTORS = {"dlib": "dlib's HOG detector", "haar": "OpenCV's Haar cascade"}
-# The columns of the tables; and of those cut at quartiles, what their lowest and highest groups are.
+# Columns of the tables; for those cut at quartiles, descriptions of their lowest and highest groups.
 COLUMNS = {
-    "yaw": ("Turn of the head", ("that are turned least", "that are turned most")),
-    "roll": ("Tilt of the head", ("that are most upright", "that are tilted most")),
-    "size": ("Size", ("that are smallest", "that are largest")),
+    "yaw": ("Yaw of the head", ("with the least yaw", "with the most yaw")),
+    "roll": ("Roll of the head", ("with the least roll", "with the most roll")),
+    "size": ("Size", ("that are smallest in the image", "that are largest in the image")),
     "brightness": (
         "Brightness of the skin",
         ("with the darkest skin region", "with the brightest skin region"),
@@ -20,43 +20,43 @@ COLUMNS = {
 CARD = """\
 # {name}
 
-Locates the {landmarks} points of 300-W on a face, given a gray or RGB image and the face's box. Mean error
-on {faces} test faces, in % of the inter-ocular distance: {headline}.
+Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the face's box. Mean
+error on {faces} test faces, in % of the inter-ocular distance: {headline}.
 
 Written by [benchmarks/model_card.py](../../benchmarks/model_card.py) on {date} from the figures in
-[model_card.json](../../benchmarks/results/model_card.json). In brackets stand 95 % bootstrap intervals over
-faces.
+[model_card.json](../../benchmarks/results/model_card.json). Intervals in brackets are 95 % bootstrap
+intervals over faces.
 
 ## The model
 
 A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
-leaves, a leaf {components} numbers of {bits} bits; {numbers:,} numbers in all, {megabytes:.2f} MB as a
-file. It learned from {objects:,} boxes of faces ({samples:,} samples).
+leaves with {components} numbers of {bits} bits each; {numbers:,} numbers in total, {megabytes:.2f} MB as a
+file. It was trained on {objects:,} boxes of faces ({samples:,} samples).
 
 {notes}
 
-Trained by
+Trained with
 
 ```
 python benchmarks/train_bundled.py --only {name}
 ```
 
-with these parameters of `ert.ShapePredictor`, all others as they are by default:
+and these parameters of `ert.ShapePredictor`; all others have their default values:
 
 {parameters}.
 
 ## Accuracy
 
-On the {faces} test faces of HELEN, none of which it learned from. Faces that the detector missed are
-included, in the boxes that it would typically have drawn. NME is the mean distance of the points from the
-truth over the distance between the pupils or between the outer eye corners; a face is a failure above 8 %
-of the latter, where the AUC ends too.
+On the {faces} test faces of HELEN, which were not used for training. Faces that the detector missed are
+included, with the boxes that it would typically return. NME is the mean distance of the landmarks from the
+ground truth divided by the distance between the pupils or between the outer eye corners. A face is a failure
+above 8 % of the latter, which is also the limit of the AUC.
 
 {accuracy}
 
 ![Cumulative error distributions]({name}_ced.svg)
 
-## Point by point
+## Errors by landmark
 
 The mean error of each landmark, drawn on the mean shape of the model (boxes of {detector}):
 
@@ -64,25 +64,25 @@ The mean error of each landmark, drawn on the mean shape of the model (boxes of 
 
 {regions}
 
-## Who is it worse for?
+## Errors by group
 
-The test faces in groups by what was measured on their true points and on pixels; numbers are cut at their
-quartiles, and a limit belongs to the group above it. Signs are dropped: left and right are one. Boxes of
-{detector}, {starts}. "Times others" is the mean error over that of all other faces. Errors in % of the box
-round the true landmarks, sqrt(width x height), stand beside those in % of the inter-ocular distance,
-because turned faces have their eyes nearer together in the picture, which alone makes the latter larger.
+The test faces grouped by attributes measured on their true landmarks and on pixels. Numbers are cut at their
+quartiles, and a limit belongs to the group above it. Signs are ignored: left and right are the same. Boxes of
+{detector}, one initialization (the default mode). "Times others" is the mean error divided by that of all
+other faces. Errors are also given in % of the box around the true landmarks, sqrt(width x height), because
+yaw alone reduces the inter-ocular distance in the image and increases errors relative to it.
 
 {groups}
 
 ## Limits
 
-What these tables show, and no more:
+These tables show:
 
 {limits}
 
-The lowest and highest groups make {comparisons} comparisons; of twenty without any difference one would
-look like one. The data says nothing of age, sex, skin color, glasses or what hides parts of a face, and so
-neither does this card. Where you know them of faces of your own, this measures by them:
+The lowest and highest groups are {comparisons} comparisons; of twenty without any difference one is expected
+to be significant. The data has no labels of age, sex, skin color, glasses or occlusion, so this card makes no
+statement about them. With labels of your own faces, evaluate by them:
 
 ```
 ert evaluate {name} FACES --by yaw,age --columns known.csv
@@ -90,28 +90,26 @@ ert evaluate {name} FACES --by yaw,age --columns known.csv
 
 ## The worst faces
 
-`python benchmarks/model_card.py` draws the {worst} worst faces, the true points in white and those that
-were found in blue, to `runs/{name}_worst{worst}.jpg`. It is not here, for the pictures of 300-W may not be
-passed on.
+`python benchmarks/model_card.py` draws the {worst} faces with the largest errors, true landmarks in white and
+predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The file is not included here, because the images
+of 300-W must not be redistributed.
 
 {versions}
 """
 
 
 def card(result):
-    """Return the text of the card of the figures that `model_card.main` gathers."""
+    """Return the text of the card for the figures of `model_card.main`."""
     model, made = result["model"], result["made"]
     headline = " and ".join(
         f"{_estimate(found['NME inter-ocular'])} with boxes of {DETECTORS[detector]}"
         for detector, found in result["accuracy"][model["name"]].items()
     )
     versions = [f"{name} {made['versions'][name]}" for name in ("ert-landmarks", "numpy", "numba")]
-    inits = f"{model['starts']} starts" if model["starts"] > 1 else "one start, as by default"
     text = CARD.format(
-        **{key: value for key, value in model.items() if key not in ("notes", "parameters", "starts")},
+        **{key: value for key, value in model.items() if key not in ("notes", "parameters")},
         notes="\n".join(f"- {key}: {text}" for key, text in model["notes"].items()),
         parameters=", ".join(f"`{name}={value!r}`" for name, value in model["parameters"].items()),
-        inits=inits,
         faces=result["faces"],
         headline=headline,
         date=made["date"],
@@ -128,7 +126,7 @@ def card(result):
 
 
 def _filled(text):
-    """Break paragraphs and items into lines; what Markdown needs in one piece stays so."""
+    """Wrap paragraphs and items; keep tables, headings and code blocks."""
     blocks = []
     for block in text.strip().split("\n\n"):
         if block.startswith(("|", "#", "!", "```")):
@@ -144,38 +142,38 @@ def _filled(text):
 
 
 def limits(result):
-    """Yield what the figures show of the model's limits, in words."""
+    """Yield sentences about the limits of the model that the figures show."""
     yield from _extremes(result["extremes"])
     for pair in result["together"]:
         first, second = (f"`{name}`" for name in pair["columns"])
         yield (
-            f"{first} and {second} go together (rank correlation {pair['correlation']:.2f}): these tables "
-            "cannot tell which of the two makes an error."
+            f"{first} and {second} are correlated (rank correlation {pair['correlation']:.2f}): these tables "
+            "do not show which of the two causes an error."
         )
     for detector, found in result["missed"].items():
         if found and found["interval_95"][0] > 1:
             yield (
                 f"The {found['faces']} faces that {DETECTORS[detector]} missed have **{found['ratio']:.2f} "
-                f"times** the error of those that it found ({_span(found['interval_95'])}), in the boxes "
-                "that it would typically have drawn."
+                f"times** the error of those that it found ({_span(found['interval_95'])}), with the boxes "
+                "that it would typically return."
             )
     faces = result["faces"]
     for detector, found in result["accuracy"][result["model"]["name"]].items():
         failures = round(found["failure rate"]["mean"] * faces)
         yield (
-            f"With boxes of {DETECTORS[detector]} {failures} of {faces} faces have an error above 8 % of the "
-            f"inter-ocular distance; the worst has {found['worst inter-ocular']:.1f} %."
+            f"With boxes of {DETECTORS[detector]}, {failures} of {faces} faces have an error above 8 % of "
+            f"the inter-ocular distance; the largest error is {found['worst inter-ocular']:.1f} %."
         )
     regions = result["regions"]
     worst, best = max(regions, key=regions.get), min(regions, key=regions.get)
     yield (
-        f"Of the parts of the face the {_words(worst)} is the least exact ({regions[worst]:.2f} %), with "
+        f"The region with the largest error is the {_words(worst)} ({regions[worst]:.2f} %), with "
         f"{regions[worst] / regions[best]:.1f} times the error of the {_words(best)} ({regions[best]:.2f} %)."
     )
     sources = result["by"]["inter-ocular"]["columns"]["source"]["groups"]
     if len(sources) == 1:
         source = sources[0]["group"]
-        yield f"All test faces are from one source, `{source}`: of faces from elsewhere nothing is known."
+        yield f"All test faces are from one source, `{source}`; errors on other sources are unknown."
 
 
 def _extremes(compared):
@@ -184,11 +182,11 @@ def _extremes(compared):
         eyes, box = each["inter-ocular"], each["box"]
         in_box = f"{box['ratio']:.2f} ({_span(box['interval_95'])})"
         if box["interval_95"][0] <= 1:
-            in_box += ", which may be no difference"
+            in_box += ", not significant"
         yield (
             f"The {eyes['faces']} faces {each['words']} (`{each['column']}` {each['group']}) have "
             f"**{eyes['ratio']:.2f} times** the error of the others ({_span(eyes['interval_95'])}); in % of "
-            f"the box round the landmarks {in_box}."
+            f"the box around the landmarks {in_box}."
         )
     unclear = []
     for each in compared:
@@ -196,8 +194,8 @@ def _extremes(compared):
         if low <= 1 <= high:
             unclear.append(f"{each['words']}: {each['inter-ocular']['ratio']:.2f} ({_span((low, high))})")
     if unclear:
-        listed = "; those ".join(unclear)
-        yield f"Whether these differ from the others, so few faces cannot tell: those {listed}."
+        listed = "; ".join(unclear)
+        yield f"No significant difference from the others for the faces {listed}."
 
 
 def _accuracy(models):
@@ -217,7 +215,7 @@ def _accuracy(models):
 
 
 def _regions(regions):
-    yield "| part of the face | mean error, % of the inter-ocular distance |"
+    yield "| region | mean error, % of the inter-ocular distance |"
     yield "| --- | --- |"
     for region, error in regions.items():
         yield _row([_words(region), f"{error:.2f}"])
@@ -229,7 +227,7 @@ def _groups(by):
         yield f"### {COLUMNS[column][0]}"
         yield f"`{column}`: {found['about']}."
         if len(groups) == 1:
-            yield f"One group only: all {groups[0]['n']} faces are `{groups[0]['group']}`."
+            yield f"A single group: all {groups[0]['n']} faces are `{groups[0]['group']}`."
         else:
             yield "\n".join(_group_table(groups, by["box"]["columns"][column]["groups"]))
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: where the data is, provenance, children whose time and memory are measured."""
+"""Shared by the benchmarks: the data folder, results with provenance, measured child processes, dlib."""
 
 import argparse
 import json
@@ -9,16 +9,28 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-# Where a page's measured part begins and ends.
+# Markers of the generated part of a page.
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
+# The name of the accurate mode in tables and results.
+ACCURATE = 'mode="accurate"'
+# Names in older results, and in JSON what they are called now.
+_RENAMED = {
+    "grey": "gray",
+    "colour": "color",
+    "best()": ACCURATE.replace('"', '\\"'),
+    "at its best": ACCURATE.replace('"', '\\"'),
+    '"told"': '"rejected"',
+    '"norm"': '"normalizer"',
+    '"judge"': '"confidence model"',
+}
 
 
 def arguments(description, **options):
-    """Parse --data and options given as name=default."""
+    """Parse --data and the options name=default."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder that holds 300w/"
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder that contains 300w/"
     )
     for name, default in options.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
@@ -36,12 +48,15 @@ def save_result(name, result):
 
 
 def result(name):
-    """Read benchmarks/results/NAME.json."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    """Read benchmarks/results/NAME.json, with the names of today."""
+    text = (RESULTS / f"{name}.json").read_text()
+    for old, new in _RENAMED.items():
+        text = text.replace(old, new)
+    return json.loads(text)
 
 
 def write_figures(file, lines):
-    """Replace what stands between the markers BEGIN and END of a page."""
+    """Replace the lines between the markers BEGIN and END of a page."""
     text = file.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
     file.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + after)
@@ -72,14 +87,14 @@ def measured(function, *args):
 
 
 def dlib_gray(image):
-    """Turn an RGB image to gray as dlib does: the mean of the colors is what its models learned from."""
+    """Convert an RGB image to gray as dlib does for the training of its models: the mean of the colors."""
     from ert._core.images import to_gray
 
     return to_gray(image, "rgb", "dlib")
 
 
 def dlib_rectangle(box):
-    """Turn a box into dlib's whole-pixel rectangle, whose right and bottom pixels belong to it."""
+    """Convert a box to dlib's integer rectangle, which includes its right and bottom pixels."""
     import dlib
 
     left, top, width, height = box
@@ -87,7 +102,7 @@ def dlib_rectangle(box):
 
 
 def dlib_predict(predictor, images, boxes):
-    """Run a dlib predictor on gray images; whole-pixel landmarks (n, n_landmarks, 2)."""
+    """Return the integer landmarks (n, n_landmarks, 2) that a dlib predictor finds in gray images."""
     import numpy as np
 
     shapes = []

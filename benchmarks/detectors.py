@@ -1,9 +1,9 @@
-"""Error of face68 with the boxes of each detector that `ert.detect_faces` offers, on HELEN's 330 test faces.
+"""Error of face68 with the boxes of each detector of `ert.detect_faces` on the 330 test faces of HELEN.
 
     python benchmarks/detectors.py
 
-A face counts as found when a box overlaps the square round its landmarks by more than 0.3 (intersection over
-union); the error is that of the faces found, beside that of the same faces with the table's boxes of dlib.
+A face is found when the IoU (intersection over union) of a box and the square around its landmarks exceeds
+0.3. The error is that of the faces found, next to that of the same faces with dlib's boxes from the table.
 """
 
 import common

@@ -1,12 +1,12 @@
-"""How training time grows with faces, trees, stages and landmarks, and what a second thread brings.
+"""Scaling of the training time with faces, trees, stages, landmarks and threads.
 
-    python benchmarks/growth.py              # some ten minutes, up to 1 GB
-    python benchmarks/growth.py --quick 1    # tries itself out, writes nothing
+    python benchmarks/growth.py              # about ten minutes, up to 1 GB
+    python benchmarks/growth.py --quick 1    # a short test, writes nothing
 
-Drawn faces, their mirror images and jitter make up the number. Each series is fitted by a power law, a
-straight line through the logarithms; an exponent of 1 means that twice as much takes twice as long. Timed are
-the growing of the trees, the training of the stages (with reading the pools and preparing the residuals,
-which take as long for few trees as for many) and all of `fit`. All is compiled before.
+Synthetic faces with mirror images and jitter. A power law is fitted to each series, a line through the
+logarithms; an exponent of 1 means proportional growth. Timed are growing the trees, training the stages
+(including reading the feature pools and preparing the residuals, which do not depend on the number of trees)
+and all of `fit`. All kernels are compiled before.
 """
 
 import os
@@ -17,7 +17,7 @@ from unittest import mock
 import common
 import numpy as np
 
-# Small crops, so that 200,000 fit into memory; trees as by default but for what a series changes.
+# Small crops, so that 200,000 fit into memory; default trees except for what a series changes.
 PLAN = {
     "n_stages": 2,
     "n_trees": 50,
@@ -35,7 +35,7 @@ PARTS = ("growing the trees", "training the stages", "all of fit")
 
 
 def drawn_faces(n):
-    """Draw a few hundred faces, and give them out over and over until there are n."""
+    """Draw up to 500 faces and repeat them until there are n."""
     from ert.datasets.synthetic import synthetic_faces
 
     images, boxes, landmarks = synthetic_faces(min(n, 500), seed=0, size=64)
@@ -44,7 +44,7 @@ def drawn_faces(n):
 
 
 def resampled(landmarks, n):
-    """Take n of the landmarks, or n points along the line through all of them."""
+    """Return n points at equal distances along the polyline through the landmarks."""
     n_known = landmarks.shape[1]
     places = np.linspace(0, n_known - 1, n)
     before = np.minimum(places.astype(int), n_known - 2)
@@ -53,7 +53,7 @@ def resampled(landmarks, n):
 
 
 def seconds(X, y, repeats=3, **changed):
-    """Return the least seconds of growing the trees, of training the stages and of all of fit."""
+    """Return the minimum seconds of growing the trees, training the stages and all of fit."""
     import ert
     from ert.training import fit as fitting
     from ert.training import stage as training
@@ -85,7 +85,7 @@ def seconds(X, y, repeats=3, **changed):
 
 
 def series(amounts, measure):
-    """Measure each amount, and fit power laws."""
+    """Measure each amount and fit power laws."""
     times = np.array([measure(amount) for amount in amounts])
     slopes = [float(np.polyfit(np.log(amounts), np.log(column), 1)[0]) for column in times.T]
     return {
@@ -96,9 +96,9 @@ def series(amounts, measure):
 
 
 def threads(X, y, repeats):
-    """How many times faster two threads are than one, taking turns; the pool and the starts as by default.
+    """Return the speedup of two threads, interleaved with one, with the default pool and initializations.
 
-    Beside it what two fits of one thread at a time bring, which share nothing but the machine.
+    For comparison, the speedup of two independent fits of one thread each at the same time.
     """
     import ert
 
@@ -128,15 +128,15 @@ def threads(X, y, repeats):
 def main():
     options = common.arguments(__doc__, quick=0)
     load_before = os.getloadavg()
-    most = 8000 if options.gray_kernel else 100_000
+    most = 8000 if options.quick else 100_000
     X, y = drawn_faces(most)
-    fast = slice(0, 500 if options.gray_kernel else 5000)
+    fast = slice(0, 500 if options.quick else 5000)
     few_X, few_y = X[fast], y[fast]
-    # With mirror images, half as many drawn faces as are counted.
+    # Half of the counted faces are mirror images.
     faces = [n for n in (500, 2000, 8000, 30_000, 100_000, 200_000) if n <= 2 * most]
-    counts = (50, 100, 200) if options.gray_kernel else (125, 250, 500, 1000, 2000)
-    stages = (1, 2, 4) if options.gray_kernel else (1, 2, 4, 8, 16)
-    landmarks = (10, 40, 194) if options.gray_kernel else (10, 20, 40, 68, 100, 194)
+    counts = (50, 100, 200) if options.quick else (125, 250, 500, 1000, 2000)
+    stages = (1, 2, 4) if options.quick else (1, 2, 4, 8, 16)
+    landmarks = (10, 40, 194) if options.quick else (10, 20, 40, 68, 100, 194)
     seconds(few_X[:4], few_y[:4], 1, n_jobs=2)
     result = {"plan": PLAN}
     for name, amounts, measure in (
@@ -148,10 +148,10 @@ def main():
         result[name] = series(amounts, measure)
         found = ", ".join(f"{part} {power:.2f}" for part, power in result[name]["exponents"].items())
         print(f"exponents of {name}: {found}", flush=True)
-    result["2 threads against 1"] = threads(few_X[:2000], few_y[:2000], 2 if options.gray_kernel else 9)
+    result["2 threads against 1"] = threads(few_X[:2000], few_y[:2000], 2 if options.quick else 9)
     print(f"2 threads against 1: {result['2 threads against 1']}")
     result["load_average"] = {"before": load_before, "after": os.getloadavg()}
-    print(result) if options.gray_kernel else common.save_result("growth", result)
+    print(result) if options.quick else common.save_result("growth", result)
 
 
 if __name__ == "__main__":

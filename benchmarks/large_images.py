@@ -1,10 +1,10 @@
-"""Peak memory of training on many large photos, of which only crops are kept.
+"""Peak memory of training on many large photos, of which only the crops are kept.
 
     python benchmarks/large_images.py --images 1000 --megapixels 12
 
-Synthetic faces are pasted into large noisy pictures and saved as JPEG in a temporary folder; a small cascade
-is trained on the first tenth, then on all, then with 20 starts, each in a process of its own. The differences
-are what a face and what a start cost.
+Synthetic faces are pasted into large noisy images and saved as JPEG in a temporary folder; a small cascade is
+trained on the first tenth, on all, and with 20 initializations, each in its own process. The differences are
+the memory per face and per initialization.
 """
 
 import tempfile

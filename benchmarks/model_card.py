@@ -1,11 +1,12 @@
-"""Measure face68 on HELEN's 330 test faces and write its card, docs/models/face68.md, with two pictures.
+"""Evaluate face68 on the 330 test faces of HELEN and write its model card, docs/models/face68.md.
 
     python benchmarks/model_card.py
 
-Who it is worse for: errors by pose, size, brightness, expression and source, with 95 % bootstrap intervals.
-All words about limits are made from the figures, so that the card is right after each training. The 24 worst
-faces go to runs/face68_worst24.jpg, outside the repository: the pixels of 300-W may not be passed on. Where
-runs/dlib_default.dat is (train_vs_dlib.py makes it), dlib's error stands beside. It takes half a minute.
+Errors by pose, size, brightness, expression and source, with 95 % bootstrap intervals. The text about limits
+is generated from the figures, so that it is correct after each training. The 24 faces with the largest errors
+are written to runs/face68_worst24.jpg, outside the repository, since the images of 300-W must not be
+redistributed. With runs/dlib_default.dat (written by train_vs_dlib.py) dlib's error is included. It takes
+half a minute.
 """
 
 import inspect
@@ -20,8 +21,8 @@ NAME = "face68"
 DLIB = common.ROOT / "runs" / "dlib_default.dat"
 WORST = 24
 DRAWS = 2000
-# Columns whose ranks correlate more than this go together.
-BATCH_SIZE = 0.5
+# Columns with a higher rank correlation are reported as correlated.
+MIN_CORRELATION = 0.5
 
 
 def estimate(values):
@@ -32,7 +33,7 @@ def estimate(values):
 
 
 def accuracy(truth, predicted):
-    """Return the figures of a model; failure rate and AUC are means over faces too, and so have intervals."""
+    """Return the figures of a model; failure rate and AUC are means over faces and have intervals too."""
     from ert.metrics import nme
 
     pupil, ocular = (nme(truth, predicted, normalizer) for normalizer in ("inter-pupil", "inter-ocular"))
@@ -47,7 +48,7 @@ def accuracy(truth, predicted):
 
 
 def times_others(errors, chosen, seed=0):
-    """Return how many times the error of the other objects that of the chosen is, with its interval."""
+    """Return the error of the chosen objects relative to that of the others, with its interval."""
     rng = np.random.default_rng(seed)
     drawn = [
         group[rng.integers(len(group), size=(DRAWS, len(group)))].mean(axis=1)
@@ -62,9 +63,9 @@ def times_others(errors, chosen, seed=0):
 
 
 def extremes(columns, errors):
-    """Compare the lowest and the highest group of each column that is cut at quartiles with all other faces.
+    """Compare the lowest and the highest quartile of each column with all other faces.
 
-    `errors` holds for each normalizer the errors of the faces.
+    `errors` contains the errors of the faces for each normalizer.
     """
     from ert.evaluation.groups import FEWEST, errors_by
 
@@ -87,20 +88,20 @@ def extremes(columns, errors):
 
 
 def together(columns):
-    """Return the pairs of columns that go together, with the correlation of their ranks."""
+    """Return the pairs of correlated columns with their rank correlation."""
     from scipy.stats import spearmanr
 
     numbers = {name: column.values for name, column in columns.items() if column.values.dtype.kind == "f"}
     found = []
     for pair in combinations(numbers, 2):
         correlation = float(spearmanr(*(numbers[name] for name in pair), nan_policy="omit").statistic)
-        if abs(correlation) > BATCH_SIZE:
+        if abs(correlation) > MIN_CORRELATION:
             found.append({"columns": list(pair), "correlation": correlation})
     return found
 
 
 def missed_faces(test, errors, table, detector):
-    """Compare the faces that a detector missed with the others; None where the table does not tell."""
+    """Compare the faces that a detector missed with the others; None when the table has no such column."""
     from ert._core.exceptions import InputError
     from ert.evaluation.attributes import group_columns
     from ert.evaluation.groups import FEWEST
@@ -122,7 +123,7 @@ def by_region(per_landmark):
 
 
 def about(model, path):
-    """Tell what the model file holds."""
+    """Describe the model file."""
     import ert
 
     cascade, fitted = model.cascade_, model.fitted_
@@ -142,7 +143,6 @@ def about(model, path):
         "bits": 8 * cascade.leaves.dtype.itemsize,
         "numbers": int(sum(array.size for array in cascade.arrays().values())),
         "megabytes": path.stat().st_size / 1e6,
-        "starts": model.n_inits,
         "objects": fitted.summary["n_objects"],
         "samples": fitted.summary["n_samples"],
         "notes": fitted.summary["notes"],
@@ -151,16 +151,16 @@ def about(model, path):
 
 
 def measure(models, tests, predict, table):
-    """Return the figures, the errors of each detector and model, and the landmarks by the default setting.
+    """Return the figures, the errors of each detector and model, and the landmarks of `NAME`.
 
     Parameters
     ----------
     models : sequence of str
-        Names, `NAME` the first.
+        Names, `NAME` first.
     tests : dict
-        For each detector the faces with its boxes.
+        The faces with the boxes of each detector.
     predict : function
-        Of a model's name and a detector: landmarks.
+        Takes the name of a model and a detector, returns landmarks.
     table : pathlib.Path
         The boxes, in the folder of the images.
     """
@@ -208,8 +208,8 @@ def main():
         detector: ert.load_dataset(folder, boxes=f"{table}:{detector}", split="test")
         for detector in DETECTORS
     }
-    model, more = ert.load(NAME), ert.load(NAME).best()
-    ours = {NAME: model, f"{NAME}, best()": more}
+    model = ert.load(NAME)
+    modes = {NAME: "fast", f"{NAME}, {common.ACCURATE}": "accurate"}
     theirs = "dlib, default options"
     if DLIB.exists():
         import dlib
@@ -221,9 +221,9 @@ def main():
         test = tests[detector]
         if name == theirs:
             return common.dlib_predict(predictor, images, test.boxes)
-        return ours[name].predict(test.X)
+        return model.predict(test.X, modes[name])
 
-    names = [*ours, theirs] if DLIB.exists() else [*ours]
+    names = [*modes, theirs] if DLIB.exists() else [*modes]
     result, errors, shapes = measure(names, tests, predict, table)
     described = about(model, bundled_models()[NAME])
     made = provenance(common.PACKAGES)

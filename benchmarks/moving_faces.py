@@ -1,4 +1,4 @@
-"""Clips whose truth is known: faces of photos moved, turned, dimmed and hidden along smooth paths."""
+"""Clips with known landmarks: faces of photos moved, rotated, dimmed and occluded along smooth paths."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import numpy as np
 SIZE = 640, 480
 RATE = 30
 NOISE = 4.0  # gray levels, of the sensor
-FEATHER = 12  # pixels over which a cut-out goes over into what lies behind it
-LONGER = 150  # pixels that the longer side of the landmarks' rectangle has on average
+FEATHER = 12  # width in pixels of the blended edge of a cut-out
+LONGER = 150  # mean of the longer side of the landmarks' rectangle in pixels
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a face is: center in pixels, scale, roll in degrees, light, how far the mouth is open."""
+    """Pose of a face: center in pixels, scale, roll in degrees, brightness, mouth opening (0 to 1)."""
 
     x: float = SIZE[0] / 2
     y: float = SIZE[1] / 2
@@ -35,13 +35,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames (rows, columns) and the landmarks (frames, people, 68, 2), NaN where a face is hidden."""
+    """Frames (rows, columns) and landmarks (frames, people, 68, 2), NaN where a face is occluded."""
 
     frames: list
     truth: np.ndarray
 
     def times(self):
-        """Return when each frame was taken, in seconds."""
+        """Return the time of each frame in seconds."""
         return np.arange(len(self.frames)) / RATE
 
 
@@ -50,18 +50,18 @@ def wave(seconds, hertz, phase=0.0):
 
 
 def stepped(moves):
-    """Go from -1 to 1 and back, a third of the time moving at even speed, two thirds at rest."""
+    """Move between -1 and 1: a third of the time at constant speed, two thirds at rest."""
     whole, part = divmod(moves, 1)
     way = min(3 * part, 1.0)
     return (2 * way - 1) * (1 if whole % 2 == 0 else -1)
 
 
-# Paths: (seconds, phase) -> Pose. The phase makes people differ.
+# Paths: (seconds, phase) -> Pose. The phase differs between people.
 PATHS: dict[str, Callable[[float, float], Pose]] = {
     "still": lambda t, p: Pose(x=320 + 40 * np.sin(40 * p), y=240 + 20 * np.cos(90 * p)),
     "shift": lambda t, p: Pose(x=320 + 110 * wave(t, 0.5, p), y=240 + 40 * wave(t, 0.8, 2 * p)),
     "scale": lambda t, p: Pose(scale=np.exp(0.35 * wave(t, 0.5, p))),
-    # Upright at first, for the detectors.
+    # Upright in the first frame, for the detectors.
     "roll": lambda t, p: Pose(roll=(20 + 10 * p) * wave(t, 0.5)),
     "starts and stops": lambda t, p: Pose(
         x=320 + 80 * stepped(t / 1.0 + p), roll=8 * stepped(t / 1.0 + p + 0.5)
@@ -80,7 +80,7 @@ PATHS: dict[str, Callable[[float, float], Pose]] = {
 
 
 def matrix_of(person, pose):
-    """Return the (2, 3) matrix that carries pixels of the cut-out to those of the frame."""
+    """Return the transform (2, 3) from the cut-out to the frame."""
     low, high = person.landmarks.min(axis=0), person.landmarks.max(axis=0)
     scale = pose.scale * LONGER / (high - low).max()
     matrix = cv2.getRotationMatrix2D(((low + high) / 2).tolist(), -pose.roll, scale)
@@ -89,7 +89,7 @@ def matrix_of(person, pose):
 
 
 def with_mouth(person, amount):
-    """Open the mouth by up to a fifth of the height of the face."""
+    """Open the mouth by a fraction of the maximum."""
     if amount == 0:
         return person
     import ert
@@ -104,12 +104,12 @@ def with_mouth(person, amount):
 
 
 def background(person):
-    """Return the cut-out so far out of focus that it holds no face any more."""
+    """Return the cut-out, blurred beyond recognition."""
     return cv2.GaussianBlur(cv2.resize(person.image, SIZE, interpolation=cv2.INTER_LINEAR), (0, 0), 40)
 
 
 def opacity(person, head):
-    """Return how opaque the pixels of a cut-out are: all but a margin, or about the head alone."""
+    """Return the opacity of a cut-out: all except a margin, or the head only."""
     rows, columns = person.image.shape
     x, y = np.arange(columns), np.arange(rows)[:, None]
     inside = np.minimum(np.minimum(x, x[::-1]), np.minimum(y, y[::-1]))
@@ -123,7 +123,7 @@ def opacity(person, head):
 
 
 def paste(frame, person, pose, head=False):
-    """Lay a face over a frame (float32); return its landmarks in the frame."""
+    """Draw a face on a frame (float32); return its landmarks in the frame."""
     shown = with_mouth(person, pose.mouth)
     matrix = matrix_of(person, pose)
     opaque = opacity(person, head)
@@ -140,7 +140,7 @@ def as_frame(picture, rng):
 
 
 def moving(person, path, seconds, number):
-    """Return one face moving along a path."""
+    """Return a clip of one face that moves along a path."""
     rng = np.random.default_rng(number)
     phase, behind = rng.random(), background(person).astype(np.float32)
     frames, truth = [], []
@@ -152,7 +152,7 @@ def moving(person, path, seconds, number):
 
 
 def vanishing(person, seconds, number):
-    """Return a face that is gone from the middle of the clip on."""
+    """Return a clip of a face that vanishes in its middle."""
     clip = moving(person, "still", seconds, number)
     rng = np.random.default_rng(number + 1)
     empty = background(person).astype(np.float32)
@@ -163,7 +163,7 @@ def vanishing(person, seconds, number):
 
 
 def cut(one, other, seconds, number, distance):
-    """Return a clip that cuts to another person, so many face sides beside the first, in its middle."""
+    """Return a clip with a cut to another person, at a distance in sides of the face from the first."""
     rng = np.random.default_rng(number)
     n = round(seconds * RATE)
     behind = [background(person).astype(np.float32) for person in (one, other)]
@@ -178,7 +178,7 @@ def cut(one, other, seconds, number, distance):
 
 
 def passing(one, other, seconds, number, dodge):
-    """Return two heads that pass each other, the first in front; the second `dodge` pixels higher."""
+    """Return a clip of two heads that pass each other, the second behind and `dodge` pixels higher."""
     rng = np.random.default_rng(number)
     behind = background(one).astype(np.float32)
     n = round(seconds * RATE)
@@ -201,5 +201,5 @@ def passing(one, other, seconds, number, dodge):
 
 
 def people(images, landmarks):
-    """Return people of images (gray) and landmarks."""
+    """Return people from gray images and landmarks."""
     return [Person(np.ascontiguousarray(i), y) for i, y in zip(images, landmarks, strict=True)]

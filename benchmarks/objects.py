@@ -1,11 +1,11 @@
-"""Wings, shells, portraits and faces: ert beside dlib, the same options, folds, boxes and gray pixels.
+"""Compare ert with dlib on wings, shells, portraits and faces: same options, folds, boxes and gray pixels.
 
     python benchmarks/objects.py
-    python benchmarks/objects.py --only wings --n-trees 50     # a quick look
+    python benchmarks/objects.py --only wings --n-trees 50     # a short test
 
-Both are trained with dlib's default options on the training part of each fold and judged on the rest. Boxes
-are the squares round the landmarks (of faces: the detector's), moved and scaled at random by 5 % of their
-side, as a detector would, in whole pixels. `ert for dlib` is trained with kind="dlib" and run by dlib itself.
+Both are trained with dlib's default options on the training part of each fold and evaluated on the rest.
+Boxes are the squares around the landmarks (the detector's boxes for faces), randomly shifted and scaled by 5
+% of their side and rounded to integers. `ert for dlib` is trained with kind="dlib" and run by dlib itself.
 Errors are mean distances in percent of the diagonal of the object's bounding rectangle.
 """
 
@@ -21,7 +21,7 @@ SCATTER = 0.05
 
 
 def objects(data):
-    """Name -> (dataset, landmarks to use or None for all, number of folds)."""
+    """Return the dataset, the landmarks to use (None for all) and the number of folds by name."""
     from ert.datasets.dataset import concatenate, load_dataset
 
     wings, shells, portraits = data / "wings", data / "shells", data / "webmorph"
@@ -44,7 +44,7 @@ def objects(data):
 
 
 def scattered(boxes, rng):
-    """Move and scale boxes a little, to whole pixels."""
+    """Randomly shift and scale boxes, and round them to integers."""
     side = boxes[:, 2:].mean(axis=1, keepdims=True)
     size = boxes[:, 2:] * np.exp(SCATTER * rng.standard_normal((len(boxes), 1)))
     center = boxes[:, :2] + boxes[:, 2:] / 2 + SCATTER * side * rng.standard_normal((len(boxes), 2))
@@ -64,7 +64,7 @@ def train_dlib(images, boxes, landmarks, plan, threads):
 
 
 def errors_of_folds(dataset, chosen, n_folds, plan, threads):
-    """Return the errors of every object (n,) when it was left out, by tool."""
+    """Return the cross-validated error of every object (n,) for each tool."""
     import dlib
 
     import ert

@@ -1,4 +1,4 @@
-"""Draw docs/comparison.svg, speed and error beside dlib, from benchmarks/results/.
+"""Draw docs/comparison.svg, speed and error compared with dlib, from benchmarks/results/.
 
 python benchmarks/plot.py
 """
@@ -9,12 +9,12 @@ from pathlib import Path
 import common
 from common import result
 
-# Okabe and Ito's blue and vermilion, which the color-blind tell apart; their lightness differs as well.
+# Blue and vermilion of the palette of Okabe and Ito, safe for color blindness; their lightness differs too.
 OURS, THEIRS = "#0072B2", "#D55E00"
 
 
 def speeds():
-    """Yield what was timed, how many times faster than dlib, and its figures."""
+    """Yield what was timed, the speedup over dlib and the times."""
     training, prediction = result("train_vs_dlib"), result("predict_vs_dlib")["models"]
     seconds = training["seconds"]
     yield (
@@ -28,7 +28,7 @@ def speeds():
 
 
 def errors():
-    """Yield what was predicted, the error of ert and that of dlib in percent."""
+    """Yield what was predicted and the errors of ert and dlib in percent."""
     accuracy, training = result("accuracy")["models"], result("train_vs_dlib")["nme_helen_test"]
     for boxes, detector in (("dlib", "dlib's"), ("haar", "OpenCV's")):
         ours, theirs = (
@@ -59,7 +59,7 @@ def bars(axes, names, lengths, texts, dlib):
 
 
 def quiet_pyplot():
-    """Return pyplot, set up to draw the same bytes each time, into files only."""
+    """Return pyplot, set up for reproducible files."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -88,9 +88,7 @@ def draw(file):
         dlib=1,
     )
     above.set_xlim(0, 1.6 * max(ratio for _, ratio, _ in fast))
-    above.set_title(
-        "how many times faster than dlib (longer is better)", loc="left", fontsize=11, fontweight="bold"
-    )
+    above.set_title("speedup over dlib (longer is better)", loc="left", fontsize=11, fontweight="bold")
     bars(
         below,
         [name for name, *_ in exact],

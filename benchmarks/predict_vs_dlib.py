@@ -1,12 +1,12 @@
-"""Time one face on one thread, beside dlib, interleaved call by call.
+"""Time of a prediction for one face on one thread, interleaved with dlib call by call.
 
-    python benchmarks/predict_vs_dlib.py              # some two minutes
-    python benchmarks/predict_vs_dlib.py --quick 1    # tries itself out, writes nothing
+    python benchmarks/predict_vs_dlib.py              # about two minutes
+    python benchmarks/predict_vs_dlib.py --quick 1    # a short test, writes nothing
 
-HELEN's 330 test faces with the boxes of dlib's detector, in whole pixels for both. Images are gray and in
-memory; a call is all that a user pays: `predict([(image, box)])` here, there `predictor(image, rectangle)`,
-without turning dlib's result into an array. The two take turns at being first. Needs the models of
-train_vs_dlib.py and the public 68-point one (package face-recognition-models).
+The 330 test faces of HELEN with the boxes of dlib's detector, rounded to integers for both. Images are gray
+and in memory. Timed are `predict([(image, box)])` and `predictor(image, rectangle)`, without converting
+dlib's result to an array; the order alternates. Needs the models of train_vs_dlib.py and the public model of
+68 landmarks (package face-recognition-models).
 """
 
 import os
@@ -17,15 +17,15 @@ import numpy as np
 from train_vs_dlib import OURS, THEIRS
 
 
-def clock(function, *args, **named):
+def clock(function, *args, **kwargs):
     """Return the nanoseconds of a call."""
     begin = time.perf_counter_ns()
-    function(*args, **named)
+    function(*args, **kwargs)
     return time.perf_counter_ns() - begin
 
 
 def helen(data):
-    """Return HELEN's test faces: gray images, whole-pixel boxes (n, 4) and dlib's rectangles."""
+    """Return HELEN's test faces: gray images, integer boxes (n, 4) and dlib's rectangles."""
     from ert._core.images import load_image
     from ert.datasets.dataset import load_dataset
 
@@ -37,11 +37,15 @@ def helen(data):
 
 
 def race(ours, theirs, faces, rounds):
-    """Time both on every face, `rounds` times; nanoseconds (rounds, faces) of each."""
+    """Return the nanoseconds (rounds, faces) of both on every face.
+
+    `ours` is a model or a pair of a model and a prediction mode.
+    """
+    model, *mode = ours if isinstance(ours, tuple) else (ours,)
     times = {who: np.empty((rounds + 1, len(faces[0]))) for who in ("ert", "dlib")}
     for number in range(rounds + 1):
         for i, (image, box, rectangle) in enumerate(zip(*faces, strict=True)):
-            calls = [("ert", ours.predict, [(image, box)]), ("dlib", theirs, image, rectangle)]
+            calls = [("ert", model.predict, [(image, box)], *mode), ("dlib", theirs, image, rectangle)]
             for who, *call in calls if (i + number) % 2 else calls[::-1]:
                 times[who][number, i] = clock(*call)
     # The first round warms up.
@@ -59,7 +63,7 @@ def statistics(values):
 
 
 def ratios(times, seed=0, n_resamples=1000):
-    """How many times faster: the median of the rounds' ratios, their spread, and an interval over faces."""
+    """Return the speedup: the median over rounds, its spread, and an interval over faces."""
 
     def of_rounds_on(faces):
         return np.median(times["dlib"][:, faces], axis=1) / np.median(times["ert"][:, faces], axis=1)
@@ -67,7 +71,7 @@ def ratios(times, seed=0, n_resamples=1000):
     of_rounds = of_rounds_on(slice(None))
     rng = np.random.default_rng(seed)
     n_faces = times["ert"].shape[1]
-    # Whole faces are drawn, with their calls in all rounds.
+    # Faces are resampled together with their calls in all rounds.
     drawn = rng.integers(n_faces, size=(n_resamples, n_faces))
     resampled = [np.median(of_rounds_on(faces)) for faces in drawn]
     return {
@@ -82,7 +86,7 @@ def ratios(times, seed=0, n_resamples=1000):
 
 
 def beside(ours, theirs, faces):
-    """Count the faces on which every point has dlib's whole pixels, and tell how far points are from them."""
+    """Count the faces whose rounded landmarks all equal dlib's, and return the mean distance."""
     images, boxes, rectangles = faces
     found = ours.predict(list(zip(images, boxes, strict=True)))
     expected = np.array(
@@ -107,7 +111,7 @@ def main():
 
     options = common.arguments(__doc__, rounds=20, quick=0)
     faces = helen(options.data)
-    if options.gray_kernel:
+    if options.quick:
         options.rounds, faces = 2, tuple(part[:30] for part in faces)
     public = face_recognition_models.pose_predictor_model_location()
     default, standard = dlib.shape_predictor(str(THEIRS)), dlib.shape_predictor(public)
@@ -117,7 +121,7 @@ def main():
         "dlib's 10 x 500 x depth 4, made compact": (ert.load(THEIRS).compact(), default),
         "the public 68-point model, made compact": (ert.load(public).compact(), standard),
         "face68 against the public 68-point model": (ert.load("face68"), standard),
-        "face68 at its best, against the same": (ert.load("face68").best(), standard),
+        f"face68, {common.ACCURATE}, against the same": ((ert.load("face68"), "accurate"), standard),
         "face68-small, against the same": (ert.load("face68-small"), standard),
         "10 x 500 x depth 4, each trained by its own": (ert.load(OURS), default),
     }
@@ -135,7 +139,7 @@ def main():
         "load_average": {"before": load_before, "after": os.getloadavg()},
         "models": models,
     }
-    print(result) if options.gray_kernel else common.save_result("predict_vs_dlib", result)
+    print(result) if options.quick else common.save_result("predict_vs_dlib", result)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the table of measured figures into the README, from benchmarks/results/.
+"""Write the table of measured figures to docs/results.md, or else README.md, from benchmarks/results/.
 
 python benchmarks/readme_table.py
 """
@@ -6,7 +6,10 @@ python benchmarks/readme_table.py
 import re
 
 import common
-from common import result
+from common import ACCURATE, result
+
+# The table is written to the first page that has the markers.
+PAGES = (common.ROOT / "docs" / "results.md", common.ROOT / "README.md")
 
 
 def rows():
@@ -30,12 +33,12 @@ def rows():
             dlib,
         ),
     )
-    yield "the same: `face68` at its best (`best()`, `--best`)", (errors("ert face68, best()"), "")
+    yield f"the same: `face68`, `{ACCURATE}`", (errors(f"ert face68, {ACCURATE}"), "")
     small = bundled_models()["face68-small"].stat().st_size / 1e6
     yield f"the same: `face68-small`, {small:.2f} MB", (errors("ert face68-small"), "")
     five = accuracy["nme inter-pupil, 5 points"]
     yield (
-        "the same for 5 points: `face5` beside dlib trained on these 5",
+        "the same for 5 landmarks: `face5`, and dlib trained on these 5",
         tuple(
             " / ".join(f"{five[f'boxes {boxes}'][who]:.2f}" for boxes in ("dlib", "haar"))
             for who in ("ert face5", "dlib, 5 points")
@@ -45,7 +48,7 @@ def rows():
         of = f"{measured['objects']} objects, {measured['folds']} folds"
         ours, for_dlib, theirs = (measured["mean error"][who] for who in ("ert", "ert for dlib", "dlib"))
         yield (
-            f"{name} ({measured['landmarks']} points, {of}), same options: error in % of the diagonal",
+            f"{name} ({measured['landmarks']} landmarks, {of}), same options: error in % of the diagonal",
             (f"{ours:.2f} (written as `.dat`: {for_dlib:.2f})", f"{theirs:.2f}"),
         )
     seconds, memory = training["seconds"], training["peak_memory_mb"]
@@ -58,13 +61,13 @@ def rows():
     )
     nme = training["nme_helen_test"]
     yield (
-        "the models of that training: NME inter-pupil, boxes of dlib / Haar detector",
+        "models of that training: NME inter-pupil, boxes of dlib / Haar detector",
         tuple(
             " / ".join(f"{nme[f'{boxes} boxes, inter-pupil'][who]:.2f}" for boxes in ("dlib", "haar"))
             for who in ("ert", "dlib")
         ),
     )
-    yield "their files", tuple(f"{training['file_mb'][who]:.1f} MB" for who in ("ert", "dlib"))
+    yield "size of their files", tuple(f"{training['file_mb'][who]:.1f} MB" for who in ("ert", "dlib"))
     for name, times in prediction["models"].items():
         low, high = times["ratio_of_rounds"]["quartiles"]
         faster = f"{times['ratio']:.1f}x faster; {low:.2f} to {high:.2f}"
@@ -78,26 +81,29 @@ def rows():
     for name, times in prediction["models"].items():
         if name.endswith(".dat"):
             same = f"{times['faces_with_the_same_whole_pixels']} of {times['faces']} faces"
-            yield f"the same whole pixels as dlib: {name.removesuffix(', from its .dat')}", (same, "")
+            yield (
+                f"landmarks identical to dlib's after rounding: {name.removesuffix(', from its .dat')}",
+                (same, ""),
+            )
     if (common.RESULTS / "throughput.json").exists():
         many = result("throughput")["throughput"]["face68, gray"]
         rates = many["faces_per_second"]
         faster = f"({many['ratio']:.2f}x)"
         yield (
-            f"`face68` on {many['faces']:,} faces in memory: one thread, two",
-            (f"{rates['1 thread']:.0f}, {rates['2 threads']:.0f} a second {faster}", ""),
+            f"`face68` on {many['faces']:,} faces in memory: one thread, two threads",
+            (f"{rates['1 thread']:.0f}, {rates['2 threads']:.0f} faces per second {faster}", ""),
         )
     if (common.RESULTS / "video.json").exists():
         video = result("video")
         names = "ert.Tracker", "dlib frame by frame"
         steps = [video["paths"]["still"]["methods"][name]["step px"] for name in names]
         yield (
-            "video of a still face: landmarks move from frame to frame by, in pixels of a face of 150",
-            (f"**{steps[0]:.2f}** (`ert.Tracker`)", f"{steps[1]:.2f} (detected and aligned anew)"),
+            "video of a still face of 150 pixels: motion of landmarks between frames, in pixels",
+            (f"**{steps[0]:.2f}** (`ert.Tracker`)", f"{steps[1]:.2f} (frame by frame)"),
         )
         speeds = [video["speed"]["shift"][name]["frames_per_second"] for name in names]
         yield (
-            "video of 640 x 480 with one face that moves, one core: frames a second",
+            "video of 640 x 480 pixels with one moving face, one core: frames per second",
             (f"**{speeds[0]:.0f}**", f"{speeds[1]:.0f}"),
         )
     if (common.RESULTS / "growth.json").exists():
@@ -105,13 +111,13 @@ def rows():
         powers = [growth[what]["exponents"]["growing the trees"] for what in ("faces", "trees", "stages")]
         low, high = (growth["faces"]["amounts"][i] for i in (0, -1))
         yield (
-            f"growing the trees takes time to the power of: faces ({low} to {high:,}), trees, stages",
+            f"exponent of the time of growing trees: faces ({low} to {high:,}), trees, stages",
             (", ".join(f"{power:.2f}" for power in powers), ""),
         )
         faster = growth["2 threads against 1"]["ratio"]
         at_most = growth["2 threads against 1"]["two fits at a time"]
         shown = f"{faster['growing the trees']:.2f}x; {faster['all of fit']:.2f}x; {at_most:.2f}x"
-        what = "a second thread speeds up: growing the trees; all of a fit of two stages; two fits at a time"
+        what = "speedup by a second thread: growing the trees; a fit of two stages; two independent fits"
         yield what, (shown, "")
     yield (
         "training on 1,000 photos of 12 megapixels (12 GB of gray pixels): peak memory",
@@ -121,7 +127,7 @@ def rows():
         ),
     )
     yield (
-        "`import ert`; first `ert align` ever; the next",
+        "`import ert`; very first `ert align`; later ones",
         (
             f"{start['import ert']:.2f} s; {start['ert align, first ever']:.0f} s; "
             f"{start['ert align, next']:.1f} s",
@@ -132,7 +138,7 @@ def rows():
 
 def main():
     made = result("accuracy")
-    lines = ["| measured side by side | ert | dlib |", "| --- | --- | --- |"]
+    lines = ["| measured interleaved | ert | dlib |", "| --- | --- | --- |"]
     lines += [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
     versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
     names = (
@@ -146,7 +152,11 @@ def main():
     for name, other in others.items():
         if other["cpu"] != made["cpu"]:
             lines[-1] += f" `{name}.json`: {other['cpu']}, {other['date']}."
-    common.write_figures(common.ROOT / "README.md", lines)
+    for page in PAGES:
+        if page.exists() and common.BEGIN in page.read_text(encoding="utf-8"):
+            common.write_figures(page, lines)
+            return
+    raise SystemExit(f"expected {common.BEGIN} in {' or '.join(map(str, PAGES))}")
 
 
 if __name__ == "__main__":

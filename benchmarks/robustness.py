@@ -1,12 +1,12 @@
-"""How the bundled face68 and dlib's predictor bear what the world does to faces: curves of the error.
+"""Robustness of the bundled face68 and of dlib's predictor: error curves under image and box changes.
 
     python benchmarks/robustness.py                        # all of it; writes result, figure and page
-    python benchmarks/robustness.py --curves shift,ytf     # some of it, writes nothing
-    python benchmarks/robustness.py --quick 1              # tries itself out on 30 faces, writes nothing
+    python benchmarks/robustness.py --curves shift,ytf     # some curves, writes nothing
+    python benchmarks/robustness.py --quick 1              # a short test on 30 faces, writes nothing
 
-HELEN's 330 test faces with the boxes of dlib's detector; both get the same gray pixels and the same boxes of
-whole pixels. Needs the dlib model of train_vs_dlib.py, which learned from the same 2012 faces. `ytf` are the
-frames of YouTube Faces with rough labels: nobody learned from anything like them.
+The 330 test faces of HELEN with the boxes of dlib's detector; both get the same gray pixels and integer
+boxes. Needs the dlib model of train_vs_dlib.py, trained on the same 2012 faces. `ytf` are the frames of
+YouTube Faces with rough labels, unlike the training images of both.
 """
 
 import time
@@ -22,14 +22,14 @@ from robustness_page import SEARCHING
 from train_vs_dlib import THEIRS
 
 DIRECTIONS = np.deg2rad(np.arange(0, 360, 45))
-# Sides of the box: what is farther from it no predictor looks at.
+# Size of the cut-outs in sides of the box; pixels farther away are not used by any predictor.
 AROUND = 3
 GRAY = 128
 
 
 @dataclass(frozen=True)
 class Face:
-    """A gray image (rows, columns), a box (4,), the true landmarks (68, 2) and which of them are covered."""
+    """A gray image (rows, columns), a box (4,), the true landmarks (68, 2) and which of them are occluded."""
 
     image: np.ndarray
     box: np.ndarray
@@ -39,9 +39,9 @@ class Face:
 
 @dataclass(frozen=True)
 class Curve:
-    """What is done to a face, how much of it in turn, and by which function (face, amount, rng) -> faces.
+    """A change of a face, its amounts and its function (face, amount, rng) -> faces.
 
-    `covers`: whether it hides landmarks.
+    `covers`: whether it occludes landmarks.
     """
 
     what: str
@@ -50,11 +50,11 @@ class Curve:
     covers: bool = False
 
 
-# What the world does. Each function returns one face or several, whose errors are averaged.
+# Changes. Each function returns one or more faces, whose errors are averaged.
 
 
 def shifted(face, percent, rng):
-    """Move the box in eight directions by a share of its side."""
+    """Shift the box in eight directions by a fraction of its side."""
     steps = percent / 100 * face.box[2:].mean() * np.stack([np.cos(DIRECTIONS), np.sin(DIRECTIONS)], axis=1)
     return [replace(face, box=np.append(face.box[:2] + step, face.box[2:])) for step in steps]
 
@@ -66,7 +66,7 @@ def scaled(face, factor, rng):
 
 
 def rotated(face, degrees):
-    """Turn the image and the landmarks about the center of the box."""
+    """Rotate the image and the landmarks about the center of the box."""
     center = face.box[:2] + (face.box[2:] - 1) / 2
     matrix = cv2.getRotationMatrix2D(center.tolist(), degrees, 1.0)
     size = face.image.shape[1::-1]
@@ -77,31 +77,31 @@ def rotated(face, degrees):
 
 
 def rolled(face, degrees, rng):
-    """Turn both ways."""
+    """Rotate in both directions."""
     return [rotated(face, degrees), rotated(face, -degrees)] if degrees else [face]
 
 
 def resized(face, side, rng):
-    """Resize so that the box has this many pixels across."""
+    """Resize the image so that the box has this width in pixels."""
     factor = side / face.box[2]
     old = np.array(face.image.shape[1::-1])
     new = np.maximum(np.rint(factor * old), 1).astype(int)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image = cv2.resize(face.image, new.tolist(), interpolation=how)
     factors = new / old
-    # Pixels have their centers at whole numbers, boxes begin at the edges of pixels.
+    # Pixel centers have integer coordinates, boxes start at the edges of pixels.
     landmarks = (face.landmarks + 0.5) * factors - 0.5
     return [replace(face, image=image, box=face.box * np.tile(factors, 2), landmarks=landmarks)]
 
 
 def blurred(face, percent, rng):
-    """Blur by a Gaussian whose sigma is a share of the side of the box."""
+    """Blur by a Gaussian whose sigma is a fraction of the side of the box."""
     sigma = percent / 100 * face.box[2]
     return [replace(face, image=cv2.GaussianBlur(face.image, (0, 0), sigma)) if percent else face]
 
 
 def compressed(face, quality, rng):
-    """Write and read the image as JPEG; quality 100 stands for the image as it is."""
+    """Compress the image as JPEG; quality 100 is the unchanged image."""
     if quality == 100:
         return [face]
     _, data = cv2.imencode(".jpg", face.image, [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -118,11 +118,11 @@ def noisy(face, sigma, rng):
 
 
 def covered(face, percent, rng, donors=None):
-    """Cover a share of the landmarks' bounding rectangle by a block of its proportions at a random place.
+    """Cover a fraction of the landmarks' bounding rectangle by a block of its proportions at random.
 
-    The block is gray, or a part of one of the `donors`.
+    The block is gray or a part of one of the `donors`.
     """
-    # Drawn first, so that more of the same face is covered at the same place.
+    # Drawn first, so that larger blocks cover the same place of the same face.
     place, within = rng.random(2), rng.random(2)
     donor = None if donors is None else donors[rng.integers(len(donors))]
     low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
@@ -139,7 +139,7 @@ def covered(face, percent, rng, donors=None):
         x, y = (within * (np.array(donor.shape[1::-1]) - (columns, rows))).astype(int)
         block = donor[y : y + rows, x : x + columns]
     image = face.image.copy()
-    # What of the block lies in the image.
+    # The part of the block inside the image.
     left, top = np.maximum(first, 0)
     right, bottom = np.maximum(np.minimum(first + (columns, rows), image.shape[1::-1]), (left, top))
     image[top:bottom, left:right] = block[
@@ -151,7 +151,7 @@ def covered(face, percent, rng, donors=None):
 
 
 def curves(donors):
-    """Return the curves by the names that --curves takes."""
+    """Return the curves by their names for --curves."""
     shares = (0, 10, 20, 30)
     return {
         "shift": Curve("box shifted, % of its side", (0, 5, 10, 15, 20, 25, 30), shifted),
@@ -171,7 +171,7 @@ def curves(donors):
 
 
 def cut_out(image, box, landmarks):
-    """Cut a face and its surroundings out of an image; the box in whole pixels."""
+    """Crop a face and its surroundings; round the box to integers."""
     left, top, width, height = box = np.rint(box)
     x, y = (int(max(0, start - (AROUND - 1) / 2 * side)) for start, side in ((left, width), (top, height)))
     part = image[y : int(top + (AROUND + 1) / 2 * height), x : int(left + (AROUND + 1) / 2 * width)]
@@ -196,22 +196,22 @@ def training_faces(data):
 
 
 def predictors(model="face68"):
-    """Return what is compared: name -> function of a face."""
+    """Return the compared predictors: name -> function of a face."""
     import dlib
 
     import ert
 
     theirs = dlib.shape_predictor(str(THEIRS))
-    plain, best = ert.load(model), ert.load(model).best()
+    ours = ert.load(model)
     return {
-        "ert": lambda face: plain.predict([(face.image, face.box)])[0],
-        "ert, best()": lambda face: best.predict([(face.image, face.box)])[0],
+        "ert": lambda face: ours.predict([(face.image, face.box)])[0],
+        f"ert, {common.ACCURATE}": lambda face: ours.predict([(face.image, face.box)], "accurate")[0],
         "dlib": lambda face: common.dlib_predict(theirs, [face.image], [face.box])[0],
     }
 
 
 def searching(model):
-    """Return what is compared beside the others where faces are rolled."""
+    """Return the additional predictor for rolled faces."""
     import ert
 
     known = ert.load(model)
@@ -219,7 +219,7 @@ def searching(model):
 
 
 def unrounded():
-    """Return dlib's points before it rounds them, which matters where faces are small."""
+    """Return dlib's landmarks without rounding, which matters for small faces."""
     import ert
 
     model = ert.load(THEIRS)
@@ -227,7 +227,7 @@ def unrounded():
 
 
 def errors(tools, faces, change, amount):
-    """Return the error of every face (n,) by tool: of all points, and of those in sight."""
+    """Return the error of every face (n,) by tool: over all landmarks and over the visible ones."""
     from ert.metrics import nme, normalizer_lengths
 
     truth, hidden, predicted = [], [], {name: [] for name in tools}
@@ -253,7 +253,7 @@ def errors(tools, faces, change, amount):
 
 
 def summary(what, amounts, errors_of_amounts):
-    """Return the means of a curve, and the intervals of what each setting of ert has more than dlib."""
+    """Return the means of a curve and the intervals of the differences of ert from dlib."""
     from ert.metrics import bootstrap_interval
 
     names = list(errors_of_amounts[0])
@@ -270,21 +270,21 @@ def summary(what, amounts, errors_of_amounts):
 
 
 def run_curve(curve, tools, faces):
-    """Yield the curve's result; where points are covered, also that of the points in sight."""
+    """Yield the result of a curve and, with occlusion, that of the visible landmarks."""
     both = [errors(tools, faces, curve.change, amount) for amount in curve.amounts]
     yield "", summary(curve.what, curve.amounts, [every for every, _ in both])
     if curve.covers:
         yield (
-            ", points in sight",
-            summary(f"{curve.what}: points in sight", curve.amounts, [seen for _, seen in both]),
+            ", visible landmarks",
+            summary(f"{curve.what}: visible landmarks", curve.amounts, [seen for _, seen in both]),
         )
 
 
-# Another world.
+# Video frames.
 
 
 def typical_box(train):
-    """Return where a detector draws its box: center, side, in longer sides of the landmarks' rectangle."""
+    """Return the center offset and side of detector boxes, in longer sides of the landmarks' rectangle."""
     low, high = train.landmarks.min(axis=1), train.landmarks.max(axis=1)
     longer = (high - low).max(axis=1)
     offset = (train.boxes[:, :2] + train.boxes[:, 2:] / 2 - (low + high) / 2) / longer[:, None]
@@ -292,7 +292,7 @@ def typical_box(train):
 
 
 def detected(image, square, typical):
-    """Return the detector's box nearest a square round landmarks and True, or the typical one and False."""
+    """Return the detected box nearest a square around landmarks and True, or the typical box and False."""
     from ert.faces.detection import detect_faces
 
     center, side = square[:2] + square[2:] / 2, square[2]
@@ -304,8 +304,8 @@ def detected(image, square, typical):
     return np.append(center + (offset - size / 2) * side, [size * side, size * side]), False
 
 
-def another_world(data, tools, n):
-    """Return the errors on all frames of YouTube Faces, with two kinds of boxes."""
+def video_frames(data, tools, n):
+    """Return the errors on the frames of YouTube Faces with two kinds of boxes."""
     from ert._core.images import load_image
     from ert.datasets.dataset import load_dataset
     from ert.metrics import ced
@@ -322,7 +322,7 @@ def another_world(data, tools, n):
         faces["labels"].append(Face(gray, square, landmarks))
     titles = {
         "detector": "video frames: boxes of dlib's detector",
-        "labels": "video frames: squares round the labels",
+        "labels": "video frames: squares around the labels",
     }
     levels = np.arange(0, 25.5, 0.5)
     result = {}
@@ -342,7 +342,7 @@ def main():
     from ert._core.images import load_image
 
     options = common.arguments(__doc__, quick=0, curves="", model="face68")
-    n = 30 if options.gray_kernel else None
+    n = 30 if options.quick else None
     files = training_faces(options.data).files
     some = np.random.default_rng(0).choice(len(files), 50, replace=False)
     donors = [common.dlib_gray(load_image(files[i])) for i in some]
@@ -358,7 +358,7 @@ def main():
     for name in chosen:
         begin = time.perf_counter()
         if name == "ytf":
-            result["ytf"] = another_world(options.data, tools, n)
+            result["ytf"] = video_frames(options.data, tools, n)
             shown = result["ytf"]
         else:
             more = {"size": unrounded, "roll": lambda: searching(options.model)}
@@ -368,7 +368,7 @@ def main():
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
         for part in shown.values():
             print("\n".join(robustness_page.table(part)), flush=True)
-    if not (options.gray_kernel or options.curves):
+    if not (options.quick or options.curves):
         common.save_result("robustness", result)
         robustness_page.main()
 

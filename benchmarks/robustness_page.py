@@ -1,4 +1,4 @@
-"""Draw docs/robustness.svg and write the figures of docs/robustness.md, from benchmarks/results/.
+"""Draw docs/robustness.svg and write the figures of docs/robustness.md from benchmarks/results/.
 
 python benchmarks/robustness_page.py
 """
@@ -8,31 +8,28 @@ from common import result
 from plot import OURS, THEIRS, quiet_pyplot, save_figure
 
 PAGE, FIGURE = common.ROOT / "docs" / "robustness.md", common.ROOT / "docs" / "robustness.svg"
-SETTINGS = ("ert", "ert, best()")
-# Only where faces are rolled: it takes a hundred times as long.
+SETTINGS = ("ert", f"ert, {common.ACCURATE}")
+# For rolled faces only, since it takes a hundred times as long.
 SEARCHING = "ert, max_roll=45"
 STYLES = {
     "ert": {"color": OURS, "linestyle": "-", "marker": "o"},
-    "ert, best()": {"color": OURS, "linestyle": "--"},
+    SETTINGS[1]: {"color": OURS, "linestyle": "--"},
     SEARCHING: {"color": OURS, "linestyle": ":", "marker": "^"},
     "dlib": {"color": THEIRS, "linestyle": "-", "marker": "s"},
     "dlib, not rounded": {"color": THEIRS, "linestyle": ":"},
 }
-# Curves whose amounts are factors, and those that get harder as the amount falls.
+# Curves with a logarithmic axis, and those that become harder as the amount decreases.
 LOGARITHMIC, FALLING = {"size", "dark"}, {"jpeg", "dark", "size"}
-# Where the panels of the figure end, in percent: beyond it how far off does not matter.
-HIGHEST = 20
-# What is asked for: the error with the box moved at most so much above that with the box as it is; with the
-# face rolled at most so many times that of the upright face.
-MORE_THAN_UNMOVED, TIMES_UPRIGHT = 0.4, 1.2
-WITHIN_SHIFT, WITHIN_SCALE, WITHIN_ROLL = 15, 0.2, 30
-
-
-# Words.
+# Upper limit of the error axes in percent.
+MAX_SHOWN_PERCENT = 20
+# Targets: largest increase of the error with a changed box, and largest ratio of the error of a rolled face
+# to that of the upright face, up to these changes.
+MAX_INCREASE, MAX_ROLL_RATIO = 0.4, 1.2
+SHIFT_PERCENT, SCALE_FRACTION, ROLL_DEGREES = 15, 0.2, 30
 
 
 def table(part):
-    """Return the lines of a curve's table, or of the one table of faces that nothing was done to."""
+    """Return the lines of the table of a curve, or of unchanged faces."""
     if not part["amounts"]:
         limit = part["levels"].index(10)
         lines = [f"| {part['what']} | mean | median | within 10 % |", "| --- | --- | --- | --- |"]
@@ -48,7 +45,7 @@ def table(part):
 
 
 def worse(measured):
-    """Yield curve, amount, setting, both errors and the interval wherever ert is worse than dlib."""
+    """Yield curve, amount, setting, both errors and the interval of each figure worse than dlib's."""
     for part in [*measured["curves"].values(), *measured["ytf"].values()]:
         for setting in SETTINGS:
             both = zip(
@@ -60,51 +57,51 @@ def worse(measured):
 
 
 def bars(curves, setting):
-    """Yield each bar of shift, scale and roll: what it asks for, and whether it holds, in words."""
-    for name, usual, what, unit in (
-        ("shift", 0, f"box shifted by at most {WITHIN_SHIFT} %", "%"),
-        ("scale", 1, f"box scaled by at most {100 * WITHIN_SCALE:g} %", "times"),
+    """Yield the targets for shift, scale and roll, whether they are met, and the measured values."""
+    for name, unchanged, what, unit in (
+        ("shift", 0, f"box shifted by at most {SHIFT_PERCENT} %", "%"),
+        ("scale", 1, f"box scaled by at most {100 * SCALE_FRACTION:g} %", "times"),
     ):
         errors = dict(zip(curves[name]["amounts"], curves[name]["nme"][setting], strict=True))
-        reach = WITHIN_SHIFT if name == "shift" else WITHIN_SCALE
+        limit = SHIFT_PERCENT if name == "shift" else SCALE_FRACTION
         more = {
-            amount: error - errors[usual]
+            amount: error - errors[unchanged]
             for amount, error in errors.items()
-            if abs(amount - usual) <= reach + 1e-9 and amount != usual
+            if abs(amount - unchanged) <= limit + 1e-9 and amount != unchanged
         }
         amount = max(more, key=more.__getitem__)
         yield (
-            f"{what}: at most +{MORE_THAN_UNMOVED}",
-            more[amount] <= MORE_THAN_UNMOVED,
+            f"{what}: at most +{MAX_INCREASE}",
+            more[amount] <= MAX_INCREASE,
             f"{more[amount]:+.2f} at {amount:g} {unit}",
         )
     errors = dict(zip(curves["roll"]["amounts"], curves["roll"]["nme"][setting], strict=True))
-    times = errors[WITHIN_ROLL] / errors[0]
-    what = f"rolled by {WITHIN_ROLL} degrees: at most {TIMES_UPRIGHT} times the upright error"
-    yield what, times <= TIMES_UPRIGHT, f"{times:.2f} times"
+    times = errors[ROLL_DEGREES] / errors[0]
+    what = f"rolled by {ROLL_DEGREES} degrees: at most {MAX_ROLL_RATIO} times the upright error"
+    yield what, times <= MAX_ROLL_RATIO, f"{times:.2f} times"
 
 
 def verdicts(measured):
-    """Return the lines that tell where ert is worse than dlib, and which bars hold."""
+    """Return the table of targets and the list of figures worse than dlib's."""
     found = list(worse(measured))
-    lines = ["| bar | " + " | ".join(SETTINGS) + " |", "| --- |" + " --- |" * len(SETTINGS)]
+    lines = ["| target | " + " | ".join(SETTINGS) + " |", "| --- |" + " --- |" * len(SETTINGS)]
     for both in zip(*(bars(measured["curves"], setting) for setting in SETTINGS), strict=True):
-        cells = [f"{'holds' if holds else 'does not hold'}: {how}" for _, holds, how in both]
+        cells = [f"{'met' if met else 'not met'}: {how}" for _, met, how in both]
         lines.append(f"| {both[0][0]} | " + " | ".join(cells) + " |")
     counts = [sum(setting == each[2] for each in found) for setting in SETTINGS]
-    cells = [f"does not hold: {count} figures" if count else "holds" for count in counts]
+    cells = [f"not met: {count} figures" if count else "met" for count in counts]
     lines += ["| never worse than dlib | " + " | ".join(cells) + " |", ""]
     roll = measured["curves"]["roll"]
     if SEARCHING in roll["nme"]:
         rolled = dict(zip(roll["amounts"], roll["nme"][SEARCHING], strict=True))
-        times = f"{rolled[WITHIN_ROLL] / rolled[0]:.2f} times the upright error"
-        lines += [f"With `max_roll=45`, faces rolled by {WITHIN_ROLL} degrees have {times}.", ""]
+        times = f"{rolled[ROLL_DEGREES] / rolled[0]:.2f} times the upright error"
+        lines += [f"With `max_roll=45`, faces rolled by {ROLL_DEGREES} degrees have {times}.", ""]
     if not found:
         return [*lines, "No figure of `ert` is worse than dlib's."]
-    lines += ["`ert` is worse than dlib in these:", ""]
+    lines += ["`ert` is worse than dlib for:", ""]
     for what, amount, setting, ours, theirs, (low, high) in found:
         where = what if amount is None else f"{what}, {amount:g}"
-        interval = f"difference {low:.2f} to {high:.2f}" + ("" if low > 0 else "; it may be chance")
+        interval = f"difference {low:.2f} to {high:.2f}" + ("" if low > 0 else "; not significant")
         lines.append(f"- {where}, `{setting}`: {ours:.2f} against {theirs:.2f} ({interval})")
     return lines
 
@@ -124,9 +121,6 @@ def lines_of_page(measured):
     ]
 
 
-# The figure.
-
-
 def draw_curve(axes, name, part):
     for tool, means in part["nme"].items():
         axes.plot(part["amounts"], means, label=tool, linewidth=1.6, markersize=3.5, **STYLES[tool])
@@ -139,7 +133,7 @@ def draw_curve(axes, name, part):
     axes.set_xticks(part["amounts"], [f"{amount:g}" for amount in part["amounts"]])
     if len(part["amounts"]) > 7:
         axes.tick_params(axis="x", labelsize=7)
-    axes.set_ylim(0, HIGHEST)
+    axes.set_ylim(0, MAX_SHOWN_PERCENT)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
 
 
@@ -170,7 +164,7 @@ def draw(measured, file):
         line.get_label(): line for axes in grid.flat[: len(measured["curves"])] for line in axes.get_lines()
     }
     grid.flat[len(panels)].legend(lines.values(), lines, loc="center left", frameon=False, fontsize=9.5)
-    title = f"mean error, NME inter-pupil in % (the panels end at {HIGHEST})"
+    title = f"mean error, NME inter-pupil in % (axes end at {MAX_SHOWN_PERCENT})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     save_figure(figure, file)
 

@@ -1,10 +1,10 @@
-"""What a prediction's time is made of, and a training's, next to what the machine allows.
+"""Time of each part of prediction and training, compared with the limits of the machine.
 
-    python benchmarks/roofline.py              # some three minutes; writes the tables of ROOFLINE.md
-    python benchmarks/roofline.py --quick 1    # tries itself out, writes nothing
+    python benchmarks/roofline.py              # about three minutes; writes the tables of ROOFLINE.md
+    python benchmarks/roofline.py --quick 1    # a short test, writes nothing
 
-Each kernel is timed alone, over and over on the numbers that it had in a real prediction; the machine's own
-speed (loads, additions) is measured by loops that do nothing else.
+Each kernel is timed alone, repeatedly on its data in a real prediction; the speed of the machine (loads,
+additions) is measured by loops that do nothing else.
 """
 
 import os
@@ -22,7 +22,7 @@ from ert._kernels.predict import add_displacement, predict_face
 from ert._kernels.simd import add_leaves
 from ert._kernels.traversal import BLOCK_OF_TREES, aligned, find_leaves, pack_trees, pool_values_size
 
-# The machine: loads from anywhere, loads that wait for one another, bytes in a row, multiply-adds.
+# The machine: random loads, dependent loads, sequential reads, multiply-adds.
 
 
 @numba.njit
@@ -66,12 +66,12 @@ def quickest(repeats, function, *args):
 
 
 def machine(repeats):
-    """Nanoseconds of each, by the size of the memory that is read."""
+    """Return the speed of memory by the size of the working set, and of multiply-adds."""
     rng = np.random.default_rng(0)
     result = {}
     for name, size in {"16 KB": 2**14, "256 KB": 2**18, "4 MB": 2**22, "256 MB": 2**28}.items():
         n = size // 8
-        # The places themselves must not push the table out of its cache.
+        # Few enough indices that they do not evict the table from its cache.
         places = rng.integers(0, n, 2**10 if n <= 2**15 else 2**18).astype(np.uint32)
         rounds = 2**18 // len(places)
         order = rng.permutation(n)
@@ -84,20 +84,20 @@ def machine(repeats):
         in_a_row = quickest(repeats, load_in_a_row, row, passes)
         result[name] = {
             "ns per load": anywhere / 2**18,
-            "ns per load that waits for the last": in_turn / 2**18,
-            "GB/s in a row": size * passes / in_a_row,
+            "ns per dependent load": in_turn / 2**18,
+            "GB/s sequential": size * passes / in_a_row,
         }
     numbers = [aligned(np.zeros(512, np.float32)) for _ in range(2)]
     result["multiply-adds per ns"] = 512 * 20_000 / quickest(repeats, multiply_add, *numbers, 20_000)
     return result
 
 
-# The parts of a prediction, each over and over.
+# The parts of a prediction, each repeatedly.
 
 
 @numba.njit
 def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
-    """Do what run_stages does, and keep what passes between its parts."""
+    """Run all stages and record the data between their parts."""
     _, mean_shape, similarity_basis, squared_norm, anchors, deltas = arguments[:6]
     nodes, n_trees, depth, leaves, leaf_size, scales, basis, limit, together = arguments[6:]
     masks, amounts, whole, moved, landmarks, anchored, places = room
@@ -173,7 +173,7 @@ def nothing(*args):
 
 
 def parts_of(model, image, box, repeats):
-    """Microseconds of every part of one face's prediction, and the work of cutting its crop."""
+    """Return the microseconds of each part of the prediction of a face, and the work of its crop."""
     from ert._kernels.pixels import square_frame
 
     model.warm_up()
@@ -207,17 +207,17 @@ def parts_of(model, image, box, repeats):
     record(tuple(arguments), crop, size, frame, *kept, scratch)
     found = model.predict([(image, box)])[0]
     here = shapes[-1, : len(found)]
-    assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts do not make the whole"
+    assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts differ from the prediction"
 
     room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
     calls = {
-        "cut the crop": (cutting, cut),
+        "resample the crop": (cutting, cut),
         "similarities": (similarities, similarity_basis, squared_norm, shapes[:-1]),
-        "read the pools": (
+        "read the feature pools": (
             *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
             *(landmarks, anchored, places, room[0]),
         ),
-        "walk the trees": (
+        "find the leaves": (
             walking,
             values,
             nodes,
@@ -238,14 +238,14 @@ def parts_of(model, image, box, repeats):
     }
     spent = {}
     for name, (function, *args) in calls.items():
-        # More often minus less often: the call itself is not counted. So short that some go is undisturbed.
+        # The difference excludes the overhead of the call. Short runs, so that some are not interrupted.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    unhurried = {"quick": (nothing, *rest)}
-    with mock.patch.dict(vars(model.cascade_), unhurried):
+    idle = {"gray_kernel": (nothing, *rest)}
+    with mock.patch.dict(vars(model.cascade_), idle):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
     if blur == 0:
-        # Bytes that are read and written.
+        # Bytes read and written.
         return spent, size[0] * size[1] * (1 + max(1, round(step)) ** 2)
     taps = int(np.ceil(2 * max(1.0, blur * step)))
     strips = -(-rows_of_crop // 64) * 64
@@ -253,7 +253,7 @@ def parts_of(model, image, box, repeats):
 
 
 def prediction(model, faces, speeds, n, repeats):
-    """Rows of the table: part, microseconds, its work, microseconds that the machine needs for that."""
+    """Return the rows of the table: part, microseconds, work, microseconds at the limit of the machine."""
     images, boxes, _ = faces
     X = list(zip(images, boxes, strict=True))
     some = slice(None, None, max(1, len(X) // n))
@@ -272,43 +272,43 @@ def prediction(model, faces, speeds, n, repeats):
     walked = pack_trees(cascade.pairs, cascade.thresholds, n_pixels).nbytes
     basis_bytes = cascade.basis.nbytes
     work = {
-        "cut the crop": (
-            (f"{sums / 1e3:.0f} thousand bytes", sums / speeds["256 KB"]["GB/s in a row"])
+        "resample the crop": (
+            (f"{sums / 1e3:.0f} thousand bytes", sums / speeds["256 KB"]["GB/s sequential"])
             if model.blur == 0
             else (f"{sums / 1e3:.0f} thousand multiply-adds", sums / rate)
         ),
         "similarities": (f"{fits} multiply-adds", fits / rate),
-        "read the pools": (
+        "read the feature pools": (
             f"{n_stages * n_pixels} pixels, three loads each",
             loads * near["ns per load"],
         ),
-        "walk the trees": (
-            f"{walked / 1e3:.0f} KB of splits in a row",
-            walked / speeds["4 MB"]["GB/s in a row"],
+        "find the leaves": (
+            f"{walked / 1e3:.0f} KB of splits, sequential",
+            walked / speeds["4 MB"]["GB/s sequential"],
         ),
         "add the leaves": (
             f"{lines} lines of 64 bytes out of {cascade.leaves.nbytes / 1e6:.1f} MB",
             lines * far["ns per load"],
         ),
         "multiply by the basis": (
-            f"{basis_bytes / 1e3:.0f} KB of basis in a row",
-            basis_bytes / speeds["4 MB"]["GB/s in a row"],
+            f"{basis_bytes / 1e3:.0f} KB of basis, sequential",
+            basis_bytes / speeds["4 MB"]["GB/s sequential"],
         ),
     }
     rows = [(name, spent[name], what, nanoseconds / 1e3) for name, (what, nanoseconds) in work.items()]
     parts = sum(row[1] for row in rows)
     inside = spent["all in one kernel"] + spent["Python"]
     rows += [
-        ("what binds them, and memory", spent["all in one kernel"] - parts, "", None),
-        ("Python", spent["Python"], "checks of X and the box", None),
-        ("another face each time", turns - inside, "caches and branches forget", None),
-        ("predict, one face after another", turns, "", sum(row[3] for row in rows)),
+        ("overhead between the parts", spent["all in one kernel"] - parts, "", None),
+        ("Python", spent["Python"], "validation of X and the box", None),
+        ("different faces", turns - inside, "cache and branch misses", None),
+        ("predict", turns, "", sum(row[3] for row in rows)),
     ]
     return [dict(zip(("part", "us", "work", "least_us"), row, strict=True)) for row in rows]
 
 
 def training(speeds, n, n_trees):
-    """Rows of the table for one stage of training on one thread."""
+    """Return the rows of the table for one stage of training on one thread."""
     import ert
     from ert._kernels import grow as trees
     from ert._kernels.workers import Workers
@@ -329,18 +329,21 @@ def training(speeds, n, n_trees):
         return call
 
     def run(self, kernel, *args):
-        # Trees are one kernel: step by step here, with the heaps of a team of one counted in Python.
+        # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
         kernel = kernel.py_func if kernel is trees.grow_trees_block else timed(kernel)
         kernel(0, 1, *args)
 
-    def claim(team, heap):
-        team[heap] += 1
-        return team[heap] - 1
+    def next_block(barrier, counter):
+        barrier[counter] += 1
+        return barrier[counter] - 1
 
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
     names = "start_tree", "score_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
-    steps = {name: timed(getattr(trees, name)) for name in names} | {"claim": claim, "meet": lambda *_: True}
+    steps = {name: timed(getattr(trees, name)) for name in names} | {
+        "next_block": next_block,
+        "wait": lambda *_: True,
+    }
     with mock.patch.multiple(trees, **steps), mock.patch.object(Workers, "run", run):
         begin = time.perf_counter()
         model.fit(X, landmarks)
@@ -353,8 +356,8 @@ def training(speeds, n, n_trees):
     numbers = n_samples * n_trees * model.n_components
     work = {
         "score_level": (
-            f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB, in order",
-            n_looks * row / beyond["GB/s in a row"],
+            f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
+            n_looks * row / beyond["GB/s sequential"],
         ),
         "split_level": (
             f"{n_looks / 1e6:.0f} million numbers moved",
@@ -362,25 +365,25 @@ def training(speeds, n, n_trees):
         ),
         "start_tree": (
             f"{n_samples * n_trees * 8 / 1e6:.0f} million numbers copied",
-            n_samples * n_trees * 8 * 6 / near["GB/s in a row"],
+            n_samples * n_trees * 8 * 6 / near["GB/s sequential"],
         ),
         "sum_leaves": (
             f"{numbers / 1e6:.0f} million residuals of 2 bytes",
-            numbers * 2 / near["GB/s in a row"],
+            numbers * 2 / near["GB/s sequential"],
         ),
         "apply_leaves": (
             f"{numbers / 1e6:.0f} million residuals, read and written",
-            numbers * 4 / near["GB/s in a row"],
+            numbers * 4 / near["GB/s sequential"],
         ),
     }
     rows = []
     for name, (what, nanoseconds) in work.items():
         rows.append({"part": name, "seconds": spent[name], "work": what, "least_seconds": nanoseconds / 1e9})
     prepared = sum(seconds for name, seconds in spent.items() if name not in work)
-    what = "pools read, residuals prepared, shapes moved"
+    what = "reading pools, preparing residuals, updating shapes"
     rows.append({"part": "before and after the trees", "seconds": prepared, "work": what})
     other = total - sum(row["seconds"] for row in rows)
-    rows.append({"part": "the rest", "seconds": other, "work": "crops and starts, choosing splits, Python"})
+    rows.append({"part": "other", "seconds": other, "work": "crops, initializations, splits, Python"})
     rows.append({"part": f"one stage of {n_trees} trees, {n_samples} samples", "seconds": total, "work": ""})
     return rows
 
@@ -388,7 +391,7 @@ def training(speeds, n, n_trees):
 def table(rows, unit, least, digits):
     total = rows[-1][unit]
     lines = [
-        f"| part | {unit.replace('us', 'µs')} | share | work | least | times the least |",
+        f"| part | {unit.replace('us', 'µs')} | share | work | limit | times the limit |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -410,13 +413,13 @@ def write_tables(result):
     lines += ["", "Training with the default parameters, one thread:", ""]
     lines += table(result["training"], "seconds", "least_seconds", 2)
     lines += ["", "The machine:", ""]
-    lines += ["| memory | ns a load | ns a load that waits for the last | GB/s in a row |"]
+    lines += ["| working set | ns per load | ns per dependent load | GB/s sequential |"]
     lines += ["| --- | --- | --- | --- |"]
     for size, row in speeds.items():
         lines.append(f"| {size} | " + " | ".join(f"{value:.2f}" for value in row.values()) + " |")
     load = " before and ".join(f"{result['load_average'][when][0]:.1f}" for when in ("before", "after"))
     where = f"{made['cpu']}; {made['date']}; numba {made['versions']['numba']}; load average {load} after."
-    lines += ["", f"Multiply-adds of float32: {rate:.1f} a nanosecond.", where]
+    lines += ["", f"Multiply-adds of float32: {rate:.1f} per nanosecond.", where]
     common.write_figures(common.ROOT / "benchmarks" / "ROOFLINE.md", lines)
 
 
@@ -424,10 +427,10 @@ def main():
     import ert
 
     options = common.arguments(__doc__, n=40, trees=300, quick=0)
-    if options.gray_kernel:
+    if options.quick:
         options.n, options.trees = 5, 5
     load_before = os.getloadavg()
-    repeats = 3 if options.gray_kernel else 9
+    repeats = 3 if options.quick else 9
     speeds = machine(repeats)
     result = {
         "machine": speeds,
@@ -435,7 +438,7 @@ def main():
         "training": training(speeds, 50 * options.n, options.trees),
         "load_average": {"before": load_before, "after": os.getloadavg()},
     }
-    if options.gray_kernel:
+    if options.quick:
         print("\n".join(table(result["prediction"], "us", "least_us", 1)))
         print("\n".join(table(result["training"], "seconds", "least_seconds", 2)))
         print(speeds)

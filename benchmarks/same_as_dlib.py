@@ -1,9 +1,9 @@
-"""Whether ert predicts dlib's whole-pixel points from dlib's own model files, on every face of 300-W.
+"""Check that ert predicts dlib's rounded landmarks from dlib's model files on every face of 300-W.
 
     python benchmarks/same_as_dlib.py
 
-For the model of train_vs_dlib.py and the public 68-point one (package face-recognition-models): faces that
-differ in any point after rounding, seconds to load, and the size and error of the compact conversion.
+For the model of train_vs_dlib.py and the public model of 68 landmarks (package face-recognition-models):
+faces with any difference after rounding, seconds to load, and the size and error of the compact conversion.
 """
 
 import time

@@ -1,9 +1,9 @@
-"""Seconds that a user waits: `import ert`, the first `ert align` ever, the next ones, and `ert warmup`.
+"""Start-up times: `import ert`, the very first `ert align`, later ones, and `ert warmup`.
 
     python benchmarks/startup.py
 
-Each is a process of its own; before the first alignment and before each warm-up the cache of compiled kernels
-is empty. Bars: import below 0.5 s, the first alignment below 30 s, the next below 1.5 s.
+Each runs in its own process; the cache of compiled kernels is empty before the first alignment and before
+each warm-up. Targets: import below 0.5 s, the first alignment below 30 s, later ones below 1.5 s.
 """
 
 import os
@@ -15,7 +15,7 @@ import time
 
 import common
 
-BARS = {"import ert": 0.5, "ert align, first ever": 30, "ert align, next": 1.5}
+TARGETS = {"import ert": 0.5, "ert align, first ever": 30, "ert align, next": 1.5}
 
 
 def seconds(command, environment):
@@ -25,7 +25,7 @@ def seconds(command, environment):
 
 
 def with_cache(folder):
-    """Return the environment of a process whose kernels and modules are kept there when compiled."""
+    """Return the environment of a process that caches compiled kernels and modules in a folder."""
     path = os.pathsep.join([str(common.ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     kept = {"NUMBA_CACHE_DIR": folder, "PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
     return os.environ | kept | {"PYTHONPATH": path.rstrip(os.pathsep)}
@@ -55,7 +55,7 @@ def main():
             waits[name], _ = seconds([*program, "warmup", *extra], with_cache(folder))
             if not extra:
                 waits["ert align, first after ert warmup"], _ = seconds(align, with_cache(folder))
-    met = {name: waits[name] < bar for name, bar in BARS.items()}
+    met = {name: waits[name] < target for name, target in TARGETS.items()}
     common.save_result(
         "startup",
         {

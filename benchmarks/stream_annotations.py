@@ -1,10 +1,10 @@
-"""Memory and time of reading annotations of very many images, in every format.
+"""Memory and time of reading annotations of many images in every format.
 
     python benchmarks/stream_annotations.py --objects 100000 --points 68
 
-A tenth of the objects, then all, one an image, are written to a temporary folder (the images are links to one
-of a pixel). Each is read in processes of their own, by the reader alone, of which nothing is kept, and by
-`load_dataset`, which keeps arrays and names. Growth is the peak of memory over what the process had before.
+A tenth of the objects, then all, one per image, are written to a temporary folder (the images are links to
+one of a single pixel). They are read in separate processes by the reader alone, without keeping its items,
+and by `load_dataset`. Growth is the peak memory minus the memory before.
 """
 
 import json
@@ -65,7 +65,7 @@ def folder_text(kind, points):
 
 
 def write(kind, folder, n, n_points):
-    """Write n objects in a format; return the path to read and how many MB it holds."""
+    """Write n objects in a format; return the path to read and its size in MB."""
     from PIL import Image
 
     images = folder if kind in FOLDERS else folder / "images"
@@ -86,7 +86,7 @@ def write(kind, folder, n, n_points):
 
 
 def resident(field):
-    """Memory of this process in MB: VmRSS is what it has now, VmHWM its peak."""
+    """Return the memory of this process in MB: VmRSS for the current amount, VmHWM for the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
@@ -113,7 +113,7 @@ def load(kind, path):
 
 
 def read(function, kind, path, warm_up):
-    """Read; return the seconds, the growth of memory and the size of arrays that are kept, in MB."""
+    """Read annotations; return the seconds, the growth of memory and the size of the arrays in MB."""
     function(kind, warm_up)
     before, begin = resident("VmRSS"), time.perf_counter()
     n, size = function(kind, path)

@@ -1,10 +1,10 @@
-"""Many faces: faces a second on one thread and two, the slowest calls, large photos, loading, sameness.
+"""Throughput on many faces, latency tail, large photos, loading times and reproducibility.
 
-    python benchmarks/throughput.py              # some five minutes
-    python benchmarks/throughput.py --quick 1    # tries itself out, writes nothing
+    python benchmarks/throughput.py              # about five minutes
+    python benchmarks/throughput.py --quick 1    # a short test, writes nothing
 
-Faces are those of 300-W, in memory, over and over. What makes a call slow now and then is mostly the machine:
-a loop that only counts is timed turn by turn with the calls, and its slowest runs stand beside theirs.
+The faces are those of 300-W, in memory, repeated. Occasional slow calls are mostly caused by the machine: a
+loop that only counts is timed interleaved with the calls, and its slowest runs are reported next to theirs.
 """
 
 import os
@@ -23,9 +23,9 @@ from train_vs_dlib import OURS, THEIRS
 
 
 def rates(model, X, repeats, size=2500):
-    """Return faces a second on one thread and two, taking turns; beside it, two threads that only count.
+    """Return faces per second on one and two threads, interleaved, and the speedup of a counting loop.
 
-    The turns are short, so that the neighbors on the machine slow down both alike.
+    The turns are short, so that other work on the machine slows down both alike.
     """
     parts = [X[i : i + size] for i in range(0, len(X), size)]
     seconds = {(what, n): np.zeros(repeats) for what in ("predict", "count") for n in (1, 2)}
@@ -56,13 +56,13 @@ def rates(model, X, repeats, size=2500):
     }
 
 
-# How often the calls whose 99th percentile is taken are made, all of them.
+# Passes over all calls for the 99th percentile.
 PASSES = 5
 
 
 @numba.njit(nogil=True)
 def spin(n):
-    """Count to n with a random generator, which no compiler shortens."""
+    """Count to n with a random generator, which compilers cannot shorten."""
     state = np.uint64(1)
     for _ in range(n):
         state = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
@@ -70,14 +70,14 @@ def spin(n):
 
 
 def tail(model, X):
-    """Return the 99th percentile over the median of single calls, and of a loop as long that does nothing."""
+    """Return the 99th percentile and the median of single calls, and of a counting loop of equal length."""
     spin(1)
     turns = 1_000_000 / min(clock(spin, 1_000_000) for _ in range(9))
     usual = np.median([clock(model.predict, [face]) for face in X[:500]])
-    # The spread of the faces themselves counts as well: some are larger and take longer to resample.
+    # Times differ between faces as well: larger ones take longer to resample.
     same = [X[0]]
     n = int(usual * turns)
-    # Several times: in one pass the machine's interruptions move the percentile by a third.
+    # In a single pass interruptions by the machine change the percentile by a third.
     passes = np.array(
         [
             [(clock(model.predict, [face]), clock(model.predict, same), clock(spin, n)) for face in X]
@@ -148,16 +148,16 @@ def large_photos(model, faces, megapixels, calls):
             assert error < 1e-6, f"other landmarks in the photo, by {error} pixels"
         alone = [in_turn(model, [pair], calls) for pair in pairs[:10]]
         result[kind] = {
-            # Of ten faces, each over and over.
+            # Of ten faces, each repeatedly.
             "one face": {key: float(np.median([each[key] for each in alone])) for key in alone[0]},
-            # Rows of a photo lie far apart in memory: what was not touched just before takes longer to reach.
+            # Rows of a photo are far apart in memory: pixels that are not in the cache take longer to read.
             f"{len(pairs)} faces in turn": in_turn(model, pairs, len(pairs) * calls // 10),
         }
     return result
 
 
 def check_same(model, X):
-    """Assert that neither batch, place, thread nor a crowd of threads changes any number."""
+    """Assert that results do not depend on batches, order, threads or concurrent calls."""
     expected = model.predict(X)
     for size in (1, 7, 64):
         parts = [model.predict(X[i : i + size]) for i in range(0, len(X), size)]
@@ -184,7 +184,7 @@ def main():
     import ert
 
     options = common.arguments(__doc__, faces=10_000, repeats=7, megapixels=100.0, quick=0)
-    if options.gray_kernel:
+    if options.quick:
         options.faces, options.repeats, options.megapixels = 300, 2, 9.0
     load_before = os.getloadavg()
     table = f"{options.data / '300w' / 'boxes.csv'}:dlib"
@@ -213,7 +213,7 @@ def main():
                 for kind, X in many.items()
             },
             "single calls of face68, gray": tail(face68, many["gray"]),
-            "interruptions by the machine": interruptions(1 if options.gray_kernel else 10),
+            "interruptions by the machine": interruptions(1 if options.quick else 10),
             "one face in a large photo": {
                 "megapixels": options.megapixels,
                 **large_photos(face68, few["RGB"][:40], options.megapixels, 100 * options.repeats),
@@ -225,14 +225,14 @@ def main():
             },
             "convert_seconds": convert_seconds,
         }
-        # Each in its own way: packed int8 leaves, dlib's floats, dlib's made compact.
+        # Models of all kinds: int8 leaves, dlib's floats, converted from dlib.
         models |= {"10 x 500 x depth 4": ert.load(OURS), "dlib's 10 x 500": ert.load(THEIRS)}
         for model in models.values():
             for faces in few.values():
                 check_same(model, faces[:100])
     result["the same for any batch, place and threads"] = {"models": list(models), "faces": 100}
     result["load_average"] = {"before": load_before, "after": os.getloadavg()}
-    print(result) if options.gray_kernel else common.save_result("throughput", result)
+    print(result) if options.quick else common.save_result("throughput", result)
 
 
 if __name__ == "__main__":

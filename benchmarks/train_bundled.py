@@ -1,11 +1,11 @@
-"""Train the bundled models on the 2012 training faces of 300-W and write them into the package.
+"""Train the bundled models on the 2012 training faces of 300-W and write them to the package.
 
     python benchmarks/train_bundled.py [--only face5]
 
-Every face is used with the boxes of two detectors, and mirrored. `face68-small` has fewer stages and a
-compressed file. For `face68` a judge is then trained on those left out in so many folds, for which the model
-is trained so many times more. Running it again gives the same bytes; interrupted, it goes on with the
-finished stages and fold models in runs/.
+Every face is used with the boxes of two detectors and mirrored. `face68-small` has fewer stages and a
+compressed file. The confidence model of `face68` is trained by cross-validation, for which the cascade is
+trained once more per fold. The files are reproducible byte for byte; after an interruption, training resumes
+from the completed stages and fold models in runs/.
 """
 
 import common
@@ -46,7 +46,7 @@ def main():
     from ert.model.schemes import FACE5_OF_FACE68
     from ert.training.confidence import fold_checkpoints
 
-    options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "models")
+    options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "_core" / "data" / "models")
     table = options.data / "300w" / "boxes.csv"
     dlib, haar = (
         ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train")

@@ -1,10 +1,10 @@
-"""Train with dlib's default hyper-parameters beside dlib: seconds, memory, error on HELEN's test faces.
+"""Training with dlib's default options compared with dlib: seconds, memory, error on HELEN's test faces.
 
     python benchmarks/train_vs_dlib.py --threads 2
 
-Both learn the same 2012 faces of 300-W with the boxes of dlib's detector, each in a process of its own; ert
-with three seeds, of which the first is timed, in turns with one thread; its kernels were compiled before, as
-`ert warmup` does it. The models are kept in runs/ for the other benchmarks.
+Both are trained on the same 2012 faces of 300-W with the boxes of dlib's detector, each in its own process;
+ert with three seeds, of which the first is timed, interleaved with one thread. Its kernels are compiled
+before, as by `ert warmup`. The models are written to runs/ for the other benchmarks.
 """
 
 import os
@@ -33,7 +33,7 @@ def train_ours(data, threads, out, seed=0):
     from ert.datasets.dataset import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
-    # All of it said, so that the estimator's own defaults do not matter here.
+    # Explicit, so that the defaults of the estimator do not matter.
     plain = {
         "shift_jitter": 0.0,
         "scale_jitter": 0.0,
@@ -74,7 +74,7 @@ def errors(data, files):
     result = {}
     for boxes in ("dlib", "haar"):
         test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:{boxes}", split="test")
-        images = [common.dlib_gray(ert._core.images.load_image(file)) for file in test.files]
+        images = [common.dlib_gray(ert.load_image(file)) for file in test.files]
         predicted = common.dlib_predict(theirs, images, test.boxes)
         for normalizer in ("inter-pupil", "inter-ocular"):
             seeds = [float(nme(test.y, model.predict(test.X), normalizer).mean()) for model in ours]

@@ -1,13 +1,13 @@
-"""Tracking in video on moving faces whose landmarks are known, beside dlib frame by frame.
+"""Tracking of moving faces with known landmarks, compared with dlib.
 
     python benchmarks/video.py                      # 12 people; writes the result
-    python benchmarks/video.py --quick 1            # tries itself out on 3 people, writes nothing
+    python benchmarks/video.py --quick 1            # a short test on 3 people, writes nothing
 
-Faces of HELEN's test images are moved, turned, dimmed, made to talk, hidden and exchanged along known paths
-(moving_faces.py), with noise of a sensor, at 640 x 480 and 30 frames a second. Every frame goes to all in
-turn: `ert.Tracker`; ert's detector and model anew for each frame; dlib's detector and predictor anew for each
-frame; dlib's correlation_tracker, started on the detector's box, with the predictor in its box. Needs the
-dlib model of train_vs_dlib.py. All of it on one core.
+Faces of HELEN's test images are moved, rotated, dimmed, made to talk, occluded and exchanged along known
+paths (moving_faces.py), with sensor noise, at 640 x 480 pixels and 30 frames per second. Every frame is
+processed by `ert.Tracker`; by ert's and by dlib's detector and predictor on each frame; and by dlib's
+correlation_tracker, initialized with the detector's box, with the predictor in its box. Needs the dlib model
+of train_vs_dlib.py. All on one core.
 """
 
 import os
@@ -21,22 +21,22 @@ from moving_faces import LONGER, PATHS
 from train_vs_dlib import THEIRS
 
 SECONDS = 2
-# Where speed is measured: one run of ert.Tracker's detector falls into as many.
+# Length of the clips for the speed, in seconds: one interval of ert.Tracker's detector.
 DETECTED_EVERY = 3
-# The first frames, before filters have settled, count for errors but not for jitter and lag.
+# The first frames, before filters have settled, are excluded from jitter and lag.
 SETTLING = 10
-# What is farther from the truth than this part of the face's extent is another face, or none.
+# Landmarks farther from the truth than this fraction of the face's extent are of another face.
 NEAR = 0.35
 
 
 class OneByOne:
-    """Detector and predictor anew for each frame, as (id, landmarks) of each face: the id is always 0."""
+    """Detector and predictor on each frame; the id of all faces is 0."""
 
     def __init__(self, detect, predict):
         self.detect, self.predict = detect, predict
 
     def reset(self):
-        """Forget nothing: there is nothing."""
+        """Do nothing: there is no state."""
 
     def update(self, frame, now):
         """Return (id, landmarks) of each face."""
@@ -44,7 +44,7 @@ class OneByOne:
 
 
 class Correlation:
-    """dlib's correlation tracker from the first box of the detector on, and its predictor in that box."""
+    """dlib's correlation tracker, initialized with the first detected box, and its predictor in its box."""
 
     def __init__(self, detect, predict):
         self.detect, self.predict = detect, predict
@@ -71,7 +71,7 @@ class Correlation:
 
 
 class Tracked:
-    """ert.Tracker, with what it gives as (id, landmarks)."""
+    """ert.Tracker with the interface of the other methods."""
 
     def __init__(self, model, **options):
         import ert
@@ -111,7 +111,7 @@ def methods(model_name):
 
 
 def nearest(faces, truth):
-    """Return the face (id, landmarks) nearest true landmarks, or None when none is near."""
+    """Return the face (id, landmarks) nearest to true landmarks; None when none is near."""
     size = np.ptp(truth, axis=0).max()
     away = [np.linalg.norm(landmarks - truth, axis=1).mean() for _, landmarks in faces]
     return faces[int(np.argmin(away))] if away and min(away) < NEAR * size else None
@@ -123,7 +123,7 @@ def run(method, clip):
 
 
 def followed(faces_of_frames, truth):
-    """Return the landmarks found for one person (frames, 68, 2), NaN where none, and the ids."""
+    """Return the landmarks found for one person (frames, 68, 2), NaN where missed, and the ids."""
     found = np.full(truth.shape, np.nan)
     ids = []
     for k, faces in enumerate(faces_of_frames):
@@ -135,7 +135,7 @@ def followed(faces_of_frames, truth):
 
 
 def lag(found, truth):
-    """Return by how many frames what was found comes late: least squares of its error on the velocity."""
+    """Return the lag in frames: the least-squares coefficient of the error on the velocity."""
     velocity = np.gradient(truth, axis=0)
     seen = ~np.isnan(found[:, 0, 0])
     error, velocity = (found - truth)[seen], velocity[seen]
@@ -144,12 +144,11 @@ def lag(found, truth):
 
 
 def figures(found, truth):
-    """Return what was measured on one clip of one person."""
+    """Return the figures of one clip of one person."""
     from ert.metrics import nme
 
     seen = ~np.isnan(found[:, 0, 0])
     settled, aim = found[SETTLING:], truth[SETTLING:]
-    # What is left when the true motion is taken away.
     error = settled - aim
     return {
         "nme": float(nme(truth[seen], found[seen], "inter-pupil").mean()) if seen.any() else np.nan,
@@ -173,7 +172,7 @@ def paths(people, tools):
             truth = clip.truth[:, 0]
             for name, tool in tools.items():
                 found, ids = followed(run(tool, clip), truth)
-                # Those that look at each frame alone have no ids.
+                # Only the tracker has ids.
                 known = {"ids": len(set(ids))} if isinstance(tool, Tracked) else {}
                 rows[name].append(figures(found, truth) | known)
         both = [
@@ -195,7 +194,7 @@ def paths(people, tools):
 
 
 def events(people, tracker):
-    """Return how many frames a face that is gone is still shown, and whether ids stay with their people."""
+    """Return how long a vanished face is still reported and whether ids stay with their people."""
     result = {}
     n = len(people)
     others = [people[(i + n // 3 + 1) % n] for i in range(n)]
@@ -249,9 +248,9 @@ def events(people, tracker):
 
 
 def speed(people, tools):
-    """Return milliseconds a frame (mean, median) and frames a second of each, frame by frame in turns."""
+    """Return milliseconds per frame and frames per second of each method, interleaved frame by frame."""
     result = {}
-    # What is compiled or imported when it is first needed.
+    # Compiles and imports what is needed.
     warm = moving_faces.moving(people[0], "all", SECONDS, 0)
     for tool in tools.values():
         run(tool, warm)
@@ -282,7 +281,7 @@ def speed(people, tools):
 
 
 def test_people(data, n, split):
-    """Return people whose photo shows more than the face, in random order, and whom the detector finds."""
+    """Return people in random order whose image has a margin around the face."""
     from ert._core.images import load_image
     from ert.datasets.dataset import load_dataset
 
@@ -301,10 +300,10 @@ def test_people(data, n, split):
 
 def main():
     options = common.arguments(__doc__, people=12, quick=0, model="face68", split="test")
-    # Affinity and OpenCV's own threads: one core for all.
+    # One core for all, including OpenCV's own threads.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    people = test_people(options.data, 3 if options.gray_kernel else options.people, options.split)
+    people = test_people(options.data, 3 if options.quick else options.people, options.split)
     tools = methods(options.model)
     result = {
         "model": options.model,
@@ -313,7 +312,7 @@ def main():
         "events": events(people, tools["ert.Tracker"]),
         "speed": speed(people, tools),
     }
-    if not options.gray_kernel:
+    if not options.quick:
         common.save_result("video", result)
 
 

@@ -58,14 +58,14 @@ def test_ratios_of_rounds():
     assert 1 < low < found["ratio"] < high < 4
 
 
-def test_the_parts_of_a_prediction_make_the_whole():
+def test_the_parts_of_a_prediction_add_up():
     import roofline
 
     import ert
 
     image = np.ascontiguousarray(ert.load_image(ert.sample_image())[:, :, 0])
     spent, multiply_adds = roofline.parts_of(ert.load("face68"), image, (176.0, 65.0, 98.0, 98.0), 1)
-    assert {"cut the crop", "walk the trees", "add the leaves", "Python"} <= set(spent)
+    assert {"resample the crop", "find the leaves", "add the leaves", "Python"} <= set(spent)
     assert multiply_adds > 10_000
 
 
@@ -127,7 +127,7 @@ def test_the_figures_of_a_card_are_those_of_the_metrics(measured_card, annotated
         assert low < row["box"]["ratio"] < high
 
 
-def test_a_card_says_what_its_figures_say(measured_card):
+def test_the_text_of_a_card_follows_from_its_figures(measured_card):
     from card_text import card, limits
 
     result = measured_card[0] | {"made": {"date": "2020-02-02", "versions": dict.fromkeys("abc", "1.0")}}
@@ -146,15 +146,15 @@ def test_a_card_says_what_its_figures_say(measured_card):
     assert "`n_trees=40`" in text
     assert "{" not in text
 
-    def told(low, high):
-        row = {"column": "yaw", "group": "1 to 2", "words": "that are turned most"}
+    def sentence(low, high):
+        row = {"column": "yaw", "group": "1 to 2", "words": "with the most yaw"}
         compared = {"faces": 20, "ratio": 1.5, "interval_95": [low, high]}
         extremes = [row | {"inter-ocular": compared, "box": compared}]
         return next(iter(limits(result | {"extremes": extremes, "together": []})))
 
-    assert told(1.2, 1.8).startswith("The 20 faces that are turned most (`yaw` 1 to 2) have **1.50 times**")
-    assert told(0.9, 2.1).startswith("Whether these differ from the others, so few faces cannot tell")
-    assert "turned most" not in told(0.5, 0.9)
+    assert sentence(1.2, 1.8).startswith("The 20 faces with the most yaw (`yaw` 1 to 2) have **1.50 times**")
+    assert sentence(0.9, 2.1).startswith("No significant difference from the others")
+    assert "most yaw" not in sentence(0.5, 0.9)
 
 
 def test_the_pictures_of_a_card(measured_card, annotated, tmp_path):
@@ -308,8 +308,8 @@ def test_the_typical_box_is_found_again():
 
 def _measured(shift, scale, roll, dlib=9.0):
     def curve(what, amounts, means):
-        settings = {"ert": means, "ert, best()": means, "dlib": [dlib] * len(means)}
-        intervals = {name: [[-1.0, 1.0]] * len(means) for name in ("ert", "ert, best()")}
+        settings = {"ert": means, 'ert, mode="accurate"': means, "dlib": [dlib] * len(means)}
+        intervals = {name: [[-1.0, 1.0]] * len(means) for name in ("ert", 'ert, mode="accurate"')}
         return {"what": what, "amounts": amounts, "nme": settings, "minus dlib, 95 %": intervals}
 
     curves = {
@@ -320,7 +320,7 @@ def _measured(shift, scale, roll, dlib=9.0):
     return {"curves": curves, "ytf": {}}
 
 
-def test_bars_and_where_dlib_is_better():
+def test_targets_and_where_dlib_is_better():
     import robustness_page
 
     good = _measured([5.0, 5.35, 8.9], [8.0, 5.3, 5.0, 5.35], [5.0, 5.9, 8.0])
@@ -334,7 +334,7 @@ def test_bars_and_where_dlib_is_better():
     assert [(each[0], each[1]) for each in robustness_page.worse(bad)] == [("shift", 30)] * 2
 
 
-def test_a_page_keeps_what_stands_round_its_figures(tmp_path):
+def test_a_page_keeps_the_text_around_its_figures(tmp_path):
     import common
 
     page = tmp_path / "page.md"
@@ -344,7 +344,7 @@ def test_a_page_keeps_what_stands_round_its_figures(tmp_path):
         assert page.read_text() == f"before\n{common.BEGIN}\n\nnew\n\n{common.END}\nafter\n"
 
 
-def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp_path):
+def test_calibration_of_the_confidence(confident_model, faces, monkeypatch, tmp_path):
     import calibration
     import calibration_page
     import common
@@ -362,8 +362,8 @@ def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp
     fifths = [fifth["share"] for fifth in found["coverage by expected error"]["boxes dlib"]]
     assert np.mean(fifths) == pytest.approx(share)
     assert found["failed"]["both boxes"]["faces"] == 40
-    assert found["told"]["noise"]["squares"] == 3
-    assert found["told"]["noise"]["rejected"] == 1
+    assert found["rejected"]["noise"]["squares"] == 3
+    assert found["rejected"]["noise"]["rejected"] == 1
     assert sum(row["count"] for row in found["within"]) == 2 * 20 * 68
     times = calibration.timed(confident_model, images, boxes)
     assert len(times) == 3
@@ -374,7 +374,7 @@ def test_confidence_is_held_to_its_word(confident_model, faces, monkeypatch, tmp
     (tmp_path / "page.md").write_text(f"{common.BEGIN}\n{common.END}\n")
     calibration_page.main()
     text = (tmp_path / "page.md").read_text()
-    assert "| noise: at least 95 % told from faces, 95 % of the faces kept | holds | 100.0 % of 3 |" in text
+    assert "| noise: at least 95 % rejected, 95 % of the faces kept | met | 100.0 % of 3 |" in text
     assert (tmp_path / "figure.svg").read_text().startswith("<svg")
 
 
@@ -388,7 +388,7 @@ def person():
     return Person(image, face.landmarks)
 
 
-def test_moving_faces_are_where_their_truth_says(person):
+def test_moving_faces_have_their_true_landmarks(person):
     from moving_faces import PATHS, moving, vanishing
 
     model = ert.load("face68")
@@ -403,7 +403,7 @@ def test_moving_faces_are_where_their_truth_says(person):
     assert np.isnan(gone.truth[:, 0, 0, 0]).tolist() == [False] * 3 + [True] * 3
 
 
-def test_what_hides_a_face_hides_its_truth(person):
+def test_occluded_faces_have_no_truth(person):
     from moving_faces import passing
 
     hidden = np.isnan(passing(person, person, 1, 0, 0).truth[:, :, 0, 0])
@@ -425,3 +425,51 @@ def test_lag_is_found_again():
     assert measured["missed"] == pytest.approx(3 / 90)
     assert measured["step px"] == pytest.approx(0, abs=1e-9)
     assert measured["lag frames"] == pytest.approx(0, abs=1e-9)
+
+
+def test_versions_are_compared_in_turns():
+    from versions import CALLS, compare
+
+    order = []
+
+    class Version:
+        def __init__(self, name, seconds, shift):
+            self.name, self.seconds, self.shift = name, seconds, shift
+
+        def run(self, task, calls):
+            order.append((self.name, calls))
+            return self.seconds, np.full((1, 5, 2), self.shift)
+
+    task = next(iter(CALLS))
+    figures = compare(Version("old", 0.003, 1.0), Version("new", 0.002, 1.5), [task], 4)
+    assert figures[task] == {
+        "old ms": pytest.approx(3),
+        "new ms": pytest.approx(2),
+        "old / new": pytest.approx(1.5),
+        "quartiles": pytest.approx([1.5, 1.5]),
+        "largest difference px": 0.5,
+    }
+    assert [name for name, _ in order[2:]] == ["new", "old", "old", "new"] * 2
+    assert {calls for _, calls in order[2:]} == {CALLS[task]}
+
+
+def test_older_results_have_the_names_of_today():
+    import common
+
+    assert 'ert face68, mode="accurate"' in common.result("accuracy")["models"]
+    assert "face68, gray" in common.result("throughput")["throughput"]
+    assert "rejected" in common.result("calibration")["rejected"]["background"]
+
+
+def test_the_table_of_figures(tmp_path, monkeypatch):
+    import common
+    import readme_table
+
+    page = tmp_path / "results.md"
+    page.write_text(f"{common.BEGIN}\n{common.END}\n")
+    monkeypatch.setattr(readme_table, "PAGES", (tmp_path / "none.md", page))
+    readme_table.main()
+    assert '| the same: `face68`, `mode="accurate"` | ' in page.read_text()
+    monkeypatch.setattr(readme_table, "PAGES", (tmp_path / "none.md",))
+    with pytest.raises(SystemExit, match=r"none\.md"):
+        readme_table.main()
