@@ -2,7 +2,7 @@
 
     python data/make_samples.py
 
-The 68 points are those of the bundled model, looked at and found right.
+The 68 landmarks are those of the bundled model, checked by eye.
 """
 
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import ert
+from ert.datasets.formats import FORMATS
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -24,10 +25,9 @@ def main():
     landmarks = np.array([face.landmarks.round(2)])
     box = np.array([face.box.round(2)])
     dataset = ert.Dataset([photo], box, landmarks, names, "the portrait of an astronaut")
-    for file in ("landmarks.csv", "landmarks.xml", "landmarks.tps", "landmarks.json"):
-        ert.write_dataset(dataset, SAMPLES / file)
-    for kind in ("pts", "tem", "ljson"):
-        ert.write_dataset(dataset, SAMPLES / kind, kind)
+    for name, format in FORMATS.items():
+        path = SAMPLES / (name if format.folder else f"landmarks{format.suffix}")
+        ert.write_dataset(dataset, path, name)
     header = "image,split,haar_left,haar_top,haar_width,haar_height\n"
     row = [photo.name, "train", *map(str, face.box.round(2).tolist())]
     (SAMPLES / "boxes.csv").write_text(header + ",".join(row) + "\n")

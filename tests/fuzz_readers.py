@@ -1,9 +1,9 @@
-"""Damaged files for every reader: each is read whole or refused in one line, soon, and never in part.
+"""Fuzz every reader with damaged files: each is read completely, or refused with a one-line error, quickly.
 
     python tests/fuzz_readers.py --n 10000
 
-What is read is counted (objects and points) and compared with what a parser of another kind finds in the
-damaged file. The same number gives the same damage on every machine.
+Objects and points are counted and compared with the counts of an independent parser of the damaged file.
+The same number gives the same damage on every machine.
 """
 
 import argparse
@@ -122,7 +122,7 @@ TOKEN = re.compile(rb"[\w.+-]+")
 
 
 def damaged(seed, random):
-    """Return the bytes after one to three kinds of damage."""
+    """Apply one to three kinds of damage."""
     data = seed
     for _ in range(random.choice((1, 1, 2, 3))):
         data = random.choice(DAMAGE)(data, random) if data else random.choice(NASTY)
@@ -190,7 +190,7 @@ def recode(data, random):
 DAMAGE = [flip, delete, duplicate, truncate, insert, insert, swap_lines, repeat_or_drop_line]
 DAMAGE += [replace_token] * 4 + [recode]
 
-# --- the files, and what another parser counts in them: (objects, points), or None where it cannot tell ---
+# --- the files, and the counts of an independent parser: (objects, points), or None if it cannot count ---
 
 IMGLAB = b"""<?xml version='1.0' encoding='UTF-8'?>
 <dataset>
@@ -216,7 +216,7 @@ IMGLAB = b"""<?xml version='1.0' encoding='UTF-8'?>
 
 
 def count_imglab(data):
-    # Another parser than lxml's; by the older edition of XML that it follows, names have no such letters.
+    # Not lxml; expat follows an older edition of XML, in which these letters are not allowed in names.
     data = re.sub(b"\xef\xbb\xbf|\xd9\xa3", b"_", data.removeprefix(b"\xef\xbb\xbf"))
     root = ElementTree.fromstring(data)
     boxes = [box for box in root.iter("box") if box.get("ignore", "0").lower() in ("0", "false")]
@@ -257,7 +257,7 @@ def count_coco(data):
 
 
 def count_tem(data):
-    # All lines of two cells before the first of one cell.
+    # All lines of two cells before the first line of one cell.
     rows = [line.split() for line in data.decode("utf-8-sig").split("\n")[1:]]
     return 1, next((i for i, row in enumerate(rows) if len(row) != 2), len(rows))
 
@@ -269,7 +269,7 @@ def count_ljson(data):
 
 
 def count_dat(data):
-    """Count the numbers of a file, whatever they are, by their first bytes."""
+    """Count the numbers in a file by their first bytes."""
     n, at = 0, 0
     while at < len(data):
         n, at = n + 1, at + 1 + (data[at] & 15)
@@ -315,7 +315,7 @@ TPS = b"LM=2\n1 2\n3 4.5\nIMAGE=a.png\nID=0\nSCALE=0.5\nLM=2\n-1 -1\n5 6\nIMAGE=
 PTS = b"version: 1\nn_points: 3\n{\n1 2\n3.5 4\nnan nan\n}\n"
 TEM = b"3\n1\t2\n3.5\t4\n5\t6\n1\n0\n3\n0 1 2\n"
 
-# Name of the file, its content, what reads it, what counts in it.
+# File name, content, reader, independent counter.
 FORMATS = {
     "imglab": ("x.xml", IMGLAB, lambda path: annotations(read_imglab, path), count_imglab),
     "pts": ("a.pts", PTS, lambda path: annotations(read_pts_folder, path.parent), count_pts),
@@ -341,7 +341,7 @@ FORMATS = {
 
 
 def model_bytes(folder):
-    """Return the bytes of a small model as .dat and as .ert."""
+    """Return the bytes of a small model as .dat and .ert files."""
     rng = np.random.default_rng(0)
 
     def floats(*shape):
@@ -358,14 +358,14 @@ def model_bytes(folder):
 
 
 def with_checksum(data):
-    """Return a damaged .ert whose checksum is right again, so that the damage is looked at."""
+    """Correct the checksum of a damaged .ert file, so that the reader gets past it."""
     if len(data) < 20:
         return data
     return data[:16] + struct.pack("<I", zlib.crc32(data[20:], zlib.crc32(data[:16]))) + data[20:]
 
 
 def fuzz(kind, n, folder, seconds=None, first=0):
-    """Read n damaged files of a format; return how many were accepted and refused, and what went wrong."""
+    """Read n damaged files of a format; return the counts of accepted and refused files, and the faults."""
     name, seed, read, count = FORMATS[kind]
     seed = seed or model_bytes(folder)[kind]
     place = folder / kind
@@ -376,7 +376,7 @@ def fuzz(kind, n, folder, seconds=None, first=0):
     counts, faults = Counter(), []
     path.write_bytes(seed)
     if read(path) != count(seed):
-        raise AssertionError(f"{kind}: {read(path)} in the file that is not damaged, expected {count(seed)}")
+        raise AssertionError(f"{kind}: {read(path)} in the undamaged file, expected {count(seed)}")
     for i in range(first, first + n):
         rng = random.Random(f"{kind} {i}")
         data = damaged(seed, rng)
@@ -387,14 +387,14 @@ def fuzz(kind, n, folder, seconds=None, first=0):
         fault, outcome = assessed(read, count, path, data)
         counts[outcome] += 1
         if seconds is not None and time.process_time() - begin > seconds:
-            fault = f"takes {time.process_time() - begin:.1f} s of the processor"
+            fault = f"takes {time.process_time() - begin:.1f} s of CPU time"
         if fault:
             faults.append(f"{kind} {i}: {fault}")
     return counts, faults
 
 
 def assessed(read, count, path, data):
-    """Return what is wrong with how a file is read, or "", and whether it is accepted."""
+    """Return the fault in reading a file, or "", and the outcome."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -409,7 +409,10 @@ def assessed(read, count, path, data):
     try:
         expected = count(data)
     except Exception as error:
-        return f"accepted, but to another parser {type(error).__name__}: {str(error)[:100]}", "accepted"
+        return (
+            f"accepted, but the independent parser raises {type(error).__name__}: {str(error)[:100]}",
+            "accepted",
+        )
     if expected is None:
         return "", "accepted, not counted"
     return ("" if found == expected else f"found {found}, expected {expected}"), "accepted"
@@ -417,10 +420,10 @@ def assessed(read, count, path, data):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=10_000, help="damaged files of each format")
-    parser.add_argument("--first", type=int, default=0, help="number of the first")
+    parser.add_argument("--n", type=int, default=10_000, help="number of damaged files per format")
+    parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
-    parser.add_argument("--show", type=int, default=20, help="faults to show of each format")
+    parser.add_argument("--show", type=int, default=20, help="number of faults to show per format")
     options = parser.parse_args()
     bad = False
     for kind in options.formats:

@@ -111,7 +111,7 @@ def _print_info(facts: dict[str, Any]) -> None:
         width, height = facts[f"{what}_width"], facts[f"{what}_height"]
         if width is not None:
             print(f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels")
-    n_squares = facts["boxes_round_landmarks"]
+    n_squares = facts["boxes_around_landmarks"]
     if n_squares:
         print(f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks")
     scheme = facts["mirror_scheme"]

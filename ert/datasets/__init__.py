@@ -1,1 +1,34 @@
-"""Annotated images: datasets, file formats, checks and splits."""
+"""Annotated images: datasets, file formats, checks, splits and synthetic faces."""
+
+from ert.datasets.checks import Finding, check_dataset
+from ert.datasets.dataset import Dataset, concatenate, dataset_format, load_dataset
+from ert.datasets.images import Picture, read_images, read_picture, read_size
+from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
+from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
+from ert.datasets.synthetic import FACE68_TEMPLATE, synthetic_dataset, synthetic_faces
+from ert.datasets.write import write_dataset
+
+__all__ = [
+    "FACE68_TEMPLATE",
+    "Dataset",
+    "Finding",
+    "Picture",
+    "check_dataset",
+    "concatenate",
+    "dataset_format",
+    "describe_dataset",
+    "fold_groups",
+    "join_groups",
+    "known_scheme",
+    "load_dataset",
+    "mirror_dataset",
+    "pattern_groups",
+    "read_images",
+    "read_picture",
+    "read_size",
+    "split_groups",
+    "synthetic_dataset",
+    "synthetic_faces",
+    "table_groups",
+    "write_dataset",
+]

@@ -1,19 +1,16 @@
-"""What deserves a look in annotated images: pictures, boxes and landmarks that do not fit the others."""
+"""Sanity checks for annotations: images, boxes and landmarks that differ from the others."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError
-from ert._core.images import load_image
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
+from ert.datasets.images import Picture, read_images, read_picture
 from ert.model.procrustes import (
     Points,
     as_complex,
@@ -24,14 +21,7 @@ from ert.model.procrustes import (
     typical_shape,
 )
 
-__all__ = [
-    "KINDS",
-    "Finding",
-    "Picture",
-    "check_dataset",
-    "read_picture",
-]
-
+__all__ = ["KINDS", "Finding", "Picture", "check_dataset", "read_picture"]
 
 KINDS = (
     "unreadable image",
@@ -48,34 +38,25 @@ KINDS = (
     "left and right swapped",
 )
 
-# The thresholds were chosen by looking at what they name in photographs of faces, wings and shells.
-_SAME_BOX = 0.9  # intersection over union of two boxes
-_OUTSIDE = 0.5  # of the area of a box
-_TINY = 16.0  # pixels
-_FAR = 0.5  # sides of the box
-# As fractions of the object's size: how near to each other is the same place, and how far apart two landmarks
-# usually are that should not be there. The lips of a closed mouth may touch, and so may eyelids.
-_SAME_PLACE, _APART = 1e-3, 0.3
-_ROUNDING = 5.0  # pixels
-_OUTLIER = 5.0  # robust standard deviations above the median
-_STRAY = 10.0  # times as far off as the landmark usually is
-_MIRRORED = 0.5  # of the Procrustes distance is left after swapping
-_FEWEST = 10  # objects that tell what is typical
-_FOLDS = 5
-
-
-class Picture(NamedTuple):
-    """What reading an image showed: its size, a digest of its pixels, and why it cannot be read, or None."""
-
-    width: int
-    height: int
-    digest: str
-    error: str | None
+# The thresholds were chosen by viewing the findings in datasets of faces, wings and shells.
+MIN_BOX_IOU = 0.9  # of two boxes of the same object
+MAX_BOX_OUTSIDE = 0.5  # of the area of a box
+MIN_BOX_PIXELS = 16.0
+MAX_BOX_SIDES = 0.5  # distance of a landmark from the box
+# As fractions of the object size: the distance of coincident landmarks, and the median distance of landmarks
+# that should not coincide. The lips of a closed mouth may touch, and so may eyelids.
+COINCIDENT_DISTANCE, DISTINCT_DISTANCE = 1e-3, 0.3
+MIN_DISTINCT_PIXELS = 5.0  # in smaller objects rounding to integers makes landmarks coincide
+MIN_OUTLIER_SCORE = 5.0  # robust standard deviations above the median
+MIN_STRAY_FACTOR = 10.0  # times the median residual of the landmark
+MAX_SWAPPED_RATIO = 0.5  # of the Procrustes distances after and before swapping left and right
+MIN_OBJECTS = 10  # to estimate what is typical
+N_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that deserves a look.
+    """A possible annotation error.
 
     Attributes
     ----------
@@ -84,11 +65,11 @@ class Finding:
     file : pathlib.Path
         The image.
     item : int or None
-        The number of the object in the dataset, from 0; None where it is the image as a whole.
+        Index of the object in the dataset; None if the finding is about the image.
     text : str
-        What was found, in words.
+        Description.
     severity : float
-        The larger the worse, among findings of one kind.
+        Larger is worse, among findings of the same kind.
     """
 
     kind: str
@@ -98,40 +79,33 @@ class Finding:
     severity: float
 
 
-def read_picture(file: Path) -> Picture:
-    """Read an image; what cannot be read gets the size 0, 0, an empty digest and the reason."""
-    try:
-        image = load_image(file)
-    except InputError as error:
-        return Picture(0, 0, "", str(error))
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(image.data)
-    return Picture(image.shape[1], image.shape[0], digest.hexdigest(), None)
-
-
 def check_dataset(
-    dataset: Dataset, pictures: Mapping[Path, Picture], mirror_map: NDArray[np.intp] | None = None
+    dataset: Dataset,
+    pictures: Mapping[Path, Picture] | None = None,
+    mirror_map: NDArray[np.intp] | None = None,
 ) -> list[Finding]:
-    """Find what deserves a look in a dataset.
+    """Find possible annotation errors in a dataset.
 
     Parameters
     ----------
     dataset : Dataset
-        What to check.
-    pictures : mapping of pathlib.Path to Picture
-        What `read_picture` says of each image of the dataset.
+        Dataset to check.
+    pictures : mapping of pathlib.Path to Picture, optional
+        Result of `read_picture` for each image of the dataset. By default the images are read.
     mirror_map : int array (n_landmarks,), optional
-        The mirror map. With it an object whose landmarks fit the typical shape far better after swapping
-        left and right is named; without it, one whose reflection fits far better.
+        The mirror map. With it, objects are reported whose landmarks fit the typical shape far better after
+        swapping left and right; without it, objects whose reflection fits far better.
 
     Returns
     -------
     list of Finding
-        In the order of `KINDS`, the worst of each kind first.
+        In the order of `KINDS`, the most severe of each kind first.
     """
     from threadpoolctl import threadpool_limits
 
-    # For matrices this small, threads of the algebra library are a burden: a hundredfold on a busy machine.
+    if pictures is None:
+        pictures = read_images(read_picture, dataset.files)
+    # For such small matrices, BLAS threads can be a hundred times slower on a busy machine.
     with threadpool_limits(1):
         odd_shapes = list(_check_shapes(dataset, mirror_map))
     findings = [
@@ -152,7 +126,7 @@ def _check_images(pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
             reason = picture.error.removeprefix(f"{file}: ")
             yield Finding("unreadable image", file, None, reason, 0)
         elif first.setdefault(picture.digest, file) != file:
-            text = f"the same pixels as {first[picture.digest]}"
+            text = f"same pixels as {first[picture.digest]}"
             yield Finding("duplicated image", file, None, text, 0)
 
 
@@ -162,32 +136,32 @@ def _check_pairs(dataset: Dataset) -> Iterator[Finding]:
         of_file.setdefault(file, []).append(i)
     for file, items in of_file.items():
         for i, j in combinations(items, 2):
-            overlap = _overlap(dataset.boxes[i], dataset.boxes[j])
-            if overlap >= _SAME_BOX:
-                text = f"its box is that of object {i} (they share {overlap:.0%} of their area)"
-                yield Finding("same object twice", file, j, text, overlap)
+            one, other = dataset.boxes[i], dataset.boxes[j]
+            shared = _intersection(one, other)
+            iou = shared / float(one[2:].prod() + other[2:].prod() - shared)
+            if iou >= MIN_BOX_IOU:
+                text = f"same box as object {i} (intersection over union {iou:.0%})"
+                yield Finding("same object twice", file, j, text, iou)
 
 
-def _overlap(one: Floats, other: Floats) -> float:
-    """Tell the intersection over union of two boxes."""
+def _intersection(one: Floats, other: Floats) -> float:
+    """Return the area of the intersection of two boxes."""
     low = np.maximum(one[:2], other[:2])
     high = np.minimum(one[:2] + one[2:], other[:2] + other[2:])
-    shared = np.maximum(high - low, 0).prod()
-    return float(shared / (one[2:].prod() + other[2:].prod() - shared))
+    return float(np.maximum(high - low, 0).prod())
 
 
 def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
     for i, (file, box) in enumerate(dataset.X):
         width, height = box[2:]
-        if min(width, height) < _TINY:
+        if min(width, height) < MIN_BOX_PIXELS:
             text = f"the box is {width:.4g} x {height:.4g} pixels"
             yield Finding("tiny box", file, i, text, -float(min(width, height)))
         picture = pictures[file]
         if picture.error is None:
-            low = np.maximum(box[:2], -0.5)
-            high = np.minimum(box[:2] + box[2:], np.array((picture.width, picture.height)) - 0.5)
-            outside = float(1 - np.maximum(high - low, 0).prod() / (width * height))
-            if outside > _OUTSIDE:
+            image = np.array((-0.5, -0.5, picture.width, picture.height))
+            outside = 1 - _intersection(box, image) / float(width * height)
+            if outside > MAX_BOX_OUTSIDE:
                 text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
                 yield Finding("box outside the image", file, i, text, outside)
 
@@ -205,8 +179,9 @@ def _check_landmarks(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iter
                 text = f"{_named(dataset, beyond > 0)}: by up to {np.nanmax(beyond):.3g} pixels"
                 yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))
         beyond = (np.maximum(box[:2] - shape, shape - (box[:2] + box[2:] - 1)) / box[2:]).max(axis=1)
-        if (beyond > _FAR).any():
-            text = f"{_named(dataset, beyond > _FAR)}: by up to {np.nanmax(beyond):.2g} of the box's side"
+        if (beyond > MAX_BOX_SIDES).any():
+            names = _named(dataset, beyond > MAX_BOX_SIDES)
+            text = f"{names}: by up to {np.nanmax(beyond):.2g} of the box side"
             yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)))
 
 
@@ -225,14 +200,13 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
     pairs: dict[int, list[tuple[float, str]]] = {}
     for k in range(points.shape[1] - 1):
         distances = abs(points[:, k + 1 :] - points[:, k, None]) / size[:, None]
-        near = distances < _SAME_PLACE
+        near = distances < COINCIDENT_DISTANCE
         for j in np.flatnonzero(near.any(axis=0)):
-            usual = float(np.nanmedian(distances[:, j]))
-            if usual > _APART:
+            median = float(np.nanmedian(distances[:, j]))
+            if median > DISTINCT_DISTANCE:
                 names = f"{dataset.landmark_names[k]} and {dataset.landmark_names[k + 1 + j]}"
-                # In small objects whole pixels are too coarse to keep landmarks apart.
-                for i in np.flatnonzero(near[:, j] & (usual * size > _ROUNDING)):
-                    pairs.setdefault(int(i), []).append((usual, names))
+                for i in np.flatnonzero(near[:, j] & (median * size > MIN_DISTINCT_PIXELS)):
+                    pairs.setdefault(int(i), []).append((median, names))
     for item, found in pairs.items():
         found.sort(reverse=True)
         more = f" and {len(found) - 3} more pairs" if len(found) > 3 else ""
@@ -241,22 +215,21 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iterator[Finding]:
-    if len(dataset) < _FEWEST or len(dataset.landmark_names) < 3:
+    if len(dataset) < MIN_OBJECTS or len(dataset.landmark_names) < 3:
         return
     shapes = dataset.landmarks
     typical = typical_shape(shapes)
     distances = procrustes_distances(shapes, typical)
-    usual = np.nanmedian(distances)
+    median = np.nanmedian(distances)
     scores = _robust_scores(distances)
-    for i in np.flatnonzero(scores > _OUTLIER):
-        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, usually {usual:.3g}"
-        yield Finding(
-            "outlier shape", dataset.files[i], int(i), f"{text} (z {scores[i]:.1f})", float(scores[i])
-        )
+    for i in np.flatnonzero(scores > MIN_OUTLIER_SCORE):
+        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {median:.3g}"
+        text += f" (z {scores[i]:.1f})"
+        yield Finding("outlier shape", dataset.files[i], int(i), text, float(scores[i]))
     yield from _check_residuals(dataset, typical)
     other = shapes[:, mirror_map] if mirror_map is not None else shapes * (-1, 1)
     swapped = procrustes_distances(other, typical)
-    for i in np.flatnonzero(swapped < _MIRRORED * distances):
+    for i in np.flatnonzero(swapped < MAX_SWAPPED_RATIO * distances):
         text = f"Procrustes distance {distances[i]:.3g}, but {swapped[i]:.3g} when "
         text += "left and right are swapped" if mirror_map is not None else "reflected"
         severity = 1 - swapped[i] / distances[i]
@@ -264,10 +237,10 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
 
 
 def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
-    """Name objects in which landmarks are not where the object's other landmarks and other objects put them.
+    """Yield objects with landmarks far from where a shape model of the other objects predicts them.
 
-    Pose and expression move all landmarks, but in ways that other objects show too: what is left after the
-    principal components of those is the annotator's, or a rare object.
+    The principal components of the other objects explain pose and expression; a large residual is an
+    annotation error or a rare object.
     """
     residuals = _residuals(as_complex(dataset.landmarks), as_complex(typical))
     if residuals is None:
@@ -275,39 +248,39 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
     known = ~np.isnan(residuals)
     distances = np.sqrt(np.where(known, residuals**2, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
     scores = _robust_scores(distances)
-    usual = column_medians(residuals)
-    # Landmarks that are hardly ever off, such as those that others define, would make much of a trifle.
-    relative = np.nan_to_num(residuals / np.maximum(usual, max(0.5 * float(np.nanmedian(usual)), 1e-6)))
-    severities = np.maximum(scores / _OUTLIER, relative.max(axis=1) / _STRAY)
+    median = column_medians(residuals)
+    # A lower bound: for landmarks with tiny residuals everything would be an outlier.
+    relative = np.nan_to_num(residuals / np.maximum(median, max(0.5 * float(np.nanmedian(median)), 1e-6)))
+    severities = np.maximum(scores / MIN_OUTLIER_SCORE, relative.max(axis=1) / MIN_STRAY_FACTOR)
     for i in np.flatnonzero(severities > 1):
         worst = np.argsort(-relative[i])
         worst = worst[relative[i, worst] > 0.5 * relative[i, worst[0]]][:3]
         names = ", ".join(dataset.landmark_names[k] for k in worst)
-        far = f"{relative[i, worst[0]]:.0f} times as far as usual from where the others would have it"
-        text = f"{names}: up to {far} (z of the shape {scores[i]:.1f})"
+        factor = f"{relative[i, worst[0]]:.0f} times the median residual"
+        text = f"{names}: up to {factor} (z of the shape {scores[i]:.1f})"
         yield Finding("stray landmarks", dataset.files[i], int(i), text, float(severities[i]))
 
 
 def _residuals(points: Points, typical: Points) -> Floats | None:
-    """Return how far landmarks are from what principal components of other objects make of the object."""
+    """Return the distances of landmarks from their reconstruction by components of the other objects."""
     n, n_landmarks = points.shape
     n_components = min(n_landmarks // 4, n // 10, 16)
     if n_components == 0:
         return None
     offsets = move_onto(points, typical) - typical
     columns = np.hstack([offsets.real, offsets.imag])
-    there = ~np.isnan(columns)
-    filled = np.where(there, columns, 0)
-    # An odd object must not earn a component of its own.
+    present = ~np.isnan(columns)
+    filled = np.where(present, columns, 0)
+    # Norms are clipped so that no outlier gets a component of its own.
     norms = np.linalg.norm(filled, axis=1)
     filled *= np.minimum(1, 2 * np.median(norms) / np.maximum(norms, 1e-12))[:, None]
-    fold = np.arange(n) % _FOLDS
-    for k in range(_FOLDS):
-        # An object is judged by the others: else a few of them would explain a single odd one away.
+    fold = np.arange(n) % N_FOLDS
+    for k in range(N_FOLDS):
+        # The object itself is left out: with few objects a component could explain it.
         others = filled[fold != k]
         components = np.linalg.eigh(others.T @ others)[1][:, -n_components:]
         for i in np.flatnonzero(fold == k):
-            known = there[i]
+            known = present[i]
             if known.all():
                 columns[i] -= components @ (components.T @ columns[i])
             elif known.any():
@@ -317,9 +290,9 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
 
 
 def _robust_scores(values: Floats) -> Floats:
-    """Return how many standard deviations above the median values are, with a deviation that is robust."""
+    """Return robust z scores: the distance above the median in units of 1.4826 times the MAD."""
     median = np.nanmedian(values)
     deviation = 1.4826 * np.nanmedian(abs(values - median))
-    # Exact copies of one shape leave rounding errors, which are no deviation.
+    # A lower bound: exact copies of one shape differ by rounding errors only.
     scores: Floats = (values - median) / max(deviation, 1e-6)
     return scores

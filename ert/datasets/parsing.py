@@ -1,51 +1,49 @@
-"""One annotated object, and what the readers of all formats share: numbers, points, files."""
+"""One annotated object, and what all formats share: text, numbers, names, JSON and tables."""
 
 import codecs
 import csv
 import json
 import math
-import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from ert._core.exceptions import InputError
-from ert._core.types import Box, StrPath
+from ert._core.types import Box
 
 __all__ = [
     "BOX_COLUMNS",
+    "DECIMALS",
     "Annotation",
-    "Box",
     "Point",
-    "StrPath",
-    "annotation_files",
+    "check_name",
     "check_number",
     "csv_table",
-    "find_image",
-    "first_images",
-    "image_folders",
+    "format_number",
+    "format_point",
     "natural_key",
     "open_binary",
     "quoted",
     "read_json",
     "read_number",
     "read_point",
-    "refusing_json",
     "text_lines",
-    "walk",
 ]
 
 
 Point = tuple[float, float]
 
 BOX_COLUMNS = ("left", "top", "width", "height")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-# Far beyond any image, near enough for sums and squares of coordinates to stay finite.
-LARGEST_COORDINATE = 1e9
+# Beyond any image, but sums and squares of coordinates stay finite.
+MAX_COORDINATE = 1e9
+# Coordinates are written to a millionth of a pixel.
+DECIMALS = 6
+# Not allowed in names: control characters, lone surrogates, leading or trailing whitespace, empty names.
+_INVALID_NAME = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff\ufffd-\uffff]|^\s|\s$|^$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +53,13 @@ class Annotation:
     Attributes
     ----------
     file : pathlib.Path
-        The image: absolute, or relative to the current folder.
+        Image file, absolute or relative to the current folder.
     box : tuple of 4 floats or None
-        Left, top, width, height in pixels; None where the file has no boxes.
+        Left, top, width, height in pixels; None if the file has no boxes.
     landmarks : dict
-        Name of a landmark -> (x, y) in pixels. A missing one is absent, or NaN, NaN.
+        Landmark name -> (x, y) in pixels. A missing landmark is absent, or NaN, NaN.
     where : str
-        Where the object stands (file, line, box): the beginning of a message about it.
+        Place of the object (file, line, box), the prefix of error messages.
     """
 
     file: Path
@@ -71,18 +69,30 @@ class Annotation:
 
 
 def natural_key(text: str) -> tuple[str, str]:
-    """Return the key that sorts "2" before "10": runs of digits compare as numbers, the rest as text."""
+    """Return a sort key that orders "2" before "10": digits compare as numbers, the rest as text."""
     return re.sub("[0-9]+", _number_key, text), text
 
 
 def _number_key(match: re.Match[str]) -> str:
-    # Numbers of more digits are larger. They come before all text, so NUL stands before them.
+    # A number with more digits is larger. The leading NUL sorts numbers before all text.
     digits = match[0].lstrip("0")
     return f"\0{chr(min(len(digits), sys.maxunicode))}{digits}"
 
 
+def quoted(value: Any) -> str:
+    """Return a value from a file as one short line for an error message."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "...")
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
+
+
+# --- text ---
+
+
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file to read; what the system refuses becomes an InputError that names the file."""
+    """Open a file for reading; an OSError becomes an InputError with the path."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -90,7 +100,7 @@ def open_binary(path: Path) -> BinaryIO:
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of every line; bytes that are not UTF-8 become an InputError."""
+    """Yield the number and text of each line; bytes that are not UTF-8 become an InputError."""
     with open_binary(path) as stream:
         for line, raw in enumerate(stream, 1):
             text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
@@ -99,155 +109,100 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
             yield line, text
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; what is none becomes an InputError that names the file, and the line if it can."""
-    with open_binary(path) as stream, refusing_json(path):
-        return json.load(stream)
+def check_name(name: str, format: str) -> str:
+    """Return a landmark or file name; raise InputError if the format cannot store it."""
+    if _INVALID_NAME.search(name):
+        raise InputError(f"{quoted(name)} is not a valid name in {format}, expected one line of text")
+    return name
 
 
-@contextmanager
-def refusing_json(path: Path) -> Iterator[None]:
-    """Turn what `json` raises at bad input into an InputError that names the file."""
-    try:
-        yield
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not JSON that can be read: lists nested too deep") from None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not JSON: bytes that are no text, or a number too long") from None
-
-
-def image_folders(path: Path, image_folder: StrPath | None) -> list[Path]:
-    """Return where the images of a file of annotations may be: where told, else beside it or one below."""
-    if image_folder is not None:
-        return [Path(image_folder)]
-    return [path.parent, *sorted(entry for entry in path.parent.glob("*") if entry.is_dir())]
-
-
-def find_image(name: str, folders: list[Path], here: str) -> Path:
-    """Return the image called `name`: in the first of the folders, else in the only other that has it."""
-    found = [folder / name for folder in folders if os.path.isfile(folder / name)]
-    if not found:
-        below = " or a folder in it" if len(folders) > 1 else ""
-        raise InputError(f"{here}: image {quoted(name)} is not there, expected it in {folders[0]}{below}")
-    if len(found) > 1 and found[0] != folders[0] / name:
-        raise InputError(f"{here}: {quoted(name)} is both {found[0]} and {found[1]}, expected one")
-    return found[0]
-
-
-def annotation_files(
-    folder: Path, suffix: str, image_folder: StrPath | None = None
-) -> Iterator[tuple[Path, Path]]:
-    """Yield the files with a suffix in a folder and below, in natural order, each with its image.
-
-    The image has the same stem and stands beside the file; with an `image_folder`, there or below. Files
-    whose name begins with a dot are passed over.
-    """
-    images = None if image_folder is None else _images_by_stem(Path(image_folder))
-    # Of many files, paths as plain text take far less memory.
-    found: list[tuple[str, str]] = []
-    for parent, names in walk(folder):
-        beside = first_images(names)
-        for name in names:
-            stem, ending = os.path.splitext(name)
-            if ending.lower() != suffix or stem.startswith("."):
-                continue
-            path = os.path.join(parent, name)
-            if images is not None:
-                places = images.get(stem, [])
-            else:
-                places = [os.path.join(parent, beside[stem])] if stem in beside else []
-            if not places:
-                where = "beside it" if images is None else f"in {image_folder} or below"
-                raise InputError(f"{Path(path)}: no image {where}, expected {stem}.jpg, .png or the like")
-            if len(places) > 1:
-                first, second = map(Path, places[:2])
-                raise InputError(f"{Path(path)}: its image may be {first} or {second}, expected one")
-            found.append((path, places[0]))
-    if not found:
-        raise InputError(f"{folder}: expected {suffix} files in this folder or below it, found none")
-    found.sort(key=lambda pair: natural_key(pair[0]))
-    for path, image in found:
-        yield Path(path), Path(image)
-
-
-def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield a folder and those below it, each with the sorted names of its files."""
-
-    def refuse(error: OSError) -> NoReturn:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-    for parent, _, names in os.walk(folder, onerror=refuse):
-        yield parent, sorted(names)
-
-
-def first_images(names: list[str]) -> dict[str, str]:
-    """Return stem -> the image of that stem among the names in a folder: the first in the alphabet."""
-    split = ((name, *os.path.splitext(name)) for name in sorted(names, reverse=True))
-    return {stem: name for name, stem, suffix in split if suffix.lower() in IMAGE_SUFFIXES}
-
-
-def _images_by_stem(folder: Path) -> dict[str, list[str]]:
-    images: dict[str, list[str]] = {}
-    for parent, names in walk(folder):
-        for stem, name in first_images(names).items():
-            images.setdefault(stem, []).append(os.path.join(parent, name))
-    return images
-
-
-def check_number(value: Any, here: str, what: str) -> float:
-    """Return a number from JSON as a float; `here` and `what` name the place and the item in the message."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_COORDINATE:
-        raise InputError(f"{here}: {what} is {quoted(value)}, expected a number of pixels")
-    return float(value)
+# --- numbers ---
 
 
 def read_number(text: str, here: str, what: str) -> float:
-    """Read a number of pixels; `here` and `what` name the place and the item in the message."""
+    """Parse a coordinate in pixels; `here` and `what` are place and item for the error message."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not abs(value) <= LARGEST_COORDINATE:
+    if not abs(value) <= MAX_COORDINATE:
         raise InputError(f"{here}: {what} is {quoted(text)}, expected a number of pixels")
     return value
 
 
-def read_point(x: str, y: str, here: str, what_x: str, what_y: str) -> Point:
-    """Read x and y; both empty or "nan" is a missing landmark: NaN, NaN."""
+def check_number(value: Any, here: str, what: str) -> float:
+    """Return a JSON number as float; like `read_number`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
+        raise InputError(f"{here}: {what} is {quoted(value)}, expected a number of pixels")
+    return float(value)
+
+
+def read_point(x: str, y: str, here: str, x_label: str = "x", y_label: str = "y") -> Point:
+    """Parse x and y; if both are empty or "nan", the landmark is missing: NaN, NaN."""
     if {x.lower(), y.lower()} <= {"", "nan"}:
         return math.nan, math.nan
-    return read_number(x, here, what_x), read_number(y, here, what_y)
+    return read_number(x, here, x_label), read_number(y, here, y_label)
 
 
-def quoted(value: Any) -> str:
-    """Return a text (or value) from a file for a message of one line: short, and without line breaks."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
+def format_number(value: float) -> str:
+    """Return a number with up to `DECIMALS` decimals, without trailing zeros; NaN as "nan"."""
+    text = f"{value:.{DECIMALS}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def format_point(point: Any, separator: str) -> str:
+    """Return x and y as text."""
+    return separator.join(map(format_number, point))
+
+
+# --- JSON and CSV ---
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; errors, also duplicate keys, become an InputError with the file and the line."""
+
+    def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            duplicate = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+            raise InputError(f"{path}: duplicate key {quoted(duplicate)}")
+        return values
+
+    with open_binary(path) as stream:
+        try:
+            return json.load(stream, object_pairs_hook=check_keys)
+        except json.JSONDecodeError as error:
+            place = f"{path}:{error.lineno}"
+            raise InputError(f"{place}: invalid JSON: {error.msg} (column {error.colno})") from None
+        except RecursionError:
+            raise InputError(f"{path}: invalid JSON: lists or objects nested too deep") from None
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: invalid JSON: bytes that are not text") from None
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: invalid JSON: a number with too many digits") from None
 
 
 def csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells): the header, then at least one row, all of one length."""
+    """Yield (line, cells) of a CSV file: the header, then at least one row, all of the same length."""
     reader = csv.reader((text for _, text in text_lines(path)), strict=True)
     rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
     try:
         line, header = next(rows, (1, []))
-        double = next((name for i, name in enumerate(header) if name in header[:i]), None)
-        if double is not None:
-            raise InputError(f"{path}:{line}: column {quoted(double)} stands twice in the header")
+        duplicate = next((name for i, name in enumerate(header) if name in header[:i]), None)
+        if duplicate is not None:
+            raise InputError(f"{path}:{line}: duplicate column {quoted(duplicate)}")
         yield line, header
         header_line = line
         for line, cells in rows:
             if len(cells) != len(header):
-                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} (the header's)")
+                raise InputError(
+                    f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header"
+                )
             yield line, cells
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not a CSV table: {error}") from None
+        raise InputError(f"{path}:{reader.line_num}: invalid CSV: {error}") from None
     if line == header_line:
         raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")

@@ -1,4 +1,4 @@
-"""datasets.split."""
+"""Group the objects of a dataset, and split groups into parts or folds."""
 
 import os
 import re
@@ -11,46 +11,40 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError
 from ert.datasets.parsing import csv_table
 
-__all__ = [
-    "fold_groups",
-    "join_groups",
-    "pattern_groups",
-    "split_groups",
-    "table_groups",
-]
+__all__ = ["connected_items", "fold_groups", "join_groups", "pattern_groups", "split_groups", "table_groups"]
 
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:
-    """Group files by what a regular expression finds in their names: that which its first group matches.
+    """Group files by the first group of a regular expression that is found in their names.
 
     Parameters
     ----------
     files : sequence of pathlib.Path
-        Only their names are looked at, not their folders.
+        Only names are searched, not folders.
     pattern : str
-        A regular expression with a group, such as ``(.+)_[0-9]+``; found anywhere in the name.
+        Regular expression with a group, such as ``(.+)_[0-9]+``, found anywhere in the name.
 
     Returns
     -------
     list of str
-        One for each file.
+        The group of each file.
 
     Raises
     ------
     InputError
-        No regular expression, one without a group, or a name in which it (or its group) is not found.
+        An invalid regular expression, one without a group, or a name that does not match.
     """
     try:
-        entry_point = re.compile(pattern)
+        expression = re.compile(pattern)
     except re.error as error:
         raise InputError(f"group {pattern!r}: not a regular expression: {error}") from None
-    if not entry_point.groups:
-        raise InputError(f"group {pattern!r}: no group in round brackets, expected one, as in (.+)_[0-9]+")
+    if not expression.groups:
+        raise InputError(f"group {pattern!r}: no group in parentheses, expected one, as in (.+)_[0-9]+")
     found = []
     for file in files:
-        match = entry_point.search(file.name)
+        match = expression.search(file.name)
         if match is None or match[1] is None:
-            raise InputError(f"{file}: group {pattern!r} is not found in the name, expected it in all")
+            raise InputError(f"{file}: group {pattern!r} not found in the file name")
         found.append(match[1])
     return found
 
@@ -63,35 +57,36 @@ def table_groups(files: Sequence[Path], spec: str) -> list[str]:
     files : sequence of pathlib.Path
         The images.
     spec : str
-        ``FILE.csv:COLUMN``. The first column of the table names the images: as paths relative to its folder,
-        or by their bare names.
+        ``FILE.csv:COLUMN``. The first column of the table is the image: a path relative to the folder of the
+        table, or the name only.
 
     Returns
     -------
     list of str
-        What the column says of each file.
+        The group of each file.
 
     Raises
     ------
     InputError
-        No such table or column, an image that it does not name, or names twice with different groups.
+        No such table or column, an image that is not in the table, or is in it twice with different groups.
     """
     name, _, column = spec.rpartition(":")
     path = Path(name)
     table = csv_table(path)
     line, header = next(table)
     if column not in header:
-        there = ", ".join(header[1:]) or "none"
-        raise InputError(f"{path}:{line}: no column {column!r} for groups; columns that are there: {there}")
-    place = header.index(column)
+        known = ", ".join(header[1:]) or "none"
+        raise InputError(f"{path}:{line}: no column {column!r} for groups; columns found: {known}")
+    column_index = header.index(column)
     group_of: dict[str, str] = {}
     for line, cells in table:
+        group = cells[column_index]
         keys = {cells[0], os.path.realpath(path.parent / cells[0])}
-        if any(group_of.setdefault(key, cells[place]) != cells[place] for key in keys):
-            raise InputError(f"{path}:{line}: {cells[0]!r} stands twice, expected it in one group")
+        if any(group_of.setdefault(key, group) != group for key in keys):
+            raise InputError(f"{path}:{line}: duplicate image {cells[0]!r} with different groups")
     found = []
     for file in files:
-        group = group_of.get(os.path.realpath(file), group_of.get(file.name))
+        group = group_of.get(os.path.realpath(file), group_of.get(file.name, ""))
         if not group:
             raise InputError(f"{file}: no group in {path}, expected a row for each image")
         found.append(group)
@@ -104,50 +99,58 @@ def join_groups(*groupings: Sequence[Hashable]) -> NDArray[np.intp]:
     Parameters
     ----------
     *groupings : sequence
-        For each object its group; all of one length. Two objects of one group in any grouping end up in one
-        group, and so does what is linked to them in turn.
+        The group of each object; all of the same length. Objects that share a group in any grouping are in
+        the same joined group, directly or through other objects.
 
     Returns
     -------
     int array (n,)
-        For each object, the number of the first object of its group.
+        For each object, the index of the first object of its joined group.
     """
-    group = np.arange(len(groupings[0]))
-    numbered = []
-    for grouping in groupings:
-        numbers: dict[Hashable, int] = {}
-        numbered.append(np.array([numbers.setdefault(key, len(numbers)) for key in grouping], np.intp))
+    # Equal keys of two groupings are different keys.
+    pairs = [(i, key) for i, grouping in enumerate(groupings) for key in grouping]
+    number = {pair: k for k, pair in enumerate(dict.fromkeys(pairs))}
+    keys = np.array([number[pair] for pair in pairs], np.intp)
+    return connected_items(np.tile(np.arange(len(groupings[0])), len(groupings)), keys)
+
+
+def connected_items(items: NDArray[np.integer], keys: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Find connected components: ``items[i]`` has key ``keys[i]``, and items that share a key are connected.
+
+    Both count from 0, and every item has a key. Returns for each item the lowest item of its component.
+    """
+    n_items, n_keys = (int(numbers.max(initial=-1)) + 1 for numbers in (items, keys))
+    component = np.arange(n_items)
     while True:
-        before = group.copy()
-        for numbers_of in numbered:
-            lowest = np.full(len(group), len(group))
-            np.minimum.at(lowest, numbers_of, group)
-            group = lowest[numbers_of]
-        if np.array_equal(group, before):
-            return group
+        lowest = np.full(n_keys, n_items)
+        np.minimum.at(lowest, keys, component[items])
+        before = component.copy()
+        np.minimum.at(component, items, lowest[keys])
+        if np.array_equal(component, before):
+            return component
 
 
 def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 0) -> NDArray[np.intp]:
-    """Deal whole groups to parts at random, so that the parts' shares of the objects come out near.
+    """Assign whole groups to parts at random, so that the parts get about their fraction of the objects.
 
     Parameters
     ----------
     groups : array-like (n,)
-        The group of each object, as numbers or texts.
+        The group of each object, as integers or strings.
     fractions : mapping of str to float
-        The share of each part, by its name; more than 0, with a sum of 1.
+        Name of a part -> its fraction; each is positive and their sum is 1.
     seed : int
-        Other seeds deal in other ways; the same one deals alike.
+        Not negative. The same seed gives the same split.
 
     Returns
     -------
     int array (n,)
-        For each object the number of its part, in the order of `fractions`. No part is empty.
+        For each object the index of its part, in the order of `fractions`. No part is empty.
 
     Raises
     ------
     InputError
-        Fractions that are not positive or do not sum to 1, fewer groups than parts, or a seed below 0.
+        Fractions that are not positive or do not sum to 1, fewer groups than parts, or a negative seed.
     """
     shares = np.array(list(fractions.values()), float)
     if not (
@@ -161,49 +164,37 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
     if len(sizes) < len(shares):
         raise InputError(f"{len(sizes)} groups for {len(shares)} parts, expected at least one group for each")
     rng = np.random.default_rng(seed)
-    drawn = rng.permutation(len(sizes))
-    room = shares / shares.sum() * len(group)
+    shuffled = rng.permutation(len(sizes))
+    remaining = shares / shares.sum() * len(group)
     empty = np.ones(len(shares), bool)
     part_of = np.empty(len(sizes), np.intp)
-    # Large groups first: small ones even out what those leave.
-    order = drawn[np.argsort(-sizes[drawn], kind="stable")]
-    for left, one in zip(range(len(order), 0, -1), order, strict=True):
-        # Drawn in proportion to the room that is left, so that no part prefers large groups.
-        weights = np.where(room >= sizes[one], room, 0)
-        if left <= empty.sum():
-            weights = np.where(empty, np.maximum(room, 1e-9), 0)
+    # Large groups first: small ones then even out the sizes.
+    order = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+    for n_left, one in zip(range(len(order), 0, -1), order, strict=True):
+        # Probabilities proportional to the remaining size, so that no part prefers large groups.
+        weights = np.where(remaining >= sizes[one], remaining, 0)
+        if n_left <= empty.sum():
+            weights = np.where(empty, np.maximum(remaining, 1e-9), 0)
         if weights.sum() > 0:
             part = int(rng.choice(len(shares), p=weights / weights.sum()))
         else:
-            part = int(np.argmax(room))
+            part = int(np.argmax(remaining))
         part_of[one] = part
-        room[part] -= sizes[one]
+        remaining[part] -= sizes[one]
         empty[part] = False
     parts: NDArray[np.intp] = part_of[group.reshape(-1)]
     return parts
 
 
 def fold_groups(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.intp]:
-    """Deal whole groups to folds of about the same size, at random.
+    """Assign whole groups to `n_folds` folds of about the same size, at random.
 
-    Parameters
-    ----------
-    groups : array-like (n,)
-        The group of each object.
-    n_folds : int
-        At least 2.
-    seed : int
-        As for `split_groups`.
-
-    Returns
-    -------
-    int array (n,)
-        For each object the number of its fold.
+    Like `split_groups` with equal fractions: returns the fold of each object, an int array (n,).
 
     Raises
     ------
     InputError
-        Fewer than two folds, or fewer groups than folds.
+        Fewer than two folds, fewer groups than folds, or a negative seed.
     """
     if n_folds < 2:
         raise InputError(f"{n_folds} folds, expected at least 2")

@@ -1,12 +1,11 @@
-"""Drawn faces with exact landmarks: train, test and learn without any data.
+"""Synthetic faces with exact landmarks, for training and tests without any data.
 
 A face is a set of points in three dimensions: the 68 landmarks in iBUG order and an outline of the skull.
-Random changes (a wider jaw, an open mouth, a raised brow, ...) make it a person with an expression; a
-rotation and a scale put it into the picture, where `ert.synthetic_pictures` draws smooth curves through the
-very same points. So the landmarks are where the picture shows them, to a fraction of a pixel.
+Random deformations (a wider jaw, an open mouth, a raised brow, ...) give identity and expression; a rotation
+and a scale place it in the image, where `synthetic_images` draws smooth curves through the same points. So
+the landmarks match the image to a fraction of a pixel.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +13,19 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
-from ert._core.types import Floats
+from ert._core.types import Floats, StrPath
+from ert.datasets.dataset import Dataset
+from ert.datasets.formats.csv import write_csv
+from ert.datasets.formats.imglab import write_imglab
+from ert.datasets.formats.pts import write_pts
 from ert.datasets.synthetic_images import JAW, SKULL, clipped_normal, draw_face
+from ert.datasets.write import write_text
 from ert.model.schemes import FACE68_MIRROR
 
-__all__ = [
-    "FACE68_TEMPLATE",
-    "synthetic_dataset",
-    "synthetic_faces",
-]
+__all__ = ["FACE68_TEMPLATE", "synthetic_dataset", "synthetic_faces"]
 
-
-# Unit coordinates: the face is 1 wide at the eyes; x runs to the right of the picture, y down, z to the
-# viewer; the origin is the bridge of the nose. Only the subject's right half (left in the picture) is here,
-# without the jaw.
+# The face is 1 unit wide at the eyes; x points right in the image, y down, z to the viewer; the origin is the
+# bridge of the nose. Only the subject's right half (left in the image), without the jaw.
 # fmt: off
 _HALF_FACE = {
     # brow
@@ -50,7 +48,7 @@ _BROWS, _NOSE, _EYES, _MOUTH = slice(17, 27), slice(27, 36), slice(36, 48), slic
 
 
 def _arc(angle: Floats, right: float, down: float, powers: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Give x and y of a superellipse's lower half at angles from the vertical, -90 to 90 degrees."""
+    """Return x and y of the lower half of a superellipse at angles from the vertical, -90 to 90 degrees."""
     sin, cos = np.sin(angle), np.cos(angle)
     return right * np.sign(sin) * np.abs(sin) ** powers[0], down * np.abs(cos) ** powers[1]
 
@@ -63,7 +61,7 @@ def _template() -> Floats:
     for index, point in _HALF_FACE.items():
         points[FACE68_MIRROR[index]] = np.multiply(point, (-1, 1, 1))
         points[index] = point
-    # From the left of the face (point 16) over the top to its right (point 0), both ends left out.
+    # From point 16 over the top to point 0, without these two.
     x, y = _arc(np.linspace(1, -1, 13)[1:-1] * np.pi / 2, 0.52, -0.66, (0.8, 0.75))
     points[SKULL] = np.column_stack([x, y, np.full(11, -0.18)])
     return points
@@ -72,23 +70,23 @@ def _template() -> Floats:
 _TEMPLATE = _template()
 
 FACE68_TEMPLATE: Floats = _TEMPLATE[:68, :2].copy()
-"""A frontal face without expression, float64 (68, 2) in iBUG order, read-only.
+"""A frontal neutral face, float64 (68, 2) in iBUG order, read-only.
 
-In units of its own width at the eyes; the origin is the bridge of the nose, x to the right, y down.
+In units of its width at the eyes; the origin is the bridge of the nose, x points right, y down.
 """
 FACE68_TEMPLATE.setflags(write=False)
 
 
 def synthetic_faces(n: int, seed: int = 0, *, size: int = 128) -> tuple[NDArray[np.uint8], Floats, Floats]:
-    """Draw faces with exact landmarks and the boxes of an imaginary detector.
+    """Draw faces with exact landmarks and the boxes of a simulated detector.
 
     Position, size, roll, yaw, pitch, proportions, expression, skin, hair, light, background, sharpness and
-    noise are all random. Face `i` depends on `seed` and `i` only: a longer set begins with the shorter ones.
+    noise are random. Face `i` depends only on `seed` and `i`: a larger set starts with the smaller ones.
 
     Parameters
     ----------
     n : int
-        How many faces, one per image.
+        Number of faces, one per image.
     seed : int
         Not negative. The same seed gives the same faces.
     size : int
@@ -97,11 +95,11 @@ def synthetic_faces(n: int, seed: int = 0, *, size: int = 128) -> tuple[NDArray[
     Returns
     -------
     images : (n, size, size) uint8 array
-        Gray pictures.
+        Gray images.
     boxes : (n, 4) float64 array
-        Left, top, width, height in pixels: square, loose, never quite in place.
+        Left, top, width, height in pixels: square and slightly off, as from a detector.
     landmarks : (n, 68, 2) float64 array
-        In iBUG order, x and y in pixels, pixel centers at whole numbers. A few may lie outside the image.
+        In iBUG order, x and y in pixels; pixel centers are integers. A few may be outside the image.
 
     Raises
     ------
@@ -110,27 +108,27 @@ def synthetic_faces(n: int, seed: int = 0, *, size: int = 128) -> tuple[NDArray[
 
     Examples
     --------
-    >>> from ert.synthetic import synthetic_faces
+    >>> from ert.datasets import synthetic_faces
     >>> images, boxes, landmarks = synthetic_faces(3)
     >>> images.shape, boxes.shape, landmarks.shape
     ((3, 128, 128), (3, 4), (3, 68, 2))
     """
-    for name, value, least in (("n", n, 0), ("seed", seed, 0), ("size", size, 32)):
-        if value < least:
-            raise InputError(f"{name}: expected at least {least}, got {value!r}")
+    for name, value, minimum in (("n", n, 0), ("seed", seed, 0), ("size", size, 32)):
+        if value < minimum:
+            raise InputError(f"{name}: expected at least {minimum}, got {value!r}")
     images = np.empty((n, size, size), dtype=np.uint8)
     boxes = np.empty((n, 4))
     landmarks = np.empty((n, 68, 2))
     for i in range(n):
         rng = np.random.default_rng([seed, i])
-        points = _place(_random_face(rng), rng, size)
+        points = _project(_random_face(rng), rng, size)
         landmarks[i] = points[:68]
-        boxes[i] = _detect(landmarks[i], rng)
+        boxes[i] = _simulate_box(landmarks[i], rng)
         images[i] = draw_face(points, rng, size)
     return images, boxes, landmarks
 
 
-def synthetic_dataset(folder: str | os.PathLike[str], n: int, seed: int = 0) -> Path:
+def synthetic_dataset(folder: StrPath, n: int, seed: int = 0) -> Path:
     """Write faces of `synthetic_faces` as files, annotated in three formats.
 
     Parameters
@@ -138,18 +136,18 @@ def synthetic_dataset(folder: str | os.PathLike[str], n: int, seed: int = 0) -> 
     folder : path-like
         Created if it does not exist; files of the same names in it are replaced.
     n : int
-        How many faces, one per image.
+        Number of faces, one per image.
     seed : int
         Not negative. The same seed gives the same files.
 
     Returns
     -------
     pathlib.Path
-        The folder. In it:
+        The folder. It contains:
 
         - ``face_0000.png``, ...: gray images.
-        - ``face_0000.pts``, ...: landmarks as in 300-W, with the top left pixel at (1, 1).
-        - ``landmarks.xml``: as dlib's imglab writes it, whole pixels from 0, parts ``00`` to ``67``.
+        - ``face_0000.pts``, ...: landmarks as in 300-W, where the first pixel is 1, 1.
+        - ``landmarks.xml``: imglab, integers that count from 0, parts ``00`` to ``67``.
         - ``landmarks.csv``: ``image,left,top,width,height,x0,y0,...,x67,y67``, pixels from 0.
 
     Raises
@@ -164,55 +162,23 @@ def synthetic_dataset(folder: str | os.PathLike[str], n: int, seed: int = 0) -> 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made a folder: {error.strerror or error}") from error
-    names = [f"face_{i:04d}" for i in range(n)]
-    for name, image, shape in zip(names, images, landmarks, strict=True):
-        with write_atomically(folder / f"{name}.png") as path:
+        raise InputError(f"{folder}: cannot create folder: {error.strerror or error}") from error
+    names = [f"face_{i:04d}.png" for i in range(n)]
+    files = [folder / name for name in names]
+    padded, numbers = tuple(f"{k:02d}" for k in range(68)), tuple(map(str, range(68)))
+    exact = Dataset(files, boxes, landmarks, padded, "synthetic faces")
+    rounded = Dataset(files, boxes.round(4), landmarks.round(4), numbers, "synthetic faces")
+    for file, image, pts in zip(files, images, write_pts(rounded, names), strict=True):
+        with write_atomically(file) as path:
             Image.fromarray(image).save(path)
-        with write_atomically(folder / f"{name}.pts") as path:
-            path.write_text(_pts(shape), encoding="ascii")
-    with write_atomically(folder / "landmarks.xml") as path:
-        path.write_text(_imglab(names, boxes, landmarks), encoding="ascii")
-    with write_atomically(folder / "landmarks.csv") as path:
-        path.write_text(_csv(names, boxes, landmarks), encoding="ascii")
+        write_text(file.with_suffix(".pts"), [pts])
+    write_text(folder / "landmarks.xml", write_imglab(exact, names))
+    write_text(folder / "landmarks.csv", write_csv(rounded, names))
     return folder
 
 
-def _pts(shape: Floats) -> str:
-    lines = [f"{x:.4f} {y:.4f}" for x, y in shape + 1]
-    return "\n".join(["version: 1", "n_points: 68", "{", *lines, "}", ""])
-
-
-def _imglab(names: list[str], boxes: Floats, landmarks: Floats) -> str:
-    lines = [
-        "<?xml version='1.0' encoding='ISO-8859-1'?>",
-        "<dataset>",
-        "<name>synthetic faces</name>",
-        "<images>",
-    ]
-    for name, box, shape in zip(
-        names, np.rint(boxes).astype(int), np.rint(landmarks).astype(int), strict=True
-    ):
-        left, top, width, height = box
-        lines += [
-            f"  <image file='{name}.png'>",
-            f"    <box top='{top}' left='{left}' width='{width}' height='{height}'>",
-            *(f"      <part name='{k:02d}' x='{x}' y='{y}'/>" for k, (x, y) in enumerate(shape)),
-            "    </box>",
-            "  </image>",
-        ]
-    return "\n".join([*lines, "</images>", "</dataset>", ""])
-
-
-def _csv(names: list[str], boxes: Floats, landmarks: Floats) -> str:
-    lines = [",".join(["image,left,top,width,height", *(f"x{k},y{k}" for k in range(68))])]
-    for name, box, shape in zip(names, boxes, landmarks, strict=True):
-        lines.append(",".join([f"{name}.png", *(f"{value:.4f}" for value in (*box, *shape.ravel()))]))
-    return "\n".join([*lines, ""])
-
-
 def _random_face(rng: np.random.Generator) -> Floats:
-    """Give a person with an expression, looking straight ahead: (79, 3) in unit coordinates."""
+    """Return a random face with an expression, frontal: (79, 3), 1 unit wide at the eyes."""
     points = _TEMPLATE.copy()
     x0, y0, side = _TEMPLATE[:, 0], _TEMPLATE[:, 1], np.sign(_TEMPLATE[:, 0])
     x, y = points[:, 0], points[:, 1]
@@ -235,7 +201,7 @@ def _random_face(rng: np.random.Generator) -> Floats:
     apart = vary(0.01) * side[17:48]
     x[_BROWS] += apart[:10]
     x[_EYES] += apart[19:]
-    # mouth: width, fullness, smile, position, and how far it is open, which takes the chin along
+    # mouth: width, fullness, smile, position, and opening, which moves the chin
     x[_MOUTH] *= 1 + vary(0.1)
     smile = 0.4 + vary(0.9)
     y[_MOUTH] += smile * (0.009 - 0.9 * x0[_MOUTH] ** 2) + vary(0.012) + vary(0.03) * x0[_MOUTH]
@@ -258,15 +224,15 @@ def _random_face(rng: np.random.Generator) -> Floats:
     x[JAW] *= 1 + vary(0.07) * chin
     y[JAW] += (vary(0.03) + 0.5 * longer) * chin
     y[SKULL] *= 1 + vary(0.07)
-    # the whole: long or broad, flat or deep
+    # the whole face: length, width, depth
     y += vary(0.05) * y.clip(0)
     x *= 1 + vary(0.04)
     points[:, 2] *= 1 + vary(0.12)
     return points
 
 
-def _place(points: Floats, rng: np.random.Generator, size: int) -> Floats:
-    """Turn the head and set it into the picture: (79, 2) in pixels."""
+def _project(points: Floats, rng: np.random.Generator, size: int) -> Floats:
+    """Rotate the head and place it in the image: (79, 2) in pixels."""
     yaw, pitch, roll = np.radians(clipped_normal(rng, 3) * (11, 6, 8))
     x, y, z = points.T
     x, z = x * np.cos(yaw) - z * np.sin(yaw), x * np.sin(yaw) + z * np.cos(yaw)
@@ -274,11 +240,12 @@ def _place(points: Floats, rng: np.random.Generator, size: int) -> Floats:
     x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
     scale = rng.uniform(0.42, 0.56)
     center = rng.uniform(-0.06, 0.06, size=2) + 0.5 - scale * np.array([0, 0.25])
-    placed: Floats = size * (center + scale * np.column_stack([x, y])) - 0.5
-    return placed
+    projected: Floats = size * (center + scale * np.column_stack([x, y])) - 0.5
+    return projected
 
 
-def _detect(landmarks: Floats, rng: np.random.Generator) -> Floats:
+def _simulate_box(landmarks: Floats, rng: np.random.Generator) -> Floats:
+    """Return a square around the landmarks with errors in position and size."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     side = (high - low).mean()
     center = (low + high) / 2 + 0.03 * side * clipped_normal(rng, 2)

@@ -1,4 +1,4 @@
-"""The pictures of drawn faces: hair, skin, eyes, nose, mouth and light, through given points."""
+"""Draw the images of synthetic faces: hair, skin, eyes, nose, mouth and light, through given points."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,23 +12,17 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = [
-    "JAW",
-    "SKULL",
-    "clipped_normal",
-    "draw_face",
-]
+__all__ = ["JAW", "SKULL", "clipped_normal", "draw_face"]
 
-
-# Of the 79 points of a face: the jaw's landmarks, and the outline of the skull behind the 68.
+# Of the 79 points of a face: the landmarks of the jaw, and the outline of the skull after the 68.
 JAW, SKULL = slice(0, 17), slice(68, 79)
 
-# Pillow's polygons have whole-pixel corners, so draw four times as large: corners are exact to 1/8 pixel.
+# Corners of Pillow's polygons are integers; at four times the size they are exact to 1/8 pixel.
 _SUPERSAMPLING = 4
 
 
 def draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    """Draw a face through its points, with hair, light, background, sharpness and noise at random.
+    """Draw a face through its points, with random hair, light, background, sharpness and noise.
 
     Parameters
     ----------
@@ -36,7 +30,7 @@ def draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[np
         The 68 landmarks and the outline of the skull, in pixels.
     rng : numpy.random.Generator
     size : int
-        Width and height of the picture.
+        Width and height of the image in pixels.
 
     Returns
     -------
@@ -45,9 +39,9 @@ def draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[np
     from PIL import Image, ImageDraw, ImageFilter
 
     skin, hair = rng.uniform(95, 215), rng.choice([25, 45, 80, 150, 205]) + rng.uniform(-15, 15)
-    ink = min(skin, hair + 40) * 0.45  # brows and lashes go with the hair but never vanish in the skin
+    ink = min(skin, hair + 40) * 0.45  # brows and lashes match the hair but stay darker than the skin
     big = (points + 0.5) * _SUPERSAMPLING - 0.5
-    # The width of the face, from its height, which hardly changes with the pose.
+    # Width of the face, estimated from its height, which hardly depends on yaw.
     unit = 1.2 * float(np.hypot(*(big[8] - big[27])))
 
     canvas = _background(rng, size)
@@ -66,20 +60,20 @@ def draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[np
 
 
 def clipped_normal(rng: np.random.Generator, n: int) -> Floats:
-    """Give normal numbers within two standard deviations: no face is a caricature whose parts cross."""
+    """Return normal random numbers clipped to two standard deviations, so that no parts of a face cross."""
     return rng.normal(size=n).clip(-2, 2)
 
 
 @cache
 def _spline(n: int) -> Floats:
-    """Give the matrix from n points to a Catmull-Rom curve through them, 6 steps from each to the next."""
+    """Return the matrix from n points to a Catmull-Rom curve through them, with 6 steps per segment."""
     steps = np.arange(6 * (n - 1) + 1)
     k = np.minimum(steps // 6, n - 2)
     t = (steps / 6 - k)[:, None]
     weights = 0.5 * np.hstack(
         [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
     )
-    # Before the first and after the last point: their neighbor, reflected.
+    # The curve is extended by reflecting the second and the second to last point.
     extended = np.vstack([2 * np.eye(n)[0] - np.eye(n)[1], np.eye(n), 2 * np.eye(n)[-1] - np.eye(n)[-2]])
     return np.asarray(np.einsum("sj,sjn->sn", weights, extended[k[:, None] + np.arange(4)]))
 
@@ -94,7 +88,7 @@ def _polygon(draw: "ImageDraw", points: Floats, gray: float) -> None:
 
 
 def _stroke(draw: "ImageDraw", curve: Floats, width: ArrayLike, gray: float) -> None:
-    """Draw a line as wide as `width` says, which may differ from point to point."""
+    """Draw a line of a given width, one number or one per point."""
     longer = np.concatenate([curve[:1], curve, curve[-1:]])
     along = longer[2:] - longer[:-2]
     across = along[:, ::-1] * (-1, 1) / (np.hypot(*along.T)[:, None] + 1e-9)
@@ -155,7 +149,7 @@ def _draw_head(
     _polygon(draw, face, skin)
     _stroke(draw, _curve(jaw), 0.014 * unit, skin * 0.55)
     if style != "bald":
-        # The hairline leaves the outline at the ears and is furthest from it above the forehead.
+        # The hairline starts at the ears and is farthest from the outline above the forehead.
         arc = np.sin(np.linspace(0, np.pi, len(outer)))[:, None]
         inner = middle + (outer - middle) * (1 - 0.1 * np.sqrt(arc))
         inner += arc * (rng.uniform(0.02, 0.2) * down + rng.uniform(-0.1, 0.1) * across)
@@ -172,7 +166,7 @@ def _draw_brows(draw: "ImageDraw", points: Floats, unit: float, ink: float) -> N
 def _draw_eyes(
     canvas: "Image.Image", points: Floats, unit: float, skin: float, ink: float, rng: np.random.Generator
 ) -> None:
-    """Draw white, iris and pupil on a layer of their own, and paste what lies between the lids."""
+    """Draw sclera, iris and pupil on a separate layer, and paste the part between the lids."""
     from PIL import Image, ImageDraw
 
     layer = Image.new("L", canvas.size, _gray(min(245, skin + 70)))
@@ -230,7 +224,7 @@ def _draw_mouth(
 
 
 def _shading(points: Floats, rng: np.random.Generator, size: int) -> Floats:
-    """Give what light and shadow make of the picture: factors (size, size)."""
+    """Return the factors of light and shadow, (size, size)."""
     from PIL import Image, ImageDraw, ImageFilter
 
     canvas = Image.new("L", (size, size), 128)
@@ -239,7 +233,7 @@ def _shading(points: Floats, rng: np.random.Generator, size: int) -> Floats:
     head = np.concatenate([jaw, skull])
     unit = float(np.hypot(*(points[8] - points[27])))
     light = rng.uniform(-1, 1) * (points[16] - points[0])
-    # A round head is darker towards its edge, most on the side away from the light.
+    # A head is darker toward its edge, most on the side away from the light.
     _polygon(draw, head, 108)
     _polygon(draw, points[27] + (head - points[27]) * 0.78 + 0.1 * light, 138)
     for eye, brow in ((points[36:42], points[17:22]), (points[42:48], points[22:27])):

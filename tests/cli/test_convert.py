@@ -34,7 +34,7 @@ def test_annotations_are_converted(dataset, tmp_path, capsys):
     assert run("convert", tmp_path / "a.tps", tmp_path / "b", "--to", "tem") == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[1] == "  SCALE= and ID= are not kept"
-    assert "24 images do not stand beside" in lines[2]
+    assert "24 images are not beside" in lines[2]
     assert run("convert", tmp_path / "b", tmp_path / "c.json", "--images", dataset) == 0
     expected = ert.load_dataset(dataset / "landmarks.csv")
     result = ert.load_dataset(tmp_path / "c.json")

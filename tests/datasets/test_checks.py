@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ert.datasets.checks import KINDS, Picture, check_dataset, read_picture
+from ert.datasets.checks import KINDS, Picture, check_dataset
 from ert.datasets.dataset import Dataset
 from ert.datasets.synthetic import synthetic_faces
 from ert.model.schemes import FACE68_MIRROR
@@ -43,26 +43,11 @@ def faces():
     return annotated()
 
 
-def test_nothing_is_found_in_faces_that_are_as_they_should_be(faces):
+def test_nothing_is_found_in_correct_faces(faces):
     assert check(faces) == []
 
 
-def test_pictures_tell_size_and_pixels(tmp_path):
-    pixels = np.arange(60, dtype=np.uint8).reshape(5, 12)
-    for name in ("a.png", "b.bmp"):
-        Image.fromarray(pixels).save(tmp_path / name)
-    Image.fromarray(pixels.reshape(12, 5)).save(tmp_path / "c.png")
-    (tmp_path / "d.png").write_bytes(b"no image")
-    a, b, c, d = (read_picture(tmp_path / name) for name in ("a.png", "b.bmp", "c.png", "d.png"))
-    assert a == b
-    assert a[:2] == (12, 5)
-    assert a.error is None
-    assert c.digest != a.digest
-    assert d[:3] == (0, 0, "")
-    assert "d.png" in d.error
-
-
-def test_images_that_cannot_be_read_or_stand_twice_are_named(faces):
+def test_unreadable_and_duplicate_images_are_reported(faces):
     pictures = pictures_of(faces)
     pictures[faces.files[4]] = Picture(0, 0, "", "face_4.png: is not an image")
     pictures[faces.files[9]] = pictures[faces.files[7]]
@@ -75,7 +60,7 @@ def test_images_that_cannot_be_read_or_stand_twice_are_named(faces):
     assert "face_7.png" in findings[1].text
 
 
-def test_an_object_that_stands_twice_is_named_but_two_objects_of_an_image_are_not(faces):
+def test_duplicate_objects_are_reported_but_not_two_objects_of_an_image(faces):
     files = list(faces.files)
     files[5] = files[6] = files[0]
     boxes = faces.boxes.copy()
@@ -86,7 +71,7 @@ def test_an_object_that_stands_twice_is_named_but_two_objects_of_an_image_are_no
     assert [kind for kind, _ in found].count("same object twice") == 1
 
 
-def test_boxes_that_are_tiny_or_elsewhere_are_named(faces):
+def test_boxes_that_are_tiny_or_elsewhere_are_reported(faces):
     boxes = faces.boxes.copy()
     boxes[3] = (50, 50, 15, 40)
     boxes[8, 0] = 100
@@ -98,7 +83,7 @@ def test_boxes_that_are_tiny_or_elsewhere_are_named(faces):
     assert ("landmarks far from the box", 3) in found
 
 
-def test_landmarks_outside_the_image_are_named_and_those_on_its_edge_are_not(faces):
+def test_landmarks_outside_the_image_are_reported_but_not_those_on_its_edge(faces):
     right = faces.landmarks[:, :, 0].max(axis=1)
     furthest = int(np.argmax(right))
     columns = int(np.ceil(right.max() + 0.5))
@@ -107,7 +92,7 @@ def test_landmarks_outside_the_image_are_named_and_those_on_its_edge_are_not(fac
     assert found[0] == ("landmarks outside the image", furthest)
 
 
-def test_missing_landmarks_are_named_and_spoil_nothing(faces):
+def test_missing_landmarks_are_reported_and_nothing_else(faces):
     landmarks = faces.landmarks.copy()
     landmarks[2, 5:15] = np.nan
     landmarks[3, 30] = np.nan
@@ -121,7 +106,7 @@ def test_missing_landmarks_are_named_and_spoil_nothing(faces):
     assert findings[1].text == "5, 6, 7, 8, 9, 10 and 4 more"
 
 
-def test_landmarks_that_coincide_are_named_unless_they_often_do(faces):
+def test_coincident_landmarks_are_reported_unless_they_often_coincide(faces):
     landmarks = 10 * faces.landmarks
     landmarks[7, 36] = landmarks[7, 45]
     landmarks[8, 61:64] = landmarks[8, 67:64:-1]  # a closed mouth
@@ -132,7 +117,7 @@ def test_landmarks_that_coincide_are_named_unless_they_often_do(faces):
     assert [(finding.item, finding.text) for finding in coincident] == [(7, "36 and 45")]
 
 
-def test_an_outlier_among_the_shapes_is_named(faces):
+def test_an_outlier_shape_is_reported(faces):
     landmarks = faces.landmarks.copy()
     landmarks[11] = np.random.default_rng(0).uniform(20, 100, (68, 2))
     findings = check_dataset(changed(faces, landmarks), pictures_of(faces), SWAP)
@@ -141,7 +126,7 @@ def test_an_outlier_among_the_shapes_is_named(faces):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_one_stray_landmark_is_named(faces, seed):
+def test_one_stray_landmark_is_reported(faces, seed):
     rng = np.random.default_rng(seed)
     landmarks = faces.landmarks.copy()
     item, place = int(rng.integers(60)), int(rng.integers(68))
@@ -153,7 +138,7 @@ def test_one_stray_landmark_is_named(faces, seed):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_swapped_left_and_right_are_named(faces, known):
+def test_swapped_left_and_right_are_reported(faces, known):
     landmarks = faces.landmarks.copy()
     if known:
         landmarks[[3, 30]] = landmarks[[3, 30]][:, SWAP]
@@ -168,7 +153,7 @@ def test_swapped_left_and_right_are_named(faces, known):
     assert sorted(item for kind, item in found if kind == "left and right swapped") == [3, 30]
 
 
-def test_findings_come_in_the_order_of_kinds(faces):
+def test_findings_are_in_the_order_of_kinds(faces):
     boxes, landmarks = faces.boxes.copy(), faces.landmarks.copy()
     boxes[1, 2:] = 3
     landmarks[5, :20] = np.nan
@@ -192,3 +177,16 @@ def test_copies_of_one_shape_are_no_outliers(faces):
     boxes = np.tile([0.0, 0, 128, 128], (30, 1))
     dataset = Dataset(faces.files[:30], boxes, landmarks, faces.landmark_names, "copies")
     assert check(dataset, pictures_of(dataset, (200, 200))) == []
+
+
+def test_images_are_read_unless_given(tmp_path):
+    images, boxes, landmarks = synthetic_faces(3, seed=2)
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file, image in zip(files, images[[0, 1, 0]], strict=True):
+        Image.fromarray(image).save(file)
+    files[1].write_bytes(b"no image")
+    findings = check_dataset(Dataset(files, boxes, landmarks, tuple(map(str, range(68))), "faces"))
+    assert [(finding.kind, finding.file) for finding in findings] == [
+        ("unreadable image", files[1]),
+        ("duplicated image", files[2]),
+    ]

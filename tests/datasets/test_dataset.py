@@ -53,7 +53,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def imglab(folder: Path, boxes: list[str], image: str = "a.jpg") -> Path:
-    """Write labels.xml with a box for each text of blanks and part names; box i stands in line i + 2."""
+    """Write labels.xml with a box for each string of part names; box i is in line i + 2."""
     lines = [
         "<box top='1' left='2' width='3' height='4'>"
         + "".join(f"<part name='{name}' x='{i}' y='{-i}'/>" for i, name in enumerate(names.split()))
@@ -82,7 +82,7 @@ def four():
     return Dataset([Path(f"{i}.jpg") for i in range(4)], boxes, landmarks, ("a", "b", "c"), "four")
 
 
-def test_dataset_as_estimators_take_it(four):
+def test_dataset_as_input_of_estimators(four):
     assert len(four) == len(four.X) == len(four.y) == 4
     image, box = four.X[2]
     assert image == Path("2.jpg")
@@ -122,7 +122,7 @@ def test_sum_and_concatenate(four):
     assert concatenate([four]).name == "four"
 
 
-def test_datasets_with_other_landmarks_are_not_joined(four):
+def test_datasets_with_other_landmarks_are_not_concatenated(four):
     other = Dataset(four.files, four.boxes, four.landmarks, ("a", "c", "b"), "other")
     with pytest.raises(InputError, match="other: landmark 1 is 'c', expected 'b' as in four"):
         four + other
@@ -133,17 +133,17 @@ def test_datasets_with_other_landmarks_are_not_joined(four):
         concatenate([])
 
 
-def test_arrays_that_do_not_fit_are_refused(four):
+def test_arrays_of_inconsistent_shapes_are_refused(four):
     with pytest.raises(InputError, match=r"x: boxes have shape \(3, 4\), expected \(4, 4\)"):
         Dataset(four.files, four.boxes[:3], four.landmarks, four.landmark_names, "x")
     with pytest.raises(InputError, match=r"x: landmarks have shape \(4, 3, 2\), expected \(4, 1, 2\)"):
         Dataset(four.files, four.boxes, four.landmarks, ("a",), "x")
 
 
-# --- the three formats ---
+# --- loading ---
 
 
-def test_csv_without_boxes_takes_the_square_round_the_landmarks(folder):
+def test_csv_without_boxes_takes_the_square_around_the_landmarks(folder):
     dataset = load_dataset(write(folder / "faces.csv", CSV))
     assert (dataset.name, dataset.landmark_names) == ("faces", ("0", "1", "2"))
     assert dataset.files == [folder / "a.jpg", folder / "b.jpg", folder / "a.jpg"]
@@ -193,8 +193,8 @@ def test_imglab_parts_are_the_union_in_natural_order_or_as_dlib(folder):
     np.testing.assert_array_equal(natural.boxes, [[2, 1, 3, 4]] * 2)
 
 
-def test_imglab_parts_that_chain_together_are_one_set(folder):
-    # No part is in all boxes, and the first and the last box share none.
+def test_imglab_parts_that_are_connected_are_one_set(folder):
+    # No part is in all boxes, and the first and the last box have none in common.
     names = load_dataset(imglab(folder, ["g f", "a b", "e f", "b c", "d e", "c d"])).landmark_names
     assert names == tuple("abcdefg")
 
@@ -233,13 +233,13 @@ def test_boxes_of_one_split(folder):
     refused("faces.csv:4", "c.jpg has no row", "boxes.csv:my", path=path, boxes=f"{table}:my")
     refused("'val'", "test, train", path=path, boxes=f"{table}:my", split="val")
     table.write_text(TABLE.replace("split", "fold"))
-    refused("'test'", "there: none", path=path, boxes=f"{table}:my", split="test")
+    refused("'test'", "splits found: none", path=path, boxes=f"{table}:my", split="test")
     refused("'test' without boxes", path=path, split="test")
     table.write_text(TABLE.replace("b.jpg", "d.jpg"))
     refused("faces.csv: no annotated object", path=path, boxes=f"{table}:my", split="test")
 
 
-def test_boxes_are_found_whatever_the_spelling_of_the_path(folder, monkeypatch):
+def test_boxes_are_found_for_any_spelling_of_the_path(folder, monkeypatch):
     table = write(folder / "boxes.csv", TABLE)
     write(folder / "faces.csv", CSV_BOXES)
     monkeypatch.chdir(folder)
@@ -247,21 +247,28 @@ def test_boxes_are_found_whatever_the_spelling_of_the_path(folder, monkeypatch):
     np.testing.assert_array_equal(dataset.boxes, [[1, 2, 3, 4], [5, 6, 7, 8]])
 
 
-def test_one_box_cannot_serve_two_objects(folder):
+def test_one_box_for_two_objects_is_refused(folder):
     table = write(folder / "boxes.csv", TABLE)
     path = write(folder / "faces.csv", CSV)
-    refused("faces.csv:4", "a.jpg comes again", path=path, boxes=f"{table}:my")
+    refused(
+        "faces.csv:4",
+        "several objects in",
+        "a.jpg, but",
+        "has one box per image",
+        path=path,
+        boxes=f"{table}:my",
+    )
 
 
 # --- bad input ---
 
 
-def test_refuses_what_it_does_not_read(folder):
-    refused("no.xml: no such file or folder, expected an imglab .xml", path=folder / "no.xml")
-    refused("a.jpg: not a kind of file that is read, expected an imglab .xml", path=folder / "a.jpg")
+def test_refuses_unknown_files(folder):
+    refused("no.xml: no such file or folder, expected a file .xml, .csv", path=folder / "no.xml")
+    refused("a.jpg: unknown file type, expected a file .xml, .csv", path=folder / "a.jpg")
     path = imglab(folder, ["a b"])
     refused("part_order is 'random', expected 'natural' or 'dlib'", path=path, part_order="random")
-    refused("image_folder", "an imglab file says where", path=path, image_folder=folder)
+    refused("image_folder", "an imglab file contains the paths of its images", path=path, image_folder=folder)
     refused("no such box file", path=path, boxes="no.csv:dlib")
 
 
@@ -271,9 +278,18 @@ def test_refuses_an_empty_dataset(folder):
 
 
 def test_refuses_an_object_without_landmarks(folder):
-    refused("labels.xml:3: box 2 of", "a.jpg", "no landmark at all", path=imglab(folder, ["a b", "", "a b"]))
+    refused(
+        "labels.xml:3: box 2 of",
+        "a.jpg",
+        "no landmarks, expected at least one",
+        path=imglab(folder, ["a b", "", "a b"]),
+    )
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\nb.jpg,,\n")
-    refused("faces.csv:3: no landmark at all", path=path, boxes=f"{write(folder / 'boxes.csv', TABLE)}:my")
+    refused(
+        "faces.csv:3: no landmarks, expected at least one",
+        path=path,
+        boxes=f"{write(folder / 'boxes.csv', TABLE)}:my",
+    )
 
 
 def test_refuses_a_landmark_that_no_object_has(folder):
@@ -302,13 +318,13 @@ def test_refuses_boxes_without_area_in_a_csv(folder):
     refused("faces.csv:3: the box is 0 wide and 41 high", path=path)
 
 
-def test_refuses_to_draw_a_box_round_one_point(folder):
+def test_refuses_to_make_a_box_around_one_point(folder):
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\n")
-    refused("faces.csv:2: the box round the landmarks is 0 wide and 0 high", path=path)
+    refused("faces.csv:2: the box around the landmarks is 0 wide and 0 high", path=path)
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])
-def test_refuses_a_part_that_hardly_any_box_has(folder, n, n_odd):
+def test_refuses_a_part_in_hardly_any_box(folder, n, n_odd):
     boxes = ["left right"] * (n - n_odd) + ["rigth left"] * n_odd
     line = n - n_odd + 2
     message = f"part 'rigth' is in {n_odd} of {n} boxes only"
@@ -316,7 +332,7 @@ def test_refuses_a_part_that_hardly_any_box_has(folder, n, n_odd):
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(20, 1), (21, 2), (1000, 10)])
-def test_takes_parts_that_some_boxes_lack(folder, n, n_odd):
+def test_accepts_parts_that_some_boxes_lack(folder, n, n_odd):
     dataset = load_dataset(imglab(folder, ["left right"] * (n - n_odd) + ["left third"] * n_odd))
     assert dataset.landmark_names == ("left", "right", "third")
     assert np.isfinite(dataset.landmarks[:, :, 0]).sum(axis=0).tolist() == [n, n - n_odd, n_odd]
@@ -429,7 +445,7 @@ def test_damaged_files(damaged, file, content, load):
     check()
 
 
-# --- the real ones ---
+# --- real data ---
 
 
 @needs_shared
@@ -458,7 +474,7 @@ def test_helen_and_ytf():
     assert len(helen + ytf) == 3792
 
 
-def test_the_samples_say_the_same_in_every_format():
+def test_the_samples_are_equal_in_every_format():
     samples = Path(__file__).parents[2] / "data" / "samples"
     table = f"{samples / 'boxes.csv'}:haar"
     csv = load_dataset(samples / "landmarks.csv")
@@ -468,7 +484,7 @@ def test_the_samples_say_the_same_in_every_format():
         for kind in ("pts", "tem", "ljson")
     ]
     for other in files + folders:
-        # imglab has whole pixels.
+        # imglab has integers.
         tolerance = 0.501 if other is files[0] else 1e-6
         np.testing.assert_allclose(other.landmarks, csv.landmarks, atol=tolerance)
         assert other.files[0].name == "astronaut.jpg"

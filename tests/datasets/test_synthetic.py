@@ -53,13 +53,13 @@ def test_size_only_scales():
     np.testing.assert_allclose(boxes[:, 2:] * 3, large_boxes[:, 2:])
 
 
-def test_landmarks_lie_in_the_image_and_near_the_box(faces):
+def test_landmarks_are_in_the_image_and_near_the_box(faces):
     _, boxes, landmarks = faces
     assert ((landmarks >= 0) & (landmarks <= 127)).all(axis=2).mean() > 0.995
     corners = boxes[:, None, :2]
     inside = (landmarks > corners) & (landmarks < corners + boxes[:, None, 2:])
     assert 0.85 < inside.all(axis=2).mean() < 1
-    # Loose: the same box round every face would make a useless detector, an exact one an unreal one.
+    # Loose: an exact box would be unlike a detector's.
     extent = np.ptp(landmarks, axis=1)
     assert 0.03 < (boxes[:, 2] / extent.mean(axis=1)).std() < 0.1
 
@@ -187,5 +187,5 @@ def test_dataset_replaces_its_own_files_only(tmp_path):
 
 def test_dataset_in_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file: cannot be made a folder"):
+    with pytest.raises(InputError, match="file: cannot create folder"):
         synthetic_dataset(tmp_path / "file", 1)

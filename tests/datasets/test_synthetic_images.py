@@ -47,12 +47,12 @@ def test_lips_and_chin_are_drawn_where_the_landmarks_are(faces):
     images, _, landmarks = faces
     for index, sign in ((51, 1), (57, -1), (8, 1)):
         offsets, values = profiles(images, landmarks, index, (0, sign))
-        # From skin into the darker lips, or into the line round the jaw: steepest at the landmark.
+        # From skin into the darker lips, or into the line around the jaw: steepest at the landmark.
         steepest = offsets[np.gradient(values.mean(axis=0)).argmin()]
         assert abs(steepest) < 1.0, index
 
 
-def test_normal_numbers_have_no_tails():
+def test_normal_numbers_are_clipped():
     drawn = clipped_normal(np.random.default_rng(0), 4000)
     assert abs(drawn).max() == 2
     np.testing.assert_allclose([drawn.mean(), drawn.std()], [0, 0.96], atol=0.04)

@@ -1,108 +1,75 @@
-"""Reading COCO keypoints, the JSON of the COCO dataset and of many tools for annotation."""
+"""COCO keypoints, the JSON format of the COCO dataset and of many annotation tools."""
 
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.types import StrPath
-from ert.datasets.formats.json_lists import json_lists
-from ert.datasets.parsing import (
-    Annotation,
-    Box,
-    Point,
-    check_number,
-    find_image,
-    image_folders,
-    quoted,
-)
+from ert._core.images import image_size
+from ert._core.types import Box, Floats, StrPath
+from ert.datasets.images import find_image, image_folders
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
 
-__all__ = [
-    "read_coco",
-]
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+
+__all__ = ["read_coco", "write_coco"]
+
+_T = TypeVar("_T")
 
 
 def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read the objects of a COCO keypoints file, in the order of its annotations.
 
-    A keypoint with v = 0 is missing; v = 1 (hidden) and v = 2 (visible) are both there. Coordinates are taken
-    as they are. Passed over are annotations that say ``num_keypoints: 0`` or ``iscrowd: 1``, which are of no
-    one object's points. The file is read twice, for its annotations may stand before what they refer to.
-
-    Parameters
-    ----------
-    path : path-like
-        The file: an object with ``images``, ``annotations`` and ``categories``.
-    image_folder : path-like, optional
-        Where the images are. Else they are looked for beside the file, then in the folders beside it.
-
-    Yields
-    ------
-    Annotation
-        One for each annotation; the landmarks have the names of the category's ``keypoints``, or are called
-        "0", "1", ... where it has none. The box is ``bbox``; without one, None.
-
-    Raises
-    ------
-    InputError
-        Not JSON, or not of this kind; a list or an id that stands twice; an id that stands for nothing;
-        keypoints that are not numbers, or not as many as the category names; an image that is not found.
+    A keypoint with v = 0 is missing; v = 1 (occluded) and v = 2 (visible) are both read. Coordinates are not
+    changed. Annotations with ``num_keypoints: 0`` or ``iscrowd: 1`` are skipped. Landmark names are the
+    ``keypoints`` of the category, or "0", "1", ... without them; the box is ``bbox``, if present.
     """
     path = Path(path)
-    images: dict[int | str, str] = {}
-    categories: dict[int | str, list[str] | None] = {}
-    missing = ["images", "categories", "annotations"]
-    for key, entries in _lists(path):
-        missing.remove(key)
-        if key == "images":
-            images = {number: _text(entry, "file_name", here) for here, number, entry in _by_id(entries)}
-        elif key == "categories":
-            categories = {number: _names(entry, here) for here, number, entry in _by_id(entries)}
-    if missing:
-        raise InputError(f"{path}: no list of {missing[0]}, expected COCO keypoints")
+    data = read_json(path)
+    images = _by_id(_entries(data, "images", path), _file_name)
+    categories = _by_id(_entries(data, "categories", path), _keypoint_names)
     folders = image_folders(path, image_folder)
-    known: int | str | None = None
-    for _, entries in (lists for lists in _lists(path) if lists[0] == "annotations"):
-        for here, annotation in entries:
-            if annotation.get("iscrowd") == 1 or annotation.get("num_keypoints") == 0:
-                continue
-            image = _reference(annotation, "image_id", images, here)
-            names = categories[_reference(annotation, "category_id", categories, here)]
-            # The next annotation is mostly of the same image.
-            if image != known:
-                known, file = image, find_image(images[image], folders, here)
-            yield Annotation(file, _box(annotation, here), _landmarks(annotation, names, here), here)
-
-
-def _lists(path: Path) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, Any]]]]]:
-    """Yield the lists of COCO that the file has, each with ("file: key[i]", entry) for its objects."""
-    seen = set()
-    for key, items in json_lists(path):
-        if key not in ("images", "categories", "annotations"):
+    previous: int | str | None = None
+    for here, annotation in _entries(data, "annotations", path):
+        if annotation.get("iscrowd") == 1 or annotation.get("num_keypoints") == 0:
             continue
-        if key in seen:
-            raise InputError(f"{path}: the list of {key} stands twice, expected once")
-        seen.add(key)
-        if items is None:
-            raise InputError(f"{path}: no list of {key}, expected COCO keypoints")
-        yield key, _entries(items, f"{path}: {key}")
+        image = _reference(annotation, "image_id", images, here)
+        names = categories[_reference(annotation, "category_id", categories, here)]
+        # Successive annotations often share an image.
+        if image != previous:
+            previous, file = image, find_image(images[image], folders, here)
+        yield Annotation(file, _box(annotation, here), _landmarks(annotation, names, here), here)
 
 
-def _entries(items: Iterator[Any], what: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for i, entry in enumerate(items):
+def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ("file: key[i]", entry) for the objects of a list."""
+    entries = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: no list of {key}, expected COCO keypoints")
+    for i, entry in enumerate(entries):
+        here = f"{path}: {key}[{i}]"
         if not isinstance(entry, dict):
-            raise InputError(f"{what}[{i}] is {quoted(entry)}, expected an object")
-        yield f"{what}[{i}]", entry
+            raise InputError(f"{here} is {quoted(entry)}, expected an object")
+        yield here, entry
 
 
-def _by_id(entries: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, int | str, dict[str, Any]]]:
-    seen = set()
+def _by_id(
+    entries: Iterator[tuple[str, dict[str, Any]]], read: Callable[[dict[str, Any], str], _T]
+) -> dict[int | str, _T]:
+    found: dict[int | str, _T] = {}
     for here, entry in entries:
-        number = entry.get("id")
-        if not isinstance(number, int | str) or number in seen:
-            raise InputError(f"{here}: id is {quoted(number)}, expected a number that stands once")
-        seen.add(number)
-        yield here, number, entry
+        key = entry.get("id")
+        if not isinstance(key, int | str):
+            raise InputError(f"{here}: id is {quoted(key)}, expected an integer or a string")
+        if key in found:
+            raise InputError(f"{here}: duplicate id {quoted(key)}")
+        found[key] = read(entry, here)
+    return found
 
 
 def _reference(annotation: dict[str, Any], key: str, known: dict[Any, Any], here: str) -> int | str:
@@ -113,21 +80,22 @@ def _reference(annotation: dict[str, Any], key: str, known: dict[Any, Any], here
     return value
 
 
-def _text(entry: dict[str, Any], key: str, here: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{here}: {key} is {quoted(value)}, expected a name")
-    return value
+def _file_name(image: dict[str, Any], here: str) -> str:
+    name = image.get("file_name")
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{here}: file_name is {quoted(name)}, expected a name")
+    return name
 
 
-def _names(category: dict[str, Any], here: str) -> list[str] | None:
+def _keypoint_names(category: dict[str, Any], here: str) -> list[str] | None:
     names = category.get("keypoints")
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{here}: keypoints are {quoted(names)}, expected names")
-    if len(set(names)) < len(names):
-        raise InputError(f"{here}: a name of the keypoints stands twice, expected each once")
+    duplicate = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if duplicate is not None:
+        raise InputError(f"{here}: duplicate keypoint {quoted(duplicate)}")
     return names
 
 
@@ -159,5 +127,41 @@ def _landmarks(annotation: dict[str, Any], names: list[str] | None, here: str) -
             which = f"of {quoted(name)}"
             landmarks[name] = check_number(x, here, f"x {which}"), check_number(y, here, f"y {which}")
         else:
-            landmarks[name] = float("nan"), float("nan")
+            landmarks[name] = math.nan, math.nan
     return landmarks
+
+
+def write_coco(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+    """Yield a COCO keypoints file with one category; every landmark that is not missing is visible."""
+    ids = {file: i for i, file in enumerate(dict.fromkeys(dataset.files), 1)}
+    names = dict(zip(dataset.files, images, strict=True))
+    sizes = {file: image_size(file) for file in ids}
+    keypoints = list(dataset.landmark_names)
+    data: dict[str, Any] = {
+        "images": [
+            {"id": i, "file_name": names[file], "width": sizes[file][0], "height": sizes[file][1]}
+            for file, i in ids.items()
+        ],
+        "annotations": [
+            {"id": i + 1, "image_id": ids[file], **_annotation(dataset.boxes[i], dataset.landmarks[i])}
+            for i, file in enumerate(dataset.files)
+        ],
+        "categories": [{"id": 1, "name": "object", "keypoints": keypoints, "skeleton": []}],
+    }
+    yield json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+def _annotation(box: Floats, shape: Floats) -> dict[str, Any]:
+    left, top, width, height = (round(value, DECIMALS) for value in box.tolist())
+    known = ~np.isnan(shape[:, 0])
+    points = np.column_stack([np.where(known[:, None], shape.round(DECIMALS), 0), 2 * known])
+    # Integers without ".0": required for v, allowed for coordinates.
+    keypoints = [int(value) if value.is_integer() else value for value in points.ravel().tolist()]
+    return {
+        "category_id": 1,
+        "bbox": [left, top, width, height],
+        "area": round(width * height, DECIMALS),
+        "iscrowd": 0,
+        "num_keypoints": int(known.sum()),
+        "keypoints": keypoints,
+    }

@@ -1,64 +1,47 @@
-"""Readers of annotated images: folders of .pts files, CSV tables, and CSV tables of boxes.
+"""CSV tables of landmarks, and CSV tables of boxes."""
 
-Readers of annotations are generators that hold one object at a time, so that files may be larger than the
-memory. Coordinates come out as x, y in pixels, with the center of the first pixel at 0, 0.
-"""
-
+import csv
+import io
+import math
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.types import StrPath
+from ert._core.types import Box, StrPath
+from ert.datasets.images import find_image, image_folders
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
-    Box,
+    check_name,
     csv_table,
-    find_image,
-    image_folders,
+    format_number,
     quoted,
     read_number,
     read_point,
 )
 
-__all__ = [
-    "read_boxes",
-    "read_csv",
-]
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+
+__all__ = ["read_boxes", "read_csv", "write_csv"]
 
 
 def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
-    """Read a table with one object a row: the image, then x and y of every landmark, and perhaps a box.
+    """Read a table with one object per row: the image, x and y of each landmark, optionally a box.
 
     The first column is the image. Columns ``left, top, width, height`` (or ``box_left, ...``) are the box.
-    The others are landmarks: ``x0, y0, x1, y1, ...`` (called "0", "1", ...), or ``nose_x, nose_y, ...``
-    (called "nose", ...), or mere numbers ``0, 1, 2, 3, ...`` that stand for x and y in turn. Columns
-    ``confidence`` and ``std0, std1, ...``, which :func:`ert.to_dataframe` writes, are passed over.
-
-    Parameters
-    ----------
-    path : path-like
-        The table: UTF-8, commas, a header. An empty cell or ``nan`` is a missing landmark.
-    image_folder : path-like, optional
-        Where the images are. Else they are looked for beside the table, then in the folders beside it.
-
-    Yields
-    ------
-    Annotation
-        One for each row; missing landmarks are NaN, NaN.
-
-    Raises
-    ------
-    InputError
-        No rows, a column that is absent, double or not understood, a row of another length, text in place of
-        a number, only one of x and y, bytes that are not UTF-8, an image that is not found.
+    The others are landmarks: ``x0, y0, x1, y1, ...`` (names "0", "1", ...), or ``nose_x, nose_y, ...``
+    (names "nose", ...), or ``0, 1, 2, 3, ...`` with x and y in turn. The columns ``confidence`` and
+    ``std0, std1, ...``, which :func:`ert.to_dataframe` writes, are ignored.
+    An empty cell or ``nan`` is a missing landmark. The table is UTF-8 with commas and a header.
     """
     path = Path(path)
     table = csv_table(path)
     line, header = next(table)
-    box_columns, columns = _csv_columns(header, f"{path}:{line}")
+    box_columns, columns = _find_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
     folders = image_folders(path, image_folder)
     for line, cells in table:
@@ -74,12 +57,12 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
         yield Annotation(find_image(cells[0], folders, here), box, points, here)
 
 
-def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:
-    """Return the indices of the box's columns, and those of x and y of every landmark."""
+def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:
+    """Return the column indices of the box, and those of x and y of each landmark."""
     prefix = "box_" if any(name.lower().startswith("box_") for name in header[1:]) else ""
-    places = {name.lower(): i for i, name in enumerate(header) if i}
-    absent = [prefix + name for name in BOX_COLUMNS if prefix + name not in places]
-    box = [] if absent else [places[prefix + name] for name in BOX_COLUMNS]
+    index = {name.lower(): i for i, name in enumerate(header) if i}
+    absent = [prefix + name for name in BOX_COLUMNS if prefix + name not in index]
+    box = [] if absent else [index[prefix + name] for name in BOX_COLUMNS]
     if 0 < len(absent) < len(BOX_COLUMNS):
         raise InputError(f"{here}: no column {', '.join(absent)}, expected all four columns of a box or none")
     rest = [
@@ -92,25 +75,25 @@ def _csv_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tup
     names = [header[i] for i in rest]
     if all(re.fullmatch("[0-9]{1,6}", name) for name in names):
         if any(int(name) != int(names[0]) + k for k, name in enumerate(names)):
-            raise InputError(f"{here}: columns called by numbers, expected them in turn: 0, 1, 2, 3, ...")
+            raise InputError(f"{here}: numbered columns out of order, expected 0, 1, 2, 3, ...")
         names = [f"{'xy'[k % 2]}{k // 2}" for k in range(len(names))]
-    halves: dict[str, dict[str, int]] = {}
+    axes: dict[str, dict[str, int]] = {}
     for i, column in zip(rest, names, strict=True):
         match = re.fullmatch(r"([xy])_?([0-9]+)|(.+)[_ .]([xy])", column, re.IGNORECASE)
         if match is None:
             raise InputError(f"{here}: column {quoted(column)}, expected a name like x0 or nose_x")
         name, axis = match[2] or match[3], (match[1] or match[4]).lower()
-        if axis in halves.setdefault(name, {}):
+        if axis in axes.setdefault(name, {}):
             raise InputError(f"{here}: column {quoted(column)}, expected one {axis} of {quoted(name)}")
-        halves[name][axis] = i
-    for name, half in halves.items():
-        if len(half) < 2:
-            raise InputError(f"{here}: landmark {quoted(name)} has {min(half)} only, expected x and y")
-    return box, {name: (half["x"], half["y"]) for name, half in halves.items()}
+        axes[name][axis] = i
+    for name, found in axes.items():
+        if len(found) < 2:
+            raise InputError(f"{here}: landmark {quoted(name)} has {min(found)} only, expected x and y")
+    return box, {name: (found["x"], found["y"]) for name, found in axes.items()}
 
 
 def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
-    """Read a table of boxes: a column ``image``, four columns of the box, perhaps a column ``split``.
+    """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
     Parameters
     ----------
@@ -121,16 +104,16 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     Returns
     -------
     dict
-        Resolved path of an image (the table has it relative to its own folder) -> (box, split). The box is
-        left, top, width, height in pixels; split is None where there is no such column.
+        Resolved path of an image (relative to the folder of the table) -> (box, split). The box is left, top,
+        width, height in pixels; split is None without such a column.
 
     Raises
     ------
     InputError
-        No such table, columns that are absent, text in place of a number, a width or height that is not
-        positive, an image that stands twice.
+        No such table, missing columns, text instead of a number, a width or height that is not positive, a
+        duplicate image.
     """
-    # A path may hold colons itself, so the whole is tried first.
+    # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
     path = Path(name)
     if not os.path.isfile(path):
@@ -140,10 +123,8 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     wanted = ["image", *(f"{prefix}_{name}" if prefix else name for name in BOX_COLUMNS)]
     absent = [column for column in wanted if column not in header]
     if absent:
-        there = one_line(" ".join(column for column in header if column.endswith("left")))
-        raise InputError(
-            f"{path}:{line}: no column {', '.join(absent)}; boxes that are there: {there or 'none'}"
-        )
+        found = one_line(" ".join(column for column in header if column.endswith("left"))) or "none"
+        raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
     boxes: dict[Path, tuple[Box, str | None]] = {}
@@ -151,9 +132,26 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         here = f"{path}:{line}"
         file = Path(os.path.realpath(path.parent / cells[image]))
         if file in boxes:
-            raise InputError(f"{here}: image {quoted(cells[image])} stands twice, expected one box an image")
+            raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
         left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
         if width <= 0 or height <= 0:
             raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
         boxes[file] = (left, top, width, height), None if split is None else cells[split]
     return boxes
+
+
+def write_csv(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+    """Yield a table with one object per row: image, box, x and y of each landmark."""
+    names = [check_name(name, "a CSV header") for name in dataset.landmark_names]
+    # Landmark columns that start with box_ would be read as the box.
+    prefix = "box_" if any(name.lower().startswith("box") for name in names) else ""
+    header = ["image", *(prefix + name for name in BOX_COLUMNS)]
+    for name in names:
+        header += [f"x{name}", f"y{name}"] if re.fullmatch("[0-9]+", name) else [f"{name}_x", f"{name}_y"]
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(header)
+    for image, box, shape in zip(images, dataset.boxes, dataset.landmarks, strict=True):
+        numbers = ["" if math.isnan(value) else format_number(value) for value in (*box, *shape.ravel())]
+        table.writerow([check_name(image, "CSV"), *numbers])
+    yield stream.getvalue()

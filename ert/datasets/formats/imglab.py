@@ -1,55 +1,49 @@
-"""Reading imglab XML, the annotations of dlib's tools."""
+"""Imglab XML, the format of dlib's tools."""
 
 import os
 from collections.abc import Iterator
+from html import escape
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.types import StrPath
+from ert._core.types import Box, StrPath
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
-    Box,
     Point,
+    check_name,
+    natural_key,
     open_binary,
     quoted,
     read_number,
 )
 
-__all__ = [
-    "read_imglab",
-]
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+
+__all__ = ["imglab_notes", "read_imglab", "write_imglab"]
+
+# Element -> its parent.
+_PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
+# Other children that are allowed. Any other element would be a typo, and its points would be lost.
+_OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
 
 
-IMGLAB_PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
-# What they may hold beside each other. Any other element would be a slip, and its points would be lost.
-_INSIDE = {"images": (), "image": (), "box": ("label",), "part": ()}
+def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
+    """Read the boxes of an imglab XML file in little memory; landmarks are the parts of a box.
 
-
-def read_imglab(path: StrPath) -> Iterator[Annotation]:
-    """Read the boxes of an imglab XML file, one after another.
-
-    Boxes with ``ignore='1'`` and images without boxes are passed over. Boxes and parts are taken as they are.
-
-    Parameters
-    ----------
-    path : path-like
-        The XML file. Image files are relative to its folder.
-
-    Yields
-    ------
-    Annotation
-        One for each box; the landmarks are those parts that the box has, in the order of the file.
-
-    Raises
-    ------
-    InputError
-        Malformed XML, a DOCTYPE (so that there are no entities), an element that imglab does not know, an
-        attribute that is absent or not a number, a part that stands twice in a box, an image file that does
-        not exist.
+    Boxes with ``ignore='1'`` and images without boxes are skipped. Coordinates are not changed. Image files
+    are relative to the folder of the XML file, so `image_folder` is not supported. A DOCTYPE is an error, so
+    that there are no entities.
     """
     path = Path(path)
+    if image_folder is not None:
+        paths = "an imglab file contains the paths of its images"
+        raise InputError(f"{path}: image_folder {image_folder}, expected None: {paths}")
     file, box_number, where = path, 0, ""
     box: Box | None = None
     parts: dict[str, Point] = {}
@@ -57,7 +51,7 @@ def read_imglab(path: StrPath) -> Iterator[Annotation]:
         if event == "end" and element.tag == "box" and box is not None:
             yield Annotation(file, box, parts, where)
         elif event == "end" and element.tag == "image":
-            # The tree would grow with the file: what was read goes, and the emptied elements before it.
+            # The tree would grow with the file, so elements that were read are removed.
             element.clear()
             while element.getprevious() is not None:
                 del element.getparent()[0]
@@ -76,17 +70,17 @@ def read_imglab(path: StrPath) -> Iterator[Annotation]:
             )
             box = left, top, width, height
             if not os.path.isfile(file):
-                raise InputError(f"{where}: there is no such image file")
+                raise InputError(f"{where}: image file not found")
         elif event == "start" and element.tag == "part" and box is not None:
             name = _attribute(element, "name", here)
             if name in parts:
-                raise InputError(f"{here}: part {quoted(name)} stands twice in a box, expected once")
+                raise InputError(f"{here}: duplicate part {quoted(name)} in a box")
             x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
             parts[name] = x, y
 
 
 def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
-    """Yield ("file:line", "start" or "end", element) for the elements of imglab, each in its place."""
+    """Yield ("file:line", "start" or "end", element) for the elements of imglab; check their nesting."""
     from lxml import etree
 
     safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
@@ -94,7 +88,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
     line, here = 1, f"{path}:1"
     with open_binary(path) as stream:
         try:
-            # Fed line by line (long ones in pieces), because libxml2 loses count after 65535 lines.
+            # Line by line (long ones in pieces), because libxml2 does not count beyond 65535 lines.
             for piece in iter(lambda: stream.readline(1 << 16), b""):
                 here = f"{path}:{line}"
                 parser.feed(piece)
@@ -104,8 +98,8 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 events: Iterator[Any] = parser.read_events()
                 for event, element in events:
                     if event == "start":
-                        _check_place(element, here)
-                    if element.tag in IMGLAB_PARENTS:
+                        _check_nesting(element, here)
+                    if element.tag in _PARENTS:
                         yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()
@@ -113,13 +107,13 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
             raise InputError(f"{here}: malformed XML: {one_line(str(error.msg))}") from None
 
 
-def _check_place(element: Any, here: str) -> None:
+def _check_nesting(element: Any, here: str) -> None:
     parent = element.getparent()
     found = "nothing" if parent is None else one_line(parent.tag, 60)
-    expected = IMGLAB_PARENTS.get(element.tag)
+    expected = _PARENTS.get(element.tag)
     if expected is None:
-        if element.tag not in _INSIDE.get(found, (element.tag,)):
-            known = [tag for tag, place in IMGLAB_PARENTS.items() if place == found] + list(_INSIDE[found])
+        if element.tag not in _OTHER_CHILDREN.get(found, (element.tag,)):
+            known = [tag for tag, place in _PARENTS.items() if place == found] + list(_OTHER_CHILDREN[found])
             wrong = f"{quoted(element.tag)} in <{found}>"
             raise InputError(
                 f"{here}: not an imglab file: {wrong}, expected {' or '.join(known) or 'nothing'}"
@@ -128,7 +122,7 @@ def _check_place(element: Any, here: str) -> None:
     if found != expected:
         wrong = f"<{element.tag}> in {found}, expected in {expected}"
         raise InputError(f"{here}: not an imglab file: {wrong}")
-    # Imglab files have none, and entities, which may be bombs, cannot be declared without.
+    # Entities, which may be bombs, need a DOCTYPE, and imglab files have none.
     if parent is None and element.getroottree().docinfo.internalDTD is not None:
         raise InputError(f"{here}: expected no DOCTYPE before <dataset>")
 
@@ -138,3 +132,36 @@ def _attribute(element: Any, name: str, here: str) -> str:
     if not value:
         raise InputError(f"{here}: <{element.tag}> without {name}, expected {name}='...'")
     return value
+
+
+def write_imglab(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+    """Yield an imglab XML file; coordinates are rounded to integers, which dlib requires."""
+
+    def attribute(name: str) -> str:
+        return f"'{escape(check_name(name, 'imglab XML'))}'"
+
+    yield "<?xml version='1.0' encoding='UTF-8'?>\n<dataset>\n<images>\n"
+    parts = [attribute(name) for name in dataset.landmark_names]
+    boxes = np.rint(dataset.boxes).astype(np.int64)
+    # A box of less than half a pixel would become empty.
+    boxes[:, 2:] = boxes[:, 2:].clip(1)
+    for image, group in groupby(range(len(dataset)), key=lambda i: images[i]):
+        yield f"  <image file={attribute(image)}>\n"
+        for i in group:
+            left, top, width, height = boxes[i]
+            yield f"    <box top='{top}' left='{left}' width='{width}' height='{height}'>\n"
+            for part, (x, y) in zip(parts, np.rint(dataset.landmarks[i]), strict=True):
+                if x == x:
+                    yield f"      <part name={part} x='{x:.0f}' y='{y:.0f}'/>\n"
+            yield "    </box>\n"
+        yield "  </image>\n"
+    yield "</images>\n</dataset>\n"
+
+
+def imglab_notes(dataset: "Dataset") -> Iterator[str]:
+    """Yield what an imglab file does not keep."""
+    numbers = np.concatenate([dataset.boxes.ravel(), dataset.landmarks.ravel()])
+    if np.any(np.rint(numbers) != numbers, where=np.isfinite(numbers)):
+        yield "landmarks and boxes are rounded to integers"
+    if list(dataset.landmark_names) != sorted(dataset.landmark_names, key=natural_key):
+        yield "landmarks will be read in the order of their names: imglab files have no other order"

@@ -1,55 +1,34 @@
-"""datasets.formats.pts."""
+"""Folders of .pts files, the format of 300-W."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
-from ert.datasets.parsing import Annotation, Point, annotation_files, quoted, read_point, text_lines
+from ert.datasets.formats.folder import read_folder
+from ert.datasets.parsing import Annotation, Point, format_point, quoted, read_point, text_lines
 
-__all__ = [
-    "read_pts_folder",
-]
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+
+__all__ = ["read_pts_folder", "write_pts"]
 
 
 def read_pts_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
-    """Read every .pts file in a folder and the folders in it, in natural order of their paths.
+    """Read all .pts files in a folder and its subfolders.
 
-    A .pts file counts pixels from 1, so 1 is subtracted. Its image stands beside it under the same name with
-    the suffix .jpg, .jpeg, .png, .bmp, .tif, .tiff or .webp (of several, the first in the alphabet). A point
-    "nan nan" is missing. Files whose name begins with a dot are passed over.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where to look.
-    image_folder : path-like, optional
-        Where the images are (or below it), when they do not stand beside the .pts files.
-
-    Yields
-    ------
-    Annotation
-        One for each file, without a box; the landmarks are called "0", "1", ...
-
-    Raises
-    ------
-    InputError
-        No .pts file, one that is not as expected, lacks its image, or differs in its number of points.
+    The format counts pixels from 1, so 1 is subtracted. A point "nan nan" is a missing landmark. Landmark
+    names are "0", "1", ...
     """
-    first: tuple[Path, int] | None = None
-    for path, image in annotation_files(Path(folder), ".pts", image_folder):
-        points = _read_pts(path)
-        first = first or (path, len(points))
-        if len(points) != first[1]:
-            raise InputError(f"{path}: n_points is {len(points)}, expected {first[1]} as in {first[0]}")
-        yield Annotation(image, None, {str(i): (x - 1, y - 1) for i, (x, y) in enumerate(points)}, str(path))
+    return read_folder(folder, ".pts", _read_file, image_folder)
 
 
-def _read_pts(path: Path) -> list[Point]:
+def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
     stripped = ((line, text.strip()) for line, text in text_lines(path))
     rows = [(line, text) for line, text in stripped if text]
-    # An empty text stands for the end of the file.
+    # An empty text marks the end of the file.
     remaining = iter([*rows, (rows[-1][0] + 1 if rows else 1, "")])
 
     def take(pattern: str, expected: str) -> tuple[str, Sequence[str]]:
@@ -61,12 +40,21 @@ def _read_pts(path: Path) -> list[Point]:
         return f"{path}:{line}", match.groups()
 
     take(r"version\s*:\s*1(?:\.0)?", "'version: 1'")
-    n_points = int(take(r"n_points\s*:\s*([1-9][0-9]{0,5})", "'n_points:' and a number")[1][0])
+    count_here, (count,) = take(r"n_points\s*:\s*([1-9][0-9]{0,5})", "'n_points:' and a number")
+    n_points = int(count)
     take(r"\{", "'{'")
-    points = []
+    landmarks = {}
     for i in range(n_points):
         here, (x, y) = take(r"(\S+)\s+(\S+)", f"x and y of point {i + 1} of {n_points}")
-        points.append(read_point(x, y, here, "x", "y"))
+        point = read_point(x, y, here)
+        landmarks[str(i)] = point[0] - 1, point[1] - 1
     take(r"\}", f"'}}' after {n_points} points")
     take("", "the end of the file")
-    return points
+    return count_here, landmarks
+
+
+def write_pts(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+    """Yield one .pts file per object."""
+    for shape in dataset.landmarks:
+        rows = [format_point(point, " ") for point in shape + 1]
+        yield "\n".join(["version: 1", f"n_points: {len(rows)}", "{", *rows, "}", ""])

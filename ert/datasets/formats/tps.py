@@ -1,59 +1,43 @@
-"""Reading TPS, the files of tpsDig and of geometric morphometrics."""
+"""TPS files, the format of tpsDig and of geometric morphometrics."""
 
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
+from ert.datasets.images import find_image, image_folders
 from ert.datasets.parsing import (
     Annotation,
     Point,
-    find_image,
-    image_folders,
+    check_name,
+    format_number,
     quoted,
     read_point,
     text_lines,
 )
 
-__all__ = [
-    "read_tps",
-]
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
 
+__all__ = ["read_tps", "write_tps"]
 
-# What a specimen may have beside its landmarks, none of which changes where they are.
-_PASSED_OVER = ("ID", "SCALE", "COMMENT", "VARIABLES")
+# Keys of a specimen that do not change its landmarks.
+_IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
 _CURVES = ("CURVES", "POINTS", "OUTLINES", "CHAIN", "RADII", "LM3")
 
 
 def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
-    """Read the specimens of a TPS file, one after another.
+    """Read the specimens of a TPS file: ``LM=n``, n lines of x and y, and ``IMAGE=name``.
 
-    TPS counts y from the bottom of the image, so the height of the image is read: a y becomes
-    ``height - 1 - y``, for the bottom row of pixels is 0 as the left column is. (Some tools take
-    ``height - y``, one pixel lower.) Landmarks stay in pixels: ``SCALE=``, ``ID=``, ``COMMENT=`` and
-    ``VARIABLES=`` are passed over. ``-1 -1``, as tpsDig writes it, and ``NA NA`` is a missing landmark.
-
-    Parameters
-    ----------
-    path : path-like
-        The file: for each specimen ``LM=n``, n lines of x and y, and ``IMAGE=name``.
-    image_folder : path-like, optional
-        Where the images are. Else they are looked for beside the file, then in the folders beside it.
-
-    Yields
-    ------
-    Annotation
-        One for each specimen, without a box; the landmarks are called "0", "1", ...
-
-    Raises
-    ------
-    InputError
-        Curves, outlines or three dimensions, which are not landmarks in an image; a specimen without image,
-        or with another number of landmarks than the first; text in place of a number; an image that is not
-        found or cannot be read.
+    TPS counts y from the bottom of the image, so y becomes ``height - 1 - y``: the bottom row of pixels is 0,
+    like the left column. (Some tools take ``height - y``, one pixel lower.) Landmarks stay in pixels:
+    ``SCALE=``, ``ID=``, ``COMMENT=`` and ``VARIABLES=`` are ignored. ``-1 -1``, which tpsDig writes, and
+    ``NA NA`` are missing landmarks. Landmark names are "0", "1", ... Curves, outlines and 3-D landmarks are
+    errors.
     """
     path = Path(path)
     folders = image_folders(path, image_folder)
@@ -73,7 +57,7 @@ def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
 
 
 def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
-    """Yield ("file:line" of LM=, points as they stand there, name of the image)."""
+    """Yield ("file:line" of LM=, points as in the file, image name)."""
     lines = ((f"{path}:{line}", text.strip()) for line, text in text_lines(path) if text.strip())
     where, points, image = "", list[Point](), ""
     for here, text in lines:
@@ -83,35 +67,47 @@ def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
             raise InputError(f"{here}: {quoted(text)}, expected landmarks only: no curves, outlines or 3-D")
         if key == "LM":
             if where:
-                yield where, points, _named(image, where)
+                yield where, points, _check_image(image, where)
             if not re.fullmatch("[1-9][0-9]{0,5}", value):
-                raise InputError(f"{here}: LM is {quoted(value)}, expected how many landmarks follow")
+                raise InputError(f"{here}: LM is {quoted(value)}, expected the number of landmarks")
             where, image = here, ""
-            points = [_point(*next(lines, (here, "")), f"{i + 1} of {value}") for i in range(int(value))]
+            points = [_read_point(*next(lines, (here, "")), f"{i + 1} of {value}") for i in range(int(value))]
         elif not where:
             raise InputError(f"{here}: expected 'LM=' and a number, found {quoted(text)}")
         elif key == "IMAGE" and equals:
             if image or not value:
-                raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name a specimen")
+                raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name per specimen")
             image = value
-        elif not equals or key not in (*_PASSED_OVER, *_CURVES):
-            expected = ", ".join(f"{name}=" for name in ("LM", "IMAGE", *_PASSED_OVER))
+        elif not equals or key not in (*_IGNORED, *_CURVES):
+            expected = ", ".join(f"{name}=" for name in ("LM", "IMAGE", *_IGNORED))
             raise InputError(f"{here}: {quoted(text)}, expected one of {expected}")
     if where:
-        yield where, points, _named(image, where)
+        yield where, points, _check_image(image, where)
 
 
-def _point(here: str, text: str, which: str) -> Point:
+def _read_point(here: str, text: str, which: str) -> Point:
     cells = text.split()
     if len(cells) != 2:
         found = quoted(text) if text else "the end of the file"
         raise InputError(f"{here}: expected x and y of landmark {which}, found {found}")
     x, y = ("nan" if cell.upper() == "NA" else cell for cell in cells)
-    point = read_point(x, y, here, "x", "y")
+    point = read_point(x, y, here)
     return (math.nan, math.nan) if point == (-1, -1) else point
 
 
-def _named(image: str, where: str) -> str:
+def _check_image(image: str, where: str) -> str:
     if not image:
-        raise InputError(f"{where}: a specimen without IMAGE=, expected the name of its image")
+        raise InputError(f"{where}: specimen without IMAGE=, expected the name of its image")
     return image
+
+
+def write_tps(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+    """Yield the specimens of a TPS file."""
+    heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
+    for i, (file, image) in enumerate(zip(dataset.files, images, strict=True)):
+        yield f"LM={len(dataset.landmark_names)}\n"
+        for x, y in dataset.landmarks[i]:
+            point = f"{format_number(x)} {format_number(heights[file] - 1 - y)}"
+            # -1 -1 is a missing landmark, so a landmark at that point moves by a ten-thousandth of a pixel.
+            yield ("-1 -1" if math.isnan(x) else "-1.0001 -1" if point == "-1 -1" else point) + "\n"
+        yield f"IMAGE={check_name(image, 'TPS')}\nID={i}\n"

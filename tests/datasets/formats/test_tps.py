@@ -8,9 +8,9 @@ from PIL import Image
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
-from ert.datasets.dataset import load_dataset
+from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.tps import read_tps
-from ert.datasets.parsing import find_image
+from ert.datasets.images import find_image
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotated images of ../shared/data")
 
@@ -54,7 +54,7 @@ def test_missing_landmarks(folder, missing):
 def test_images_in_another_folder(folder):
     (folder / "labels").mkdir()
     path = write(folder / "labels", TWO)
-    with pytest.raises(InputError, match=r"x.tps:1: image 'a.png' is not there"):
+    with pytest.raises(InputError, match=r"x.tps:1: image 'a.png' not found"):
         list(read_tps(path))
     assert [annotation.file for annotation in read_tps(path, image_folder=folder)] == [folder / "a.png"]
 
@@ -64,7 +64,7 @@ def test_images_in_another_folder(folder):
     [
         ("", 1, "expected 'LM=' and a number, found the end of the file"),
         ("IMAGE=a.png\n", 1, "expected 'LM=' and a number, found 'IMAGE=a.png'"),
-        ("LM=two\n", 1, "LM is 'two', expected how many landmarks follow"),
+        ("LM=two\n", 1, "LM is 'two', expected the number of landmarks"),
         ("LM=0\nIMAGE=a.png\n", 1, "LM is '0'"),
         ("LM\n1 2\n", 1, "LM is ''"),
         ("LM=2\n1 2\nIMAGE=a.png\n", 3, "expected x and y of landmark 2 of 2, found 'IMAGE=a.png'"),
@@ -75,8 +75,8 @@ def test_images_in_another_folder(folder):
         ("LM=1\nNA 2\nIMAGE=a.png\n", 2, "x is 'nan'"),
         ("LM=1\n1 2\n", 1, "without IMAGE="),
         ("LM=1\n1 2\nLM=1\n1 2\nIMAGE=a.png\n", 1, "without IMAGE="),
-        (TWO + "IMAGE=a.png\n", 5, "expected one IMAGE=name a specimen"),
-        ("LM=1\n1 2\nIMAGE=\n", 3, "expected one IMAGE=name a specimen"),
+        (TWO + "IMAGE=a.png\n", 5, "expected one IMAGE=name per specimen"),
+        ("LM=1\n1 2\nIMAGE=\n", 3, "expected one IMAGE=name per specimen"),
         (TWO + "CURVES=1\nPOINTS=2\n1 2\n3 4\n", 5, "'CURVES=1', expected landmarks only"),
         (TWO + "POINTS=2\n", 5, "'POINTS=2', expected landmarks only"),
         (TWO + "OUTLINES=1\n", 5, "expected landmarks only"),
@@ -84,7 +84,7 @@ def test_images_in_another_folder(folder):
         (TWO + "1 2\n", 5, "'1 2', expected one of LM=, IMAGE="),
         (TWO + "AGE=2\n", 5, "'AGE=2', expected one of LM=, IMAGE=, ID=, SCALE="),
         (TWO + "LM=1\n1 2\nIMAGE=a.png\n", 5, "LM is 1, expected 2 as in"),
-        (TWO.replace("a.png", "b.png"), 1, "image 'b.png' is not there"),
+        (TWO.replace("a.png", "b.png"), 1, "image 'b.png' not found"),
         ("LM=1\n\x001 2\n", 2, "not UTF-8"),
     ],
 )
@@ -130,3 +130,26 @@ def test_real_shells(part, n):
     assert inside(data)
     # The tip of the shell is above its opening.
     assert (data.landmarks[:, 0, 1] < data.landmarks[:, 8, 1]).all()
+
+
+def test_tps_written_and_read_again(three, tmp_path):
+    path = tmp_path / "out.tps"
+    assert write_dataset(three, path) == [
+        "boxes are dropped: the format has none",
+        "landmark names are dropped: the format numbers landmarks",
+    ]
+    text = path.read_text()
+    # The images have 40 and 43 rows.
+    assert text.splitlines()[:4] == ["LM=3", "1.25 37", "3 35", "5 32"]
+    assert "5 33\n-1 -1\n9 30\n" in text
+    assert "-7 34\n9.5 32\n1 40\n" in text
+    again = load_dataset(path)
+    assert (again.files, again.landmark_names) == (three.files, ("0", "1", "2"))
+    np.testing.assert_array_equal(again.landmarks, three.landmarks)
+
+
+def test_tps_keeps_a_landmark_that_would_look_like_a_missing_one(three, tmp_path):
+    three.landmarks[0, 0] = -1, 40
+    write_dataset(three, tmp_path / "out.tps")
+    again = load_dataset(tmp_path / "out.tps")
+    np.testing.assert_allclose(again.landmarks[0, 0], (-1, 40), atol=2e-4)

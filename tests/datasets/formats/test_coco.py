@@ -1,12 +1,13 @@
 import copy
 import json
 import math
-import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ert._core.exceptions import InputError
+from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.coco import read_coco
 
 DATA = {
@@ -55,9 +56,9 @@ def test_objects_of_images(folder):
 
 
 def test_lists_may_come_in_any_order(folder):
-    whole = list(read_coco(write(folder, DATA)))
+    forward = list(read_coco(write(folder, DATA)))
     backwards = list(read_coco(write(folder, dict(reversed({"info": {}, **DATA, "licenses": [1]}.items())))))
-    assert str(backwards) == str(whole)
+    assert str(backwards) == str(forward)
 
 
 def test_numbers_keep_their_digits_and_ids_their_size(folder):
@@ -68,18 +69,8 @@ def test_numbers_keep_their_digits_and_ids_their_size(folder):
     assert first.landmarks["nose"][0] == 0.1 + 0.2
 
 
-def test_memory_does_not_grow_with_the_annotations(folder):
-    data = DATA | {"annotations": [DATA["annotations"][0] | {"note": "x" * 3000}] * 1000}
-    path = write(folder, data)
-    tracemalloc.start()
-    assert sum(1 for _ in read_coco(path)) == 1000
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2_000_000 < path.stat().st_size
-
-
 @pytest.mark.parametrize("what", ["iscrowd", "num_keypoints"])
-def test_passes_over_what_says_that_it_has_no_points(folder, what):
+def test_skips_annotations_without_points(folder, what):
     data = changed("annotations", 0, what, to=int(what == "iscrowd"))
     data["images"].append({"id": 9, "file_name": "absent.jpg"})
     assert len(list(read_coco(write(folder, data)))) == 2
@@ -88,7 +79,7 @@ def test_passes_over_what_says_that_it_has_no_points(folder, what):
 def test_images_in_another_folder(folder):
     (folder / "labels").mkdir()
     path = write(folder / "labels", DATA)
-    with pytest.raises(InputError, match=r"annotations\[0\]: image 'a.jpg' is not there"):
+    with pytest.raises(InputError, match=r"annotations\[0\]: image 'a.jpg' not found"):
         list(read_coco(path))
     assert len(list(read_coco(path, image_folder=folder))) == 3
 
@@ -96,28 +87,28 @@ def test_images_in_another_folder(folder):
 @pytest.mark.parametrize(
     ("data", "place", "message"),
     [
-        ("", ":1", "not JSON: Expecting value"),
-        ('{"images": [],\n"x"}', ":2", "not JSON"),
+        ("", ":1", "invalid JSON: Expecting value (column 1)"),
+        ('{"images": [],\n"x"}', ":2", "invalid JSON"),
         ("[" * 100000, "", "nested too deep"),
-        ("9" * 5000, "", "a number too long"),
+        ("9" * 5000, "", "a number with too many digits"),
         ("[]", "", "no list of images, expected COCO keypoints"),
         ({"images": []}, "", "no list of categories"),
-        (json.dumps(DATA)[:-1] + ', "images": []}', "", "the list of images stands twice, expected once"),
-        (json.dumps(DATA, indent=0)[:-2] + "\n]", ":69", "not JSON: Expecting ',' delimiter"),
-        (json.dumps(DATA) + "\nx", ":2", "not JSON: Extra data"),
-        ('{"images": [],\n"annotations": [\n1 2', ":3", "not JSON: Expecting ',' delimiter"),
+        (json.dumps(DATA)[:-1] + ', "images": []}', "", "duplicate key 'images'"),
+        (json.dumps(DATA, indent=0)[:-2] + "\n]", ":69", "invalid JSON: Expecting ',' delimiter"),
+        (json.dumps(DATA) + "\nx", ":2", "invalid JSON: Extra data"),
+        ('{"images": [],\n"annotations": [\n1 2', ":3", "invalid JSON: Expecting ',' delimiter"),
         (changed("annotations", to=None), "", "no list of annotations"),
         (changed("images", 1, to=3), "", "images[1] is 3, expected an object"),
-        (changed("images", 1, "id", to=5), "", "images[1]: id is 5, expected a number that stands once"),
+        (changed("images", 1, "id", to=5), "", "images[1]: duplicate id 5"),
         (changed("images", 1, "id", to=[]), "", "images[1]: id is a list of 0"),
         (changed("images", 0, "file_name", to=""), "", "images[0]: file_name is '', expected a name"),
         (
             changed("images", 0, "file_name", to="no\n.jpg"),
             "",
-            r"annotations[0]: image 'no\n.jpg' is not there",
+            r"annotations[0]: image 'no\n.jpg' not found",
         ),
         (changed("categories", 0, "keypoints", to=[1]), "", "categories[0]: keypoints are a list of 1"),
-        (changed("categories", 0, "keypoints", to=["a", "a"]), "", "stands twice"),
+        (changed("categories", 0, "keypoints", to=["a", "a"]), "", "duplicate keypoint 'a'"),
         (
             changed("annotations", 1, "image_id", to=6),
             "",
@@ -160,3 +151,19 @@ def test_refuses(folder, data, place, message):
     assert str(info.value).startswith(f"{path}{place}: ")
     assert message in str(info.value)
     assert "\n" not in str(info.value)
+
+
+def test_coco_written_and_read_again(three, tmp_path):
+    path = tmp_path / "out.json"
+    assert write_dataset(three, path) == []
+    text = json.loads(path.read_text())
+    assert [(image["id"], image["width"], image["height"]) for image in text["images"]] == [
+        (1, 50, 40),
+        (2, 51, 43),
+    ]
+    assert text["annotations"][1]["keypoints"] == [5, 6, 2, 0, 0, 0, 9, 9, 2]
+    assert text["annotations"][1]["num_keypoints"] == 2
+    again = load_dataset(path)
+    assert (again.files, again.landmark_names) == (three.files, three.landmark_names)
+    np.testing.assert_array_equal(again.landmarks, three.landmarks)
+    np.testing.assert_array_equal(again.boxes, three.boxes)
