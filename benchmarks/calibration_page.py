@@ -93,11 +93,11 @@ def lines_of_page(measured):
 
 
 def main():
-    from ert.plotting.charts import reliability_chart
+    from ert.plotting.charts import plot_reliability
 
     measured = result("calibration")
     tables = {"landmark within 5 %": measured["within"], "a face, not failed": measured["confidence"]}
-    FIGURE.write_text(reliability_chart(tables) + "\n")
+    plot_reliability(tables).save(FIGURE)
     common.write_figures(PAGE, lines_of_page(measured))
 
 

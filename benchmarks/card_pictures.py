@@ -34,15 +34,15 @@ def draw_ced(file, errors):
 def draw_landmarks(file, mean_shape, per_landmark):
     """Draw the mean error of each landmark around its position in the mean shape, to scale."""
     from ert.metrics import normalizer_lengths, normalizer_text
-    from ert.plotting.charts import landmark_map
+    from ert.plotting.charts import plot_landmark_errors
 
     shape, normalizer = np.asarray(mean_shape, float), "inter-ocular"
     names = [str(number) for number in range(len(shape))]
     length = float(normalizer_lengths(shape[None], normalizer)[0])
-    drawn = landmark_map(
+    drawn = plot_landmark_errors(
         shape, per_landmark, names, length=length, label=f"mean error, % of the {normalizer_text(normalizer)}"
     )
-    file.write_text(drawn + "\n", encoding="utf-8")
+    drawn.save(file)
 
 
 def draw_worst(file, test, predicted, errors, n):

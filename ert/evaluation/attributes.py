@@ -1,9 +1,8 @@
-"""What tells the groups of a dataset's objects: columns of the user's table, and measured ones."""
+"""Attributes of the objects of a dataset, measured or from a user's table, and errors by attribute."""
 
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,49 +10,160 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.images import load_image
+from ert._core.images import load_image, to_gray
 from ert._core.threads import count_threads
+from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import csv_table, quoted
-from ert.evaluation.groups import FEWEST, errors_by, object_size, roll, skin_brightness, yaw
-from ert.faces.regions import mouth_opening
+from ert.datasets.parsing import quoted
+from ert.evaluation.groups import FEWEST, errors_by
+from ert.evaluation.table import read_table
+from ert.faces.regions import lengths, mouth_opening, zero_to_nan
+from ert.model.schemes import FACE68_REGIONS
 
 __all__ = [
     "MEASURED",
     "Column",
+    "attribute_table",
     "by_groups",
     "group_columns",
     "group_lines",
     "group_notes",
-    "read_table",
+    "object_size",
+    "roll",
+    "skin_brightness",
+    "yaw",
 ]
 
 
 MEASURED = {
-    "size": "pixels between the outer eye corners",
-    "yaw": "how much nearer the nose is to one cheek than the other, |ln of the ratio|: a proxy of the turn",
-    "roll": "degrees between the line of the eyes and level",
-    "brightness": "mean gray of the skin, 0 to 255: the light's and the camera's work as much as the skin's",
-    "mouth": "gap between the inner lips over the mouth's width",
-    "source": "the image's top folder in the dataset",
+    "size": "distance in pixels between the outer eye corners",
+    "yaw": "|ln of the ratio| of the distances from the nose to the cheeks: a proxy for the yaw angle",
+    "roll": "angle in degrees between the line of the eyes and the horizontal",
+    "brightness": "mean gray level of the skin, 0 to 255; depends on light and camera as much as on the skin",
+    "mouth": "gap between the inner lips divided by the width of the mouth",
+    "source": "top folder of the image in the dataset",
 }
-# In percent, as everywhere.
-_FAILURE = 8.0
-_OF_SHAPES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "yaw": yaw,
-    "roll": roll,
-    "mouth": mouth_opening,
-}
-_NEED_68 = (*_OF_SHAPES, "brightness")
+"""Measured attributes and their descriptions."""
+
+_FAILURE_PERCENT = 8.0
+_EYES = (list(FACE68_REGIONS["right_eye"]), list(FACE68_REGIONS["left_eye"]))
+_NOSE_TIP = 30
+# The upper end of the jaw line on each side, from the ear down.
+_CHEEKS = (list(range(0, 5)), list(range(12, 17)))
+# Around the face: along the jaw, and back over the brows.
+_OUTLINE = [*range(0, 17), *range(26, 16, -1)]
+_NO_SKIN = (*_EYES, list(FACE68_REGIONS["outer_lips"]))
+
+
+def object_size(landmarks: Floats, boxes: Floats) -> Floats:
+    """Return the size of objects: the distance between the outer eye corners, else the size of the box.
+
+    Parameters
+    ----------
+    landmarks : (n, n_landmarks, 2) array
+        Eye corners are those of 68 points; NaN = missing.
+    boxes : (n, 4) array
+        Left, top, width, height; the size is the mean of width and height.
+
+    Returns
+    -------
+    (n,) float64 array
+        Pixels.
+    """
+    if landmarks.shape[1] != 68:
+        side: Floats = boxes[:, 2:].mean(axis=1)
+        return side
+    return lengths(landmarks[:, 45] - landmarks[:, 36])
+
+
+def yaw(landmarks: Floats) -> Floats:
+    """Return a proxy for the absolute yaw angle of faces.
+
+    |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on
+    each side: 0 for a frontal face, 0.69 if one distance is twice the other. It increases with the angle, but
+    also depends on the face and on annotation errors. It has no sign, so that faces turned to the left and to
+    the right are grouped together.
+
+    Parameters
+    ----------
+    landmarks : (n, 68, 2) array
+        NaN = missing.
+
+    Returns
+    -------
+    (n,) float64 array
+        NaN where a landmark that is needed is missing.
+    """
+    right, left = (lengths(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
+    asymmetry: Floats = np.abs(np.log(zero_to_nan(right)) - np.log(zero_to_nan(left)))
+    return asymmetry
+
+
+def roll(landmarks: Floats) -> Floats:
+    """Return the absolute angle between the line through the eyes and the horizontal.
+
+    Parameters
+    ----------
+    landmarks : (n, 68, 2) array
+        NaN = missing.
+
+    Returns
+    -------
+    (n,) float64 array
+        Degrees, 0 to 180; NaN where a landmark of an eye is missing.
+    """
+    right, left = (landmarks[:, eye].mean(axis=1) for eye in _EYES)
+    x, y = (left - right).T
+    angles: Floats = np.abs(np.degrees(np.arctan2(y, x)))
+    return angles
+
+
+def skin_brightness(image: Pixels, shape: Floats) -> float:
+    """Return the mean gray level of a face's skin: within jaw and brows, without eyes and mouth.
+
+    It depends on light and camera as much as on the skin, so it is not a measure of skin color.
+
+    Parameters
+    ----------
+    image : (rows, columns) or (rows, columns, 3) uint8 array
+        Gray or RGB.
+    shape : (68, 2) array
+        x and y in pixels; NaN = missing.
+
+    Returns
+    -------
+    float
+        0 to 255; NaN if a landmark that is needed is missing or no skin is within the image.
+    """
+    from skimage.draw import polygon
+
+    needed = [*_OUTLINE, *(i for part in _NO_SKIN for i in part)]
+    if np.isnan(shape[needed]).any():
+        return np.nan
+    low = np.maximum(np.floor(shape[_OUTLINE].min(axis=0)), 0).astype(int)
+    high = np.minimum(np.ceil(shape[_OUTLINE].max(axis=0)) + 1, image.shape[1::-1]).astype(int)
+    if (high <= low).any():
+        return np.nan
+    gray = to_gray(image[low[1] : high[1], low[0] : high[0]])
+    skin = np.zeros(gray.shape, bool)
+    for part in (_OUTLINE, *_NO_SKIN):
+        x, y = (shape[part] - low).T
+        inside = polygon(y, x, skin.shape)  # type: ignore[no-untyped-call]
+        skin[inside] = part is _OUTLINE
+    return float(gray[skin].mean()) if skin.any() else np.nan
+
+
+_FACE_MEASURES: dict[str, Callable[[Floats], Floats]] = {"yaw": yaw, "roll": roll, "mouth": mouth_opening}
+_NEED_68 = (*_FACE_MEASURES, "brightness")
 
 
 class Column(NamedTuple):
-    """What tells the group of each object."""
+    """An attribute of each object of a dataset."""
 
     values: NDArray[Any]
     """(n,) float64, NaN = missing; or text, "" = missing."""
     about: str
-    """What it is, in words."""
+    """Description of the attribute."""
 
 
 def group_columns(
@@ -65,22 +175,23 @@ def group_columns(
     part: bool = False,
     n_jobs: int = 1,
 ) -> dict[str, Column]:
-    """Return columns that tell the group of each object.
+    """Return attributes of the objects of a dataset, to group them by.
 
     Parameters
     ----------
     names : sequence of str
-        Columns of the table, else of `MEASURED`.
+        Columns of the table, or names from `MEASURED`.
     dataset : Dataset
-        Its images are read for the column "brightness" alone.
+        Its images are read only for "brightness".
     folder : pathlib.Path
-        Where the dataset's images are, or below: what "source" and the table's paths start from.
+        Folder that contains the images, also in subfolders: "source" and the paths of the table are relative
+        to it.
     table : pathlib.Path, optional
-        See `read_table`.
+        CSV file, see :func:`ert.evaluation.table.read_table`.
     part : bool
-        Whether the dataset is a part of a larger one, so that the table may have rows of others.
+        Whether to ignore rows of the table for images that are not in the dataset.
     n_jobs : int
-        Threads that read images.
+        Number of threads that read images.
 
     Returns
     -------
@@ -90,23 +201,22 @@ def group_columns(
     Raises
     ------
     InputError
-        A column that is neither, one that needs the 68 points of a face for other objects, and as
-        `read_table`.
+        When a name is unknown or needs the 68 points of a face, and as `read_table`.
     """
-    brought = {} if table is None else read_table(table, dataset, folder, part=part)
+    given = {} if table is None else read_table(table, dataset, folder, part=part)
     columns: dict[str, Column] = {}
     for name in names:
-        if name in brought:
-            columns[name] = Column(_numbers_or_texts(brought[name]), f"column of {table}")
+        if name in given:
+            columns[name] = Column(_numbers_or_texts(given[name]), f"column of {table}")
         elif name in MEASURED:
             about = MEASURED[name]
             if name == "size" and dataset.landmarks.shape[1] != 68:
-                about = "pixels, the mean of a box's width and height"
+                about = "mean width and height of the box in pixels"
             columns[name] = Column(_measured(name, dataset, folder, n_jobs), about)
         else:
-            known = one_line(", ".join([*brought, *(other for other in MEASURED if other not in brought)]))
-            more = "" if table else "; a table (--columns) brings others"
-            raise InputError(f"no column {quoted(name)} to group by; columns that are there: {known}{more}")
+            known = one_line(", ".join([*given, *(other for other in MEASURED if other not in given)]))
+            more = "" if table else "; a table (--columns) adds others"
+            raise InputError(f"unknown attribute {quoted(name)}, expected one of {known}{more}")
     return columns
 
 
@@ -114,8 +224,8 @@ def _measured(name: str, dataset: Dataset, folder: Path, n_jobs: int) -> NDArray
     if name in _NEED_68 and dataset.landmarks.shape[1] != 68:
         found = dataset.landmarks.shape[1]
         raise InputError(f"{dataset.name}: {name} needs the 68 points of a face, got {found} landmarks")
-    if name in _OF_SHAPES:
-        return _OF_SHAPES[name](dataset.landmarks)
+    if name in _FACE_MEASURES:
+        return _FACE_MEASURES[name](dataset.landmarks)
     if name == "size":
         return object_size(dataset.landmarks, dataset.boxes)
     if name == "source":
@@ -127,11 +237,13 @@ def _source(file: Path, folder: Path) -> str:
     inside = os.path.relpath(os.path.realpath(file), os.path.realpath(folder)).split(os.sep)
     if inside[0] == os.pardir:
         return file.parent.name
-    # What lies in the folder itself, beside others, is named after it.
+    # Images directly in the folder are named after it.
     return inside[0] if len(inside) > 1 else os.path.basename(os.path.realpath(folder))
 
 
-def _brightness(dataset: Dataset, n_jobs: int) -> NDArray[np.float64]:
+def _brightness(dataset: Dataset, n_jobs: int) -> Floats:
+    from joblib import Parallel, delayed
+
     of_file: dict[Path, list[int]] = {}
     for i, file in enumerate(dataset.files):
         of_file.setdefault(file, []).append(i)
@@ -142,116 +254,13 @@ def _brightness(dataset: Dataset, n_jobs: int) -> NDArray[np.float64]:
         for i in of_file[file]:
             brightness[i] = skin_brightness(image, dataset.landmarks[i])
 
-    pool = ThreadPoolExecutor(count_threads(n_jobs))
-    try:
-        # Decoders release the GIL.
-        for _ in pool.map(measure, of_file):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Image decoders release the GIL.
+    Parallel(count_threads(n_jobs), require="sharedmem")(delayed(measure)(file) for file in of_file)
     return brightness
 
 
-def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False) -> dict[str, list[str]]:
-    """Read a table of what is known of the objects of a dataset.
-
-    A row is about the image that its column ``image`` names (where there is none, its first column): a path
-    that starts from the table's folder or from `folder`, or the bare name of the file. With a column
-    ``object`` it is about one object of the image, by its number in the dataset, counted from 0; where that
-    is empty, and without such a column, it is about all objects of the image.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        UTF-8, commas, a header.
-    dataset : Dataset
-        The objects.
-    folder : pathlib.Path
-        Where the images are, or below.
-    part : bool
-        Whether rows about other images are passed over.
-
-    Returns
-    -------
-    dict of str to list of str
-        For each column what it says of each object, "" where it has no row.
-
-    Raises
-    ------
-    InputError
-        No such table, a row about an image that is not in the dataset (with `part`: all rows are), a name
-        that several images share, a number that no object has, an object with two rows.
-    """
-    table = csv_table(path)
-    line, header = next(table)
-    image = header.index("image") if "image" in header else 0
-    number = header.index("object") if "object" in header else None
-    kept = [i for i in range(len(header)) if i not in (image, number)]
-    if not kept:
-        raise InputError(
-            f"{path}:{line}: no column besides {one_line(', '.join(header))}, expected one to group by"
-        )
-    items = _items(dataset)
-    row_of: dict[int, tuple[int, list[str]]] = {}
-    for line, cells in table:
-        here = f"{path}:{line}"
-        chosen = _find(cells[image], (path.parent, folder), items, here)
-        if not chosen:
-            if part:
-                continue
-            raise InputError(
-                f"{here}: image {quoted(cells[image])} is not in {dataset.name}, expected rows for its images"
-            )
-        if number is not None and cells[number]:
-            chosen = [_object(cells[number], chosen, here)]
-        for i in chosen:
-            if i in row_of:
-                before = f"line {row_of[i][0]} is about it already"
-                raise InputError(f"{here}: {quoted(cells[image])}: {before}, expected one row for an object")
-            row_of[i] = line, cells
-    if not row_of:
-        raise InputError(f"{path}: no row is about an image of {dataset.name}, expected one at least")
-    empty = (0, [""] * len(header))
-    return {header[k]: [row_of.get(i, empty)[1][k] for i in range(len(dataset))] for k in kept}
-
-
-def _items(dataset: Dataset) -> dict[str, dict[str, list[int]]]:
-    """Return name of a file -> path of each image of that name -> its objects."""
-    items: dict[str, dict[str, list[int]]] = {}
-    for i, file in enumerate(dataset.files):
-        real = os.path.realpath(file)
-        for name in {file.name, os.path.basename(real)}:
-            items.setdefault(name, {}).setdefault(real, []).append(i)
-    return items
-
-
-def _find(
-    image: str, folders: tuple[Path, Path], items: dict[str, dict[str, list[int]]], here: str
-) -> list[int]:
-    """Return the objects of the image that a row names; none where the dataset has no such image."""
-    for folder in folders:
-        real = os.path.realpath(folder / image)
-        found = items.get(os.path.basename(real), {}).get(real)
-        if found:
-            return found
-    if os.path.basename(image) != image:
-        return []
-    of_name = items.get(image, {})
-    if len(of_name) > 1:
-        first, second = list(of_name)[:2]
-        raise InputError(f"{here}: {quoted(image)} may be {first} or {second}, expected a path that tells")
-    return next(iter(of_name.values()), [])
-
-
-def _object(text: str, chosen: list[int], here: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(chosen)):
-        last = len(chosen) - 1
-        raise InputError(f"{here}: object {quoted(text)}, expected a number of one, from 0 to {last}")
-    return chosen[int(text)]
-
-
 def _numbers_or_texts(cells: Sequence[str]) -> NDArray[Any]:
-    """Turn a column into numbers if it holds nothing else; empty and "nan" are missing either way."""
+    """Return a column as numbers if all its cells are numbers, else as text; empty and "nan" are missing."""
     cells = ["" if cell.lower() == "nan" else cell for cell in cells]
     try:
         numbers = [float(cell) if cell else math.nan for cell in cells]
@@ -260,8 +269,51 @@ def _numbers_or_texts(cells: Sequence[str]) -> NDArray[Any]:
     return np.array(cells, object) if any(map(math.isinf, numbers)) else np.array(numbers)
 
 
-def by_groups(columns: Mapping[str, Column], errors: NDArray[np.float64], normalizer: str) -> dict[str, Any]:
-    """Summarize errors by each of some columns.
+def attribute_table(
+    dataset: Dataset, folder: Path | None = None, table: Path | None = None, *, n_jobs: int = 1
+) -> dict[str, NDArray[Any]]:
+    """Return a table with a row for each object of a dataset, for pandas to group.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its images are read for the brightness of faces.
+    folder : pathlib.Path, optional
+        Folder that contains the images, also in subfolders; by default their common folder.
+    table : pathlib.Path, optional
+        CSV file with further attributes, see :func:`ert.evaluation.table.read_table`.
+    n_jobs : int
+        Number of threads that read images.
+
+    Returns
+    -------
+    dict of str to (n,) array
+        The columns: "image", the path; "size" and "source", for the 68 points of a face also "yaw", "roll",
+        "brightness" and "mouth"; and those of `table`, which take precedence.
+
+    Raises
+    ------
+    InputError
+        As `group_columns`.
+
+    Examples
+    --------
+    >>> rows = pandas.DataFrame(ert.evaluation.attribute_table(dataset))  # doctest: +SKIP
+    >>> rows.assign(error=errors).groupby("source")["error"].mean()  # doctest: +SKIP
+    """
+    if folder is None:
+        folder = Path(os.path.commonpath([file.parent for file in dataset.files]))
+    face = dataset.landmarks.shape[1] == 68
+    names = [name for name in MEASURED if face or name not in _NEED_68]
+    if table is not None:
+        names += [name for name in read_table(table, dataset, folder) if name not in names]
+    columns = group_columns(names, dataset, folder, table, n_jobs=n_jobs)
+    files = np.array([str(file) for file in dataset.files], object)
+    return {"image": files} | {name: column.values for name, column in columns.items()}
+
+
+def by_groups(columns: Mapping[str, Column], errors: Floats, normalizer: str) -> dict[str, Any]:
+    """Summarize errors by each of several attributes.
 
     Parameters
     ----------
@@ -269,28 +321,28 @@ def by_groups(columns: Mapping[str, Column], errors: NDArray[np.float64], normal
     errors : (n,) array
         :func:`ert.metrics.nme` of the objects.
     normalizer : str
-        Its normalizer.
+        Normalizer of the errors.
 
     Returns
     -------
     dict
-        As JSON can hold it: ``normalizer``; ``failure_limit`` in percent; ``columns``: for each, ``about`` and
-        ``groups``, see :func:`ert.groups.errors_by`.
+        Can be written as JSON: ``normalizer``; ``failure_limit`` in percent; ``columns``: for each attribute
+        ``about`` and ``groups``, see :func:`ert.evaluation.groups.errors_by`.
     """
     groups = {
-        name: {"about": column.about, "groups": errors_by(column.values, errors, limit=_FAILURE)}
+        name: {"about": column.about, "groups": errors_by(column.values, errors, limit=_FAILURE_PERCENT)}
         for name, column in columns.items()
     }
-    return {"normalizer": normalizer, "failure_limit": _FAILURE, "columns": groups}
+    return {"normalizer": normalizer, "failure_limit": _FAILURE_PERCENT, "columns": groups}
 
 
 def group_lines(by: Mapping[str, Any]) -> list[str]:
-    """Write what `by_groups` returned as a table for each column, and what it means."""
+    """Format the result of `by_groups` as text: a table for each attribute, and notes."""
     rows = [row for column in by["columns"].values() for row in column["groups"]]
-    # A table's text may be long, or of several lines.
+    # Text from a user's table may be long or contain line breaks.
     shown = {name: one_line(name, 60) for name in (*by["columns"], *(row["group"] for row in rows))}
     width = max(14, *(len(name) + 2 for name in shown.values()))
-    head = f"{'objects':>8}{'NME %':>9}{'95 % interval':>18}{'over 8 %':>10}{'times others':>14}"
+    head = f"{'objects':>8}{'NME %':>9}{'95 % interval':>18}{'over 8 %':>10}{'ratio':>14}"
     lines = []
     for name, column in by["columns"].items():
         lines += ["", f"{shown[name]:<{width}}{head}"]
@@ -305,16 +357,17 @@ def group_lines(by: Mapping[str, Any]) -> list[str]:
 
 
 def group_notes(by: Mapping[str, Any]) -> list[str]:
-    """Say what the figures of `by_groups` mean, in lines."""
+    """Return lines that explain the result of `by_groups`."""
     rows = [row for column in by["columns"].values() for row in column["groups"]]
-    lines = [f"NME {by['normalizer']}; times others: the mean over that of all other objects"]
+    lines = [f"NME {by['normalizer']}; ratio: mean of the group divided by the mean of all other objects"]
     if any(row["low"] is not None for row in rows):
-        lines.append("numbers are cut at their quartiles; a limit belongs to the group above it")
+        lines.append("numbers are binned at their quartiles; a limit belongs to the bin above it")
     if any(row["interval_95"] is None for row in rows):
-        lines.append(f"no interval of fewer than {FEWEST} objects: it would be far too narrow")
+        lines.append(f"no interval for fewer than {FEWEST} objects: it would be far too narrow")
     lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
     if "yaw" in by["columns"] and by["normalizer"].startswith("inter-"):
         lines.append(
-            "the eyes of turned faces are nearer together, and errors are parts of that: see --normalizer box"
+            "yaw reduces the distance between the eyes, so errors relative to it are larger: "
+            "compare --normalizer box"
         )
     return lines

@@ -1,10 +1,11 @@
-"""Two models on the same objects: who is nearer the truth, how far apart they are, who is faster.
+"""Two models on the same objects: their errors, the distance between their landmarks, and their times.
 
-The models are called A and B. A difference is A's figure minus B's, so that a negative one is in favor of A.
-All intervals are 95 % bootstrap intervals over the objects.
+The models are called A and B. A difference is A minus B, so negative differences are in favor of A. Intervals
+are 95 % bootstrap intervals over the objects.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image, to_gray
-from ert._core.types import Floats
+from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths
@@ -31,72 +32,90 @@ __all__ = [
 ]
 
 
-# Images are held in memory by batches, so that calls on one face are far apart: a model that has just seen
-# the same face finds its leaves in the processor's cache, as it would never do in use.
+# A batch of images is in memory at a time, so that two calls for the same object are far apart: otherwise its
+# leaves would still be in the processor's cache, as they never are in practice.
 BATCH_FACES = 64
 BATCH_BYTES = 2**28
 
 
 class BenchmarkModel(NamedTuple):
-    """A model that takes part in a comparison."""
+    """A model to be compared."""
 
     name: str
-    """What tables and pictures call it."""
+    """Name in tables and pictures."""
     n_landmarks: int
     n_bytes: int
-    """Size of its file."""
-    prepare: Callable[[npt.NDArray[np.uint8], Floats], Callable[[], Any]]
-    """Of an image (gray or RGB) and a box: the call that locates the landmarks, which alone is timed."""
+    """Size of the model file."""
+    prepare: Callable[[Pixels, Floats], Callable[[], Any]]
+    """Takes an image (gray or RGB) and a box and returns the call that predicts landmarks and is timed."""
     points: Callable[[Any], npt.ArrayLike]
-    """Of what the call returns: the landmarks, (n_landmarks, 2)."""
+    """Takes the result of the call and returns the landmarks, (n_landmarks, 2)."""
 
 
 def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
-    """Return a fitted predictor as one that takes part; the arguments as :class:`BenchmarkModel` has them."""
+    """Return a fitted predictor as a model to be compared; see :class:`BenchmarkModel` for the arguments."""
 
-    def prepare(image: npt.NDArray[np.uint8], box: Floats) -> Callable[[], Any]:
+    def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
         return lambda: model.predict([(image, box)], channel_order="rgb")
 
     return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0])
 
 
-class Comparison(NamedTuple):
-    """How the landmarks of two models compare on n objects."""
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Comparison of the landmarks of two models on n objects.
+
+    Parameters
+    ----------
+    normalizer : str
+        Normalizer of the errors, see :func:`ert.metrics.normalizer_lengths`.
+    errors : (2, n) array
+        NME of A and B on each object, in percent.
+    distances : (n,) array
+        Mean distance between the landmarks of A and B, in pixels.
+    relative_distances : (n,) array
+        The same in percent of the normalizer.
+    figures : dict
+        Summary that can be written as JSON.
+    """
 
     normalizer: str
-    """The normalizer, see :func:`ert.metrics.normalizer_lengths`."""
     errors: Floats
-    """(2, n) NME of A and B on each object, in percent."""
     distances: Floats
-    """(n,) mean distance between a landmark of A and that of B, in pixels."""
     relative_distances: Floats
-    """(n,) the same in percent of the normalizer."""
     figures: dict[str, Any]
-    """The summary, as JSON can hold it."""
+
+    def __repr__(self) -> str:
+        a, b, difference = (self.figures[key]["mean"] for key in ("a", "b", "difference"))
+        low, high = self.figures["difference"]["interval_95"]
+        return (
+            f"Comparison of 2 models on {len(self.distances)} objects, NME ({self.normalizer}) in %:\n"
+            f"  A {a:.3f}, B {b:.3f}, A - B {difference:.3f} (95 % interval {low:.3f} to {high:.3f})"
+        )
 
 
 def compare_shapes(
     y_true: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike, normalizer: str | None = None
 ) -> Comparison:
-    """Compare the landmarks that two models gave for the same objects.
+    """Compare the landmarks of two models for the same objects.
 
     Parameters
     ----------
     y_true : (n, n_landmarks, 2) array-like
-        True landmarks, x and y in pixels; NaN = missing, and left out of the errors.
+        True landmarks, x and y in pixels; NaN = missing, ignored in the errors.
     a, b : (n, n_landmarks, 2) array-like
-        Landmarks of the models A and B.
+        Landmarks predicted by the models A and B.
     normalizer : str, optional
-        One of `ert.metrics.NORMALIZERS`; by default the first that :func:`ert.metrics.evaluate` takes:
-        "inter-ocular" for 68 points with all eye points, else "box".
+        One of `ert.metrics.NORMALIZERS`; by default "inter-ocular" for 68 points without missing eye points,
+        else "box".
 
     Returns
     -------
     Comparison
         Its figures are ``n``, ``n_landmarks``, ``normalizer``, ``a`` and ``b`` (as in
-        :func:`ert.metrics.evaluate`), ``difference`` (of the NME: ``mean``, ``interval_95``, and on how many
-        objects ``a_better``, ``b_better`` or ``equal``), ``mean_distance_px`` and ``same_whole_pixels``, the
-        share of objects whose landmarks are all the same when rounded, halves up.
+        :func:`ert.metrics.evaluate`), ``difference`` (of the NME: ``mean``, ``interval_95``, and the numbers
+        of objects ``a_better``, ``b_better`` and ``equal``), ``mean_distance_px`` and ``same_whole_pixels``,
+        the fraction of objects whose landmarks are identical after rounding to integers.
 
     Raises
     ------
@@ -133,31 +152,31 @@ def compare_shapes(
 
 
 def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
-    """Return the objects on which the models are farthest apart, in percent of the normalizer.
+    """Return the objects with the largest distance between the models, relative to the normalizer.
 
     Parameters
     ----------
     comparison : Comparison
     n : int
-        At most so many.
+        Maximum number of objects.
 
     Returns
     -------
     int array
-        Their numbers, the farthest first; of equal ones the earlier first.
+        Indices of the objects, the largest distance first.
     """
     return np.argsort(-comparison.relative_distances, kind="stable")[:n]
 
 
 def compare_times(milliseconds: npt.ArrayLike, n_draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Summarize how long single calls of two models took.
+    """Summarize the times of single calls of two models.
 
     Parameters
     ----------
     milliseconds : (2, n, repeats) array-like
-        Of A and B, for each object; the calls of one object and repeat followed each other.
+        Times of A and B for each object.
     n_draws : int
-        How many times objects are drawn again for the interval.
+        Number of resamples for the interval.
     seed : int
         The same seed gives the same interval.
 
@@ -165,29 +184,28 @@ def compare_times(milliseconds: npt.ArrayLike, n_draws: int = 1000, seed: int = 
     -------
     dict
         ``a`` and ``b``: ``median_ms`` and ``quartiles_ms`` of all calls; ``ratio_b_to_a`` of the two medians
-        and its ``interval_95``, which holds for this run: another machine or a busier one gives others.
+        and its ``interval_95``, which is valid for this run only: it does not cover other machines or loads.
 
     Raises
     ------
     InputError
-        When the shape is another or there is no call.
+        When the shape is different or there is no call.
     """
     times = np.asarray(milliseconds, np.float64)
     if times.ndim != 3 or len(times) != 2 or not times.size:
         raise InputError(f"milliseconds: expected shape (2, n, repeats), got {times.shape}")
-    rng = np.random.default_rng(seed)
-    n = times.shape[1]
-    ratios = []
-    for _ in range(n_draws):
-        medians = np.median(times[:, rng.integers(n, size=n)], axis=(1, 2))
-        ratios.append(medians[1] / medians[0])
-    medians = np.median(times, axis=(1, 2))
+
+    def ratio(by_object: Floats) -> float:
+        medians = np.median(by_object, axis=(0, 2))
+        return float(medians[1] / medians[0])
+
+    by_object = times.swapaxes(0, 1)
     summary: dict[str, Any] = {
-        which: {"median_ms": float(median), "quartiles_ms": np.percentile(each, [25, 75]).tolist()}
-        for which, median, each in zip("ab", medians, times, strict=True)
+        which: {"median_ms": float(np.median(each)), "quartiles_ms": np.percentile(each, [25, 75]).tolist()}
+        for which, each in zip("ab", times, strict=True)
     }
-    summary["ratio_b_to_a"] = float(medians[1] / medians[0])
-    summary["interval_95"] = np.quantile(ratios, [0.025, 0.975]).tolist()
+    summary["ratio_b_to_a"] = ratio(by_object)
+    summary["interval_95"] = list(bootstrap_interval(by_object, n=n_draws, seed=seed, statistic=ratio))
     return summary
 
 
@@ -199,32 +217,34 @@ def measure(
     gray: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Run models on every object of a dataset, one call an object, and time the calls.
+    """Run models on each object of a dataset, one call per object, and time the calls.
 
-    Every model has seen the object once before its calls are timed. The models take turns, face by face, and
-    each goes first as often as the others, so that what disturbs the machine disturbs all of them.
+    Each model predicts an object once before its calls are timed. The models alternate object by object, and
+    each is first equally often, so that other load on the machine affects all of them alike.
 
     Parameters
     ----------
-    benchmark_models : sequence of Contender
+    benchmark_models : sequence of BenchmarkModel
     dataset : Dataset
     repeats : int
         Timed calls of each model for each object, at least 1.
     gray : bool
-        Whether to hand all images over in gray (luma); otherwise what has color keeps it, and turning it to
-        gray is part of a call.
+        Whether to pass all images in gray (luma); otherwise color images are passed as they are, and the
+        conversion to gray is part of the call.
     progress : function, optional
-        Called with a number of calls made, in all ``n_contenders * (repeats + 1) * len(dataset)``.
+        Called with the number of calls made since the last time, in total
+        ``n_models * (repeats + 1) * len(dataset)``.
 
     Returns
     -------
-    shapes : (n_contenders, n, n_landmarks, 2) float64 array
-    milliseconds : (n_contenders, n, repeats) float64 array
+    shapes : (n_models, n, n_landmarks, 2) float64 array
+        Pixels.
+    milliseconds : (n_models, n, repeats) float64 array
 
     Raises
     ------
     InputError
-        When `repeats` is less than 1, an image cannot be read or a box cannot be used.
+        When `repeats` is less than 1, an image cannot be read or a box is invalid.
     """
     from threadpoolctl import threadpool_limits
 
@@ -242,7 +262,7 @@ def measure(
             for i, of_face in calls.items():
                 for which, call in enumerate(of_face):
                     shapes[which, i] = benchmark_models[which].points(call())
-            _tell(progress, len(calls) * len(benchmark_models))
+            _report(progress, len(calls) * len(benchmark_models))
             for repeat in range(repeats):
                 for i, of_face in calls.items():
                     for turn in range(len(benchmark_models)):
@@ -251,26 +271,26 @@ def measure(
                         begin = perf_counter_ns()
                         call()
                         milliseconds[which, i, repeat] = (perf_counter_ns() - begin) / 1e6
-                _tell(progress, len(calls) * len(benchmark_models))
+                _report(progress, len(calls) * len(benchmark_models))
     return shapes, milliseconds
 
 
-def _tell(progress: Callable[[int], Any] | None, n: int) -> None:
+def _report(progress: Callable[[int], Any] | None, n: int) -> None:
     if progress is not None:
         progress(n)
 
 
-def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, npt.NDArray[np.uint8]]]:
-    """Yield the images of some objects at a time, by the objects' numbers."""
-    batch: dict[int, npt.NDArray[np.uint8]] = {}
+def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, Pixels]]:
+    """Yield batches of images by the indices of their objects."""
+    batch: dict[int, Pixels] = {}
     n_bytes = 0
     last: Path | None = None
     for i, file in enumerate(dataset.files):
-        if file != last or not batch:  # objects of one image follow each other
+        if file != last or not batch:  # objects of one image are consecutive
             image, last = load_image(file), file
             image = to_gray(image) if gray else image
             n_bytes += image.nbytes
-        read_face(image, dataset.boxes[i], "rgb", str(file))  # names the file in its errors
+        read_face(image, dataset.boxes[i], "rgb", str(file))  # checks the box; errors name the file
         batch[i] = image
         if len(batch) == BATCH_FACES or n_bytes > BATCH_BYTES:
             yield batch

@@ -1,4 +1,4 @@
-"""How a model came to its landmarks on one object: the shape after each stage, and where its trees looked."""
+"""Explanation of a prediction: the shape after each stage, and the pixels that the trees compared."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +9,11 @@ import numpy.typing as npt
 
 from ert._core.images import ImageLike, to_gray
 from ert._core.types import Floats
-from ert._kernels.pixels import center, similarity
-from ert._kernels.simd import LANES, padded
 from ert.inference.validation import check_box, read_face
 from ert.model.cascade import Cascade
 from ert.model.dlib_cascade import DlibCascade
 from ert.model.geometry import box_frames, frame_to_image, image_to_frame, stretched_frames
+from ert.model.procrustes import fit_similarity
 from ert.predictor import ShapePredictor
 
 __all__ = [
@@ -26,23 +25,24 @@ __all__ = [
 _Reader = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """What a model did on one object, with a single start.
+    """What a model did to predict the landmarks of one object, from a single initialization.
 
     Parameters
     ----------
     shapes : (n_stages + 1, n_landmarks, 2) float64 array
-        Landmarks in image pixels: at the start, which is the mean shape in the box, and after each stage.
+        Landmarks in pixels of the image: the initial shape, which is the mean shape in the box, and the shape
+        after each stage.
     pixels : (n_stages, n_pixels, 2) float64 array
-        Where the pool's pixels lay in the image in each stage, before rounding.
+        Positions of the pool's pixels in the image at each stage, before rounding.
     reads : (n_stages, n_pixels) int64 array
-        How often the splits that the object went through compared each of them with another.
+        How often the visited splits compared each pixel with another.
     values : (n_stages, n_pixels) int64 array
-        Their gray levels, as the trees had them.
+        Gray levels of the pixels, as the trees read them.
     splits : (n_stages, n_trees, max_depth) int64 array
-        The splits that the object went through in each tree: 0 is the root, and split i has the children
-        2i + 1, to the left, and 2i + 2.
+        The visited splits of each tree: 0 is the root, and split i has the children 2i + 1 (left) and 2i + 2
+        (right).
     """
 
     shapes: Floats
@@ -50,6 +50,15 @@ class Explanation:
     reads: npt.NDArray[np.int64]
     values: npt.NDArray[np.int64]
     splits: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        n_stages, n_pixels = self.reads.shape
+        n_landmarks, n_trees = self.shapes.shape[1], self.splits.shape[1]
+        moved = float(np.linalg.norm(self.shapes[-1] - self.shapes[0], axis=1).mean())
+        return (
+            f"Explanation of {n_landmarks} landmarks, moved by {moved:.2f} px on average:\n"
+            f"  {n_stages} stages of {n_trees} trees and {n_pixels} pixels, {int(self.reads.sum())} reads"
+        )
 
 
 def explain(
@@ -60,21 +69,23 @@ def explain(
     channel_order: str | None = None,
     what: str = "explain",
 ) -> Explanation:
-    """Tell how a model came to the landmarks of one object.
+    """Explain how a model predicts the landmarks of one object.
 
-    Every node of a tree compares two pixels of the stage's pool, which move with the shape. An object goes
-    through `max_depth` nodes of each tree; those pixels alone decided where its landmarks went.
+    Each node of a tree compares two pixels of the stage's pool, which move with the shape. An object visits
+    `max_depth` nodes of each tree; only the pixels that they compare determine its landmarks.
 
     Parameters
     ----------
     model : ShapePredictor
-        Fitted. Of several starts (`n_inits`) the first is explained.
-    image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
+        Fitted. Of several initializations the first one, the mean shape, is explained.
+    image : (rows, columns) or (rows, columns, 3) uint8 array, or path-like
+        Gray or color.
     box : left, top, width, height
+        In pixels.
     channel_order : {"rgb", "bgr"}, optional
-        Order of the colors of an array; the model's by default.
+        Channel order of a color array; by default the model's.
     what : str
-        What error messages call the object.
+        Name of the object in error messages.
 
     Returns
     -------
@@ -83,7 +94,15 @@ def explain(
     Raises
     ------
     InputError
-        When the image or the box cannot be used.
+        When the image or the box is invalid, or the model is not fitted.
+
+    Examples
+    --------
+    >>> model = ert.load("face68-small")
+    >>> image = ert.load_image(ert.sample_image())
+    >>> explanation = ert.explain(model, image, ert.detect_faces(image)[0])
+    >>> explanation.shapes.shape[1:]
+    (68, 2)
     """
     checked = check_box(box, what)
     pixels, order = read_face(image, checked, channel_order or model.channel_order, what)
@@ -95,17 +114,18 @@ def explain(
     after = [_first_stages(model, n).predict([(pixels, checked)], channel_order=order) for n in stages]
     shapes = np.concatenate([start, *after])
 
-    similarity_basis, squared_norm = center(cascade.mean_shape)
     positions = np.empty((len(stages), *cascade.deltas.shape[1:]))
     reads, values = np.empty((2, *positions.shape[:2]), np.int64)
     splits = []
     read = _reader(model, pixels, frames[0], order)
     inside = image_to_frame(shapes, np.repeat(frames, len(shapes), axis=0)).astype(np.float32)
+    # Pixel offsets rotate and scale with the shape, relative to the mean shape.
+    factors = fit_similarity(cascade.mean_shape, inside)[0]
     for number, shape in enumerate(inside[:-1]):
-        a, b = similarity(similarity_basis, squared_norm, padded(shape, 0, LANES // 2))
-        x, y = cascade.deltas[number].T
-        rotated = np.stack([a * x - b * y, b * x + a * y], axis=1)
-        points = shape[cascade.anchors[number]] + rotated
+        offsets = factors[number] * (cascade.deltas[number] @ (1, 1j))
+        points = (shape[cascade.anchors[number]] + np.stack([offsets.real, offsets.imag], 1)).astype(
+            np.float32
+        )
         positions[number] = frame_to_image(points[None].astype(float), frames)[0]
         values[number] = read(points)
         pairs = cascade.pairs[number]
@@ -116,7 +136,7 @@ def explain(
 
 
 def _first_stages(model: ShapePredictor, n: int) -> ShapePredictor:
-    """Return the model with its first n stages alone, and a single start."""
+    """Return the model with only its first n stages and a single initialization."""
     cascade = model.cascade_
     arrays: dict[str, Any] = {
         name: array[:n] for name, array in cascade.arrays().items() if name != "mean_shape"
@@ -129,12 +149,12 @@ def _first_stages(model: ShapePredictor, n: int) -> ShapePredictor:
 def _reader(
     model: ShapePredictor, image: npt.NDArray[np.uint8], frame: Floats, channel_order: str
 ) -> _Reader:
-    """Return a function that reads pixels as the cascade does, of points (n, 2) in box coordinates."""
+    """Return a function that reads the pixels at points (n, 2) in box coordinates as the cascade does."""
     cascade = model.cascade_
     if isinstance(cascade, Cascade):
         crop, placed = cascade.crop_spec.cut(image, frame, channel_order, model.gray_weights)
     else:
-        # Columns first, as crops are; zeros are what dlib reads outside the image.
+        # Columns first, as in crops; pixels outside the image are 0, as in dlib.
         crop, placed = (
             np.pad(to_gray(image, channel_order, model.gray_weights).T, 1),
             frame + (0, 0, 0, 0, 1, 1),
@@ -153,7 +173,7 @@ def _reader(
 def _visited_splits(
     values: npt.NDArray[np.int64], pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any]
 ) -> npt.NDArray[np.int64]:
-    """Return the splits (n_trees, depth) that an object with those pixels goes through."""
+    """Return the splits (n_trees, depth) that an object with these pixels visits."""
     n_trees, n_splits = thresholds.shape
     trees, node = np.arange(n_trees), np.zeros(n_trees, np.int64)
     visited = []

@@ -1,11 +1,12 @@
-"""An object cut out of its image, with shapes drawn on it, as square pictures are made of."""
+"""Thumbnails: objects cut out of their images, with shapes drawn on them."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from ert._core.types import Floats, Pixels
 from ert.plotting.landmarks import draw_landmarks
+from ert.plotting.style import PHOTO_COLORS, TRUTH
 
 __all__ = [
     "ON_PHOTOS",
@@ -18,40 +19,39 @@ __all__ = [
 ]
 
 
-# Of the palette of Okabe and Ito, which color-blind readers tell apart: the lighter pair, for photographs.
-ON_PHOTOS = ("#56b4e9", "#e69f00")
-TRUTH = "#ffffff"
+ON_PHOTOS = PHOTO_COLORS
+"""Two colors for shapes on photographs."""
 
-# A tile shows the landmarks and this part of their extent around them.
+# A thumbnail shows the landmarks and a margin of this fraction of their extent.
 _MARGIN = 0.15
 
 
 def object_thumbnail(
-    image: npt.NDArray[np.uint8],
-    box: npt.NDArray[np.float64],
-    shapes: Sequence[npt.NDArray[np.float64]],
+    image: Pixels,
+    box: Floats,
+    shapes: Sequence[Floats],
     colors: Sequence[str | None],
     size: int,
-) -> npt.NDArray[np.uint8]:
-    """Cut a square round an object and draw shapes on it.
+) -> Pixels:
+    """Cut out a square around an object and draw shapes on it.
 
     Parameters
     ----------
-    image : uint8 array (rows, columns) or (rows, columns, 3)
-        Gray or RGB; black is what lies outside of it.
+    image : (rows, columns) or (rows, columns, 3) uint8 array
+        Gray or RGB; pixels outside of it are black.
     box : (4,) array
         Left, top, width, height in pixels.
     shapes : sequence of (n_landmarks, 2) arrays
-        x, y in pixels of the image; NaN = missing. The square holds them all, unless they lie far from the
-        box.
+        x and y in pixels of the image; NaN = missing. The square contains all landmarks, except those far
+        from the box.
     colors : sequence of str or None
-        Of the shapes, see :func:`ert.draw.draw_landmarks`.
+        Color of each shape, None for the default colors.
     size : int
-        Side of the tile in pixels.
+        Side of the thumbnail in pixels.
 
     Returns
     -------
-    uint8 array (size, size, 3)
+    (size, size, 3) uint8 array
     """
     left, top, side = object_view(np.vstack(shapes), box)
     view = left, top, min(side, 3 * max(image.shape[:2]))
@@ -59,10 +59,8 @@ def object_thumbnail(
     return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
 
 
-def crop_thumbnail(
-    image: npt.NDArray[np.uint8], view: tuple[int, int, int], size: int
-) -> npt.NDArray[np.uint8]:
-    """Cut a square out of an image (left, top and side in pixels), brought to that size: (size, size, 3)."""
+def crop_thumbnail(image: Pixels, view: tuple[int, int, int], size: int) -> Pixels:
+    """Cut a square (left, top, side in pixels) out of an image and resize it: (size, size, 3) uint8 array."""
     from PIL import Image
 
     left, top, side = view
@@ -72,22 +70,20 @@ def crop_thumbnail(
     return np.array(crop.resize((size, size), how), np.uint8)
 
 
-def to_thumbnail_pixels(
-    points: npt.NDArray[np.float64], view: tuple[int, int, int], size: int
-) -> npt.NDArray[np.float64]:
-    """Carry points (..., 2) from pixels of the image to those of a tile of that size."""
+def to_thumbnail_pixels(points: Floats, view: tuple[int, int, int], size: int) -> Floats:
+    """Transform points (..., 2) from pixels of the image to pixels of a thumbnail of that view and size."""
     left, top, side = view
-    placed: npt.NDArray[np.float64] = (points - (left, top) + 0.5) * (size / side) - 0.5
+    placed: Floats = (points - (left, top) + 0.5) * (size / side) - 0.5
     return placed
 
 
-def object_view(points: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> tuple[int, int, int]:
-    """Give the left, top and side of the square to show: around the landmarks, whole pixels."""
+def object_view(points: Floats, box: Floats) -> tuple[int, int, int]:
+    """Return left, top and side, integers, of the square around the landmarks that a thumbnail shows."""
     known = points[np.isfinite(points).all(axis=1)]
-    # One box side around the box at most: a landmark gone astray shall not shrink the face to a dot.
+    # At most one box side around the box: an outlier must not shrink the object to a dot.
     low = np.maximum(known.min(axis=0), box[:2] - box[2:])
     high = np.minimum(known.max(axis=0), box[:2] + 2 * box[2:])
-    # Nor shall landmarks that lie far from the box leave nothing to show.
+    # All landmarks are far from the box: show the box.
     if (high <= low).any():
         low, high = box[:2], box[:2] + box[2:]
     half = (0.5 + _MARGIN) * max(*(high - low), 2.0)
@@ -96,5 +92,5 @@ def object_view(points: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -
 
 
 def shortened(name: str, length: int = 34) -> str:
-    """Shorten a file's name in the middle: its end tells more."""
+    """Shorten a file name in the middle, since its end is the more informative part."""
     return name if len(name) <= length else f"{name[: length - 16]}…{name[-15:]}"

@@ -3,16 +3,42 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert.cli.main import main
 from ert.datasets.dataset import Dataset, load_dataset
-from ert.datasets.synthetic import synthetic_dataset
-from ert.evaluation.attributes import MEASURED, by_groups, group_columns, group_lines, read_table
-from ert.evaluation.groups import errors_by, skin_brightness, yaw
+from ert.datasets.synthetic import synthetic_dataset, synthetic_faces
+from ert.evaluation.attributes import (
+    MEASURED,
+    attribute_table,
+    by_groups,
+    group_columns,
+    group_lines,
+    object_size,
+    roll,
+    skin_brightness,
+    yaw,
+)
+from ert.evaluation.groups import errors_by
+from ert.faces.regions import mouth_opening
 from ert.metrics import nme
+from ert.model.schemes import FACE68_MIRROR
 from ert.predictor import load
+
+SHAPES = {"yaw": yaw, "roll": roll, "mouth": mouth_opening}
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return synthetic_faces(30, seed=5)[2]
+
+
+def moved(shapes, degrees=0.0, scale=1.0, shift=(0.0, 0.0)):
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return scale * shapes @ turn + shift
 
 
 @pytest.fixture(scope="module")
@@ -43,55 +69,6 @@ def table(tmp_path, *lines):
     file = tmp_path / "columns.csv"
     file.write_text("\n".join(lines) + "\n")
     return file
-
-
-def test_rows_are_found_by_paths_from_either_folder_and_by_names(dataset, folder, tmp_path):
-    file = table(tmp_path, "image,x", "a/face_0003.png,1", f"{folder}/b/face_0000.png,2")
-    found = read_table(file, dataset, folder)["x"]
-    named = [f"{path.parent.name}/{path.name}" for path in dataset.files]
-    assert found[named.index("a/face_0003.png")] == "1"
-    assert found[named.index("b/face_0000.png")] == "2"
-    assert found.count("") == 38
-    beside = folder.parent / "columns.csv"
-    beside.write_text("who,x\nfaces/a/face_0001.png,5\n")
-    assert read_table(beside, dataset, tmp_path)["x"][named.index("a/face_0001.png")] == "5"
-    one_folder = dataset.subset([path.parent.name == "a" for path in dataset.files])
-    names = table(tmp_path, "x,image", "7,face_0002.png")
-    assert read_table(names, one_folder, tmp_path) == {
-        "x": ["7" if path.name == "face_0002.png" else "" for path in one_folder.files]
-    }
-    with pytest.raises(InputError, match=r"columns.csv:2: 'face_0002.png' may be .*, expected a path"):
-        read_table(names, dataset, tmp_path)
-
-
-def test_objects_of_an_image_are_told_apart_by_their_number(dataset, folder, tmp_path):
-    files = [dataset.files[0], dataset.files[1], dataset.files[0], dataset.files[0]]
-    several = Dataset(files, dataset.boxes[:4], dataset.landmarks[:4], dataset.landmark_names, dataset.name)
-    names = [f"{file.parent.name}/{file.name}" for file in files]
-    rows = ("image,object,who", f"{names[0]},2,c", f"{names[0]},0,a", f"{names[1]},,x")
-    assert read_table(table(tmp_path, *rows), several, folder) == {"who": ["a", "x", "", "c"]}
-    alike = table(tmp_path, "image,who", f"{names[0]},y")
-    assert read_table(alike, several, folder) == {"who": ["y", "", "y", "y"]}
-    for number in ("3", "-1", "x", "1.0", "9" * 5000):
-        with pytest.raises(
-            InputError, match=r"columns.csv:2: object .*, expected a number of one, from 0 to 2"
-        ):
-            read_table(table(tmp_path, "image,object,who", f"{names[0]},{number},c"), several, folder)
-    for again in (f"{names[0]},1,d", f"{names[0]},,d"):
-        with pytest.raises(InputError, match=r"columns.csv:3: .*: line 2 is about it already"):
-            read_table(table(tmp_path, "image,object,who", f"{names[0]},1,c", again), several, folder)
-
-
-def test_rows_of_other_images_are_refused_unless_it_is_a_part(dataset, folder, tmp_path):
-    file = table(tmp_path, "image,x", "a/face_0000.png,1", "a/face_9999.png,2")
-    with pytest.raises(InputError, match=r"columns.csv:3: image 'a/face_9999.png' is not in faces"):
-        read_table(file, dataset, folder)
-    assert "1" in read_table(file, dataset, folder, part=True)["x"]
-    none = table(tmp_path, "image,x", "nowhere.png,2")
-    with pytest.raises(InputError, match="no row is about an image of faces"):
-        read_table(none, dataset, folder, part=True)
-    with pytest.raises(InputError, match="no column besides image, expected one to group by"):
-        read_table(table(tmp_path, "image", "a/face_0000.png"), dataset, folder)
 
 
 def test_columns_are_numbers_where_they_hold_nothing_else(dataset, folder, tmp_path):
@@ -135,6 +112,106 @@ def test_faces_of_other_points_have_no_pose(dataset, folder):
     np.testing.assert_allclose(found["size"].values, dataset.boxes[:, 2:].mean(axis=1))
 
 
+def test_a_table_for_pandas(dataset, folder, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    file = table(tmp_path, "image,yaw,age", "a/face_0000.png,17,old", "b/face_0001.png,18,")
+    rows = pandas.DataFrame(attribute_table(dataset, table=file))
+    assert list(rows) == ["image", "size", "yaw", "roll", "brightness", "mouth", "source", "age"]
+    assert len(rows) == len(dataset)
+    assert rows.groupby("source").size().to_dict() == {"a": 20, "b": 20}
+    assert rows["yaw"].sum() == 35
+    assert rows[rows["age"] == "old"]["image"].tolist() == [str(dataset.files[0])]
+    np.testing.assert_array_equal(rows["roll"], roll(dataset.landmarks))
+    few = Dataset(dataset.files, dataset.boxes, dataset.landmarks[:, :5], dataset.landmark_names[:5], "few")
+    assert list(attribute_table(few)) == ["image", "size", "source"]
+
+
+# measured attributes
+
+
+def test_measures_do_not_change_with_place_size_and_mirror(shapes):
+    mirrored = shapes[:, list(FACE68_MIRROR)] * (-1, 1) + (127, 0)
+    for name, measure in SHAPES.items():
+        expected = measure(shapes)
+        np.testing.assert_allclose(measure(moved(shapes, scale=3, shift=(20, -7))), expected, atol=1e-9)
+        np.testing.assert_allclose(measure(mirrored), expected, atol=1e-9)
+        if name != "roll":
+            np.testing.assert_allclose(measure(moved(shapes, degrees=25)), expected, atol=1e-9)
+
+
+def test_roll_is_the_angle_of_the_eyes(shapes):
+    level = shapes.copy()
+    level[:, 36:42] += (30, 64) - level[:, 36:42].mean(axis=1, keepdims=True)
+    level[:, 42:48] += (90, 64) - level[:, 42:48].mean(axis=1, keepdims=True)
+    for degrees in (0, 10, -25, 120):
+        assert roll(moved(level, degrees)) == pytest.approx(abs(degrees))
+
+
+def test_yaw_grows_with_the_turn_of_a_head():
+    """Points on half a cylinder: jaw line at the ears, nose in front of it."""
+    shape = np.zeros((68, 3))
+    angles = np.radians(np.linspace(-90, 90, 17))
+    shape[:17] = np.column_stack([np.sin(angles), 0.5 * np.cos(angles), np.cos(angles)])
+    shape[30] = (0, 0.1, 1.2)
+    rotated = [Rotation.from_euler("y", angle, degrees=True).apply(shape)[:, :2] for angle in range(0, 40, 5)]
+    found = yaw(np.array(rotated))
+    assert found[0] == pytest.approx(0, abs=1e-12)
+    assert (np.diff(found) > 0.02).all()
+    back = Rotation.from_euler("y", -20, degrees=True).apply(shape)[None, :, :2]
+    assert yaw(back) == pytest.approx(found[4])
+
+
+def test_size(shapes):
+    boxes = np.array([[0, 0, 40, 60]] * len(shapes), float)
+    assert object_size(shapes[:, :5], boxes) == pytest.approx(50)
+    expected = np.linalg.norm(shapes[:, 45] - shapes[:, 36], axis=1)
+    np.testing.assert_allclose(object_size(shapes, boxes), expected)
+
+
+def test_missing_landmarks_give_no_number(shapes):
+    for name, i in (("yaw", 30), ("yaw", 2), ("roll", 40), ("mouth", 66)):
+        broken = shapes.copy()
+        broken[3, i] = np.nan
+        assert np.flatnonzero(np.isnan(SHAPES[name](broken))).tolist() == [3]
+
+
+def test_brightness_is_that_of_the_skin_alone(shapes):
+    shape = shapes[0]
+    image = np.full((128, 128), 10, np.uint8)
+    rows, columns = np.mgrid[:128, :128]
+
+    def paint(part, gray):
+        low, high = shape[part].min(axis=0), shape[part].max(axis=0)
+        inside = (columns >= low[0]) & (columns <= high[0]) & (rows >= low[1]) & (rows <= high[1])
+        image[inside] = gray
+
+    paint(slice(0, 27), 200)
+    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
+        paint(part, 0)
+    # The rectangles round eyes and mouth are larger than these, and dark corners of skin are left.
+    assert 170 < skin_brightness(image, shape) < 200
+    whole = np.full((128, 128), 77, np.uint8)
+    assert skin_brightness(whole, shape) == 77
+    assert skin_brightness(np.dstack([whole] * 3), shape) == 77
+    eyes = image.copy()
+    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
+        center = np.rint(shape[part].mean(axis=0)).astype(int)
+        eyes[center[1], center[0]] = 255
+    assert skin_brightness(eyes, shape) == skin_brightness(image, shape)
+
+
+def test_brightness_of_faces_that_are_cut_off(shapes):
+    image = np.full((128, 128), 90, np.uint8)
+    assert skin_brightness(image, shapes[0] + (60, 0)) == 90
+    assert skin_brightness(image, shapes[0] - (60, 60)) == 90
+    assert np.isnan(skin_brightness(image, shapes[0] + (500, 0)))
+    assert np.isnan(skin_brightness(image, shapes[0] - (500, 0)))
+    assert np.isnan(skin_brightness(image, np.tile(64.5, (68, 2))))
+    missing = shapes[0].copy()
+    missing[50] = np.nan
+    assert np.isnan(skin_brightness(image, missing))
+
+
 # the command line
 
 
@@ -162,8 +239,8 @@ def test_evaluate_by_prints_tables_and_writes_json(model_file, dataset, folder, 
     for row in columns["yaw"]["groups"]:
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{row['group']} "))
         assert line.split()[3:5] == [str(row["n"]), f"{row['mean']:.3f}"]
-    assert "a proxy of the turn" in printed
-    assert "nearer together" in printed
+    assert "a proxy for the yaw angle" in printed
+    assert "compare --normalizer box" in printed
     assert "fewer than 10 objects" in printed
 
 
@@ -190,9 +267,9 @@ def test_evaluate_with_one_norm(model_file, folder, capsys):
 def test_what_evaluate_by_refuses(model_file, folder, tmp_path, capsys):
     file = table(tmp_path, "image,kind", "a/face_0000.png,p")
     for arguments, message in [
-        (("--by", "sex"), "no column 'sex' to group by; columns that are there: size, yaw, roll, "),
-        (("--by", "sex", "--columns", file), "columns that are there: kind, size, yaw"),
-        (("--by", ""), "no column ''"),
+        (("--by", "sex"), "unknown attribute 'sex', expected one of size, yaw, roll, "),
+        (("--by", "sex", "--columns", file), "expected one of kind, size, yaw"),
+        (("--by", ""), "unknown attribute ''"),
         (("--columns", file), "without --by"),
         (("--by", "kind", "--columns", tmp_path / "none.csv"), "none.csv: cannot be read"),
     ]:

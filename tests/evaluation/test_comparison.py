@@ -25,7 +25,7 @@ def test_errors_and_paired_differences(shapes):
     truth, a, b = shapes
     comparison = compare_shapes(truth, a, b)
     figures = comparison.figures
-    assert comparison.norm == figures["normalizer"] == "box"
+    assert comparison.normalizer == figures["normalizer"] == "box"
     np.testing.assert_allclose(comparison.errors, [[0, 20, 0, 20, 0, 20], [10] * 6])
     assert figures["a"]["mean"] == pytest.approx(10)
     assert figures["b"]["median"] == pytest.approx(10)
@@ -75,9 +75,9 @@ def test_a_missing_landmark_is_left_out_of_the_error_only(shapes):
 
 def test_faces_are_measured_by_the_eyes_unless_one_is_missing(faces):
     truth = faces[1][:3].copy()
-    assert compare_shapes(truth, truth + 1, truth).norm == "inter-ocular"
+    assert compare_shapes(truth, truth + 1, truth).normalizer == "inter-ocular"
     truth[0, 36] = np.nan
-    assert compare_shapes(truth, faces[1][:3], faces[1][:3]).norm == "box"
+    assert compare_shapes(truth, faces[1][:3], faces[1][:3]).normalizer == "box"
     with pytest.raises(InputError, match="eye landmark"):
         compare_shapes(truth, faces[1][:3], faces[1][:3], "inter-ocular")
 
@@ -113,7 +113,7 @@ def test_times():
 
 
 class Recorder:
-    """A contender that answers with its number, the image's mean and the box, and keeps who was called."""
+    """A model that returns its number, the image's mean and the box, and records the calls."""
 
     def __init__(self, calls, number):
         self.calls, self.number = calls, number
@@ -190,3 +190,10 @@ def test_measure_names_the_image(dataset):
     Path(dataset.files[1]).unlink()
     with pytest.raises(InputError, match=r"1\.png: no such file"):
         measure(pair, dataset)
+
+
+def test_a_comparison_shows_itself(shapes):
+    lines = repr(compare_shapes(*shapes)).splitlines()
+    assert lines[0] == "Comparison of 2 models on 6 objects, NME (box) in %:"
+    assert lines[1].startswith("  A 10.000, B 10.000, A - B 0.000 (95 % interval -")
+    assert len(lines) == 2

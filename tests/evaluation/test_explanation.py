@@ -134,3 +134,9 @@ def test_what_cannot_be_explained_is_named(small_model, faces):
         explain(small_model, image, (900, 0, 9, 9))
     with pytest.raises(InputError, match="not fitted"):
         explain(ShapePredictor(), image, (0, 0, 9, 9))
+
+
+def test_an_explanation_shows_itself(small_model, faces):
+    lines = repr(explain(small_model, *faces[0][0])).splitlines()
+    assert lines[0].startswith("Explanation of 68 landmarks, moved by ")
+    assert lines[1:] == [f"  3 stages of 40 trees and 150 pixels, {3 * 40 * 4 * 2} reads"]

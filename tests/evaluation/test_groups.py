@@ -4,30 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from ert._core.exceptions import InputError
-from ert.datasets.synthetic import synthetic_faces
-from ert.evaluation.groups import errors_by, object_size, roll, skin_brightness, yaw
-from ert.faces.regions import mouth_opening
+from ert.evaluation.groups import errors_by
 from ert.metrics import bootstrap_interval
-from ert.model.schemes import FACE68_MIRROR
-
-SHAPES = {"yaw": yaw, "roll": roll, "mouth": mouth_opening}
-
-
-@pytest.fixture(scope="module")
-def shapes():
-    return synthetic_faces(30, seed=5)[2]
-
-
-def moved(shapes, degrees=0.0, scale=1.0, shift=(0.0, 0.0)):
-    angle = np.radians(degrees)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return scale * shapes @ turn + shift
-
-
-# errors by groups
 
 
 def test_groups_of_texts():
@@ -124,89 +104,3 @@ def test_what_is_refused(values, errors, message):
         errors_by(values, errors)
     with pytest.raises(InputError, match="n_quantiles: expected at least 2"):
         errors_by([1], [1.0], n_quantiles=1)
-
-
-# what is measured of objects
-
-
-def test_measures_do_not_change_with_place_size_and_mirror(shapes):
-    mirrored = shapes[:, list(FACE68_MIRROR)] * (-1, 1) + (127, 0)
-    for name, measure in SHAPES.items():
-        expected = measure(shapes)
-        np.testing.assert_allclose(measure(moved(shapes, scale=3, shift=(20, -7))), expected, atol=1e-9)
-        np.testing.assert_allclose(measure(mirrored), expected, atol=1e-9)
-        if name != "roll":
-            np.testing.assert_allclose(measure(moved(shapes, degrees=25)), expected, atol=1e-9)
-
-
-def test_roll_is_the_angle_of_the_eyes(shapes):
-    level = shapes.copy()
-    level[:, 36:42] += (30, 64) - level[:, 36:42].mean(axis=1, keepdims=True)
-    level[:, 42:48] += (90, 64) - level[:, 42:48].mean(axis=1, keepdims=True)
-    for degrees in (0, 10, -25, 120):
-        assert roll(moved(level, degrees)) == pytest.approx(abs(degrees))
-
-
-def test_yaw_grows_with_the_turn_of_a_head():
-    """Points on half a cylinder: jaw line at the ears, nose in front of it."""
-    shape = np.zeros((68, 3))
-    angles = np.radians(np.linspace(-90, 90, 17))
-    shape[:17] = np.column_stack([np.sin(angles), 0.5 * np.cos(angles), np.cos(angles)])
-    shape[30] = (0, 0.1, 1.2)
-    rotated = [Rotation.from_euler("y", angle, degrees=True).apply(shape)[:, :2] for angle in range(0, 40, 5)]
-    found = yaw(np.array(rotated))
-    assert found[0] == pytest.approx(0, abs=1e-12)
-    assert (np.diff(found) > 0.02).all()
-    back = Rotation.from_euler("y", -20, degrees=True).apply(shape)[None, :, :2]
-    assert yaw(back) == pytest.approx(found[4])
-
-
-def test_size(shapes):
-    boxes = np.array([[0, 0, 40, 60]] * len(shapes), float)
-    assert object_size(shapes[:, :5], boxes) == pytest.approx(50)
-    expected = np.linalg.norm(shapes[:, 45] - shapes[:, 36], axis=1)
-    np.testing.assert_allclose(object_size(shapes, boxes), expected)
-
-
-def test_missing_landmarks_give_no_number(shapes):
-    for name, i in (("yaw", 30), ("yaw", 2), ("roll", 40), ("mouth", 66)):
-        broken = shapes.copy()
-        broken[3, i] = np.nan
-        assert np.flatnonzero(np.isnan(SHAPES[name](broken))).tolist() == [3]
-
-
-def test_brightness_is_that_of_the_skin_alone(shapes):
-    shape = shapes[0]
-    image = np.full((128, 128), 10, np.uint8)
-    rows, columns = np.mgrid[:128, :128]
-
-    def paint(part, gray):
-        low, high = shape[part].min(axis=0), shape[part].max(axis=0)
-        inside = (columns >= low[0]) & (columns <= high[0]) & (rows >= low[1]) & (rows <= high[1])
-        image[inside] = gray
-
-    paint(slice(0, 27), 200)
-    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
-        paint(part, 0)
-    # The rectangles round eyes and mouth are larger than these, and dark corners of skin are left.
-    assert 170 < skin_brightness(image, shape) < 200
-    whole = np.full((128, 128), 77, np.uint8)
-    assert skin_brightness(whole, shape) == 77
-    assert skin_brightness(np.dstack([whole] * 3), shape) == 77
-    eyes = image.copy()
-    for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
-        center = np.rint(shape[part].mean(axis=0)).astype(int)
-        eyes[center[1], center[0]] = 255
-    assert skin_brightness(eyes, shape) == skin_brightness(image, shape)
-
-
-def test_brightness_of_faces_that_are_cut_off(shapes):
-    image = np.full((128, 128), 90, np.uint8)
-    assert skin_brightness(image, shapes[0] + (60, 0)) == 90
-    assert skin_brightness(image, shapes[0] - (60, 60)) == 90
-    assert np.isnan(skin_brightness(image, shapes[0] + (500, 0)))
-    assert np.isnan(skin_brightness(image, shapes[0] - (500, 0)))
-    assert np.isnan(skin_brightness(image, np.tile(64.5, (68, 2))))
-    missing = shapes[0].copy()
-    missing[50] = np.nan
-    assert np.isnan(skin_brightness(image, missing))

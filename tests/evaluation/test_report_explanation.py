@@ -25,22 +25,22 @@ def test_a_sheet_has_a_tile_for_each_stage(explained, tmp_path, monkeypatch):
         return sheet(thumbnails, columns, texts, **options)
 
     monkeypatch.setattr(module, "contact_sheet", recorded)
-    monkeypatch.setattr(module, "_TILE", 120)
+    monkeypatch.setattr(module, "_THUMBNAIL_SIZE", 120)
     save_explanation(tmp_path / "sheet.png", *explained)
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.width > 4 * 120
     shapes = explained[2].shapes
     moved = [np.linalg.norm(shapes[i + 1] - shapes[i], axis=1).mean() for i in range(3)]
     assert captions[3:] == [
-        "start: the mean shape in the box",
+        "initial shape: mean shape in the box",
         *(f"stage {i + 1}: moved by {moved[i]:.2f} px" for i in range(3)),
     ]
-    assert captions[2] == "where trees look: stage 3"
+    assert captions[2] == "pixels read: stage 3"
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".apng"])
 def test_a_moving_picture_has_a_frame_for_each_stage(explained, tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(module, "_PANEL", 150)
+    monkeypatch.setattr(module, "_PANEL_SIZE", 150)
     save_explanation(tmp_path / f"moving{suffix}", *explained)
     frames = []
     with Image.open(tmp_path / f"moving{suffix}") as picture:
@@ -66,17 +66,17 @@ def test_it_is_hottest_where_most_was_read(explained):
     only = replace(explanation, reads=reads)
     view = module._view(np.array(box), only)
     photo = np.full((200, 200, 3), 60, np.uint8)
-    hot = module._looked(photo, view, only, [1]).astype(int)
+    hot = module._reads_map(photo, view, only, [1]).astype(int)
     row, column = np.unravel_index(hot.sum(axis=2).argmax(), hot.shape[:2])
     expected = module.to_thumbnail_pixels(explanation.pixels[1, pixel], view, 200)
     np.testing.assert_allclose((column, row), expected, atol=1.5)
-    cold = module._looked(photo, view, only, [0])
+    cold = module._reads_map(photo, view, only, [0])
     assert (cold == 45).all()
 
 
 @pytest.mark.parametrize("n", [1, 3, 8, 9, 12, 36, 100])
 def test_the_stages_shown_are_few_and_end_with_the_last(n):
-    chosen = module._chosen(n)
+    chosen = module._shown_stages(n)
     assert chosen == sorted(set(chosen))
     assert chosen[0] == 1
     assert chosen[-1] == n

@@ -69,7 +69,7 @@ def test_the_page_follows_the_training(faces, tmp_path):
         assert refreshes(page)
 
     with report:
-        assert "the first stage follows" in page.read_text(encoding="utf-8")
+        assert "before the first stage" in page.read_text(encoding="utf-8")
         assert refreshes(page)
         model.fit(X[:80], y[:80], validation=(X[80:], y[80:]), on_stage=stage)
     assert not refreshes(page)
@@ -83,7 +83,7 @@ def test_the_page_follows_the_training(faces, tmp_path):
         assert [row[0] for row in rows] == [str(i) for i in range(done, 0, -1)]
         entry = model.history_[done - 1]
         assert rows[0][1:] == [f"{entry['train_nme']:.3f}", f"{entry['validation_nme']:.3f}"]
-        assert ("time left" in tree.text_content()) == (number < 3)
+        assert ("remaining time" in tree.text_content()) == (number < 3)
         assert not tree.xpath("//x | //of")
 
 
@@ -118,7 +118,7 @@ def test_a_page_that_cannot_be_written_does_not_end_the_training(faces, tmp_path
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "no folder" in lines[0]
-    assert lines[0].endswith("the training goes on")
+    assert lines[0].endswith("training continues")
 
 
 def test_replayed_stages_are_told_too(faces, tmp_path):

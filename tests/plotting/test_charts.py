@@ -1,161 +1,169 @@
 import numpy as np
 import pytest
-from lxml import etree
+from matplotlib.colors import to_hex
+from matplotlib.patches import Circle
 
-from ert.plotting import charts
+from ert.metrics import auc, ced
 from ert.plotting.charts import (
-    Curve,
-    ced_curve,
-    landmark_map,
-    line_chart,
-    reliability_chart,
-    stage_chart,
+    _magnification,
+    plot_ced,
+    plot_landmark_errors,
+    plot_reliability,
+    plot_stages,
     x_limit,
 )
-
-SVG = {"s": "http://www.w3.org/2000/svg"}
-
-
-def drawn(svg):
-    return etree.fromstring(svg.encode("utf-8"))
+from ert.plotting.style import CHART_COLORS
 
 
-def points(element):
-    return np.array([pair.split(",") for pair in element.get("points").split()], float)
+def axes_of(chart):
+    return chart.figure.axes[0]
 
 
-def chart(curves, **options):
-    given = {"title": "What it shows", "x_label": "x", "y_label": "y", "x_end": 10.0, "y_end": 100.0}
-    return drawn(line_chart(curves, **(given | options)))
+def curves_of(chart):
+    """The data of the lines that have more than one point and a label or a color of curves."""
+    lines = axes_of(chart).get_lines()
+    return [line for line in lines if to_hex(line.get_color()) in CHART_COLORS and len(line.get_xdata()) > 1]
 
 
 @pytest.mark.parametrize(
     ("errors", "end"), [([0.0], 1), ([1.0], 1.2), ([9.0], 10), ([0.02, 0.034], 0.04), ([2000.0], 2500)]
 )
 def test_the_axis_ends_at_a_round_number_beyond_the_errors(errors, end):
-    assert x_limit(np.array(errors)) == pytest.approx(end)
+    assert x_limit([errors]) == pytest.approx(end)
 
 
-def test_a_few_wild_errors_do_not_press_the_curves_flat():
-    assert x_limit(np.array([3.0] * 100 + [900.0])) < 10
-    assert x_limit(np.array([[3.0] * 10 + [90.0] * 3, [2.0] * 13])) == 15
+def test_a_few_outliers_do_not_flatten_the_curves():
+    assert x_limit([[3.0] * 100 + [900.0]]) < 10
+    assert x_limit([[3.0] * 10 + [90.0] * 3, [2.0] * 13]) == 15
+    assert x_limit([[3.0] * 10 + [np.inf] * 10]) == x_limit([[3.0]])
+    assert x_limit([[np.inf]]) > 0
 
 
-def test_a_curve_goes_through_its_points():
-    curve = Curve("", np.array([0.0, 5, 10, 20]), np.array([0.0, 50, 100, 100]))
-    svg = chart([curve])
-    placed = points(svg.findall(".//s:polyline", SVG)[0])
-    # What lies beyond the axis is left out; the middle of both axes is in the middle.
-    assert len(placed) == 3
-    np.testing.assert_allclose(placed[1], (placed[0] + placed[2]) / 2, atol=0.1)
-    assert placed[0, 0] < placed[2, 0]
-    assert placed[0, 1] > placed[2, 1]  # up is towards 0 in a picture
-    ticks = {text.text: float(text.get("x")) for text in svg.findall(".//s:text", SVG)}
-    assert ticks["4"] == pytest.approx(placed[0, 0] + 0.4 * np.ptp(placed[:, 0]), abs=0.2)
+def test_the_ced_is_that_of_the_errors():
+    rng = np.random.default_rng(0)
+    errors = {"A <1>": rng.gamma(4, 1, 500), "B $x$": rng.gamma(4, 1.5, 400)}
+    chart = plot_ced(errors, title="faces of $ale", x_label="error")
+    axes, lines = axes_of(chart), curves_of(chart)
+    assert axes.get_title() == "faces of $ale"
+    assert axes.get_xlabel() == "error"
+    assert len(lines) == 2
+    for line, (name, values) in zip(lines, errors.items(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), 100 * ced(values, line.get_xdata())[1])
+        assert line.get_xdata()[[0, -1]].tolist() == [0, axes.get_xlim()[1]]
+        summary = f"mean {values.mean():.2f} %, AUC at 8 % {auc(values):.3f}"
+        assert line.get_label() == f"{name}\n{summary}"
+        assert f"{name}: {summary}" in chart.description
+    assert [to_hex(line.get_color()) for line in lines] == list(CHART_COLORS[:2])
+    assert len({line.get_linestyle() for line in lines}) == 2
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts[0].startswith("A <1>")
+    assert texts[-1] == "failures above 8 %"
 
 
-def test_two_curves_are_told_apart_by_color_dashes_and_a_key():
-    curves = [Curve(name, np.arange(3.0), np.arange(3.0)) for name in ("first & last", "second")]
-    svg = chart(curves, dots=True, x_end=2)
-    colors = [line.get("stroke") for line in svg.findall(".//s:polyline", SVG)]
-    assert colors == [*charts.ON_PAPER, *charts.ON_PAPER]
-    assert len({line.get("stroke-dasharray") for line in svg.findall(".//s:polyline", SVG)}) == 2
-    assert {"first & last", "second"} <= {text.text for text in svg.findall(".//s:text", SVG)}
-    assert len(svg.findall(".//s:circle", SVG)) == 6
-    whole = [text.text for text in svg.findall(".//s:text", SVG) if text.text in ("0.5", "1", "2")]
-    assert whole.count("0.5") == 0
-
-
-def test_the_cumulative_curve_is_that_of_the_errors():
-    errors = np.random.default_rng(0).gamma(4, 1, 500)
-    curve = ced_curve("", errors, 10.0)
-    assert curve.x[[0, -1]].tolist() == [0, 10]
-    for place in (100, 250, 390):
-        assert curve.y[place] == pytest.approx(100 * (errors <= curve.x[place]).mean())
-
-
-@pytest.mark.parametrize("end", [0.04, 1.0, 1.2, 8, 10, 25, 100, 2500])
-def test_ticks_are_few_round_and_inside(end):
-    ticks = charts._ticks(end)
-    assert 3 <= len(ticks) <= 7
-    assert ticks[0] == 0
-    assert end * 0.5 < ticks[-1] <= end * 1.001
-    assert (charts._ticks(end, whole=True) % 1 == 0).all()
+def test_a_single_curve_has_no_legend_and_failures_are_marked_if_they_are_shown():
+    chart = plot_ced({"": [1.0, 2.0, 3.0]})
+    assert axes_of(chart).get_legend() is None
+    assert not axes_of(chart).texts
+    assert axes_of(plot_ced({"": [1.0, 2.0]}, x_end=3.5)).get_xlim() == (0, 3.5)
+    far = plot_ced({"": [1.0, 20.0, 30.0]}, failure_limit=5)
+    assert [text.get_text().strip() for text in axes_of(far).texts] == ["failures"]
+    assert far.description.startswith("Cumulative error distribution; mean 17.00 %")
 
 
 def test_stages_are_drawn_with_validation_or_without():
     history = [{"stage": i + 1, "train_nme": 9.0 / (i + 1), "validation_nme": 4.0} for i in range(3)]
-    svg = drawn(stage_chart(history, 10))
-    assert "after stage 3: 3.00 % in training and 4.00 % in validation" in svg.get("aria-label")
-    assert len(svg.findall(".//s:circle", SVG)) == 6
-    alone = [{"stage": 1, "train_nme": 0.0}]
-    assert len(drawn(stage_chart(alone, 1)).findall(".//s:circle", SVG)) == 1
+    chart = plot_stages(history, 10)
+    assert "after stage 3: 3.00 % in training and 4.00 % in validation" in chart.description
+    training, validation = curves_of(chart)
+    assert [*training.get_xdata()] == [1, 2, 3]
+    assert [*training.get_ydata()] == [9, 4.5, 3]
+    assert [*validation.get_ydata()] == [4, 4, 4]
+    assert axes_of(chart).get_xlim() == (0, 10)
+    assert axes_of(chart).get_ylim()[1] >= 9
+    assert (axes_of(chart).get_xticks() % 1 == 0).all()
+    assert [text.get_text() for text in axes_of(chart).get_legend().get_texts()] == ["training", "validation"]
+    alone = plot_stages([{"stage": 1, "train_nme": 0.0}], 1)
+    assert len(axes_of(alone).get_lines()) == 1
+    assert axes_of(alone).get_legend() is None
 
 
-def circles(svg):
-    """The circles of errors: those that have a title."""
-    return [c for c in svg.findall(".//s:circle", SVG) if c.find("s:title", SVG) is not None]
+def circles(chart):
+    """Circles of the errors by their tooltips, in drawing order."""
+    patches = [patch for patch in axes_of(chart).patches if isinstance(patch, Circle)]
+    return {chart.tooltips[patch.get_gid()]: patch for patch in patches}
 
 
 def test_errors_of_landmarks_are_true_to_scale():
     shape = [(0, 0), (10, 0), (0, 10), (10, 10)]
-    svg = drawn(landmark_map(shape, [4, 8, 2, np.nan], ["a", "b", "<c>", "d"], length=10.0, label="x"))
-    said = {c.find("s:title", SVG).text: c for c in circles(svg)}
-    assert list(said) == ["b: 8.00 %", "a: 4.00 %", "<c>: 2.00 %"]  # small ones over large ones
-    places = {key: np.array([float(c.get("cx")), float(c.get("cy"))]) for key, c in said.items()}
-    side = places["b: 8.00 %"][0] - places["a: 4.00 %"][0]
-    assert places["<c>: 2.00 %"][1] - places["a: 4.00 %"][1] == pytest.approx(side, abs=0.2)
-    for key, part in (("b: 8.00 %", 0.08), ("a: 4.00 %", 0.04), ("<c>: 2.00 %", 0.02)):
-        assert float(said[key].get("r")) == pytest.approx(part * side, abs=0.2)
-    assert len({c.get("fill") for c in said.values()}) == 3
-    assert "largest is that of b, 8.00 %" in svg.get("aria-label")
-    width, height = float(svg.get("width")), float(svg.get("height"))
-    for c in circles(svg):
-        x, y, r = (float(c.get(key)) for key in ("cx", "cy", "r"))
-        assert r <= x <= width - r
-        assert r <= y <= height - r
-    # A landmark without an error still has its place.
-    assert len(svg.findall(".//s:circle", SVG)) == 3 + 4
+    chart = plot_landmark_errors(shape, [4, 8, 2, np.nan], ["a", "b", "<c>", "d"], length=10.0, label="x")
+    found = circles(chart)
+    assert list(found) == ["b: 8.00 %", "a: 4.00 %", "<c>: 2.00 %"]  # small circles over large ones
+    for key, center, radius in (("b", (10, 0), 0.8), ("a", (0, 0), 0.4), ("<c>", (0, 10), 0.2)):
+        (circle,) = (patch for text, patch in found.items() if text.startswith(f"{key}:"))
+        assert circle.center == pytest.approx(center)
+        assert circle.radius == pytest.approx(radius)
+    assert len({circle.get_facecolor() for circle in found.values()}) == 3
+    assert "the largest is b: 8.00 %" in chart.description
+    axes = axes_of(chart)
+    assert axes.get_aspect() == 1
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert bottom > top  # y down, as in images
+    for circle in found.values():
+        assert left < circle.center[0] - circle.radius < circle.center[0] + circle.radius < right
+        assert top < circle.center[1] - circle.radius < circle.center[1] + circle.radius < bottom
+    # A landmark without an error still has a dot.
+    assert max(len(line.get_xdata()) for line in axes.get_lines()) == 4
+    assert chart.svg().count("<title>") == 1 + 3
+    assert "<title>&lt;c&gt;: 2.00 %</title>" in chart.svg()
 
 
-@pytest.mark.parametrize(("percent", "times"), [(0.1, 50), (1.1, 2), (4, 1), (30, 0.1), (90000, 0.01)])
-def test_errors_too_small_or_large_to_draw_are_magnified_and_said_to_be(percent, times):
-    svg = drawn(landmark_map([(0, 0), (10, 0)], [percent, 0], ["a", "b"], length=10.0, label="x"))
-    said = [text.text for text in svg.findall(".//s:text", SVG)][-1]
-    assert said == ("x" if times == 1 else f"x; circles {times:g} times as large")
-    first, second = circles(svg)
-    side = float(second.get("cx")) - float(first.get("cx"))
-    assert float(first.get("r")) == pytest.approx(times * percent / 100 * side, abs=0.2)
+@pytest.mark.parametrize(("percent", "factor"), [(0.1, 50), (1.1, 2), (4, 1), (30, 0.1), (90000, 0.01)])
+def test_errors_too_small_or_large_to_draw_are_magnified_and_labeled(percent, factor):
+    chart = plot_landmark_errors([(0, 0), (10, 0)], [percent, 0], ["a", "b"], length=10.0, label="x")
+    label = chart.figure.axes[1].get_xlabel()
+    assert label == ("x" if factor == 1 else f"x; circles magnified {factor:g} times")
+    first, _ = circles(chart).values()
+    assert first.radius == pytest.approx(factor * percent / 10)
+
+
+@pytest.mark.parametrize(
+    ("radius", "factor"), [(0, 1), (0.012, 1), (0.08, 1), (0.0119, 2), (0.081, 0.5), (99, 0.01)]
+)
+def test_magnification(radius, factor):
+    assert _magnification(radius) == factor
 
 
 def test_a_face_is_joined_by_lines():
     shape = np.random.default_rng(0).random((68, 2))
     names = [str(i) for i in range(68)]
-    svg = drawn(landmark_map(shape, np.ones(68), names, length=0.1, label="x"))
-    assert len(svg.findall(".//s:polyline", SVG)) == 9
-    nothing = drawn(landmark_map(shape, np.full(68, np.nan), names, length=0.1, label="x"))
+    chart = plot_landmark_errors(shape, np.ones(68), names, length=0.1, label="x")
+    assert len(axes_of(chart).get_lines()) == 9 + 1
+    nothing = plot_landmark_errors(shape, np.full(68, np.nan), names, length=0.1, label="x")
     assert not circles(nothing)
-    flat = drawn(landmark_map([(0, 0), (1, 0)], [0, 0], ["a", "b"], length=1.0, label="x"))
+    assert nothing.svg()
+    flat = plot_landmark_errors([(0, 0), (1, 0)], [0, 0], ["a", "b"], length=1.0, label="x")
     assert len(circles(flat)) == 2
+    assert flat.svg()
 
 
-def test_colors_go_from_light_to_dark():
-    levels = [int(charts._shade(part)[1:3], 16) for part in np.linspace(0, 1, 9)]
-    assert levels == sorted(levels, reverse=True)
-    assert charts._shade(0) == charts._SHADES[0]
-    assert charts._shade(1) == charts._SHADES[-1]
+def test_colors_of_errors_go_from_light_to_dark():
+    values = np.arange(9.0)
+    shape = np.column_stack([values, values])
+    chart = plot_landmark_errors(shape, values, [str(i) for i in range(9)], length=1.0, label="x")
+    lightness = [sum(circle.get_facecolor()[:3]) for circle in circles(chart).values()]
+    assert lightness == sorted(lightness)  # the largest error is drawn first
 
 
-def test_a_reliability_chart_places_what_was_told_and_what_came():
+def test_reliability_is_observed_against_predicted():
     table = [
         {"probability": 0.0, "share": 0.0, "count": 1, "weight": 0.1},
         {"probability": 1.0, "share": 1.0, "count": 9, "weight": 0.9},
     ]
     other = [{"probability": 0.5, "share": 0.25, "count": 9, "weight": 1.0}]
-    tree = drawn(reliability_chart({"points": table, "<faces>": other}))
-    circles = [each for each in tree.iter("{*}circle") if each.find("{*}title") is not None]
-    xs, ys = ([float(each.get(name)) for each in circles] for name in ("cx", "cy"))
-    assert xs[2] == pytest.approx((xs[0] + xs[1]) / 2, abs=0.1)
-    assert ys[2] == pytest.approx(0.75 * ys[0] + 0.25 * ys[1], abs=0.1)
-    assert float(circles[0].get("r")) < float(circles[1].get("r"))
-    assert circles[2].find("{*}title").text == "<faces>: 50 % told, 25 % came true"
+    chart = plot_reliability({"landmarks": table, "<faces>": other})
+    markers = [line for line in axes_of(chart).get_lines() if line.get_gid()]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in markers] == [(0, 0), (100, 100), (50, 25)]
+    assert markers[0].get_markersize() < markers[1].get_markersize() < markers[2].get_markersize()
+    assert chart.tooltips[markers[2].get_gid()] == "<faces>: predicted 50 %, observed 25 %"
+    assert "&lt;faces&gt;: predicted 50 %, observed 25 %</title>" in chart.svg()
+    assert [text.get_text() for text in axes_of(chart).get_legend().get_texts()] == ["landmarks", "<faces>"]

@@ -1,15 +1,20 @@
+from base64 import b64decode
+from io import BytesIO
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from lxml import html
 from PIL import Image
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert.faces.pose import HeadPose
-from ert.plotting import landmarks as draw
-from ert.plotting.landmarks import contact_sheet, draw_landmarks, draw_poses, save_image
+from ert.model.schemes import FACE68_REGIONS
+from ert.plotting import strokes
+from ert.plotting.landmarks import contact_sheet, draw_landmarks, draw_poses, picture_html, save_image
 
 GRAY = np.full((200, 200), 90, np.uint8)
 
@@ -36,11 +41,11 @@ class TestDrawLandmarks:
         draw_landmarks(image, [face], [(40, 40, 120, 120)], min_size=1)
         np.testing.assert_array_equal(image, GRAY)
 
-    def test_veils_have_the_radii_that_are_given(self):
+    def test_discs_have_the_given_radii(self):
         points = np.array([[60.0, 100.0], [150.0, 100.0]])
         plain = draw_landmarks(GRAY, [points], min_size=1)
-        veiled = draw_landmarks(GRAY, [points], radii=[[30.0, 10.0]], min_size=1)
-        rows, columns = np.nonzero(changed(veiled, plain))
+        with_discs = draw_landmarks(GRAY, [points], radii=[[30.0, 10.0]], min_size=1)
+        rows, columns = np.nonzero(changed(with_discs, plain))
         left = columns < 105
         for here, x, radius in ((left, 60, 30), (~left, 150, 10)):
             distances = np.hypot(columns[here] - x, rows[here] - 100)
@@ -90,7 +95,7 @@ class TestDrawLandmarks:
         turns = np.deg2rad(360 / 68 * (np.arange(68) + 0.5))
         between = np.rint(100 + 60 * np.stack([np.cos(turns), np.sin(turns)], -1)).astype(int)
         joined = mask[between[:, 1], between[:, 0]]
-        ends = [region.stop - 1 for region in draw.FACE68_REGIONS.values()]
+        ends = [region.stop - 1 for region in FACE68_REGIONS.values()]
         np.testing.assert_array_equal(np.flatnonzero(~joined), ends)
 
     def test_points_only(self, face):
@@ -128,7 +133,7 @@ class TestDrawLandmarks:
     def test_blocks_leave_no_seams(self, face, monkeypatch):
         image = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
         whole = draw_landmarks(image, [face], [(30.2, 40.7, 100, 130)], min_size=1)
-        monkeypatch.setattr(draw, "_BLOCK", 31)
+        monkeypatch.setattr(strokes, "BLOCK_SIZE", 31)
         blocks = draw_landmarks(image, [face], [(30.2, 40.7, 100, 130)], min_size=1)
         difference = np.abs(whole.astype(int) - blocks).max(axis=2)
         # Pillow rounds a line that leaves the block by a fraction of a pixel otherwise.
@@ -195,19 +200,6 @@ class TestDrawLandmarks:
             draw_landmarks(**{"image": GRAY, "shapes": [np.full((5, 2), 9.0)], **arguments})
 
 
-class TestSmooth:
-    @given(hnp.arrays(np.float64, st.tuples(st.integers(2, 6), st.just(2)), elements=st.floats(-100, 100)))
-    def test_curves_pass_through_their_landmarks(self, points):
-        curve = draw._smooth(points, steps=7)
-        np.testing.assert_allclose(curve[::7], points, atol=1e-9)
-        assert np.abs(curve).max() < 1000
-
-    def test_points_in_line_stay_in_line(self):
-        curve = draw._smooth(np.array([(0, 0), (1, 2), (10, 20), (11, 22.0)]))
-        np.testing.assert_allclose(curve[:, 1], 2 * curve[:, 0], atol=1e-9)
-        assert (np.diff(curve[:, 0]) > 0).all()
-
-
 class TestDrawPoses:
     @staticmethod
     def pose(yaw=0.0):
@@ -270,10 +262,10 @@ class TestContactSheet:
     @pytest.mark.parametrize(
         ("thumbnails", "columns", "captions", "message"),
         [
-            ([], 2, None, "no tiles"),
+            ([], 2, None, "no thumbnails"),
             ([GRAY], 0, None, "0 columns"),
             ([GRAY], 1, ["a", "b"], "2 captions"),
-            ([GRAY, GRAY / 2], 1, None, "tile 1: float64"),
+            ([GRAY, GRAY / 2], 1, None, "thumbnail 1: float64"),
         ],
     )
     def test_bad_arguments(self, thumbnails, columns, captions, message):
@@ -326,3 +318,46 @@ def test_labels_stand_above_their_boxes():
     assert rows[~left].max() < 30
     with pytest.raises(InputError, match="labels: 1, expected one for each box"):
         draw_landmarks(image, [], boxes, labels=["7"])
+
+
+class TestPictureHtml:
+    @staticmethod
+    def parsed(text):
+        element = html.fromstring(text)
+        kind, data = element.get("src").split(",")
+        assert kind == "data:image/jpeg;base64"
+        picture = np.asarray(Image.open(BytesIO(b64decode(data))), int)
+        assert (int(element.get("height")), int(element.get("width"))) == picture.shape[:2]
+        return element, picture
+
+    @pytest.mark.parametrize(
+        ("shape", "expected"),
+        [
+            ((500, 1000), (240, 480)),
+            ((1000, 500, 3), (960, 480)),
+            ((60, 80), (360, 480)),
+            ((5, 9000), (1, 480)),
+        ],
+    )
+    def test_it_is_at_most_480_pixels_wide(self, shape, expected):
+        _, picture = self.parsed(picture_html(np.full(shape, 90, np.uint8), []))
+        assert picture.shape[:2] == expected
+
+    def test_landmarks_and_boxes_lie_where_they_are(self):
+        image = np.full((1200, 960), 90, np.uint8)
+        shape = np.array([(100, 300), (300, 300), (100, 500), (300, 500)]) + 0.5
+        _, picture = self.parsed(picture_html(image, [shape], [(500, 600, 400, 400)]))
+        colored = np.argwhere(np.ptp(picture, axis=2) > 40)[:, ::-1]
+        distances = np.linalg.norm(colored[:, None] - shape / 2, axis=2)
+        assert (distances.min(axis=0) < 1).all()  # color at each landmark, and nowhere else
+        assert (distances.min(axis=1) < 6).all()
+        bright = np.argwhere(picture.min(axis=2) > 180)
+        np.testing.assert_allclose(bright.min(axis=0), (300, 250), atol=3)
+        np.testing.assert_allclose(bright.max(axis=0), (500, 450), atol=3)
+
+    def test_the_alternative_text_is_escaped(self):
+        element, _ = self.parsed(picture_html(GRAY, np.zeros((0, 68, 2)), alt='a "face"\n<b> & c'))
+        assert element.get("alt") == 'a "face" <b> & c'
+        assert element.tag == "img"
+        with pytest.raises(InputError, match="float64"):
+            picture_html(GRAY / 2, [])

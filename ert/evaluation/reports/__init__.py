@@ -1,1 +1,1 @@
-"""HTML pages and charts of evaluations, comparisons and training."""
+"""Reports of evaluations, comparisons, explanations and trainings: HTML pages and pictures."""

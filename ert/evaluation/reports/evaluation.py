@@ -1,27 +1,24 @@
-"""The report of an evaluation: one HTML page with curves, groups, landmarks, faces, times and the model."""
+"""The report of an evaluation: an HTML page with errors, charts, pictures of objects, times and the model."""
 
 import inspect
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert._core.system import provenance
-from ert._core.types import Floats
+from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, by_groups, group_notes
-from ert.evaluation.reports.html import facts, figure, gallery, key_figures, page, plain, table
+from ert.evaluation.reports.html import check_report_packages, write_page
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.charts import ced_curve, landmark_map, line_chart, reliability_chart, stage_chart, x_limit
+from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
 from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
@@ -34,36 +31,40 @@ __all__ = [
 ]
 
 
-_FAILURE = 8.0
+_FAILURE_PERCENT = 8.0
 _PERCENTILES = (50, 90, 95, 99)
-_BEST, _WORST = 6, 12
-_TILE = 320
+_N_BEST, _N_WORST = 6, 12
+_THUMBNAIL_SIZE = 320
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
-_NORMS = {"inter-ocular": "outer eye corners", "inter-pupil": "pupils"}
+_NORMALIZERS = {
+    "inter-ocular": "distance between the outer eye corners",
+    "inter-pupil": "distance between the pupils",
+}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model, and what it did on a dataset.
+    """A model and its predictions on a dataset.
 
     Parameters
     ----------
     model : ShapePredictor
         Fitted.
     dataset : Dataset
-        Its images are read again for the pictures of faces.
+        Its images are read again for the pictures of objects.
     predicted : (n, n_landmarks, 2) array
         The model's landmarks.
     norms : sequence of str or None
-        Normalizers, the first for all that has one only; None as :func:`ert.metrics.evaluate`.
+        Normalizers; the first is that of all charts and tables but the summary. None as in
+        :func:`ert.metrics.evaluate`.
     columns : dict of str to Column
-        What tells the groups of the objects, see :func:`ert.group_columns.group_columns`.
+        Attributes to group the objects by.
     milliseconds : (n_timed, repeats) array or None
-        Times of single calls of one object, on one thread.
+        Times of single calls for one object, on one thread.
     about : dict of str to str
-        What was measured on what, in words: "Model", "Dataset", ...
+        What was evaluated: "Model", "Dataset", ...
     notes : sequence of str
-        What must be known to judge the figures.
+        Remarks on the times.
     """
 
     model: ShapePredictor
@@ -76,273 +77,237 @@ class Evaluation:
     notes: Sequence[str] = ()
 
 
-def write_report(path: str | os.PathLike[str], title: str, evaluation: Evaluation) -> None:
-    """Write the report of an evaluation: one HTML file that holds all it needs.
+def write_report(path: StrPath, title: str, evaluation: Evaluation) -> None:
+    """Write the report of an evaluation as one self-contained HTML file.
 
     Parameters
     ----------
     path : path-like
-        ``.html``; an existing file is replaced when the page is complete.
+        ``.html``; an existing file is replaced atomically.
     title : str
     evaluation : Evaluation
 
     Raises
     ------
     InputError
-        When the landmarks do not fit the dataset, an image cannot be read or the file cannot be written.
+        When the landmarks do not fit the dataset, an image cannot be read, the file cannot be written, or
+        Jinja2 or matplotlib is not installed.
     """
-    dataset, predicted = evaluation.dataset, evaluation.predicted
+    check_report_packages(path)
+    model, dataset, predicted = evaluation.model, evaluation.dataset, evaluation.predicted
     summary = evaluate(dataset.y, predicted, evaluation.norms)
     normalizer = next(iter(summary["norms"]))
+    row = summary["norms"][normalizer]
     errors = nme(dataset.y, predicted, normalizer)
-    made = provenance(("pillow",))
-    sections = [("Errors", _errors(summary, errors, normalizer))]
+    unit = normalizer_text(normalizer)
+    values: dict[str, Any] = {
+        "title": title,
+        "lead": f"{summary['n']} objects; errors in % of the {unit}",
+        "unit": f"in % of the {unit}",
+        "figures": list(_key_figures(row, evaluation.milliseconds)),
+        "errors": _errors(summary, errors, unit),
+        "landmarks": _landmarks(model, row["per_landmark"], normalizer),
+        "model": _model(model),
+        "about": {**evaluation.about, **provenance_facts(provenance(("pillow",)))},
+        "notes": evaluation.notes,
+    }
+    values["best"], values["worst"] = _objects(dataset, predicted, errors)
+    sections = {"errors": "Errors"}
     if evaluation.columns:
-        sections.append(("By groups", _groups(by_groups(evaluation.columns, errors, normalizer))))
-    sections += [
-        (
-            "Landmark by landmark",
-            _landmarks(evaluation.model, summary["norms"][normalizer]["per_landmark"], normalizer),
-        ),
-        ("Faces" if summary["n_landmarks"] == 68 else "Objects", _faces(dataset, predicted, errors)),
-    ]
-    if evaluation.model.confidence_model_ is not None:
-        sections.append(("Confidence", _confidence(evaluation)))
+        sections["attributes"] = "Errors by attribute"
+        values["groups"] = _groups(by_groups(evaluation.columns, errors, normalizer))
+    sections["landmarks"] = "Errors by landmark"
+    sections["objects"] = "Faces" if summary["n_landmarks"] == 68 else "Objects"
+    if model.confidence_model_ is not None:
+        sections["confidence"] = "Confidence"
+        values["confidence"] = _confidence(evaluation)
     if evaluation.milliseconds is not None:
-        sections.append(("Time", _times(evaluation.milliseconds, evaluation.notes)))
-    sections += [
-        ("Model", _model(evaluation.model)),
-        ("How it was measured", facts({**evaluation.about, **provenance_facts(made)})),
-    ]
-    lead = f"{summary['n']} objects; errors in % of the {normalizer_text(normalizer)}"
-    top = key_figures(list(_key_figures(summary["norms"][normalizer], evaluation.milliseconds)))
-    text = page(title, lead, sections, top=top)
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        sections["time"] = "Time"
+        values["times"] = _times(evaluation.milliseconds)
+    sections |= {"model": "Model", "setup": "Setup"}
+    write_page(path, "evaluation.html.j2", sections=sections, refresh=None, **values)
 
 
 def _key_figures(row: Mapping[str, Any], milliseconds: Floats | None) -> Iterator[tuple[str, str, str]]:
-    yield "mean error", f"{row['mean']:.2f} %", f"95 % interval {_span(row['interval_95'])}"
+    yield "mean error", f"{row['mean']:.2f} %", f"95 % interval {_interval(row['interval_95'])}"
     yield "median error", f"{row['median']:.2f} %", "half of the objects have less"
-    yield "failures", f"{row['failure_rate_8']:.1%}".replace("%", " %"), f"error above {_FAILURE:g} %"
-    yield "AUC", f"{row['auc_8']:.3f}", f"area under the curve to {_FAILURE:g} %; 1 is perfect"
+    yield "failure rate", _percent(row["failure_rate_8"]), f"error above {_FAILURE_PERCENT:g} %"
+    yield "AUC", f"{row['auc_8']:.3f}", f"area under the CED up to {_FAILURE_PERCENT:g} %; 1 is perfect"
     if milliseconds is not None:
         slow = f"99th percentile {np.percentile(milliseconds, 99):.2f} ms"
-        yield "time for one", f"{np.median(milliseconds):.2f} ms", slow
+        yield "time per object", f"{np.median(milliseconds):.2f} ms", slow
 
 
-def _errors(summary: Mapping[str, Any], errors: Floats, normalizer: str) -> str:
-    end = x_limit(errors)
-    below = {percent: float(np.percentile(errors, percent)) for percent in _PERCENTILES}
-    said = ", ".join(f"{percent} % of the objects up to {value:.2f} %" for percent, value in below.items())
-    chart = line_chart(
-        [ced_curve("", errors, end)],
-        title=f"Cumulative distribution of the errors: {said}",
-        x_label="mean error of an object, %",
-        y_label="objects with at most this, %",
-        x_end=end,
-        y_end=100,
-        mark=(_FAILURE, "failure") if end > _FAILURE else None,
-    )
+def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, Any]:
+    end = x_limit([errors])
     beyond = int((errors > end).sum())
-    more = f" {beyond} with more than {end:g} % lie beyond the drawing." if beyond else ""
-    caption = f"Share of the objects whose error is at most so large, in % of the {normalizer_text(normalizer)}.{more}"
-    rows = [
-        (
-            name,
-            f"{row['mean']:.3f}",
-            _span(row["interval_95"], 3),
-            f"{row['median']:.3f}",
-            f"{row['auc_8']:.3f}",
-            f"{row['failure_rate_8']:.2%}",
-        )
-        for name, row in summary["norms"].items()
-    ]
-    head = ("normalizer", "mean, %", "95 % interval", "median", "AUC 8 %", "over 8 %")
-    said_norms = "; ".join(
-        f"{name}: {f'between the {_NORMS[name]}' if name in _NORMS else normalizer_text(name)}"
-        for name in summary["norms"]
-    )
-    percentiles = [(f"{percent} %", f"{value:.2f}") for percent, value in below.items()]
-    return (
-        f'<div class="columns">\n{figure(chart, caption)}<div>\n'
-        f"{table('Error by what it is divided by', head, rows)}"
-        f'<p class="note">{plain(said_norms)}.</p>\n'
-        f"{table('How large the errors are', ('of the objects', 'have at most, %'), percentiles)}"
-        "</div>\n</div>"
-    )
+    caption = f"Cumulative error distribution: objects with at most a given error, in % of the {unit}."
+    if beyond:
+        caption += f" {beyond} with an error above {end:g} % are not shown."
+    texts = (f"{name}: {_NORMALIZERS.get(name, normalizer_text(name))}" for name in summary["norms"])
+    return {
+        "chart": plot_ced({"": errors}, failure_limit=_FAILURE_PERCENT, x_end=end),
+        "caption": caption,
+        "normalizers": "; ".join(texts),
+        "percentiles": [
+            (f"{percent} %", f"{np.percentile(errors, percent):.2f}") for percent in _PERCENTILES
+        ],
+        "rows": [
+            (
+                name,
+                f"{row['mean']:.3f}",
+                _interval(row["interval_95"], 3),
+                f"{row['median']:.3f}",
+                f"{row['auc_8']:.3f}",
+                f"{row['failure_rate_8']:.2%}",
+            )
+            for name, row in summary["norms"].items()
+        ],
+    }
 
 
-def _groups(by: Mapping[str, Any]) -> str:
-    parts = []
-    for name, column in by["columns"].items():
-        rows = [
+def _groups(by: Mapping[str, Any]) -> dict[str, Any]:
+    tables = {
+        name: [
             (
                 row["group"],
                 row["n"],
                 f"{row['mean']:.2f}",
-                "-" if row["interval_95"] is None else _span(row["interval_95"]),
+                "-" if row["interval_95"] is None else _interval(row["interval_95"]),
                 f"{row['failure_rate']:.1%}",
                 "-" if row["times_others"] is None else f"{row['times_others']:.2f}",
             )
             for row in column["groups"]
         ]
-        head = (name, "objects", "mean, %", "95 % interval", "over 8 %", "times others")
-        parts.append(table(f"By {name}", head, rows))
-    notes = "".join(f"<li>{plain(note)}</li>\n" for note in group_notes(by))
-    return f'<div class="columns">\n{"".join(parts)}</div>\n<ul class="note">\n{notes}</ul>'
+        for name, column in by["columns"].items()
+    }
+    return {"tables": tables, "notes": group_notes(by)}
 
 
-def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str) -> str:
+def _landmarks(
+    model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str
+) -> dict[str, Any]:
     values = np.array([np.nan if value is None else value for value in per_landmark])
     shape, names = model.cascade_.mean_shape.astype(float), model.landmark_names_
-    unit = f"in % of the {normalizer_text(normalizer)}"
     length = float(normalizer_lengths(shape[None], normalizer)[0])
-    drawn = landmark_map(shape, values, names, length=length, label="mean error, %")
-    caption = (
-        f"The mean error of each landmark, {unit}, round its place in the model's mean shape: radius and "
-        "color both tell it."
-    )
-    head = ("landmark", "mean error, %")
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(-values[known], kind="stable")]
-    listed = [(names[i], f"{values[i]:.2f}") for i in order]
-    tables = []
-    if len(values) == 68:
-        regions = [
-            (name.replace("_", " "), f"{np.nanmean(values[list(part)]):.2f}")
-            for name, part in FACE68_REGIONS.items()
-            if np.isfinite(values[list(part)]).any()
-        ]
-        # Right and left as the subject has them.
-        tables.append(
-            table(f"By part of the face, subject's right and left, {unit}", ("part", head[1]), regions)
-        )
-    if len(listed) > 10:
-        tables.append(table(f"The ten least exact, {unit}", head, listed[:10]))
-        rest = table(f"All, the least exact first, {unit}", head, listed)
-        tables.append(f"<details>\n<summary>All {len(listed)} landmarks</summary>\n{rest}</details>\n")
-    else:
-        tables.append(table(f"The least exact first, {unit}", head, listed))
-    return f'<div class="columns">\n{figure(drawn, caption)}<div>\n{"".join(tables)}</div>\n</div>'
+    regions = FACE68_REGIONS.items() if len(values) == 68 else ()
+    return {
+        "chart": plot_landmark_errors(shape, values, names, length=length, label="mean error (%)"),
+        "rows": [(names[i], f"{values[i]:.2f}") for i in order],
+        "regions": [
+            (name.replace("_", " "), f"{np.nanmean(values[list(region)]):.2f}")
+            for name, region in regions
+            if np.isfinite(values[list(region)]).any()
+        ],
+    }
 
 
-def _confidence(evaluation: Evaluation) -> str:
-    """Tell whether the judge's intervals and probabilities hold what they say."""
+def _confidence(evaluation: Evaluation) -> dict[str, Any]:
+    """Compare the probabilities and standard errors of the confidence model with the errors."""
     model, dataset = evaluation.model, evaluation.dataset
     normalizer = model.fitted_.params["normalizer"]
     errors = landmark_errors(dataset.y, evaluation.predicted)
     lengths = (
         box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
     )
-    said = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
+    assessment = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
     known = np.isfinite(errors)
     good = np.nanmean(errors, axis=1) <= FAILED * lengths
     tables = {
-        f"landmarks, within {100 * WITHIN:g} %": reliability(
-            said.within[known], (errors <= WITHIN * lengths[:, None])[known]
+        f"landmark within {100 * WITHIN:g} %": reliability(
+            assessment.within[known], (errors <= WITHIN * lengths[:, None])[known]
         ),
-        "objects, not failed": reliability(said.confidence, good),
+        "object not failed": reliability(assessment.confidence, good),
     }
-    bound = coverage(errors, said.std, [model.std_radius(level) for level in _LEVELS])
-    rows = [
-        (f"{level:.0%}".replace("%", " %"), f"{share:.1%}".replace("%", " %"))
-        for level, share in zip(_LEVELS, bound, strict=True)
-    ]
-    failed = int((~good).sum())
-    auc = "" if not 0 < failed < len(good) else f": area under the ROC {roc_auc(said.confidence, good):.3f}"
-    caption = (
-        f"How often comes true what is told: that a landmark lies within {100 * WITHIN:g} % of the "
-        f"{normalizer_text(normalizer)} of the true one, and that an object's mean error is at most {100 * FAILED:g} %. "
-        "The larger a dot, the more it stands for."
-    )
-    told = f"{failed} of {len(good)} objects failed; how well the confidence tells them from the others{auc}."
-    return (
-        f'<div class="columns">\n{figure(reliability_chart(tables), caption)}<div>\n'
-        f"{table('Circles of the standard errors', ('meant to hold', 'hold of the landmarks'), rows)}"
-        f'<p class="note">{plain(told)}</p>\n</div>\n</div>'
-    )
+    shares = coverage(errors, assessment.std, [model.std_radius(level) for level in _LEVELS])
+    n_failed = int((~good).sum())
+    failures = f"{n_failed} of {len(good)} objects failed"
+    if 0 < n_failed < len(good):
+        failures += (
+            f"; area under the ROC curve of the confidence: {roc_auc(assessment.confidence, good):.3f}"
+        )
+    return {
+        "chart": plot_reliability(tables),
+        "caption": (
+            "Observed frequency against predicted probability: that a landmark is within "
+            f"{100 * WITHIN:g} % of the {normalizer_text(normalizer)} of the true one, and that the mean "
+            f"error of an object is at most {100 * FAILED:g} %. A calibrated model lies on the diagonal; the "
+            "area of a marker shows the number of predictions."
+        ),
+        "coverage": [
+            (f"{100 * level:.0f} %", _percent(share)) for level, share in zip(_LEVELS, shares, strict=True)
+        ],
+        "failures": f"{failures}.",
+    }
 
 
-def _faces(dataset: Dataset, predicted: Floats, errors: Floats) -> str:
+_Picture = tuple[Pixels, str, str]
+
+
+def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[_Picture], list[_Picture]]:
+    """Return pictures, captions and alternative texts of the objects with the smallest and largest errors."""
     order = np.argsort(errors, kind="stable")
-    best = order[: min(_BEST, len(order) // 2)]
-    worst = order[::-1][: min(_WORST, len(order) - len(best))]
-    parts = [
-        f"<p>The true points are white, those that the model found are blue. Shown are the {len(worst)} "
-        f"with the largest error and the {len(best)} with the smallest.</p>\n"
-    ]
-    for heading, chosen in (("Worst", worst), ("Best", best)):
-        if len(chosen):
-            thumbnails = [_face(dataset, predicted, errors, int(i), heading) for i in chosen]
-            parts.append(f"<h3>{heading}</h3>\n{gallery(thumbnails)}")
-    return "".join(parts)
+    best = order[: min(_N_BEST, len(order) // 2)]
+    worst = order[::-1][: min(_N_WORST, len(order) - len(best))]
+
+    def picture(i: int) -> _Picture:
+        shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+        image, name = load_image(dataset.files[i]), dataset.files[i].name
+        thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, _THUMBNAIL_SIZE)
+        error = f"{errors[i]:.2f} %"
+        alt = f"{name} with its true landmarks in white and the predicted ones in blue, error {error}"
+        return thumbnail, f"{error} {shortened(name)}", alt
+
+    return [picture(i) for i in best.tolist()], [picture(i) for i in worst.tolist()]
 
 
-def _face(
-    dataset: Dataset, predicted: Floats, errors: Floats, i: int, which: str
-) -> tuple[npt.NDArray[np.uint8], str, str]:
-    image, box = load_image(dataset.files[i]), dataset.boxes[i]
-    shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
-    name = dataset.files[i].name
-    alt = f"{which}: {name} with its true points in white and those found in blue"
-    thumbnail = object_thumbnail(image, box, shapes, colors, _TILE)
-    return thumbnail, f"{errors[i]:.2f} % {shortened(name)}", f"{alt}, error {errors[i]:.2f} %"
-
-
-def _times(milliseconds: Floats, notes: Sequence[str]) -> str:
-    values = np.percentile(milliseconds, [50, 25, 75, 99, 100])
-    names = ("median", "lower quartile", "upper quartile", "99th percentile", "longest")
-    rows = [(name, f"{value:.3f}") for name, value in zip(names, values, strict=True)]
+def _times(milliseconds: Floats) -> dict[str, Any]:
     n, repeats = milliseconds.shape
-    caption = f"{n * repeats} calls: {n} objects, {repeats} times each"
-    said = (
-        "One call for one object, on one thread, with the image in memory: turning it to gray and cutting "
-        "out the object is part of a call, reading the file is not."
-    )
-    told = "".join(f"<p>{plain(note)}</p>\n" for note in notes)
-    listed = table(caption, ("of the calls", "milliseconds"), rows)
-    return f'<div class="columns">\n<div>\n<p>{said}</p>\n{told}</div>\n{listed}</div>'
+    names = ("median", "lower quartile", "upper quartile", "99th percentile", "maximum")
+    times = np.percentile(milliseconds, [50, 25, 75, 99, 100])
+    return {
+        "caption": f"{n * repeats} calls: {n} objects, {repeats} times each",
+        "rows": [(name, f"{value:.3f}") for name, value in zip(names, times, strict=True)],
+    }
 
 
-def _model(model: ShapePredictor) -> str:
+def _model(model: ShapePredictor) -> dict[str, Any]:
     sizes, summary = cascade_sizes(model.cascade_), model.summary_
-    trees = f"{sizes['stages']} stages of {sizes['trees_per_stage']} trees"
-    leaves = f"{sizes['leaves_per_tree']} leaves of {sizes['components']} numbers"
-    told: dict[str, object] = {
+    facts: dict[str, object] = {
         "Landmarks": model.n_landmarks_,
-        "Cascade": f"{trees}; a tree has {leaves} of {sizes['bits_per_leaf_number']} bits",
+        "Cascade": f"{sizes['stages']} stages of {sizes['trees_per_stage']} trees",
+        "Trees": f"{sizes['leaves_per_tree']} leaves of {sizes['components']} values, "
+        f"{sizes['bits_per_leaf_number']} bits each",
         "In memory": f"{sizes['array_bytes'] / 1e6:.2f} MB",
     }
     if summary["n_objects"]:
-        told["Learned from"] = f"{summary['n_objects']} objects ({summary['n_samples']} samples)"
-        told["Trained by"] = f"ert {summary['library_version']}"
-    told |= {str(key).capitalize(): text for key, text in summary["notes"].items()}
-    parts = [facts(told)]
-    history = model.history_
-    if history:
-        said = (
-            f"Mean error after each stage of the training, in % of the {normalizer_text(model.normalizer)}."
-        )
-        parts.append(figure(stage_chart(history, sizes["stages"]), said))
-    return f'<div class="columns">\n<div>\n{"".join(parts)}</div>\n{parameter_table(model)}</div>'
+        facts["Trained on"] = f"{summary['n_objects']} objects ({summary['n_samples']} samples)"
+        facts["Trained by"] = f"ert {summary['library_version']}"
+    facts |= {str(key).capitalize(): text for key, text in summary["notes"].items()}
+    return {
+        "facts": facts,
+        "chart": plot_stages(model.history_, sizes["stages"]) if model.history_ else None,
+        "unit": normalizer_text(model.normalizer),
+        "parameters": parameter_table(model),
+    }
 
 
-def parameter_table(model: ShapePredictor) -> str:
-    """Return a table of a predictor's parameters; those that are not as they are by default come first."""
+def parameter_table(model: ShapePredictor) -> tuple[str, tuple[str, ...], list[tuple[object, ...]]]:
+    """Return caption, head and rows of a table of a predictor's parameters, changed ones first."""
     defaults = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in model.get_params().items() if name != "verbose"}
     changed = {name for name, value in params.items() if value != defaults[name].default}
-    rows = [
-        (name, params[name], defaults[name].default if name in changed else "")
+    rows: list[tuple[object, ...]] = [
+        (name, str(params[name]), str(defaults[name].default) if name in changed else "")
         for name in sorted(params, key=lambda name: name not in changed)
     ]
-    caption = f"Parameters; {len(changed)} of them are not the default"
-    return table(caption, ("parameter", "value", "default"), rows, numbers=False)
+    return f"Parameters; {len(changed)} differ from the default", ("parameter", "value", "default"), rows
 
 
 def provenance_facts(made: Mapping[str, Any]) -> dict[str, str]:
-    """Put what :func:`ert.provenance.provenance` tells into words."""
+    """Return what :func:`ert._core.system.provenance` found as names and texts."""
     versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items() if version)
     return {
         "Date": made["date"],
@@ -351,5 +316,9 @@ def provenance_facts(made: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _span(pair: Sequence[float], digits: int = 2) -> str:
-    return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _interval(pair: Sequence[float], digits: int = 2) -> str:
+    return f"{pair[0]:.{digits}f}\u2013{pair[1]:.{digits}f}"

@@ -1,6 +1,5 @@
-"""An explanation in pictures: where the trees looked, and the shape stage by stage; on a sheet or moving."""
+"""Pictures of an explanation: where the trees read pixels, and the shape after each stage."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,58 +8,57 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
-from ert._core.types import Floats, Pixels
+from ert._core.types import Floats, Pixels, StrPath
 from ert.evaluation.explanation import Explanation
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
 from ert.plotting.thumbnails import ON_PHOTOS, crop_thumbnail, object_view, to_thumbnail_pixels
 
 __all__ = [
-    "MOVING",
+    "ANIMATIONS",
     "check_explanation_file",
     "explanation_sheet",
     "save_explanation",
 ]
 
 
-# Kinds of file that move; all others are sheets.
-MOVING = (".gif", ".apng")
+# Suffixes of animations; other images are contact sheets.
+ANIMATIONS = (".gif", ".apng")
 _STILL = (".png", ".jpg", ".jpeg", ".webp")
 
-_TILE, _PANEL = 420, 360
-_COLUMNS = 4
-# So many stages are shown on a sheet, the earlier ones closer to each other: those move the shape farthest.
-_SHOWN = 8
-# How far a read spreads, as a part of the picture, and how strongly the densest place covers the photo.
+_THUMBNAIL_SIZE, _PANEL_SIZE = 420, 360
+_N_COLUMNS = 4
+# Number of stages on a sheet. Early ones are preferred, because they move the shape most.
+_N_SHOWN = 8
+# Blur of the map of reads as a fraction of the picture, and its opacity where it is densest.
 _SPREAD, _COVER = 0.02, 0.9
 _HEAT = ("#3b0f70", "#b63679", "#fb8861", "#fcfdbf")
-_MILLISECONDS = {"start": 1000, "stage": 250, "end": 2500}
+_FRAME_MS = {"start": 1000, "stage": 250, "end": 2500}
 
 
-def check_explanation_file(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that a file's suffix is that of a picture.
+def check_explanation_file(path: StrPath) -> None:
+    """Check, before long work, that a file has the suffix of an image.
 
     Raises
     ------
     InputError
     """
     suffix = Path(path).suffix
-    if suffix.lower() not in (*_STILL, *MOVING):
-        expected = f"{', '.join(_STILL)} for a sheet, {' or '.join(MOVING)} for a moving picture"
+    if suffix.lower() not in (*_STILL, *ANIMATIONS):
+        expected = f"{', '.join(_STILL)} for a sheet, {' or '.join(ANIMATIONS)} for an animation"
         raise InputError(f"{path}: unknown suffix {suffix!r}, expected {expected}")
 
 
-def save_explanation(
-    path: str | os.PathLike[str], image: Pixels, box: npt.ArrayLike, explanation: Explanation
-) -> None:
-    """Write an explanation: ``.gif`` and ``.apng`` show stage after stage, other pictures are a sheet.
+def save_explanation(path: StrPath, image: Pixels, box: npt.ArrayLike, explanation: Explanation) -> None:
+    """Write the pictures of an explanation: an animation of the stages, or a contact sheet.
 
     Parameters
     ----------
     path : path-like
-    image : uint8 array (rows, columns) or (rows, columns, 3)
-        Gray or RGB, as :func:`ert.explain` had it.
+        ``.gif`` or ``.apng`` for an animation; other image formats for a sheet.
+    image : (rows, columns) or (rows, columns, 3) uint8 array
+        The explained image, gray or RGB.
     box : left, top, width, height
-        Likewise.
+        The explained box.
     explanation : Explanation
 
     Raises
@@ -69,48 +67,49 @@ def save_explanation(
         When the suffix is unknown or the file cannot be written.
     """
     check_explanation_file(path)
-    if Path(path).suffix.lower() in MOVING:
-        _save_moving(path, list(_frames(image, np.array(box, float), explanation)))
+    if Path(path).suffix.lower() in ANIMATIONS:
+        _save_animation(path, list(_frames(image, np.array(box, float), explanation)))
     else:
         save_image(path, explanation_sheet(image, box, explanation))
 
 
 def explanation_sheet(image: Pixels, box: npt.ArrayLike, explanation: Explanation) -> Pixels:
-    """Draw where the trees looked and the shape after some of the stages, side by side.
+    """Draw a contact sheet of where the trees read pixels and of the shape after some of the stages.
 
     Parameters
     ----------
     image, box, explanation
-        See :func:`save_explanation`.
+        As in :func:`save_explanation`.
 
     Returns
     -------
-    uint8 array (rows, columns, 3)
+    (rows, columns, 3) uint8 array
+        RGB.
     """
     place = np.array(box, float)
     view = _view(place, explanation)
-    photo = crop_thumbnail(image, view, _TILE)
+    photo = crop_thumbnail(image, view, _THUMBNAIL_SIZE)
     n_stages = len(explanation.reads)
     thumbnails, captions = [], []
     for stages, caption in ((range(n_stages), "all stages"), (range(1), "stage 1"), ([n_stages - 1], "")):
-        thumbnails.append(_looked(photo, view, explanation, stages))
-        captions.append(f"where trees look: {caption or f'stage {n_stages}'}")
+        thumbnails.append(_reads_map(photo, view, explanation, stages))
+        captions.append(f"pixels read: {caption or f'stage {n_stages}'}")
     thumbnails.append(_shape(photo, view, explanation, 0, place))
-    captions.append("start: the mean shape in the box")
+    captions.append("initial shape: mean shape in the box")
     moved = np.linalg.norm(np.diff(explanation.shapes, axis=0), axis=2).mean(axis=1)
-    for stage in _chosen(n_stages):
+    for stage in _shown_stages(n_stages):
         thumbnails.append(_shape(photo, view, explanation, stage))
         captions.append(f"stage {stage}: moved by {moved[stage - 1]:.2f} px")
-    return contact_sheet(thumbnails, _COLUMNS, captions, tile_size=_TILE)
+    return contact_sheet(thumbnails, _N_COLUMNS, captions, tile_size=_THUMBNAIL_SIZE)
 
 
-def _chosen(n_stages: int) -> list[int]:
-    """Choose stages, counted from 1, the last among them."""
-    if n_stages <= _SHOWN:
+def _shown_stages(n_stages: int) -> list[int]:
+    """Return the stages to show, counted from 1; the last one is always included."""
+    if n_stages <= _N_SHOWN:
         return [*range(1, n_stages + 1)]
     chosen: list[int] = []
-    for left, stage in enumerate(np.geomspace(1, n_stages, _SHOWN), 1 - _SHOWN):
-        # All different, and none beyond those that are left for the others.
+    for left, stage in enumerate(np.geomspace(1, n_stages, _N_SHOWN), 1 - _N_SHOWN):
+        # Distinct, with enough stages left for the remaining ones.
         chosen.append(min(max(round(stage), chosen[-1] + 1 if chosen else 1), n_stages + left))
     return chosen
 
@@ -127,7 +126,7 @@ def _shape(
     stage: int,
     box: Floats | None = None,
 ) -> Pixels:
-    """Draw the shape after a stage, 0 being the start."""
+    """Draw the shape after a stage; 0 is the initial shape."""
     boxes = None
     if box is not None:
         left, top, right, bottom = to_thumbnail_pixels(
@@ -138,10 +137,10 @@ def _shape(
     return draw_landmarks(photo, [shape], boxes, colors=[ON_PHOTOS[0]], min_size=1)
 
 
-def _looked(
+def _reads_map(
     photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stages: range | list[int]
 ) -> Pixels:
-    """Draw how densely the photo was read in some stages over it, in gray."""
+    """Draw the density of the pixels read in some stages over the gray photo."""
     from skimage.filters import gaussian
 
     size = len(photo)
@@ -162,35 +161,35 @@ def _looked(
 
 
 def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pixels]:
-    """Yield the pictures of a moving one: the shape after a stage, and where that stage looked."""
+    """Yield the frames of an animation: the shape after a stage, and where that stage read pixels."""
     from PIL import Image, ImageDraw, ImageFont
 
     view = _view(box, explanation)
-    photo = crop_thumbnail(image, view, _PANEL)
+    photo = crop_thumbnail(image, view, _PANEL_SIZE)
     n_stages = len(explanation.reads)
     for stage in range(n_stages + 1):
-        looked = _looked(photo, view, explanation, [max(stage - 1, 0)])
+        reads = _reads_map(photo, view, explanation, [max(stage - 1, 0)])
         if stage == 0:
-            looked = np.repeat((0.75 * photo.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+            reads = np.repeat((0.75 * photo.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
         shape = _shape(photo, view, explanation, stage, box if stage == 0 else None)
-        picture = Image.fromarray(np.hstack([shape, looked]))
-        text = f"stage {stage} of {n_stages}" if stage else "start: the mean shape in the box"
+        picture = Image.fromarray(np.hstack([shape, reads]))
+        text = f"stage {stage} of {n_stages}" if stage else "initial shape: mean shape in the box"
         pen = ImageDraw.Draw(picture)
-        for x, said in ((10, text), (_PANEL + 10, f"where stage {stage} looked" if stage else "")):
+        for x, caption in ((10, text), (_PANEL_SIZE + 10, f"pixels read by stage {stage}" if stage else "")):
             pen.text(
-                (x, 8), said, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c"
+                (x, 8), caption, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c"
             )
         yield np.array(picture, np.uint8)
 
 
-def _save_moving(path: str | os.PathLike[str], frames: list[Pixels]) -> None:
+def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
     from PIL import Image
 
-    times = [_MILLISECONDS["start"], *[_MILLISECONDS["stage"]] * (len(frames) - 2), _MILLISECONDS["end"]]
+    times = [_FRAME_MS["start"], *[_FRAME_MS["stage"]] * (len(frames) - 2), _FRAME_MS["end"]]
     pictures = [Image.fromarray(frame) for frame in frames]
     kind = "PNG"
     if Path(path).suffix.lower() == ".gif":
-        # One palette for all, so that what does not change takes no room; the last has all the colors.
+        # A palette for all frames, so that unchanged parts are not stored again; the last has all colors.
         palette = pictures[-1].quantize(256)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         kind = "GIF"

@@ -1,21 +1,20 @@
-"""A page that tells how a training goes, written anew after each stage."""
+"""The report of a training: an HTML page that is updated after each stage."""
 
 import datetime
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ert._core.exceptions import InputError
-from ert._core.files import write_atomically
 from ert._core.system import provenance
+from ert._core.types import StrPath
 from ert.evaluation.reports.evaluation import parameter_table, provenance_facts
-from ert.evaluation.reports.html import facts, figure, key_figures, page, plain, table
+from ert.evaluation.reports.html import check_report_packages, write_page
 from ert.metrics import normalizer_text
-from ert.plotting.charts import stage_chart
+from ert.plotting.charts import plot_stages
 from ert.predictor import ShapePredictor
 
 __all__ = [
@@ -24,36 +23,42 @@ __all__ = [
 
 
 _REFRESH_SECONDS = 5
+_ERRORS = {"training": "train_nme", "validation": "validation_nme"}
 
 
 class TrainingReport:
-    """Writes the page; a browser that shows it loads it again until the training has ended.
+    """Report of a training; browsers reload the page until the training has ended.
 
     Parameters
     ----------
     path : path-like
-        ``.html``; every version replaces the one before when it is complete.
+        ``.html``; each version replaces the previous one atomically.
     title : str
     model : ShapePredictor
-        The one that will be fitted.
+        The predictor to be fitted.
     about : dict of str to str
-        What it learns from, in words.
+        Description of the training data.
     finished : int
-        Stages that an earlier, interrupted fit has finished: they are replayed in no time, and tell nothing
-        of the time that the others take.
+        Number of stages in the checkpoint of an interrupted fit. They are replayed immediately, so they are
+        ignored in the estimate of the remaining time.
     clock : callable
         Returns seconds.
 
+    Raises
+    ------
+    InputError
+        When Jinja2 or matplotlib is not installed.
+
     Notes
     -----
-    ``model.fit(X, y, on_stage=report.stage)`` in a ``with report:`` keeps the page up to date; if the fit
-    fails or is interrupted, the page says so. A page that cannot be written is told on standard error, once,
-    and does not end the training.
+    Call ``model.fit(X, y, on_stage=report.stage)`` within ``with report:``; if the fit fails or is
+    interrupted, the page shows it. If the page cannot be written, a warning is printed once and the training
+    continues.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: StrPath,
         title: str,
         model: ShapePredictor,
         about: Mapping[str, str],
@@ -61,6 +66,7 @@ class TrainingReport:
         finished: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_report_packages(path)
         self._path = Path(path)
         self._title = title
         self._model = model
@@ -70,10 +76,10 @@ class TrainingReport:
         self._begin = clock()
         self._ends: list[float] = []
         self._history: list[dict[str, float]] = []
-        self._told = False
+        self._warned = False
 
     def __enter__(self) -> Self:
-        self._write("Reading images; the first stage follows", refresh=True)
+        self._write("Reading images before the first stage", refresh=True)
         return self
 
     def __exit__(
@@ -89,31 +95,31 @@ class TrainingReport:
             self.end(stopped)
 
     def stage(self, model: ShapePredictor) -> None:
-        """Write the page after a stage, of which the model's `history_` tells."""
+        """Update the page after a stage, from the `history_` of the model."""
         self._ends.append(self._clock())
         self._history = model.history_
         self._write("Training", refresh=True)
 
     def end(self, state: str) -> None:
-        """Write the page for the last time.
+        """Write the final page.
 
         Parameters
         ----------
         state : str
-            How the training ended, in a line.
+            How the training ended.
         """
         self._write(state, refresh=False)
 
     def seconds_left(self) -> float | None:
-        """Estimate how long the stages that are left will take; None before a stage tells."""
+        """Estimate the time of the remaining stages; None before the first stage has finished."""
         left = self._model.n_stages - len(self._ends)
         trained = self._ends[self._finished :]
         if left == 0:
             return 0.0
         if not trained:
             return None
-        # What came before the first stage, reading images and compiling, is no part of a stage: but when
-        # there is one stage only, and none before it, it cannot be told apart.
+        # Reading images and compiling, before the first stage, is not part of a stage, but cannot be
+        # separated from it as long as there is no second one.
         before = [self._ends[self._finished - 1]] if self._finished else []
         moments = [*before, *trained]
         if len(moments) == 1:
@@ -122,52 +128,50 @@ class TrainingReport:
 
     def _write(self, state: str, *, refresh: bool) -> None:
         try:
-            with write_atomically(self._path) as temporary:
-                temporary.write_text(self._page(state, refresh), encoding="utf-8")
+            write_page(self._path, "training.html.j2", **self._values(state, refresh))
         except InputError as error:
-            if not self._told:
-                print(f"ert: {error}; the training goes on", file=sys.stderr, flush=True)
-            self._told = True
+            if not self._warned:
+                print(f"ert: {error}; training continues", file=sys.stderr, flush=True)
+            self._warned = True
 
-    def _page(self, state: str, refresh: bool) -> str:
+    def _values(self, state: str, refresh: bool) -> dict[str, Any]:
+        """Return the variables of the template."""
         n_stages, done = self._model.n_stages, len(self._ends)
         spent, left = self._clock() - self._begin, self.seconds_left()
         now = datetime.datetime.now().astimezone()
         figures = [
-            ("stages", f"{done} of {n_stages}", f"each of {self._model.n_trees} trees"),
-            ("time so far", _duration(spent), "reading images and compiling included"),
+            ("stages", f"{done} of {n_stages}", f"of {self._model.n_trees} trees each"),
+            ("elapsed time", _duration(spent), "including reading images and compiling"),
         ]
         if refresh and left is not None:
             at = now + datetime.timedelta(seconds=left)
-            figures.append(("time left", f"about {_duration(left)}", f"until {at:%H:%M}"))
+            figures.append(("remaining time", f"about {_duration(left)}", f"until {at:%H:%M}"))
         last = self._history[-1] if self._history else {}
-        for key, label in (("train_nme", "training error"), ("validation_nme", "validation error")):
+        for name, key in _ERRORS.items():
             if key in last:
-                figures.append((label, f"{last[key]:.2f} %", f"after stage {last['stage']:.0f}"))
-        bar = f'<progress value="{done}" max="{n_stages}" aria-label="stages finished">{done}</progress>'
-        top = f"<p><strong>{plain(state)}</strong></p>\n{bar}\n{key_figures(figures)}"
-        sections = [("What it learns from", facts(self._about)), ("Parameters", parameter_table(self._model))]
-        if self._history:
-            sections.insert(0, ("Error by stage", self._errors()))
-        written = f"Written on {now:%Y-%m-%d at %H:%M:%S}"
-        again = _REFRESH_SECONDS if refresh else None
-        lead = f"{written}; loads itself again every {again} seconds" if refresh else written
-        return page(self._title, lead, sections, top=top, refresh=again)
-
-    def _errors(self) -> str:
-        normalizer = normalizer_text(self._model.normalizer)
-        chart = stage_chart(self._history, self._model.n_stages)
-        keys = [key for key in ("train_nme", "validation_nme") if key in self._history[0]]
-        head = ("stage", *(f"{key.removesuffix('_nme').replace('train', 'training')}, %" for key in keys))
-        rows = [
-            (f"{entry['stage']:.0f}", *(f"{entry[key]:.3f}" for key in keys))
-            for entry in reversed(self._history)
-        ]
-        listed = table(f"Mean error in % of the {normalizer}, the last stage first", head, rows)
-        caption = f"Mean error after each stage, in % of the {normalizer}: on the training samples"
-        if len(keys) > 1:
-            caption += ", and on the validation objects, which are not learned from"
-        return f'<div class="columns">\n{figure(chart, f"{caption}.")}{listed}</div>'
+                figures.append((f"{name} error", f"{last[key]:.2f} %", f"after stage {last['stage']:.0f}"))
+        names = [name for name, key in _ERRORS.items() if key in last]
+        sections = {"data": "Training data", "parameters": "Parameters"}
+        lead = f"Written on {now:%Y-%m-%d at %H:%M:%S}"
+        return {
+            "title": self._title,
+            "lead": f"{lead}; reloaded every {_REFRESH_SECONDS} seconds" if refresh else lead,
+            "refresh": _REFRESH_SECONDS if refresh else None,
+            "sections": {"errors": "Error by stage"} | sections if self._history else sections,
+            "state": state,
+            "n_done": done,
+            "n_stages": n_stages,
+            "figures": figures,
+            "unit": normalizer_text(self._model.normalizer),
+            "chart": plot_stages(self._history, n_stages) if self._history else None,
+            "error_head": ["stage", *(f"{name} (%)" for name in names)],
+            "error_rows": [
+                (f"{entry['stage']:.0f}", *(f"{entry[_ERRORS[name]]:.3f}" for name in names))
+                for entry in reversed(self._history)
+            ],
+            "about": self._about,
+            "parameters": parameter_table(self._model),
+        }
 
 
 def _duration(seconds: float) -> str:
