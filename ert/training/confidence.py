@@ -21,8 +21,7 @@ from ert._core.exceptions import InputError
 from ert._core.threads import count_threads
 from ert._core.types import Floats
 from ert._kernels.confidence import WITHIN, run_forest
-from ert._kernels.grow import BLOCK
-from ert._kernels.split_search import new_pool
+from ert._kernels.grow import grow_trees
 from ert._kernels.workers import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
@@ -31,6 +30,7 @@ from ert.model.confidence import GAUSSIAN_90, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
+from ert.training.buffers import BLOCK_LENGTH, new_pool
 from ert.training.calibration import (
     fit_error_curve,
     fit_isotonic,
@@ -44,10 +44,11 @@ from ert.training.confidence_samples import (
     draw_confidence_samples,
     group_folds,
 )
-from ert.training.features import draw_pairs, draw_pool
-from ert.training.fit import fit_cascade, log
+from ert.training.features import draw_pairs, draw_pool, draw_thresholds
+from ert.training.fit import fit_cascade
 from ert.training.parameters import Options, plain_params, training_options
-from ert.training.stage import draw_thresholds, grow_trees
+from ert.training.progress import log
+from ert.training.targets import MAX_RESIDUAL, Targets
 
 __all__ = ["fit_confidence", "fold_checkpoints"]
 
@@ -116,7 +117,7 @@ def fit_confidence(
     models = []
     for fold, file in enumerate(files):
         if settings["verbose"]:
-            log(f"confidence: training without fold {fold + 1} of {n_folds}", verbose=settings["verbose"])
+            log(f"confidence model: fold {fold + 1} of {n_folds}")
         rest = np.flatnonzero(folds != fold).tolist()
         part = [X[i] for i in rest], landmarks[rest]
         models.append(fit_cascade(settings, *part, checkpoint=file, resume=resume))
@@ -284,25 +285,28 @@ def _grow(
     """Boost trees that add up to targets (n, n_components), which stand for directions."""
     rng = np.random.default_rng(seeds)
     n, n_pixels = values.shape
-    n_blocks, n_components = -(-n // BLOCK), targets.shape[1]
     sigma = np.sqrt((targets**2).mean(axis=0))
     # As in a stage of the cascade: the first leaves, the largest, reach three standard deviations.
-    smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / 16_000)
+    smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / MAX_RESIDUAL)
     scales = np.maximum(smallest, 1e-12)
-    pool = new_pool(n_blocks, BLOCK, n_pixels)
-    residuals = np.zeros((n_blocks, BLOCK, n_components), np.int16)
-    sizes = np.zeros(n_blocks, np.int32)
-    for block in range(n_blocks):
-        part = slice(block * BLOCK, min((block + 1) * BLOCK, n))
-        sizes[block] = part.stop - part.start
-        pool[block, : sizes[block], :n_pixels] = values[part]
-        residuals[block, : sizes[block]] = np.rint(targets[part] / scales)
+    pool = new_pool(n, n_pixels)
+    residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
+    # All at once, as samples are numbered through the blocks.
+    pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
+    rows = residuals.reshape(-1, residuals.shape[2])
+    for first in range(0, n, BLOCK_LENGTH):
+        part = slice(first, min(first + BLOCK_LENGTH, n))
+        rows[part] = np.rint(targets[part] / scales)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)
     thresholds = draw_thresholds(pool, pairs, n, rng)
     present = np.zeros((0, 0, 0), np.uint8)
     grown = grow_trees(
-        sizes, pool, residuals, present, scales, pairs, thresholds, options, workers, lambda n: None
+        pool,
+        Targets(residuals, present, scales, n).kernel_arguments(),
+        (pairs, thresholds),
+        (options.learning_rate, options.n_trees_averaged, options.leaf_bits),
+        workers,
     )
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 
