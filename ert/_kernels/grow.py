@@ -8,10 +8,10 @@ a level is evaluated, and so that threads share the work by blocks:
 
     pool       uint8    (n_blocks, block length, width)         a row per sample: its pixels and padding
     residuals  int16    (n_blocks, block length, n_components)  in units of the stage's leaves
-    scored     float32  (n_blocks, block length, n_columns)     the first components, zeros up to a multiple of 8
+    scored     float32  (n_blocks, block length, n_columns)     their first components, padded to 8 m columns
     order      int32    (n_blocks, block length)                the samples sorted by node:
     bounds     int32    (n_blocks, n_leaves + 1)                node j has order[bounds[j] : bounds[j + 1]]
-    goes_left  uint32   (n_blocks, n_groups, block length)      in that order: the candidates that send it left
+    goes_left  uint32   (n_blocks, n_groups, block length)      in that order, candidates that go left
 
 All sums are of integers small enough to be exact in their types (of the residuals as float32 within a block:
 block length * SCORED_LIMIT < 2**24). They depend neither on the order of the terms, nor on the number of

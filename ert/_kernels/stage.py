@@ -111,13 +111,14 @@ def apply_stage(
     pairs, thresholds, leaves = trees
     n_trees, n_splits = thresholds.shape
     nodes = pack_trees(pairs[None], thresholds[None], n_pixels)
-    scaled_basis = kernel_basis(leaves, *(array[None] for array in basis))
+    scaled_basis = kernel_basis(leaves, basis[0][None], basis[1][None])
     arguments: tuple[Any, ...] = (n_pixels, nodes, n_trees, n_splits.bit_length(), leaves.reshape(1, -1))
+    kernel: Any = move_block
     block_length = pool.shape[1]
 
     def move(thread: int, n_threads: int) -> None:
         for block in range(thread, len(pool), n_threads):
             part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
-            move_block(pool[block], *arguments, *scaled_basis, similarities[part], shapes[part])
+            kernel(pool[block], *arguments, *scaled_basis, similarities[part], shapes[part])
 
     workers.run(move)

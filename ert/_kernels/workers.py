@@ -36,7 +36,7 @@ class Workers:
         self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call ``kernel(thread, n_threads, *args)`` in every thread, wait for all and raise the first error."""
+        """Call ``kernel(thread, n_threads, *args)`` in every thread and raise the first error."""
         if self._executor is None:
             kernel(0, 1, *args)
             return

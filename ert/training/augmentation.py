@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 
-# Ranges: sigma of the blur in sides of the box, and the share of the landmarks' rectangle that a block covers.
+# Ranges: sigma of the blur in sides of the box; the share of the landmarks' rectangle that a block covers.
 _BLUR_SIGMA = 0.01, 0.05
 _COVERED_SHARE = 0.08, 0.35
 # Largest logarithm of the aspect ratio of a block relative to that of the rectangle.
@@ -68,9 +68,7 @@ def _blur(crop: Pixels, sigma: float) -> None:
     crop[:] = np.rint(gaussian_filter(crop.astype(np.float64), sigma, mode="nearest"))
 
 
-def _block(
-    crop: Pixels, landmarks: Floats, rng: np.random.Generator
-) -> Pixels:
+def _block(crop: Pixels, landmarks: Floats, rng: np.random.Generator) -> Pixels:
     """Return a random part of the landmarks' rectangle, clipped to the crop, as a view."""
     low, high = np.nanmin(landmarks, axis=0), np.nanmax(landmarks, axis=0)
     stretch = np.exp(rng.uniform(-_MAX_LOG_STRETCH, _MAX_LOG_STRETCH))

@@ -79,7 +79,7 @@ def _temporary_folder() -> str:
 def _map_file(size: int) -> mmap.mmap:
     folder = _temporary_folder()
     try:
-        # The file has no name where the system allows it: nothing is left of it even if the process is killed.
+        # Nameless where the system allows it: nothing is left of the file even if the process is killed.
         with tempfile.TemporaryFile(prefix="ert-", dir=folder) as file:
             # Written, not only extended: a full disk is an error here, and would be a crash later.
             for start in range(0, size, _WRITE_SIZE):

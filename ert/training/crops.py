@@ -170,7 +170,7 @@ def _run_all(work: Callable[[int], None], n: int, n_threads: int, release: Calla
     def attempt(i: int) -> Exception | None:
         try:
             work(i)
-        except Exception as error:  # noqa: BLE001 - raised below, in the order of the objects
+        except Exception as error:
             return error
         return None
 

@@ -100,15 +100,16 @@ def fit_cascade(
             crops["validation"], shapes, training.mean_shape, map_pools=map_pools
         )
 
+    digest = training.digest(options)
     summary = {
         "n_objects": len(objects),
         "n_samples": len(training),
         "n_missing": int(np.isnan(objects.landmarks[:, :, 0]).sum()),
-        "digest": training.digest(options),
+        "digest": digest,
         "library_version": __version__,
         "notes": {str(key): str(text) for key, text in (notes or {}).items()},
     }
-    stages = _finished_stages(checkpoint, summary["digest"], resume)[: params["n_stages"]]
+    stages = _finished_stages(checkpoint, digest, resume)[: params["n_stages"]]
     n_finished = len(stages)
     history: list[dict[str, float]] = []
     progress = Progress(params["n_stages"], params["n_trees"], normalizer, settings["verbose"])
@@ -188,9 +189,7 @@ def _cut_crops(
         settings["channel_order"], settings["gray_weights"], count_threads(settings["n_jobs"]), objects.what
     )
     kind, transforms = options.cascade_kind, objects.transforms
-    return cut_crops(
-        objects.X, objects.boxes, transforms, kind, crop_spec, reader, mapped=plan.map_crops
-    )
+    return cut_crops(objects.X, objects.boxes, transforms, kind, crop_spec, reader, mapped=plan.map_crops)
 
 
 def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> list[Stage]:

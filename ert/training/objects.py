@@ -75,9 +75,7 @@ def validate_objects(
     landmarks = check_landmarks(y, len(X), what_y, to_train=to_train)
     check_near(landmarks, boxes, what_y)
     if not to_train and landmarks.shape[1] != n_landmarks:
-        raise InputError(
-            f"validation: {landmarks.shape[1]} landmarks, the training data has {n_landmarks}"
-        )
+        raise InputError(f"validation: {landmarks.shape[1]} landmarks, the training data has {n_landmarks}")
     if settings["normalizer"] is not None:
         # Its errors name the object.
         normalizer_lengths(landmarks, settings["normalizer"])
