@@ -80,13 +80,15 @@ def training_bytes(sizes: Sizes, options: Options, plan: MemoryPlan) -> int:
     n_groups = options.n_split_tests // 32 + 1
     n_drawn = max(options.n_pixels, options.n_pool_candidates)
     selects = options.n_pool_candidates > options.n_pixels
-    # Per sample: the shape; transforms and indices; then, to grow trees, the order, the decisions, the scored
-    # components, and residuals, which of them are missing, and copies of them.
+    # Growing trees, per sample: the order, the decisions, the scored components; residuals, which of them are
+    # missing, and copies of them; the pool, and the one that is selected from it.
     n_residuals = 1 + sizes.missing / 2 + (options.n_trees_averaged > 1) + selects
-    sample = 8 * sizes.n_landmarks + 64 + 4 + 4 * n_groups + 4 * n_scored + n_residuals * 2 * n_components
-    pool = _round_up(n_drawn, ROW_ALIGNMENT) + (_round_up(options.n_pixels, ROW_ALIGNMENT) if selects else 0)
-    # Drawing the samples takes more than some pools.
-    sample += max(0 if plan.map_pools else pool, 300 + 12 * options.n_shapes_mixed)
+    grow = 4 + 4 * n_groups + 4 * n_scored + n_residuals * 2 * n_components
+    if not plan.map_pools:
+        grow += _round_up(n_drawn, ROW_ALIGNMENT) + selects * _round_up(options.n_pixels, ROW_ALIGNMENT)
+    draw = 300 + 12 * options.n_shapes_mixed
+    # The shape, transforms and indices; the samples are drawn before trees are grown.
+    sample = 8 * sizes.n_landmarks + 64 + max(draw, grow)
     objects = (n_views + sizes.n_validation) * 64 * sizes.n_landmarks
     n_leaves = options.n_trees * 2**options.max_depth
     candidates = 6 * n_leaves * options.n_split_tests + 64 * CANDIDATES_PER_DRAW
