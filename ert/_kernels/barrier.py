@@ -1,12 +1,12 @@
-"""Threads inside a kernel: they take work from one heap, and wait for each other at meetings.
+"""A barrier for threads inside a kernel: they take blocks from work counters and wait for each other.
 
-A processor that is slowed down takes less of the heap, and nobody goes through Python to be woken.
+A thread on a slower core takes fewer blocks, and no thread returns to Python between two waits.
 
-    team    int64, in lines of the cache
-            [LEFT]      1 when a thread has gone and will not come to the next meeting
-            [ARRIVED]   threads that are at the meeting
-            [MEETINGS]  how many have been held
-            [HEAP + 8 i]   how much of heap i has been taken
+    barrier    int64, each number in a cache line of its own
+               [ABORTED]          1 when a thread has failed and will not reach the next wait
+               [ARRIVED]          the threads that wait
+               [PASSED]           the waits that are over
+               [COUNTERS + 8 i]   the blocks that have been taken from work counter i
 """
 
 import ctypes
@@ -31,25 +31,25 @@ __all__ = [
 ]
 
 
-LEFT, ARRIVED, MEETINGS, HEAP = 0, 8, 16, 24
-# Looks at the clock of a meeting before the processor is offered to other threads.
-PATIENCE = 1000
+ABORTED, ARRIVED, PASSED, COUNTERS = 0, 8, 16, 24
+# Polls of a waiting thread before it offers its core to other threads.
+SPINS_BEFORE_YIELD = 1000
 _PAUSE = "llvm.x86.sse2.pause" if processor_has("sse2") else None
-# The system's function that offers the processor to other threads, by a name of our own.
-_YIELD_SYMBOL = "ert_give_way"
+# The system's function that offers the core to other threads, under a name of our own.
+_YIELD_SYMBOL = "ert_yield_thread"
 _SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
 _YIELD = _SYSTEM.SwitchToThread if os.name == "nt" else _SYSTEM.sched_yield
 binding.add_symbol(_YIELD_SYMBOL, ctypes.cast(_YIELD, ctypes.c_void_p).value)
 
 
 def new_barrier(n_counters: int) -> npt.NDArray[np.int64]:
-    """Return what the threads of a team share; every call of a kernel begins with a new one."""
-    return np.zeros(HEAP + 8 * n_counters, np.int64)
+    """Return a barrier with `n_counters` work counters; each call of a kernel needs a new one."""
+    return np.zeros(COUNTERS + 8 * n_counters, np.int64)
 
 
 def abort(barrier: npt.NDArray[np.int64]) -> None:
-    """Release those who wait for somebody who will not come."""
-    barrier[LEFT] = 1
+    """Release the threads that wait for one that has failed."""
+    barrier[ABORTED] = 1
 
 
 def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -57,7 +57,7 @@ def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _typed_add(context: Any, barrier: Any, place: Any, amount: Any) -> Any:
-    """Add to a number of the team and return what it was before: all at once."""
+    """Add to a number of the barrier atomically and return its value before."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.atomic_rmw("add", _place(context, builder, signature, args), args[2], "seq_cst")
@@ -65,8 +65,8 @@ def _typed_add(context: Any, barrier: Any, place: Any, amount: Any) -> Any:
     return types.int64(barrier, types.int64, types.int64), generate
 
 
-def _typed_look(context: Any, barrier: Any, place: Any) -> Any:
-    """Return a number of the team as it is now."""
+def _typed_read(context: Any, barrier: Any, place: Any) -> Any:
+    """Return the current value of a number of the barrier."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if _PAUSE:
@@ -77,7 +77,7 @@ def _typed_look(context: Any, barrier: Any, place: Any) -> Any:
 
 
 def _typed_yield(context: Any) -> Any:
-    """Offer the processor to other threads."""
+    """Offer the core to other threads."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
@@ -89,35 +89,35 @@ def _typed_yield(context: Any) -> Any:
 
 
 _add: Any = intrinsic(_typed_add)
-_look: Any = intrinsic(_typed_look)
+_read: Any = intrinsic(_typed_read)
 _yield_thread: Any = intrinsic(_typed_yield)
 
 
 @numba.njit(nogil=True)
 def next_block(barrier, counter):  # type: ignore[no-untyped-def]
-    """Take one from a heap: return how many had been taken before."""
-    return _add(barrier, HEAP + 8 * counter, 1)
+    """Take the next block from a work counter: return how many had been taken before."""
+    return _add(barrier, COUNTERS + 8 * counter, 1)
 
 
 @numba.njit(nogil=True)
 def wait(barrier, n_threads):  # type: ignore[no-untyped-def]
-    """Wait for all others; what each of them has written can be read then.
+    """Wait until all threads have arrived; what each of them has written can be read afterwards.
 
     Returns
     -------
     bool
-        False when somebody has left: there is nothing to wait for any more.
+        False when a thread has failed and the others must stop.
     """
-    bound = _look(barrier, MEETINGS)
+    n_passed = _read(barrier, PASSED)
     if _add(barrier, ARRIVED, 1) + 1 == n_threads:
         _add(barrier, ARRIVED, -n_threads)
-        _add(barrier, MEETINGS, 1)
+        _add(barrier, PASSED, 1)
         return True
-    looks = 0
-    while _look(barrier, MEETINGS) == bound:
-        if _look(barrier, LEFT):
+    n_spins = 0
+    while _read(barrier, PASSED) == n_passed:
+        if _read(barrier, ABORTED):
             return False
-        looks += 1
-        if looks > PATIENCE:
+        n_spins += 1
+        if n_spins > SPINS_BEFORE_YIELD:
             _yield_thread()
     return True

@@ -1,4 +1,4 @@
-"""Threads that share the blocks of a kernel; the kernels release the GIL."""
+"""Threads that run one kernel together; the kernels release the GIL."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,27 +16,27 @@ __all__ = [
 
 
 class Workers:
-    """A few threads that call one kernel together.
+    """Threads that run one kernel together.
 
     Parameters
     ----------
     n_threads : int
-        How many, the calling thread included.
+        The number of threads, the calling thread included.
 
     Attributes
     ----------
     failed : bool
-        True once a call has raised; what loops over much work looks at it now and then, and ends.
+        True once a thread has raised an error: long-running work checks it from time to time and returns.
     """
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self.failed = False
-        self._team: npt.NDArray[np.int64] | None = None
+        self._barrier: npt.NDArray[np.int64] | None = None
         self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
-        """Call ``kernel(thread, n_threads, *args)`` on every thread, wait for all, raise the first error."""
+        """Call ``kernel(thread, n_threads, *args)`` in every thread and raise the first error."""
         if self._executor is None:
             kernel(0, 1, *args)
             return
@@ -55,12 +55,12 @@ class Workers:
                 raise error
 
     def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
-        """Call ``kernel(thread, n_threads, team, *args)`` on every thread, as a team of :mod:`ert.teams`."""
-        self._team = new_barrier(n_counters)
+        """Call ``kernel(thread, n_threads, barrier, *args)`` in every thread, with a new barrier."""
+        self._barrier = new_barrier(n_counters)
         try:
-            self.run(kernel, self._team, *args)
+            self.run(kernel, self._barrier, *args)
         finally:
-            self._team = None
+            self._barrier = None
 
     def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
         try:
@@ -71,8 +71,8 @@ class Workers:
 
     def _fail(self) -> None:
         self.failed = True
-        if self._team is not None:
-            abort(self._team)
+        if self._barrier is not None:
+            abort(self._barrier)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The samples that a confidence model is trained on: predictions of objects that were left out of a fit."""
+"""The samples that a confidence model is trained on: predictions on objects left out of a fit."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,38 +32,38 @@ __all__ = [
 ]
 
 
-# How boxes are scattered, mildly to hopelessly: shift in sides of the box, logarithm of the size.
+# Standard deviations of the boxes around an object: shift in sides of the box, logarithm of the size.
 LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))
 BACKGROUND = -1
-# Boxes on the background: how many, the part of an object's box that they may share with it (intersection
-# over union), their sides in sides of that box, and the least side in pixels.
-N_BACKGROUND, MOST_SHARED, SIDES, LEAST_SIDE = 4, 0.1, (0.15, 1.5), 12.0
-# Looks, at least and at most: few objects are looked at more often, of too many only some.
-FEWEST_LOOKS, MOST_LOOKS, MOST_ROUNDS = 6000, 150_000, 10
-# Round an object so many sides of its box are enough for all of its boxes.
-NEIGHBOURHOOD = 3.0
+# Boxes on the background: their number, the largest intersection over union with an object's box, the range
+# of their sides in sides of that box, and the least side in pixels.
+N_BACKGROUND, MAX_OVERLAP, SIDE_RANGE, MIN_SIDE = 4, 0.1, (0.15, 1.5), 12.0
+# Number of samples: few objects are sampled in several rounds, of too many objects only some are used.
+MIN_SAMPLES, MAX_SAMPLES, MAX_ROUNDS = 6000, 150_000, 10
+# All boxes of an object lie within this many sides of its box.
+NEIGHBORHOOD = 3.0
 
-# Crops are gray already: neither the order of the colors nor their weights matter.
+# Crops are gray: neither the order of the channels nor their weights matter.
 GRAY_REQUEST = Request(FAST, None, None, False, "rgb", "luma", 1, "X")
 
 
 @dataclass(frozen=True)
 class LeftOutObjects:
-    """Objects, and for each of them a model that was trained without it.
+    """Objects, and a model for each of them that was trained without it.
 
     Parameters
     ----------
     settings : mapping
         The parameters of the estimator.
     models : sequence of Fitted
-        One a fold.
+        One per fold.
     folds : int array (n,)
         The fold of each object.
     X : sequence of (image, box)
     landmarks : float array (n, n_landmarks, 2)
         NaN = missing.
     boxes : list of (left, top, width, height)
-        Of X, checked.
+        The checked boxes of X.
     lengths : float array (n,)
         The length by which the errors of each object are divided.
     """
@@ -79,24 +79,24 @@ class LeftOutObjects:
 
 @dataclass(frozen=True)
 class ConfidenceSamples:
-    """What a judge learns from.
+    """The samples of a confidence model.
 
     Parameters
     ----------
     values : uint8 array (n, n_pixels)
-        The pixels that it reads.
+        The pixels that the model reads.
     owner : int array (n,)
-        The number of the object in X.
+        The index of the object in X.
     level : int array (n,)
-        How far the box was scattered: the number in LEVELS, or BACKGROUND.
+        How far the box was scattered: an index into LEVELS, or BACKGROUND.
     errors : float32 array (n, n_landmarks)
-        Distance of each landmark from the truth, in pixels; NaN where it is not known.
+        Distance of each landmark from the truth in pixels; NaN where unknown.
     side : float array (n,)
-        See :func:`ert.judging.read_around_landmarks`.
+        Side of the box in which the mean shape would lie on the predicted landmarks.
     length : float array (n,)
-        The norm length of the predicted landmarks.
+        The normalizer of the predicted landmarks.
     true_length : float array (n,)
-        That of the true ones.
+        The normalizer of the true landmarks.
     """
 
     values: npt.NDArray[np.uint8]
@@ -112,13 +112,13 @@ class ConfidenceSamples:
 
     @property
     def on_object(self) -> npt.NDArray[np.bool_]:
-        """Which looks are at an object, not at the background."""
+        """Which samples are on an object, not on the background."""
         here: npt.NDArray[np.bool_] = self.level != BACKGROUND
         return here
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
-        """Which looks are at an object whose landmarks have not failed."""
+        """Which samples are on an object and have not failed."""
         mean = np.full(len(self), np.inf)
         here = self.on_object
         mean[here] = np.nanmean(self.errors[here], axis=1) / self.true_length[here]
@@ -129,13 +129,13 @@ class ConfidenceSamples:
 def group_folds(
     X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Give every object a fold; what belongs to one group, or is in one image, has the same.
+    """Assign a fold to every object; objects of one group, by default of one image, have the same fold.
 
     Parameters
     ----------
     X : sequence of (image, box)
     groups : sequence, optional
-        A group for each object, such as the person's name; by default the image.
+        The group of each object, such as the name of the person; by default the image.
     n_folds : int
     seed : int
 
@@ -146,7 +146,7 @@ def group_folds(
     Raises
     ------
     InputError
-        When there are fewer groups than folds, or not as many as objects.
+        When there are fewer groups than folds, or `groups` has another length than X.
     """
     labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
     if len(labels) != len(X):
@@ -169,7 +169,7 @@ def _identity(image: Any) -> str:
 def draw_confidence_samples(
     objects: LeftOutObjects, view: tuple[Any, ...], options: Options, workers: Workers
 ) -> ConfidenceSamples:
-    """Locate every object with the model of its fold, in boxes scattered ever farther.
+    """Locate every object with the model of its fold, in boxes scattered at all levels.
 
     Parameters
     ----------
@@ -186,11 +186,11 @@ def draw_confidence_samples(
     """
     X, boxes, models = objects.X, objects.boxes, objects.models
     mirror_map = models[0].mirror_map
-    a_round = (len(LEVELS) + N_BACKGROUND) * (1 if mirror_map is None else 2)
+    n_per_round = (len(LEVELS) + N_BACKGROUND) * (1 if mirror_map is None else 2)
     rng = np.random.default_rng([options.random_state, 4])
-    n_chosen = min(len(X), max(MOST_LOOKS // a_round, 1))
+    n_chosen = min(len(X), max(MAX_SAMPLES // n_per_round, 1))
     chosen = np.sort(rng.permutation(len(X))[:n_chosen])
-    rounds = int(np.clip(math.ceil(FEWEST_LOOKS / (a_round * n_chosen)), 1, MOST_ROUNDS))
+    rounds = int(np.clip(math.ceil(MIN_SAMPLES / (n_per_round * n_chosen)), 1, MAX_ROUNDS))
     neighbors: dict[str, list[Box]] = {}
     labels = [_identity(image) for image, _ in X]
     for label, box in zip(labels, boxes, strict=True):
@@ -248,11 +248,11 @@ def _observe_object(
     normalizer: str | None,
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
-    """Return pixels, level, errors, side and norm length of each look at one object."""
-    # What lies far from it is left out: a photo of any size is looked at in the same time.
-    reach = NEIGHBOURHOOD * max(box[2:])
-    left, top = max(0, int(box[0] - reach)), max(0, int(box[1] - reach))
-    part = image[top : int(box[1] + box[3] + reach) + 1, left : int(box[0] + box[2] + reach) + 1]
+    """Return pixels, level, errors, side and normalizer of each sample of one object."""
+    # Only the neighborhood: the time does not depend on the size of the image.
+    margin = NEIGHBORHOOD * max(box[2:])
+    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
+    part = image[top : int(box[1] + box[3] + margin) + 1, left : int(box[0] + box[2] + margin) + 1]
     gray = np.array(to_gray(part, order, model.params["gray_weights"]))
     rows, columns = gray.shape
     placed = [(b[0] - left, b[1] - top, b[2], b[3]) for b in around]
@@ -286,9 +286,9 @@ def _observe_object(
 
 
 def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np.random.Generator) -> Box:
-    """Move and resize a box at random; it still touches the image."""
+    """Shift and scale a box at random; it still touches the image."""
     draws = np.clip(rng.standard_normal(3), -2.5, 2.5)
-    # Not much larger than an image that holds only a part of the object.
+    # Limited where the image contains only a part of the object.
     factor = min(math.exp(scale * draws[2]), max(1.0, 9 * max(size) / max(box[2:])))
     width, height = box[2] * factor, box[3] * factor
     x = box[0] + box[2] / 2 + shift * draws[0] * box[2]
@@ -301,15 +301,17 @@ def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np
 def background_boxes(
     box: Box, objects: list[Box], size: tuple[int, int], n: int, rng: np.random.Generator
 ) -> list[Box]:
-    """Draw square boxes that share hardly anything with any object, most of them; parts of it too."""
+    """Draw at most `n` square boxes that hardly overlap any object; some lie on a part of one."""
     n_drawn = 16 * n
-    sides = (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDES[0]), math.log(SIDES[1]), n_drawn))
+    sides = (
+        (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDE_RANGE[0]), math.log(SIDE_RANGE[1]), n_drawn))
+    )
     corners = rng.uniform(0, 1, (n_drawn, 2)) * size - sides[:, None] / 2
-    fits = sides >= LEAST_SIDE
+    fits = sides >= MIN_SIDE
     for left, top, width, height in objects:
         x = np.minimum(corners[:, 0] + sides, left + width) - np.maximum(corners[:, 0], left)
         y = np.minimum(corners[:, 1] + sides, top + height) - np.maximum(corners[:, 1], top)
         shared = np.maximum(x, 0) * np.maximum(y, 0)
-        fits &= shared <= MOST_SHARED * (sides**2 + width * height - shared)
+        fits &= shared <= MAX_OVERLAP * (sides**2 + width * height - shared)
     chosen = np.flatnonzero(fits)[:n]
     return [(*corners[i].tolist(), float(sides[i]), float(sides[i])) for i in chosen]

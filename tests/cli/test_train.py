@@ -71,7 +71,7 @@ def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, 
 
     for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
         monkeypatch.setattr(judge_training, name, value)
-    monkeypatch.setattr("ert.training.confidence_samples.FEWEST_LOOKS", 500)
+    monkeypatch.setattr("ert.training.confidence_samples.MIN_SAMPLES", 500)
     out = tmp_path / "judged.ert"
     assert run("train", dataset, "--out", out, "--confidence", 2, *SMALL) == 0
     assert list(tmp_path.iterdir()) == [out]
