@@ -266,8 +266,11 @@ def report_page(folder: str | None) -> Path | None:
     """Create the folder of a report, and return the path of its page, which can be written; None for None."""
     if folder is None:
         return None
+    from ert.evaluation.reports.html import check_report_packages
+
     page = make_folder(folder) / "report.html"
     check_writable(page)
+    check_report_packages(page)
     return page
 
 

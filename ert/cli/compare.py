@@ -157,7 +157,7 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
         import dlib
     except ImportError:
         raise InputError(
-            f"{name}: needs dlib: pip install dlib-bin; without {_DLIB} ert itself runs the file"
+            f"{name}: needs dlib, which is not installed: pip install dlib-bin (without {_DLIB} ert runs it)"
         ) from None
     if not path.is_file():
         raise InputError(f"{name}: no such file")

@@ -47,7 +47,9 @@ def _run(root: Parser, options: argparse.Namespace) -> int:
     try:
         import shtab
     except ImportError:
-        raise InputError('completion: needs shtab: pip install "ert-landmarks[completion]"') from None
+        raise InputError(
+            'completion: needs shtab, which is not installed: pip install "ert-landmarks[completion]"'
+        ) from None
     _mark_paths(root, shtab.FILE, shtab.DIRECTORY)
     print(shtab.complete(root, options.shell))
     return 0

@@ -97,7 +97,7 @@ def test_json_on_standard_output_stands_alone(models, dataset, capsys):
 
 def test_out_writes_all_three_and_an_option_overrules(models, dataset, tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("ert.evaluation.reports.comparison._TILE", 120)
+    monkeypatch.setattr("ert.evaluation.reports.comparison._THUMBNAIL_SIZE", 120)
     out, other = tmp_path / "new" / "folder", tmp_path / "other.png"
     assert run(*models, dataset, "--out", out, "--draw", other, "--repeats", 1) == 0
     assert sorted(path.name for path in out.iterdir()) == ["comparison.json", "errors.png"]
@@ -218,7 +218,7 @@ def test_landmark_counts_must_agree(models, dataset, capsys, tmp_path):
     line = refused(
         capsys, *[tmp_path / "small.ert"] * 2, few, "--images", dataset, "--normalizer", "inter-ocular"
     )
-    assert "face_0000.png: norm 'inter-ocular': needs the 68 points" in line
+    assert "face_0000.png: normalizer 'inter-ocular': needs the 68 points" in line
 
 
 def test_bad_options_are_one_line(models, dataset, capsys, tmp_path):
@@ -235,7 +235,9 @@ def test_nothing_is_measured_before_the_outputs_are_checked(models, dataset, cap
     monkeypatch.setattr(module, "open_benchmark_model", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
-    assert "pip install matplotlib" in refused(capsys, *models, dataset, "--plot", tmp_path / "x.png")
+    assert 'pip install "ert-landmarks[plot]"' in refused(
+        capsys, *models, dataset, "--plot", tmp_path / "x.png"
+    )
 
 
 def test_a_box_outside_its_image_is_named(models, dataset, capsys, tmp_path):

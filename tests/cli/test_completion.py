@@ -62,4 +62,7 @@ def test_scripts_for_other_shells(shell, said, capsys):
 def test_without_shtab_it_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "shtab", None)
     line = refused(capsys, "completion", "bash")
-    assert line == 'ert: completion: needs shtab: pip install "ert-landmarks[completion]"'
+    assert (
+        line
+        == 'ert: completion: needs shtab, which is not installed: pip install "ert-landmarks[completion]"'
+    )

@@ -1,6 +1,7 @@
 import json
+import sys
 
-from cli.running import read_page, run
+from cli.running import read_page, refused, run
 
 import ert
 import ert.training.fit
@@ -30,7 +31,7 @@ def test_evaluate_writes_a_report(trained, dataset, tmp_path, capsys):
     assert tree.xpath("//h1")[0].text == "model.ert on faces"
     captions = [caption.text for caption in tree.xpath("//caption")]
     # All images are from one source: nothing to compare.
-    assert [text for text in captions if text.startswith("By ") and "part" not in text] == [
+    assert [text for text in captions if text.startswith("By ") and "region" not in text] == [
         "By size",
         "By yaw",
         "By roll",
@@ -42,9 +43,16 @@ def test_evaluate_writes_a_report(trained, dataset, tmp_path, capsys):
     assert run(*arguments, "--by", "roll", "--normalizer", "box", "--inits", 3) == 0
     tree = read_page(tmp_path / "new" / "report.html")
     captions = [caption.text for caption in tree.xpath("//caption")]
-    assert [text for text in captions if text.startswith("By ") and "part" not in text] == ["By roll"]
+    assert [text for text in captions if text.startswith("By ") and "region" not in text] == ["By roll"]
     assert facts(tree)["Initializations"] == "3"
     assert facts(tree)["Passes"] == "1"
+
+
+def test_what_a_report_needs_is_checked_before_any_work(trained, dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for command in (("evaluate", trained[0], dataset), ("train", dataset, "--out", tmp_path / "x.ert")):
+        line = refused(capsys, *command, "--report", tmp_path / "new")
+        assert 'needs jinja2, which is not installed: pip install "ert-landmarks[plot]"' in line
 
 
 def test_the_report_says_the_mode(dataset, tmp_path):
