@@ -466,7 +466,9 @@ def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
 
     image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
     left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)
-    view = left, top, min(side, 3 * max(image.shape[:2]))
+    # The view of a huge box still shows the image, with at most its size of black around it.
+    rows, columns = image.shape[:2]
+    view = max(left, -columns), max(top, -rows), min(side, 3 * max(rows, columns))
     # Twice as large, for thin lines in the contact sheet.
     size = 2 * THUMBNAIL_PIXELS
     placed_box = np.concatenate([(box[:2] - view[:2]) * (size / view[2]), box[2:] * (size / view[2])])

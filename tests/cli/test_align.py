@@ -40,15 +40,15 @@ def test_align_detects_faces_and_prints_json(model, tmp_path, capsys):
     assert top < 120 < top + height
 
 
-def test_align_any_roll_finds_a_face_that_stands_on_its_head(tmp_path, capsys):
+def test_align_any_roll_finds_an_upside_down_face(tmp_path, capsys):
     picture = Image.open(ert.sample_image()).crop((80, 0, 380, 300))
-    picture.rotate(180).save(tmp_path / "turned.png")
-    assert run("align", tmp_path / "turned.png", "--any-roll", "--json", "-") == 0
+    picture.rotate(180).save(tmp_path / "rotated.png")
+    assert run("align", tmp_path / "rotated.png", "--any-roll", "--json", "-") == 0
     (face,) = json.loads(capsys.readouterr().out)["images"][0]["faces"]
     assert abs(face["roll"]) > 170
     upright = ert.align(np.asarray(picture))[0].landmarks
     np.testing.assert_allclose(299 - np.array(face["landmarks"]), upright, atol=4)
-    assert run("align", tmp_path / "turned.png", "--box", "106,137,98,98", "--any-roll", "--json", "-") == 0
+    assert run("align", tmp_path / "rotated.png", "--box", "106,137,98,98", "--any-roll", "--json", "-") == 0
     (again,) = json.loads(capsys.readouterr().out)["images"][0]["faces"]
     assert again["box"] == [106, 137, 98, 98]
     np.testing.assert_allclose(again["landmarks"], face["landmarks"], atol=4)
@@ -124,7 +124,7 @@ def test_several_initializations_move_the_landmarks(model, dataset, tmp_path, ca
     )
 
 
-def test_the_first_prediction_says_that_it_compiles(model, dataset, tmp_path):
+def test_the_first_prediction_prints_that_it_compiles(model, dataset, tmp_path):
     """In a fresh environment the kernels are compiled, which takes long enough to be explained."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     command = [

@@ -152,7 +152,7 @@ def test_dlib_runs_its_own_file_and_ert_gives_the_same_whole_pixels(dat, dataset
     ]
 
 
-def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
+def test_dlib_gets_rounded_boxes_and_a_note(dat, dataset, capsys):
     import dlib
 
     boxes = f"{dataset / 'boxes.csv'}:own"
@@ -169,7 +169,7 @@ def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
         benchmark_model.prepare(image, np.array([10.0, 10, 0.2, 30]))
 
 
-def test_a_busy_machine_is_said_to_be_busy(models, dataset, capsys, monkeypatch):
+def test_a_busy_machine_is_noted(models, dataset, capsys, monkeypatch):
     for load, busy in ((0.1, False), (1.5, True), (None, False)):
         monkeypatch.setattr(provenance, "machine_load", lambda load=load: load)
         assert run(*models, dataset, "--repeats", 1, "--json", "-") == 0
@@ -187,7 +187,7 @@ def test_dlib_reads_color_as_ert_reads_it_for_dlibs_files(dat, dataset, tmp_path
     np.testing.assert_array_equal(mine, theirs.points(theirs.prepare(noise, box)()))
 
 
-def test_without_dlib_it_says_what_to_install(models, dataset, capsys, monkeypatch):
+def test_without_dlib_the_error_names_the_package(models, dataset, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     line = refused(capsys, models[0], "dlib:some.dat", dataset)
     assert "dlib:some.dat: needs dlib" in line

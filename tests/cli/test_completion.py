@@ -49,17 +49,17 @@ def test_the_script_for_bash_is_valid_and_completes(bash, tmp_path):
     assert "--n-stages" in offered("train", "--n-st")
 
 
-@pytest.mark.parametrize(("shell", "said"), [("zsh", "#compdef ert"), ("fish", "complete -c ert")])
-def test_scripts_for_other_shells(shell, said, capsys):
+@pytest.mark.parametrize(("shell", "message"), [("zsh", "#compdef ert"), ("fish", "complete -c ert")])
+def test_scripts_for_other_shells(shell, message, capsys):
     pytest.importorskip("shtab")
     assert run("completion", shell) == 0
     script = capsys.readouterr().out
-    assert said in script
+    assert message in script
     assert "--min-confidence" in script or "min-confidence" in script
     assert "webcam" in script
 
 
-def test_without_shtab_it_says_what_to_install(capsys, monkeypatch):
+def test_without_shtab_the_error_names_the_package(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "shtab", None)
     line = refused(capsys, "completion", "bash")
     assert (

@@ -55,7 +55,7 @@ def test_what_a_report_needs_is_checked_before_any_work(trained, dataset, tmp_pa
         assert 'needs jinja2, which is not installed: pip install "ert-landmarks[plot]"' in line
 
 
-def test_the_report_says_the_mode(dataset, tmp_path):
+def test_the_report_has_the_mode(dataset, tmp_path):
     faces = ert.load_dataset(dataset / "landmarks.csv")
     model = ert.ShapePredictor(
         n_stages=1, n_trees=5, n_inits=2, n_pixels=50, working_size=48, n_jobs=1, mirror="face68"
@@ -65,6 +65,6 @@ def test_the_report_says_the_mode(dataset, tmp_path):
         run("evaluate", tmp_path / "model.ert", dataset, "--mode", "accurate", "--report", tmp_path / "best")
         == 0
     )
-    told = facts(read_page(tmp_path / "best" / "report.html"))
-    assert told["Initializations"] == "3, and as many on the mirror image"
-    assert told["Passes"] == "2"
+    report = facts(read_page(tmp_path / "best" / "report.html"))
+    assert report["Initializations"] == "3, and as many on the mirror image"
+    assert report["Passes"] == "2"

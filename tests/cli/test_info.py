@@ -3,7 +3,7 @@ import json
 from cli.running import run
 
 
-def test_info_tells_what_is_inside(model, capsys):
+def test_info_prints_the_contents(model, capsys):
     assert run("info", model) == 0
     text = capsys.readouterr().out
     assert "68 landmarks" in text
@@ -12,6 +12,6 @@ def test_info_tells_what_is_inside(model, capsys):
     assert json.loads(capsys.readouterr().out)["trees_per_stage"] == 20
 
 
-def test_models_lists_those_that_come_along(capsys):
+def test_models_lists_the_bundled_models(capsys):
     assert run("models") == 0
     assert "face68: 68 landmarks" in capsys.readouterr().out

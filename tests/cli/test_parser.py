@@ -81,7 +81,7 @@ def test_train_offers_every_parameter_of_the_predictor():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ("alignn", "ert: unknown command 'alignn', did you mean align?"),
         ("dataset checks x", "ert dataset: unknown command 'checks', did you mean check?"),
@@ -110,8 +110,8 @@ def test_train_offers_every_parameter_of_the_predictor():
         ("", "ert: the following arguments are required: COMMAND"),
     ],
 )
-def test_wrong_usage_is_one_line_with_a_suggestion(capsys, arguments, said):
-    assert said in refused(capsys, *arguments.split())
+def test_wrong_usage_is_one_line_with_a_suggestion(capsys, arguments, message):
+    assert message in refused(capsys, *arguments.split())
 
 
 def test_what_follows_two_dashes_is_no_option(capsys):
@@ -128,13 +128,13 @@ def test_boxes_may_begin_with_a_minus():
 
 
 @pytest.mark.parametrize(
-    ("option", "said"), [("--version", f"ert {ert.__version__}"), ("--help", "usage: ert")]
+    ("option", "message"), [("--version", f"ert {ert.__version__}"), ("--help", "usage: ert")]
 )
-def test_help_and_version_exit_with_0(capsys, option, said):
+def test_help_and_version_exit_with_0(capsys, option, message):
     with pytest.raises(SystemExit) as error:
         run(option)
     assert error.value.code == 0
-    assert capsys.readouterr().out.startswith(said)
+    assert capsys.readouterr().out.startswith(message)
 
 
 def test_the_help_text_does_not_import_numba():

@@ -67,12 +67,12 @@ def test_an_interrupted_training_is_resumed(dataset, model, tmp_path, capsys, mo
 
 
 def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, monkeypatch):
-    from ert.training import confidence as judge_training
+    from ert.training import confidence as confidence_training
 
     for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
-        monkeypatch.setattr(judge_training, name, value)
+        monkeypatch.setattr(confidence_training, name, value)
     monkeypatch.setattr("ert.training.confidence_samples.MIN_SAMPLES", 500)
-    out = tmp_path / "judged.ert"
+    out = tmp_path / "confident.ert"
     assert run("train", dataset, "--out", out, "--confidence", 2, *SMALL) == 0
     assert list(tmp_path.iterdir()) == [out]
     assessed = ert.load(out)
@@ -85,18 +85,18 @@ def test_confidence_from_training_to_pictures(dataset, model, tmp_path, capsys, 
     assert "no confidence model" in capsys.readouterr().out
 
     image, box = dataset / "face_0000.png", "20,20,80,80"
-    told = "--json", tmp_path / "points.json"
-    assert run("align", image, "--model", out, "--box", box, *told, "--draw", tmp_path / "a") == 0
+    to_json = "--json", tmp_path / "points.json"
+    assert run("align", image, "--model", out, "--box", box, *to_json, "--draw", tmp_path / "a") == 0
     face = json.loads((tmp_path / "points.json").read_text())["images"][0]["faces"][0]
     X = [(image, (20, 20, 80, 80))]
-    said = assessed.assess(X, assessed.predict(X))
-    np.testing.assert_allclose(face["std"], said.std[0], atol=6e-4)
-    assert face["confidence"] == pytest.approx(said.confidence[0], abs=6e-5)
+    assessment = assessed.assess(X, assessed.predict(X))
+    np.testing.assert_allclose(face["std"], assessment.std[0], atol=6e-4)
+    assert face["confidence"] == pytest.approx(assessment.confidence[0], abs=6e-5)
     assert f"({face['confidence']:.2f})" in capsys.readouterr().err
     assert run("align", image, "--model", out, "--box", box, "--draw", tmp_path / "b", "--show-std") == 0
     pictures = [np.asarray(Image.open(tmp_path / folder / "face_0000_landmarks.png")) for folder in "ab"]
     assert (pictures[0] != pictures[1]).any()
-    assert run("align", image, "--model", out, "--box", box, *told, "--min-confidence", 1) == 0
+    assert run("align", image, "--model", out, "--box", box, *to_json, "--min-confidence", 1) == 0
     assert json.loads((tmp_path / "points.json").read_text())["images"][0]["faces"] == []
 
 
@@ -121,7 +121,7 @@ def test_train_writes_a_report(trained):
     assert f"{ert.load(model).history_[-1]['validation_nme']:.3f}" in text
 
 
-def test_an_interrupted_training_says_so_and_goes_on(dataset, trained, tmp_path, monkeypatch, capsys):
+def test_the_report_of_an_interrupted_training_goes_on(dataset, trained, tmp_path, monkeypatch, capsys):
     train_stage = ert.training.fit.train_stage
 
     def interrupted(samples, stage, *args):

@@ -66,7 +66,7 @@ def test_all_that_training_needs_is_compiled():
     assert done.returncode == 0, done.stderr
 
 
-def test_it_says_where_the_cache_is(capsys):
+def test_it_prints_where_the_cache_is(capsys):
     assert main(["warmup"]) == 0
     text = capsys.readouterr().out
     assert "prediction: ready after" in text
