@@ -95,7 +95,7 @@ def main():
         common.measured(train_five, options.data, FIVE)
     ours = {
         "ert face68": (ert.load("face68"), "fast"),
-        f"ert face68, {common.ACCURATE}": (ert.load("face68"), "accurate"),
+        "ert face68, accurate": (ert.load("face68"), "accurate"),
         "ert face68-small": (ert.load("face68-small"), "fast"),
     }
     result, five = {}, {}

@@ -144,7 +144,7 @@ def measure(model, faces, others):
         "coverage": {},
         "coverage by expected error": {},
         "failed": {},
-        "rejected": {},
+        "non-faces": {},
     }
     for name, (assessment, errors, lengths) in own.items():
         result["coverage"][f"boxes {name}"] = coverage(errors, assessment.std, radii)
@@ -168,7 +168,7 @@ def measure(model, faces, others):
     for name, X in others.items():
         confidences[name] = model.assess(X, model.predict(X)).confidence
         rates = rejection_rate_at_recall(assessment.confidence, confidences[name])
-        result["rejected"][name] = {"squares": len(X)} | rates
+        result["non-faces"][name] = {"squares": len(X)} | rates
     background = confidences["background"]
     weights = np.repeat(
         [(1 - PRIOR) / len(assessment.confidence), PRIOR / len(background)],

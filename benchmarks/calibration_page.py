@@ -1,4 +1,4 @@
-"""Draw docs/confidence.svg and write the figures of docs/confidence.md from benchmarks/results/.
+"""Draw docs/confidence.svg and write the figures of docs/confidence.md, from benchmarks/results/.
 
 python benchmarks/calibration_page.py
 """
@@ -7,9 +7,10 @@ import common
 from common import result
 
 PAGE, FIGURE = common.ROOT / "docs" / "confidence.md", common.ROOT / "docs" / "confidence.svg"
-# Targets: coverage of 90 % intervals, area under the ROC curve of failed faces, share of boxes without a face
-# that are rejected while 95 % of the faces are kept, relative time of a prediction with standard errors.
-COVERAGE, AUC, REJECTED, TIMES = (0.87, 0.93), 0.90, 0.95, 1.30
+# Requirements: the coverage of 90 % intervals, the area under the ROC curve for failed faces, the share of
+# non-faces rejected when 95 % of the faces are kept, and the time of a prediction with standard errors,
+# relative to one without.
+COVERAGE, AUC, REJECTED, TIME_RATIO = (0.87, 0.93), 0.90, 0.95, 1.30
 
 
 def percent(share):
@@ -17,26 +18,27 @@ def percent(share):
 
 
 def verdicts(measured):
-    """Yield each target, whether it is met, and the measured value."""
+    """Yield each requirement, whether it is met, and the measured value."""
     at = measured["levels"].index(0.9)
     for name, shares in measured["coverage"].items():
         if name.startswith("boxes"):
-            low, high = COVERAGE
-            target = f"90 % intervals contain {100 * low:.0f} to {100 * high:.0f} % of the landmarks, {name}"
-            yield target, low <= shares[at] <= high, percent(shares[at])
+            met = COVERAGE[0] <= shares[at] <= COVERAGE[1]
+            low, high = (100 * share for share in COVERAGE)
+            asked = f"90 % intervals cover {low:.0f} to {high:.0f} % of the landmarks, {name}"
+            yield asked, met, percent(shares[at])
     for name, part in measured["failed"].items():
         if part["auc"] is not None:
-            target = f"detection of failed faces, {name}: area under the ROC curve at least {AUC:g}"
-            found = f"{part['auc']:.3f} ({part['failed']} of {part['faces']} failed)"
-            yield target, part["auc"] >= AUC, found
-    for name, part in measured["rejected"].items():
-        target = f"{name}: at least {100 * REJECTED:.0f} % rejected, 95 % of the faces kept"
-        yield target, part["rejected"] >= REJECTED, f"{percent(part['rejected'])} of {part['squares']}"
+            asked = f"failed faces detected, {name}: area under the ROC curve at least {AUC:g}"
+            came = f"{part['auc']:.3f} ({part['failed']} of {part['faces']} failed)"
+            yield asked, part["auc"] >= AUC, came
+    for name, part in measured["non-faces"].items():
+        asked = f"{name}: at least {100 * REJECTED:.0f} % rejected when 95 % of the faces are kept"
+        yield asked, part["rejected"] >= REJECTED, f"{percent(part['rejected'])} of {part['squares']}"
     times = measured["milliseconds"]
     ratio = times["predict with std"] / times["predict"]
     yield (
-        f"time with standard errors at most {TIMES:g} times that without",
-        ratio <= TIMES,
+        f"time with standard errors at most {TIME_RATIO:g} times the time without",
+        ratio <= TIME_RATIO,
         f"{ratio:.2f} times",
     )
 
@@ -55,11 +57,11 @@ def tenths(rows):
 
 def lines_of_page(measured):
     lines = table(
-        ("target", "", "measured"),
-        [(target, "met" if met else "not met", found) for target, met, found in verdicts(measured)],
+        ("requirement", "", "measured"),
+        [(asked, "met" if met else "not met", found) for asked, met, found in verdicts(measured)],
     )
     levels = [f"{100 * level:.0f} %" for level in measured["levels"]]
-    lines += ["", "Share of the landmarks within the circles of each nominal coverage:", ""]
+    lines += ["", "Share of the landmarks inside the circles of each nominal coverage:", ""]
     lines += table(
         ("faces", *levels),
         [(name, *map(percent, shares)) for name, shares in measured["coverage"].items()],
@@ -67,7 +69,7 @@ def lines_of_page(measured):
     fifths = measured["coverage by expected error"]
     lines += [
         "",
-        "Coverage of the 90 % circles by quintiles of the standard error (its mean, in % of inter-ocular):",
+        "Coverage of the 90 % circles by fifths of the standard error (its mean, in % of inter-ocular):",
         "",
     ]
     lines += table(
@@ -77,10 +79,14 @@ def lines_of_page(measured):
             for name, row in fifths.items()
         ],
     )
-    head = ("predicted", "observed", "count", "weight")
-    lines += ["", "`within`: a landmark is within 5 % of inter-ocular:", ""]
+    head = ("predicted", "observed", "number", "share of all")
+    lines += [
+        "",
+        "`within`, the probability that the error of a landmark is at most 5 % of the inter-ocular distance:",
+        "",
+    ]
     lines += table(head, tenths(measured["within"]))
-    lines += ["", "`confidence`, for faces and background, with a weight of 10 % for background:", ""]
+    lines += ["", "`confidence`, on faces and background, with one box in ten on background:", ""]
     lines += table(head, tenths(measured["confidence"]))
     times = ", ".join(f"{name} {value:.3f} ms" for name, value in measured["milliseconds"].items())
     return [

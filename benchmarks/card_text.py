@@ -1,88 +1,88 @@
-"""The text of a model card, generated from its figures alone."""
+"""The text of a model card, generated from its figures."""
 
 import re
 import textwrap
 
 DETECTORS = {"dlib": "dlib's HOG detector", "haar": "OpenCV's Haar cascade"}
-# Columns of the tables; for those cut at quartiles, descriptions of their lowest and highest groups.
+# The heading of each column's table, and for numbers a description of the lowest and the highest group.
 COLUMNS = {
-    "yaw": ("Yaw of the head", ("with the least yaw", "with the most yaw")),
-    "roll": ("Roll of the head", ("with the least roll", "with the most roll")),
-    "size": ("Size", ("that are smallest in the image", "that are largest in the image")),
+    "yaw": ("Yaw", ("with the smallest yaw", "with the largest yaw")),
+    "roll": ("Roll", ("with the smallest roll", "with the largest roll")),
+    "size": ("Size", ("that are smallest", "that are largest")),
     "brightness": (
         "Brightness of the skin",
         ("with the darkest skin region", "with the brightest skin region"),
     ),
-    "mouth": ("Expression", ("with the most closed mouths", "with the widest open mouths")),
+    "mouth": ("Expression", ("with the most closed mouths", "with the most open mouths")),
     "source": ("Source of the image", None),
 }
 
 CARD = """\
 # {name}
 
-Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the face's box. Mean
+Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the box of the face. Mean
 error on {faces} test faces, in % of the inter-ocular distance: {headline}.
 
-Written by [benchmarks/model_card.py](../../benchmarks/model_card.py) on {date} from the figures in
-[model_card.json](../../benchmarks/results/model_card.json). Intervals in brackets are 95 % bootstrap
-intervals over faces.
+`benchmarks/model_card.py` wrote this page on {date} from the figures in `benchmarks/results/model_card.json`.
+Brackets contain 95 % bootstrap intervals over faces.
 
 ## The model
 
 A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
-leaves with {components} numbers of {bits} bits each; {numbers:,} numbers in total, {megabytes:.2f} MB as a
-file. It was trained on {objects:,} boxes of faces ({samples:,} samples).
+leaves, {components} numbers of {bits} bits in each leaf; {numbers:,} numbers in all, and a file of
+{megabytes:.2f} MB. It was trained on {objects:,} boxes of faces ({samples:,} samples).
 
 {notes}
 
-Trained with
+It was trained by
 
 ```
 python benchmarks/train_bundled.py --only {name}
 ```
 
-and these parameters of `ert.ShapePredictor`; all others have their default values:
+with these parameters of `ert.ShapePredictor`, and default values for all others:
 
 {parameters}.
 
 ## Accuracy
 
-On the {faces} test faces of HELEN, which were not used for training. Faces that the detector missed are
-included, with the boxes that it would typically return. NME is the mean distance of the landmarks from the
-ground truth divided by the distance between the pupils or between the outer eye corners. A face is a failure
-above 8 % of the latter, which is also the limit of the AUC.
+Measured on the {faces} test faces of HELEN, which it was not trained on. Faces that the detector missed are
+included, with the boxes that it typically draws around such landmarks. NME is the mean distance of the
+landmarks from the true ones, divided by the distance between the pupils or between the outer eye corners.
+Failures are faces with an error above 8 % of the latter, which is also the limit of the AUC. "accurate" is
+`mode="accurate"`.
 
 {accuracy}
 
 ![Cumulative error distributions]({name}_ced.svg)
 
-## Errors by landmark
+## Error of each landmark
 
-The mean error of each landmark, drawn on the mean shape of the model (boxes of {detector}):
+The mean error of each landmark, on the mean shape of the model (boxes of {detector}):
 
 ![Mean error of each landmark]({name}_landmarks.svg)
 
 {regions}
 
-## Errors by group
+## Error by groups of faces
 
-The test faces grouped by attributes measured on their true landmarks and on pixels. Numbers are cut at their
-quartiles, and a limit belongs to the group above it. Signs are ignored: left and right are the same. Boxes of
-{detector}, one initialization (the default mode). "Times others" is the mean error divided by that of all
-other faces. Errors are also given in % of the box around the true landmarks, sqrt(width x height), because
-yaw alone reduces the inter-ocular distance in the image and increases errors relative to it.
+The attributes are measured on the true landmarks and on pixels. Numbers are divided into groups at their
+quartiles; a limit belongs to the group above it. Signs are ignored, so that left and right are one group.
+Boxes of {detector}, `mode="fast"`. "Times others" is the mean error divided by that of all other faces.
+Errors are also given in % of the size of the box around the true landmarks, sqrt(width x height), because
+the eyes of a face with large yaw are closer together in the image, which increases the inter-ocular error.
 
 {groups}
 
 ## Limits
 
-These tables show:
+What these tables show:
 
 {limits}
 
-The lowest and highest groups are {comparisons} comparisons; of twenty without any difference one is expected
-to be significant. The data has no labels of age, sex, skin color, glasses or occlusion, so this card makes no
-statement about them. With labels of your own faces, evaluate by them:
+The lowest and highest groups make {comparisons} comparisons; of twenty groups without any difference, one is
+expected to show one. Age, sex, skin color, glasses and occlusion are not annotated in the test data and were
+not measured. With your own annotations of such attributes, measure them with:
 
 ```
 ert evaluate {name} FACES --by yaw,age --columns known.csv
@@ -91,15 +91,14 @@ ert evaluate {name} FACES --by yaw,age --columns known.csv
 ## The worst faces
 
 `python benchmarks/model_card.py` draws the {worst} faces with the largest errors, true landmarks in white and
-predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The file is not included here, because the images
-of 300-W must not be redistributed.
+predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The images of 300-W may not be redistributed.
 
 {versions}
 """
 
 
 def card(result):
-    """Return the text of the card for the figures of `model_card.main`."""
+    """Return the text of the card for the figures that `model_card.main` collects."""
     model, made = result["model"], result["made"]
     headline = " and ".join(
         f"{_estimate(found['NME inter-ocular'])} with boxes of {DETECTORS[detector]}"
@@ -126,7 +125,7 @@ def card(result):
 
 
 def _filled(text):
-    """Wrap paragraphs and items; keep tables, headings and code blocks."""
+    """Wrap paragraphs and items; tables, headings and code stay as they are."""
     blocks = []
     for block in text.strip().split("\n\n"):
         if block.startswith(("|", "#", "!", "```")):
@@ -142,38 +141,38 @@ def _filled(text):
 
 
 def limits(result):
-    """Yield sentences about the limits of the model that the figures show."""
+    """Yield sentences about the limits of the model."""
     yield from _extremes(result["extremes"])
     for pair in result["together"]:
         first, second = (f"`{name}`" for name in pair["columns"])
         yield (
             f"{first} and {second} are correlated (rank correlation {pair['correlation']:.2f}): these tables "
-            "do not show which of the two causes an error."
+            "cannot show which of the two causes an error."
         )
     for detector, found in result["missed"].items():
         if found and found["interval_95"][0] > 1:
             yield (
                 f"The {found['faces']} faces that {DETECTORS[detector]} missed have **{found['ratio']:.2f} "
                 f"times** the error of those that it found ({_span(found['interval_95'])}), with the boxes "
-                "that it would typically return."
+                "that it typically draws around such landmarks."
             )
     faces = result["faces"]
     for detector, found in result["accuracy"][result["model"]["name"]].items():
         failures = round(found["failure rate"]["mean"] * faces)
         yield (
-            f"With boxes of {DETECTORS[detector]}, {failures} of {faces} faces have an error above 8 % of "
-            f"the inter-ocular distance; the largest error is {found['worst inter-ocular']:.1f} %."
+            f"With boxes of {DETECTORS[detector]} {failures} of {faces} faces have an error above 8 % of the "
+            f"inter-ocular distance; the largest error is {found['worst inter-ocular']:.1f} %."
         )
     regions = result["regions"]
     worst, best = max(regions, key=regions.get), min(regions, key=regions.get)
     yield (
-        f"The region with the largest error is the {_words(worst)} ({regions[worst]:.2f} %), with "
+        f"Of the parts of the face the {_words(worst)} has the largest error ({regions[worst]:.2f} %), "
         f"{regions[worst] / regions[best]:.1f} times the error of the {_words(best)} ({regions[best]:.2f} %)."
     )
     sources = result["by"]["inter-ocular"]["columns"]["source"]["groups"]
     if len(sources) == 1:
         source = sources[0]["group"]
-        yield f"All test faces are from one source, `{source}`; errors on other sources are unknown."
+        yield f"All test faces are from one source, `{source}`; faces from other sources were not measured."
 
 
 def _extremes(compared):
@@ -182,7 +181,7 @@ def _extremes(compared):
         eyes, box = each["inter-ocular"], each["box"]
         in_box = f"{box['ratio']:.2f} ({_span(box['interval_95'])})"
         if box["interval_95"][0] <= 1:
-            in_box += ", not significant"
+            in_box += ", which may be chance"
         yield (
             f"The {eyes['faces']} faces {each['words']} (`{each['column']}` {each['group']}) have "
             f"**{eyes['ratio']:.2f} times** the error of the others ({_span(eyes['interval_95'])}); in % of "
@@ -194,8 +193,8 @@ def _extremes(compared):
         if low <= 1 <= high:
             unclear.append(f"{each['words']}: {each['inter-ocular']['ratio']:.2f} ({_span((low, high))})")
     if unclear:
-        listed = "; ".join(unclear)
-        yield f"No significant difference from the others for the faces {listed}."
+        listed = "; those ".join(unclear)
+        yield f"No difference from the other faces was found for those {listed}."
 
 
 def _accuracy(models):
@@ -215,7 +214,7 @@ def _accuracy(models):
 
 
 def _regions(regions):
-    yield "| region | mean error, % of the inter-ocular distance |"
+    yield "| part of the face | mean error, % of the inter-ocular distance |"
     yield "| --- | --- |"
     for region, error in regions.items():
         yield _row([_words(region), f"{error:.2f}"])
@@ -227,7 +226,7 @@ def _groups(by):
         yield f"### {COLUMNS[column][0]}"
         yield f"`{column}`: {found['about']}."
         if len(groups) == 1:
-            yield f"A single group: all {groups[0]['n']} faces are `{groups[0]['group']}`."
+            yield f"One group only: all {groups[0]['n']} faces are `{groups[0]['group']}`."
         else:
             yield "\n".join(_group_table(groups, by["box"]["columns"][column]["groups"]))
 

@@ -12,18 +12,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 # Markers of the generated part of a page.
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
-# The name of the accurate mode in tables and results.
-ACCURATE = 'mode="accurate"'
-# Names in older results, and in JSON what they are called now.
-_RENAMED = {
-    "grey": "gray",
-    "colour": "color",
-    "best()": ACCURATE.replace('"', '\\"'),
-    "at its best": ACCURATE.replace('"', '\\"'),
-    '"told"': '"rejected"',
-    '"norm"': '"normalizer"',
-    '"judge"': '"confidence model"',
-}
 
 
 def arguments(description, **options):
@@ -48,11 +36,8 @@ def save_result(name, result):
 
 
 def result(name):
-    """Read benchmarks/results/NAME.json, with the names of today."""
-    text = (RESULTS / f"{name}.json").read_text()
-    for old, new in _RENAMED.items():
-        text = text.replace(old, new)
-    return json.loads(text)
+    """Read benchmarks/results/NAME.json."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
 def write_figures(file, lines):

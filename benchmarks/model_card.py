@@ -209,7 +209,7 @@ def main():
         for detector in DETECTORS
     }
     model = ert.load(NAME)
-    modes = {NAME: "fast", f"{NAME}, {common.ACCURATE}": "accurate"}
+    modes = {NAME: "fast", f"{NAME}, accurate": "accurate"}
     theirs = "dlib, default options"
     if DLIB.exists():
         import dlib

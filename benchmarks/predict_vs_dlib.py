@@ -121,7 +121,7 @@ def main():
         "dlib's 10 x 500 x depth 4, made compact": (ert.load(THEIRS).compact(), default),
         "the public 68-point model, made compact": (ert.load(public).compact(), standard),
         "face68 against the public 68-point model": (ert.load("face68"), standard),
-        f"face68, {common.ACCURATE}, against the same": ((ert.load("face68"), "accurate"), standard),
+        "face68 in accurate mode, against the same": ((ert.load("face68"), "accurate"), standard),
         "face68-small, against the same": (ert.load("face68-small"), standard),
         "10 x 500 x depth 4, each trained by its own": (ert.load(OURS), default),
     }

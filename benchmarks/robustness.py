@@ -155,12 +155,12 @@ def curves(donors):
     shares = (0, 10, 20, 30)
     return {
         "shift": Curve("box shifted, % of its side", (0, 5, 10, 15, 20, 25, 30), shifted),
-        "scale": Curve("box scaled, times its size", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), scaled),
-        "roll": Curve("face rolled, degrees", (0, 10, 20, 30, 45), rolled),
+        "scale": Curve("box scaled, factor", (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4), scaled),
+        "roll": Curve("face rotated, degrees", (0, 10, 20, 30, 45), rolled),
         "size": Curve("size of the face, pixels", (40, 60, 80, 120, 200, 400, 700, 1000), resized),
         "blur": Curve("blur, sigma in % of the box", (0, 0.5, 1, 2, 3, 5), blurred),
-        "jpeg": Curve("JPEG quality (100 is none)", (100, 90, 60, 40, 20, 10), compressed),
-        "dark": Curve("light, times", (1.0, 0.5, 0.25, 0.1), darkened),
+        "jpeg": Curve("JPEG quality (100: not compressed)", (100, 90, 60, 40, 20, 10), compressed),
+        "dark": Curve("brightness, factor", (1.0, 0.5, 0.25, 0.1), darkened),
         "noise": Curve("noise, sigma in gray levels", (0, 5, 10, 20, 40), noisy),
         "gray": Curve("gray block, % of the face", shares, covered, True),
         "texture": Curve("textured block, % of the face", shares, partial(covered, donors=donors), True),
@@ -205,7 +205,7 @@ def predictors(model="face68"):
     ours = ert.load(model)
     return {
         "ert": lambda face: ours.predict([(face.image, face.box)])[0],
-        f"ert, {common.ACCURATE}": lambda face: ours.predict([(face.image, face.box)], "accurate")[0],
+        "ert, accurate": lambda face: ours.predict([(face.image, face.box)], "accurate")[0],
         "dlib": lambda face: common.dlib_predict(theirs, [face.image], [face.box])[0],
     }
 

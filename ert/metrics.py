@@ -3,6 +3,9 @@
 Landmark arrays are (n, n_landmarks, 2), x and y in pixels; NaN marks a landmark that is missing in the truth.
 The error of an object is a percentage of a length of the object itself, the *normalizer*; errors with
 different normalizers are not comparable, so always report which one was used.
+
+Invalid arguments raise :class:`ert.InputError`, which names the argument, the face and what was expected:
+shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, zero lengths.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,11 +55,6 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     -------
     (n, n_landmarks) float64 array
         Euclidean distances in pixels, NaN for missing landmarks.
-
-    Raises
-    ------
-    InputError
-        When the shapes differ, or a coordinate is not finite where the landmark is not missing.
     """
     true, known = check_truth(y_true)
     pred = check_shapes(y_pred, "y_pred")
@@ -88,11 +86,6 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Fl
     -------
     (n,) float64 array
         Percentages.
-
-    Raises
-    ------
-    InputError
-        As `landmark_errors` and `normalizer_lengths`, and when all landmarks of a face are missing.
     """
     relative = _relative_errors(y_true, y_pred, normalizer)
     known = ~np.isnan(relative)
@@ -118,11 +111,6 @@ def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | Arr
     -------
     (n_landmarks,) float64 array
         Percentages, NaN for a landmark that is missing in all objects.
-
-    Raises
-    ------
-    InputError
-        As `landmark_errors` and `normalizer_lengths`.
     """
     relative = _relative_errors(y_true, y_pred, normalizer)
     known = ~np.isnan(relative)
@@ -147,11 +135,6 @@ def ced(errors: ArrayLike, thresholds: ArrayLike | None = None) -> tuple[Floats,
     -------
     thresholds, fractions : (m,) float64 arrays
         Fractions are between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        When an error is negative or NaN, there is none, or `thresholds` is not 1-D or contains NaN.
     """
     sorted_errors = np.sort(_errors(errors))
     at = np.arange(201) / 20 if thresholds is None else np.array(thresholds, dtype=np.float64)
@@ -176,11 +159,6 @@ def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     -------
     float
         Between 0 (no error is below the limit) and 1 (all errors are 0).
-
-    Raises
-    ------
-    InputError
-        When an error is negative or NaN, there is none, or `limit` is not positive and finite.
     """
     return float(np.maximum(0.0, 1.0 - _errors(errors) / _limit(limit)).mean())
 
@@ -199,11 +177,6 @@ def failure_rate(errors: ArrayLike, limit: float = 8.0) -> float:
     -------
     float
         Between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        When an error is negative or NaN, there is none, or `limit` is not positive and finite.
     """
     return float((_errors(errors) > _limit(limit)).mean())
 
@@ -234,11 +207,6 @@ def bootstrap_interval(
     Returns
     -------
     low, high : float
-
-    Raises
-    ------
-    InputError
-        When `values` is empty, not finite or not 1-D, `level` is not between 0 and 1, or `n` is less than 1.
     """
     sample = np.asarray(values, dtype=np.float64)
     if (sample.ndim != 1 and statistic is None) or not sample.size or not np.isfinite(sample).all():
@@ -270,11 +238,6 @@ def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None =
         ``n`` (objects), ``n_landmarks``, and ``norms``: for each normalizer a dict with ``mean``, ``median``,
         ``interval_95`` (of the mean) and ``per_landmark`` (None where missing in all objects), in percent,
         and ``auc_8`` and ``failure_rate_8`` (at 8 %), between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        When there is no object, and as `nme`.
     """
     true, known = check_truth(y_true)
     if not len(true):
@@ -335,7 +298,7 @@ def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats
     Returns
     -------
     (n,) float64 array
-        Positive lengths in pixels.
+        Positive lengths in pixels. A missing landmark that is needed, or a length of zero, is an error.
 
     Raises
     ------
@@ -345,8 +308,7 @@ def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats
 
     References
     ----------
-    .. [1] C. Sagonas et al., "300 Faces In-The-Wild Challenge: database and results", Image and Vision
-       Computing 47, 2016.
+    .. [1] C. Sagonas et al., "300 Faces In-The-Wild Challenge: database and results", IVC 47, 2016.
     .. [2] X. Cao, Y. Wei, F. Wen, J. Sun, "Face Alignment by Explicit Shape Regression", CVPR 2012.
     .. [3] A. Bulat, G. Tzimiropoulos, "How far are we from solving the 2D & 3D Face Alignment problem?",
        ICCV 2017.

@@ -1,4 +1,9 @@
-"""Average faces, or a single one and its mirror image: python average_face.py [PHOTO ...]."""
+"""
+Average face
+============
+
+Average the faces of photos, or a single face and its mirror image: ``python average_face.py [PHOTO ...]``.
+"""
 
 import sys
 
@@ -19,5 +24,5 @@ if len(images) == 1:
     landmarks.append(ert.align(mirrored)[0].landmarks)
 average = ert.average_face(images, landmarks, 512, padding=0.3)
 chips = [ert.chip(*pair, 512, padding=0.3).image for pair in zip(images, landmarks, strict=True)]
-captions = [*("one of them" for _ in chips), "the average"]
+captions = [*("face" for _ in chips), "average"]
 save_image("average_face.png", contact_sheet([*chips, average.image], 3, captions))

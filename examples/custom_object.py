@@ -1,7 +1,10 @@
-"""From annotated pictures to a model of your own object: python custom_object.py [MY_WINGS.tps [IMAGES]].
+"""
+A model of your own object
+==========================
 
-Without a file it draws the wings of flies, and writes the points on them as tpsDig does. Then: look for slips
-of the annotator, keep a part for the test, train, measure the error on that part, draw best and worst.
+Train a model on annotated images, evaluate it and draw the best and the worst prediction: ``python
+custom_object.py [MY_WINGS.tps [IMAGES]]``. Without a file, images of fly wings are drawn and annotated as by
+tpsDig. Annotation errors are found first, and some images are kept for the test.
 """
 
 import sys
@@ -19,9 +22,8 @@ from ert.metrics import nme
 from ert.plotting.landmarks import contact_sheet, save_image
 from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail
 
-# A wing as long as 1, its base on the left. The first twelve points are landmarks: base, notch, where
-# five veins meet the margin, both ends of the two cross-veins, and a fork. The others only shape the
-# curves.
+# A wing of length 1 with its base on the left. The twelve landmarks are base, notch, the ends of five veins
+# at the margin, both ends of the two cross-veins, and a fork. The other points only shape the curves.
 LANDMARKS = [
     *((0.02, 0.00), (0.13, 0.12), (0.47, -0.140), (0.83, -0.085), (0.975, 0.0), (0.955, 0.085)),
     *((0.72, 0.225), (0.46, -0.003), (0.455, 0.055), (0.68, 0.075), (0.58, 0.175), (0.22, 0.0)),
@@ -40,7 +42,7 @@ SIZE, ZOOM = (360, 240), 4
 
 
 def curve(points, closed=False):
-    """Run a smooth curve through points."""
+    """Return a smooth curve through points."""
     points = np.vstack([points, points[:1]]) if closed else points
     way = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
     degree = min(3, len(points) - 1)
@@ -49,11 +51,11 @@ def curve(points, closed=False):
 
 
 def draw_wing(rng):
-    """Return the picture of a wing (rows, columns, 3) and its landmarks (12, 2), in pixels."""
+    """Return an image of a wing (rows, columns, 3) and its landmarks (12, 2) in pixels."""
     x, y = np.array(LANDMARKS + BENDS).T
     broad, slender, bent, long = rng.normal(scale=(0.10, 0.25, 0.05, 0.04))
     points = np.column_stack([x + long * x * (1 - x), y * (1 + broad + slender * (x - 0.5)) + bent * x**2])
-    points[:12] += rng.normal(scale=0.008, size=(12, 2))  # no two individuals have the same veins
+    points[:12] += rng.normal(scale=0.008, size=(12, 2))  # individual variation
     angle, length = np.radians(rng.normal(scale=6)), rng.uniform(240, 290)
     turn = length * np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
     points = (points - (0.5, 0.05)) @ turn.T + np.array(SIZE) / 2 + rng.normal(scale=8, size=2)
@@ -86,7 +88,7 @@ def draw_wing(rng):
 
 
 def annotated_wings(folder, n=60):
-    """Write pictures of wings and a TPS file as an annotator leaves it: y from the bottom, and one slip."""
+    """Write images of wings and a TPS file with y from the bottom and one annotation error."""
     rng = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
     lines = []
@@ -94,7 +96,7 @@ def annotated_wings(folder, n=60):
         picture, landmarks = draw_wing(rng)
         clicked = (landmarks + rng.normal(scale=0.5, size=landmarks.shape)).round()
         if number == 17:
-            clicked[[9, 10]] = clicked[[10, 9]]  # the ends of a cross-vein, in the wrong order
+            clicked[[9, 10]] = clicked[[10, 9]]  # the ends of a cross-vein are swapped
         save_image(folder / f"wing{number:02d}.jpg", picture)
         lines += ["LM=12", *(f"{x:.0f} {SIZE[1] - 1 - y:.0f}" for x, y in clicked)]
         lines += [f"IMAGE=wing{number:02d}.jpg", f"ID={number}"]
@@ -105,7 +107,7 @@ def annotated_wings(folder, n=60):
 file = Path(sys.argv[1]) if len(sys.argv) > 1 else annotated_wings(Path("wings"))
 wings = ert.load_dataset(file, image_folder=sys.argv[2] if len(sys.argv) > 2 else None)
 
-# What does not fit the others is left out until somebody has looked at it: `ert dataset show --suspicious`.
+# Outliers are left out; `ert dataset show --suspicious` draws them for inspection.
 findings = check_dataset(wings, {picture: read_picture(picture) for picture in set(wings.files)})
 for finding in findings:
     print(f"{finding.file.name}: {finding.kind}: {finding.text}")
@@ -113,32 +115,32 @@ odd = {finding.item for finding in findings if finding.kind in ("stray landmarks
 wings = wings.subset([i for i in range(len(wings)) if i not in odd])
 print(f"{len(wings)} wings with {len(wings.landmark_names)} landmarks; {len(odd)} left out")
 
-# All objects of one picture go to the same side.
+# All objects of an image are in the same part.
 part = split_groups([str(picture) for picture in wings.files], {"train": 0.75, "test": 0.25}, 0)
 train, test = wings.subset(part == 0), wings.subset(part == 1)
 
-# The boxes are the squares round the landmarks. Whoever draws them later, a detector or a hand, cannot know
-# those: so the model learns from boxes that are a little off, and is tested on such boxes. Its second pass
-# draws the box anew round what the first one found; of seven starts it takes the median.
+# The boxes are the squares around the landmarks. Boxes of a detector or drawn by hand differ from them, so
+# the model is trained with jitter and tested on inexact boxes. The prediction takes the median of seven
+# initializations; in its second pass it redraws the box around the landmarks of the first one.
 model = ert.ShapePredictor(n_trees=80, shift_jitter=0.04, scale_jitter=0.04, roll_jitter=4, n_shapes_mixed=3)
 model.fit(train.X, train.y, landmark_names=train.landmark_names)
 model.save(f"{file.stem}.ert")
 
-off = np.random.default_rng(1).normal(scale=0.04, size=(len(test), 3))
-middles = test.boxes[:, :2] + test.boxes[:, 2:] / 2 + off[:, :2] * test.boxes[:, 2:]
-sides = test.boxes[:, 2:] * np.exp(off[:, 2:])
-boxes = np.hstack([middles - sides / 2, sides])
+jitter = np.random.default_rng(1).normal(scale=0.04, size=(len(test), 3))
+centers = test.boxes[:, :2] + test.boxes[:, 2:] / 2 + jitter[:, :2] * test.boxes[:, 2:]
+sides = test.boxes[:, 2:] * np.exp(jitter[:, 2:])
+boxes = np.hstack([centers - sides / 2, sides])
 found = model.predict(list(zip(test.files, boxes, strict=True)), ert.PredictionMode(n_inits=7, n_passes=2))
 
 lengths = [pdist(shape[np.isfinite(shape[:, 0])]).max() for shape in test.y]
 errors = nme(test.y, found, lengths)
-start = [ert.explain(model, image, box).shapes[0] for image, box in zip(test.files, boxes, strict=True)]
-print(f"the average wing in the box is off by {nme(test.y, start, lengths).mean():.2f} % of a wing's length")
-print(f"mean error on {len(test)} wings that were not trained on: {errors.mean():.2f} % of a wing's length")
+initial = [ert.explain(model, image, box).shapes[0] for image, box in zip(test.files, boxes, strict=True)]
+print(f"error of the mean shape in the box: {nme(test.y, initial, lengths).mean():.2f} % of the wing length")
+print(f"mean error on {len(test)} test wings: {errors.mean():.2f} % of the wing length")
 
 thumbnails, captions = [], []
 for name, i in (("best", int(errors.argmin())), ("worst", int(errors.argmax()))):
     shapes, colors = (test.y[i], found[i]), (TRUTH, ON_PHOTOS[1])
     thumbnails.append(object_thumbnail(ert.load_image(test.files[i]), boxes[i], shapes, colors, 640))
-    captions.append(f"{name}: {errors[i]:.2f} %; white: true, orange: found")
+    captions.append(f"{name}: {errors[i]:.2f} %; white: true, orange: predicted")
 save_image(f"{file.stem}_best_and_worst.png", contact_sheet(thumbnails, 2, captions, tile_size=640))

@@ -1,4 +1,9 @@
-"""Three idioms of scripts for dlib, unchanged but for the import: python dlib_drop_in.py [PHOTO]."""
+"""
+Scripts written for dlib
+========================
+
+Three idioms of scripts for dlib, unchanged except for the import: ``python dlib_drop_in.py [PHOTO]``.
+"""
 
 import sys
 

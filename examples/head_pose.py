@@ -1,4 +1,9 @@
-"""Which way heads are turned, with their axes drawn: python head_pose.py [PHOTO]."""
+"""
+Head pose
+=========
+
+Yaw, pitch and roll of heads, drawn as axes: ``python head_pose.py [PHOTO]``.
+"""
 
 import sys
 

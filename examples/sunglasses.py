@@ -1,4 +1,9 @@
-"""Put sunglasses on every face, a filter of a few lines: python sunglasses.py [PHOTO]."""
+"""
+A sunglasses filter
+===================
+
+Warp a drawing of sunglasses onto every face of a photo: ``python sunglasses.py [PHOTO]``.
+"""
 
 import sys
 
@@ -8,7 +13,7 @@ from PIL import Image, ImageDraw
 import ert
 from ert.plotting.landmarks import save_image
 
-# The glasses, four times as large as they are kept, so that their edges are smooth.
+# The glasses are drawn at four times their size and reduced, for smooth edges.
 glasses = Image.new("RGBA", (2400, 1040), (20, 20, 24, 0))
 pen = ImageDraw.Draw(glasses)
 for left in (100, 1280):
@@ -18,7 +23,7 @@ pen.arc((1060, 280, 1340, 560), 190, 350, (10, 10, 12, 255), 72)
 pen.line([(0, 400), (160, 420)], (10, 10, 12, 255), 72)
 pen.line([(2240, 420), (2400, 400)], (10, 10, 12, 255), 72)
 glasses = np.array(glasses.reduce(4))
-# Top and bottom of them at four columns: temple, eye, eye, temple.
+# Top and bottom of the glasses at four columns: temple, eye, eye, temple.
 anchors = [(x, y) for y in (0, 259) for x in (0, 148, 452, 599)]
 
 photo = sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()
@@ -27,12 +32,12 @@ picture = np.stack([picture] * 3, axis=2) if picture.ndim == 2 else picture
 for face in ert.align(photo):
     parts = ert.regions(face.landmarks)
     right, left = parts["right_eye"].mean(axis=0), parts["left_eye"].mean(axis=0)
-    down = (left - right)[::-1] * (-1, 1) / 304  # of the face, for a pixel of the glasses
+    down = (left - right)[::-1] * (-1, 1) / 304  # in pixels of the face per pixel of the glasses
     columns = [parts["jaw"][0], right, left, parts["jaw"][16]]
-    places = [column + (y - 115) * down for y in (0, 259) for column in columns]
+    targets = [column + (y - 115) * down for y in (0, 259) for column in columns]
     size = picture.shape[1::-1]
     color, alpha = (
-        ert.warp(np.ascontiguousarray(layer), anchors, places, size=size, border=False)
+        ert.warp(np.ascontiguousarray(layer), anchors, targets, size=size, border=False)
         for layer in (glasses[..., :3], glasses[..., 3])
     )
     weight = alpha[..., None] / 255

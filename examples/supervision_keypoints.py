@@ -1,4 +1,10 @@
-"""Arrays for supervision.KeyPoints, drawn by it if it is there: python supervision_keypoints.py [PHOTO]."""
+"""
+Landmarks in supervision
+========================
+
+Arrays for ``supervision.KeyPoints``, drawn by supervision if it is installed:
+``python supervision_keypoints.py [PHOTO]``.
+"""
 
 import sys
 
@@ -16,11 +22,11 @@ SHIFTS = 0.05 * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])  # in sides
 
 
 def key_points(model, image, boxes, class_id=0):
-    """Locate landmarks; return arrays in the order in which `supervision.KeyPoints` takes them.
+    """Locate landmarks; return arrays in the order of the arguments of `supervision.KeyPoints`.
 
     `boxes` is (n, 4): left, top, width, height. "xy" is (n, m, 2) float32, in pixels; "class_id" is (n,);
-    "confidence" is (n, m) float32: 1 where five starts end in one place, 0.37 where they lie 2 % of the box's
-    side from their median. Points with less tend to be farther off; it is no probability.
+    "confidence" is (n, m) float32: 1 where predictions from five boxes agree, 0.37 where their mean distance
+    from the median is 2 % of the side of the box. It is not a calibrated probability.
     """
     boxes = np.reshape(boxes, (-1, 4)).astype(float)
     sides = boxes[:, 2:].mean(axis=1)
@@ -44,7 +50,7 @@ model = ert.load("face68")
 arrays = key_points(model, image, ert.detect_faces(image))
 print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
 if supervision:
-    # By position: the third is called `confidence` in older versions, `keypoint_confidence` since 0.29.
+    # By position: the third is `confidence` in older versions and `keypoint_confidence` since 0.29.
     points = supervision.KeyPoints(*arrays.values())
     color = np.stack([image] * 3, axis=2) if image.ndim == 2 else image.copy()
     bgr = np.ascontiguousarray(color[..., ::-1])

@@ -1,4 +1,9 @@
-"""Train a predictor of your own points: here the five of dlib's small model, on drawn faces."""
+"""
+Train your own model
+====================
+
+Train a model of your own landmarks, here the five of dlib's small model, on synthetic faces.
+"""
 
 import numpy as np
 
@@ -6,8 +11,8 @@ import ert
 from ert.datasets.synthetic import synthetic_faces
 
 images, boxes, landmarks = synthetic_faces(300, seed=0)
-X = list(zip(images, boxes, strict=True))  # pairs of image (array or path) and box (left, top, width, height)
-y = landmarks[:, [36, 39, 42, 45, 33]]  # (n, n_landmarks, 2): x, y in pixels; NaN where a point is missing
+X = list(zip(images, boxes, strict=True))  # pairs of image (array or path) and box
+y = landmarks[:, [36, 39, 42, 45, 33]]  # (n, n_landmarks, 2): x, y in pixels; NaN = missing
 
 names = ["right_outer", "right_inner", "left_inner", "left_outer", "nose"]
 model = ert.ShapePredictor(n_stages=5, n_trees=100, mirror=[3, 2, 1, 0, 4])

@@ -1,4 +1,9 @@
-"""Follow a face through a clip made of one photo: python video_tracking.py [VIDEO]."""
+"""
+Tracking in video
+=================
+
+Track a face in a video, by default a clip made from one photo: ``python video_tracking.py [VIDEO]``.
+"""
 
 import sys
 
@@ -11,7 +16,7 @@ from ert.tracking.video import VideoReader, draw_tracked, video_writer
 
 
 def make_clip(file, n_frames=60):
-    """Pan, zoom and turn over the bundled picture, with the noise of a sensor."""
+    """Pan, zoom and rotate the sample image, with sensor noise."""
     photo = Image.fromarray(ert.load_image(ert.sample_image()))
     rng = np.random.default_rng(0)
     with video_writer(file, (320, 240), 30) as write:

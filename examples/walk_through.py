@@ -1,7 +1,10 @@
-"""How a cascade of regression trees finds a face, step by step: python walk_through.py [PHOTO].
+"""
+How it works, step by step
+==========================
 
-The method of Kazemi & Sullivan (CVPR 2014) on one picture. Editors that know cells (`# %%`) show each step;
-run as a script, it writes a PNG for each into `walk_through/`. It needs matplotlib: `pip install ".[plot]"`.
+The method of Kazemi & Sullivan (CVPR 2014) on one image: ``python walk_through.py [PHOTO]``. Editors with
+support for cells (``# %%``) show each step; run as a script, it writes a PNG of each to ``walk_through/``.
+It needs matplotlib: ``pip install ".[plot]"``.
 """
 
 # %%
@@ -29,7 +32,7 @@ plt.rcParams |= {
 folder = Path("walk_through")
 folder.mkdir(exist_ok=True)
 
-# Kernels of notebooks are started with a file of their own, which is no photo.
+# The kernels of notebooks are started with a file of their own, which is not a photo.
 photos = [argument for argument in sys.argv[1:] if Path(argument).suffix not in ("", ".json")]
 image = ert.load_image(photos[0] if photos else ert.sample_image())
 box = ert.detect_faces(image)[0]
@@ -39,7 +42,7 @@ n_stages, n_trees = cascade.thresholds.shape[:2]
 explanation = ert.explain(model, image, box)
 print(f"{n_stages} stages of {n_trees} trees, {cascade.thresholds.shape[2]} splits each")
 
-# The face, enlarged; `on_face` carries points of the image there.
+# The enlarged face; `on_face` transforms points of the image to it.
 corners = np.array([box[:2], box[:2] + box[2:] - 1])
 view, size = object_view(np.vstack([corners, *explanation.shapes[[0, -1]]]), box), 900
 face = crop_thumbnail(image, view, size)
@@ -67,24 +70,26 @@ def drawn(shapes, boxes=()):
     return draw_landmarks(face, [on_face(shape) for shape in shapes], placed, min_size=1)
 
 
-# %% [markdown]
-# ## 1. A box, and the mean shape in it
+# %%
+# 1. A box, and the mean shape in it
+# ----------------------------------
 #
-# A detector draws a box. All that is known of the face so far is where the landmarks of the training
-# faces lay in their boxes on average: the mean shape is the start.
+# A detector returns a box. The prediction starts with the mean shape: the average positions of the
+# landmarks of the training faces in their boxes.
 
 # %%
-figure, axes = panels(2, ["what the detector gives", "the start: the mean shape in the box"])
+figure, axes = panels(2, ["the detected box", "initialization: the mean shape in the box"])
 axes[0].imshow(drawn([], [box]))
 axes[1].imshow(drawn([explanation.shapes[0]], [box]))
-figure.savefig(folder / "1_start.png")
+figure.savefig(folder / "1_initialization.png")
 
-# %% [markdown]
-# ## 2. A stage reads a pool of pixels
+# %%
+# 2. A stage reads a pool of pixels
+# ---------------------------------
 #
-# Each stage has a pool of pixels of its own. A pixel is tied to a landmark, and moves, turns and grows
-# with the current shape: so it looks at the same part of the face whatever the pose, and better so from
-# stage to stage. (White: the landmarks as they are before the stage.)
+# Each stage has its own feature pool of pixels. A pixel is anchored to a landmark and is moved, rotated and
+# scaled with the current shape, so that it is on the same part of the face whatever the pose, more exactly
+# from stage to stage. (White: the landmarks before the stage.)
 
 # %%
 region_of = np.zeros(68, int)
@@ -92,7 +97,7 @@ for number, region in enumerate(FACE68_REGIONS.values()):
     region_of[region] = number
 palette = plt.get_cmap("tab10")(np.arange(10))
 chosen = [0, n_stages - 1]
-figure, axes = panels(2, [f"the pool of stage {stage + 1}, tied to the landmarks" for stage in chosen], gray)
+figure, axes = panels(2, [f"the pool of stage {stage + 1}, anchored to landmarks" for stage in chosen], gray)
 for ax, stage in zip(axes, chosen, strict=True):
     landmarks, pixels = on_face(explanation.shapes[stage]), on_face(explanation.pixels[stage])
     anchors = cascade.anchors[stage]
@@ -103,20 +108,21 @@ for ax, stage in zip(axes, chosen, strict=True):
     ax.scatter(*landmarks.T, 12, "white", edgecolors="black", linewidths=0.6, zorder=4)
 figure.savefig(folder / "2_pool.png")
 
-# %% [markdown]
-# ## 3. A tree compares pairs of pixels
+# %%
+# 3. A tree compares pairs of pixels
+# ----------------------------------
 #
-# A split asks one thing: is the first pixel brighter than the second by more than a threshold?
-# Differences do not mind how bright the picture is. After four answers the face is in one of 16 leaves,
-# and the leaf says how far to move every landmark: a little, for a stage adds up the leaves of all its
-# trees. Of the first stage, here is the tree that moves this face most.
+# Each split tests whether the first pixel is brighter than the second by more than a threshold. Differences
+# do not depend on the brightness of the image. After four splits the face is in one of 16 leaves, which
+# contains a displacement of every landmark. A stage adds the leaves of all its trees. Shown is the tree of
+# the first stage that moves this face most.
 
 # %%
 n_splits = cascade.thresholds.shape[2]
 
 
-def way_through(tree):
-    """Return a tree's nodes from the root to the leaf, in stage 1, and what the leaf adds in pixels."""
+def decision_path(tree):
+    """Return the nodes of a tree of stage 1 from the root to the leaf, and its displacements in pixels."""
     splits = explanation.splits[0, tree].tolist()
     first, second = explanation.values[0, cascade.pairs[0, tree, splits[-1]]]
     leaf = 2 * splits[-1] + (1 if first - second > cascade.thresholds[0, tree, splits[-1]] else 2)
@@ -124,15 +130,15 @@ def way_through(tree):
     return [*splits, leaf], added.reshape(-1, 2) * (box[2:].mean() - 1)
 
 
-tree = max(range(n_trees), key=lambda number: np.abs(way_through(number)[1]).sum())
-nodes, added = way_through(tree)
+tree = max(range(n_trees), key=lambda number: np.abs(decision_path(number)[1]).sum())
+nodes, added = decision_path(tree)
 
 figure, axes = plt.subplots(1, 3, figsize=(16.5, 5.6), width_ratios=[1, 1.2, 1])
 for ax in axes:
     ax.axis("off")
 for ax, title in (
-    (axes[0], "the pairs it compared: first filled, second open"),
-    (axes[2], "what the leaf adds, 10 times as long"),
+    (axes[0], "pixel pairs: first filled, second open"),
+    (axes[2], "displacements of the leaf, 10 times enlarged"),
 ):
     ax.imshow(gray)
     ax.set(title=title, xlim=(0, size - 1), ylim=(size - 1, 0))
@@ -144,9 +150,9 @@ for split in range(n_splits):
     x, y = middle[split]
     for child, side in ((2 * split + 1, -1), (2 * split + 2, 1)):
         middle[child] = (x + side * 2 ** (y - 2), y - 1)
-        ways = [(x, y), middle[child]]
+        edge = [(x, y), middle[child]]
         color, width = (ORANGE, 2.5) if child in nodes else (PALE, 1)
-        axes[1].plot(*np.transpose(ways), color=color, lw=width, zorder=1)
+        axes[1].plot(*np.transpose(edge), color=color, lw=width, zorder=1)
 for node, place in middle.items():
     color, marker = ORANGE if node in nodes else PALE, "s" if node >= n_splits else "o"
     axes[1].scatter(*place, 90, color, marker=marker, edgecolors="white", zorder=2)
@@ -176,10 +182,11 @@ axes[2].scatter(*landmarks.T, 12, "white", edgecolors="black", linewidths=0.6)
 axes[2].quiver(*landmarks.T, *moved.T, angles="xy", scale_units="xy", scale=1, color=ORANGE, width=0.005)
 figure.savefig(folder / "3_tree.png")
 
-# %% [markdown]
-# ## 4. Stage after stage, the shape moves onto the face
+# %%
+# 4. Stage after stage, the shape moves onto the face
+# ---------------------------------------------------
 #
-# The first stages move the whole face into place, the later ones brows, lids and lips.
+# The first stages move the whole shape, later ones refine brows, lids and lips.
 
 # %%
 stages = [0, *(2**k for k in range(10) if 2**k < n_stages), n_stages]
@@ -189,28 +196,28 @@ for ax in axes.ravel():
     ax.axis("off")
 for ax, stage in zip(axes.ravel(), stages, strict=False):
     ax.imshow(drawn([explanation.shapes[stage]]))
-    ax.set_title(f"after stage {stage}" if stage else "the start")
+    ax.set_title(f"after stage {stage}" if stage else "initialization")
 figure.savefig(folder / "4_stages.png")
 
-# %% [markdown]
-# ## 5. How far each stage moves it
+# %%
+# 5. Displacement by stage
+# ------------------------
 #
-# On this face (left); and the error that was left on the faces that the model learned from (right). The
-# first few stages do most of it. On the way the shape may turn: not every stage brings every face nearer
-# to its end.
+# On this face (left), and the training error (right). The first few stages contribute most. Not every stage
+# moves every face closer to its final shape.
 
 # %%
 number = np.arange(1, n_stages + 1)
 moved = np.linalg.norm(np.diff(explanation.shapes, axis=0), axis=2).mean(axis=1)
 left = np.linalg.norm(explanation.shapes - explanation.shapes[-1], axis=2).mean(axis=1)
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.2))
-axes[0].bar(number, moved, color=BLUE, width=1, label="motion of a landmark in this stage")
-axes[0].plot(np.arange(n_stages + 1), left, color=RED, label="distance to where it will end")
-axes[0].set(title="this face", xlabel="stage", ylabel="pixels of the image, mean of 68", ylim=(0, None))
+axes[0].bar(number, moved, color=BLUE, width=1, label="displacement in this stage")
+axes[0].plot(np.arange(n_stages + 1), left, color=RED, label="distance to the final shape")
+axes[0].set(title="this face", xlabel="stage", ylabel="pixels, mean of 68 landmarks", ylim=(0, None))
 axes[0].legend(frameon=False)
 axes[1].plot(number, [entry["train_nme"] for entry in model.history_], color=RED)
 axes[1].set(
-    title="the training faces", xlabel="stage", ylabel="error, % of the inter-ocular distance", ylim=(0, None)
+    title="training faces", xlabel="stage", ylabel="error, % of the inter-ocular distance", ylim=(0, None)
 )
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
@@ -218,13 +225,14 @@ for ax in axes:
     ax.set_axisbelow(True)
 figure.savefig(folder / "5_motion.png")
 
-# %% [markdown]
-# ## 6. Several starts
+# %%
+# 6. Several initializations
+# --------------------------
 #
-# From boxes that are a little off, the shape ends a little elsewhere. Where a landmark is plain to see
-# the ends agree; on the bundled picture the eyes do best, and from the highest box the brows end in the
-# fringe of the hair. `n_inits` takes the median of such ends, landmark by landmark, which leaves single
-# slips out.
+# From shifted and scaled boxes the shapes end at slightly different positions. They agree where a landmark
+# is distinct, on the sample image best at the eyes; from the highest box the brows end at the hair.
+# `n_inits` of `ert.PredictionMode` takes the median of such shapes, landmark by landmark, which removes
+# outliers.
 
 # %%
 shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)])
@@ -234,30 +242,30 @@ boxes = np.hstack([lows, sides])
 inits = frame_to_image(
     np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes)
 )
-ends = model.predict([(image, each) for each in boxes])
-figure, axes = panels(3, ["seven boxes, seven starts", "where they end", "their median"])
+found = model.predict([(image, each) for each in boxes])
+figure, axes = panels(3, ["seven boxes and initializations", "final shapes", "median"])
 colors = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))
-for shapes, ax in ((inits, axes[0]), (ends, axes[1])):
+for shapes, ax in ((inits, axes[0]), (found, axes[1])):
     for shape, color in zip(shapes, colors, strict=True):
         ax.scatter(*on_face(shape).T, 9, [color], edgecolors="black", linewidths=0.2)
 for (low, side), color in zip(zip(lows, sides, strict=True), colors, strict=True):
     (x, y), (right, bottom) = on_face([low, low + side - 1])
     axes[0].add_patch(plt.Rectangle((x, y), right - x, bottom - y, fill=False, edgecolor=color, lw=1.5))
-axes[2].imshow(drawn([np.median(ends, axis=0)]))
-figure.savefig(folder / "6_starts.png")
-scatter = np.linalg.norm(ends - np.median(ends, axis=0), axis=2).mean(axis=0)
+axes[2].imshow(drawn([np.median(found, axis=0)]))
+figure.savefig(folder / "6_inits.png")
+scatter = np.linalg.norm(found - np.median(found, axis=0), axis=2).mean(axis=0)
 print(", ".join(f"{name} {scatter[list(region)].mean():.2f} px" for name, region in FACE68_REGIONS.items()))
 
-# %% [markdown]
-# ## 7. Where the trees looked
+# %%
+# 7. Pixels that the trees compared
+# ---------------------------------
 #
-# Of all pixels in all pools, those that the splits on this face's ways compared. A single stage has 160
-# to choose from, so it looks here and there; all stages together look most at eyes, nostrils and the
-# edges of the mouth. `ert explain` draws this for any model and picture.
+# Of all pixels in all pools, those compared on the decision paths of this face. All stages together use
+# eyes, nostrils and the edges of the mouth most. `ert explain` draws this for any model and image.
 
 # %%
 sheet = explanation_sheet(image, box, explanation)
-ert.plotting.landmarks.save_image(folder / "7_looked.png", sheet)
+ert.plotting.landmarks.save_image(folder / "7_pixels.png", sheet)
 figure, ax = plt.subplots(figsize=(12, 12 * len(sheet) / sheet.shape[1]))
 ax.imshow(sheet)
 ax.axis("off")

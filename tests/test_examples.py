@@ -47,9 +47,9 @@ def run(name, folder, monkeypatch, *arguments):
 
 def test_drowsiness_alarm(tmp_path, monkeypatch, capsys):
     run("drowsiness_alarm", tmp_path, monkeypatch)
-    said = capsys.readouterr().out
-    assert said.startswith("1 blink, eyes closed for 1.")
-    assert said.endswith("alarm: True\n")
+    output = capsys.readouterr().out
+    assert output.startswith("1 blink, eyes closed for 1.")
+    assert output.endswith("alarm: True\n")
     assert load_image("drowsiness.png").ndim == 3
 
 
@@ -86,7 +86,7 @@ def test_average_face(tmp_path, monkeypatch):
 def test_face_tables(tmp_path, monkeypatch, capsys):
     pytest.importorskip("pandas")
     run("face_tables", tmp_path, monkeypatch)
-    assert "right_eye: 6 points" in capsys.readouterr().out
+    assert "right_eye: 6 landmarks" in capsys.readouterr().out
     assert len(Path("landmarks.csv").read_text().splitlines()) == 69
 
 
@@ -105,15 +105,15 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
             return scene
 
     monkeypatch.setitem(sys.modules, "supervision", None)
-    told = run("supervision_keypoints", tmp_path, monkeypatch)
-    said = capsys.readouterr().out
-    assert "'xy': ((1, 68, 2), 'float32'), 'class_id': ((1,), 'int64')" in said
-    assert "'confidence': ((1, 68), 'float32')" in said
+    variables = run("supervision_keypoints", tmp_path, monkeypatch)
+    output = capsys.readouterr().out
+    assert "'xy': ((1, 68, 2), 'float32'), 'class_id': ((1,), 'int64')" in output
+    assert "'confidence': ((1, 68), 'float32')" in output
     assert not Path("supervision.png").exists()
-    confidence = told["arrays"]["confidence"]
+    confidence = variables["arrays"]["confidence"]
     assert ((confidence > 0) & (confidence < 1)).all()
-    model, image = told["model"], told["image"]
-    assert [array.shape for array in told["key_points"](model, image, []).values()] == [
+    model, image = variables["model"], variables["image"]
+    assert [array.shape for array in variables["key_points"](model, image, []).values()] == [
         (0, 68, 2),
         (0,),
         (0, 68),
@@ -129,13 +129,13 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
 
 
 def test_custom_object(tmp_path, monkeypatch, capsys):
-    told = run("custom_object", tmp_path, monkeypatch)
-    said = capsys.readouterr().out
-    assert "wing17.jpg: stray landmarks: 9, 10" in said
-    assert "59 wings with 12 landmarks; 1 left out" in said
-    start, error = (float(line.split(" %")[0].split()[-1]) for line in said.splitlines()[-2:])
+    variables = run("custom_object", tmp_path, monkeypatch)
+    output = capsys.readouterr().out
+    assert "wing17.jpg: stray landmarks: 9, 10" in output
+    assert "59 wings with 12 landmarks; 1 left out" in output
+    start, error = (float(line.split(" %")[0].split()[-1]) for line in output.splitlines()[-2:])
     assert error < 1.5 < 5 < start
-    assert not set(told["train"].files) & set(told["test"].files)
+    assert not set(variables["train"].files) & set(variables["test"].files)
     assert load("wings.ert").landmark_names_ == tuple(map(str, range(12)))
     assert load_image("wings_best_and_worst.png").shape[2] == 3
 
@@ -149,18 +149,18 @@ def test_custom_object(tmp_path, monkeypatch, capsys):
 
 def test_walk_through(tmp_path, monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    # What it sets holds for all plots.
+    # Its settings apply to all plots.
     with pyplot.rc_context():
-        told = run("walk_through", tmp_path, monkeypatch)
+        variables = run("walk_through", tmp_path, monkeypatch)
         pyplot.close("all")
-    names = ["start", "pool", "tree", "stages", "motion", "starts", "looked"]
+    names = ["initialization", "pool", "tree", "stages", "motion", "inits", "pixels"]
     pictures = sorted(Path("walk_through").iterdir())
     assert [path.name for path in pictures] == [f"{k}_{name}.png" for k, name in enumerate(names, 1)]
     for path in pictures:
         assert load_image(path).std() > 20
-    # What the leaves of the first stage add is what it moves the shape by.
-    shapes = told["explanation"].shapes
-    added = sum(told["way_through"](tree)[1] for tree in range(told["n_trees"]))
+    # The displacements of the leaves of the first stage add up to the motion of the shape.
+    shapes = variables["explanation"].shapes
+    added = sum(variables["decision_path"](tree)[1] for tree in range(variables["n_trees"]))
     np.testing.assert_allclose(added, shapes[1] - shapes[0], atol=1e-3)
 
 
@@ -171,11 +171,19 @@ def test_video_tracking(tmp_path, monkeypatch, capsys):
     assert load_image("tracked.png").shape[1] == 3 * 256 + 4 * 8
 
 
-# A documented function, and two stories.
-LONGER = {"supervision_keypoints": 52, "custom_object": 150, "walk_through": 280}
+# The longest examples allowed; the others have at most 45 lines.
+MAX_LINES = {"supervision_keypoints": 60, "custom_object": 150, "walk_through": 280}
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_tested_and_short(example):
     assert f"test_{example.stem}" in globals()
-    assert len(example.read_text().splitlines()) <= LONGER.get(example.stem, 40)
+    assert len(example.read_text().splitlines()) <= MAX_LINES.get(example.stem, 45)
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_every_example_starts_with_a_title(example):
+    _, title, line, blank, text, *_ = example.read_text().splitlines()
+    assert line == len(title) * "="
+    assert not blank
+    assert text

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
+from scipy import stats
 
 from ert import metrics
 from ert._core.exceptions import InputError
@@ -42,7 +43,7 @@ def test_landmark_errors_twin(pair):
 @pytest.mark.parametrize("normalizer", metrics.NORMALIZERS)
 @quick
 @given(pair=landmark_pairs)
-def test_norms_twin(normalizer, pair):
+def test_normalizers_and_nme_twin(normalizer, pair):
     y_true, _ = pair
     expected = [naive.normalizer_length(shape, normalizer) for shape in y_true]
     np.testing.assert_allclose(metrics.normalizer_lengths(y_true, normalizer), expected, rtol=1e-12)
@@ -169,6 +170,29 @@ def test_bootstrap_agrees_with_normal_theory():
     assert low < narrow[0] < narrow[1] < high
 
 
+def test_bootstrap_agrees_with_scipy():
+    values = np.random.default_rng(1).gamma(2.0, size=(300, 2))
+    for statistic, sample in (
+        (np.mean, values[:, 0]),
+        (lambda rows: np.median(rows[:, 1] / rows[:, 0]), values),
+    ):
+        found = metrics.bootstrap_interval(sample, 0.9, statistic=statistic)
+        drawn = stats.bootstrap(
+            (np.arange(300),),
+            lambda chosen, statistic=statistic, sample=sample: statistic(sample[chosen]),
+            n_resamples=4000,
+            confidence_level=0.9,
+            method="percentile",
+            vectorized=False,
+            random_state=0,
+        )
+        expected = drawn.confidence_interval
+        assert found == pytest.approx((expected.low, expected.high), abs=0.1 * (expected.high - expected.low))
+    assert metrics.bootstrap_interval(values[:, 0], statistic=np.mean) == metrics.bootstrap_interval(
+        values[:, 0]
+    )
+
+
 def test_bootstrap_of_a_constant():
     assert metrics.bootstrap_interval([3.0, 3.0], n=10) == (3.0, 3.0)
 
@@ -205,9 +229,50 @@ def test_evaluate_is_json_and_agrees():
         assert figures["per_landmark"][4] == metrics.per_landmark_nme(y_true, y_pred, normalizer)[4]
 
 
-def test_evaluate_chooses_norms():
+def test_default_normalizers():
     assert list(metrics.evaluate(*faces(3, n_landmarks=5))["norms"]) == ["box", "diagonal"]
     assert list(metrics.evaluate(*faces(3, missing=[(2, 40)]))["norms"]) == ["box", "diagonal"]
     assert list(metrics.evaluate(*faces(3), norms=["inter-pupil"])["norms"]) == ["inter-pupil"]
     with pytest.raises(InputError, match="face 2"):
         metrics.evaluate(*faces(3, missing=[(2, 40)]), norms=["inter-pupil"])
+
+
+def test_bad_normalizers():
+    y_true = np.random.default_rng(1).uniform(0, 100, size=(5, 68, 2))
+    with pytest.raises(
+        InputError, match="'ocular': expected one of inter-ocular, inter-pupil, box, diagonal"
+    ):
+        metrics.normalizer_lengths(y_true, "ocular")
+    with pytest.raises(InputError, match="'inter-ocular': needs the 68 points of a face, got 5"):
+        metrics.normalizer_lengths(y_true[:, :5], "inter-ocular")
+    with pytest.raises(InputError, match="5 lengths"):
+        metrics.normalizer_lengths(y_true, [1.0])
+    for bad in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="face 2: expected a positive length"):
+            metrics.normalizer_lengths(y_true, [1, 1, bad, 1, 1])
+
+    flat = y_true.copy()
+    flat[3, :, 1] = 7
+    with pytest.raises(InputError, match="'box': face 3: expected a positive length, got 0"):
+        metrics.normalizer_lengths(flat, "box")
+    assert (metrics.normalizer_lengths(flat, "diagonal") > 0).all()
+
+    flat[3, 45] = flat[3, 36]
+    with pytest.raises(InputError, match="'inter-ocular': face 3: expected a positive length, got 0"):
+        metrics.normalizer_lengths(flat, "inter-ocular")
+
+    gap = y_true.copy()
+    gap[4, 45] = np.nan
+    for normalizer in ("inter-ocular", "inter-pupil"):
+        with pytest.raises(InputError, match=f"'{normalizer}': face 4: an eye landmark"):
+            metrics.normalizer_lengths(gap, normalizer)
+    gap[4] = np.nan
+    with pytest.raises(InputError, match="'box': face 4: all landmarks are missing"):
+        metrics.normalizer_lengths(gap, "box")
+
+
+def test_normalizers_have_descriptions():
+    assert metrics.normalizer_text("inter-pupil") == "inter-pupil distance"
+    assert "sqrt" in metrics.normalizer_text("box")
+    assert "diagonal" in metrics.normalizer_text("diagonal")
+    assert metrics.normalizer_text(None) == "side of the given box"

@@ -28,6 +28,7 @@ __all__ = [
     "group_columns",
     "group_lines",
     "group_notes",
+    "group_rows",
     "object_size",
     "roll",
     "skin_brightness",
@@ -56,7 +57,7 @@ _NO_SKIN = (*_EYES, list(FACE68_REGIONS["outer_lips"]))
 
 
 def object_size(landmarks: Floats, boxes: Floats) -> Floats:
-    """Return the size of objects: the distance between the outer eye corners, else the size of the box.
+    """Return the size of objects in pixels: the distance between the outer eye corners, else that of the box.
 
     Parameters
     ----------
@@ -64,11 +65,6 @@ def object_size(landmarks: Floats, boxes: Floats) -> Floats:
         Eye corners are those of 68 points; NaN = missing.
     boxes : (n, 4) array
         Left, top, width, height; the size is the mean of width and height.
-
-    Returns
-    -------
-    (n,) float64 array
-        Pixels.
     """
     if landmarks.shape[1] != 68:
         side: Floats = boxes[:, 2:].mean(axis=1)
@@ -77,22 +73,12 @@ def object_size(landmarks: Floats, boxes: Floats) -> Floats:
 
 
 def yaw(landmarks: Floats) -> Floats:
-    """Return a proxy for the absolute yaw angle of faces.
+    """Return a proxy for the absolute yaw angle of faces (n, 68, 2).
 
     |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on
     each side: 0 for a frontal face, 0.69 if one distance is twice the other. It increases with the angle, but
     also depends on the face and on annotation errors. It has no sign, so that faces turned to the left and to
     the right are grouped together.
-
-    Parameters
-    ----------
-    landmarks : (n, 68, 2) array
-        NaN = missing.
-
-    Returns
-    -------
-    (n,) float64 array
-        NaN where a landmark that is needed is missing.
     """
     right, left = (lengths(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
     asymmetry: Floats = np.abs(np.log(zero_to_nan(right)) - np.log(zero_to_nan(left)))
@@ -100,18 +86,7 @@ def yaw(landmarks: Floats) -> Floats:
 
 
 def roll(landmarks: Floats) -> Floats:
-    """Return the absolute angle between the line through the eyes and the horizontal.
-
-    Parameters
-    ----------
-    landmarks : (n, 68, 2) array
-        NaN = missing.
-
-    Returns
-    -------
-    (n,) float64 array
-        Degrees, 0 to 180; NaN where a landmark of an eye is missing.
-    """
+    """Return the absolute angle in degrees between the eyes of faces (n, 68, 2) and the horizontal."""
     right, left = (landmarks[:, eye].mean(axis=1) for eye in _EYES)
     x, y = (left - right).T
     angles: Floats = np.abs(np.degrees(np.arctan2(y, x)))
@@ -121,7 +96,8 @@ def roll(landmarks: Floats) -> Floats:
 def skin_brightness(image: Pixels, shape: Floats) -> float:
     """Return the mean gray level of a face's skin: within jaw and brows, without eyes and mouth.
 
-    It depends on light and camera as much as on the skin, so it is not a measure of skin color.
+    It depends on light and camera as much as on the skin, so it is not a measure of skin color. NaN if a
+    landmark that is needed is missing or no skin is within the image.
 
     Parameters
     ----------
@@ -129,11 +105,6 @@ def skin_brightness(image: Pixels, shape: Floats) -> float:
         Gray or RGB.
     shape : (68, 2) array
         x and y in pixels; NaN = missing.
-
-    Returns
-    -------
-    float
-        0 to 255; NaN if a landmark that is needed is missing or no skin is within the image.
     """
     from skimage.draw import polygon
 
@@ -346,14 +317,25 @@ def group_lines(by: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, column in by["columns"].items():
         lines += ["", f"{shown[name]:<{width}}{head}"]
-        for row in column["groups"]:
-            interval, times = row["interval_95"], row["times_others"]
-            low_high = "-" if interval is None else f"{interval[0]:.3f} - {interval[1]:.3f}"
-            lines.append(
-                f"{shown[row['group']]:<{width}}{row['n']:>8}{row['mean']:>9.3f}{low_high:>18}"
-                f"{row['failure_rate']:>10.2%}{'-' if times is None else f'{times:.2f}':>14}"
-            )
+        for row, cells in zip(column["groups"], group_rows(column), strict=True):
+            numbers = "".join(f"{cell:>{w}}" for cell, w in zip(cells[1:], (8, 9, 18, 10, 14), strict=True))
+            lines.append(f"{shown[row['group']]:<{width}}{numbers}")
     return [*lines, "", *group_notes(by)]
+
+
+def group_rows(column: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Format the groups of an attribute: name, objects, mean, interval, failure rate, ratio to others."""
+    return [
+        (
+            row["group"],
+            str(row["n"]),
+            f"{row['mean']:.3f}",
+            "-" if row["interval_95"] is None else "{:.3f} - {:.3f}".format(*row["interval_95"]),
+            f"{row['failure_rate']:.2%}",
+            "-" if row["times_others"] is None else f"{row['times_others']:.2f}",
+        )
+        for row in column["groups"]
+    ]
 
 
 def group_notes(by: Mapping[str, Any]) -> list[str]:

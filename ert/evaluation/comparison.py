@@ -152,19 +152,7 @@ def compare_shapes(
 
 
 def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
-    """Return the objects with the largest distance between the models, relative to the normalizer.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    n : int
-        Maximum number of objects.
-
-    Returns
-    -------
-    int array
-        Indices of the objects, the largest distance first.
-    """
+    """Return the indices of the n objects with the largest relative distance between the models, in order."""
     return np.argsort(-comparison.relative_distances, kind="stable")[:n]
 
 

@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
-from ert._core.types import Floats
+from ert._core.types import Floats, Pixels
 from ert.faces.regions import check_face
 from ert.model.procrustes import fit_similarity
 from ert.model.schemes import FACE5_OF_FACE68
@@ -34,7 +34,7 @@ class Chip:
         Transform from image to chip coordinates: ``chip_xy = matrix @ (x, y, 1)``.
     """
 
-    image: NDArray[np.uint8]
+    image: Pixels
     matrix: Floats
 
     def to_chip(self, points: ArrayLike) -> Floats:
@@ -60,7 +60,7 @@ class Chip:
 
 
 def chip(
-    image: NDArray[np.uint8],
+    image: Pixels,
     landmarks: ArrayLike,
     size: int = 160,
     *,
@@ -158,7 +158,7 @@ def _chip_matrix(points: Floats, target: Floats) -> Floats:
     return np.array([(turn.real, -turn.imag, shift.real), (turn.imag, turn.real, shift.imag)])
 
 
-def _crop(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uint8]:
+def _crop(image: Pixels, matrix: Floats, size: int) -> Pixels:
     """Resample a chip (size, size) or (size, size, 3) from the image."""
     from PIL import Image
 
@@ -183,5 +183,5 @@ def _crop(image: NDArray[np.uint8], matrix: Floats, size: int) -> NDArray[np.uin
             (size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
         )
         cut[..., number] = np.asarray(floats)
-    pixels: NDArray[np.uint8] = np.rint(cut.clip(0, 255)).astype(np.uint8)
+    pixels: Pixels = np.rint(cut.clip(0, 255)).astype(np.uint8)
     return pixels[..., 0] if image.ndim == 2 else pixels

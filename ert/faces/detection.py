@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image, load_image, to_gray
+from ert._core.types import Floats, Pixels
 
 __all__ = [
     "Detector",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 
-Detector = Callable[[NDArray[np.uint8]], Any]
+Detector = Callable[[Pixels], Any]
 
 # Detectors run on a copy of at most this size in pixels and find faces from 3 to 4 % of its longest side.
 _MAX_SIDE_PIXELS = 1000
@@ -33,11 +34,11 @@ _DETECTOR_LOCK = threading.Lock()
 
 
 def detect_faces(
-    image: NDArray[np.uint8] | str | os.PathLike[str],
+    image: Pixels | str | os.PathLike[str],
     detector: str | Detector = "auto",
     *,
     channel_order: str = "rgb",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Detect faces in an image.
 
     Parameters
@@ -82,7 +83,7 @@ def detect_faces(
     return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
 
 
-def _run_detector(image: NDArray[np.uint8], detector: str, channel_order: str) -> NDArray[np.float64]:
+def _run_detector(image: Pixels, detector: str, channel_order: str) -> Floats:
     name, _, model = str(detector).partition(":")
     if name == "auto":
         name = "haar" if _haar_file() else "lbp"
@@ -106,11 +107,11 @@ def _run_detector(image: NDArray[np.uint8], detector: str, channel_order: str) -
     return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
 
 
-def _swap_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _swap_colors(image: Pixels) -> Pixels:
     return image if image.ndim == 2 else image[..., ::-1]
 
 
-def reduce_image(image: NDArray[np.uint8], longest_side: int = _MAX_SIDE_PIXELS) -> NDArray[np.uint8]:
+def reduce_image(image: Pixels, longest_side: int = _MAX_SIDE_PIXELS) -> Pixels:
     """Return the image, or a copy reduced to that length of its longest side in pixels."""
     longest = max(image.shape[:2])
     if longest <= longest_side:
@@ -147,7 +148,7 @@ def _haar_cascade() -> Any:
     return cv2.CascadeClassifier(path)
 
 
-def _haar_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
+def _haar_boxes(gray: Pixels) -> tuple[Any, Any]:
     found, scores = _haar_cascade().detectMultiScale2(gray, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
     return found, scores
 
@@ -162,7 +163,7 @@ def _lbp_cascade() -> Any:
     return Cascade(lbp_frontal_face_cascade_filename())  # type: ignore[no-untyped-call]
 
 
-def _lbp_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
+def _lbp_boxes(gray: Pixels) -> tuple[Any, Any]:
     # A face triggers few windows, hardly more than false alarms do. The mirror image gives the same face from
     # other pixels and doubles them. scikit-image's own merging merges boxes that merely touch, so that its
     # boxes are neither tight nor one per face; an unreachable overlap threshold disables it.
@@ -185,7 +186,7 @@ def _lbp_boxes(gray: NDArray[np.uint8]) -> tuple[Any, Any]:
     return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), min_windows=4)
 
 
-def _merge_windows(windows: NDArray[np.float64], min_windows: int) -> tuple[Any, Any]:
+def _merge_windows(windows: Floats, min_windows: int) -> tuple[Any, Any]:
     """Average the windows that agree; the score of a box is the number of its windows."""
     boxes, scores = [], []
     for window in windows:
@@ -206,7 +207,7 @@ def _dlib_detector() -> Any:
     return dlib.get_frontal_face_detector()
 
 
-def _dlib_boxes(image: NDArray[np.uint8]) -> tuple[Any, Any]:
+def _dlib_boxes(image: Pixels) -> tuple[Any, Any]:
     # Upsampled once, because dlib's window is 80 pixels wide.
     rectangles, scores, _ = _dlib_detector().run(np.ascontiguousarray(image), 1, 0.0)
     return [(each.left(), each.top(), each.width(), each.height()) for each in rectangles], scores
@@ -230,7 +231,7 @@ def _yunet_detector(model: str) -> Any:
         raise InputError(f"detector 'yunet': {model}: OpenCV cannot read this model: {error.err}") from error
 
 
-def _yunet_boxes(bgr: NDArray[np.uint8], model: str) -> tuple[Any, Any]:
+def _yunet_boxes(bgr: Pixels, model: str) -> tuple[Any, Any]:
     if bgr.ndim == 2:
         bgr = np.stack([bgr] * 3, axis=-1)  # the network has three input channels
     detector = _yunet_detector(model)
@@ -246,7 +247,7 @@ def _areas(box: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[Any], Any, N
     return shared, box[2] * box[3], boxes[:, 2] * boxes[:, 3]
 
 
-def keep_best(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.intp]:
+def keep_best(boxes: Floats, scores: Floats) -> NDArray[np.intp]:
     """Return the indices of the boxes to keep, best first (non-maximum suppression).
 
     Of boxes that overlap by more than half of the smaller one, the best is kept.
@@ -261,7 +262,7 @@ def keep_best(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArra
     return np.array(kept, np.intp)
 
 
-def _check_boxes(returned: Any) -> NDArray[np.float64]:
+def _check_boxes(returned: Any) -> Floats:
     try:
         boxes = np.array(returned, np.float64)
     except (TypeError, ValueError):

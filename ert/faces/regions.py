@@ -4,7 +4,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
@@ -45,7 +45,7 @@ FACE_REGIONS = MappingProxyType(
 _SCHEMES = {68: "face68", 5: "face5"}
 
 
-def regions(landmarks: ArrayLike) -> dict[str, NDArray[np.float64]]:
+def regions(landmarks: ArrayLike) -> dict[str, Floats]:
     """Return the landmarks of faces by region.
 
     **Right and left are the subject's**: the right eye is on the left of an image that is not mirrored.
@@ -81,7 +81,7 @@ def regions(landmarks: ArrayLike) -> dict[str, NDArray[np.float64]]:
     return {name: points[..., list(numbers), :] for name, numbers in scheme.items()}
 
 
-def check_face(landmarks: Any, *counts: int, many: bool = True) -> NDArray[np.float64]:
+def check_face(landmarks: Any, *counts: int, many: bool = True) -> Floats:
     """Return landmarks as a validated float64 array.
 
     Parameters

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from ert._core.types import Box
+from ert._core.types import Box, Floats, Pixels
 from ert.faces.detection import Detector, detect_faces, keep_best, reduce_image
 from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
@@ -25,8 +24,8 @@ MAX_SPREAD_BOX_SIDES = 0.012
 
 
 def detect_rotated_faces(
-    image: npt.NDArray[np.uint8], model: ShapePredictor, detector: str | Detector, channel_order: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    image: Pixels, model: ShapePredictor, detector: str | Detector, channel_order: str
+) -> tuple[Floats, Floats]:
     """Detect faces at any roll and locate their landmarks.
 
     Parameters
@@ -67,7 +66,7 @@ def detect_rotated_faces(
 
 
 def _detect_rotated(
-    image: npt.NDArray[np.uint8], detector: str | Detector, channel_order: str
+    image: Pixels, detector: str | Detector, channel_order: str
 ) -> Iterator[tuple[Box, float]]:
     """Yield detected boxes in image coordinates and the roll of the copy each was detected in."""
     from PIL import Image

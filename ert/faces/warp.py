@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
-from ert._core.types import Floats
+from ert._core.types import Floats, Pixels
 from ert.faces.chip import chip
 from ert.faces.regions import check_face
 
@@ -50,13 +50,13 @@ def triangles(points: ArrayLike) -> NDArray[np.intp]:
 
 
 def warp(
-    image: NDArray[np.uint8],
+    image: Pixels,
     from_points: ArrayLike,
     to_points: ArrayLike,
     *,
     size: tuple[int, int] | None = None,
     border: bool = True,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Warp an image so that some of its points move to given positions (piecewise affine).
 
     The points are triangulated halfway between their two positions, and each triangle is mapped by its own
@@ -123,14 +123,14 @@ def warp(
 class AverageFace(NamedTuple):
     """An average of faces."""
 
-    image: NDArray[np.uint8]
+    image: Pixels
     """uint8 (size, size) or (size, size, 3)."""
     landmarks: Floats
     """float64 (n_landmarks, 2), in pixels of the image."""
 
 
 def average_face(
-    images: Sequence[NDArray[np.uint8]],
+    images: Sequence[Pixels],
     landmarks: Sequence[ArrayLike],
     size: int = 256,
     *,
@@ -218,7 +218,7 @@ def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp]
     return np.repeat(rows.astype(np.intp), counts), starts + np.arange(counts.sum())
 
 
-def _interpolate(image: NDArray[np.uint8], points: Floats) -> NDArray[np.uint8]:
+def _interpolate(image: Pixels, points: Floats) -> Pixels:
     """Return the pixel values at points (n, 2), linearly interpolated: (n,) or (n, 3)."""
     from scipy.ndimage import map_coordinates
 
@@ -227,5 +227,5 @@ def _interpolate(image: NDArray[np.uint8], points: Floats) -> NDArray[np.uint8]:
         map_coordinates(channel, points[:, ::-1].T, np.float64, order=1, mode="nearest")
         for channel in channels
     ]
-    values: NDArray[np.uint8] = np.rint(np.stack(interpolated, axis=-1)).astype(np.uint8)
+    values: Pixels = np.rint(np.stack(interpolated, axis=-1)).astype(np.uint8)
     return values[:, 0] if image.ndim == 2 else values

@@ -1,6 +1,10 @@
-"""Charts: error distributions, errors by stage and by landmark, calibration."""
+"""Charts: error distributions, errors by stage and by landmark, calibration.
+
+Without matplotlib all of them raise an :class:`ert.InputError` that names what to install.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,17 +30,9 @@ _MIN_RADIUS, _TARGET_RADIUS, _MAX_RADIUS = 0.012, 0.05, 0.08
 
 
 def x_limit(curves: Sequence[ArrayLike]) -> float:
-    """Return a round number above nearly all errors: an axis up to the few largest would flatten the curves.
+    """Return a round number above nearly all errors: the few largest would flatten the curves of an axis.
 
-    Parameters
-    ----------
-    curves : sequence of (n,) array-like
-        Errors, a sequence for each curve; infinite ones are ignored.
-
-    Returns
-    -------
-    float
-        Positive.
+    Infinite errors are ignored.
     """
     arrays = [np.asarray(errors, float) for errors in curves]
     finite = [errors[np.isfinite(errors)] for errors in arrays]
@@ -80,11 +76,6 @@ def plot_ced(
     Returns
     -------
     Chart
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed, and as :func:`ert.metrics.ced`.
     """
     curves = {one_line(name, 60): np.asarray(values, float) for name, values in errors.items()}
     end = x_limit([*curves.values()]) if x_end is None else x_end
@@ -96,9 +87,7 @@ def plot_ced(
             mean, area = float(np.mean(values)), auc(values, failure_limit)
             summary = f"mean {mean:.2f} %, AUC at {failure_limit:g} % {area:.3f}"
             summaries.append(f"{name}: {summary}" if name else summary)
-            axes.plot(
-                x, 100 * fractions, color=CHART_COLORS[number], ls=DASHES[number], label=f"{name}\n{summary}"
-            )
+            axes.plot(x, 100 * fractions, label=f"{name}\n{summary}", **_line_style(number))
         if end > failure_limit:
             line = axes.axvline(failure_limit, color=MUTED, linewidth=1, linestyle=":")
             line.set_label(f"failures above {failure_limit:g} %")
@@ -109,6 +98,10 @@ def plot_ced(
         if len(errors) > 1:
             axes.legend(loc="lower right", framealpha=0.95, labelspacing=0.8)
         return finish_chart(axes, f"Cumulative error distribution; {'; '.join(summaries)}")
+
+
+def _line_style(number: int) -> dict[str, Any]:
+    return {"color": CHART_COLORS[number], "linestyle": DASHES[number]}
 
 
 def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
@@ -124,11 +117,6 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
     Returns
     -------
     Chart
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed.
     """
     stages = [entry["stage"] for entry in history]
     last, largest = [], 0.0
@@ -141,21 +129,12 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
             if key not in history[0]:
                 continue
             errors = [entry[key] for entry in history]
-            axes.plot(
-                stages,
-                errors,
-                "o",
-                ls=DASHES[number],
-                ms=4,
-                color=CHART_COLORS[number],
-                label=name,
-                clip_on=False,
-            )
+            markers = {"marker": "o", "markersize": 4, "clip_on": False}
+            axes.plot(stages, errors, label=name, **markers, **_line_style(number))
             last.append(f"{errors[-1]:.2f} % in {name}")
             largest = max(largest, *errors)
-        axes.set(
-            xlim=(0, n_stages), ylim=(0, _round_up(1.05 * largest)), xlabel="stage", ylabel="mean error (%)"
-        )
+        axes.set(xlim=(0, n_stages), ylim=(0, _round_up(1.05 * largest)))
+        axes.set(xlabel="stage", ylabel="mean error (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(last) > 1:
             axes.legend(loc="upper right")
@@ -174,11 +153,6 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
     Returns
     -------
     Chart
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed.
     """
     tooltips, handles = {}, []
     with chart_style():
@@ -189,19 +163,16 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
         for number, (name, table) in enumerate(tables.items()):
             x = [100 * row["probability"] for row in table]
             y = [100 * row["share"] for row in table]
-            line = {"color": CHART_COLORS[number], "linestyle": DASHES[number], "linewidth": 1.5}
+            line = _line_style(number) | {"linewidth": 1.5}
             axes.plot(x, y, **line)
             handles.append(Line2D([], [], marker="o", label=one_line(name, 60), **line))
+            marker = {"color": CHART_COLORS[number], "alpha": 0.6, "markeredgewidth": 0, "clip_on": False}
             for i, row in enumerate(table):
                 gid = f"bin-{number}-{i}"
                 tooltips[gid] = f"{name}: predicted {x[i]:.0f} %, observed {y[i]:.0f} %"
-                axes.plot(
-                    x[i : i + 1], y[i : i + 1], "o", gid=gid, ms=4 + 14 * row["weight"] ** 0.5, alpha=0.6,
-                    color=CHART_COLORS[number], markeredgewidth=0, clip_on=False,
-                )  # fmt: skip
-        axes.set(
-            xlim=(0, 100), ylim=(0, 100), xlabel="predicted probability (%)", ylabel="observed frequency (%)"
-        )
+                axes.plot(x[i], y[i], "o", gid=gid, markersize=4 + 14 * row["weight"] ** 0.5, **marker)
+        axes.set(xlim=(0, 100), ylim=(0, 100))
+        axes.set(xlabel="predicted probability (%)", ylabel="observed frequency (%)")
         axes.legend(handles=handles, loc="upper left")
         return finish_chart(axes, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
 
@@ -229,11 +200,6 @@ def plot_landmark_errors(
     Returns
     -------
     Chart
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed.
     """
     points, values = np.array(shape, float), np.array(errors, float)
     known = np.flatnonzero(np.isfinite(values))
@@ -255,19 +221,12 @@ def plot_landmark_errors(
         for region, numbers in FACE68_REGIONS.items() if len(points) == 68 else ():
             line = [*numbers, numbers[0]] if region in FACE68_CLOSED else [*numbers]
             axes.plot(*points[line].T, color="#b9bec6", linewidth=1, zorder=0.5)
+        edge = {"edgecolor": INK, "linewidth": 0.5, "alpha": 0.9}
         # Small circles over large ones.
         for i in order.tolist():
-            tooltips[f"landmark-{i}"] = f"{names[i]}: {values[i]:.2f} %"
-            circle = Circle(
-                points[i],
-                radii[i],
-                facecolor=colors.to_rgba(values[i]),
-                edgecolor=INK,
-                linewidth=0.5,
-                alpha=0.9,
-            )
-            circle.set_gid(f"landmark-{i}")
-            axes.add_patch(circle)
+            gid = f"landmark-{i}"
+            tooltips[gid] = f"{names[i]}: {values[i]:.2f} %"
+            axes.add_patch(Circle(points[i], radii[i], facecolor=colors.to_rgba(values[i]), gid=gid, **edge))
         axes.plot(*points.T, "o", color=INK, markersize=1.5, markeredgewidth=0)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
         (left, top), (right, bottom) = (points - margins).min(axis=0), (points + margins).max(axis=0)

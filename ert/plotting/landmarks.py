@@ -1,6 +1,5 @@
 """Landmarks, boxes and head poses drawn on images."""
 
-import os
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import write_atomically
 from ert._core.images import check_image
-from ert._core.types import Floats, Pixels
+from ert._core.types import Floats, Pixels, StrPath
 from ert.plotting.strokes import (
     DOT,
     OUTLINE,
@@ -125,21 +124,16 @@ def draw_landmarks(
     return np.array(picture, np.uint8)
 
 
-class Pose(Protocol):
-    """What `draw_poses` needs of a head pose; :class:`ert.HeadPose` has it."""
+class _Pose(Protocol):
+    # Rotation (3, 3) from the head's axes (left, down, into the head) to those of the camera.
+    rotation: Floats
 
-    @property
-    def rotation(self) -> Floats:
-        """Rotation matrix (3, 3) from the head's axes (left, down, into the head) to those of the camera."""
+    def axes(self) -> Floats: ...
 
-    def axes(self) -> Floats:
-        """Return the tip of the nose and the ends of the axes (left, up, forward), (4, 2) in pixels."""
-
-    def project(self, points: ArrayLike) -> Floats:
-        """Project points (n, 3) of the head's coordinates to pixels, (n, 2)."""
+    def project(self, points: ArrayLike) -> Floats: ...
 
 
-def draw_poses(image: Pixels, poses: Sequence[Pose], *, min_size: int = 800) -> Pixels:
+def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) -> Pixels:
     """Draw the axes of heads on a copy of an image.
 
     The axes start at the tip of the nose and point to the subject's left (red), up (green) and forward
@@ -249,7 +243,7 @@ def contact_sheet(
     return np.array(sheet, np.uint8)
 
 
-def save_image(path: str | os.PathLike[str], image: Pixels) -> None:
+def save_image(path: StrPath, image: Pixels) -> None:
     """Write an image file; the suffix determines the format.
 
     Parameters
@@ -292,26 +286,8 @@ def picture_html(
 ) -> str:
     """Return an ``<img>`` element with landmarks drawn on an image, at most 480 pixels wide.
 
-    Parameters
-    ----------
-    image : (rows, columns) or (rows, columns, 3) uint8 array
-        Gray or RGB.
-    shapes : sequence of (n_landmarks, 2)
-        Landmarks of each object, x and y in pixels of `image`; NaN landmarks are not drawn.
-    boxes : (n, 4), optional
-        Boxes to draw: left, top, width, height.
-    alt : str
-        Alternative text; it is escaped.
-
-    Returns
-    -------
-    str
-        HTML; the picture is inside, as a ``data:`` URI.
-
-    Raises
-    ------
-    InputError
-        As :func:`draw_landmarks`.
+    The picture is inside, as a ``data:`` URI; `alt` is escaped. The other arguments are those of
+    :func:`draw_landmarks`.
     """
     from PIL import Image
 

@@ -1,6 +1,5 @@
 """The style of all charts and drawings: colors, dashes and fonts; a chart as SVG or as an image file."""
 
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import write_atomically
+from ert._core.types import StrPath
 
 __all__ = [
     "CHART_COLORS",
@@ -93,7 +93,7 @@ def require_plot_packages(what: str, *packages: str) -> None:
             ) from None
 
 
-def check_chart_file(path: str | os.PathLike[str]) -> None:
+def check_chart_file(path: StrPath) -> None:
     """Check, before long work, that a chart can be written to a file.
 
     Raises
@@ -150,13 +150,8 @@ class Chart:
     def _repr_svg_(self) -> str:
         return self.svg()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the chart.
-
-        Parameters
-        ----------
-        path : path-like
-            ``.png``, ``.svg``, ``.pdf`` or another type that matplotlib writes.
+    def save(self, path: StrPath) -> None:
+        """Write the chart as ``.png``, ``.svg``, ``.pdf`` or another type that matplotlib writes.
 
         Raises
         ------
@@ -164,9 +159,8 @@ class Chart:
             When the suffix is unknown or the file cannot be written.
         """
         check_chart_file(path)
-        svg = Path(path).suffix.lower() == ".svg"
         with write_atomically(path) as temporary, chart_style():
-            if svg:
+            if Path(path).suffix.lower() == ".svg":
                 temporary.write_text(self.svg() + "\n", encoding="utf-8")
             else:
                 self.figure.savefig(temporary, dpi=_DPI)
@@ -174,13 +168,7 @@ class Chart:
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """Within this context matplotlib draws and writes in the style of all charts.
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed.
-    """
+    """Within this context matplotlib draws and writes in the style of all charts."""
     require_plot_packages("a chart", "matplotlib")
     from matplotlib import rc_context
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
+from ert._core.types import Pixels
 from ert.tracking.tracker import TrackedFace
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "video_writer",
 ]
 
-
-Frame: TypeAlias = npt.NDArray[np.uint8]
 
 # Codecs by suffix that OpenCV's wheels can write.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
@@ -116,7 +114,7 @@ class VideoReader:
         self.n_frames = int(count) if not self._camera and 0 < count < 1e9 else None
         self._position = cv2.CAP_PROP_POS_MSEC
 
-    def __iter__(self) -> Iterator[tuple[float, Frame]]:
+    def __iter__(self) -> Iterator[tuple[float, Pixels]]:
         """Yield increasing times in seconds and frames: uint8 (rows, columns, 3), in BGR."""
         from time import monotonic
 
@@ -222,7 +220,7 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
         yield write
 
 
-def draw_tracked(frame: Frame, faces: Sequence[TrackedFace]) -> Frame:
+def draw_tracked(frame: Pixels, faces: Sequence[TrackedFace]) -> Pixels:
     """Draw landmarks, boxes and ids of tracked faces on a copy of a frame in BGR, one color per id."""
     from ert.plotting.landmarks import draw_landmarks
 

@@ -24,7 +24,7 @@ def options_of(module, **changes):
 
 
 def detections_of(module, boxes, landmarks):
-    """One object an image, in the classes of one of the two modules."""
+    """Return one object per image in the classes of one of the two modules."""
     return [
         [
             module.full_object_detection(
@@ -57,7 +57,7 @@ def theirs():
 
 @pytest.fixture(scope="module")
 def their_file(theirs, drawn, tmp_path_factory):
-    """A model that dlib trained on the drawn faces."""
+    """A model trained by dlib on the synthetic faces."""
     images, boxes, landmarks = drawn
     model = theirs.train_shape_predictor(images, detections_of(theirs, boxes, landmarks), options_of(theirs))
     path = tmp_path_factory.mktemp("models") / "theirs.dat"
@@ -78,7 +78,7 @@ def points_of(detection):
     return [(part.x, part.y) for part in detection.parts()]
 
 
-def test_rectangle_counts_its_last_pixels():
+def test_rectangles_include_their_last_pixels():
     rect = ours.rectangle(10, 20, 29, 59)
     assert (rect.left(), rect.top(), rect.right(), rect.bottom()) == (10, 20, 29, 59)
     assert (rect.width(), rect.height(), rect.area()) == (20, 40, 800)
@@ -121,7 +121,7 @@ def test_rectangles_are_as_in_dlib(theirs):
     assert repr(ours.point(1, 2) + ours.point(3, 5)) == repr(theirs.point(1, 2) + theirs.point(3, 5))
 
 
-def test_full_object_detection_holds_points():
+def test_full_object_detection_contains_points():
     rect = ours.rectangle(0, 0, 9, 9)
     detection = ours.full_object_detection(rect, [ours.point(1, 2), ours.point(3, 4)])
     assert detection.rect == rect
@@ -190,7 +190,7 @@ def test_missing_points_are_left_out(drawn, trained):
     assert model.summary_["n_missing"] == 10
 
 
-def test_training_is_about_as_good_as_in_dlib(theirs, their_file, trained):
+def test_training_is_as_accurate_as_in_dlib(theirs, their_file, trained):
     images, boxes, landmarks = synthetic_faces(60, seed=9, size=96)
     objects = detections_of(ours, boxes, landmarks)
     mine = ours.test_shape_predictor(list(images), objects, trained)
@@ -198,7 +198,7 @@ def test_training_is_about_as_good_as_in_dlib(theirs, their_file, trained):
     assert mine < 1.1 * its
 
 
-def test_training_on_images_is_that_of_the_estimator(drawn, trained):
+def test_training_on_images_equals_the_estimator(drawn, trained):
     images, boxes, landmarks = drawn
     X = list(zip(images, boxes.round(), strict=True))
     model = ert.ShapePredictor(n_stages=3, n_trees=40, n_inits=5, kind="dlib", gray_weights="dlib")
@@ -208,7 +208,7 @@ def test_training_on_images_is_that_of_the_estimator(drawn, trained):
     assert points_of(found) == [tuple(xy) for xy in np.floor(model.predict(X[:1])[0] + 0.5)]
 
 
-def test_what_is_trained_on_images_can_be_saved_as_dat(trained, drawn, tmp_path):
+def test_models_trained_on_images_can_be_saved_as_dat(trained, drawn, tmp_path):
     trained.save(tmp_path / "model.dat")
     X = list(zip(drawn[0], drawn[1].round(), strict=True))
     assert np.array_equal(ert.load(tmp_path / "model.dat").predict(X), trained.model.predict(X))
@@ -223,7 +223,7 @@ def test_training_on_a_file_writes_a_model(xml, tmp_path):
     assert 0 < ours.test_shape_predictor(xml, str(path)) < 20
 
 
-def test_parts_are_ordered_as_text(tmp_path):
+def test_parts_are_sorted_as_text(tmp_path):
     folder = synthetic_dataset(tmp_path, 4)
     path = folder / "landmarks.xml"
     path.write_text(re.sub(r"name='0(\d)'", r"name='\1'", path.read_text()))
@@ -233,7 +233,7 @@ def test_parts_are_ordered_as_text(tmp_path):
     assert names == tuple(sorted(str(number) for number in range(68)))
 
 
-def test_what_is_trained_here_runs_in_dlib(theirs, drawn, xml, tmp_path):
+def test_models_trained_here_run_in_dlib(theirs, drawn, xml, tmp_path):
     path = tmp_path / "model.dat"
     ours.train_shape_predictor(xml, path, options_of(ours))
     assert list(tmp_path.iterdir()) == [path]

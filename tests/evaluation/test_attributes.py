@@ -71,7 +71,7 @@ def table(tmp_path, *lines):
     return file
 
 
-def test_columns_are_numbers_where_they_hold_nothing_else(dataset, folder, tmp_path):
+def test_columns_of_numbers_become_numeric(dataset, folder, tmp_path):
     rows = [f"a/{path.name}" for path in dataset.files if path.parent.name == "a"]
     lines = [f"{row},{i},{'x' if i else 3},nan,inf" for i, row in enumerate(rows)]
     file = table(tmp_path, "image,number,text,none,infinite", *lines)
@@ -98,12 +98,12 @@ def test_measured_columns(dataset, folder, tmp_path):
     assert set(group_columns(["source"], inside, tmp_path)["source"].values) == {"a"}
 
 
-def test_a_column_of_the_table_goes_before_a_measured_one(dataset, folder, tmp_path):
+def test_columns_of_the_table_take_precedence(dataset, folder, tmp_path):
     file = table(tmp_path, "image,yaw", "a/face_0000.png,17")
     assert np.nansum(group_columns(["yaw"], dataset, folder, file)["yaw"].values) == 17
 
 
-def test_faces_of_other_points_have_no_pose(dataset, folder):
+def test_face_attributes_need_68_points(dataset, folder):
     few = Dataset(dataset.files, dataset.boxes, dataset.landmarks[:, :5], dataset.landmark_names[:5], "few")
     for name in ("yaw", "roll", "mouth", "brightness"):
         with pytest.raises(InputError, match=f"few: {name} needs the 68 points of a face, got 5 landmarks"):
@@ -129,7 +129,7 @@ def test_a_table_for_pandas(dataset, folder, tmp_path):
 # measured attributes
 
 
-def test_measures_do_not_change_with_place_size_and_mirror(shapes):
+def test_attributes_are_invariant_to_position_size_and_mirroring(shapes):
     mirrored = shapes[:, list(FACE68_MIRROR)] * (-1, 1) + (127, 0)
     for name, measure in SHAPES.items():
         expected = measure(shapes)
@@ -147,7 +147,7 @@ def test_roll_is_the_angle_of_the_eyes(shapes):
         assert roll(moved(level, degrees)) == pytest.approx(abs(degrees))
 
 
-def test_yaw_grows_with_the_turn_of_a_head():
+def test_yaw_increases_with_the_angle():
     """Points on half a cylinder: jaw line at the ears, nose in front of it."""
     shape = np.zeros((68, 3))
     angles = np.radians(np.linspace(-90, 90, 17))
@@ -244,7 +244,7 @@ def test_evaluate_by_prints_tables_and_writes_json(model_file, dataset, folder, 
     assert "fewer than 10 objects" in printed
 
 
-def test_texts_of_a_table_stay_in_their_line(dataset, folder, tmp_path):
+def test_text_of_a_table_is_printed_on_one_line(dataset, folder, tmp_path):
     file = tmp_path / "columns.csv"
     file.write_text(f'image,"a\nb"\na/face_0000.png,"{"x" * 500}\n\x1b[1m"\n')
     columns = group_columns(["a\nb"], dataset, folder, file)
@@ -255,7 +255,7 @@ def test_texts_of_a_table_stay_in_their_line(dataset, folder, tmp_path):
     assert str(refused.value).isprintable()
 
 
-def test_evaluate_with_one_norm(model_file, folder, capsys):
+def test_evaluate_with_one_normalizer(model_file, folder, capsys):
     assert run("evaluate", model_file, folder, "--normalizer", "box", "--by", "roll", "--json", "-") == 0
     figures = json.loads(capsys.readouterr().out)
     assert list(figures["norms"]) == ["box"]
@@ -264,7 +264,7 @@ def test_evaluate_with_one_norm(model_file, folder, capsys):
     assert mean == pytest.approx(figures["norms"]["box"]["mean"])
 
 
-def test_what_evaluate_by_refuses(model_file, folder, tmp_path, capsys):
+def test_invalid_options_of_evaluate_by(model_file, folder, tmp_path, capsys):
     file = table(tmp_path, "image,kind", "a/face_0000.png,p")
     for arguments, message in [
         (("--by", "sex"), "unknown attribute 'sex', expected one of size, yaw, roll, "),

@@ -56,7 +56,7 @@ def test_the_difference_is_negative_where_a_is_better(shapes):
     assert difference["interval_95"] == [0, 0]
 
 
-def test_whole_pixels_are_rounded_halves_up(shapes):
+def test_landmarks_are_rounded_to_integers(shapes):
     truth = shapes[0]
     a, b = truth - 0.5, truth + 0.25
     assert compare_shapes(truth, a, b).figures["same_whole_pixels"] == 1
@@ -73,7 +73,7 @@ def test_a_missing_landmark_is_left_out_of_the_error_only(shapes):
     assert comparison.distances[1] > 100
 
 
-def test_faces_are_measured_by_the_eyes_unless_one_is_missing(faces):
+def test_the_default_normalizer_of_faces(faces):
     truth = faces[1][:3].copy()
     assert compare_shapes(truth, truth + 1, truth).normalizer == "inter-ocular"
     truth[0, 36] = np.nan
@@ -82,13 +82,13 @@ def test_faces_are_measured_by_the_eyes_unless_one_is_missing(faces):
         compare_shapes(truth, faces[1][:3], faces[1][:3], "inter-ocular")
 
 
-def test_most_different_comes_farthest_first_and_ties_in_order(shapes):
+def test_most_different_is_sorted_by_distance(shapes):
     comparison = compare_shapes(*shapes)
     assert most_different(comparison).tolist() == [1, 3, 5, 0, 2, 4]
     assert most_different(comparison, 2).tolist() == [1, 3]
 
 
-def test_far_apart_is_relative_to_the_object():
+def test_distances_are_relative_to_the_object():
     truth = np.array([[[0, 0], [10, 10]], [[0, 0], [100, 100]]], np.float64)
     moved = truth + np.array([1, 2])[:, None, None]
     assert most_different(compare_shapes(truth, truth, moved)).tolist() == [0, 1]
@@ -155,7 +155,7 @@ def test_measure_runs_every_model_on_every_object(dataset, monkeypatch, batch):
     assert {ndim for _, ndim, _ in calls} == {3}
 
 
-def test_models_take_turns_and_each_is_first_as_often(dataset):
+def test_models_alternate_and_each_is_first_equally_often(dataset):
     calls = []
     pair = [Recorder(calls, number).benchmark_model for number in (1, 2)]
     measure(pair, dataset, 4)
@@ -174,7 +174,7 @@ def test_all_images_can_be_gray(dataset):
     assert {ndim for _, ndim, _ in calls} == {2}
 
 
-def test_few_images_are_held_at_once(dataset, monkeypatch):
+def test_few_images_are_in_memory_at_once(dataset, monkeypatch):
     monkeypatch.setattr(module, "BATCH_BYTES", 2 * 20 * 30 * 3 - 1)
     sizes = [len(batch) for batch in module._batches(dataset, False)]
     assert sizes == [2, 2, 2]
@@ -192,7 +192,7 @@ def test_measure_names_the_image(dataset):
         measure(pair, dataset)
 
 
-def test_a_comparison_shows_itself(shapes):
+def test_repr_of_a_comparison(shapes):
     lines = repr(compare_shapes(*shapes)).splitlines()
     assert lines[0] == "Comparison of 2 models on 6 objects, NME (box) in %:"
     assert lines[1].startswith("  A 10.000, B 10.000, A - B 0.000 (95 % interval -")

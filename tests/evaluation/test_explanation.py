@@ -94,7 +94,7 @@ def test_models_of_dlib_are_explained_too(compact, tmp_path):
     assert differing < 0.05 * total
 
 
-def test_of_several_starts_the_first_is_explained(small_model, faces):
+def test_the_first_of_several_inits_is_explained(small_model, faces):
     image, box = faces[0][0]
     several = ShapePredictor(**small_model.get_params()).set_params(n_inits=5)
     several.fitted_ = small_model.fitted_
@@ -126,7 +126,7 @@ def test_crops_without_smoothing(small_model, faces):
     np.testing.assert_array_equal(found.shapes[-1], model.predict([(image, box)])[0])
 
 
-def test_what_cannot_be_explained_is_named(small_model, faces):
+def test_bad_arguments_of_explain(small_model, faces):
     image = faces[0][0][0]
     with pytest.raises(InputError, match="the face: a box of 0 x 9"):
         explain(small_model, image, (0, 0, 0, 9), what="the face")
@@ -136,7 +136,7 @@ def test_what_cannot_be_explained_is_named(small_model, faces):
         explain(ShapePredictor(), image, (0, 0, 9, 9))
 
 
-def test_an_explanation_shows_itself(small_model, faces):
+def test_repr_of_an_explanation(small_model, faces):
     lines = repr(explain(small_model, *faces[0][0])).splitlines()
     assert lines[0].startswith("Explanation of 68 landmarks, moved by ")
     assert lines[1:] == [f"  3 stages of 40 trees and 150 pixels, {3 * 40 * 4 * 2} reads"]

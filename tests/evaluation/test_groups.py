@@ -10,7 +10,7 @@ from ert.evaluation.groups import errors_by
 from ert.metrics import bootstrap_interval
 
 
-def test_groups_of_texts():
+def test_groups_of_text():
     values = ["b", "a10", "a2", "", "b", None, "a10"]
     found = errors_by(values, [1.0, 2, 3, 4, 9, 6, 10])
     assert [(row["group"], row["n"], row["mean"]) for row in found] == [
@@ -25,7 +25,7 @@ def test_groups_of_texts():
     assert json.loads(json.dumps(found)) == found
 
 
-def test_numbers_are_cut_at_their_quartiles():
+def test_numbers_are_binned_at_their_quartiles():
     rng = np.random.default_rng(0)
     values, errors = rng.normal(size=103), rng.uniform(0, 10, 103)
     values[[5, 50]] = np.nan
@@ -63,7 +63,7 @@ def test_every_object_is_in_one_group(values, n_quantiles):
     assert len(set(names)) == len(names)
 
 
-def test_numbers_of_few_kinds_are_groups_as_they_are():
+def test_few_distinct_numbers_are_groups():
     found = errors_by([3, 1, 1, 2], [1.0, 2, 4, 9])
     assert [(row["group"], row["n"]) for row in found] == [("1", 2), ("2", 1), ("3", 1)]
     found = errors_by(np.array([True, False, True]), [1.0, 2, 3])
@@ -72,7 +72,7 @@ def test_numbers_of_few_kinds_are_groups_as_they_are():
     assert [row["group"] for row in found] == ["0.250", "0.500", "missing"]
 
 
-def test_numbers_that_are_nearly_all_the_same():
+def test_numbers_that_are_nearly_all_equal():
     values = np.zeros(100)
     values[:9] = np.arange(1, 10)
     found = errors_by(values, np.ones(100))
@@ -81,7 +81,7 @@ def test_numbers_that_are_nearly_all_the_same():
     assert [(row["group"], row["n"]) for row in high] == [("-9 to 0", 9), ("0", 91)]
 
 
-def test_names_of_groups_tell_near_limits_apart():
+def test_names_of_bins_distinguish_close_limits():
     values = 100 + np.arange(100) / 1e4
     names = [row["group"] for row in errors_by(values, np.ones(100))]
     assert names[:2] == ["100.000 to 100.002", "100.002 to 100.005"]
@@ -99,7 +99,7 @@ def test_names_of_groups_tell_near_limits_apart():
         ([], [], "errors: expected"),
     ],
 )
-def test_what_is_refused(values, errors, message):
+def test_bad_arguments(values, errors, message):
     with pytest.raises(InputError, match=message):
         errors_by(values, errors)
     with pytest.raises(InputError, match="n_quantiles: expected at least 2"):

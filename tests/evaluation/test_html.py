@@ -89,12 +89,12 @@ def test_there_are_contents_for_many_sections():
     assert links == [f"#{name}" for name in tree.xpath("//h2/@id")] == ["#a", "#b", "#c", "#d"]
 
 
-def test_a_page_refreshes_only_when_it_is_to():
+def test_a_page_refreshes_only_on_request():
     assert not parsed().xpath("//meta[@http-equiv='refresh']")
     assert parsed(refresh=7).xpath("//meta[@http-equiv='refresh']/@content") == ["7"]
 
 
-def test_pictures_are_inside():
+def test_pictures_are_inline():
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, 30:] = 200
     image = parsed(lambda macros: macros.gallery([(picture, "c", "half dark")])).xpath("//img")[0]

@@ -34,7 +34,7 @@ def comparison(dataset, shapes):
 
 
 def near(picture, color, at_least):
-    """Tell whether a picture has so many pixels of nearly that color."""
+    """Return whether a picture has at least that many pixels of nearly that color."""
     distance = np.abs(picture.astype(int) - ImageColor.getrgb(color)).max(axis=2)
     return (distance < 40).sum() >= at_least
 
@@ -58,13 +58,13 @@ def test_the_plot_needs_matplotlib_and_a_known_suffix(comparison, tmp_path, monk
         plot_errors(tmp_path / "no folder" / "errors.png", comparison, NAMES, "faces")
 
 
-def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+def test_the_error_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r"errors.png: needs matplotlib, .*\"ert-landmarks\[plot\]\""):
         check_plot_file("errors.png")
 
 
-def test_the_picture_has_a_tile_for_each_face(dataset, shapes, comparison, tmp_path, monkeypatch):
+def test_the_picture_has_a_thumbnail_for_each_face(dataset, shapes, comparison, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_THUMBNAIL_SIZE", 160)
     sizes = {}
     for n in (1, 4, 5, 20):
@@ -91,7 +91,7 @@ def test_faces_are_captioned_in_the_order_of_difference(dataset, shapes, compari
     assert captions == [dataset.files[i].name for i in order]
 
 
-def test_a_tile_survives_missing_and_wild_landmarks(dataset, shapes, comparison):
+def test_thumbnails_with_missing_and_extreme_landmarks(dataset, shapes, comparison):
     wild, lacking = shapes.copy(), dataset.landmarks.copy()
     wild[0, 0, 0] = [1e5, -1e5]
     lacking[0, 5] = np.nan

@@ -40,7 +40,7 @@ def tables(tree):
     }
 
 
-def test_the_page_tells_what_evaluate_tells(small_model, dataset, tmp_path):
+def test_the_page_shows_the_results_of_evaluate(small_model, dataset, tmp_path):
     columns = {"side": Column(np.array(["left", "right"] * 15, object), "which side")}
     milliseconds = np.random.default_rng(0).gamma(4, 0.1, (20, 5))
     notes = ["Something to know."]
@@ -60,7 +60,7 @@ def test_the_page_tells_what_evaluate_tells(small_model, dataset, tmp_path):
     per_landmark = expected["inter-ocular"]["per_landmark"]
     listed = found["All landmarks, largest error first, in % of the inter-ocular distance"][1:]
     assert [int(name) for name, _ in listed] == np.argsort(-np.array(per_landmark), kind="stable").tolist()
-    assert len(found["By region, right and left of the subject, in % of the inter-ocular distance"]) == 10
+    assert len(found["Regions, right and left of the subject, in % of the inter-ocular distance"]) == 10
     times = dict(row for row in found["100 calls: 20 objects, 5 times each"])
     assert float(times["99th percentile"]) == pytest.approx(np.percentile(milliseconds, 99), abs=6e-4)
     text = tree.text_content()
@@ -70,7 +70,7 @@ def test_the_page_tells_what_evaluate_tells(small_model, dataset, tmp_path):
     assert all(svg.get("role") == "img" and svg.get("aria-label") for svg in tree.xpath("//svg"))
 
 
-def test_the_faces_are_the_worst_and_the_best(small_model, dataset, tmp_path):
+def test_the_faces_with_the_largest_and_smallest_errors_are_shown(small_model, dataset, tmp_path):
     tree = report(tmp_path / "report.html", small_model, dataset)
     errors = nme(dataset.y, small_model.predict(dataset.X), "inter-ocular")
     shown = [re.match(r"(\S+) % (\S+)", caption.text_content()) for caption in tree.xpath("//li//figcaption")]
@@ -83,7 +83,7 @@ def test_the_faces_are_the_worst_and_the_best(small_model, dataset, tmp_path):
         assert image.get("width") == image.get("height") == "320"
 
 
-def test_missing_landmarks_one_norm_and_few_objects(small_model, dataset, tmp_path):
+def test_missing_landmarks_one_normalizer_and_few_objects(small_model, dataset, tmp_path):
     lacking = dataset.landmarks[:3].copy()
     lacking[:, 5] = np.nan
     few = Dataset(dataset.files[:3], dataset.boxes[:3], lacking, dataset.landmark_names, "few")
@@ -126,7 +126,7 @@ def test_parameters_that_were_changed_come_first():
     assert ("max_depth", "4", "") in rows
 
 
-def test_a_judge_is_held_to_its_word(confident_model, small_model, dataset, tmp_path):
+def test_the_confidence_is_compared_with_the_errors(confident_model, small_model, dataset, tmp_path):
     tree = report(tmp_path / "report.html", confident_model, dataset)
     rows = tables(tree)["Coverage of the standard errors"]
     shapes = confident_model.predict(dataset.X)

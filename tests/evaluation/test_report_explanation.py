@@ -16,7 +16,7 @@ def explained(small_model, faces):
     return image, box, explain(small_model, image, box)
 
 
-def test_a_sheet_has_a_tile_for_each_stage(explained, tmp_path, monkeypatch):
+def test_a_sheet_has_a_thumbnail_for_each_stage(explained, tmp_path, monkeypatch):
     captions = []
     sheet = module.contact_sheet
 
@@ -39,7 +39,7 @@ def test_a_sheet_has_a_tile_for_each_stage(explained, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".apng"])
-def test_a_moving_picture_has_a_frame_for_each_stage(explained, tmp_path, monkeypatch, suffix):
+def test_an_animation_has_a_frame_for_each_stage(explained, tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(module, "_PANEL_SIZE", 150)
     save_explanation(tmp_path / f"moving{suffix}", *explained)
     frames = []
@@ -51,13 +51,13 @@ def test_a_moving_picture_has_a_frame_for_each_stage(explained, tmp_path, monkey
             picture.seek(number)
             frames.append(np.asarray(picture.convert("RGB"), int))
     assert all(np.abs(a - b).max() > 50 for a, b in pairwise(frames))
-    # Gray where no stage has looked yet, and hot where one has.
+    # Gray where no stage has read pixels yet, and bright where one has.
     colorful = [(np.ptp(frame[:, 150:], axis=2) > 40).sum() for frame in frames]
     assert colorful[0] < 100 < 500 < min(colorful[1:])
     assert [path.name for path in tmp_path.iterdir()] == [f"moving{suffix}"]
 
 
-def test_it_is_hottest_where_most_was_read(explained):
+def test_the_map_is_brightest_where_most_pixels_were_read(explained):
     _, box, explanation = explained
     reads = np.zeros_like(explanation.reads)
     # Far from the diagonal, on which rows and columns could be mistaken for each other.

@@ -40,7 +40,7 @@ def refreshes(path):
     ("ends", "finished", "left"),
     [
         ([], 0, None),
-        ([30], 0, 4 * 30),  # what came before cannot be told from the stage
+        ([30], 0, 4 * 30),  # includes reading images
         ([30, 40], 0, 3 * 10),
         ([30, 40, 60, 80], 0, 50 / 3),
         ([1, 2], 2, None),  # replayed
@@ -49,7 +49,7 @@ def refreshes(path):
         ([1, 2, 3, 4, 5], 0, 0),
     ],
 )
-def test_the_time_left(tmp_path, ends, finished, left):
+def test_remaining_time(tmp_path, ends, finished, left):
     assert ticking(tmp_path, ends, finished=finished).seconds_left() == (
         None if left is None else pytest.approx(left)
     )
@@ -90,7 +90,7 @@ def test_the_page_follows_the_training(faces, tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"), [(KeyboardInterrupt, "Interrupted"), (ValueError("odd <b>"), "odd <b>")]
 )
-def test_an_end_that_was_not_meant_is_told(faces, tmp_path, error, said):
+def test_the_page_shows_errors_and_interruptions(faces, tmp_path, error, said):
     X, y = faces
     page = tmp_path / "report.html"
     model = small_predictor(n_jobs=1)
@@ -121,7 +121,7 @@ def test_a_page_that_cannot_be_written_does_not_end_the_training(faces, tmp_path
     assert lines[0].endswith("training continues")
 
 
-def test_replayed_stages_are_told_too(faces, tmp_path):
+def test_replayed_stages_are_reported(faces, tmp_path):
     X, y = faces
     checkpoint, seen = tmp_path / "c.ert", []
     small_predictor(n_stages=2, n_jobs=1).fit(X[:20], y[:20], checkpoint=checkpoint)

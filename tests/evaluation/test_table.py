@@ -50,7 +50,7 @@ def test_rows_are_found_by_paths_from_either_folder_and_by_names(dataset, folder
         read_table(names, dataset, tmp_path)
 
 
-def test_objects_of_an_image_are_told_apart_by_their_number(dataset, folder, tmp_path):
+def test_objects_of_an_image_are_identified_by_their_index(dataset, folder, tmp_path):
     files = [dataset.files[0], dataset.files[1], dataset.files[0], dataset.files[0]]
     several = Dataset(files, dataset.boxes[:4], dataset.landmarks[:4], dataset.landmark_names, dataset.name)
     names = [f"{file.parent.name}/{file.name}" for file in files]
@@ -66,7 +66,7 @@ def test_objects_of_an_image_are_told_apart_by_their_number(dataset, folder, tmp
             read_table(table(tmp_path, "image,object,who", f"{names[0]},1,c", again), several, folder)
 
 
-def test_rows_of_other_images_are_refused_unless_it_is_a_part(dataset, folder, tmp_path):
+def test_rows_of_other_images_are_errors_unless_the_dataset_is_a_part(dataset, folder, tmp_path):
     file = table(tmp_path, "image,x", "a/face_0000.png,1", "a/face_9999.png,2")
     with pytest.raises(InputError, match=r"columns.csv:3: image 'a/face_9999.png' is not in faces"):
         read_table(file, dataset, folder)

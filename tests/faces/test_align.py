@@ -20,7 +20,7 @@ def test_faces_have_the_boxes_of_the_detector_and_the_landmarks_of_the_model(sma
     assert np.array_equal(given[0].landmarks, expected[1])
 
 
-def test_files_are_read_as_rgb_and_arrays_as_declared(small_model, tmp_path):
+def test_files_are_rgb_and_arrays_have_a_channel_order(small_model, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     path = tmp_path / "photo.png"
     Image.fromarray(image).save(path)
@@ -35,7 +35,7 @@ def test_no_face_gives_no_faces(small_model):
     assert ert.align(np.zeros((40, 40), np.uint8), small_model, boxes=[]) == []
 
 
-def test_models_are_taken_by_file(small_model, tmp_path):
+def test_models_are_loaded_from_files(small_model, tmp_path):
     image = np.zeros((96, 96), np.uint8)
     small_model.save(tmp_path / "model.ert")
     by_file = ert.align(image, tmp_path / "model.ert", detector=boxes_of)
@@ -60,10 +60,20 @@ def test_the_bundled_model_finds_the_astronaut():
     assert top < 115 < top + height
     shape = faces[0].landmarks
     assert shape.shape == (68, 2)
-    # Pupils and the tip of the nose, read off the picture.
+    # Pupils and the tip of the nose, measured in the image.
     for indices, place in (
         ([*range(36, 42)], (203.5, 101)),
         ([*range(42, 48)], (246, 103.5)),
         ([30], (225, 127)),
     ):
         assert np.linalg.norm(shape[indices].mean(axis=0) - place) < 3
+
+
+def test_modes(small_model):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96), dtype=np.uint8)
+    box = boxes_of(image)[0]
+    for mode in ("accurate", ert.PredictionMode(n_inits=3)):
+        (face,) = ert.align(image, small_model, boxes=[box], mode=mode)
+        assert np.array_equal(face.landmarks, small_model.predict([(image, box)], mode)[0])
+    with pytest.raises(InputError, match="mode='best'"):
+        ert.align(image, small_model, boxes=[box], mode="best")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ert import BlinkCounter, InputError
 
-# Two blinks of 0.2 s, eyes half shut for a while, and shut for 1.5 s: seconds and openness, straight between.
+# Two blinks of 0.2 s, eyes half closed, and closed for 1.5 s: seconds and openness, linear between them.
 TIMES = [0, 1.0, 1.1, 1.2, 3.0, 3.1, 3.2, 4.0, 4.1, 4.6, 4.7, 6.0, 6.1, 7.5, 7.6, 9.0]
 OPEN = [0.3, 0.3, 0.1, 0.3, 0.3, 0.1, 0.3, 0.3, 0.215, 0.215, 0.3, 0.3, 0.05, 0.05, 0.3, 0.3]
 
@@ -18,10 +18,10 @@ def watch(counter, times):
     return counter
 
 
-def test_blinks_and_long_closures_are_told_apart():
+def test_blinks_and_long_closures_are_distinguished():
     counter = watch(BlinkCounter(), np.arange(0, 9, 0.01))
     assert counter.blinks == 2
-    # Below 0.2 on the way down until above 0.23 on the way up; 0.215 alone is no closure.
+    # Closed from falling below 0.2 to rising above 0.23; 0.215 alone is not a closure.
     blink = 0.1 * 0.1 / 0.2 + 0.1 * 0.13 / 0.2
     long = 1.4 + 0.1 * 0.15 / 0.25 + 0.1 * 0.18 / 0.25
     assert counter.closed_time == pytest.approx(2 * blink + long, abs=1e-3)
@@ -30,7 +30,7 @@ def test_blinks_and_long_closures_are_told_apart():
 
 
 @given(rate=st.floats(25, 240), phase=st.floats(0, 1), seed=st.integers(0, 99), jitter=st.floats(0, 0.9))
-def test_the_frame_rate_does_not_matter_nor_an_uneven_one(rate, phase, seed, jitter):
+def test_any_frame_rate_regular_or_not_gives_the_same_counts(rate, phase, seed, jitter):
     steps = np.arange(phase, 8.5 * rate)
     times = (steps + jitter * np.random.default_rng(seed).uniform(-0.5, 0.5, len(steps))) / rate
     counter = watch(BlinkCounter(), times)
@@ -50,13 +50,13 @@ def test_the_state_while_eyes_are_closed():
     assert counter.closed
     assert counter.closed_for == pytest.approx(6.98 - 6.04, abs=1e-2)
     assert counter.blinks == 2
-    assert counter.update(7.0, 0.22)  # above the lower limit, but not the upper one
+    assert counter.update(7.0, 0.22)  # above the lower threshold, but not the upper one
     assert counter.closed_for == pytest.approx(0.96, abs=1e-2)
     assert not counter.update(7.1, 0.24)
     assert counter.blinks == 2
 
 
-def test_noise_about_a_limit_makes_no_blinks():
+def test_noise_around_a_threshold_makes_no_blinks():
     noise = np.random.default_rng(0).uniform(-0.014, 0.014, 1000)
     for limit in (0.2, 0.23):
         counter = BlinkCounter(shortest=0)
@@ -65,7 +65,7 @@ def test_noise_about_a_limit_makes_no_blinks():
         assert counter.blinks == 0
 
 
-def test_what_is_too_short_is_no_blink():
+def test_short_closures_are_not_blinks():
     values = [0.3, 0.3, 0.19, 0.3, 0.3]
     short, any_length = BlinkCounter(), BlinkCounter(shortest=0)
     for number, value in enumerate(values):
@@ -74,13 +74,13 @@ def test_what_is_too_short_is_no_blink():
     assert (short.blinks, any_length.blinks) == (0, 1)
 
 
-def test_a_lost_face_ends_a_closure_and_makes_no_blink():
+def test_a_lost_face_ends_a_closure_without_a_blink():
     counter = BlinkCounter()
     for time, openness in ((0, 0.3), (0.1, 0.1), (0.2, 0.1), (0.3, math.nan), (0.4, math.nan), (0.5, 0.3)):
         counter.update(time, openness)
     assert counter.blinks == 0
     assert counter.closed_time == pytest.approx(0.15)
-    # Shut when the face came back: nobody knows since when.
+    # Closed when the face is found again: the onset is unknown.
     for time, openness in ((0.6, math.nan), (0.7, 0.1), (0.8, 0.1), (0.9, 0.3)):
         counter.update(time, openness)
     assert counter.blinks == 0
@@ -100,12 +100,12 @@ def test_a_lost_face_ends_a_closure_and_makes_no_blink():
         ({"shortest": -1}, "expected 0 <= shortest"),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(parameters, message):
+def test_invalid_thresholds_are_refused(parameters, message):
     with pytest.raises(InputError, match=message):
         BlinkCounter(**parameters)
 
 
-def test_measurements_that_make_no_sense_are_refused():
+def test_invalid_measurements_are_refused():
     counter = BlinkCounter()
     counter.update(1.0, 0.3)
     for time in (1.0, 0.5, math.nan, math.inf):

@@ -27,7 +27,7 @@ def rotated(points, degrees, scale, shift):
     scale=st.floats(0.1, 10),
     shift=st.tuples(st.floats(-100, 300), st.floats(-100, 300)),
 )
-def test_landmarks_meet_the_template(degrees, scale, shift):
+def test_landmarks_match_the_template(degrees, scale, shift):
     target = face_template(68, 64)
     cut = chip(GRADIENT, rotated(target, degrees, scale, shift), 64)
     np.testing.assert_allclose(cut.to_chip(rotated(target, degrees, scale, shift)), target, atol=1e-6)
@@ -35,7 +35,7 @@ def test_landmarks_meet_the_template(degrees, scale, shift):
     np.testing.assert_allclose(cut.to_chip(cut.to_image(points)), points, atol=1e-6)
 
 
-def test_the_matrix_is_that_of_least_squares():
+def test_the_matrix_is_the_least_squares_similarity():
     rng = np.random.default_rng(0)
     for shape in synthetic_faces(5)[2]:
         target = rng.normal(size=(68, 2)) * 5 + 30 + shape / 3
@@ -44,7 +44,7 @@ def test_the_matrix_is_that_of_least_squares():
         np.testing.assert_allclose(matrix, expected, atol=1e-9)
 
 
-def test_the_matrix_tells_where_every_pixel_comes_from():
+def test_the_matrix_maps_pixels_to_their_source():
     cut = chip(GRADIENT, rotated(FACE, 10, 0.8, (30, 20)), 50)
     assert cut.image.shape == (50, 50, 3)
     for x, y in ((10, 10), (25, 30), (40, 12)):
@@ -62,7 +62,7 @@ def test_a_large_face_is_reduced_without_aliasing():
         np.testing.assert_allclose(cut.image[y, x, :2], (cut.to_image((x, y)) - 2) / 5, atol=1.5)
 
 
-def test_the_identity_leaves_the_picture():
+def test_the_identity_keeps_the_image():
     image = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
     points = np.array([(10.0, 10.0), (40.0, 12.0), (20.0, 50.0)])
     cut = chip(image, points, 60, template=points)
@@ -78,7 +78,7 @@ def test_the_template_has_its_margin():
     np.testing.assert_array_equal(face_template(5, 100), face_template(68, 100)[list(FACE5_OF_FACE68)])
 
 
-def test_five_points_cut_the_portrait_as_68_do():
+def test_five_landmarks_give_the_crop_of_68():
     portrait = ert.load_image(ert.sample_image())
     many = chip(portrait, ert.align(portrait)[0].landmarks, 100)
     few = chip(portrait, ert.align(portrait, "face5")[0].landmarks, 100)
@@ -89,21 +89,21 @@ def test_five_points_cut_the_portrait_as_68_do():
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-3, 1e3, 1e12])
-def test_no_scale_is_too_wild(scale):
+def test_extreme_scales(scale):
     cut = chip(np.full((40, 40), 200, np.uint8), 20 + scale * FACE68_TEMPLATE, 33)
     assert cut.image.shape == (33, 33)
     if scale < 1:
         assert (cut.image == 200).all()
 
 
-def test_missing_landmarks_are_done_without():
+def test_missing_landmarks_are_ignored():
     shape = rotated(face_template(68, 64), 20, 1.5, (40, 30))
     full = chip(GRADIENT, shape, 64).matrix
     shape[5:60] = np.nan
     np.testing.assert_allclose(chip(GRADIENT, shape, 64).matrix, full, atol=1e-9)
 
 
-def test_what_is_outside_the_image_is_black():
+def test_pixels_outside_the_image_are_black():
     image = np.full((50, 50), 255, np.uint8)
     half = chip(image, [(0, 10), (0, 40)], 60, template=[(30, 10), (30, 40)]).image
     assert (half[5:45, :28] == 0).all()
@@ -132,6 +132,6 @@ def test_bad_input_is_refused(landmarks, options, message):
         chip(GRADIENT, landmarks, **options)
 
 
-def test_a_picture_of_floats_is_refused():
+def test_float_images_are_refused():
     with pytest.raises(InputError, match="float64 pixels"):
         chip(GRADIENT / 255, FACE)

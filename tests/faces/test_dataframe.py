@@ -33,7 +33,7 @@ def test_a_row_for_each_landmark(faces, pandas):
     pandas.testing.assert_frame_equal(to_dataframe(faces[0]), to_dataframe(faces[0].landmarks))
 
 
-def test_what_a_judge_says_has_columns_of_its_own(faces, pandas):
+def test_standard_errors_and_confidence_are_columns(faces, pandas):
     rng = np.random.default_rng(1)
     assessed = [replace(face, std=rng.random(68), confidence=float(rng.random())) for face in faces]
     table = to_dataframe(assessed)
@@ -83,7 +83,7 @@ def test_no_faces_make_an_empty_table(pandas):
     assert list(to_dataframe([], wide=True).columns) == ["left", "top", "width", "height"]
 
 
-def test_what_is_no_faces_is_refused(faces, pandas):
+def test_other_input_is_refused(faces, pandas):
     five = AlignedFace(np.zeros(4), np.zeros((5, 2)))
     with pytest.raises(InputError, match="5 to 68 landmarks"):
         to_dataframe([*faces, five])
@@ -92,7 +92,7 @@ def test_what_is_no_faces_is_refused(faces, pandas):
             to_dataframe(wrong)
 
 
-def test_without_pandas_the_message_tells_what_to_install(faces, monkeypatch):
+def test_without_pandas_the_error_names_the_package(faces, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match="pip install pandas"):
         to_dataframe(faces)

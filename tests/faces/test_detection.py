@@ -63,7 +63,7 @@ class TestCascades:
 
     @pytest.mark.parametrize("detector", DETECTORS)
     @pytest.mark.parametrize("shape", [(1, 1), (23, 40), (24, 24), (36, 36), (24, 3000, 3), (3000, 1)])
-    def test_tiny_and_empty_images_hold_no_face(self, detector, shape):
+    def test_tiny_and_empty_images_have_no_face(self, detector, shape):
         boxes = detect_faces(np.full(shape, 200, np.uint8), detector)
         assert boxes.shape == (0, 4)
         assert boxes.dtype == np.float64

@@ -31,7 +31,7 @@ def test_mouth_opening_is_a_fraction_of_its_width():
     scale=st.floats(0.01, 100),
     shift=st.tuples(*[st.floats(-1e4, 1e4)] * 2),
 )
-def test_the_measures_depend_neither_on_roll_nor_on_scale_nor_on_place(number, roll, scale, shift):
+def test_the_measures_do_not_depend_on_roll_scale_or_position(number, roll, scale, shift):
     face = FACES[number]
     cos, sin = scale * np.cos(np.radians(roll)), scale * np.sin(np.radians(roll))
     moved = face @ np.array([(cos, sin), (-sin, cos)]) + shift

@@ -19,10 +19,10 @@ NUMBERS, POINTS = list(FACE_POINTS), np.array([*FACE_POINTS.values()])
 
 
 def project(yaw, pitch, roll, place=(0.0, 0.0, 6.0), focal=FOCAL, shape=SHAPE):
-    """The general face, turned as told before a camera at which it looks at zero angles."""
+    """The generic face, rotated, in front of a camera at which it looks for zero angles."""
     turn = Rotation.from_euler("ZYX", [roll, -yaw, -pitch], degrees=True)
     x, y, z = place
-    # The camera's axis, carried the shortest way to the line to the face.
+    # The smallest rotation of the optical axis to the direction of the face.
     axis = np.cross((0, 0, 1), place)
     angle = np.arctan2(np.hypot(x, y), z)
     look = Rotation.from_rotvec(axis / (np.linalg.norm(axis) or 1) * angle)
@@ -37,7 +37,7 @@ def angles(pose):
     return np.array([pose.yaw, pose.pitch, pose.roll])
 
 
-def test_the_general_face_is_symmetric_and_one_wide_between_the_outer_eye_corners():
+def test_the_generic_face_is_symmetric_and_of_width_one_between_the_outer_eye_corners():
     for number, (x, y, z) in FACE_POINTS.items():
         assert FACE_POINTS[FACE68_MIRROR[number]] == (-x, y, z)
     assert np.subtract(FACE_POINTS[45], FACE_POINTS[36]).tolist() == [1, 0, 0]
@@ -49,7 +49,7 @@ def test_the_general_face_is_symmetric_and_one_wide_between_the_outer_eye_corner
     roll=st.floats(-179, 179),
     place=st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.floats(3, 30)),
 )
-def test_known_angles_come_back(yaw, pitch, roll, place):
+def test_known_angles_are_recovered(yaw, pitch, roll, place):
     pose = head_pose(project(yaw, pitch, roll, place), SHAPE)
     np.testing.assert_allclose(angles(pose), (yaw, pitch, roll), atol=0.1)
     np.testing.assert_allclose(pose.translation, place, rtol=1e-2, atol=1e-2)
@@ -58,7 +58,7 @@ def test_known_angles_come_back(yaw, pitch, roll, place):
 
 @pytest.mark.parametrize("roll", [-150, -90, -20, 0, 20, 90, 150])
 @pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (40, 20), (-40, 20), (20, -30), (-60, -10)])
-def test_noise_and_another_focal_length_move_the_angles_little(yaw, pitch, roll):
+def test_noise_and_focal_length_change_the_angles_little(yaw, pitch, roll):
     rng = np.random.default_rng(0)
     landmarks = project(yaw, pitch, roll, focal=1.6 * FOCAL, place=(0, 0, 12.0))
     eyes = FOCAL * 1.6 / 12
@@ -68,7 +68,7 @@ def test_noise_and_another_focal_length_move_the_angles_little(yaw, pitch, roll)
 
 
 def test_signs():
-    # What is in the picture when the subject does what the sign says.
+    # The effect of each positive angle in the image.
     straight = project(0, 0, 0)
     left = project(20, 0, 0)
     assert left[30, 0] > straight[30, 0]  # the nose goes to the right of the picture
@@ -83,7 +83,7 @@ def test_signs():
 
 @pytest.fixture(scope="module")
 def shapes():
-    """Landmarks that the general face fits but roughly."""
+    """Landmarks that the generic face fits only roughly."""
     rng = np.random.default_rng(1)
     return [
         project(*rng.uniform(-30, 30, 3), place=(*rng.uniform(-1, 1, 2), 6)) + rng.normal(0, 2, (68, 2))
@@ -98,7 +98,7 @@ def test_a_mirror_image_changes_the_sign_of_yaw_and_roll(shapes):
         np.testing.assert_allclose(found, expected * (-1, 1, -1), atol=0.01)
 
 
-def test_turning_the_picture_changes_the_roll_alone(shapes):
+def test_rotating_the_image_changes_only_the_roll(shapes):
     center = (np.array(SHAPE[1::-1]) - 1) / 2
     for shape in shapes:
         pose = head_pose(shape, SHAPE)
@@ -118,7 +118,7 @@ def test_the_focal_length_is_the_longer_side():
     np.testing.assert_allclose(angles(by_default), (20, 10, 5), atol=0.1)
 
 
-def test_missing_landmarks_are_done_without():
+def test_missing_landmarks_are_ignored():
     landmarks = project(25, -10, 8)
     landmarks[[27, 48, 31, 45]] = np.nan
     np.testing.assert_allclose(angles(head_pose(landmarks, SHAPE)), (25, -10, 8), atol=0.1)
@@ -169,7 +169,7 @@ def test_bad_input_is_refused(landmarks, shape, focal, message):
         head_pose(landmarks, shape, focal_length=focal)
 
 
-def test_without_opencv_the_message_tells_what_to_install(monkeypatch):
+def test_without_opencv_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(InputError, match="pip install opencv-python-headless"):
         head_pose(project(0, 0, 0), SHAPE)

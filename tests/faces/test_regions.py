@@ -26,7 +26,7 @@ def test_right_and_left_are_the_subjects():
         assert parts["right_eye"][:, 0].max() < parts["nose"][:, 0].mean() < parts["left_eye"][:, 0].min()
 
 
-def test_the_regions_of_the_bundled_picture():
+def test_the_regions_of_the_sample_image():
     parts = regions(ert.align(ert.sample_image())[0].landmarks)
     assert list(parts) == [
         *("jaw", "right_brow", "left_brow", "nose", "right_eye", "left_eye", "outer_lips", "inner_lips")
@@ -59,6 +59,6 @@ def test_many_faces_at_once():
         (np.full((68, 2), np.inf), "infinite value"),
     ],
 )
-def test_what_is_no_face_is_refused(landmarks, message):
+def test_invalid_landmarks_are_refused(landmarks, message):
     with pytest.raises(InputError, match=message):
         regions(landmarks)

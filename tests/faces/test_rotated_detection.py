@@ -7,7 +7,7 @@ from ert import InputError
 from ert.inference.rotated import rotation
 from ert.metrics import nme
 
-# The box in a part of the picture, so that detectors have less to search.
+# The box in a crop of the image, for faster detection.
 PLACE = (BOX[0] - 80, *BOX[1:])
 
 
@@ -26,7 +26,7 @@ def same_roll(a, b, within):
 
 
 @pytest.mark.parametrize("roll", [0, 180, 50])
-def test_faces_are_found_however_they_are_turned(photo, upright, roll):
+def test_faces_are_found_at_any_roll(photo, upright, roll):
     image, expected = rotated(photo, PLACE, upright, roll)
     (face,) = ert.align(image, any_roll=True)
     assert nme(expected[None], face.landmarks[None], "inter-ocular")[0] < 3
@@ -39,7 +39,7 @@ def test_faces_are_found_however_they_are_turned(photo, upright, roll):
     assert same_roll(face.roll, roll + upright_roll, 3)
 
 
-def test_given_boxes_are_searched_all_the_way_round(photo, upright):
+def test_given_boxes_are_searched_at_all_rolls(photo, upright):
     image, expected = rotated(photo, PLACE, upright, 160)
     (face,) = ert.align(image, boxes=[PLACE], any_roll=True)
     np.testing.assert_array_equal(face.box, PLACE)
@@ -49,14 +49,14 @@ def test_given_boxes_are_searched_all_the_way_round(photo, upright):
     assert nme(expected[None], face.landmarks[None], "inter-ocular")[0] < 3
 
 
-def test_the_boxes_of_turned_copies_are_set_upright(photo, upright):
-    """A detector that is a function sees the turned copies; what it draws there is carried back."""
+def test_boxes_of_rotated_copies_are_made_upright(photo, upright):
+    """A function gets the rotated copies; its boxes are transformed back."""
     image, expected = rotated(photo, PLACE, upright, 90)
     seen = []
 
     def in_one_copy(copy):
         seen.append(copy)
-        # The fourth copy is turned back by 90 degrees: y becomes x, and the last column the first row.
+        # The fourth copy is rotated by 90 degrees: y becomes x, and the last column the first row.
         left, top, width, height = PLACE
         x, y = left + (width - 1) / 2, top + (height - 1) / 2
         row, column = 299 - x, y
@@ -71,7 +71,7 @@ def test_the_boxes_of_turned_copies_are_set_upright(photo, upright):
     assert nme(expected[None], face.landmarks[None], "inter-ocular")[0] < 3
 
 
-def test_of_boxes_round_one_face_the_best_stays_and_alarms_go(photo, upright):
+def test_one_box_per_face_is_kept_and_false_alarms_are_removed(photo, upright):
     image, expected = rotated(photo, PLACE, upright, 120)
     calls = iter(range(12))
 
@@ -95,7 +95,7 @@ def test_where_nothing_is_found(small_model):
     gray = np.zeros((60, 50), np.uint8)
     assert ert.align(gray, any_roll=True) == []
     assert ert.align(gray, small_model, detector=lambda _: [], any_roll=True) == []
-    # A box in the corner of a copy, outside the image, is none.
+    # A box in the corner of a copy, outside the image, is ignored.
     far = ert.align(gray, small_model, detector=lambda _: [(-40, -40, 20, 20)], any_roll=True)
     assert far == []
     with pytest.raises(InputError, match="channel_order: 'hsv'"):

@@ -37,7 +37,7 @@ def test_missing_points_are_in_no_triangle():
 
 
 @given(seed=st.integers(0, 10**6), color=st.booleans())
-def test_points_that_stay_leave_the_picture(seed, color):
+def test_fixed_points_keep_the_image(seed, color):
     image = NOISE if color else NOISE[..., 0]
     points = np.random.default_rng(seed).uniform(-10, 100, (8, 2))
     np.testing.assert_array_equal(warp(image, points, points), image)
@@ -45,7 +45,7 @@ def test_points_that_stay_leave_the_picture(seed, color):
 
 @given(seed=st.integers(0, 10**6))
 def test_vertices_land_exactly(seed):
-    """What is at a point of the image is afterwards where the point has gone to."""
+    """The pixel at a point of the image moves to the target of the point."""
     rng = np.random.default_rng(seed)
     end = np.array([(x, y) for x in (15, 45, 75) for y in (20, 50)]) + rng.integers(-6, 7, (6, 2))
     start = end + rng.uniform(-3, 3, end.shape)
@@ -60,7 +60,7 @@ def test_vertices_land_exactly(seed):
         assert abs(bent[row, column] - expected).max() <= 0.51
 
 
-def test_one_triangle_moves_as_skimage_moves_it():
+def test_one_triangle_is_warped_as_by_skimage():
     image = NOISE[..., 0]
     start = np.array([(10.0, 12.0), (70.5, 20.0), (30.0, 60.0)])
     end = np.array([(15.0, 8.0), (80.0, 30.0), (20.0, 65.0)])
@@ -94,7 +94,7 @@ def test_slivers_leave_no_gap(seed, tiny):
     assert (warp(white, start, np.vstack([points, near])) == 255).all()
 
 
-def test_eyes_shut_by_a_warp_show_no_eye():
+def test_eyes_closed_by_a_warp_are_not_visible():
     image = np.full((280, 360), 180, np.uint8)
     columns, rows = np.meshgrid(np.arange(360), np.arange(280))
     face = 4 * FACE
@@ -116,7 +116,7 @@ def test_a_result_of_another_size():
     assert abs(bent - expected).max() <= 0.51
 
 
-def test_what_shrinks_is_reduced_without_aliasing():
+def test_shrinking_images_are_reduced_without_aliasing():
     stripes = np.zeros((400, 400), np.uint8)
     stripes[:, ::2] = 200
     points = np.array([(50.0, 50.0), (350.0, 60.0), (100.0, 340.0)])
@@ -124,7 +124,7 @@ def test_what_shrinks_is_reduced_without_aliasing():
     assert abs(small.astype(int) - 100).max() <= 2
 
 
-def test_points_missing_on_either_side_are_passed_over():
+def test_points_missing_on_either_side_are_ignored():
     start, end = FACE.copy(), FACE + RNG.normal(0, 1, FACE.shape)
     expected = warp(NOISE, np.delete(start, (4, 9), 0), np.delete(end, (4, 9), 0))
     start[4], end[9] = np.nan, np.nan
@@ -153,12 +153,12 @@ def test_the_average_of_one_face_is_its_chip():
     np.testing.assert_allclose(average.landmarks, cut.to_chip(shapes[0]))
 
 
-def test_the_average_lies_between_the_faces():
+def test_the_average_is_between_the_faces():
     images, _, shapes = synthetic_faces(12, seed=3)
     average = average_face(images, shapes, 96)
     carried = [chip(*pair, 96).to_chip(pair[1]) for pair in zip(images, shapes, strict=True)]
     np.testing.assert_allclose(average.landmarks, np.mean(carried, axis=0))
-    # Eyes stay dark only when they are bent onto each other.
+    # Eyes stay dark only when they are aligned.
     eyes = average.landmarks[36:48].reshape(2, 6, 2).mean(axis=1).round().astype(int)
     cheeks = ((average.landmarks[[31, 35]] + average.landmarks[[2, 14]]) / 2).round().astype(int)
     gray = average.image.astype(int)
@@ -189,7 +189,7 @@ def test_gray_and_color_mix_and_landmarks_may_be_missing():
     assert np.isfinite(np.delete(average.landmarks, 60, 0)).all()
 
 
-def test_faces_and_images_go_together():
+def test_the_numbers_of_faces_and_images_must_agree():
     images, _, shapes = synthetic_faces(2)
     for some in ((images, shapes[:1]), ([], [])):
         with pytest.raises(InputError, match="expected one of each per face"):

@@ -127,7 +127,7 @@ class TestDrawLandmarks:
             elements=st.floats(allow_nan=True, allow_infinity=True, width=32),
         )
     )
-    def test_no_landmarks_are_too_wild(self, shape):
+    def test_extreme_coordinates_are_accepted(self, shape):
         assert draw_landmarks(np.zeros((20, 30), np.uint8), [shape], min_size=1).shape == (20, 30, 3)
 
     def test_blocks_leave_no_seams(self, face, monkeypatch):
@@ -216,7 +216,7 @@ class TestDrawPoses:
             assert drawn[y, x].argmax() == channel
             assert np.sort(drawn[y, x])[-2] + 30 < drawn[y, x].max()
 
-    def test_what_points_at_the_camera_lies_above_the_others(self):
+    def test_an_axis_towards_the_camera_covers_the_others(self):
         drawn = draw_poses(GRAY, [self.pose()], min_size=200)
         x, y = self.pose().axes()[0].round().astype(int)
         assert drawn[y, x].argmax() == 2
@@ -231,7 +231,7 @@ class TestDrawPoses:
 
 
 class TestContactSheet:
-    def test_tiles_stand_in_rows(self):
+    def test_thumbnails_are_arranged_in_rows(self):
         thumbnails = [np.full((10, 10), value, np.uint8) for value in (50, 100, 150, 200, 250)]
         sheet = contact_sheet(thumbnails, 2, tile_size=32)
         gap = 2
@@ -249,11 +249,11 @@ class TestContactSheet:
         assert white.any(axis=1).sum() == 40
         assert white.any(axis=0).sum() == 10
 
-    def test_captions_stay_within_their_tile(self):
+    def test_captions_stay_within_their_thumbnail(self):
         thumbnails = [np.zeros((10, 10), np.uint8)] * 2
         short = contact_sheet(thumbnails, 2, ["", "0.5 %"], tile_size=100)
         long = contact_sheet(
-            thumbnails, 2, ["", "a caption that is far too long for its tile"], tile_size=100
+            thumbnails, 2, ["", "a caption that is far too long for its thumbnail"], tile_size=100
         )
         left = np.s_[:, : short.shape[1] // 2]
         np.testing.assert_array_equal(short[left], long[left])
@@ -305,7 +305,7 @@ class TestSaveImage:
         np.testing.assert_array_equal(load_image(path), GRAY)
 
 
-def test_labels_stand_above_their_boxes():
+def test_labels_are_above_their_boxes():
     image = np.full((120, 200, 3), 90, np.uint8)
     boxes = [(20, 50, 40, 40), (120, 2, 40, 40)]
     plain = draw_landmarks(image, [], boxes, min_size=1)
@@ -339,11 +339,11 @@ class TestPictureHtml:
             ((5, 9000), (1, 480)),
         ],
     )
-    def test_it_is_at_most_480_pixels_wide(self, shape, expected):
+    def test_the_picture_is_at_most_480_pixels_wide(self, shape, expected):
         _, picture = self.parsed(picture_html(np.full(shape, 90, np.uint8), []))
         assert picture.shape[:2] == expected
 
-    def test_landmarks_and_boxes_lie_where_they_are(self):
+    def test_landmarks_and_boxes_are_scaled_with_the_picture(self):
         image = np.full((1200, 960), 90, np.uint8)
         shape = np.array([(100, 300), (300, 300), (100, 500), (300, 500)]) + 0.5
         _, picture = self.parsed(picture_html(image, [shape], [(500, 600, 400, 400)]))

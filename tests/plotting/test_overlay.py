@@ -39,7 +39,7 @@ def test_faces_are_drawn_in_pixels_of_the_image():
     assert "matplotlib.pyplot" not in sys.modules
 
 
-def test_a_face_arrays_paths_and_gray_images_will_do(tmp_path):
+def test_single_faces_arrays_paths_and_gray_images_are_accepted(tmp_path):
     one = show(IMAGE[..., 0], SimpleNamespace(box=BOX, landmarks=SHAPE), boxes=[(0, 0, 9, 9)])
     assert len(drawn_shapes(one)) == 1
     assert len(drawn_boxes(one)) == 2
@@ -67,7 +67,7 @@ def test_bad_arguments():
         show(IMAGE / 2)
 
 
-def test_what_is_drawn_is_seen():
+def test_landmarks_are_visible_in_the_picture():
     axes = show(IMAGE, [SimpleNamespace(box=BOX, landmarks=SHAPE)])
     picture = np.asarray(Image.open(BytesIO(axes._repr_png_())).convert("RGB"), int)
     assert (np.ptp(picture, axis=2) > 60).sum() > 10  # the colored dots

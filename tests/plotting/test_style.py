@@ -29,7 +29,7 @@ def test_the_same_chart_gives_the_same_svg():
         assert element.get("id") is None or f"#{element.get('id')}" in text
 
 
-def test_charts_are_written_as_their_suffix_tells(tmp_path):
+def test_the_suffix_determines_the_format(tmp_path):
     chart = plot_ced(ERRORS)
     for suffix in (".png", ".svg", ".pdf"):
         chart.save(tmp_path / f"chart{suffix}")

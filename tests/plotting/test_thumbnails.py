@@ -18,7 +18,7 @@ def shape():
     return np.random.default_rng(0).uniform((30, 20), (70, 60), (20, 2))
 
 
-def test_the_view_holds_the_object_however_wild_a_landmark(shape):
+def test_the_view_contains_the_object_despite_outliers(shape):
     left, top, side = object_view(shape, BOX)
     assert (shape > [left, top]).all()
     assert (shape < [left + side, top + side]).all()
@@ -45,7 +45,7 @@ def test_points_stay_on_their_pixels(size):
 
 
 @pytest.mark.parametrize("factor", [0.5, 20])
-def test_tiles_are_of_one_size_whatever_the_image(factor, shape):
+def test_thumbnails_have_the_given_size(factor, shape):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60, (round(90 * factor), round(110 * factor)), dtype=np.uint8)
     shape[3] = np.nan

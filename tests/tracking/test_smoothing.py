@@ -24,7 +24,7 @@ def rms(vectors):
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_filter_is_its_naive_twin(moving):
+def test_filter_equals_its_naive_twin(moving):
     rng = np.random.default_rng(1)
     path = rng.normal(0, 1, (60, 4, 2)) + np.linspace(0, 40, 60)[:, None, None] * (np.arange(4)[:, None] % 2)
     noise = np.full((4, 1), 0.8)
@@ -36,7 +36,7 @@ def test_filter_is_its_naive_twin(moving):
         assert np.allclose(filtered.update(points, noise, seconds), expected)
 
 
-def test_pose_is_that_of_scikit_image(mean_shape):
+def test_pose_equals_that_of_scikit_image(mean_shape):
     rng = np.random.default_rng(2)
     shape = posed(mean_shape, 30, 40, 70, 25) + rng.normal(0, 2, mean_shape.shape)
     known = SimilarityTransform.from_estimate(mean_shape, shape)
@@ -47,7 +47,7 @@ def test_pose_of_a_single_point():
     assert fit_pose(np.array([[3.0, 4.0]]), np.zeros((1, 2))).tolist() == [[3, 4], [1, 0]]
 
 
-def test_still_shapes_become_steady(mean_shape):
+def test_shapes_at_rest_are_smoothed(mean_shape):
     rng = np.random.default_rng(3)
     true = posed(mean_shape, 200, 100)
     seen = true + rng.normal(0, 0.7, (120, 20, 2))

@@ -9,7 +9,7 @@ import ert
 from ert import InputError, Tracker
 
 SIZE = 320, 240
-# The face of the bundled picture: middle and extent in its pixels.
+# The face of the sample image: center and box in its pixels.
 MIDDLE, FACE_BOX = (225, 115), (176, 65, 98, 98)
 RATE = 30
 
@@ -30,7 +30,7 @@ def truth(model, photo):
 
 
 def view(photo, places, rng=None, light=1.0):
-    """Show the face at places (x, y, scale, degrees) on gray; return the frame."""
+    """Return a gray frame with the face at places (x, y, scale, degrees)."""
     frame = np.full(SIZE[::-1], 110, np.float64)
     for x, y, scale, degrees in places:
         angle = np.deg2rad(degrees)
@@ -53,12 +53,12 @@ def moved(truth, x, y, scale, degrees):
 
 
 def boxes_at(places):
-    """Stand in for a detector: boxes of the frame that it is shown."""
+    """Return the boxes of a detector."""
     return [(x - 49 * scale, y - 50 * scale, 98 * scale, 98 * scale) for x, y, scale, _ in places]
 
 
 class Scene:
-    """Frames of faces at places, and a detector that knows them."""
+    """Frames of faces at places, and a detector that returns their boxes."""
 
     def __init__(self, photo):
         self.photo, self.places, self.calls = photo, [], 0
@@ -78,7 +78,7 @@ def scene(photo):
     return Scene(photo)
 
 
-def test_a_moving_face_keeps_its_number_and_is_followed(scene, model, truth):
+def test_a_moving_face_keeps_its_id(scene, model, truth):
     tracker = Tracker(model, detector=scene.detect, detect_every=1.0)
     errors = []
     for k in range(60):
@@ -99,7 +99,7 @@ def test_a_moving_face_keeps_its_number_and_is_followed(scene, model, truth):
         assert left < place[0] < left + width
         assert top < place[1] < top + height
     assert np.mean(errors) < 2
-    # Once a second.
+    # Once per second.
     assert scene.calls == 2
 
 
@@ -114,7 +114,7 @@ def test_still_faces_are_steadier_than_frame_by_frame(scene, model):
     assert steps[steady] < steps[raw] / 4
 
 
-def test_a_face_that_vanishes_is_noticed_within_three_frames(scene, model):
+def test_a_vanished_face_is_lost_within_three_frames(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     for _ in range(10):
         assert len(tracker.update(scene.frame((160, 120, 1, 0)))) == 1
@@ -122,11 +122,11 @@ def test_a_face_that_vanishes_is_noticed_within_three_frames(scene, model):
     shown = [tracker.update(scene.frame()) for _ in range(40)]
     assert all(face.confidence <= tracker.min_confidence for faces in shown for face in faces)
     assert not any(shown[2:])
-    # At once, and then not in every frame.
+    # Immediately, and then not in every frame.
     assert 4 <= scene.calls - before <= 10
 
 
-def test_a_hidden_face_comes_back_under_its_number(scene, model):
+def test_an_occluded_face_gets_its_id_back(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     for _ in range(10):
         tracker.update(scene.frame((140, 120, 1, 0)))
@@ -142,7 +142,7 @@ def test_a_hidden_face_comes_back_under_its_number(scene, model):
     assert [face.id for face in faces] == [1]
 
 
-def test_what_looks_like_another_gets_a_number_of_its_own(scene, model):
+def test_a_different_appearance_gets_a_new_id(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     ramp = np.clip((np.arange(SIZE[0]) - 90) / 140, 0.15, 1)[None]
 
@@ -152,14 +152,14 @@ def test_what_looks_like_another_gets_a_number_of_its_own(scene, model):
     for _ in range(10):
         (face,) = update(ramp)
     assert face.id == 0
-    # The light comes from the other side all of a sudden.
+    # The light suddenly comes from the other side.
     shown = [update(ramp[:, ::-1]) for _ in range(30)]
     assert all(face.confidence <= 0.3 for faces in shown for face in faces if face.id == 0)
     assert not any(face.id == 0 for faces in shown[1:] for face in faces)
     assert [face.id for face in shown[-1]] == [1]
 
 
-def test_two_faces_keep_their_numbers(scene, model):
+def test_two_faces_keep_their_ids(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     for k in range(50):
         one, other = (80 + k, 70, 0.8, 0), (240 - k, 170, 0.8, 0)
@@ -175,21 +175,21 @@ def test_two_faces_keep_their_numbers(scene, model):
 def test_two_tracks_on_one_face_become_one(scene, model):
     tracker = Tracker(model, detector=scene.detect, detect_every=0.1)
     for k in range(30):
-        # The second goes behind the first, and stays there.
+        # The second moves behind the first and stays there.
         places = [(max(240 - 5 * k, 120), 120, 0.8, 0), (120, 120, 0.8, 0)]
         faces = tracker.update(scene.frame(*places))
         scene.places = places[1:]
     assert len(faces) == 1
 
 
-def test_no_more_than_asked_for(scene, model):
+def test_max_faces(scene, model):
     tracker = Tracker(model, detector=scene.detect, max_faces=1)
     faces = tracker.update(scene.frame((80, 120, 0.7, 0), (230, 120, 0.9, 0)))
     assert [face.id for face in faces] == [0]
     assert faces[0].landmarks.mean(axis=0)[0] > 160
 
 
-def test_false_detections_are_no_faces(scene, model):
+def test_false_detections_are_rejected(scene, model):
     tracker = Tracker(model, detector=lambda image: [(20, 20, 60, 60)])
     assert tracker.update(np.random.default_rng(0).integers(90, 130, SIZE[::-1]).astype(np.uint8)) == []
 
@@ -225,8 +225,8 @@ def test_while_no_face_is_found_every_other_copy_is_larger(model):
     assert sides == [100, 200, 100, 200]
 
 
-def test_the_models_own_judgement_counts(scene, model):
-    class Judged(ert.ShapePredictor):
+def test_the_confidence_model_is_used(scene, model):
+    class Assessed(ert.ShapePredictor):
         confidence_model_ = "any"
         confidence = 0.9
 
@@ -235,14 +235,14 @@ def test_the_models_own_judgement_counts(scene, model):
                 std=np.full(landmarks.shape[:2], 1.5), confidence=np.array([self.confidence])
             )
 
-    assessed = Judged()
+    assessed = Assessed()
     assessed.fitted_ = model.fitted_
     tracker = Tracker(assessed, detector=scene.detect)
     frame = scene.frame((160, 120, 1, 0))
     (face,) = tracker.update(frame)
     assert face.confidence == 0.9
     assert (face.std == 1.5).all()
-    # A new face would need more.
+    # A new face needs more.
     assessed.confidence = 0.1
     for _ in range(3):
         assert [face.confidence for face in tracker.update(frame)] == [0.1]
@@ -292,7 +292,7 @@ def test_time_goes_forward(scene, model):
     tracker.update(scene.frame(), 0.0)
 
 
-def test_frames_that_come_seldom(scene, model):
+def test_low_frame_rates(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     for second in range(0, 20, 4):
         (face,) = tracker.update(scene.frame((140 + second, 120, 1, 0)), second)
@@ -308,7 +308,7 @@ def test_a_model_of_one_landmark(faces):
         Tracker(one)
 
 
-def test_frames_that_are_none(model):
+def test_invalid_frames(model):
     with pytest.raises(InputError, match="frame"):
         Tracker(model).update(np.zeros((3, 3), np.float32))
 

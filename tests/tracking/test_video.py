@@ -22,7 +22,7 @@ SIZE = 240, 180
 
 @pytest.fixture(scope="module")
 def frames():
-    """The bundled face, drifting by a pixel a frame, in BGR."""
+    """The sample face, moving by a pixel per frame, in BGR."""
     photo = Image.fromarray(ert.load_image(ert.sample_image()))
     return [
         np.ascontiguousarray(np.array(photo.crop((100 + k, 20, 340 + k, 200)))[..., ::-1]) for k in range(20)
@@ -51,7 +51,7 @@ def face(number=0, x=50.0):
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4"])
-def test_what_is_written_is_read(tmp_path, frames, suffix):
+def test_written_videos_are_read(tmp_path, frames, suffix):
     path = tmp_path / f"clip{suffix}"
     write_clip(path, frames)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -85,12 +85,12 @@ def test_a_failure_leaves_the_old_video(tmp_path, frames):
     ("name", "content", "message"),
     [
         ("none.mp4", None, "no such file"),
-        ("text.mp4", b"no video at all", "is not a video that OpenCV can read"),
+        ("text.mp4", b"not a video", "is not a video that OpenCV can read"),
         ("empty.mp4", b"", "is not a video that OpenCV can read"),
         (".", None, "is a folder"),
     ],
 )
-def test_what_is_no_video(tmp_path, capfd, name, content, message):
+def test_invalid_videos(tmp_path, capfd, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
@@ -152,7 +152,7 @@ def test_table(tmp_path):
     )
 
 
-def test_drawing_leaves_the_frame_and_tells_faces_apart():
+def test_drawing_keeps_the_frame_and_uses_a_color_per_face():
     frame = np.full((180, 240, 3), 90, np.uint8)
     assert draw_tracked(frame, []) is frame
     drawn = draw_tracked(frame, [face(0), face(1, 130.0)])
@@ -173,7 +173,7 @@ def test_command(tmp_path, clip, capsys):
     assert [int(row[0]) for row in rows] == list(range(20))
     assert {row[2] for row in rows} == {"0"}
     x30 = np.array([float(row[head.index("x30")]) for row in rows])
-    # The nose goes to the left as the picture goes to the right.
+    # The nose moves to the left as the crop moves to the right.
     assert np.polyfit(range(20), x30, 1)[0] == pytest.approx(-1, abs=0.1)
     with VideoReader(out) as drawn, VideoReader(clip) as plain:
         pairs = list(zip(drawn, plain, strict=True))
@@ -181,7 +181,7 @@ def test_command(tmp_path, clip, capsys):
         assert np.abs(after.astype(int) - before).max() > 80
 
 
-def test_a_video_that_is_cut_short(clip, tmp_path, monkeypatch, capsys):
+def test_a_truncated_video(clip, tmp_path, monkeypatch, capsys):
     path = tmp_path / "cut.avi"
     data = clip.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -212,7 +212,7 @@ def test_bad_options(clip, capsys, arguments, message):
     assert said.count("\n") == 1
 
 
-def test_the_video_itself_is_not_written_over(clip, capsys):
+def test_the_input_video_is_not_overwritten(clip, capsys):
     before = clip.read_bytes()
     assert main(["video", str(clip), "--out", str(clip)]) == 2
     assert "is the input video" in capsys.readouterr().err
@@ -220,7 +220,7 @@ def test_the_video_itself_is_not_written_over(clip, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
-def test_interrupted_it_keeps_what_it_has(tmp_path, frames):
+def test_an_interrupted_command_keeps_its_results(tmp_path, frames):
     long = tmp_path / "long.avi"
     write_clip(long, frames * 120)
     out, table = tmp_path / "out.avi", tmp_path / "out.csv"
@@ -231,7 +231,7 @@ def test_interrupted_it_keeps_what_it_has(tmp_path, frames):
     )
     give_up = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < give_up:
-        # Under a temporary name until the end.
+        # Under a temporary name until it is complete.
         if any(file.stat().st_size > 50_000 for file in tmp_path.glob(".out.*.avi")):
             break
         time.sleep(0.05)

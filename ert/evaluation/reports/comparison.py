@@ -11,7 +11,7 @@ from ert.evaluation.comparison import Comparison, most_different
 from ert.metrics import normalizer_text
 from ert.plotting.charts import plot_ced
 from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.style import check_chart_file
+from ert.plotting.style import check_chart_file as check_plot_file
 from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
 
 __all__ = [
@@ -26,28 +26,8 @@ _N_COLUMNS = 4
 _PLOT_SIZE = (6.4, 4.3)  # inches
 
 
-def check_plot_file(path: StrPath) -> None:
-    """Check, before long work, that a plot can be written to a file.
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed or does not write files with this suffix.
-    """
-    check_chart_file(path)
-
-
 def plot_errors(path: StrPath, comparison: Comparison, names: Sequence[str], title: str) -> None:
-    """Write a plot of the cumulative error distributions of both models.
-
-    Parameters
-    ----------
-    path : path-like
-        ``.png``, ``.pdf``, ``.svg`` or another type that matplotlib writes.
-    comparison : Comparison
-    names : sequence of str
-        Names of the two models.
-    title : str
+    """Write a plot of the error distributions of both models, in a format that matplotlib writes.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from ert._core.system import provenance
 from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
-from ert.evaluation.attributes import Column, by_groups, group_notes
+from ert.evaluation.attributes import Column, by_groups, group_notes, group_rows
 from ert.evaluation.reports.html import check_report_packages, write_page
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.fitted import cascade_sizes
@@ -115,7 +115,9 @@ def write_report(path: StrPath, title: str, evaluation: Evaluation) -> None:
     sections = {"errors": "Errors"}
     if evaluation.columns:
         sections["attributes"] = "Errors by attribute"
-        values["groups"] = _groups(by_groups(evaluation.columns, errors, normalizer))
+        by = by_groups(evaluation.columns, errors, normalizer)
+        tables = {name: group_rows(column) for name, column in by["columns"].items()}
+        values["groups"] = {"tables": tables, "notes": group_notes(by)}
     sections["landmarks"] = "Errors by landmark"
     sections["objects"] = "Faces" if summary["n_landmarks"] == 68 else "Objects"
     if model.confidence_model_ is not None:
@@ -164,24 +166,6 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
             for name, row in summary["norms"].items()
         ],
     }
-
-
-def _groups(by: Mapping[str, Any]) -> dict[str, Any]:
-    tables = {
-        name: [
-            (
-                row["group"],
-                row["n"],
-                f"{row['mean']:.2f}",
-                "-" if row["interval_95"] is None else _interval(row["interval_95"]),
-                f"{row['failure_rate']:.1%}",
-                "-" if row["times_others"] is None else f"{row['times_others']:.2f}",
-            )
-            for row in column["groups"]
-        ]
-        for name, column in by["columns"].items()
-    }
-    return {"tables": tables, "notes": group_notes(by)}
 
 
 def _landmarks(
@@ -321,4 +305,4 @@ def _percent(share: float) -> str:
 
 
 def _interval(pair: Sequence[float], digits: int = 2) -> str:
-    return f"{pair[0]:.{digits}f}\u2013{pair[1]:.{digits}f}"
+    return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"

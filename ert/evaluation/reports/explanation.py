@@ -36,12 +36,7 @@ _FRAME_MS = {"start": 1000, "stage": 250, "end": 2500}
 
 
 def check_explanation_file(path: StrPath) -> None:
-    """Check, before long work, that a file has the suffix of an image.
-
-    Raises
-    ------
-    InputError
-    """
+    """Raise an InputError, before long work, if a file does not have the suffix of an image."""
     suffix = Path(path).suffix
     if suffix.lower() not in (*_STILL, *ANIMATIONS):
         expected = f"{', '.join(_STILL)} for a sheet, {' or '.join(ANIMATIONS)} for an animation"
@@ -74,18 +69,7 @@ def save_explanation(path: StrPath, image: Pixels, box: npt.ArrayLike, explanati
 
 
 def explanation_sheet(image: Pixels, box: npt.ArrayLike, explanation: Explanation) -> Pixels:
-    """Draw a contact sheet of where the trees read pixels and of the shape after some of the stages.
-
-    Parameters
-    ----------
-    image, box, explanation
-        As in :func:`save_explanation`.
-
-    Returns
-    -------
-    (rows, columns, 3) uint8 array
-        RGB.
-    """
+    """Return a contact sheet (RGB) of where the trees read pixels and of the shape after some stages."""
     place = np.array(box, float)
     view = _view(place, explanation)
     photo = crop_thumbnail(image, view, _THUMBNAIL_SIZE)

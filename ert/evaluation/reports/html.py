@@ -1,11 +1,11 @@
 """HTML pages from the templates beside this file: self-contained, without scripts or network access."""
 
-import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import one_line
 from ert._core.files import write_atomically
+from ert._core.types import StrPath
 from ert.plotting.landmarks import data_uri
 from ert.plotting.style import require_plot_packages
 
@@ -19,17 +19,12 @@ __all__ = [
 ]
 
 
-def check_report_packages(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that the packages are installed that a report needs.
-
-    Raises
-    ------
-    InputError
-    """
+def check_report_packages(path: StrPath) -> None:
+    """Raise an InputError, before long work, if a package is missing that a report needs."""
     require_plot_packages(str(path), "jinja2", "matplotlib")
 
 
-def write_page(path: str | os.PathLike[str], template: str, **values: Any) -> None:
+def write_page(path: StrPath, template: str, **values: Any) -> None:
     """Render a template and write the page as UTF-8, replacing an existing file atomically.
 
     Parameters

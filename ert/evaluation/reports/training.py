@@ -101,13 +101,7 @@ class TrainingReport:
         self._write("Training", refresh=True)
 
     def end(self, state: str) -> None:
-        """Write the final page.
-
-        Parameters
-        ----------
-        state : str
-            How the training ended.
-        """
+        """Write the final page; `state` is how the training ended."""
         self._write(state, refresh=False)
 
     def seconds_left(self) -> float | None:
