@@ -2,7 +2,6 @@
 
 from ert.datasets.checks import Finding, check_dataset
 from ert.datasets.dataset import Dataset, concatenate, dataset_format, load_dataset
-from ert.datasets.images import Picture, read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
 from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
 from ert.datasets.synthetic import FACE68_TEMPLATE, synthetic_dataset, synthetic_faces
@@ -12,7 +11,6 @@ __all__ = [
     "FACE68_TEMPLATE",
     "Dataset",
     "Finding",
-    "Picture",
     "check_dataset",
     "concatenate",
     "dataset_format",
@@ -23,9 +21,6 @@ __all__ = [
     "load_dataset",
     "mirror_dataset",
     "pattern_groups",
-    "read_images",
-    "read_picture",
-    "read_size",
     "split_groups",
     "synthetic_dataset",
     "synthetic_faces",

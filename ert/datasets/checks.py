@@ -91,7 +91,7 @@ def check_dataset(
     dataset : Dataset
         Dataset to check.
     pictures : mapping of pathlib.Path to Picture, optional
-        Result of `read_picture` for each image of the dataset. By default the images are read.
+        Result of `ert.datasets.images.read_picture` for each image; by default the images are read.
     mirror_map : int array (n_landmarks,), optional
         The mirror map. With it, objects are reported whose landmarks fit the typical shape far better after
         swapping left and right; without it, objects whose reflection fits far better.

@@ -24,7 +24,7 @@ __all__ = ["FILE_FORMATS", "FOLDER_FORMATS", "Dataset", "concatenate", "dataset_
 class Dataset:
     """Annotated objects in images.
 
-    Attributes
+    Parameters
     ----------
     files : list of pathlib.Path
         The image of each object; an image with several objects is repeated.
@@ -132,6 +132,11 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
 
 def dataset_format(path: StrPath) -> str:
     """Return the format of annotations: by the suffix of a file, or of the files in a folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The file or folder.
 
     Returns
     -------

@@ -6,8 +6,7 @@ import json
 import math
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +22,7 @@ __all__ = [
     "check_name",
     "check_number",
     "csv_table",
+    "first_duplicate",
     "format_number",
     "format_point",
     "natural_key",
@@ -86,6 +86,16 @@ def quoted(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
     return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
+
+
+def first_duplicate(items: Iterable[str]) -> str | None:
+    """Return the first item that equals an earlier one, or None."""
+    seen: set[str] = set()
+    for item in items:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None
 
 
 # --- text ---
@@ -163,11 +173,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; errors, also duplicate keys, become an InputError with the file and the line."""
 
     def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            duplicate = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        duplicate = first_duplicate(key for key, _ in pairs)
+        if duplicate is not None:
             raise InputError(f"{path}: duplicate key {quoted(duplicate)}")
-        return values
+        return dict(pairs)
 
     with open_binary(path) as stream:
         try:
@@ -191,7 +200,7 @@ def csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
     rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
     try:
         line, header = next(rows, (1, []))
-        duplicate = next((name for i, name in enumerate(header) if name in header[:i]), None)
+        duplicate = first_duplicate(header)
         if duplicate is not None:
             raise InputError(f"{path}:{line}: duplicate column {quoted(duplicate)}")
         yield line, header

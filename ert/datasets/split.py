@@ -187,9 +187,21 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
 
 
 def fold_groups(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.intp]:
-    """Assign whole groups to `n_folds` folds of about the same size, at random.
+    """Assign whole groups to folds of about the same size, at random.
 
-    Like `split_groups` with equal fractions: returns the fold of each object, an int array (n,).
+    Parameters
+    ----------
+    groups : array-like (n,)
+        The group of each object.
+    n_folds : int
+        At least 2.
+    seed : int
+        See `split_groups`.
+
+    Returns
+    -------
+    int array (n,)
+        The fold of each object.
 
     Raises
     ------

@@ -70,9 +70,17 @@ def _range(values: NDArray[Any]) -> dict[str, float] | None:
 
 
 def known_scheme(dataset: Dataset) -> str | None:
-    """Return the mirror scheme of a dataset, a key of `MIRROR_MAPS`, or None.
+    """Find the mirror scheme of a dataset: one in which its typical shape is symmetric.
 
-    It is a scheme with the same number of landmarks in which the typical shape of the dataset is symmetric.
+    Parameters
+    ----------
+    dataset : Dataset
+        At least one object.
+
+    Returns
+    -------
+    str or None
+        A key of `ert.model.schemes.MIRROR_MAPS` with the same number of landmarks, or None.
     """
     typical = None
     for name, scheme in MIRROR_MAPS.items():

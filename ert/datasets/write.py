@@ -12,7 +12,7 @@ from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, FORMATS, Format
 from ert.datasets.images import image_by_stem, walk
-from ert.datasets.parsing import DECIMALS
+from ert.datasets.parsing import DECIMALS, first_duplicate
 
 __all__ = ["write_dataset", "write_text"]
 
@@ -83,8 +83,8 @@ def _check(dataset: Dataset) -> None:
     missing = np.isnan(landmarks)
     if not len(dataset) or not names:
         raise InputError(f"{dataset.name}: no objects or no landmarks, expected at least one of each")
-    if len(set(names)) < len(names):
-        duplicate = next(name for i, name in enumerate(names) if name in names[:i])
+    duplicate = first_duplicate(names)
+    if duplicate is not None:
         raise InputError(f"{dataset.name}: duplicate landmark name {duplicate!r}")
     bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
     bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)

@@ -12,7 +12,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import Box, Floats, StrPath
 from ert.datasets.images import find_image, image_folders
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
@@ -93,7 +93,7 @@ def _keypoint_names(category: dict[str, Any], here: str) -> list[str] | None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{here}: keypoints are {quoted(names)}, expected names")
-    duplicate = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    duplicate = first_duplicate(names)
     if duplicate is not None:
         raise InputError(f"{here}: duplicate keypoint {quoted(duplicate)}")
     return names
