@@ -203,7 +203,7 @@ def measure(
     repeats: int = 5,
     *,
     gray: bool = False,
-    progress: Callable[[int], Any] | None = None,
+    progress: Callable[[int], Any] = lambda n_calls: None,
 ) -> tuple[Floats, Floats]:
     """Run models on each object of a dataset, one call per object, and time the calls.
 
@@ -250,7 +250,7 @@ def measure(
             for i, of_face in calls.items():
                 for which, call in enumerate(of_face):
                     shapes[which, i] = benchmark_models[which].points(call())
-            _report(progress, len(calls) * len(benchmark_models))
+            progress(len(calls) * len(benchmark_models))
             for repeat in range(repeats):
                 for i, of_face in calls.items():
                     for turn in range(len(benchmark_models)):
@@ -259,13 +259,8 @@ def measure(
                         begin = perf_counter_ns()
                         call()
                         milliseconds[which, i, repeat] = (perf_counter_ns() - begin) / 1e6
-                _report(progress, len(calls) * len(benchmark_models))
+                progress(len(calls) * len(benchmark_models))
     return shapes, milliseconds
-
-
-def _report(progress: Callable[[int], Any] | None, n: int) -> None:
-    if progress is not None:
-        progress(n)
 
 
 def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, Pixels]]:

@@ -352,27 +352,27 @@ def _scale_points(points: Floats, scale: Floats) -> Floats:
 
 
 def _write_names(picture: "Image.Image", points: Floats, names: Sequence[str]) -> None:
-    from PIL import ImageDraw, ImageFont
-
     size = object_size(points, max(picture.size))
-    pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(0.032 * size, 9.0))
     for (x, y), name in zip(points, names, strict=True):
         if np.isfinite(x):
-            place = (x + DOT * size, y - 0.5 * DOT * size)
-            pen.text(place, str(name), "#ffffff", font, anchor="ls", stroke_width=1, stroke_fill="#080e1c")
+            place = x + DOT * size, y - 0.5 * DOT * size
+            _write(picture, place, str(name), max(0.032 * size, 9.0), "ls", outline=1)
 
 
 def _write_labels(picture: "Image.Image", boxes: Floats, labels: Sequence[str]) -> None:
-    from PIL import ImageDraw, ImageFont
-
-    pen = ImageDraw.Draw(picture)
     for (left, top, width, height), label in zip(boxes, labels, strict=True):
         size = max(0.12 * float(np.sqrt(width * height)), 10.0)
         # Inside the box if there is no space above it.
         above = top - 0.2 * size > size
-        place = (max(float(left), 0.0), top - 0.2 * size if above else max(float(top), 0.0))
-        font = ImageFont.load_default(size)
-        pen.text(
-            place, label, "#ffffff", font, "ls" if above else "lt", stroke_width=2, stroke_fill="#080e1c"
-        )
+        place = max(float(left), 0.0), top - 0.2 * size if above else max(float(top), 0.0)
+        _write(picture, place, label, size, "ls" if above else "lt", outline=2)
+
+
+def _write(
+    picture: "Image.Image", place: tuple[float, float], text: str, size: float, anchor: str, outline: int
+) -> None:
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size)
+    pen = ImageDraw.Draw(picture)
+    pen.text(place, text, "#ffffff", font, anchor, stroke_width=outline, stroke_fill="#080e1c")

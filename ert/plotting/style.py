@@ -71,19 +71,7 @@ _DPI = 200
 
 
 def require_plot_packages(what: str, *packages: str) -> None:
-    """Raise an error that names the optional dependencies if one of the packages is missing.
-
-    Parameters
-    ----------
-    what : str
-        What needs the packages, such as a file to write.
-    *packages : str
-        Names to import: "matplotlib", "jinja2".
-
-    Raises
-    ------
-    InputError
-    """
+    """Raise an InputError that names what to install if one of the packages is missing; `what` needs them."""
     for package in packages:
         try:
             import_module(package)
@@ -94,13 +82,7 @@ def require_plot_packages(what: str, *packages: str) -> None:
 
 
 def check_chart_file(path: StrPath) -> None:
-    """Check, before long work, that a chart can be written to a file.
-
-    Raises
-    ------
-    InputError
-        When matplotlib is not installed or does not write files with this suffix.
-    """
+    """Raise an InputError, before long work, if matplotlib is missing or does not write such files."""
     require_plot_packages(str(path), "matplotlib")
     from matplotlib.backend_bases import FigureCanvasBase
 
