@@ -250,13 +250,14 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
     left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
     level_sums = LevelSums(workspace.counts[thread], workspace.sums[thread], left_sums)
     leaf_sums, leaf_counts = workspace.leaf_sums[thread], workspace.leaf_counts[thread]
-    counter = 0
+    # Not literals, for which the kernels called would be compiled separately.
+    counter = zero = np.int64(0)
     for tree in range(n_trees):
         level_sums.counts[...] = 0
         level_sums.sums[...] = 0
         chosen = output.chosen[thread, tree]
         splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
-        first_node = 0
+        first_node = zero
         while first_node < n_splits:
             block = next_block(barrier, counter)
             while block < n_blocks:

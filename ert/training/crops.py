@@ -1,7 +1,9 @@
 """The crops of all objects that a model is trained on."""
 
 import ctypes
+import itertools
 import mmap
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -167,20 +169,24 @@ def _run_all(work: Callable[[int], None], n: int, n_threads: int, release: Calla
     """Call ``work(i)`` for each i in threads; of several errors the one with the smallest i is raised."""
     from joblib import Parallel, delayed
 
+    failed = threading.Event()
+
     def attempt(i: int) -> Exception | None:
         try:
             work(i)
+            if i % _TRIM_INTERVAL == 0:
+                release()
+                _trim_heap()
         except Exception as error:
+            failed.set()
             return error
         return None
 
-    parallel = Parallel(n_threads, prefer="threads", return_as="generator")
-    for i, error in enumerate(parallel(delayed(attempt)(i) for i in range(n))):
+    # Tasks start in order: when none is started any more, all with a smaller number have been started.
+    numbers = itertools.takewhile(lambda i: not failed.is_set(), range(n))
+    for error in Parallel(n_threads, prefer="threads")(delayed(attempt)(i) for i in numbers):
         if error is not None:
             raise error
-        if i % _TRIM_INTERVAL == 0:
-            release()
-            _trim_heap()
     release()
     _trim_heap()
 
