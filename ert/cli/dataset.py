@@ -3,10 +3,11 @@
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ert.datasets.checks import Finding, Picture
+    from ert.datasets.checks import Finding
     from ert.datasets.dataset import Dataset
 
 __all__ = ["add_parser"]
 
 
+_T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind
 THUMBNAIL_PIXELS = 256
 _DEFAULT_PARTS = "train=0.8,test=0.2"
@@ -52,6 +54,17 @@ def _add_dataset(parser: Parser) -> None:
     common.add_dataset_options(parser)
 
 
+def _read_images(
+    read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset"
+) -> dict[Path, _T]:
+    from ert._core.threads import count_threads
+    from ert.datasets.images import read_images
+
+    n_images = len(set(dataset.files))
+    show = partial(common.with_progress, total=n_images, unit="image")
+    return read_images(read, dataset.files, count_threads(options.jobs), show)
+
+
 def _add_seed(parser: Parser) -> None:
     text = "seed of the random choice (default: 0)"
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
@@ -63,6 +76,7 @@ def _read(options: argparse.Namespace) -> "Dataset":
 
 def _add_info_options(parser: Parser) -> None:
     common.add_json(parser, "everything")
+    common.add_jobs(parser)
     _add_dataset(parser)
 
 
@@ -72,19 +86,13 @@ def _run_info(options: argparse.Namespace) -> int:
     ert dataset info landmarks.xml
     ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
     """
-    from ert._core.images import image_size
     from ert.datasets.dataset import dataset_format
+    from ert.datasets.images import read_size
     from ert.datasets.summary import describe_dataset
 
     common.check_json_file(options.json)
     dataset = _read(options)
-    sizes: dict[Path, tuple[int, int] | None] = {}
-    files = list(dict.fromkeys(dataset.files))
-    for file in common.with_progress(files, len(files), "image"):
-        try:
-            sizes[file] = image_size(file)
-        except InputError:
-            sizes[file] = None
+    sizes = _read_images(read_size, options, dataset)
     facts = {
         "dataset": str(options.dataset),
         "format": dataset_format(options.dataset),
@@ -150,6 +158,7 @@ def _run_split(options: argparse.Namespace) -> int:
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
     from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.images import read_picture
     from ert.datasets.split import fold_groups, join_groups, split_groups
     from ert.datasets.write import write_dataset
 
@@ -160,7 +169,7 @@ def _run_split(options: argparse.Namespace) -> int:
         raise InputError(f"--to {options.to}: expected one of {', '.join(FILE_FORMATS)}")
     fractions = _parse_parts(options.parts or _DEFAULT_PARTS)
     dataset = _read(options)
-    pictures = _read_pictures(dataset, options.jobs)
+    pictures = _read_images(read_picture, options, dataset)
     for picture in pictures.values():
         if picture.error is not None:
             raise InputError(picture.error)
@@ -218,19 +227,6 @@ def _groups(files: Sequence[Path], spec: str) -> list[str]:
     if spec.rpartition(":")[0].lower().endswith(".csv"):
         return table_groups(files, spec)
     return pattern_groups(files, spec)
-
-
-def _read_pictures(dataset: "Dataset", n_jobs: int) -> "dict[Path, Picture]":
-    from joblib import Parallel, delayed
-
-    from ert._core.threads import count_threads
-    from ert.datasets.checks import read_picture
-
-    files = list(dict.fromkeys(dataset.files))
-    # Threads suffice, because image decoders release the GIL.
-    parallel = Parallel(count_threads(n_jobs), prefer="threads", return_as="generator")
-    pictures = parallel(delayed(read_picture)(file) for file in files)
-    return dict(zip(files, common.with_progress(pictures, len(files), "image"), strict=True))
 
 
 def _add_mirror_options(parser: Parser) -> None:
@@ -351,7 +347,7 @@ def _run_check(options: argparse.Namespace) -> int:
     """
     common.check_json_file(options.json)
     dataset = _read(options)
-    findings = _findings(dataset, options.jobs)
+    findings = _findings(options, dataset)
     if options.json:
         listed = [
             {
@@ -370,14 +366,15 @@ def _run_check(options: argparse.Namespace) -> int:
     return 1 if findings else 0
 
 
-def _findings(dataset: "Dataset", n_jobs: int) -> "list[Finding]":
+def _findings(options: argparse.Namespace, dataset: "Dataset") -> "list[Finding]":
     from ert.datasets.checks import check_dataset
+    from ert.datasets.images import read_picture
     from ert.datasets.summary import known_scheme
     from ert.model.schemes import resolve_mirror_map
 
     scheme = known_scheme(dataset)
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
-    return check_dataset(dataset, _read_pictures(dataset, n_jobs), mirror_map)
+    return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
 
 def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
@@ -425,7 +422,7 @@ def _run_show(options: argparse.Namespace) -> int:
     check_writable(options.out)
     dataset = _read(options)
     if options.suspicious:
-        chosen = dict(_worst(_findings(dataset, options.jobs), dataset, options.n))
+        chosen = dict(_worst(_findings(options, dataset), dataset, options.n))
     else:
         rng = np.random.default_rng(options.seed)
         drawn = rng.choice(len(dataset), min(options.n, len(dataset)), replace=False)
