@@ -4,6 +4,7 @@ shtab writes a static script; those of argcomplete run the program, and so impor
 """
 
 import argparse
+import re
 from functools import partial
 
 from ert._core.exceptions import InputError
@@ -11,22 +12,9 @@ from ert.cli.parser import Parser, Subparsers, add_command
 
 __all__ = ["add_parser"]
 
-# The arguments that take a path, by their names in the help texts.
-_FILES = [
-    "FILE",
-    "CSV",
-    "CSV:PREFIX",
-    "IMAGE",
-    "VIDEO",
-    "MODEL",
-    "MODEL_A",
-    "MODEL_B",
-    "SRC",
-    "DST",
-    "DATASET",
-    "FILE_OR_DIR",
-]
-_FOLDERS = ("DIR",)
+# The beginnings of the names of arguments that take a path, in the help texts.
+_FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
+_FOLDER = "DIR"
 
 
 def add_parser(commands: Subparsers, root: Parser) -> None:
@@ -62,7 +50,7 @@ def _mark_paths(parser: Parser, file: object, folder: object) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
                 _mark_paths(command, file, folder)
-        elif action.metavar in _FILES:
+        elif _FILE.match(str(action.metavar)):
             action.complete = file  # type: ignore[attr-defined]
-        elif action.metavar in _FOLDERS:
+        elif action.metavar == _FOLDER:
             action.complete = folder  # type: ignore[attr-defined]

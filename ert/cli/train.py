@@ -79,7 +79,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
             if name == "n_jobs":
                 common.add_jobs(group, dest=name)
             else:
-                _add_parameter(group, name, defaults[name], *described[name])
+                _add_parameter(group, name, defaults[name], *described.get(name, ("", name)))
 
 
 def _add_parameter(
