@@ -146,13 +146,7 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
-    """Return the integers of an option's value such as ``1,0,2``.
-
-    Raises
-    ------
-    InputError
-        When there is anything else in it; `expected` names what else the option takes.
-    """
+    """Return the integers in an option's value such as ``1,0,2``; `expected` is what else it takes."""
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
@@ -184,17 +178,8 @@ def compiling_notice() -> Iterator[None]:
 def progress(total: int | None, unit: str) -> Iterator[Callable[..., object]]:
     """Show how far a loop is: with a bar on a terminal, with a line every few seconds elsewhere.
 
-    Parameters
-    ----------
-    total : int or None
-        Number of items; None if it is not known.
-    unit : str
-        What an item is, in the singular.
-
-    Yields
-    ------
-    callable
-        To be called with the number of items that are done since the last call, by default 1.
+    It yields a function to call with the number of items that are done since the last call, by default 1.
+    `unit` is what an item is, in the singular.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm

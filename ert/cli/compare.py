@@ -75,10 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     files = _output_files(options)
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: expected at least 1")
-    pair = [
-        open_benchmark_model(model, letter)
-        for model, letter in zip((options.a, options.b), "AB", strict=True)
-    ]
+    pair = [open_benchmark_model(options.a, "A"), open_benchmark_model(options.b, "B")]
     dataset = _load(options, pair)
     _check_normalizer(dataset, options.normalizer)
     with common.compiling_notice():
@@ -117,34 +114,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
-    """Open a model for a comparison.
-
-    Parameters
-    ----------
-    model : str
-        A bundled model, an ``.ert`` or ``.dat`` file, or ``dlib:FILE.dat`` to let dlib itself run the file.
-    letter : str
-        Put before its name: A or B.
-
-    Returns
-    -------
-    BenchmarkModel
-
-    Raises
-    ------
-    InputError
-        If there is no such model, or dlib is needed and not installed.
-    """
-    return _open_dlib(model, letter) if model.startswith(_DLIB) else _open_ert(model, letter)
-
-
-def _open_ert(name: str, letter: str) -> "BenchmarkModel":
+    """Open a model, or with ``dlib:FILE.dat`` let dlib open it; `letter` is put before its name."""
     from ert.evaluation.comparison import make_benchmark_model
     from ert.predictor import bundled_models, load
 
-    path = bundled_models().get(name, Path(name))
-    title = path.name if path.name != f"{name}.ert" else name
-    return make_benchmark_model(f"{letter} {title}", load(name), path.stat().st_size)
+    if model.startswith(_DLIB):
+        return _open_dlib(model, letter)
+    path = bundled_models().get(model, Path(model))
+    title = path.name if path.name != f"{model}.ert" else model
+    return make_benchmark_model(f"{letter} {title}", load(model), path.stat().st_size)
 
 
 def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
@@ -241,9 +219,8 @@ def _load(options: argparse.Namespace, pair: "list[BenchmarkModel]") -> "Dataset
         # A random sample, because neighbors in a dataset are often alike; the same one in every run.
         drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
         dataset = dataset.subset(np.sort(drawn))
-    for file, (left, top, width, height) in zip(
-        dataset.files, check_pairs(dataset.X, str(options.dataset)), strict=True
-    ):
+    boxes = check_pairs(dataset.X, str(options.dataset))
+    for file, (left, top, width, height) in zip(dataset.files, boxes, strict=True):
         columns, rows = image_size(file)
         if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
             raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
@@ -302,6 +279,7 @@ def _record(
     times: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the contents of the JSON file besides the provenance."""
+    columns = (dataset.files, dataset.boxes, *comparison.errors, comparison.distances)
     objects = [
         {
             "file": str(file),
@@ -310,9 +288,7 @@ def _record(
             "nme_b": float(b),
             "distance_px": float(d),
         }
-        for file, box, a, b, d in zip(
-            dataset.files, dataset.boxes, *comparison.errors, comparison.distances, strict=True
-        )
+        for file, box, a, b, d in zip(*columns, strict=True)
     ]
     return {
         "models": {

@@ -109,19 +109,9 @@ def add_command(
 ) -> None:
     """Add a command.
 
-    Parameters
-    ----------
-    commands : the subparsers of the parent
-    name : str
-    run : callable or None
-        It takes the parsed options and returns the exit status; None for a command with subcommands.
-    add_options : callable, optional
-        See `Parser`.
-    text : str, optional
-        See `Parser`; its first sentence is the summary in the parent's help text. By default the docstring of
-        `run`.
-    **arguments
-        Others of `argparse.ArgumentParser`.
+    `run` takes the parsed options and returns the exit status; it is None for a command with subcommands.
+    `text` is by default its docstring, and the first sentence is the summary in the parent's help text.
+    `add_options` is that of `Parser`.
     """
     text = cleandoc(text or run.__doc__ or "")
     summary = text.partition(".")[0]
