@@ -71,19 +71,9 @@ class AlignedFace:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"image": self.image if isinstance(self.image, str) else None}
 
-    def plot(self) -> "Axes":
-        """Draw the image with the landmarks of this face, with matplotlib.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        InputError
-            When the face has no image or matplotlib is not installed.
-        """
-        return Faces([self]).plot()
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the image with the landmarks of this face; see :meth:`ert.faces.Faces.plot`."""
+        return Faces([self]).plot(ax)
 
     def _repr_html_(self) -> str:
         return Faces([self])._repr_html_()
@@ -103,8 +93,13 @@ class Faces(list[AlignedFace]):
         boxes = f"boxes of {min(sides):.0f} to {max(sides):.0f} pixels"
         return f"{count} of {len(self[0].landmarks)} landmarks, {boxes}"
 
-    def plot(self) -> "Axes":
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the image with the landmarks of all faces, with matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw in, by default those of a new figure.
 
         Returns
         -------
@@ -120,7 +115,8 @@ class Faces(list[AlignedFace]):
             raise InputError("plot: no image to draw on; faces returned by ert.align have one")
         from ert.plotting import show
 
-        return show(image, self)
+        axes: Axes = show(image, self, ax=ax)
+        return axes
 
     def _repr_html_(self) -> str:
         image = self._image()

@@ -77,9 +77,9 @@ def drawn(monkeypatch):
         calls.append((image, shapes, boxes, alt))
         return "<img>"
 
-    def show(image, faces):
+    def show(image, faces, *, ax=None):
         calls.append((image, faces))
-        return "axes"
+        return ax or "axes"
 
     monkeypatch.setattr("ert.plotting.landmarks.picture_html", picture_html, raising=False)
     monkeypatch.setattr("ert.plotting.show", show, raising=False)
@@ -95,7 +95,8 @@ def test_what_is_drawn(kind, image, small_model, drawn, tmp_path):
     faces = ert.align(given, small_model, boxes=BOXES, channel_order=order)
     assert faces._repr_html_() == faces[1]._repr_html_() == "<img>"
     assert faces.plot() == faces[1].plot() == "axes"
-    all_html, one_html, all_shown, one_shown = drawn
+    assert faces.plot("given") == faces[1].plot("given") == "given"
+    all_html, one_html, all_shown, one_shown, *_ = drawn
     for call in drawn:
         assert np.array_equal(call[0], image)
     assert np.array_equal(all_html[1], [face.landmarks for face in faces])
@@ -115,11 +116,10 @@ def test_faces_without_an_image():
 
 
 def test_faces_are_drawn(image, small_model):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pytest.importorskip("matplotlib")
     faces = ert.align(image, small_model, boxes=BOXES)
     assert "<img" in faces._repr_html_()
     assert "data:image/" in faces[0]._repr_html_()
     for shown in (faces, faces[0]):
         axes = shown.plot()
         assert axes.images[0].get_array().shape[2] in (3, 4)
-    pyplot.close("all")
