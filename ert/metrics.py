@@ -22,8 +22,6 @@ __all__ = [
     "auc",
     "bootstrap_interval",
     "ced",
-    "check_shapes",
-    "check_truth",
     "evaluate",
     "failure_rate",
     "landmark_errors",
@@ -56,8 +54,8 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     (n, n_landmarks) float64 array
         Euclidean distances in pixels, NaN for missing landmarks.
     """
-    true, known = check_truth(y_true)
-    pred = check_shapes(y_pred, "y_pred")
+    true, known = _check_truth(y_true)
+    pred = _check_shapes(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise InputError(f"y_pred: expected the shape of y_true, {true.shape}, got {pred.shape}")
     # A NaN prediction must not be taken for a missing landmark: every mean would silently ignore it.
@@ -239,7 +237,7 @@ def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None =
         ``interval_95`` (of the mean) and ``per_landmark`` (None where missing in all objects), in percent,
         and ``auc_8`` and ``failure_rate_8`` (at 8 %), between 0 and 1.
     """
-    true, known = check_truth(y_true)
+    true, known = _check_truth(y_true)
     if not len(true):
         raise InputError("y_true: expected at least one face, got none")
     if norms is None:
@@ -313,7 +311,7 @@ def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats
     .. [3] A. Bulat, G. Tzimiropoulos, "How far are we from solving the 2D & 3D Face Alignment problem?",
        ICCV 2017.
     """
-    true, known = check_truth(y_true)
+    true, known = _check_truth(y_true)
     name = f"normalizer {normalizer!r}" if isinstance(normalizer, str) else "normalizer"
     if not isinstance(normalizer, str):
         lengths = np.array(normalizer, dtype=np.float64)
@@ -335,7 +333,17 @@ def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats
 
 
 def normalizer_text(normalizer: str | None) -> str:
-    """Return a description of a normalizer for texts; None is a predictor's default, the side of the box."""
+    """Return a description of a normalizer, such as "inter-ocular distance".
+
+    Parameters
+    ----------
+    normalizer : str or None
+        One of `NORMALIZERS`; None is a predictor's default, the side of the box.
+
+    Returns
+    -------
+    str
+    """
     lengths = {
         None: "side of the given box",
         "box": "box size, sqrt(width x height) of the true landmarks",
@@ -344,7 +352,7 @@ def normalizer_text(normalizer: str | None) -> str:
     return lengths.get(normalizer, f"{normalizer} distance")
 
 
-def check_shapes(y: ArrayLike, name: str) -> Floats:
+def _check_shapes(y: ArrayLike, name: str) -> Floats:
     """Return landmarks as a float64 array (n, n_landmarks, 2)."""
     try:
         array = np.asarray(y, dtype=np.float64)
@@ -355,9 +363,9 @@ def check_shapes(y: ArrayLike, name: str) -> Floats:
     return array
 
 
-def check_truth(y_true: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+def _check_truth(y_true: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the true landmarks and a mask (n, n_landmarks) of those that are not missing."""
-    true = check_shapes(y_true, "y_true")
+    true = _check_shapes(y_true, "y_true")
     bad = np.argwhere(np.isinf(true).any(axis=2))
     if len(bad):
         raise InputError(

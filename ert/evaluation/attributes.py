@@ -289,6 +289,7 @@ def by_groups(columns: Mapping[str, Column], errors: Floats, normalizer: str) ->
     Parameters
     ----------
     columns : mapping of str to Column
+        Attributes, see `group_columns`.
     errors : (n,) array
         :func:`ert.metrics.nme` of the objects.
     normalizer : str

@@ -39,21 +39,45 @@ BATCH_BYTES = 2**28
 
 
 class BenchmarkModel(NamedTuple):
-    """A model to be compared."""
+    """A model to be compared.
+
+    Parameters
+    ----------
+    name : str
+        Name in tables and pictures.
+    n_landmarks : int
+        Number of landmarks.
+    n_bytes : int
+        Size of the model file.
+    prepare : function
+        Takes an image (gray or RGB) and a box and returns the call that predicts landmarks and is timed.
+    points : function
+        Takes the result of the call and returns the landmarks, (n_landmarks, 2).
+    """
 
     name: str
-    """Name in tables and pictures."""
     n_landmarks: int
     n_bytes: int
-    """Size of the model file."""
     prepare: Callable[[Pixels, Floats], Callable[[], Any]]
-    """Takes an image (gray or RGB) and a box and returns the call that predicts landmarks and is timed."""
     points: Callable[[Any], npt.ArrayLike]
-    """Takes the result of the call and returns the landmarks, (n_landmarks, 2)."""
 
 
 def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
-    """Return a fitted predictor as a model to be compared; see :class:`BenchmarkModel` for the arguments."""
+    """Return a fitted predictor as a model to be compared.
+
+    Parameters
+    ----------
+    name : str
+        Name in tables and pictures.
+    model : ShapePredictor
+        Fitted.
+    n_bytes : int
+        Size of the model file.
+
+    Returns
+    -------
+    BenchmarkModel
+    """
 
     def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
         return lambda: model.predict([(image, box)], channel_order="rgb")
@@ -152,7 +176,20 @@ def compare_shapes(
 
 
 def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
-    """Return the indices of the n objects with the largest relative distance between the models, in order."""
+    """Return the objects with the largest distance between the models, relative to the normalizer.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Result of `compare_shapes`.
+    n : int
+        Maximum number of objects.
+
+    Returns
+    -------
+    int array
+        Indices of the objects, the largest distance first.
+    """
     return np.argsort(-comparison.relative_distances, kind="stable")[:n]
 
 
@@ -213,7 +250,9 @@ def measure(
     Parameters
     ----------
     benchmark_models : sequence of BenchmarkModel
+        The models.
     dataset : Dataset
+        The objects.
     repeats : int
         Timed calls of each model for each object, at least 1.
     gray : bool

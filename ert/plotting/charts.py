@@ -66,6 +66,7 @@ def plot_ced(
         Errors in percent, usually :func:`ert.metrics.nme`, by the label of the curve; at most four curves. A
         legend with the mean and the AUC of each is drawn for several curves.
     x_label, title : str
+        Texts of the chart.
     failure_limit : float
         Errors above it are failures, marked by a dotted line; the AUC is that up to it.
     x_end : float, optional
@@ -187,7 +188,7 @@ def plot_landmark_errors(
     Parameters
     ----------
     shape : (n_landmarks, 2) array-like
-        x to the right, y down.
+        Landmarks, x to the right and y down.
     errors : (n_landmarks,) array-like
         In percent of `length`; NaN where there is none.
     names : sequence of str

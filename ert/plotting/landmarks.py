@@ -286,8 +286,17 @@ def picture_html(
 ) -> str:
     """Return an ``<img>`` element with landmarks drawn on an image, at most 480 pixels wide.
 
-    The picture is inside, as a ``data:`` URI; `alt` is escaped. The other arguments are those of
-    :func:`draw_landmarks`.
+    Parameters
+    ----------
+    image, shapes, boxes
+        As in :func:`draw_landmarks`.
+    alt : str
+        Alternative text; it is escaped.
+
+    Returns
+    -------
+    str
+        HTML that contains the picture as a ``data:`` URI.
     """
     from PIL import Image
 

@@ -50,7 +50,7 @@ def test_the_page_shows_the_results_of_evaluate(small_model, dataset, tmp_path):
     predicted = small_model.predict(dataset.X)
     expected = evaluate(dataset.y, predicted)["norms"]
     found = tables(tree)
-    for name, mean, *_, failures in found["Error by normalizer"][1:]:
+    for name, mean, *_, failures in found["Error by normalizer; AUC and failures at 8 %"][1:]:
         assert float(mean) == pytest.approx(expected[name]["mean"], abs=6e-4)
         assert failures == f"{expected[name]['failure_rate_8']:.2%}"
     errors = nme(dataset.y, predicted, "inter-ocular")
@@ -89,7 +89,7 @@ def test_missing_landmarks_one_normalizer_and_few_objects(small_model, dataset, 
     few = Dataset(dataset.files[:3], dataset.boxes[:3], lacking, dataset.landmark_names, "few")
     tree = report(tmp_path / "report.html", small_model, few, norms=["box"])
     found = tables(tree)
-    assert [row[0] for row in found["Error by normalizer"]] == ["normalizer", "box"]
+    assert [row[0] for row in found["Error by normalizer; AUC and failures at 8 %"]] == ["normalizer", "box"]
     unit = "in % of the box size, sqrt(width x height) of the true landmarks"
     assert len(found[f"All landmarks, largest error first, {unit}"]) == 1 + 67
     assert len(tree.xpath("//img")) == 3

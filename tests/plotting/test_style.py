@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import matplotlib
@@ -78,3 +79,8 @@ def test_missing_packages_are_named(monkeypatch):
         check_chart_file("a.png")
     with pytest.raises(InputError, match=r"needs matplotlib"):
         plot_ced(ERRORS)
+
+
+def test_matplotlib_is_imported_only_when_something_is_plotted():
+    code = "import sys, ert.plotting; sys.exit('matplotlib' in sys.modules or 'PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0

@@ -217,8 +217,8 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
         "caption": (
             "Observed frequency against predicted probability: that a landmark is within "
             f"{100 * WITHIN:g} % of the {normalizer_text(normalizer)} of the true one, and that the mean "
-            f"error of an object is at most {100 * FAILED:g} %. A calibrated model lies on the diagonal; the "
-            "area of a marker shows the number of predictions."
+            f"error of an object is at most {100 * FAILED:g} %. A calibrated model lies on the diagonal. "
+            "Larger markers stand for more predictions."
         ),
         "coverage": [
             (f"{100 * level:.0f} %", _percent(share)) for level, share in zip(_LEVELS, shares, strict=True)
