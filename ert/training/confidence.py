@@ -47,7 +47,7 @@ from ert.training.features import draw_pairs, draw_pool, draw_thresholds
 from ert.training.fit import fit_cascade
 from ert.training.parameters import Options, plain_params, training_options
 from ert.training.progress import log
-from ert.training.targets import MAX_RESIDUAL, Targets
+from ert.training.targets import Targets, leaf_scales
 
 __all__ = ["fit_confidence", "fold_checkpoints"]
 
@@ -285,9 +285,7 @@ def _grow(
     rng = np.random.default_rng(seeds)
     n, n_pixels = values.shape
     sigma = np.sqrt((targets**2).mean(axis=0))
-    # As in a stage of the cascade: the first leaves, the largest, reach three standard deviations.
-    smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / MAX_RESIDUAL)
-    scales = np.maximum(smallest, 1e-12)
+    scales = leaf_scales(sigma, np.abs(targets).max(axis=0), options.learning_rate, options.leaf_bits)
     pool = new_pool(n, n_pixels)
     residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
     pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
