@@ -247,36 +247,21 @@ def _grow_both(
     vectors = np.linalg.eigh(logs.T @ logs)[1]
     directions = vectors.T[: -min(N_COMPONENTS, len(vectors)) - 1 : -1].copy()
     seeds = options.random_state, 6, number
-    errors = _grow(
-        samples.values[here],
-        logs @ directions.T,
-        directions,
-        positions,
-        N_ERROR_TREES,
-        options,
-        seeds,
-        workers,
-    )
     good = np.where(samples.good[chosen], 1.0, -1.0)[:, None]
-    trust = _grow(
-        samples.values[chosen],
-        good - good.mean(),
-        np.ones((1, 1)),
-        positions,
-        N_TRUST_TREES,
-        options,
-        (*seeds, 1),
-        workers,
+    errors = N_ERROR_TREES, samples.values[here], logs @ directions.T, directions
+    trust = N_TRUST_TREES, samples.values[chosen], good - good.mean(), np.ones((1, 1))
+    return (
+        _grow(*errors, positions, options, seeds, workers),
+        _grow(*trust, positions, options, (*seeds, 1), workers),
     )
-    return errors, trust
 
 
 def _grow(
+    n_trees: int,
     values: Pixels,
     targets: Floats,
     directions: Floats,
     positions: Floats,
-    n_trees: int,
     options: Options,
     seeds: tuple[int, ...],
     workers: Workers,
@@ -347,23 +332,21 @@ def _calibrate(
     spread = np.log(std.mean(axis=1) / samples.length)
     features = np.column_stack([trust, spread])
     background = ~samples.on_object
-    counts = np.where(
-        typical, (1 - BACKGROUND_PRIOR) / max(typical.sum(), 1), BACKGROUND_PRIOR / max(background.sum(), 1)
-    )
+    weights = (1 - BACKGROUND_PRIOR) / max(typical.sum(), 1), BACKGROUND_PRIOR / max(background.sum(), 1)
     assessed = typical | background
-    confidence_weights = fit_logistic(
-        features[assessed], samples.good[assessed], counts[assessed] * int(assessed.sum())
-    )
+    counts = np.where(typical, *weights)[assessed] * int(assessed.sum())
+    confidence_weights = fit_logistic(features[assessed], samples.good[assessed], counts)
     scores = features @ confidence_weights[1:]
+    auc = roc_auc(scores[typical], samples.good[typical])
     figures = {
-        "failed_auc": round(roc_auc(scores[typical], samples.good[typical]), 4) if typical.any() else None,
+        # None where a class is empty.
+        "failed_auc": None if math.isnan(auc) else round(auc, 4),
         "background_rejected": (
             round(rejection_rate_at_recall(scores[typical], scores[background])["rejected"], 4)
-            if background.any()
+            if typical.any() and background.any()
             else None
         ),
     }
-    figures = {key: value if value is not None and value == value else None for key, value in figures.items()}
     tables = {
         "curve": curve,
         "usual": typical_log,
