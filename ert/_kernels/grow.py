@@ -41,7 +41,6 @@ __all__ = [
     "Boosting",
     "Candidates",
     "GrowWorkspace",
-    "LevelSums",
     "TrainingBlocks",
     "TreeOutput",
     "boost_trees",
@@ -232,19 +231,8 @@ def _new_workspace(
 def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, workspace, output):  # type: ignore[no-untyped-def]
     """Boost some trees, one after another: what each of several threads does.
 
-    Parameters
-    ----------
-    thread, n_threads : int
-    barrier : int64 array
-        From :func:`ert._kernels.barrier.new_barrier`, with a counter for every level of every tree, the
-        leaves included, and one more.
-    blocks : TrainingBlocks
-    candidates : Candidates
-    boosting : Boosting
-    workspace : GrowWorkspace
-        Overwritten.
-    output : TreeOutput
-        Written.
+    The barrier needs a work counter for every level of every tree, the leaves included, and one more.
+    `workspace` is overwritten and `output` is written.
     """
     n_blocks, (n_trees, n_splits) = blocks.sizes.shape[0], candidates.limits.shape[:2]
     left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
@@ -311,18 +299,8 @@ def start_tree(block, blocks, workspace, shift):  # type: ignore[no-untyped-def]
 def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums):  # type: ignore[no-untyped-def]
     """Sum the samples of a block that each candidate of each node of a level sends left.
 
-    Parameters
-    ----------
-    block : int
-    first_node : int
-        The first node of the level, which has `first_node` + 1 nodes.
-    blocks : TrainingBlocks
-    candidates : Candidates
-        Of one tree.
-    workspace : GrowWorkspace
-        `goes_left` is written.
-    level_sums : LevelSums
-        `counts` and `sums` are added to.
+    The level has `first_node` + 1 nodes, numbered from `first_node` on; `candidates` are those of one tree.
+    `level_sums` are added to, and `workspace.goes_left` is written.
     """
     pool, scored, bounds = blocks.pool[block], workspace.scored[block], workspace.bounds[block]
     counts, sums, left_sums = level_sums
@@ -355,15 +333,7 @@ def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
     maximizing it (Kazemi & Sullivan 2014, eq. 8).
 
-    Parameters
-    ----------
-    first_node : int
-        The first node of the level.
-    counts, sums : arrays (n_threads, ...)
-        See :class:`GrowWorkspace`.
-    weights : float64 array (n_scored,)
-    chosen : int array (n_splits,)
-        Written.
+    `counts` and `sums` are those of all threads; `chosen`, the candidate of each split, is written.
     """
     n_threads, _, n_columns = counts.shape
     for node in range(first_node, 2 * first_node + 1):
@@ -399,14 +369,7 @@ def _sum_threads(counts, node, column):  # type: ignore[no-untyped-def]
 def split_level(block, first_node, chosen, workspace):  # type: ignore[no-untyped-def]
     """Sort the samples of each node of a level into its two children, keeping their order.
 
-    Parameters
-    ----------
-    block, first_node : int
-        See :func:`evaluate_level`.
-    chosen : int array (n_splits,)
-        From :func:`choose_splits`.
-    workspace : GrowWorkspace
-        `order` and `bounds` are rewritten.
+    `chosen` is the candidate of each split; `order` and `bounds` of the workspace are rewritten.
     """
     order, bounds, all_goes_left = workspace.order, workspace.bounds, workspace.goes_left
     right_samples = np.empty(order.shape[1], np.int32)

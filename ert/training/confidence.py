@@ -47,7 +47,7 @@ from ert.training.features import draw_pairs, draw_pool, draw_thresholds
 from ert.training.fit import fit_cascade
 from ert.training.parameters import Options, plain_params, training_options
 from ert.training.progress import log
-from ert.training.targets import MAX_RESIDUAL, Targets
+from ert.training.targets import Targets, leaf_scales
 
 __all__ = ["fit_confidence", "fold_checkpoints"]
 
@@ -247,36 +247,21 @@ def _grow_both(
     vectors = np.linalg.eigh(logs.T @ logs)[1]
     directions = vectors.T[: -min(N_COMPONENTS, len(vectors)) - 1 : -1].copy()
     seeds = options.random_state, 6, number
-    errors = _grow(
-        samples.values[here],
-        logs @ directions.T,
-        directions,
-        positions,
-        N_ERROR_TREES,
-        options,
-        seeds,
-        workers,
-    )
     good = np.where(samples.good[chosen], 1.0, -1.0)[:, None]
-    trust = _grow(
-        samples.values[chosen],
-        good - good.mean(),
-        np.ones((1, 1)),
-        positions,
-        N_TRUST_TREES,
-        options,
-        (*seeds, 1),
-        workers,
+    errors = N_ERROR_TREES, samples.values[here], logs @ directions.T, directions
+    trust = N_TRUST_TREES, samples.values[chosen], good - good.mean(), np.ones((1, 1))
+    return (
+        _grow(*errors, positions, options, seeds, workers),
+        _grow(*trust, positions, options, (*seeds, 1), workers),
     )
-    return errors, trust
 
 
 def _grow(
+    n_trees: int,
     values: Pixels,
     targets: Floats,
     directions: Floats,
     positions: Floats,
-    n_trees: int,
     options: Options,
     seeds: tuple[int, ...],
     workers: Workers,
@@ -285,9 +270,7 @@ def _grow(
     rng = np.random.default_rng(seeds)
     n, n_pixels = values.shape
     sigma = np.sqrt((targets**2).mean(axis=0))
-    # As in a stage of the cascade: the first leaves, the largest, reach three standard deviations.
-    smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / MAX_RESIDUAL)
-    scales = np.maximum(smallest, 1e-12)
+    scales = leaf_scales(sigma, np.abs(targets).max(axis=0), options.learning_rate, options.leaf_bits)
     pool = new_pool(n, n_pixels)
     residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
     pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
@@ -349,23 +332,21 @@ def _calibrate(
     spread = np.log(std.mean(axis=1) / samples.length)
     features = np.column_stack([trust, spread])
     background = ~samples.on_object
-    counts = np.where(
-        typical, (1 - BACKGROUND_PRIOR) / max(typical.sum(), 1), BACKGROUND_PRIOR / max(background.sum(), 1)
-    )
+    weights = (1 - BACKGROUND_PRIOR) / max(typical.sum(), 1), BACKGROUND_PRIOR / max(background.sum(), 1)
     assessed = typical | background
-    confidence_weights = fit_logistic(
-        features[assessed], samples.good[assessed], counts[assessed] * int(assessed.sum())
-    )
+    counts = np.where(typical, *weights)[assessed] * int(assessed.sum())
+    confidence_weights = fit_logistic(features[assessed], samples.good[assessed], counts)
     scores = features @ confidence_weights[1:]
+    auc = roc_auc(scores[typical], samples.good[typical])
     figures = {
-        "failed_auc": round(roc_auc(scores[typical], samples.good[typical]), 4) if typical.any() else None,
+        # None where a class is empty.
+        "failed_auc": None if math.isnan(auc) else round(auc, 4),
         "background_rejected": (
             round(rejection_rate_at_recall(scores[typical], scores[background])["rejected"], 4)
-            if background.any()
+            if typical.any() and background.any()
             else None
         ),
     }
-    figures = {key: value if value is not None and value == value else None for key, value in figures.items()}
     tables = {
         "curve": curve,
         "usual": typical_log,

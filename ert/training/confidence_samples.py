@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
-from ert._core.types import Box, Floats
+from ert._core.types import Box, Floats, Pixels
 from ert._kernels.confidence import FAILED, LENGTHS, norm_length, read_around_landmarks
 from ert._kernels.pixels import square_frame
 from ert._kernels.traversal import pool_values_size
@@ -99,7 +99,7 @@ class ConfidenceSamples:
         The normalizer of the true landmarks.
     """
 
-    values: npt.NDArray[np.uint8]
+    values: Pixels
     owner: npt.NDArray[np.int64]
     level: npt.NDArray[np.int64]
     errors: npt.NDArray[np.float32]
@@ -196,35 +196,19 @@ def draw_confidence_samples(
     for label, box in zip(labels, boxes, strict=True):
         neighbors.setdefault(label, []).append(box)
     arguments = observation_arguments(*view)
-    normalizer = models[0].params["normalizer"]
-    found: list[list[Any]] = [[] for _ in chosen]
+    found: list[list[tuple[Any, ...]]] = [[] for _ in chosen]
 
     def observe(thread: int, n_threads: int) -> None:
         for place in range(thread, n_chosen, n_threads):
             if workers.failed:
                 return
             i = int(chosen[place])
-            model = models[objects.folds[i]]
-            image, order = read_face(X[i][0], boxes[i], objects.settings["channel_order"], f"X[{i}]")
-            around = neighbors[labels[i]]
             draws = np.random.default_rng([options.random_state, 5, i])
-            found[place] = _observe_object(
-                model,
-                image,
-                order,
-                boxes[i],
-                around,
-                objects.landmarks[i],
-                rounds,
-                arguments,
-                normalizer,
-                draws,
-            )
+            found[place] = _observe_object(objects, i, neighbors[labels[i]], rounds, arguments, draws)
 
     workers.run(observe)
     owner = np.repeat(chosen, [len(each) for each in found])
-    columns = list(zip(*(row for each in found for row in each), strict=True))
-    values, level, errors, side, length = columns
+    values, level, errors, side, length = zip(*(row for each in found for row in each), strict=True)
     return ConfidenceSamples(
         np.array(values, np.uint8),
         owner,
@@ -237,52 +221,66 @@ def draw_confidence_samples(
 
 
 def _observe_object(
-    model: Fitted,
-    image: npt.NDArray[np.uint8],
-    order: str,
-    box: Box,
-    around: list[Box],
-    truth: Floats,
+    objects: LeftOutObjects,
+    i: int,
+    neighbors: list[Box],
     rounds: int,
     arguments: tuple[Any, ...],
-    normalizer: str | None,
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
-    """Return pixels, level, errors, side and normalizer of each sample of one object."""
+    """Return pixels, level, errors, side and normalizer of each sample of one object.
+
+    `neighbors` are the boxes of all objects in the image; `arguments` are those of the pixels that are read.
+    """
+    model, box = objects.models[objects.folds[i]], objects.boxes[i]
+    image, order = read_face(objects.X[i][0], box, objects.settings["channel_order"], f"X[{i}]")
     # Only the neighborhood: the time does not depend on the size of the image.
     margin = NEIGHBORHOOD * max(box[2:])
     left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
     part = image[top : int(box[1] + box[3] + margin) + 1, left : int(box[0] + box[2] + margin) + 1]
     gray = np.array(to_gray(part, order, model.params["gray_weights"]))
     rows, columns = gray.shape
-    placed = [(b[0] - left, b[1] - top, b[2], b[3]) for b in around]
-    own = box[0] - left, box[1] - top, box[2], box[3]
-    scattered = [scatter(own, *LEVELS[level], (columns, rows), rng) for level in range(len(LEVELS))]
-    for _ in range(1, rounds):
-        scattered += [scatter(own, *level, (columns, rows), rng) for level in LEVELS[1:]]
-    levels = list(range(len(LEVELS))) + (rounds - 1) * list(range(1, len(LEVELS)))
-    background = background_boxes(own, placed, (columns, rows), rounds * N_BACKGROUND, rng)
-    boxes = scattered + background
-    levels += [BACKGROUND] * len(background)
-    true = truth - (left, top)
+    levels, boxes = _draw_boxes(
+        (box[0] - left, box[1] - top, box[2], box[3]),
+        [(b[0] - left, b[1] - top, b[2], b[3]) for b in neighbors],
+        (columns, rows),
+        rounds,
+        rng,
+    )
+    truth = objects.landmarks[i] - (left, top)
     samples = []
-    mirror_map = model.mirror_map
-    for mirrored in (False,) if mirror_map is None else (False, True):
+    for mirrored in (False,) if model.mirror_map is None else (False, True):
         if mirrored:
             gray = np.ascontiguousarray(gray[:, ::-1])
             boxes = [(columns - b[0] - b[2], b[1], b[2], b[3]) for b in boxes]
-            true = true[mirror_map] * (-1, 1) + (columns - 1, 0)
+            truth = truth[model.mirror_map] * (-1, 1) + (columns - 1, 0)
         shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
         for level, b, shape in zip(levels, boxes, shapes, strict=True):
-            values = np.empty(pool_values_size(arguments[-2].shape[1]), np.uint8)
-            side = square_frame(*b)[2]
-            scale = read_around_landmarks(gray, 0, 0, shape, side, *arguments, values)  # type: ignore[call-arg]
-            errors = np.hypot(*(shape - true).T) if level != BACKGROUND else np.full(len(shape), np.nan)
-            length = norm_length(shape, side, LENGTHS[normalizer])
-            samples.append(
-                (values[: arguments[-2].shape[1]].copy(), level, errors.astype(np.float32), scale, length)
-            )
+            values, side, length = _read_observation(gray, shape, b, arguments, model.params["normalizer"])
+            errors = np.hypot(*(shape - truth).T) if level != BACKGROUND else np.full(len(shape), np.nan)
+            samples.append((values, level, errors.astype(np.float32), side, length))
     return samples
+
+
+def _draw_boxes(
+    box: Box, neighbors: list[Box], size: tuple[int, int], rounds: int, rng: np.random.Generator
+) -> tuple[list[int], list[Box]]:
+    """Return the levels and boxes of the samples of one object."""
+    # The exact box is used in the first round only.
+    levels = list(range(len(LEVELS))) + (rounds - 1) * list(range(1, len(LEVELS)))
+    boxes = [scatter(box, *LEVELS[level], size, rng) for level in levels]
+    background = background_boxes(box, neighbors, size, rounds * N_BACKGROUND, rng)
+    return levels + [BACKGROUND] * len(background), boxes + background
+
+
+def _read_observation(
+    gray: Pixels, shape: Floats, box: Box, arguments: tuple[Any, ...], normalizer: str | None
+) -> tuple[Pixels, float, float]:
+    """Return the pixels that the confidence model reads, the side of the shape's box, and its normalizer."""
+    n_pixels, box_side = arguments[-2].shape[1], square_frame(*box)[2]
+    values = np.empty(pool_values_size(n_pixels), np.uint8)
+    side = read_around_landmarks(gray, 0, 0, shape, box_side, *arguments, values)  # type: ignore[call-arg]
+    return values[:n_pixels].copy(), side, norm_length(shape, box_side, LENGTHS[normalizer])
 
 
 def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np.random.Generator) -> Box:

@@ -127,19 +127,20 @@ class FaceReader:
 
 
 def cut_crops(
+    crops: Crops,
     X: Sequence[Face],
     boxes: Floats,
     transforms: Floats,
     kind: CascadeKind,
     crop_spec: CropSpec,
     reader: FaceReader,
-    *,
-    mapped: bool | None = False,
 ) -> Crops:
-    """Cut the crops of many faces, each image file read when it is needed and not kept.
+    """Cut the crops of many faces; only a few images are in memory at the same time.
 
     Parameters
     ----------
+    crops : Crops
+        From :meth:`Crops.reserve`; written.
     X : sequence of (image, box)
     boxes : float array (n, 4)
         The checked boxes of X.
@@ -148,14 +149,12 @@ def cut_crops(
     kind : CascadeKind
     crop_spec : CropSpec
     reader : FaceReader
-    mapped : bool or None
-        See :meth:`Crops.reserve`.
 
     Returns
     -------
     Crops
+        The same.
     """
-    crops = Crops.reserve(kind.crop_sizes(X, transforms, crop_spec), mapped=mapped)
 
     def cut(i: int) -> None:
         image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")

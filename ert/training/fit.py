@@ -5,7 +5,7 @@ objects -> box transforms -> crops -> augmentation -> samples -> stages -> model
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,20 @@ from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
 from ert._core.interrupts import uninterrupted
 from ert._core.threads import count_threads
-from ert._core.types import StrPath
+from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
 from ert._kernels.workers import Workers
-from ert.inference.validation import Face
+from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
+from ert.metrics import normalizer_lengths
 from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
+from ert.model.geometry import image_to_frame
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.augmentation import occlude_crops
 from ert.training.crops import Crops, FaceReader, cut_crops
+from ert.training.kinds import CascadeKind
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
-from ert.training.objects import TrainingObjects, validate_objects
 from ert.training.parameters import Options, check_parameters, plain_params, training_options
 from ert.training.progress import Progress, log
 from ert.training.samples import draw_samples, plain_samples
@@ -72,7 +74,7 @@ def fit_cascade(
     check_parameters(params)
     options = training_options(params)
     kind, normalizer = options.cascade_kind, settings["normalizer"]
-    objects = validate_objects(X, y, kind, settings)
+    objects = _validate(X, y, kind, settings)
     n_landmarks = objects.landmarks.shape[1]
     names = check_names(landmark_names, n_landmarks)
     mirror_map = resolve_mirror_map(settings["mirror"], n_landmarks)
@@ -82,18 +84,23 @@ def fit_cascade(
     region = crop_region(objects.shapes, settings["padding"], mirror_map is not None)
     crop_spec = CropSpec(region, params["working_size"], params["blur"], params["min_contrast"])
     check_crop_spec(crop_spec)
-    parts = {"training": objects}
+    parts = {"train": objects}
     if validation is not None:
-        parts["validation"] = validate_objects(*validation, kind, settings, n_landmarks=n_landmarks)
-    plan = _plan_memory(settings, parts, crop_spec, options, mirror_map is not None)
+        parts["validation"] = _validate(*validation, kind, settings, n_landmarks=n_landmarks)
+    crop_sizes = {name: kind.crop_sizes(part.X, part.transforms, crop_spec) for name, part in parts.items()}
+    plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
     _warm_up(options, crop_spec, objects, n_threads)
 
-    crops = {name: _cut_crops(part, settings, options, crop_spec, plan) for name, part in parts.items()}
+    crops = {}
+    for name, part in parts.items():
+        reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
+        reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
+        crops[name] = cut_crops(reserved, part.X, part.boxes, part.transforms, kind, crop_spec, reader)
     if options.occlusion:
-        occlude_crops(crops["training"], objects.shapes, options.occlusion, options.random_state)
+        occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
     map_pools = plan.map_pools
-    training = draw_samples(crops["training"], objects.shapes, mirror_map, options, map_pools=map_pools)
-    samples = {"training": training}
+    training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=map_pools)
+    samples = {"train": training}
     if "validation" in parts:
         shapes = parts["validation"].shapes
         samples["validation"] = plain_samples(
@@ -125,7 +132,7 @@ def fit_cascade(
                 replay_stage(samples["validation"], stages[number], kind, workers)
             errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
             progress.end_stage(number + 1, errors, replayed=number < n_finished)
-            history.append({"stage": number + 1} | _history_row(errors))
+            history.append({"stage": number + 1} | {f"{name}_nme": value for name, value in errors.items()})
             cascade = kind.assemble(
                 training.mean_shape, crop_spec, stages[: number + 1], options.stages_per_basis
             )
@@ -136,20 +143,54 @@ def fit_cascade(
     return replace(fitted, cascade=kind.finish(fitted.cascade))
 
 
-def _history_row(errors: Mapping[str, float]) -> dict[str, float]:
-    keys = {"training": "train_nme", "validation": "validation_nme"}
-    return {keys[name]: value for name, value in errors.items()}
+@dataclass(frozen=True)
+class _Objects:
+    """Validated objects: their landmarks, NaN where missing, in image pixels and in box coordinates."""
+
+    X: Sequence[Face]
+    what: str
+    boxes: Floats
+    landmarks: Floats
+    # From box coordinates to image pixels.
+    transforms: Floats
+    shapes: Floats
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def _validate(
+    X: Sequence[Face],
+    y: npt.ArrayLike,
+    kind: CascadeKind,
+    settings: Mapping[str, Any],
+    *,
+    n_landmarks: int | None = None,
+) -> _Objects:
+    """Check X and y, and compute box transforms; `n_landmarks` is given for validation data."""
+    to_train = n_landmarks is None
+    what, what_y = ("X", "y") if to_train else ("validation X", "validation y")
+    boxes = box_array(check_pairs(X, what))
+    landmarks = check_landmarks(y, len(X), what_y, to_train=to_train)
+    check_near(landmarks, boxes, what_y)
+    if not to_train and landmarks.shape[1] != n_landmarks:
+        raise InputError(f"validation: {landmarks.shape[1]} landmarks, the training data has {n_landmarks}")
+    if settings["normalizer"] is not None:
+        # Its errors name the object.
+        normalizer_lengths(landmarks, settings["normalizer"])
+    kind.check(settings, boxes, what)
+    transforms = kind.box_transforms(boxes)
+    return _Objects(X, what, boxes, landmarks, transforms, image_to_frame(landmarks, transforms))
 
 
 def _plan_memory(
     settings: Mapping[str, Any],
-    parts: Mapping[str, TrainingObjects],
-    crop_spec: CropSpec,
+    parts: Mapping[str, _Objects],
+    crop_sizes: Mapping[str, npt.NDArray[np.int64]],
     options: Options,
     mirrored: bool,
 ) -> MemoryPlan:
-    crop_sizes = options.cascade_kind.crop_sizes
-    objects = parts["training"]
+    objects = parts["train"]
     sizes = Sizes(
         n_objects=len(objects),
         n_validation=len(parts["validation"]) if "validation" in parts else 0,
@@ -157,9 +198,7 @@ def _plan_memory(
         n_stages=settings["n_stages"],
         mirrored=mirrored,
         missing=bool(np.isnan(objects.landmarks).any()),
-        crop_bytes=sum(
-            int(crop_sizes(part.X, part.transforms, crop_spec).prod(axis=1).sum()) for part in parts.values()
-        ),
+        crop_bytes=sum(int(part.prod(axis=1).sum()) for part in crop_sizes.values()),
     )
     plan = plan_memory(settings["max_memory"], sizes, options)
     if plan.map_crops and settings["verbose"]:
@@ -168,7 +207,7 @@ def _plan_memory(
     return plan
 
 
-def _warm_up(options: Options, crop_spec: CropSpec, objects: TrainingObjects, n_threads: int) -> None:
+def _warm_up(options: Options, crop_spec: CropSpec, objects: _Objects, n_threads: int) -> None:
     """Compile all kernels before Ctrl-C can interrupt the compiler."""
     missing = bool(np.isnan(objects.landmarks).any())
     kind = options.cascade_kind
@@ -176,20 +215,6 @@ def _warm_up(options: Options, crop_spec: CropSpec, objects: TrainingObjects, n_
         for image in DUMMY_IMAGES:
             kind.cut(image, objects.transforms[0], crop_spec, "rgb", "luma")
         warm_up_training(options, missing=missing, n_threads=n_threads)
-
-
-def _cut_crops(
-    objects: TrainingObjects,
-    settings: Mapping[str, Any],
-    options: Options,
-    crop_spec: CropSpec,
-    plan: MemoryPlan,
-) -> Crops:
-    reader = FaceReader(
-        settings["channel_order"], settings["gray_weights"], count_threads(settings["n_jobs"]), objects.what
-    )
-    kind, transforms = options.cascade_kind, objects.transforms
-    return cut_crops(objects.X, objects.boxes, transforms, kind, crop_spec, reader, mapped=plan.map_crops)
 
 
 def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> list[Stage]:

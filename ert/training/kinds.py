@@ -61,10 +61,6 @@ class CascadeKind:
     finish: Callable[[Any], Cascade | DlibCascade]
 
 
-def _accept(settings: Mapping[str, Any], boxes: Floats, what: str) -> None:
-    """Any parameters and boxes will do."""
-
-
 def _resampled_sizes(X: Sequence[Face], transforms: Floats, crop_spec: CropSpec) -> npt.NDArray[np.int64]:
     return np.tile(np.array(crop_spec.shape, np.int64), (len(X), 1))
 
@@ -111,7 +107,7 @@ def _assemble_dlib(
 
 KINDS = {
     "ert": CascadeKind(
-        check=_accept,
+        check=lambda settings, boxes, what: None,
         box_transforms=box_frames,
         crop_sizes=_resampled_sizes,
         cut=lambda image, transform, crop_spec, *colors: crop_spec.cut(image, transform, *colors),

@@ -30,17 +30,7 @@ _N_THREADS = 4
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the memory of a fit depends on besides its options.
-
-    Parameters
-    ----------
-    n_objects, n_validation : int
-    n_landmarks, n_stages : int
-    mirrored, missing : bool
-        Whether mirror images are used too; whether any landmark is missing.
-    crop_bytes : int
-        All crops together.
-    """
+    """What the memory of a fit depends on besides its options: `crop_bytes` are those of all crops."""
 
     n_objects: int
     n_validation: int
@@ -53,14 +43,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Which arrays are mapped from temporary files.
-
-    Parameters
-    ----------
-    map_crops : bool or None
-        None maps crops if the file can be written.
-    map_pools : bool
-    """
+    """Which arrays are mapped from temporary files; None maps crops if the file can be written."""
 
     map_crops: bool | None
     map_pools: bool

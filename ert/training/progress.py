@@ -58,7 +58,7 @@ class Progress:
             self._bar.update(n)
 
     def end_stage(self, number: int, errors: Mapping[str, float], *, replayed: bool) -> None:
-        """Report the errors (training, validation) after stage `number`, counted from 1, in percent."""
+        """Report the errors ("train", "validation") after stage `number`, counted from 1, in percent."""
         if replayed:
             self._n_replayed = number
             self.add_trees(self._n_trees)
@@ -66,7 +66,8 @@ class Progress:
             self._bar.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
         elif self._verbose:
             elapsed = time.monotonic() - self._begin
-            text = ", ".join(f"{name} error {value:.2f} %" for name, value in errors.items())
+            names = {"train": "training", "validation": "validation"}
+            text = ", ".join(f"{names[name]} error {value:.2f} %" for name, value in errors.items())
             line = f"stage {number} of {self._n_stages}: {text} of the {normalizer_text(self._normalizer)}"
             line += f", {_clock(elapsed)} elapsed"
             if number > self._n_replayed:

@@ -11,7 +11,7 @@ from ert.training.buffers import BLOCK_LENGTH
 from ert.training.parameters import Options
 from ert.training.samples import PART_LENGTH, Samples
 
-__all__ = ["Targets", "compute_targets", "residual_basis"]
+__all__ = ["Targets", "compute_targets", "leaf_scales", "residual_basis"]
 
 
 # Residuals of at most this many samples determine the basis.
@@ -19,7 +19,7 @@ MAX_BASIS_SAMPLES = 20_000
 # Components of the residuals that splits are scored on: more only take time (SketchBoost, arXiv 2211.12858,
 # found the same of random projections).
 N_SCORED = 8
-# Residuals are integers of at most this size.
+# Largest residual in units of its component.
 MAX_RESIDUAL = 16_000
 
 
@@ -99,6 +99,17 @@ def residual_basis(
     return vectors.T[largest].copy(), np.sqrt(np.maximum(variances[largest], 0))
 
 
+def leaf_scales(sigma: Floats, largest: Floats, shrinkage: float, leaf_bits: int) -> Floats:
+    """Return the unit of each component (n_components,), as small as leaves of `leaf_bits` allow.
+
+    The leaves of the first trees, the largest, reach three standard deviations of the residuals times the
+    shrinkage; the largest residual has at most 16,000 units.
+    """
+    leaf_units = 3 * shrinkage * sigma / (2 ** (leaf_bits - 1) - 1)
+    scales: Floats = np.maximum(np.maximum(leaf_units, largest / MAX_RESIDUAL), 1e-12)
+    return scales
+
+
 def compute_targets(
     samples: Samples,
     similarities: npt.NDArray[np.float32],
@@ -109,9 +120,7 @@ def compute_targets(
 ) -> Targets:
     """Return the residuals in a basis, in integer units of the leaves.
 
-    The unit of a component is as small as leaves of `leaf_bits` allow: the leaves of the first trees, the
-    largest, reach three standard deviations of the residuals times the learning rate. As trees are grown on
-    residuals in these units, each tree corrects the rounding of those before it.
+    As trees are grown on residuals in these units, each tree corrects the rounding of those before it.
 
     Parameters
     ----------
@@ -153,11 +162,8 @@ def compute_targets(
                 extremes[number] = np.maximum(extremes[number], sizes)
 
     workers.run(find_extremes)
-    largest = extremes.max(axis=0).astype(float)
     shrinkage = options.learning_rate / options.n_trees_averaged
-    max_leaf = 2 ** (options.leaf_bits - 1) - 1
-    leaf_units = 3 * shrinkage * sigma / max_leaf
-    scales = np.maximum.reduce([leaf_units, largest / MAX_RESIDUAL, np.full(len(sigma), 1e-12)])
+    scales = leaf_scales(sigma, extremes.max(axis=0).astype(float), shrinkage, options.leaf_bits)
 
     def quantize(thread: int, n_threads: int) -> None:
         for number in range(thread, len(blocks), n_threads):

@@ -33,12 +33,12 @@ def clock(monkeypatch):
 def test_each_stage_is_a_line_where_there_is_no_terminal(clock, capsys):
     with Progress(10, 500, "inter-ocular", 1) as progress:
         clock[0] = 4.0
-        progress.end_stage(1, {"training": 9.5}, replayed=True)
+        progress.end_stage(1, {"train": 9.5}, replayed=True)
         progress.add_trees(500)
         clock[0] = 12.0
-        progress.end_stage(2, {"training": 4.214, "validation": 5.0}, replayed=False)
+        progress.end_stage(2, {"train": 4.214, "validation": 5.0}, replayed=False)
         clock[0] = 4000.0
-        progress.end_stage(10, {"training": 4.0}, replayed=False)
+        progress.end_stage(10, {"train": 4.0}, replayed=False)
     assert capsys.readouterr().err.splitlines() == [
         "ert: stage 1 of 10: training error 9.50 % of the inter-ocular distance, 0:04 elapsed",
         "ert: stage 2 of 10: training error 4.21 %, validation error 5.00 % of the inter-ocular distance,"
@@ -52,10 +52,10 @@ def test_a_terminal_has_a_bar(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     with Progress(2, 40, None, 1) as progress:
         progress.add_trees(40)
-        progress.end_stage(1, {"training": 3.0}, replayed=False)
-        progress.end_stage(2, {"training": 2.5}, replayed=True)
+        progress.end_stage(1, {"train": 3.0}, replayed=False)
+        progress.end_stage(2, {"train": 2.5}, replayed=True)
     assert "80/80" in terminal.text
-    assert "training=2.50 %" in terminal.text
+    assert "train=2.50 %" in terminal.text
     assert "stage" not in terminal.text
 
 
