@@ -1,4 +1,4 @@
-"""``python -m ert`` is the command line."""
+"""Run the command line as ``python -m ert``."""
 
 import sys
 

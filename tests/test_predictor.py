@@ -289,7 +289,7 @@ def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
     far[3, 0, 0] = 1e25
     with pytest.raises(InputError, match=r"y: object 3 has a landmark .* box sides from its box"):
         small_predictor().fit(X, far)
-    with pytest.raises(InputError, match="candidate splits a stage"):
+    with pytest.raises(InputError, match="candidate splits per stage"):
         small_predictor(n_trees=100_000, n_split_tests=10_000, max_depth=10).fit(X, y)
 
 
@@ -369,8 +369,8 @@ def test_bad_landmarks_are_named(n, y, message):
     ("params", "message"),
     [
         ({"n_trees": 0}, "n_trees=0: expected 1 to"),
-        ({"n_trees": 2.5}, "n_trees=2.5: expected a whole number"),
-        ({"n_trees": True}, "n_trees=True: expected a whole number"),
+        ({"n_trees": 2.5}, "n_trees=2.5: expected an integer"),
+        ({"n_trees": True}, "n_trees=True: expected an integer"),
         ({"learning_rate": "fast"}, "learning_rate='fast': expected a number"),
         ({"learning_rate": float("nan")}, "learning_rate=nan: expected"),
         ({"leaf_bits": 4}, "leaf_bits=4: expected one of 8, 16"),

@@ -18,22 +18,21 @@ from ert._kernels.confidence import (
 )
 from ert._kernels.crop import crop_resampled
 from ert._kernels.gray import to_gray
-from ert._kernels.pixels import FeaturePool
+from ert._kernels.grow import grow_trees
 from ert._kernels.predict import (
     CompiledCascade as CompiledCascade,
 )
 from ert._kernels.predict import (
-    apply_stage,
     compile_cascade,
     predict_batch,
     predict_face,
 )
 from ert._kernels.predict_dlib import compile_dlib_cascade, predict_face_dlib
 from ert._kernels.rotate import rotate_image
+from ert._kernels.stage import apply_stage, read_feature_pool
 from ert._kernels.workers import Workers
 
 __all__ = [
-    "FeaturePool",
     "Workers",
     "apply_stage",
     "assess_face",
@@ -41,10 +40,12 @@ __all__ = [
     "compile_confidence",
     "compile_dlib_cascade",
     "crop_resampled",
+    "grow_trees",
     "observe_landmarks",
     "predict_batch",
     "predict_face",
     "predict_face_dlib",
+    "read_feature_pool",
     "rotate_image",
     "run_forest",
     "to_gray",

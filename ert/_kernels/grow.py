@@ -1,230 +1,346 @@
-"""Growing regression trees over pixel differences.
+"""Growing regression trees over differences of pixels by gradient boosting.
 
-A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves, the children of node i are 2i + 1 and
+A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves; the children of node i are 2i + 1 and
 2i + 2. A sample goes left where the difference of two pixels is greater than the split's threshold.
 
-Training data lies in blocks of samples, so that a block's pool and residuals stay in the cache while a level
-is scored, and so that threads share the work by blocks:
+Training data lies in blocks of samples, so that the pool and the residuals of a block stay in the cache while
+a level is evaluated, and so that threads share the work by blocks:
 
-    pool       uint8    (n_blocks, BLOCK, width)          a sample's pixels, see :func:`ert.scoring.new_pool`
-    residuals  int16    (n_blocks, BLOCK, n_components)   in units of the stage's leaves
-    scored     float32  (n_blocks, BLOCK, n_columns)      their first components, zeros up to a multiple of 8
-    order      int32    (n_blocks, BLOCK)                 samples sorted by node:
-    bounds     int32    (n_blocks, n_leaves + 1)          node j has order[bounds[j] : bounds[j + 1]]
-    bits       uint32   (n_blocks, n_groups, BLOCK)       in that order, which candidates send a sample left
+    pool       uint8    (n_blocks, block length, width)         a row per sample: its pixels and padding
+    residuals  int16    (n_blocks, block length, n_components)  in units of the stage's leaves
+    scored     float32  (n_blocks, block length, n_columns)     their first components, padded to 8 m columns
+    order      int32    (n_blocks, block length)                the samples sorted by node:
+    bounds     int32    (n_blocks, n_leaves + 1)                node j has order[bounds[j] : bounds[j + 1]]
+    goes_left  uint32   (n_blocks, n_groups, block length)      in that order, candidates that go left
 
-Everything that is summed is a whole number small enough to be exact in the type that holds it (the residuals
-as float32 within a block: BLOCK * SCORED_LIMIT < 2**24), so that sums do not depend on the order of adding,
-on the number of threads or on the width of the processor's vectors.
+All sums are of integers small enough to be exact in their types (of the residuals as float32 within a block:
+block length * SCORED_LIMIT < 2**24). They depend neither on the order of the terms, nor on the number of
+threads, nor on the width of the processor's vectors.
 """
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-from ert._kernels.barrier import next_block, wait
-from ert._kernels.split_search import CANDIDATES, COLUMNS, accumulate_left_sums, evaluate_splits
+from ert._kernels.split_search import (
+    COMPONENTS_PER_PASS,
+    GROUP_SIZE,
+    accumulate_left_sums,
+    evaluate_splits,
+    pack_candidates,
+)
+from ert._kernels.workers import Workers, next_block, wait
 
 __all__ = [
-    "BLOCK",
+    "MAX_BLOCK_LENGTH",
     "SCORED_LIMIT",
-    "apply_leaves",
-    "choose_splits",
-    "grow_trees_block",
-    "mean_leaves",
-    "score_level",
-    "split_level",
-    "start_tree",
-    "sum_leaves",
+    "Boosting",
+    "Candidates",
+    "GrowWorkspace",
+    "TrainingBlocks",
+    "TreeOutput",
+    "boost_trees",
+    "grow_trees",
 ]
 
 
-BLOCK = 2048
+MAX_BLOCK_LENGTH = 2048
 SCORED_LIMIT = 8191
+# A row of the pool is a multiple of this many bytes.
+ROW_ALIGNMENT = 64
+# Trees, and candidate splits as far as whole trees go, that one call of the kernel grows.
+TREES_PER_CALL, CANDIDATES_PER_CALL = 16, 50_000
 
 
-@numba.njit(cache=True, nogil=True)
-def grow_trees_block(
-    thread,
-    n_threads,
-    barrier,
-    data,
-    work,
-    shift,
-    numbers,
-    limits,
-    weights,
-    shrinkage,
-    limit,
-    after,
-    tier,
-    chosen,
-    leaves,
-):
-    """Boost some trees, one after another: what each thread of a team does for them.
+class TrainingBlocks(NamedTuple):
+    """The samples: see the picture at the top of this file.
+
+    `sizes` (n_blocks,) has the number of samples in each block. `updated` are the residuals that leaves are
+    subtracted from: `residuals` itself, or a copy where several trees begin with the same residuals.
+    `present` is 1 where a sample has a component and 0 where its landmark is missing; empty when none is.
+    """
+
+    sizes: Any
+    pool: Any
+    residuals: Any
+    updated: Any
+    present: Any
+
+
+class Candidates(NamedTuple):
+    """Candidate splits from :func:`pack_candidates`; the first axis is the tree, the second the split."""
+
+    pixels: Any
+    limits: Any
+
+
+class Boosting(NamedTuple):
+    """How trees are boosted.
+
+    `shift` is the number of bits that scored components lose, so that they stay within SCORED_LIMIT;
+    `weights` (n_scored,) are the squared units of the components; leaves are mean residuals times
+    `shrinkage`, clipped to `max_leaf`; `ends_tier` (n_trees,) is 1 where `updated` becomes the residuals.
+    """
+
+    shift: Any
+    weights: Any
+    shrinkage: Any
+    max_leaf: Any
+    ends_tier: Any
+
+
+class GrowWorkspace(NamedTuple):
+    """Arrays that are overwritten: see the picture at the top of this file.
+
+    Each thread has sums of its own: `counts` int64 (n_threads, n_splits, n_split_tests + 1), the samples that
+    each candidate sends left; `sums` float64 (..., n_scored), their components; the last candidate is the
+    whole node. `leaf_sums` and `leaf_counts` int64 (n_threads, n_leaves, n_components) belong to the leaves.
+    """
+
+    order: Any
+    bounds: Any
+    goes_left: Any
+    scored: Any
+    counts: Any
+    sums: Any
+    leaf_sums: Any
+    leaf_counts: Any
+
+
+class LevelSums(NamedTuple):
+    """The `counts` and `sums` of one thread, and the sums of one block and group before they are added."""
+
+    counts: Any
+    sums: Any
+    left_sums: Any
+
+
+class TreeOutput(NamedTuple):
+    """What is written, the same by each thread.
+
+    `chosen` int64 (n_threads, n_trees, n_splits) is the number of each split's candidate; `leaves` is int16
+    (n_threads, n_trees, n_leaves, n_components).
+    """
+
+    chosen: Any
+    leaves: Any
+
+
+def grow_trees(
+    pool: npt.NDArray[np.uint8],
+    targets: tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], npt.NDArray[np.float64], int],
+    candidates: tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]],
+    leaf_rule: tuple[float, int, int],
+    workers: Workers,
+    on_trees: Callable[[int], object] | None = None,
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
+    """Grow trees, each on the residuals that those before it leave.
 
     Parameters
     ----------
-    thread, n_threads : int
-    barrier : int64 array
-        See :mod:`ert.teams`; with a heap for every level of every tree, leaves included, and one more.
-    data : tuple
-        sizes, pool, residuals, present: the samples in each block, int32 array (n_blocks,); see the module's
-        picture; and :func:`sum_leaves`.
-    work : tuple
-        order, bounds, bits, scored, see the module's picture; counts, sums, see :func:`score_level`;
-        leaf_sums, leaf_counts, see :func:`sum_leaves`. All overwritten.
-    shift : int
-        See :func:`start_tree`.
-    numbers, limits
-        The candidates, see :func:`ert.scoring.pack_candidates`; the first axis is the tree.
-    weights : float64 array (n_scored,)
-        See :func:`choose_splits`.
-    shrinkage, limit : float, int
-        See :func:`mean_leaves`.
-    after : int16 array (n_blocks, BLOCK, n_components)
-        What leaves are taken from: the residuals, or a copy of them.
-    tier : int array (n_trees,)
-        Whether the residuals become what is left after the tree: all trees of a tier begin with the same.
-    chosen : int64 array (n_threads, n_trees, n_splits)
-        Written, the same by each thread: the number of each split's candidate.
-    leaves : int16 array (n_threads, n_trees, n_leaves, n_components)
-        Written, the same by each thread.
+    pool : uint8 array (n_blocks, block length, width)
+        Blocks have at most 2048 samples, all blocks but the last one are full. `width` is a multiple of 64,
+        and 64 bytes after the end of the array must be readable.
+    targets : residuals, present, weights, n_samples
+        int16 array (n_blocks, block length, n_components), rewritten; uint8 array of the same shape, 0 where
+        a component is missing, or empty when none is; float64 array (n_scored,), the squared units of the
+        components that splits are scored on; the number of samples.
+    candidates : pairs, thresholds
+        uint16 array (n_trees, n_splits, n_split_tests, 2), the two pixels of each candidate, and int16 array
+        (n_trees, n_splits, n_split_tests).
+    leaf_rule : learning_rate, n_trees_averaged, leaf_bits
+        `n_trees_averaged` trees in a row begin with the same residuals and share the learning rate.
+    workers : Workers
+    on_trees : callable, optional
+        Called with the number of trees that have been grown since the last call.
+
+    Returns
+    -------
+    pairs : uint16 array (n_trees, n_splits, 2)
+    thresholds : int16 array (n_trees, n_splits)
+    leaves : int8 or int16 array (n_trees, n_leaves, n_components)
     """
-    sizes, pool, residuals, present = data
-    order, bounds, bits, scored, counts, sums, leaf_sums, leaf_counts = work
-    n_blocks, n_trees, n_splits = sizes.shape[0], limits.shape[0], limits.shape[1]
-    totals = np.empty((COLUMNS + 1, CANDIDATES), np.float32)
-    counter = 0
+    residuals, present, weights, n_samples = targets
+    pairs, thresholds = candidates
+    learning_rate, n_averaged, leaf_bits = leaf_rule
+    n_blocks, block_length, width = pool.shape
+    if width % ROW_ALIGNMENT or block_length > MAX_BLOCK_LENGTH:
+        raise ValueError(f"pool: {pool.shape}, expected rows of a multiple of 64 in blocks of at most 2048")
+    n_trees, n_splits, n_tests = thresholds.shape
+    n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], workers.n_threads
+    sizes = np.clip(n_samples - block_length * np.arange(n_blocks), 0, block_length).astype(np.int32)
+    # Block by block: a copy of all residuals might not fit into memory.
+    largest = max(int(np.abs(block[:, : len(weights)].astype(np.int32)).max()) for block in residuals)
+    leaf_type = np.int8 if leaf_bits == 8 else np.int16
+    updated = residuals if n_averaged == 1 else residuals.copy()
+    blocks = TrainingBlocks(sizes, pool, residuals, updated, present)
+    workspace = _new_workspace(blocks, thresholds.shape, len(weights), n_threads)
+    boosting = Boosting(
+        max(0, largest.bit_length() - SCORED_LIMIT.bit_length()),
+        weights,
+        learning_rate / n_averaged,
+        int(np.iinfo(leaf_type).max),
+        np.zeros(0, np.int64),
+    )
+    grown = []
+    step = max(1, min(TREES_PER_CALL, CANDIDATES_PER_CALL // (n_splits * n_tests)))
+    for first in range(0, n_trees, step):
+        trees = np.arange(first, min(first + step, n_trees))
+        ends_tier = np.where((trees + 1) % n_averaged == 0, n_averaged > 1, 0)
+        output = TreeOutput(
+            np.empty((n_threads, len(trees), n_splits), np.int64),
+            np.empty((n_threads, len(trees), n_leaves, n_components), np.int16),
+        )
+        # A counter for every level of every tree, the leaves included, and one for the last update.
+        n_counters = len(trees) * n_leaves.bit_length() + 1
+        packed = Candidates(*pack_candidates(pairs[trees], thresholds[trees]))
+        arguments = blocks, packed, boosting._replace(ends_tier=ends_tier), workspace, output
+        workers.run_synchronized(boost_trees, n_counters, *arguments)
+        chosen = trees[:, None], np.arange(n_splits), output.chosen[0]
+        grown.append((pairs[chosen], thresholds[chosen], output.leaves[0].astype(leaf_type)))
+        if on_trees is not None:
+            on_trees(len(trees))
+    all_pairs, all_thresholds, all_leaves = (np.concatenate(parts) for parts in zip(*grown, strict=True))
+    return all_pairs, all_thresholds, all_leaves
+
+
+def _new_workspace(
+    blocks: TrainingBlocks, candidates_shape: tuple[int, ...], n_scored: int, n_threads: int
+) -> GrowWorkspace:
+    """Return the workspace of trees with candidates (n_trees, n_splits, n_split_tests)."""
+    n_blocks, block_length, n_components = blocks.residuals.shape
+    _, n_splits, n_tests = candidates_shape
+    n_columns = -(-n_scored // COMPONENTS_PER_PASS) * COMPONENTS_PER_PASS
+    return GrowWorkspace(
+        order=np.empty((n_blocks, block_length), np.int32),
+        bounds=np.empty((n_blocks, n_splits + 2), np.int32),
+        goes_left=np.empty((n_blocks, n_tests // GROUP_SIZE + 1, block_length), np.uint32),
+        scored=np.empty((n_blocks, block_length, n_columns), np.float32),
+        counts=np.empty((n_threads, n_splits, n_tests + 1), np.int64),
+        sums=np.empty((n_threads, n_splits, n_tests + 1, n_scored)),
+        leaf_sums=np.empty((n_threads, n_splits + 1, n_components), np.int64),
+        leaf_counts=np.empty((n_threads, n_splits + 1, n_components), np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, workspace, output):
+    """Boost some trees, one after another: what each of several threads does.
+
+    The barrier needs a work counter for every level of every tree, the leaves included, and one more.
+    `workspace` is overwritten and `output` is written.
+    """
+    n_blocks, (n_trees, n_splits) = blocks.sizes.shape[0], candidates.limits.shape[:2]
+    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
+    level_sums = LevelSums(workspace.counts[thread], workspace.sums[thread], left_sums)
+    leaf_sums, leaf_counts = workspace.leaf_sums[thread], workspace.leaf_counts[thread]
+    # Not literals, for which the kernels called would be compiled separately.
+    counter = zero = np.int64(0)
     for tree in range(n_trees):
-        counts[thread] = 0
-        sums[thread] = 0
-        split = chosen[thread, tree]
-        first = 0
-        while first < n_splits:
+        level_sums.counts[...] = 0
+        level_sums.sums[...] = 0
+        chosen = output.chosen[thread, tree]
+        splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
+        first_node = zero
+        while first_node < n_splits:
             block = next_block(barrier, counter)
             while block < n_blocks:
-                if first > 0:
-                    split_level(block, first // 2, order, bounds, bits, split)
+                if first_node > 0:
+                    split_level(block, first_node // 2, chosen, workspace)
                 else:
                     if tree > 0:
-                        last = leaves[thread, tree - 1]
-                        apply_leaves(block, order, bounds, last, present, residuals, after, tier[tree - 1])
-                    start_tree(block, sizes, residuals, shift, order, bounds, scored)
-                rest = numbers[tree], limits[tree], totals, counts[thread], sums[thread]
-                score_level(block, first, pool, order, bounds, bits, scored, *rest)
+                        leaves = output.leaves[thread, tree - 1]
+                        apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[tree - 1])
+                    start_tree(block, blocks, workspace, boosting.shift)
+                evaluate_level(block, first_node, blocks, splits, workspace, level_sums)
                 block = next_block(barrier, counter)
             if not wait(barrier, n_threads):
                 return
-            choose_splits(first, counts, sums, weights, split)
-            counter, first = counter + 1, 2 * first + 1
-        # Nobody reads those of the last tree any more.
-        leaf_sums[thread] = 0
-        leaf_counts[thread] = 0
+            choose_splits(first_node, workspace.counts, workspace.sums, boosting.weights, chosen)
+            counter, first_node = counter + 1, 2 * first_node + 1
+        # All threads have read the sums of the tree before by now.
+        leaf_sums[...] = 0
+        leaf_counts[...] = 0
         block = next_block(barrier, counter)
         while block < n_blocks:
-            split_level(block, first // 2, order, bounds, bits, split)
-            sum_leaves(block, order, bounds, residuals, present, leaf_sums[thread], leaf_counts[thread])
+            split_level(block, first_node // 2, chosen, workspace)
+            sum_leaves(block, blocks, workspace, leaf_sums, leaf_counts)
             block = next_block(barrier, counter)
         counter += 1
         if not wait(barrier, n_threads):
             return
-        mean_leaves(leaf_sums, leaf_counts, shrinkage, limit, leaves[thread, tree])
-    last = leaves[thread, n_trees - 1]
+        rule = boosting.shrinkage, boosting.max_leaf
+        mean_leaves(workspace.leaf_sums, workspace.leaf_counts, rule, output.leaves[thread, tree])
+    leaves = output.leaves[thread, n_trees - 1]
     block = next_block(barrier, counter)
     while block < n_blocks:
-        apply_leaves(block, order, bounds, last, present, residuals, after, tier[n_trees - 1])
+        apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[n_trees - 1])
         block = next_block(barrier, counter)
 
 
 @numba.njit(cache=True, nogil=True)
-def start_tree(block, sizes, residuals, shift, order, bounds, scored):
-    """Put every sample of a block in the root and copy the components that splits are scored on.
-
-    Parameters
-    ----------
-    block : int
-    sizes : int32 array (n_blocks,)
-        Samples in each block.
-    residuals : int16 array (n_blocks, BLOCK, n_components)
-    shift : int
-        Bits that the scored components lose, so that they stay within SCORED_LIMIT.
-    order, bounds, scored
-        Written; see the module's picture.
-    """
-    bounds[block, 0] = 0
-    bounds[block, 1] = sizes[block]
-    for i in range(sizes[block]):
-        order[block, i] = i
+def start_tree(block, blocks, workspace, shift):
+    """Put every sample of a block into the root and copy the components that splits are scored on."""
+    residuals, scored, n = blocks.residuals, workspace.scored, blocks.sizes[block]
+    workspace.bounds[block, 0] = 0
+    workspace.bounds[block, 1] = n
+    for i in range(n):
+        workspace.order[block, i] = i
         for d in range(scored.shape[2]):
             value = residuals[block, i, d] >> shift if d < residuals.shape[2] else 0
             scored[block, i, d] = min(max(value, -SCORED_LIMIT), SCORED_LIMIT)
 
 
 @numba.njit(cache=True, nogil=True)
-def score_level(block, first_node, pool, order, bounds, bits, scored, numbers, limits, totals, counts, sums):
-    """Add up the samples of a block that each candidate split of each node of a level would send left.
+def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums):
+    """Sum the samples of a block that each candidate of each node of a level sends left.
 
-    Parameters
-    ----------
-    block : int
-    first_node : int
-        Of the level, which has one node more than that.
-    pool, order, bounds, bits, scored
-        See the module's picture; `bits` is written.
-    numbers, limits
-        See :func:`ert.scoring.pack_candidates`.
-    totals : float32 array (9, 32)
-        Overwritten: room to work in.
-    counts : int64 array (n_splits, n_split_tests + 1)
-        Added to: how many samples go left; the last column counts all samples of the node.
-    sums : float64 array (n_splits, n_split_tests + 1, n_scored)
-        Added to: their scored components.
+    The level has `first_node` + 1 nodes, numbered from `first_node` on; `candidates` are those of one tree.
+    `level_sums` are added to, and `workspace.goes_left` is written.
     """
+    pool, scored, bounds = blocks.pool[block], workspace.scored[block], workspace.bounds[block]
+    counts, sums, left_sums = level_sums
     n_columns, n_scored = sums.shape[1:]
     for k in range(first_node + 1):
         node = first_node + k
-        low, high = bounds[block, k], bounds[block, k + 1]
+        low, high = bounds[k], bounds[k + 1]
         if low == high:
             continue
-        for group in range(numbers.shape[1]):
-            evaluate_splits(pool, block, order, low, high, numbers, limits, node, group, bits)
-            start = group * CANDIDATES
-            some = min(CANDIDATES, n_columns - start)
-            for column in range(0, n_scored, COLUMNS):
-                accumulate_left_sums(bits, block, group, order, low, high, scored, column, totals)
-                for lane in range(some):
-                    for d in range(min(COLUMNS, n_scored - column)):
-                        sums[node, start + lane, column + d] += totals[d, lane]
-            for lane in range(some):
-                counts[node, start + lane] += np.int64(totals[COLUMNS, lane])
+        samples = workspace.order[block, low:high]
+        for group in range(candidates.pixels.shape[1]):
+            goes_left = workspace.goes_left[block, group, low:high]
+            pixels, limits = candidates.pixels[node, group], candidates.limits[node, group]
+            evaluate_splits(pool, samples, pixels, limits, goes_left)
+            start = group * GROUP_SIZE
+            n_lanes = min(GROUP_SIZE, n_columns - start)
+            for column in range(0, n_scored, COMPONENTS_PER_PASS):
+                accumulate_left_sums(goes_left, samples, scored, column, left_sums)
+                for lane in range(n_lanes):
+                    for d in range(min(COMPONENTS_PER_PASS, n_scored - column)):
+                        sums[node, start + lane, column + d] += left_sums[d, lane]
+            for lane in range(n_lanes):
+                counts[node, start + lane] += np.int64(left_sums[COMPONENTS_PER_PASS, lane])
 
 
 @numba.njit(cache=True, nogil=True)
 def choose_splits(first_node, counts, sums, weights, chosen):
-    """Choose for each node of a level the candidate with the largest gain; the first of equals.
+    """Choose for each node of a level the first of the candidates with the largest gain.
 
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
     maximizing it (Kazemi & Sullivan 2014, eq. 8).
 
-    Parameters
-    ----------
-    first_node : int
-        See :func:`score_level`.
-    counts : int64 array (n_threads, n_splits, n_split_tests + 1)
-    sums : float64 array (n_threads, n_splits, n_split_tests + 1, n_scored)
-        From :func:`score_level`.
-    weights : float64 array (n_scored,)
-        Squared units of the components.
-    chosen : int array (n_splits,)
-        Written.
+    `counts` and `sums` are those of all threads; `chosen`, the candidate of each split, is written.
     """
     n_threads, _, n_columns = counts.shape
     for node in range(first_node, 2 * first_node + 1):
-        n = _total(counts, node, n_columns - 1)
+        n = _sum_threads(counts, node, n_columns - 1)
         best = -1.0
         chosen[node] = 0
         for test in range(n_columns - 1):
-            n_left = _total(counts, node, test)
+            n_left = _sum_threads(counts, node, test)
             if n_left == 0 or n_left == n:
                 continue
             gain = 0.0
@@ -241,7 +357,7 @@ def choose_splits(first_node, counts, sums, weights, chosen):
 
 
 @numba.njit(cache=True, nogil=True)
-def _total(counts, node, column):
+def _sum_threads(counts, node, column):
     total = 0
     for thread in range(counts.shape[0]):
         total += counts[thread, node, column]
@@ -249,56 +365,45 @@ def _total(counts, node, column):
 
 
 @numba.njit(cache=True, nogil=True)
-def split_level(block, first_node, order, bounds, bits, chosen):
+def split_level(block, first_node, chosen, workspace):
     """Sort the samples of each node of a level into its two children, keeping their order.
 
-    Parameters
-    ----------
-    block, first_node, order, bounds, bits
-        See :func:`score_level`; `order` and `bounds` are rewritten.
-    chosen : int array (n_splits,)
-        The candidate that each split is.
+    `chosen` is the candidate of each split; `order` and `bounds` of the workspace are rewritten.
     """
-    to_the_right = np.empty(BLOCK, np.int32)
-    # From the last on: the bounds of the children lie where those of later nodes were.
+    order, bounds, all_goes_left = workspace.order, workspace.bounds, workspace.goes_left
+    right_samples = np.empty(order.shape[1], np.int32)
+    # From the last node on: the bounds of the children lie where those of later nodes were.
     for k in range(first_node, -1, -1):
         low, high = bounds[block, k], bounds[block, k + 1]
         candidate = chosen[first_node + k]
-        group, bit = candidate // CANDIDATES, np.uint32(candidate % CANDIDATES)
-        left, n_right = low, 0
+        group, bit = candidate // GROUP_SIZE, np.uint32(candidate % GROUP_SIZE)
+        n_left, n_right = low, 0
         for j in range(low, high):
             i = order[block, j]
-            goes_left = (bits[block, group, j] >> bit) & np.uint32(1)
-            # Both places are written and one of them advances: no branch to mispredict.
-            order[block, left] = i
-            to_the_right[n_right] = i
-            left += goes_left
+            goes_left = (all_goes_left[block, group, j] >> bit) & np.uint32(1)
+            # Both places are written and one of them advances: there is no branch to mispredict.
+            order[block, n_left] = i
+            right_samples[n_right] = i
+            n_left += goes_left
             n_right += np.uint32(1) - goes_left
         for j in range(n_right):
-            order[block, left + j] = to_the_right[j]
+            order[block, n_left + j] = right_samples[j]
         bounds[block, 2 * k + 2] = high
-        bounds[block, 2 * k + 1] = left
+        bounds[block, 2 * k + 1] = n_left
         bounds[block, 2 * k] = low
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_leaves(block, order, bounds, residuals, present, sums, counts):
-    """Add up the residuals of each leaf in a block, and count the samples behind each component of the sum.
+def sum_leaves(block, blocks, workspace, sums, counts):
+    """Sum the residuals of each leaf in a block, and count the samples behind each component of the sum.
 
-    Parameters
-    ----------
-    block : int
-    order, bounds, residuals
-        See the module's picture.
-    present : uint8 array (n_blocks, BLOCK, n_components) or (0, 0, 0)
-        1 where the sample has that component, 0 where its landmark is missing; empty when nothing is missing.
-    sums, counts : int64 array (n_leaves, n_components)
-        Added to.
+    `sums` and `counts`, int64 (n_leaves, n_components), are added to.
     """
+    residuals, present, order = blocks.residuals, blocks.present, workspace.order
     n_leaves, n_components = sums.shape
     total = np.empty(n_components, np.int32)
     for leaf in range(n_leaves):
-        low, high = bounds[block, leaf], bounds[block, leaf + 1]
+        low, high = workspace.bounds[block, leaf], workspace.bounds[block, leaf + 1]
         total[:] = 0
         for j in range(low, high):
             row = residuals[block, order[block, j]]
@@ -315,19 +420,12 @@ def sum_leaves(block, order, bounds, residuals, present, sums, counts):
 
 
 @numba.njit(cache=True, nogil=True)
-def mean_leaves(sums, counts, shrinkage, limit, leaves):
-    """Compute the leaves: the mean residuals times the shrinkage, rounded.
+def mean_leaves(sums, counts, rule, leaves):
+    """Write the leaves (n_leaves, n_components): the mean residuals times the shrinkage, rounded and clipped.
 
-    Parameters
-    ----------
-    sums, counts : int64 array (n_threads, n_leaves, n_components)
-        From :func:`sum_leaves`.
-    shrinkage : float
-    limit : int
-        The most that a leaf may hold.
-    leaves : int16 array (n_leaves, n_components)
-        Written.
+    `sums` and `counts` are those of all threads, `rule` is the shrinkage and the largest leaf.
     """
+    shrinkage, max_leaf = rule
     for leaf in range(leaves.shape[0]):
         for d in range(leaves.shape[1]):
             total = n = 0
@@ -335,29 +433,21 @@ def mean_leaves(sums, counts, shrinkage, limit, leaves):
                 total += sums[thread, leaf, d]
                 n += counts[thread, leaf, d]
             mean = total / max(n, 1)
-            leaves[leaf, d] = min(max(np.rint(shrinkage * mean), -limit), limit)
+            leaves[leaf, d] = min(max(np.rint(shrinkage * mean), -max_leaf), max_leaf)
 
 
 @numba.njit(cache=True, nogil=True)
-def apply_leaves(block, order, bounds, leaves, present, residuals, after, ends_tier):
-    """Subtract from what is left of each sample of a block the leaf that it fell into.
+def apply_leaves(block, blocks, workspace, leaves, ends_tier):
+    """Subtract from the residuals of each sample of a block the leaf that it fell into.
 
-    Parameters
-    ----------
-    block, order, bounds, present
-        See :func:`sum_leaves`.
-    leaves : int16 array (n_leaves, n_components)
-    residuals : int16 array (n_blocks, BLOCK, n_components)
-        Rewritten where the tier ends; what is missing stays 0.
-    after : int16 array (n_blocks, BLOCK, n_components)
-        Subtracted from; may be the residuals themselves.
-    ends_tier : int
+    Missing components stay 0. Where `ends_tier` is set, the updated residuals become those of the next tree.
     """
+    residuals, updated, present = blocks.residuals, blocks.updated, blocks.present
     for leaf in range(leaves.shape[0]):
         value = leaves[leaf]
-        for j in range(bounds[block, leaf], bounds[block, leaf + 1]):
-            i = order[block, j]
-            row = after[block, i]
+        for j in range(workspace.bounds[block, leaf], workspace.bounds[block, leaf + 1]):
+            i = workspace.order[block, j]
+            row = updated[block, i]
             for d in range(row.shape[0]):
                 amount = np.int32(value[d])
                 if present.shape[0] != 0:
@@ -366,4 +456,4 @@ def apply_leaves(block, order, bounds, leaves, present, residuals, after, ends_t
     if ends_tier:
         for i in range(residuals.shape[1]):
             for d in range(residuals.shape[2]):
-                residuals[block, i, d] = after[block, i, d]
+                residuals[block, i, d] = updated[block, i, d]

@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -40,7 +39,6 @@ from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
 __all__ = [
     "CropView",
-    "FeaturePool",
     "PoolArgs",
     "SimilarityArgs",
     "pool_args",
@@ -263,81 +261,3 @@ def read_pixels(crop, to_pixels, shape, matrix, pool, stage, workspace, out):
     _place(anchored, pool.deltas, stage, (xx, xy, yx, yy), last, steps, places)
     for p in range(places.shape[0]):
         out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]
-
-
-class FeaturePool:
-    """A stage's feature pool, read for many samples.
-
-    Parameters
-    ----------
-    mean_shape : float32 array (n_landmarks, 2)
-    anchors : uint16 array (n_pixels,)
-    deltas : float32 array (n_pixels, 2)
-    """
-
-    def __init__(
-        self,
-        mean_shape: npt.NDArray[np.float32],
-        anchors: npt.NDArray[np.uint16],
-        deltas: npt.NDArray[np.float32],
-    ) -> None:
-        self._mean = similarity_args(mean_shape)
-        self._pool = pool_args(anchors[None], deltas[None])
-
-    def read(
-        self,
-        crops: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
-        crop_of: npt.NDArray[np.int32],
-        transforms: npt.NDArray[np.float32],
-        shapes: npt.NDArray[np.float32],
-        matrices: npt.NDArray[np.float32],
-        out: npt.NDArray[np.uint8],
-    ) -> None:
-        """Read the pool's pixels for some samples.
-
-        Parameters
-        ----------
-        crops : uint8 array (n_bytes,), int64 array (n_crops, 3)
-            All crops, column by column; of each the first pixel, its columns and its rows.
-        crop_of : int32 array (n,)
-            The crop of each sample.
-        transforms : float32 array (n, 6)
-            From box coordinates to pixels of the crop.
-        shapes : float32 array (n, n_landmarks, 2)
-            In box coordinates.
-        matrices : float32 array (n, 2)
-            Written: a, b of each sample's similarity.
-        out : uint8 array (n, at least n_pixels)
-            Written: row i is sample i.
-        """
-        _read_samples(crops, SampleArgs(crop_of, transforms, shapes), self._mean, self._pool, matrices, out)
-
-
-class SampleArgs(NamedTuple):
-    """The arrays of :meth:`FeaturePool.read` that have a row a sample."""
-
-    crop_of: Any
-    transforms: Any
-    shapes: Any
-
-
-@numba.njit(cache=True, nogil=True)
-def _read_samples(crops, samples, mean, pool, matrices, out):
-    pixels, places = crops
-    shapes = samples.shapes
-    n_landmarks, n_pixels = shapes.shape[1], pool.anchors.shape[1]
-    shape = np.zeros((mean.basis.shape[1], 2), np.float32)
-    values = np.empty(n_pixels, np.uint8)
-    workspace = pool_workspace(mean.basis.shape[1], n_pixels)
-    for i in range(shapes.shape[0]):
-        for k in range(n_landmarks):
-            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
-        a, b = similarity(mean, shape)
-        matrices[i, 0] = a
-        matrices[i, 1] = b
-        first, columns, rows = places[samples.crop_of[i]]
-        crop = CropView(pixels[first : first + columns * rows], columns, rows, rows, 1)
-        read_pixels(crop, samples.transforms[i], shape, (a, b), pool, 0, workspace, values)
-        # Padding is left out where a row is no longer than the pool.
-        for p in range(min(n_pixels, out.shape[1])):
-            out[i, p] = values[p]

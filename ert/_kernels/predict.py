@@ -53,7 +53,6 @@ __all__ = [
     "CascadeArgs",
     "CompiledCascade",
     "add_displacement",
-    "apply_stage",
     "compile_cascade",
     "is_plain",
     "predict_batch",
@@ -410,52 +409,3 @@ def _write_landmarks(i, inits, mirror_map, n_landmarks, faces, landmarks):
             to = mirror_map[j] if mirrored else j
             landmarks[k, to, 0] = (1 - u if mirrored else u) * side + x
             landmarks[k, to, 1] = v * side + y
-
-
-def apply_stage(
-    stage: dict[str, npt.NDArray[Any]],
-    pool: npt.NDArray[np.uint8],
-    matrices: npt.NDArray[np.float32],
-    shapes: npt.NDArray[np.float32],
-) -> None:
-    """Move the shapes of samples by a stage, as prediction does.
-
-    Parameters
-    ----------
-    stage : dict of ndarray
-        The arrays of :class:`ert.model.cascade.Stage`.
-    pool : uint8 array (n, at least n_pixels)
-        The pixels of each sample.
-    matrices : float32 array (n, 2)
-        The similarity of each sample.
-    shapes : float32 array (n, n_landmarks, 2)
-        Rewritten.
-    """
-    n_pixels = len(stage["anchors"])
-    trees, basis = stage_args(stage)
-    _apply_stage(trees, basis, n_pixels, pool, matrices, shapes)
-
-
-def stage_args(stage: dict[str, npt.NDArray[Any]]) -> tuple[TreeArgs, BasisArgs]:
-    """Lay out the trees and the basis of one stage."""
-    pairs, thresholds, leaves = (stage[name][None] for name in ("pairs", "thresholds", "leaves"))
-    trees = tree_args(pairs, thresholds, leaves, len(stage["anchors"]))
-    return trees, basis_args(stage["scales"][None], stage["basis"][None])
-
-
-@numba.njit(cache=True, nogil=True)
-def _apply_stage(trees, basis, n_pixels, pool, matrices, shapes):
-    traversal = traversal_workspace(trees.n_trees, n_pixels)
-    products = product_workspace(basis)
-    n_landmarks = shapes.shape[1]
-    shape = np.zeros((basis.rows.shape[2] // 2, 2), np.float32)
-    for i in range(shapes.shape[0]):
-        for p in range(n_pixels):
-            traversal.values[p] = pool[i, p]
-        find_leaves(trees, 0, n_pixels, traversal)
-        add_leaves(trees, 0, traversal.leaf_offsets, products.components)
-        for k in range(n_landmarks):
-            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
-        add_displacement(basis, 0, 0, (matrices[i, 0], matrices[i, 1]), products, shape)
-        for k in range(n_landmarks):
-            shapes[i, k, 0], shapes[i, k, 1] = shape[k, 0], shape[k, 1]

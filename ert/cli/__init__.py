@@ -1,1 +1,1 @@
-"""The command line, one module a command."""
+"""The command line: one file per command, with its options and what it does."""

@@ -1,4 +1,4 @@
-"""The command `ert compare`: two models on one dataset, side by side; either may be dlib itself."""
+"""``ert compare``: compare two models on one dataset; dlib itself may run either."""
 
 import argparse
 from collections.abc import Callable
@@ -7,108 +7,123 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert.cli.commands import compiling_notice, log, make_folder, write_json
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ert._core.types import Floats
     from ert.datasets.dataset import Dataset
     from ert.evaluation.comparison import BenchmarkModel, Comparison
 
 __all__ = [
+    "add_parser",
     "open_benchmark_model",
-    "run_compare",
 ]
 
 
 _DLIB = "dlib:"
 _PACKAGES = ("pillow", "dlib", "dlib-bin")
-# With fewer objects than this a bootstrap interval is far too narrow.
-_ENOUGH = 10
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-# What --out writes, by the option that writes it alone.
+# With fewer objects a bootstrap interval is far too narrow.
+MIN_OBJECTS_FOR_VERDICT = 10
+# The files in the folder of --out, by the option that writes each alone.
 _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 
 
-def run_compare(options: argparse.Namespace) -> int:
-    """Compare two models on annotated images."""
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    add_command(commands, "compare", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
+    from ert.metrics import NORMALIZERS
+
+    add = parser.add_argument
+    add(
+        "a",
+        metavar="MODEL_A",
+        help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file",
+    )
+    add("b", metavar="MODEL_B", help="likewise")
+    add("dataset", metavar="DATASET", help=common.DATASET_HELP)
+    limit = "use N objects only, drawn at random, the same in every run"
+    add("--limit", type=int, metavar="N", help=limit)
+    normalizer = "normalizer of the errors (default: the first that ert evaluate prints)"
+    add("--normalizer", choices=NORMALIZERS, help=normalizer)
+    repeats = "timed calls for each object (default: 5)"
+    add("--repeats", type=int, default=5, metavar="N", help=repeats)
+    add("--gray", action="store_true", help="convert the images to gray before either model gets them")
+    common.add_json(parser, "the comparison")
+    add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
+    add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
+    add("--out", metavar="DIR", help="write all three to DIR")
+    common.add_dataset_options(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Compare the errors and times of two models on annotated images.
+
+    ert compare model.ert face68 test.xml --out comparison
+    ert compare model.ert dlib:shape_predictor.dat test.xml --limit 500
+    """
     from ert._core.system import machine_load, provenance
     from ert.evaluation.comparison import compare_shapes, compare_times, measure
 
-    load = machine_load()
+    load_before = machine_load()
     files = _output_files(options)
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: expected at least 1")
-    pair = [
-        open_benchmark_model(model, letter)
-        for model, letter in zip((options.a, options.b), "AB", strict=True)
-    ]
+    pair = [open_benchmark_model(options.a, "A"), open_benchmark_model(options.b, "B")]
     dataset = _load(options, pair)
-    _check_norm(dataset, options.normalizer)
-    with compiling_notice():
+    _check_normalizer(dataset, options.normalizer)
+    with common.compiling_notice():
         for benchmark_model in pair:
             _warm_up(benchmark_model)
-    with _progress(2 * (options.repeats + 1) * len(dataset)) as bar:
-        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=bar.update)
+    with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
+        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=update)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
-    notes = _notes(options, dataset, load)
+    notes = _notes(options, dataset, load_before)
 
     names = [benchmark_model.name for benchmark_model in pair]
-    what = _what(options, dataset)
+    title = _title(options, dataset)
     if "plot" in files:
         from ert.evaluation.reports.comparison import plot_errors
 
-        plot_errors(files["plot"], comparison, names, what)
+        plot_errors(files["plot"], comparison, names, title)
     if "draw" in files:
         from ert.evaluation.reports.comparison import draw_most_different
 
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
     if "json" in files:
         record = _record(options, pair, dataset, comparison, times)
-        write_json(provenance(_PACKAGES) | {"load": load, "notes": notes} | record, files["json"])
+        common.write_json(
+            provenance(_PACKAGES) | {"load": load_before, "notes": notes} | record, files["json"]
+        )
     if files.get("json") != "-":
-        for line in _table(what, pair, comparison, times, options):
+        for line in _table(title, pair, comparison, times, options):
             print(line)
         for note in notes:
             print(note)
     for file in files.values():
         if file != "-":
-            log(f"wrote {file}")
+            common.log(f"wrote {file}")
     return 0
 
 
 def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
-    """Open a model for a comparison.
-
-    Parameters
-    ----------
-    model : str
-        A bundled model, an `.ert` or a `.dat` file, or ``dlib:FILE.dat``, which dlib itself runs.
-    letter : str
-        What goes before its name: A or B.
-
-    Returns
-    -------
-    BenchmarkModel
-
-    Raises
-    ------
-    InputError
-        When there is no such model, or dlib is asked for and not installed.
-    """
-    return _open_dlib(model, letter) if model.startswith(_DLIB) else _open_ert(model, letter)
-
-
-def _open_ert(name: str, letter: str) -> "BenchmarkModel":
+    """Open a model, or with ``dlib:FILE.dat`` let dlib open it; `letter` is put before its name."""
     from ert._core.resources import bundled_models
     from ert.evaluation.comparison import make_benchmark_model
     from ert.predictor import load
 
-    path = bundled_models().get(name, Path(name))
-    called = path.name if path.name != f"{name}.ert" else name
-    return make_benchmark_model(f"{letter} {called}", load(name), path.stat().st_size)
+    if model.startswith(_DLIB):
+        return _open_dlib(model, letter)
+    path = bundled_models().get(model, Path(model))
+    title = path.name if path.name != f"{model}.ert" else model
+    return make_benchmark_model(f"{letter} {title}", load(model), path.stat().st_size)
 
 
 def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
@@ -121,8 +136,7 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
         import dlib
     except ImportError:
         raise InputError(
-            f"{name}: needs dlib, which is not installed: pip install dlib-bin (without {_DLIB}, "
-            "ert runs the file itself)"
+            f"{name}: needs dlib, which is not installed: pip install dlib-bin (without {_DLIB} ert runs it)"
         ) from None
     if not path.is_file():
         raise InputError(f"{name}: no such file")
@@ -132,12 +146,14 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
         message = " ".join(str(error).split())
         raise InputError(f"{path}: dlib cannot read it as a shape predictor: {message}") from error
 
-    def prepare(image: "npt.NDArray[np.uint8]", box: "npt.NDArray[np.float64]") -> Callable[[], Any]:
+    def prepare(image: "npt.NDArray[np.uint8]", box: "Floats") -> Callable[[], Any]:
         left, top, width, height = box.tolist()
         right, bottom = round(left + width) - 1, round(top + height) - 1
         rectangle = dlib.rectangle(round(left), round(top), right, bottom)
         if rectangle.is_empty():
-            raise InputError(f"{name}: the box {box.tolist()} has no whole pixel")
+            raise InputError(
+                f"{name}: the box {box.tolist()} contains no pixel when rounded to integers, as dlib needs it"
+            )
         pixels = np.ascontiguousarray(image)
         return lambda: predictor(pixels, rectangle)
 
@@ -154,14 +170,14 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
 def _warm_up(benchmark_model: "BenchmarkModel") -> None:
     import numpy as np
 
-    for blank in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
-        benchmark_model.prepare(blank, np.array([0.0, 0.0, 9.0, 9.0]))()
+    for image in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
+        benchmark_model.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
 
 
 def _output_files(options: argparse.Namespace) -> dict[str, str]:
-    """Name the files to write, by option, and check that they can be written."""
+    """Return the files to write by option, after a check that they can be written."""
     if options.out is not None:
-        make_folder(Path(options.out))
+        common.make_folder(options.out)
     files = {}
     for option, name in _FILES.items():
         file = getattr(options, option)
@@ -178,8 +194,10 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         check_plot_file(files["plot"])
     if "draw" in files:
         suffix = Path(files["draw"]).suffix
-        if suffix.lower() not in _PICTURES:
-            raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(_PICTURES)}")
+        if suffix.lower() not in common.IMAGE_SUFFIXES:
+            raise InputError(
+                f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}"
+            )
     return files
 
 
@@ -187,44 +205,36 @@ def _load(options: argparse.Namespace, pair: "list[BenchmarkModel]") -> "Dataset
     import numpy as np
 
     from ert._core.images import image_size
-    from ert.datasets.dataset import load_dataset
     from ert.inference.validation import check_pairs
 
     if pair[0].n_landmarks != pair[1].n_landmarks:
         counts = f"{options.a} has {pair[0].n_landmarks} landmarks, {options.b} has {pair[1].n_landmarks}"
-        raise InputError(f"{counts}: expected as many")
-    dataset = load_dataset(
-        options.dataset,
-        boxes=options.boxes,
-        split=options.split,
-        part_order=options.part_order,
-        image_folder=options.images,
-    )
+        raise InputError(f"{counts}: expected the same number")
+    dataset = common.read_dataset(options, options.dataset, options.boxes)
     found, expected = len(dataset.landmark_names), pair[0].n_landmarks
     if found != expected:
         raise InputError(f"{options.dataset}: {found} landmarks, expected {expected} as in both models")
     if options.limit is not None:
         if options.limit < 1:
             raise InputError(f"--limit {options.limit}: expected at least 1")
-        # Drawn, because neighbors in a dataset are often alike; always the same, so that runs compare.
+        # A random sample, because neighbors in a dataset are often alike; the same one in every run.
         drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
         dataset = dataset.subset(np.sort(drawn))
-    for file, (left, top, width, height) in zip(
-        dataset.files, check_pairs(dataset.X, str(options.dataset)), strict=True
-    ):
+    boxes = check_pairs(dataset.X, str(options.dataset))
+    for file, (left, top, width, height) in zip(dataset.files, boxes, strict=True):
         columns, rows = image_size(file)
         if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
             raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
     return dataset
 
 
-def _check_norm(dataset: "Dataset", normalizer: str | None) -> None:
-    """Check, before long work, that every object has the normalizer."""
+def _check_normalizer(dataset: "Dataset", normalizer: str | None) -> None:
+    """Check, before long work, that the normalizer can be computed for every object."""
     import numpy as np
 
     from ert.metrics import NORMALIZERS, normalizer_lengths
 
-    # By default the first that `evaluate` takes.
+    # The default is the first that ert evaluate prints.
     if normalizer is None:
         eyes = dataset.y.shape[1] == 68 and bool(np.isfinite(dataset.y[:, 36:48]).all())
         normalizer = NORMALIZERS[0] if eyes else "box"
@@ -235,16 +245,8 @@ def _check_norm(dataset: "Dataset", normalizer: str | None) -> None:
             raise InputError(f"{file}: {str(error).replace('face 0: ', '')}") from None
 
 
-def _progress(total: int) -> Any:
-    import sys
-
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="call", disable=not sys.stderr.isatty(), leave=False)
-
-
-def _what(options: argparse.Namespace, dataset: "Dataset") -> str:
-    """Say on what the models were compared."""
+def _title(options: argparse.Namespace, dataset: "Dataset") -> str:
+    """Return the name of the dataset, and which of its objects were used."""
     parts = [dataset.name]
     if options.split is not None:
         parts.append(f"split {options.split}")
@@ -254,19 +256,19 @@ def _what(options: argparse.Namespace, dataset: "Dataset") -> str:
     return f"{', '.join(parts)}: {len(dataset)} object{'s' * (len(dataset) != 1)}{drawn}"
 
 
-def _notes(options: argparse.Namespace, dataset: "Dataset", load: float | None) -> list[str]:
-    """Say what must be known to judge the figures."""
+def _notes(options: argparse.Namespace, dataset: "Dataset", load_before: float | None) -> list[str]:
+    """Return what limits the validity of the figures."""
     import numpy as np
 
     from ert._core.system import busy_notes
 
-    # The interval does not tell: it holds over the objects, and a disturbance hits all of them.
-    notes = busy_notes(load)
+    # The interval does not show it: it is over the objects, and other load slows all of them.
+    notes = busy_notes(load_before)
     by_dlib = [model.startswith(_DLIB) for model in (options.a, options.b)]
     if any(by_dlib):
-        notes.append("dlib gives whole pixels; ert's landmarks are compared as they are, unrounded.")
+        notes.append("dlib returns integer coordinates; the landmarks of ert are compared unrounded.")
     if any(by_dlib) and not all(by_dlib) and (dataset.boxes != np.rint(dataset.boxes)).any():
-        notes.append("The boxes are not whole pixels: dlib gets them rounded, ert as they are.")
+        notes.append("The coordinates of the boxes are not integers: dlib gets them rounded, ert unrounded.")
     return notes
 
 
@@ -277,7 +279,8 @@ def _record(
     comparison: "Comparison",
     times: dict[str, Any],
 ) -> dict[str, Any]:
-    """Gather what the JSON file tells besides its provenance."""
+    """Return the contents of the JSON file besides the provenance."""
+    columns = (dataset.files, dataset.boxes, *comparison.errors, comparison.distances)
     objects = [
         {
             "file": str(file),
@@ -286,9 +289,7 @@ def _record(
             "nme_b": float(b),
             "distance_px": float(d),
         }
-        for file, box, a, b, d in zip(
-            dataset.files, dataset.boxes, *comparison.errors, comparison.distances, strict=True
-        )
+        for file, box, a, b, d in zip(*columns, strict=True)
     ]
     return {
         "models": {
@@ -308,7 +309,7 @@ def _record(
 
 
 def _table(
-    what: str,
+    title: str,
     pair: "list[BenchmarkModel]",
     comparison: "Comparison",
     times: dict[str, Any],
@@ -319,7 +320,7 @@ def _table(
     figures = comparison.figures
     width = max(len(benchmark_model.name) for benchmark_model in pair) + 2
     lines = [
-        f"{what}; errors in % of the {normalizer_text(comparison.normalizer)}",
+        f"{title}; errors in % of the {normalizer_text(comparison.normalizer)}",
         f"{'':<{width}}{'MB':>7}{'NME %':>8}{'95 % interval':>17}{'median':>8}{'over 8 %':>10}{'AUC 8 %':>9}"
         f"{'ms a call':>11}{'quartiles':>15}",
     ]
@@ -332,18 +333,18 @@ def _table(
         )
     difference = figures["difference"]
     low, high = difference["interval_95"]
-    verdict = "A is better" if high < 0 else "B is better" if low > 0 else "too small to tell"
-    if figures["n"] < _ENOUGH:
-        verdict = "too few objects to tell"
+    verdict = "A is better" if high < 0 else "B is better" if low > 0 else "not significant"
+    if figures["n"] < MIN_OBJECTS_FOR_VERDICT:
+        verdict = "too few objects for a verdict"
     lines += [
         f"NME of A minus B: {difference['mean']:+.3f} (95 % interval {low:+.3f} to {high:+.3f}): {verdict}. "
         f"A is better on {difference['a_better']}, B on {difference['b_better']}, "
         f"equal on {difference['equal']}.",
         f"Landmarks of A and B: {figures['mean_distance_px']:.3f} px apart on average; "
-        f"the same whole pixels on {figures['same_whole_pixels']:.1%} of the objects.",
+        f"equal when rounded to integers on {figures['same_whole_pixels']:.1%} of the objects.",
         f"Time of B / A: {times['ratio_b_to_a']:.2f} (95 % interval {_span(times['interval_95'], 2)}); "
-        f"medians of {options.repeats} x {figures['n']} calls of one object, on one thread, in turns.",
-        f"Images are {'all handed over in gray' if options.gray else 'in color where their files are'}.",
+        f"medians of {options.repeats} x {figures['n']} calls of one object, on one thread, alternating.",
+        f"Images are {'converted to gray' if options.gray else 'in color where their files are'}.",
     ]
     return lines
 

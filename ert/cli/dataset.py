@@ -1,76 +1,105 @@
-"""What `ert dataset` does: info, split, mirror, check, show; each returns the exit status."""
+"""``ert dataset``: describe, check and show annotations, split them, and mirror them."""
 
 import argparse
 import os
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert._core.images import image_size, load_image
-from ert._core.threads import count_threads
-from ert.cli.commands import log, make_folder, with_progress, write_json
-from ert.datasets.checks import Finding, Picture, check_dataset, read_picture
-from ert.datasets.dataset import FILE_FORMATS, Dataset, dataset_format, load_dataset
-from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
-from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
-from ert.datasets.write import write_dataset
-from ert.model.schemes import resolve_mirror_map
-from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = [
-    "run_dataset_check",
-    "run_dataset_info",
-    "run_dataset_mirror",
-    "run_dataset_show",
-    "run_dataset_split",
-]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ert.datasets.checks import Finding
+    from ert.datasets.dataset import Dataset
+
+__all__ = ["add_parser"]
 
 
-_SHOWN = 10  # findings of one kind that are printed
-_TILE = 256
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+_T = TypeVar("_T")
+MAX_PRINTED_FINDINGS = 10  # of one kind
+THUMBNAIL_PIXELS = 256
+_DEFAULT_PARTS = "train=0.8,test=0.2"
+_TEXT = """Describe, check, show, split or mirror annotated images.
+
+ert dataset check landmarks.xml
+ert dataset split landmarks.csv --out parts
+"""
 
 
-def _load(options: argparse.Namespace) -> Dataset:
-    return load_dataset(
-        options.dataset,
-        boxes=options.boxes,
-        split=options.split,
-        part_order=options.part_order,
-        image_folder=options.images,
-    )
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its subcommands."""
+    add_command(commands, "dataset", None, _add_subcommands, text=_TEXT)
 
 
-def _check_json(file: str | None) -> None:
-    if file not in (None, "-"):
-        check_writable(str(file))
+def _add_subcommands(parser: Parser) -> None:
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_command(commands, "info", _run_info, _add_info_options)
+    add_command(commands, "check", _run_check, _add_check_options)
+    add_command(commands, "show", _run_show, _add_show_options)
+    add_command(commands, "split", _run_split, _add_split_options)
+    add_command(commands, "mirror", _run_mirror, _add_mirror_options)
 
 
-def run_dataset_info(options: argparse.Namespace) -> int:
-    """Tell what is in a dataset."""
-    _check_json(options.json)
-    dataset = _load(options)
-    sizes: dict[Path, tuple[int, int] | None] = {}
-    for name in with_progress(list(dict.fromkeys(map(str, dataset.files))), "image"):
-        try:
-            sizes[Path(name)] = image_size(name)
-        except InputError:
-            sizes[Path(name)] = None
+def _add_dataset(parser: Parser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", help=common.DATASET_HELP)
+    common.add_dataset_options(parser)
+
+
+def _read_images(
+    read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset"
+) -> dict[Path, _T]:
+    from ert._core.threads import count_threads
+    from ert.datasets.images import read_images
+
+    n_images = len(set(dataset.files))
+    show = partial(common.with_progress, total=n_images, unit="image")
+    return read_images(read, dataset.files, count_threads(options.jobs), show)
+
+
+def _add_seed(parser: Parser) -> None:
+    text = "seed of the random choice (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+
+
+def _read(options: argparse.Namespace) -> "Dataset":
+    return common.read_dataset(options, options.dataset, options.boxes)
+
+
+def _add_info_options(parser: Parser) -> None:
+    common.add_json(parser, "everything")
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    """Count the objects, images and landmarks, and measure the images and boxes.
+
+    ert dataset info landmarks.xml
+    ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
+    """
+    from ert.datasets.dataset import dataset_format
+    from ert.datasets.images import read_size
+    from ert.datasets.summary import describe_dataset
+
+    common.check_json_file(options.json)
+    dataset = _read(options)
+    sizes = _read_images(read_size, options, dataset)
     facts = {
         "dataset": str(options.dataset),
         "format": dataset_format(options.dataset),
         **describe_dataset(dataset, sizes),
     }
     if options.json:
-        write_json(facts, options.json)
+        common.write_json(facts, options.json)
     if options.json != "-":
         _print_info(facts)
     return 0
@@ -79,9 +108,8 @@ def run_dataset_info(options: argparse.Namespace) -> int:
 def _print_info(facts: dict[str, Any]) -> None:
     n = facts["objects"]
     print(f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images")
-    most = facts["objects_per_image"]["max"]
-    if most > 1:
-        print(f"  objects in an image: {_three(facts['objects_per_image'])}")
+    if facts["objects_per_image"]["max"] > 1:
+        print(f"  objects in an image: {_range_text(facts['objects_per_image'])}")
     names = facts["landmark_names"]
     shown = ", ".join(names) if len(names) <= 20 else ", ".join([*names[:4], "...", names[-1]])
     print(f"  {len(names)} landmarks: {shown}")
@@ -90,35 +118,62 @@ def _print_info(facts: dict[str, Any]) -> None:
     for what in ("image", "box"):
         width, height = facts[f"{what}_width"], facts[f"{what}_height"]
         if width is not None:
-            print(f"  {what} width: {_three(width)}; height: {_three(height)} pixels")
-    drawn = facts["boxes_around_landmarks"]
-    if drawn:
-        print(f"  boxes: {'all' if drawn == n else drawn} are the squares round the landmarks")
+            print(f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels")
+    n_squares = facts["boxes_around_landmarks"]
+    if n_squares:
+        print(f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks")
     scheme = facts["mirror_scheme"]
-    print(f"  mirror scheme: {scheme or 'none that is known'}")
+    print(f"  mirror scheme: {scheme or 'unknown'}")
     if facts["unreadable_images"]:
         bad = facts["unreadable_images"]
         print(f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check")
 
 
-def _three(values: dict[str, float]) -> str:
+def _range_text(values: dict[str, float]) -> str:
     return f"{values['min']:g} to {values['max']:g}, median {values['median']:g}"
 
 
-def run_dataset_split(options: argparse.Namespace) -> int:
-    """Split a dataset into parts or folds, by groups; a file for each."""
+def _add_split_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", required=True, metavar="DIR", help="output folder, with a file for each part")
+    parts = f"names and fractions of the parts, which sum to 1 (default: {_DEFAULT_PARTS})"
+    add("--parts", metavar="NAME=FRACTION,...", help=parts)
+    add("--folds", type=int, metavar="N", help="N folds in place of parts: fold0_train, fold0_test, ...")
+    group = "what is never split: image, folder, FILE.csv:COLUMN, or a regular expression whose first group "
+    group += (
+        "is matched in file names, such as (.+)_[0-9]+; copies of an image stay together (default: image)"
+    )
+    add("--group", default="image", metavar="GROUP", help=group)
+    _add_seed(parser)
+    to = ".csv, which stores everything, .xml, .json or .tps (default: .csv)"
+    add("--to", default=".csv", metavar="SUFFIX", help=to)
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
+def _run_split(options: argparse.Namespace) -> int:
+    """Split the objects into parts or folds by groups, one file each.
+
+    ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
+    ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
+    """
+    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.images import read_picture
+    from ert.datasets.split import fold_groups, join_groups, split_groups
+    from ert.datasets.write import write_dataset
+
     if options.parts is not None and options.folds is not None:
         raise InputError("--parts and --folds: expected one of the two")
     suffix = "." + options.to.lower().lstrip(".")
     if suffix not in FILE_FORMATS:
         raise InputError(f"--to {options.to}: expected one of {', '.join(FILE_FORMATS)}")
-    fractions = _fractions(options.parts or "train=0.8,test=0.2")
-    dataset = _load(options)
-    pictures = _read_pictures(dataset)
+    fractions = _parse_parts(options.parts or _DEFAULT_PARTS)
+    dataset = _read(options)
+    pictures = _read_images(read_picture, options, dataset)
     for picture in pictures.values():
         if picture.error is not None:
             raise InputError(picture.error)
-    # Copies of an image under other names would stand on both sides.
+    # Copies of an image under other names must not be on both sides.
     contents = [pictures[file].digest for file in dataset.files]
     groups = join_groups(contents, _groups(dataset.files, options.group))
     if options.folds is None:
@@ -133,20 +188,20 @@ def run_dataset_split(options: argparse.Namespace) -> int:
     targets = [folder / (name + suffix) for name in parts]
     for target in targets:
         if target.exists():
-            raise InputError(f"{target}: is there already, expected another folder or other names")
-    make_folder(folder)
+            raise InputError(f"{target}: already exists, expected another folder or other names")
+    common.make_folder(folder)
     notes: list[str] = []
     for target, chosen in zip(targets, parts.values(), strict=True):
         part = dataset.subset(chosen)
         notes += write_dataset(part, target)
         n, n_groups = len(part), len(set(groups[chosen]))
-        log(f"{target}: {n} objects ({n / len(dataset):.1%}), {n_groups} groups")
+        common.log(f"{target}: {n} objects ({n / len(dataset):.1%}), {n_groups} groups")
     for note in dict.fromkeys(notes):
-        log(f"  {note}")
+        common.log(f"  {note}")
     return 0
 
 
-def _fractions(text: str) -> dict[str, float]:
+def _parse_parts(text: str) -> dict[str, float]:
     fractions: dict[str, float] = {}
     for piece in text.split(","):
         name, _, share = piece.partition("=")
@@ -155,14 +210,16 @@ def _fractions(text: str) -> dict[str, float]:
             value = float(share)
         except ValueError:
             value = -1
-        # Names become names of files; some systems know no difference of case.
+        # They are also names of files, which are not case sensitive on every system.
         if not re.fullmatch(r"[\w][\w.-]*", name) or name.lower() in map(str.lower, fractions) or value < 0:
-            raise InputError(f"--parts {text}: expected NAME=FRACTION with commas, each name once")
+            raise InputError(f"--parts {text}: expected NAME=FRACTION separated by commas, each name once")
         fractions[name] = value
     return fractions
 
 
 def _groups(files: Sequence[Path], spec: str) -> list[str]:
+    from ert.datasets.split import pattern_groups, table_groups
+
     if spec == "image":
         return [str(file) for file in files]
     if spec == "folder":
@@ -172,42 +229,56 @@ def _groups(files: Sequence[Path], spec: str) -> list[str]:
     return pattern_groups(files, spec)
 
 
-def _read_pictures(dataset: Dataset) -> dict[Path, Picture]:
-    files = list(dict.fromkeys(dataset.files))
-    pool = ThreadPoolExecutor(count_threads(-1))
-    try:
-        # Decoders release the GIL.
-        pictures = pool.map(read_picture, files)
-        return {Path(name): next(pictures) for name in with_progress(list(map(str, files)), "image")}
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _add_mirror_options(parser: Parser) -> None:
+    from ert.model.schemes import MIRROR_MAPS
+
+    add = parser.add_argument
+    out = "annotations to write, with the images in a folder of the same name; or a folder for both"
+    add("--out", required=True, metavar="FILE_OR_DIR", help=out)
+    scheme = "landmark scheme, which gives the mirror map (default: the one that the landmarks fit)"
+    add("--scheme", choices=tuple(MIRROR_MAPS), help=scheme)
+    mirror_map = "mirror map: for each landmark the index, from 0, of the landmark that takes its place"
+    add("--map", metavar="I,J,...", help=mirror_map)
+    _add_dataset(parser)
 
 
-def run_dataset_mirror(options: argparse.Namespace) -> int:
-    """Write mirrored images and their annotations."""
+def _run_mirror(options: argparse.Namespace) -> int:
+    """Write mirrored images and their annotations.
+
+    ert dataset mirror landmarks.csv --out mirrored
+    ert dataset mirror landmarks.csv --map 1,0,2 --out mirrored.csv
+    """
+    import numpy as np
+
+    from ert._core.images import image_size, load_image
+    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.summary import mirror_dataset
+    from ert.datasets.write import write_dataset
+    from ert.plotting.landmarks import save_image
+
     out = Path(options.out)
     if out.suffix.lower() in FILE_FORMATS:
         target, folder = out, out.with_suffix("")
     else:
         target, folder = out / "mirrored.csv", out
     if target.exists():
-        raise InputError(f"{target}: is there already, expected a new file or folder")
-    dataset = _load(options)
+        raise InputError(f"{target}: already exists, expected a new file or folder")
+    dataset = _read(options)
     mirror_map = _mirror_map(options, dataset)
     files = list(dict.fromkeys(dataset.files))
     for file in files:
-        image_size(file)  # what is no image is better found before the work than after
-    make_folder(folder)
+        image_size(file)  # raises before any work if it is not an image
+    common.make_folder(folder)
     check_writable(target)
     copies = _free_names(files, folder)
     written: list[Path] = []
     widths: dict[Path, int] = {}
     try:
-        for name in with_progress(list(map(str, files)), "image"):
-            image = load_image(name)
-            widths[Path(name)] = image.shape[1]
-            save_image(copies[Path(name)], np.ascontiguousarray(image[:, ::-1]))
-            written.append(copies[Path(name)])
+        for file in common.with_progress(files, len(files), "image"):
+            image = load_image(file)
+            widths[file] = image.shape[1]
+            save_image(copies[file], np.ascontiguousarray(image[:, ::-1]))
+            written.append(copies[file])
         mirrored = mirror_dataset(
             dataset,
             [widths[file] for file in dataset.files],
@@ -216,42 +287,38 @@ def run_dataset_mirror(options: argparse.Namespace) -> int:
         )
         notes = write_dataset(mirrored, target)
     except BaseException:
-        # Images without annotations are of no use, and would be in the way of the next attempt.
+        # Images without annotations are useless, and would block the next attempt.
         for copy in written:
             copy.unlink(missing_ok=True)
         raise
-    log(f"{target}: {len(dataset)} objects in {len(files)} mirrored images in {folder}")
+    common.log(f"{target}: {len(dataset)} objects in {len(files)} mirrored images in {folder}")
     for note in notes:
-        log(f"  {note}")
+        common.log(f"  {note}")
     return 0
 
 
-def _mirror_map(options: argparse.Namespace, dataset: Dataset) -> NDArray[np.intp]:
+def _mirror_map(options: argparse.Namespace, dataset: "Dataset") -> "NDArray[np.intp]":
+    from ert.datasets.summary import known_scheme
+    from ert.model.schemes import resolve_mirror_map
+
     n_landmarks = len(dataset.landmark_names)
     if options.map is not None:
         if options.scheme is not None:
             raise InputError("--scheme and --map: expected one of the two")
-        chosen: str | list[int] | None = _map_numbers(options.map)
+        chosen: str | list[int] | None = common.parse_integers("--map", options.map)
     else:
         chosen = options.scheme or known_scheme(dataset)
     mirror_map = resolve_mirror_map(chosen, n_landmarks)
     if mirror_map is None:
         raise InputError(
-            f"{options.dataset}: no known scheme of {n_landmarks} landmarks, expected --map with the number "
-            "of the landmark that takes the place of each: 1,0,2 for two that change places and one between"
+            f"{options.dataset}: no known scheme of {n_landmarks} landmarks, expected --map with the index "
+            "of the landmark that takes the place of each, such as 1,0,2 to swap the first two"
         )
     return mirror_map
 
 
-def _map_numbers(text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise InputError(f"--map {text}: expected whole numbers with commas") from None
-
-
 def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Name the mirror image of each file, so that no two share a name and none is there yet."""
+    """Return a path for the mirror image of each file: all different, and none exists."""
     taken = {name.lower() for name in os.listdir(folder)}
     names = {}
     for file in files:
@@ -264,11 +331,23 @@ def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return names
 
 
-def run_dataset_check(options: argparse.Namespace) -> int:
-    """Name what deserves a look in a dataset; 1 when there is anything."""
-    _check_json(options.json)
-    dataset = _load(options)
-    findings = _findings(dataset)
+def _add_check_options(parser: Parser) -> None:
+    common.add_json(parser, "all findings")
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    """Find likely mistakes in the annotations, and corrupt or duplicate images.
+
+    The exit status is 0 without findings and 1 with findings.
+
+    ert dataset check landmarks.xml
+    ert dataset check landmarks.csv --json findings.json
+    """
+    common.check_json_file(options.json)
+    dataset = _read(options)
+    findings = _findings(options, dataset)
     if options.json:
         listed = [
             {
@@ -281,59 +360,85 @@ def run_dataset_check(options: argparse.Namespace) -> int:
             for finding in findings
         ]
         counts = {"images": len(set(dataset.files)), "objects": len(dataset)}
-        write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
+        common.write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
     if options.json != "-":
         _print_findings(findings, dataset)
     return 1 if findings else 0
 
 
-def _findings(dataset: Dataset) -> list[Finding]:
+def _findings(options: argparse.Namespace, dataset: "Dataset") -> "list[Finding]":
+    from ert.datasets.checks import check_dataset
+    from ert.datasets.images import read_picture
+    from ert.datasets.summary import known_scheme
+    from ert.model.schemes import resolve_mirror_map
+
     scheme = known_scheme(dataset)
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
-    return check_dataset(dataset, _read_pictures(dataset), mirror_map)
+    return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
 
-def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
+def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
         print(f"{kind}: {len(of_kind)}")
-        for finding in of_kind[:_SHOWN]:
+        for finding in of_kind[:MAX_PRINTED_FINDINGS]:
             where = "" if finding.item is None else f": object {finding.item}"
             print(f"  {finding.file}{where}: {finding.text}")
-        if len(of_kind) > _SHOWN:
-            print(f"  ... and {len(of_kind) - _SHOWN} more, all in --json")
-    looked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
-    print(f"{looked}: {len(findings) or 'nothing'} to look at")
+        if len(of_kind) > MAX_PRINTED_FINDINGS:
+            print(f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all")
+    checked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
+    print(f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
 
 
-def run_dataset_show(options: argparse.Namespace) -> int:
-    """Write a contact sheet of objects with their landmarks."""
+def _add_show_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", required=True, metavar="FILE", help="image to write: .png or .jpg")
+    add("--n", type=int, default=24, metavar="N", help="number of objects (default: 24)")
+    _add_seed(parser)
+    suspicious = "show the objects with findings of ert dataset check, the worst first"
+    add("--suspicious", action="store_true", help=suspicious)
+    common.add_jobs(parser)
+    _add_dataset(parser)
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    """Draw a contact sheet of objects with their boxes and landmarks.
+
+    ert dataset show landmarks.xml --out sheet.png
+    ert dataset show landmarks.xml --suspicious --n 40 --out sheet.png
+    """
+    import numpy as np
+
+    from ert.plotting.landmarks import contact_sheet, save_image
+
     if options.n < 1:
         raise InputError(f"--n {options.n}: expected at least 1")
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: expected 0 or more")
-    if Path(options.out).suffix.lower() not in _PICTURES:
-        raise InputError(f"{options.out}: expected a picture ending in {', '.join(_PICTURES)}")
+    if Path(options.out).suffix.lower() not in common.IMAGE_SUFFIXES:
+        raise InputError(
+            f"{options.out}: expected an image file ending in {', '.join(common.IMAGE_SUFFIXES)}"
+        )
     check_writable(options.out)
-    dataset = _load(options)
+    dataset = _read(options)
     if options.suspicious:
-        chosen = dict(_worst(_findings(dataset), dataset, options.n))
+        chosen = dict(_worst(_findings(options, dataset), dataset, options.n))
     else:
         rng = np.random.default_rng(options.seed)
         drawn = rng.choice(len(dataset), min(options.n, len(dataset)), replace=False)
         chosen = {int(i): dataset.files[i].name for i in sorted(drawn)}
     if not chosen:
-        log(f"{options.dataset}: nothing suspicious that can be shown, nothing written")
+        common.log(f"{options.dataset}: no findings that can be shown; nothing written")
         return 0
-    thumbnails = [_tile(dataset, i) for i in chosen]
+    thumbnails = [_thumbnail(dataset, i) for i in chosen]
     columns = int(np.ceil(np.sqrt(len(thumbnails) * 1.5)))
-    sheet = contact_sheet(thumbnails, columns, list(chosen.values()), tile_size=_TILE)
+    sheet = contact_sheet(thumbnails, columns, list(chosen.values()), tile_size=THUMBNAIL_PIXELS)
     save_image(options.out, sheet)
-    log(f"{options.out}: {len(thumbnails)} of {len(dataset)} objects")
+    common.log(f"{options.out}: {len(thumbnails)} of {len(dataset)} objects")
     return 0
 
 
-def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> Iterator[tuple[int, str]]:
+def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterator[tuple[int, str]]:
     """Yield up to n objects and captions: the worst of each kind, then the second worst, and so on."""
     first = {file: i for i, file in reversed(list(enumerate(dataset.files)))}
     unreadable = {finding.file for finding in findings if finding.kind == "unreadable image"}
@@ -348,28 +453,21 @@ def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> Iterator[tu
     yield from chosen.items()
 
 
-def _tile(dataset: Dataset, i: int) -> NDArray[np.uint8]:
-    """Cut an object out of its image, black where that ends, and draw box and landmarks."""
-    from PIL import Image
+def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
+    """Crop an object from its image, and draw its box and landmarks."""
+    import numpy as np
 
-    image = load_image(dataset.files[i])
-    box, shape = dataset.boxes[i], dataset.landmarks[i]
-    low = np.fmin(box[:2], np.nanmin(shape, axis=0))
-    high = np.fmax(box[:2] + box[2:], np.nanmax(shape, axis=0))
-    # A landmark far away would leave of the object a dot.
-    low, high = np.fmax(low, box[:2] - box[2:]), np.fmin(high, box[:2] + 2 * box[2:])
-    margin = 0.1 * (high - low).max()
-    left, top = np.floor(low - margin).astype(int).tolist()
-    right, bottom = np.ceil(high + margin).astype(int).tolist()
-    # A box may be absurdly large: black is shown round the image for a width of it at most.
+    from ert._core.images import load_image
+    from ert.plotting.landmarks import draw_landmarks
+    from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+
+    image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
+    left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)
+    # The view of a huge box still shows the image, with at most its size of black around it.
     rows, columns = image.shape[:2]
-    left, top = max(left, -columns), max(top, -rows)
-    right, bottom = max(min(right, 2 * columns), left + 1), max(min(bottom, 2 * rows), top + 1)
-    crop = Image.fromarray(image).crop((left, top, right, bottom))
-    side = 2 * _TILE / max(crop.size)
-    size = max(1, round(crop.width * side)), max(1, round(crop.height * side))
-    scale = np.array(size) / crop.size
-    picture = np.asarray(crop.resize(size, Image.Resampling.BICUBIC))
-    moved = (shape - (left, top) + 0.5) * scale - 0.5
-    placed = np.concatenate([(box[:2] - (left, top)) * scale, box[2:] * scale])
-    return draw_landmarks(picture, [moved], [placed], min_size=1)
+    view = max(left, -columns), max(top, -rows), min(side, 3 * max(rows, columns))
+    # Twice as large, for thin lines in the contact sheet.
+    size = 2 * THUMBNAIL_PIXELS
+    placed_box = np.concatenate([(box[:2] - view[:2]) * (size / view[2]), box[2:] * (size / view[2])])
+    placed_shape = to_thumbnail_pixels(shape, view, size)
+    return draw_landmarks(crop_thumbnail(image, view, size), [placed_shape], [placed_box], min_size=1)

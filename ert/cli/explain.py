@@ -1,131 +1,36 @@
-"""The command line's reports: `--report` of `ert evaluate` and `ert train`, and `ert explain`."""
+"""``ert explain``: draw which pixels a model compares, and the shape after each stage."""
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from ert.datasets.dataset import Dataset
-    from ert.evaluation.attributes import Column
-    from ert.evaluation.reports.training import TrainingReport
-    from ert.predictor import ShapePredictor
-
-__all__ = [
-    "report_columns",
-    "report_evaluation",
-    "report_file",
-    "run_explain",
-    "training_report",
-]
+__all__ = ["add_parser"]
 
 
-NAME = "report.html"
-# So many objects and calls of each are timed: enough for a 99th percentile, and over in some seconds.
-_TIMED, _REPEATS = 300, 5
-# What a report groups by when it is not told: what landmarks, boxes and names of files tell.
-_GROUPS, _GROUPS_OF_FACES = ("size", "source"), ("yaw", "roll", "mouth")
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    add_command(commands, "explain", _run, _add_options)
 
 
-def report_file(folder: str) -> Path:
-    """Make the folder of a report, and check before long work that the page can be written there."""
-    from ert.cli.commands import make_folder
-
-    make_folder(Path(folder))
-    check_writable(Path(folder) / NAME)
-    return Path(folder) / NAME
-
-
-def report_columns(dataset: "Dataset") -> tuple[str, ...]:
-    """Name the columns that a report groups by when it is not told."""
-    return (*_GROUPS, *_GROUPS_OF_FACES) if dataset.landmarks.shape[1] == 68 else _GROUPS
+def _add_options(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    parser.add_argument("image", metavar="IMAGE", help="image file")
+    common.add_box(parser, "the largest face detected")
+    common.add_detector(parser)
+    out = ".png or .jpg for a contact sheet; .gif or .apng for an animation of the stages"
+    parser.add_argument("--out", required=True, metavar="FILE", help=out)
 
 
-def report_evaluation(
-    options: argparse.Namespace,
-    file: Path,
-    model: "ShapePredictor",
-    dataset: "Dataset",
-    predicted: "npt.NDArray[np.float64]",
-    columns: "dict[str, Column]",
-    load: float | None,
-) -> None:
-    """Write the report of ``ert evaluate``; `load` is that of the machine before the model ran."""
-    from ert._core.system import busy_notes
-    from ert.cli.commands import log
-    from ert.evaluation.reports.evaluation import Evaluation, write_report
+def _run(options: argparse.Namespace) -> int:
+    """Draw which pixels a model compares, and the shape after each stage.
 
-    name = Path(options.model).name
-    parts = [dataset.name]
-    if options.split is not None:
-        parts.append(f"split {options.split}")
-    about = {
-        "Model": str(options.model),
-        "Dataset": f"{options.dataset}, {len(dataset)} objects",
-        "Boxes": options.boxes or "those of the annotations",
-        "Mode": options.mode,
-    }
-    if options.split is not None:
-        about["Split"] = options.split
-    evaluation = Evaluation(
-        model,
-        dataset,
-        predicted,
-        None if options.normalizer is None else [options.normalizer],
-        # A group of all objects tells nothing.
-        {key: column for key, column in columns.items() if len(set(column.values.tolist())) > 1},
-        _call_times(model, dataset),
-        about,
-        busy_notes(load),
-    )
-    write_report(file, f"{name} on {', '.join(parts)}", evaluation)
-    log(f"wrote {file}")
-
-
-def training_report(
-    options: argparse.Namespace,
-    file: Path,
-    model: "ShapePredictor",
-    n_objects: int,
-    n_validation: int,
-    finished: int,
-) -> "TrainingReport":
-    """Return the live report of ``ert train``."""
-    from ert.evaluation.reports.training import TrainingReport
-
-    about = {
-        "Datasets": ", ".join(options.datasets),
-        "Boxes": ", ".join(options.boxes) or "those of the annotations",
-        "Objects": f"{n_objects} to learn from"
-        + (f", {n_validation} held out for validation" if n_validation else ""),
-        "Model file": options.out,
-    }
-    if options.split is not None:
-        about["Split"] = options.split
-    return TrainingReport(file, f"Training {Path(options.out).name}", model, about, finished=finished)
-
-
-def _call_times(model: "ShapePredictor", dataset: "Dataset") -> "npt.NDArray[np.float64]":
-    import numpy as np
-
-    from ert.evaluation.comparison import make_benchmark_model, measure
-
-    # Drawn, because neighbors in a dataset are often alike; always the same, so that runs compare.
-    drawn = np.sort(np.random.default_rng(0).permutation(len(dataset))[:_TIMED])
-    _, milliseconds = measure([make_benchmark_model("", model, 0)], dataset.subset(drawn), _REPEATS)
-    times: npt.NDArray[np.float64] = milliseconds[0]
-    return times
-
-
-def run_explain(options: argparse.Namespace) -> int:
-    """Draw where a model looked in an image, and the shape after each stage."""
+    ert explain face68 photo.jpg --out sheet.png
+    ert explain face68 photo.jpg --box 120,80,200,200 --out stages.gif
+    """
     from ert._core.images import load_image
-    from ert.cli.commands import compiling_notice, log
     from ert.evaluation.explanation import explain
     from ert.evaluation.reports.explanation import check_explanation_file, save_explanation
     from ert.faces.detection import detect_faces
@@ -141,15 +46,15 @@ def run_explain(options: argparse.Namespace) -> int:
         if not len(boxes):
             raise InputError(f"{options.image}: no face found, expected one or --box L,T,W,H")
         box = boxes[0]
-    with compiling_notice():
+    with common.compiling_notice():
         model.warm_up()
     explanation = explain(model, image, box, channel_order="rgb", what=str(options.image))
     save_explanation(options.out, image, box, explanation)
     moved = abs(explanation.shapes[-1] - explanation.shapes[0]).max()
-    n_reads = int(explanation.reads.sum()) // 2
+    n_pairs = int(explanation.reads.sum()) // 2
     place = ",".join(f"{number:.0f}" for number in box)
-    log(
-        f"{options.image}: box {place}, {n_reads} pairs of pixels compared, "
+    common.log(
+        f"{options.image}: box {place}, {n_pairs} pairs of pixels compared, "
         f"landmarks moved by up to {moved:.1f} px -> {options.out}"
     )
     return 0

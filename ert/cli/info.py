@@ -1,21 +1,38 @@
-"""``ert info`` and ``ert models``: what is in a model file, and which models come along."""
+"""``ert info`` and ``ert models``: the contents of a model file, and the bundled models."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ert.cli.commands import normalizer_text, stage_errors, write_json
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = [
-    "run_info",
-    "run_models",
-]
+if TYPE_CHECKING:
+    from ert.predictor import ShapePredictor
+
+__all__ = ["add_parser"]
 
 
-def run_info(options: argparse.Namespace) -> int:
-    """Tell what is in a model file."""
+def add_parser(commands: Subparsers) -> None:
+    """Add both commands."""
+    add_command(commands, "info", _run_info, _add_info_options)
+    add_command(commands, "models", _run_models)
+
+
+def _add_info_options(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    common.add_json(parser, "everything")
+
+
+def _run_info(options: argparse.Namespace) -> int:
+    """Print the contents of a model file.
+
+    ert info face68
+    ert info model.ert --json -
+    """
     from ert.model.fitted import cascade_sizes
     from ert.predictor import load
 
+    common.check_json_file(options.json)
     model = load(options.model)
     facts: dict[str, Any] = {
         "model": str(options.model),
@@ -28,41 +45,47 @@ def run_info(options: argparse.Namespace) -> int:
         "confidence": model.fitted_.confidence_summary or None,
     }
     if options.json:
-        write_json(facts, options.json)
+        common.write_json(facts, options.json)
     if options.json != "-":
-        size = facts["array_bytes"] / 1e6
-        print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {size:.2f} MB in memory")
-        trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
-        print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} numbers")
-        if model.summary_["n_objects"]:
-            counts = f"{model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
-            print(f"  trained on {counts}")
-        for key, text in model.summary_["notes"].items():
-            print(f"  {key}: {text}")
-        print(f"  {_confidence(facts['confidence'])}")
-        for entry in model.history_:
-            shown = ", ".join(
-                f"{key.replace('_nme', '')} {value:.2f} %" for key, value in stage_errors(entry)
-            )
-            print(f"  error after stage {entry['stage']}: {shown} of the {normalizer_text(model)}")
-        if model.history_:
-            print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
+        _print_facts(facts, model)
     return 0
+
+
+def _print_facts(facts: dict[str, Any], model: "ShapePredictor") -> None:
+    print(
+        f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
+    )
+    trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
+    print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components")
+    if model.summary_["n_objects"]:
+        print(f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples")
+    for key, text in model.summary_["notes"].items():
+        print(f"  {key}: {text}")
+    print(f"  {_confidence(facts['confidence'])}")
+    for entry in model.history_:
+        errors = common.stage_errors(entry)
+        print(f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}")
+    if model.history_:
+        print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
 
 
 def _confidence(summary: dict[str, Any] | None) -> str:
     if summary is None:
-        return "tells no confidence of its landmarks (ert train --confidence)"
-    told = f"tells the confidence of its landmarks, learned in {summary['n_folds']} folds"
+        return "no confidence model (ert train --confidence)"
+    text = f"confidence model fitted in {summary['n_folds']} folds"
     if summary["failed_auc"] is not None:
-        told += f"; left out, failed alignments: area under the ROC {summary['failed_auc']:.3f}"
+        text += f"; held out, failed alignments: area under the ROC curve {summary['failed_auc']:.3f}"
     if summary["background_rejected"] is not None:
-        told += f", background told {summary['background_rejected']:.1%}"
-    return told
+        text += f", background rejected {summary['background_rejected']:.1%}"
+    return text
 
 
-def run_models(options: argparse.Namespace) -> int:
-    """List the models that come with the package."""
+def _run_models(options: argparse.Namespace) -> int:
+    """List the bundled models.
+
+    ert models
+    ert models | grep landmarks
+    """
     from ert._core.resources import bundled_models
     from ert.predictor import load
 

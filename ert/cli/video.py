@@ -1,47 +1,86 @@
-"""What `ert video` and `ert webcam` do."""
+"""``ert video`` and ``ert webcam``: track the faces of a video or a camera."""
 
 import argparse
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
-from ert.cli.commands import compiling_notice, log
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.tracking.tracker import Tracker
     from ert.tracking.video import VideoReader
 
-__all__ = [
-    "run_video",
-    "run_webcam",
-]
+__all__ = ["add_parser"]
 
 
-_WINDOW = "ert webcam - q or Esc ends"
+_WINDOW = "ert webcam - press q or Esc to quit"
+# A video is reported as truncated if fewer of its frames can be read.
+MIN_READABLE_FRACTION = 0.95
 
 
-def run_video(options: argparse.Namespace) -> int:
-    """Track the faces of a video: an annotated copy, a table, a line that sums up.
+def add_parser(commands: Subparsers) -> None:
+    """Add both commands."""
+    add_command(commands, "video", _run_video, _add_video_options)
+    add_command(commands, "webcam", _run_webcam, _add_webcam_options)
 
-    Interrupted, it keeps what it has done so far.
+
+def _add_video_options(parser: Parser) -> None:
+    parser.add_argument("video", metavar="VIDEO", help="video file, of any format that OpenCV reads")
+    _add_tracking_options(parser)
+
+
+def _add_webcam_options(parser: Parser) -> None:
+    text = "number of the camera (default: 0)"
+    parser.add_argument("--camera", type=int, default=0, metavar="N", help=text)
+    _add_tracking_options(parser)
+
+
+def _add_tracking_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv or .avi")
+    table = "write a row for each face in each frame: frame,time,id,left,...,x0,y0,..."
+    add("--csv", metavar="FILE", help=table)
+    common.add_model(parser)
+    common.add_detector(parser)
+    every = "time between runs of the detector while no face is lost (default: 3)"
+    add("--detect-every", type=float, default=3.0, metavar="SECONDS", help=every)
+    size = "longest side of the frame for the detector; a larger one finds smaller faces (default: 320)"
+    add("--detect-size", type=int, default=320, metavar="PIXELS", help=size)
+    add("--max-faces", type=int, metavar="N", help="track at most N faces, the largest first")
+    add("--raw", action="store_true", help="do not smooth the landmarks over time")
+    add("--seconds", type=float, metavar="S", help="stop after S seconds of video")
+
+
+def _run_video(options: argparse.Namespace) -> int:
+    """Track the faces in a video and write an annotated video or a table of landmarks.
+
+    An interrupted run keeps what it has written.
+
+    ert video clip.mp4 --out annotated.mp4
+    ert video clip.mp4 --csv landmarks.csv --max-faces 1
     """
     from ert.tracking.video import VideoReader
 
     _check_outputs(options)
     if options.out and Path(options.out).exists() and Path(options.out).samefile(options.video):
-        raise InputError(f"{options.out}: is the video to read, expected another file")
+        raise InputError(f"{options.out}: is the input video, expected another file")
     with VideoReader(options.video) as reader:
         return _track(reader, options, window=False)
 
 
-def run_webcam(options: argparse.Namespace) -> int:
-    """Track the faces that a camera sees, in a window where OpenCV has any, until q, Esc or Ctrl-C."""
+def _run_webcam(options: argparse.Namespace) -> int:
+    """Track the faces that a camera sees and show them in a window.
+
+    Press q, Esc or Ctrl-C to stop.
+
+    ert webcam
+    ert webcam --camera 1 --csv landmarks.csv --seconds 30
+    """
     from ert.tracking.video import VideoReader
 
     _check_outputs(options)
@@ -49,7 +88,7 @@ def run_webcam(options: argparse.Namespace) -> int:
         window = _open_window()
         if not window and not (options.out or options.csv):
             raise InputError(
-                f"{reader.name}: this OpenCV shows no windows (opencv-python does): give --out or --csv"
+                f"{reader.name}: this OpenCV cannot open windows (opencv-python can), expected --out or --csv"
             )
         try:
             status = _track(reader, options, window=window)
@@ -58,7 +97,7 @@ def run_webcam(options: argparse.Namespace) -> int:
                 import cv2
 
                 cv2.destroyAllWindows()
-    # Ctrl-C is how one ends it.
+    # Ctrl-C is a normal way to stop it.
     return 0 if status == 130 else status
 
 
@@ -72,6 +111,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
+    import numpy as np
+
     from ert.tracking.tracker import Tracker
 
     tracker = Tracker(
@@ -84,7 +125,7 @@ def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
         rate=reader.rate,
         channel_order="bgr",
     )
-    with compiling_notice():
+    with common.compiling_notice():
         tracker.update(np.zeros((64, 64, 3), np.uint8))
         tracker.model.warm_up(rotated=True)
     tracker.reset()
@@ -92,46 +133,44 @@ def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
 
 
 def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) -> int:
-    from tqdm import tqdm
-
     from ert.tracking.video import draw_tracked, open_outputs
 
     tracker = _tracker(reader, options)
-    n_frames, ids, spent, status, cut_short = 0, set(), 0.0, 0, False
+    n_frames, ids, seconds, status, at_end = 0, set(), 0.0, 0, False
     with ExitStack() as stack:
-        write, tell = open_outputs(
+        write, write_row = open_outputs(
             stack, options.out, options.csv, reader.size, reader.rate, tracker.model.n_landmarks_
         )
-        bar = stack.enter_context(
-            tqdm(total=reader.n_frames, unit="frame", disable=not sys.stderr.isatty(), leave=False)
-        )
+        update = stack.enter_context(common.progress(reader.n_frames, "frame"))
         try:
             for time, frame in reader:
                 begin = monotonic()
                 faces = tracker.update(frame, time)
-                spent += monotonic() - begin
+                seconds += monotonic() - begin
                 ids |= {face.id for face in faces}
                 if write is not None or window:
                     drawn = draw_tracked(frame, faces)
                 if write is not None:
                     write(drawn)
-                if tell is not None:
-                    tell(n_frames, time, faces)
+                if write_row is not None:
+                    write_row(n_frames, time, faces)
                 n_frames += 1
-                bar.update()
-                if (window and _shown(drawn)) or (options.seconds and time >= options.seconds):
+                update()
+                if (window and _show(drawn)) or (options.seconds and time >= options.seconds):
                     break
             else:
-                cut_short = True
+                at_end = True
         except KeyboardInterrupt:
             status = 130
     ended = "interrupted after " if status else ""
-    if cut_short and reader.n_frames is not None and n_frames < 0.95 * reader.n_frames:
-        log(f"ert: {reader.name}: damaged or cut short: {n_frames} of {reader.n_frames} frames could be read")
+    if at_end and reader.n_frames is not None and n_frames < MIN_READABLE_FRACTION * reader.n_frames:
+        common.log(
+            f"ert: {reader.name}: corrupt or truncated: {n_frames} of {reader.n_frames} frames could be read"
+        )
     written = "".join(f" -> {file}" for file in (options.out, options.csv) if file)
     faces_found = f"{len(ids)} face{'s' * (len(ids) != 1)}"
-    rate = f"{n_frames / max(spent, 1e-9):.0f} frames a second without reading, drawing and writing"
-    log(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
+    rate = f"{n_frames / max(seconds, 1e-9):.0f} frames per second without reading, drawing and writing"
+    common.log(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
     return status
 
 
@@ -145,8 +184,8 @@ def _open_window() -> bool:
     return True
 
 
-def _shown(frame: Any) -> bool:
-    """Show a frame; tell whether a key says that it is enough."""
+def _show(frame: Any) -> bool:
+    """Show a frame, and return whether q or Esc was pressed."""
     import cv2
 
     cv2.imshow(_WINDOW, frame)

@@ -1,31 +1,41 @@
-"""``ert warmup``: every kernel compiled before it is needed, as when the image of a container is built."""
+"""``ert warmup``: compile every kernel in advance, as when the image of a container is built."""
 
 import argparse
 import itertools
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import numpy as np
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
 
-from ert._core.images import DUMMY_IMAGES
-from ert.cli.commands import log
-from ert.inference.warmup import warm_up_batch
-from ert.model.cascade import Cascade
-from ert.model.dlib_cascade import DlibCascade, compact
+if TYPE_CHECKING:
+    from ert.model.dlib_cascade import DlibCascade
 
-__all__ = [
-    "run_warmup",
-]
+__all__ = ["add_parser"]
 
 
-def run_warmup(options: argparse.Namespace) -> int:
-    """Compile, and tell how long it took and where numba keeps what it compiled."""
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    add_command(commands, "warmup", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
+    parser.add_argument("--training", action="store_true", help="also compile the kernels of training")
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Compile all kernels now, so that the first prediction is fast.
+
+    ert warmup
+    ert warmup --training
+    """
     from llvmlite.binding import get_host_cpu_name
     from numba import config
 
     from ert._kernels import predict_face
 
-    log("ert: compiling for this processor, what is not compiled yet ...")
+    common.log("ert: compiling the kernels that are not in the cache ...")
     begin = time.perf_counter()
     _warm_prediction()
     if options.training:
@@ -39,27 +49,37 @@ def run_warmup(options: argparse.Namespace) -> int:
 
 
 def _warm_prediction() -> None:
-    """Compile prediction for each kind of leaf that a model can have, on gray and color images."""
+    """Compile prediction for each dtype of leaves that a model can have, on gray and color images."""
+    import numpy as np
+
+    from ert._core.images import DUMMY_IMAGES
     from ert._core.resources import bundled_models
+    from ert.inference.warmup import warm_up_batch
+    from ert.model.cascade import Cascade
+    from ert.model.dlib_cascade import compact
     from ert.predictor import load
 
     models = [load(name) for name in bundled_models()]
     bundled = models[0].fitted_
-    theirs = [_smallest_dlib_cascade(n_splits) for n_splits in (1, 15)]
+    dlib_cascades = [_smallest_dlib_cascade(n_splits) for n_splits in (1, 15)]
     wide = replace(bundled.cascade, leaves=bundled.cascade.leaves.astype(np.int16))
-    for cascade in (wide, *theirs, *map(compact, theirs)):
+    for cascade in (wide, *dlib_cascades, *map(compact, dlib_cascades)):
         model = load(next(iter(bundled_models())))
         model.fitted_ = replace(bundled, cascade=cascade)
         models.append(model)
     for model in models:
         model.warm_up(rotated=True)
         if isinstance(model.cascade_, Cascade):
-            for blank in DUMMY_IMAGES:
-                warm_up_batch(model.fitted_, model.cascade_, blank)
+            for image in DUMMY_IMAGES:
+                warm_up_batch(model.fitted_, model.cascade_, image)
 
 
-def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
-    """One stage of one tree over two pixels, which moves one landmark nowhere."""
+def _smallest_dlib_cascade(n_splits: int) -> "DlibCascade":
+    """Return one stage of one tree over two pixels whose leaves are zero."""
+    import numpy as np
+
+    from ert.model.dlib_cascade import DlibCascade
+
     return DlibCascade(
         mean_shape=np.zeros((1, 2), np.float32),
         anchors=np.zeros((1, 2), np.uint16),
@@ -73,19 +93,21 @@ def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
 
 
 def _warm_training() -> None:
-    """Fit next to nothing in every way that has kernels of its own."""
+    """Run a tiny fit in every way that compiles other kernels."""
+    import numpy as np
+
     from ert.predictor import ShapePredictor
 
     rng = np.random.default_rng(0)
     X = [(rng.integers(0, 256, (20, 20), np.uint8), (2.0, 2.0, 16.0, 16.0)) for _ in range(4)]
     y = rng.uniform(4, 16, (4, 3, 2))
-    least = {"n_stages": 1, "n_trees": 1, "n_pixels": 4, "n_split_tests": 2, "n_inits": 1, "n_jobs": 1}
+    smallest = {"n_stages": 1, "n_trees": 1, "n_pixels": 4, "n_split_tests": 2, "n_inits": 1, "n_jobs": 1}
     for kind, bits, missing in itertools.product(("ert", "dlib"), (8, 16), (False, True)):
         landmarks = y.copy()
         if missing:
             landmarks[0, 0] = np.nan
         model = ShapePredictor(
-            **least,  # type: ignore[arg-type]
+            **smallest,  # type: ignore[arg-type]
             kind=kind,
             leaf_bits=bits,
             gray_weights="dlib" if kind == "dlib" else "luma",

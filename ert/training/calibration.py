@@ -1,4 +1,4 @@
-"""Probabilities and standard errors that hold what they say: fitted on objects left out, and measured."""
+"""Calibrated probabilities and standard errors: fitted on left-out objects, and measured."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,47 +20,46 @@ __all__ = [
 ]
 
 
-# Knots of the curve that brings predicted deviations to scale, and the fewest numbers behind each.
-KNOTS, LEAST = 12, 20
-# As many of the curve that brings probabilities to scale.
-STEPS = 20
-# Beyond the last knot the curve rises as its argument does, so far.
-BEYOND = 5.0
+# Largest number of knots of the curve of errors, and of the curve of probabilities; least numbers per knot.
+MAX_ERROR_KNOTS, MAX_PROBABILITY_KNOTS = 12, 20
+MIN_PER_KNOT = 20
+# Beyond its last knot the curve of errors has slope 1 up to this argument, and is constant after it.
+EXTRAPOLATION = 5.0
 LEVEL = 0.9
-# Keeps weights finite where a probability can be told for certain.
+# Keeps the weights of a logistic regression finite where the classes can be separated.
 RIDGE = 1e-3
 
 
 def fit_error_curve(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Find what predicted deviations mean: the size that nine in ten errors stay below.
+    """Fit the size that 90 % of the errors stay below, as a function of predicted deviations.
 
     Parameters
     ----------
     deviations : float array (n, n_landmarks)
-        Predicted: how much larger than usual the logarithm of each error is.
+        Predicted deviation of the logarithm of each error from the typical one.
     log_errors : float array (n, n_landmarks)
-        The logarithm of each error; NaN = not known.
+        The logarithm of each error; NaN where unknown.
 
     Returns
     -------
     curve : float array (2, n_knots)
-        Deviations, and by how much the logarithm of the size is above `usual`; neither ever falls.
-    usual : float array (n_landmarks,)
+        Deviations, and the logarithm of the size minus `typical`; both are nondecreasing.
+    typical : float array (n_landmarks,)
     """
     x, y = np.asarray(deviations, np.float64), np.asarray(log_errors, np.float64)
     known = np.isfinite(y)
-    usual = _quantiles(y)
-    n_knots = max(1, min(KNOTS, int(known.sum()) // LEAST))
+    typical = _quantiles(y)
+    n_knots = max(1, min(MAX_ERROR_KNOTS, int(known.sum()) // MIN_PER_KNOT))
     curve = np.zeros((2, 2))
-    # What is usual for a landmark and what deviations mean depend on each other a little.
+    # The typical error of a landmark and the curve depend on each other a little.
     for _ in range(2):
-        flat, rest = x[known], (y - usual)[known]
+        flat, rest = x[known], (y - typical)[known]
         parts = np.array_split(np.argsort(flat, kind="stable"), n_knots)
         xs = np.array([np.median(flat[part]) for part in parts])
         ys = np.maximum.accumulate([np.quantile(rest[part], LEVEL) for part in parts])
-        curve = np.array([[*xs, xs[-1] + BEYOND], [*ys, ys[-1] + BEYOND]])
-        usual = _quantiles(y - np.interp(x, *curve))
-    return curve, usual
+        curve = np.array([[*xs, xs[-1] + EXTRAPOLATION], [*ys, ys[-1] + EXTRAPOLATION]])
+        typical = _quantiles(y - np.interp(x, *curve))
+    return curve, typical
 
 
 def _quantiles(values: Floats) -> Floats:
@@ -71,19 +70,19 @@ def _quantiles(values: Floats) -> Floats:
 def fit_logistic(
     features: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
 ) -> Floats:
-    """Fit a logistic regression by Newton's method.
+    """Fit a ridge-penalized logistic regression by Newton's method.
 
     Parameters
     ----------
     features : float array (n, k)
     truth : bool array (n,)
     weights : float array (n,), optional
-        How much each row counts; 1 by default.
+        Of the rows; 1 by default.
 
     Returns
     -------
     float array (k + 1,)
-        The weight of 1, then those of the features, which give the logit of the probability.
+        The intercept and the weights of the features in the logit of the probability.
     """
     rows = np.column_stack([np.ones(len(np.asarray(truth))), np.asarray(features, np.float64)])
     y = np.asarray(truth, np.float64)
@@ -95,7 +94,7 @@ def fit_logistic(
         gradient = rows.T @ (counts * (y - p)) - ridge * result
         hessian = (rows * (counts * p * (1 - p))[:, None]).T @ rows + ridge * np.eye(len(result))
         step = np.linalg.solve(hessian, gradient)
-        # A step too far would never come back.
+        # Limited: a step that is too long may diverge.
         result += step * min(1.0, 10 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-9:
             break
@@ -103,7 +102,7 @@ def fit_logistic(
 
 
 def fit_isotonic(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """Find how often what is said to be that probable comes true: a curve that never falls.
+    """Fit the frequency of an event as a nondecreasing function of its predicted probability.
 
     Parameters
     ----------
@@ -113,25 +112,23 @@ def fit_isotonic(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     Returns
     -------
     float array (2, n_knots)
-        Probabilities as said, and as they are; at least two.
+        Predicted probabilities, and frequencies; at least two knots.
     """
-    said, came = np.asarray(probabilities, np.float64), np.asarray(truth, np.float64)
-    n_parts = max(1, min(STEPS, len(said) // LEAST))
-    # Neighbors that fall are joined (pool adjacent violators).
-    pools: list[tuple[float, float, int]] = []
-    for part in np.array_split(np.argsort(said, kind="stable"), n_parts):
-        pool = float(said[part].sum()), float(came[part].sum()), len(part)
-        while pools and pools[-1][1] / pools[-1][2] >= pool[1] / pool[2]:
-            pool = tuple(a + b for a, b in zip(pools.pop(), pool, strict=True))  # type: ignore[assignment]
-        pools.append(pool)
-    knots = [(a / n, b / n) for a, b, n in pools]
-    if len(knots) == 1:
-        knots = [(0.0, knots[0][1]), (1.0, knots[0][1])]
-    return np.array(knots).T.copy()
+    from scipy.optimize import isotonic_regression
+
+    predicted, occurred = np.asarray(probabilities, np.float64), np.asarray(truth, np.float64)
+    n_parts = max(1, min(MAX_PROBABILITY_KNOTS, len(predicted) // MIN_PER_KNOT))
+    parts = np.array_split(np.argsort(predicted, kind="stable"), n_parts)
+    sums = np.array([(predicted[part].sum(), occurred[part].sum(), len(part)) for part in parts])
+    fit = isotonic_regression(sums[:, 1] / sums[:, 2], weights=sums[:, 2])
+    x, y, n = np.add.reduceat(sums, fit.blocks[:-1], axis=0).T
+    if len(n) == 1:
+        return np.array([[0.0, 1.0], [y[0] / n[0], y[0] / n[0]]])
+    return np.stack([x / n, y / n])
 
 
 def coverage(errors: npt.ArrayLike, std: npt.ArrayLike, radii: Sequence[float]) -> list[float]:
-    """Return the shares of errors within so many standard errors; NaN errors do not count."""
+    """Return the share of the errors within each radius in standard errors; NaN errors are ignored."""
     ratios = np.asarray(errors, np.float64) / np.asarray(std, np.float64)
     known = ratios[np.isfinite(ratios)]
     return [float((known <= radius).mean()) for radius in radii]
@@ -140,7 +137,7 @@ def coverage(errors: npt.ArrayLike, std: npt.ArrayLike, radii: Sequence[float]) 
 def reliability(
     probabilities: npt.ArrayLike, truth: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
 ) -> list[dict[str, float]]:
-    """Compare probabilities with what came true, in tenths.
+    """Compare predicted probabilities with observed frequencies in ten bins.
 
     Parameters
     ----------
@@ -151,20 +148,20 @@ def reliability(
     Returns
     -------
     list of dict
-        For each tenth that holds any: "probability" and "share", the weighted means of what was said and of
-        what is true, "count", and "weight", its part of the whole.
+        For each bin that is not empty: "probability" and "share", the weighted means of the predicted
+        probabilities and of `truth`, "count", and "weight", its share of the total weight.
     """
-    said, came = np.asarray(probabilities, np.float64).ravel(), np.asarray(truth, np.float64).ravel()
-    counts = np.ones(len(said)) if weights is None else np.asarray(weights, np.float64).ravel()
-    tenth = np.clip((said * 10).astype(int), 0, 9)
+    predicted, occurred = np.ravel(probabilities).astype(np.float64), np.ravel(truth).astype(np.float64)
+    counts = np.ones(len(predicted)) if weights is None else np.asarray(weights, np.float64).ravel()
+    bin_of = np.clip((predicted * 10).astype(int), 0, 9)
     table = []
-    for number in np.unique(tenth):
-        here = tenth == number
+    for number in np.unique(bin_of):
+        here = bin_of == number
         total = counts[here].sum()
         table.append(
             {
-                "probability": float((said * counts)[here].sum() / total),
-                "share": float((came * counts)[here].sum() / total),
+                "probability": float((predicted * counts)[here].sum() / total),
+                "share": float((occurred * counts)[here].sum() / total),
                 "count": int(here.sum()),
                 "weight": float(total / counts.sum()),
             }
@@ -173,9 +170,9 @@ def reliability(
 
 
 def roc_auc(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Return how often a true one has the greater score than a false one, equals half.
+    """Return the area under the ROC curve; NaN where the truth has only one class.
 
-    It is the area under the ROC curve; NaN where all are true or none is.
+    It is the probability that a positive has a greater score than a negative; equal scores count half.
     """
     values, good = np.asarray(scores, np.float64), np.asarray(truth, bool)
     if values.shape != good.shape:
@@ -189,21 +186,21 @@ def roc_auc(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def rejection_rate_at_recall(
-    objects: npt.ArrayLike, others: npt.ArrayLike, kept: float = 0.95
+    objects: npt.ArrayLike, others: npt.ArrayLike, recall: float = 0.95
 ) -> dict[str, Any]:
-    """Tell objects from what is none, at a threshold that keeps most objects.
+    """Return the share of other things that is rejected at a threshold with a given recall of objects.
 
     Parameters
     ----------
     objects, others : float arrays
         Confidences.
-    kept : float
-        The share of objects to keep.
+    recall : float
+        The share of the objects that are accepted.
 
     Returns
     -------
     dict
         "threshold", and "rejected", the share of the others below it.
     """
-    threshold = float(np.quantile(np.asarray(objects, np.float64), 1 - kept))
+    threshold = float(np.quantile(np.asarray(objects, np.float64), 1 - recall))
     return {"threshold": threshold, "rejected": float((np.asarray(others, np.float64) < threshold).mean())}

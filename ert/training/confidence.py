@@ -1,14 +1,13 @@
-"""Training a judge on objects that the cascade never saw.
+"""Training the confidence model on objects that the cascade has not seen.
 
-Every object is located by the model of a fold that was trained without it, in its own box and in boxes
-scattered ever farther, and so is the background: boxes that hold hardly anything of an object. Each such
-*look* gives the pixels that the judge reads, and how far off the landmarks are. A forest learns the errors,
-one whether all went well. What they say of objects left out of *their* training is what they are brought to
-scale by.
+Each object is located by the model of a fold that was trained without it, in its own box, in boxes shifted
+and scaled at random, and on the background: in boxes that contain hardly anything of an object. Each such
+sample has the pixels that the confidence model reads and the errors of the landmarks. One forest is fitted to
+the errors, another to whether the alignment is good; both are calibrated on objects left out of their own
+training.
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,8 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.threads import count_threads
-from ert._core.types import Floats
-from ert._kernels import run_forest
-from ert._kernels.grow import BLOCK
-from ert._kernels.split_search import new_pool
-from ert._kernels.workers import Workers
+from ert._core.types import Floats, Pixels, StrPath
+from ert._kernels import Workers, grow_trees, run_forest
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import quantize_basis
@@ -31,6 +27,7 @@ from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
+from ert.training.buffers import BLOCK_LENGTH, new_pool
 from ert.training.calibration import (
     fit_error_curve,
     fit_isotonic,
@@ -44,26 +41,28 @@ from ert.training.confidence_samples import (
     draw_confidence_samples,
     group_folds,
 )
-from ert.training.features import draw_pairs, draw_pool
-from ert.training.fit import fit_cascade, log
+from ert.training.features import draw_pairs, draw_pool, draw_thresholds
+from ert.training.fit import fit_cascade
 from ert.training.parameters import Options, plain_params, training_options
-from ert.training.stage import draw_thresholds, grow_trees
+from ert.training.progress import log
+from ert.training.targets import Targets, leaf_scales
 
 __all__ = ["fit_confidence", "fold_checkpoints"]
 
 
-# The first three are what detectors do: all is brought to scale on them. The first five tell larger errors.
-N_USUAL, N_SCATTERED = 3, 5
-# One in so many of what is judged is taken not to be the object.
-PRIOR = 0.1
+# Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
+# them; and levels that the curve of errors is fitted to.
+N_TYPICAL_LEVELS, N_CURVE_LEVELS = 3, 5
+# Prior probability of the background.
+BACKGROUND_PRIOR = 0.1
 
 N_PIXELS, POOL_SPREAD, POOL_PADDING = 512, 0.1, 0.05
-# A judge reads pixels half as fine as the cascade does.
-COARSER, LEAST_WORKING_SIZE = 2, 16
+# The confidence model reads pixels of half the resolution of the cascade's.
+WORKING_SIZE_DIVISOR, MIN_WORKING_SIZE = 2, 16
 N_ERROR_TREES, N_TRUST_TREES, MAX_DEPTH, N_SPLIT_TESTS, N_COMPONENTS = 300, 300, 4, 40, 16
-# Errors are learned as the logarithm of their size and this in squares, in sides of the shape's box: below it
-# all are alike, mere scatter of the annotation.
-LEAST_ERROR = 0.004
+# The targets are log(hypot(error, ERROR_FLOOR)) with errors in sides of the shape's box: smaller errors are
+# mostly noise of the annotation.
+ERROR_FLOOR = 0.004
 N_RATIOS = 201
 
 
@@ -75,10 +74,12 @@ def fit_confidence(
     *,
     n_folds: int,
     groups: Sequence[Any] | None,
-    checkpoint: str | os.PathLike[str] | None,
+    checkpoint: StrPath | None,
     resume: bool,
 ) -> Fitted:
-    """Train the confidence model of a fitted model, on objects that its fold models have not seen.
+    """Train the confidence model of a fitted model on objects that its fold models have not seen.
+
+    The fold models are trained one after another: each fit uses all threads.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def fit_confidence(
     Returns
     -------
     Fitted
-        The same with a confidence model.
+        The model with a confidence model.
 
     Raises
     ------
@@ -116,7 +117,7 @@ def fit_confidence(
     models = []
     for fold, file in enumerate(files):
         if settings["verbose"]:
-            log(f"confidence: training without fold {fold + 1} of {n_folds}", verbose=settings["verbose"])
+            log(f"confidence model: fold {fold + 1} of {n_folds}")
         rest = np.flatnonzero(folds != fold).tolist()
         part = [X[i] for i in rest], landmarks[rest]
         models.append(fit_cascade(settings, *part, checkpoint=file, resume=resume))
@@ -127,10 +128,10 @@ def fit_confidence(
     return replace(fitted, confidence_model=confidence_model, confidence_summary=summary)
 
 
-def fold_checkpoints(checkpoint: str | os.PathLike[str], n_folds: int) -> list[Path]:
-    """Return the files that hold the fold models: runs/face.fold1.ert, runs/face.fold2.ert, ...
+def fold_checkpoints(checkpoint: StrPath, n_folds: int) -> list[Path]:
+    """Return the checkpoint files of the fold models: runs/face.fold1.ert, runs/face.fold2.ert, ...
 
-    The caller who named the checkpoint removes them.
+    They are not removed by :func:`fit_confidence`.
     """
     path = Path(checkpoint)
     return [path.with_name(f"{path.stem}.fold{number}{path.suffix}") for number in range(1, n_folds + 1)]
@@ -144,17 +145,17 @@ def train_forests(
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
-        Of the model whose landmarks are to be assessed.
+        Of the model whose landmarks are assessed.
     objects : LeftOutObjects
     options : Options
-        Of the whole model.
+        Those of the model.
     workers : Workers
 
     Returns
     -------
     confidence_model : ConfidenceModel
     summary : dict
-        Counts, and how well objects left out were assessed.
+        Counts, and how well left-out objects were assessed.
     """
     rng = np.random.default_rng([options.random_state, 3])
     pool = _draw_pool(mean_shape, rng)
@@ -173,7 +174,7 @@ def train_forests(
     def forests(chosen: npt.NDArray[np.bool_], number: int) -> tuple[Forest, Forest]:
         return _grow_both(samples, chosen, positions, options, number, workers)
 
-    # What a forest says of what it has not seen, to bring it to scale by.
+    # Predictions on samples that a forest was not fitted to, for the calibration.
     deviations = np.zeros(samples.errors.shape, np.float32)
     trust = np.zeros((len(samples), 1), np.float32)
     fold_of = objects.folds[samples.owner]
@@ -199,7 +200,7 @@ def train_forests(
 def _draw_pool(
     mean_shape: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Draw pixels round the landmarks, and as many evenly over the shape."""
+    """Draw half of the pixels around the landmarks, half evenly over the shape."""
     half = N_PIXELS // 2
     near = draw_pool(mean_shape.astype(float), half, 0.0, POOL_SPREAD, rng)
     even = draw_pool(mean_shape.astype(float), N_PIXELS - half, POOL_PADDING, 0.0, rng)
@@ -212,21 +213,18 @@ def _crop_spec(
     anchors: npt.NDArray[np.uint16],
     deltas: npt.NDArray[np.float32],
 ) -> CropSpec:
-    """Return what is read round landmarks: a square about their middle, for they may be turned."""
-    reach = np.abs(mean_shape - mean_shape.mean(axis=0))[anchors] + np.abs(deltas)
-    half = round(float(np.quantile(reach, 0.99)), 3)
-    size = max(LEAST_WORKING_SIZE, settings["working_size"] // COARSER)
+    """Return the crop around landmarks: a square with their center, as the object may be rotated."""
+    distances = np.abs(mean_shape - mean_shape.mean(axis=0))[anchors] + np.abs(deltas)
+    half = round(float(np.quantile(distances, 0.99)), 3)
+    size = max(MIN_WORKING_SIZE, settings["working_size"] // WORKING_SIZE_DIVISOR)
     region = np.array([0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half])
     return CropSpec(region, size, 0.0, float(settings["min_contrast"]))
 
 
-# Forests.
-
-
-def _log_errors(samples: ConfidenceSamples, least: float) -> Floats:
-    """Return the logarithm of every error in sides of the shape's box; NaN where it is not known."""
+def _log_errors(samples: ConfidenceSamples, floor: float) -> Floats:
+    """Return the logarithm of every error in sides of the shape's box; NaN where unknown."""
     relative = samples.errors / samples.side[:, None]
-    logs: Floats = np.log(np.hypot(relative, least))
+    logs: Floats = np.log(np.hypot(relative, floor))
     return logs
 
 
@@ -238,129 +236,111 @@ def _grow_both(
     number: int,
     workers: Workers,
 ) -> tuple[Forest, Forest]:
-    """Grow the forest of errors on objects, and the forest of trust on all samples."""
+    """Fit the forest of errors to samples on objects, and the forest of trust to all samples."""
     here = chosen & samples.on_object
-    logs = _log_errors(samples, LEAST_ERROR)[here]
+    logs = _log_errors(samples, ERROR_FLOOR)[here]
     logs -= np.nanmean(logs, axis=0)
-    # Where a landmark is missing, the others tell best how far off it would be.
+    # The error of a missing landmark is estimated by those of the others.
     logs = np.where(np.isnan(logs), np.nanmean(logs, axis=1, keepdims=True), logs)
     vectors = np.linalg.eigh(logs.T @ logs)[1]
     directions = vectors.T[: -min(N_COMPONENTS, len(vectors)) - 1 : -1].copy()
     seeds = options.random_state, 6, number
-    errors = _grow(
-        samples.values[here],
-        logs @ directions.T,
-        directions,
-        positions,
-        N_ERROR_TREES,
-        options,
-        seeds,
-        workers,
-    )
     good = np.where(samples.good[chosen], 1.0, -1.0)[:, None]
-    trust = _grow(
-        samples.values[chosen],
-        good - good.mean(),
-        np.ones((1, 1)),
-        positions,
-        N_TRUST_TREES,
-        options,
-        (*seeds, 1),
-        workers,
+    errors = N_ERROR_TREES, samples.values[here], logs @ directions.T, directions
+    trust = N_TRUST_TREES, samples.values[chosen], good - good.mean(), np.ones((1, 1))
+    return (
+        _grow(*errors, positions, options, seeds, workers),
+        _grow(*trust, positions, options, (*seeds, 1), workers),
     )
-    return errors, trust
 
 
 def _grow(
-    values: npt.NDArray[np.uint8],
+    n_trees: int,
+    values: Pixels,
     targets: Floats,
     directions: Floats,
     positions: Floats,
-    n_trees: int,
     options: Options,
     seeds: tuple[int, ...],
     workers: Workers,
 ) -> Forest:
-    """Boost trees that add up to targets (n, n_components), which stand for directions."""
+    """Fit a forest to targets (n, n_components), components in the basis of some directions."""
     rng = np.random.default_rng(seeds)
     n, n_pixels = values.shape
-    n_blocks, n_components = -(-n // BLOCK), targets.shape[1]
     sigma = np.sqrt((targets**2).mean(axis=0))
-    # As in a stage of the cascade: the first leaves, the largest, reach three standard deviations.
-    smallest = np.maximum(3 * options.learning_rate * sigma / 127, np.abs(targets).max(axis=0) / 16_000)
-    scales = np.maximum(smallest, 1e-12)
-    pool = new_pool(n_blocks, BLOCK, n_pixels)
-    residuals = np.zeros((n_blocks, BLOCK, n_components), np.int16)
-    sizes = np.zeros(n_blocks, np.int32)
-    for block in range(n_blocks):
-        part = slice(block * BLOCK, min((block + 1) * BLOCK, n))
-        sizes[block] = part.stop - part.start
-        pool[block, : sizes[block], :n_pixels] = values[part]
-        residuals[block, : sizes[block]] = np.rint(targets[part] / scales)
+    scales = leaf_scales(sigma, np.abs(targets).max(axis=0), options.learning_rate, options.leaf_bits)
+    pool = new_pool(n, n_pixels)
+    residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
+    pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
+    rows = residuals.reshape(-1, residuals.shape[2])
+    for first in range(0, n, BLOCK_LENGTH):
+        part = slice(first, min(first + BLOCK_LENGTH, n))
+        rows[part] = np.rint(targets[part] / scales)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)
     thresholds = draw_thresholds(pool, pairs, n, rng)
     present = np.zeros((0, 0, 0), np.uint8)
     grown = grow_trees(
-        sizes, pool, residuals, present, scales, pairs, thresholds, options, workers, lambda n: None
+        pool,
+        Targets(residuals, present, scales, n).kernel_arguments(),
+        (pairs, thresholds),
+        (options.learning_rate, options.n_trees_averaged, options.leaf_bits),
+        workers,
     )
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
-
-
-# Scale.
 
 
 def _calibrate(
     samples: ConfidenceSamples, deviations: Floats, trust: Floats
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Bring to scale what forests said of samples that they had not seen.
+    """Calibrate the predictions of forests on samples that they were not fitted to.
 
     Returns
     -------
     tables : dict
-        The calibration of a :class:`ert.judge.ConfidenceModel`.
+        The calibration of a :class:`ert.model.confidence.ConfidenceModel`.
     figures : dict
-        How well these samples were judged.
+        How well these samples were assessed.
     """
-    scattered = samples.on_object & (samples.level < N_SCATTERED)
-    usual = samples.on_object & (samples.level < N_USUAL)
+    on_curve = samples.on_object & (samples.level < N_CURVE_LEVELS)
+    typical = samples.on_object & (samples.level < N_TYPICAL_LEVELS)
     logs = _log_errors(samples, 1e-9)
-    curve, typical = fit_error_curve(deviations[scattered], logs[scattered])
-    std = samples.side[:, None] * np.exp(np.interp(deviations, *curve) + typical)
+    curve, typical_log = fit_error_curve(deviations[on_curve], logs[on_curve])
+    std = samples.side[:, None] * np.exp(np.interp(deviations, *curve) + typical_log)
     ratios = samples.errors / std
-    there = np.isfinite(ratios) & usual[:, None]
+    known = np.isfinite(ratios) & typical[:, None]
     levels = np.linspace(0, 1, N_RATIOS)
-    # The curve is known from what is scattered farther, too; the scale is that of usual boxes.
-    scale = float(np.quantile(ratios[there], 0.9)) / GAUSSIAN_90
-    typical += math.log(scale)
+    # The curve is fitted to boxes scattered farther, too; the scale is that of typical boxes.
+    scale = float(np.quantile(ratios[known], 0.9)) / GAUSSIAN_90
+    typical_log += math.log(scale)
     std *= scale
-    table = np.quantile(ratios[there] / scale, levels)
+    table = np.quantile(ratios[known] / scale, levels)
 
-    shares = np.interp(WITHIN * samples.length[:, None] / std, table, levels)
+    predicted = np.interp(WITHIN * samples.length[:, None] / std, table, levels)
     within = samples.errors <= WITHIN * samples.true_length[:, None]
-    within_curve = fit_isotonic(shares[there], within[there])
+    within_curve = fit_isotonic(predicted[known], within[known])
 
     spread = np.log(std.mean(axis=1) / samples.length)
     features = np.column_stack([trust, spread])
     background = ~samples.on_object
-    counts = np.where(usual, (1 - PRIOR) / max(usual.sum(), 1), PRIOR / max(background.sum(), 1))
-    assessed = usual | background
-    confidence_weights = fit_logistic(
-        features[assessed], samples.good[assessed], counts[assessed] * int(assessed.sum())
-    )
+    weights = (1 - BACKGROUND_PRIOR) / max(typical.sum(), 1), BACKGROUND_PRIOR / max(background.sum(), 1)
+    assessed = typical | background
+    counts = np.where(typical, *weights)[assessed] * int(assessed.sum())
+    confidence_weights = fit_logistic(features[assessed], samples.good[assessed], counts)
     scores = features @ confidence_weights[1:]
+    auc = roc_auc(scores[typical], samples.good[typical])
     figures = {
-        "failed_auc": round(roc_auc(scores[usual], samples.good[usual]), 4) if usual.any() else None,
+        # None where a class is empty.
+        "failed_auc": None if math.isnan(auc) else round(auc, 4),
         "background_rejected": (
-            round(rejection_rate_at_recall(scores[usual], scores[background])["rejected"], 4)
-            if background.any()
+            round(rejection_rate_at_recall(scores[typical], scores[background])["rejected"], 4)
+            if typical.any() and background.any()
             else None
         ),
     }
-    figures = {key: value if value is not None and value == value else None for key, value in figures.items()}
     tables = {
         "curve": curve,
-        "baseline": typical,
+        "baseline": typical_log,
         "ratios": table,
         "within_curve": within_curve,
         "confidence_weights": confidence_weights,

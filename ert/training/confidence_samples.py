@@ -1,4 +1,4 @@
-"""The samples that a confidence model is trained on: predictions of objects that were left out of a fit."""
+"""The samples that a confidence model is trained on: predictions on objects left out of a fit."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
-from ert._core.types import Box, Floats
-from ert._kernels import CompiledConfidence, compile_confidence, observe_landmarks
-from ert._kernels.workers import Workers
+from ert._core.types import Box, Floats, Pixels
+from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
 from ert.inference.validation import Face, read_face
@@ -31,38 +30,38 @@ __all__ = [
 ]
 
 
-# How boxes are scattered, mildly to hopelessly: shift in sides of the box, logarithm of the size.
+# Standard deviations of the boxes around an object: shift in sides of the box, logarithm of the size.
 LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))
 BACKGROUND = -1
-# Boxes on the background: how many, the part of an object's box that they may share with it (intersection
-# over union), their sides in sides of that box, and the least side in pixels.
-N_BACKGROUND, MOST_SHARED, SIDES, LEAST_SIDE = 4, 0.1, (0.15, 1.5), 12.0
-# Looks, at least and at most: few objects are looked at more often, of too many only some.
-FEWEST_LOOKS, MOST_LOOKS, MOST_ROUNDS = 6000, 150_000, 10
-# Round an object so many sides of its box are enough for all of its boxes.
-NEIGHBOURHOOD = 3.0
+# Boxes on the background: their number, the largest intersection over union with an object's box, the range
+# of their sides in sides of that box, and the least side in pixels.
+N_BACKGROUND, MAX_OVERLAP, SIDE_RANGE, MIN_SIDE = 4, 0.1, (0.15, 1.5), 12.0
+# Number of samples: few objects are sampled in several rounds, of too many objects only some are used.
+MIN_SAMPLES, MAX_SAMPLES, MAX_ROUNDS = 6000, 150_000, 10
+# All boxes of an object lie within this many sides of its box.
+NEIGHBORHOOD = 3.0
 
-# Crops are gray already: neither the order of the colors nor their weights matter.
+# Crops are gray: neither the order of the channels nor their weights matter.
 GRAY_REQUEST = Request(FAST, "rgb", "luma", 1, "X")
 
 
 @dataclass(frozen=True)
 class LeftOutObjects:
-    """Objects, and for each of them a model that was trained without it.
+    """Objects, and a model for each of them that was trained without it.
 
     Parameters
     ----------
     settings : mapping
         The parameters of the estimator.
     models : sequence of Fitted
-        One a fold.
+        One per fold.
     folds : int array (n,)
         The fold of each object.
     X : sequence of (image, box)
     landmarks : float array (n, n_landmarks, 2)
         NaN = missing.
     boxes : list of (left, top, width, height)
-        Of X, checked.
+        The checked boxes of X.
     lengths : float array (n,)
         The length by which the errors of each object are divided.
     """
@@ -78,27 +77,27 @@ class LeftOutObjects:
 
 @dataclass(frozen=True)
 class ConfidenceSamples:
-    """What a judge learns from.
+    """The samples of a confidence model.
 
     Parameters
     ----------
     values : uint8 array (n, n_pixels)
-        The pixels that it reads.
+        The pixels that the model reads.
     owner : int array (n,)
-        The number of the object in X.
+        The index of the object in X.
     level : int array (n,)
-        How far the box was scattered: the number in LEVELS, or BACKGROUND.
+        How far the box was scattered: an index into LEVELS, or BACKGROUND.
     errors : float32 array (n, n_landmarks)
-        Distance of each landmark from the truth, in pixels; NaN where it is not known.
+        Distance of each landmark from the truth in pixels; NaN where unknown.
     side : float array (n,)
-        See :func:`ert.judging.read_around_landmarks`.
+        Side of the box in which the mean shape would lie on the predicted landmarks.
     length : float array (n,)
-        The norm length of the predicted landmarks.
+        The normalizer of the predicted landmarks.
     true_length : float array (n,)
-        That of the true ones.
+        The normalizer of the true landmarks.
     """
 
-    values: npt.NDArray[np.uint8]
+    values: Pixels
     owner: npt.NDArray[np.int64]
     level: npt.NDArray[np.int64]
     errors: npt.NDArray[np.float32]
@@ -111,13 +110,13 @@ class ConfidenceSamples:
 
     @property
     def on_object(self) -> npt.NDArray[np.bool_]:
-        """Which looks are at an object, not at the background."""
+        """Which samples are on an object, not on the background."""
         here: npt.NDArray[np.bool_] = self.level != BACKGROUND
         return here
 
     @property
     def good(self) -> npt.NDArray[np.bool_]:
-        """Which looks are at an object whose landmarks have not failed."""
+        """Which samples are on an object and have not failed."""
         mean = np.full(len(self), np.inf)
         here = self.on_object
         mean[here] = np.nanmean(self.errors[here], axis=1) / self.true_length[here]
@@ -128,13 +127,13 @@ class ConfidenceSamples:
 def group_folds(
     X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Give every object a fold; what belongs to one group, or is in one image, has the same.
+    """Assign a fold to every object; objects of one group, by default of one image, have the same fold.
 
     Parameters
     ----------
     X : sequence of (image, box)
     groups : sequence, optional
-        A group for each object, such as the person's name; by default the image.
+        The group of each object, such as the name of the person; by default the image.
     n_folds : int
     seed : int
 
@@ -145,7 +144,7 @@ def group_folds(
     Raises
     ------
     InputError
-        When there are fewer groups than folds, or not as many as objects.
+        When there are fewer groups than folds, or `groups` has another length than X.
     """
     labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
     if len(labels) != len(X):
@@ -168,7 +167,7 @@ def _identity(image: Any) -> str:
 def draw_confidence_samples(
     objects: LeftOutObjects, view: tuple[Any, ...], options: Options, workers: Workers
 ) -> ConfidenceSamples:
-    """Locate every object with the model of its fold, in boxes scattered ever farther.
+    """Locate every object with the model of its fold, in boxes scattered at all levels.
 
     Parameters
     ----------
@@ -185,46 +184,30 @@ def draw_confidence_samples(
     """
     X, boxes, models = objects.X, objects.boxes, objects.models
     mirror_map = models[0].mirror_map
-    a_round = (len(LEVELS) + N_BACKGROUND) * (1 if mirror_map is None else 2)
+    n_per_round = (len(LEVELS) + N_BACKGROUND) * (1 if mirror_map is None else 2)
     rng = np.random.default_rng([options.random_state, 4])
-    n_chosen = min(len(X), max(MOST_LOOKS // a_round, 1))
+    n_chosen = min(len(X), max(MAX_SAMPLES // n_per_round, 1))
     chosen = np.sort(rng.permutation(len(X))[:n_chosen])
-    rounds = int(np.clip(math.ceil(FEWEST_LOOKS / (a_round * n_chosen)), 1, MOST_ROUNDS))
+    rounds = int(np.clip(math.ceil(MIN_SAMPLES / (n_per_round * n_chosen)), 1, MAX_ROUNDS))
     neighbors: dict[str, list[Box]] = {}
     labels = [_identity(image) for image, _ in X]
     for label, box in zip(labels, boxes, strict=True):
         neighbors.setdefault(label, []).append(box)
     mean_shape, crop_spec, *pool = view
     compiled = compile_confidence(mean_shape, crop_spec.kernel_args, tuple(pool))
-    normalizer = models[0].params["normalizer"]
-    found: list[list[Any]] = [[] for _ in chosen]
+    found: list[list[tuple[Any, ...]]] = [[] for _ in chosen]
 
     def observe(thread: int, n_threads: int) -> None:
         for place in range(thread, n_chosen, n_threads):
             if workers.failed:
                 return
             i = int(chosen[place])
-            model = models[objects.folds[i]]
-            image, order = read_face(X[i][0], boxes[i], objects.settings["channel_order"], f"X[{i}]")
-            around = neighbors[labels[i]]
             draws = np.random.default_rng([options.random_state, 5, i])
-            found[place] = _observe_object(
-                model,
-                image,
-                order,
-                boxes[i],
-                around,
-                objects.landmarks[i],
-                rounds,
-                compiled,
-                normalizer,
-                draws,
-            )
+            found[place] = _observe_object(objects, i, neighbors[labels[i]], rounds, compiled, draws)
 
     workers.run(observe)
     owner = np.repeat(chosen, [len(each) for each in found])
-    columns = list(zip(*(row for each in found for row in each), strict=True))
-    values, level, errors, side, length = columns
+    values, level, errors, side, length = zip(*(row for each in found for row in each), strict=True)
     return ConfidenceSamples(
         np.array(values, np.uint8),
         owner,
@@ -237,54 +220,63 @@ def draw_confidence_samples(
 
 
 def _observe_object(
-    model: Fitted,
-    image: npt.NDArray[np.uint8],
-    order: str,
-    box: Box,
-    around: list[Box],
-    truth: Floats,
+    objects: LeftOutObjects,
+    i: int,
+    neighbors: list[Box],
     rounds: int,
     compiled: CompiledConfidence,
-    normalizer: str | None,
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
-    """Return pixels, level, errors, side and norm length of each look at one object."""
-    # What lies far from it is left out: a photo of any size is looked at in the same time.
-    reach = NEIGHBOURHOOD * max(box[2:])
-    left, top = max(0, int(box[0] - reach)), max(0, int(box[1] - reach))
-    part = image[top : int(box[1] + box[3] + reach) + 1, left : int(box[0] + box[2] + reach) + 1]
+    """Return pixels, level, errors, side and normalizer of each sample of one object.
+
+    `neighbors` are the boxes of all objects in the image.
+    """
+    model, box = objects.models[objects.folds[i]], objects.boxes[i]
+    image, order = read_face(objects.X[i][0], box, objects.settings["channel_order"], f"X[{i}]")
+    # Only the neighborhood: the time does not depend on the size of the image.
+    margin = NEIGHBORHOOD * max(box[2:])
+    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
+    part = image[top : int(box[1] + box[3] + margin) + 1, left : int(box[0] + box[2] + margin) + 1]
     gray = np.array(to_gray(part, order, model.params["gray_weights"]))
     rows, columns = gray.shape
-    placed = [(b[0] - left, b[1] - top, b[2], b[3]) for b in around]
-    own = box[0] - left, box[1] - top, box[2], box[3]
-    scattered = [scatter(own, *LEVELS[level], (columns, rows), rng) for level in range(len(LEVELS))]
-    for _ in range(1, rounds):
-        scattered += [scatter(own, *level, (columns, rows), rng) for level in LEVELS[1:]]
-    levels = list(range(len(LEVELS))) + (rounds - 1) * list(range(1, len(LEVELS)))
-    background = background_boxes(own, placed, (columns, rows), rounds * N_BACKGROUND, rng)
-    boxes = scattered + background
-    levels += [BACKGROUND] * len(background)
-    true = truth - (left, top)
+    levels, boxes = _draw_boxes(
+        (box[0] - left, box[1] - top, box[2], box[3]),
+        [(b[0] - left, b[1] - top, b[2], b[3]) for b in neighbors],
+        (columns, rows),
+        rounds,
+        rng,
+    )
+    truth = objects.landmarks[i] - (left, top)
+    normalizer = NORMALIZER_ARGS[model.params["normalizer"]]
     samples = []
-    mirror_map = model.mirror_map
-    for mirrored in (False,) if mirror_map is None else (False, True):
+    for mirrored in (False,) if model.mirror_map is None else (False, True):
         if mirrored:
             gray = np.ascontiguousarray(gray[:, ::-1])
             boxes = [(columns - b[0] - b[2], b[1], b[2], b[3]) for b in boxes]
-            true = true[mirror_map] * (-1, 1) + (columns - 1, 0)
+            truth = truth[model.mirror_map] * (-1, 1) + (columns - 1, 0)
         shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
         for level, b, shape in zip(levels, boxes, shapes, strict=True):
-            seen = observe_landmarks(compiled, gray, shape, square_box(*b)[2], NORMALIZER_ARGS[normalizer])
-            errors = np.hypot(*(shape - true).T) if level != BACKGROUND else np.full(len(shape), np.nan)
-            values, side, length = seen
-            samples.append((values.copy(), level, errors.astype(np.float32), side, length))
+            seen = observe_landmarks(compiled, gray, shape, square_box(*b)[2], normalizer)
+            errors = np.hypot(*(shape - truth).T) if level != BACKGROUND else np.full(len(shape), np.nan)
+            samples.append((seen[0].copy(), level, errors.astype(np.float32), *seen[1:]))
     return samples
 
 
+def _draw_boxes(
+    box: Box, neighbors: list[Box], size: tuple[int, int], rounds: int, rng: np.random.Generator
+) -> tuple[list[int], list[Box]]:
+    """Return the levels and boxes of the samples of one object."""
+    # The exact box is used in the first round only.
+    levels = list(range(len(LEVELS))) + (rounds - 1) * list(range(1, len(LEVELS)))
+    boxes = [scatter(box, *LEVELS[level], size, rng) for level in levels]
+    background = background_boxes(box, neighbors, size, rounds * N_BACKGROUND, rng)
+    return levels + [BACKGROUND] * len(background), boxes + background
+
+
 def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np.random.Generator) -> Box:
-    """Move and resize a box at random; it still touches the image."""
+    """Shift and scale a box at random; it still touches the image."""
     draws = np.clip(rng.standard_normal(3), -2.5, 2.5)
-    # Not much larger than an image that holds only a part of the object.
+    # Limited where the image contains only a part of the object.
     factor = min(math.exp(scale * draws[2]), max(1.0, 9 * max(size) / max(box[2:])))
     width, height = box[2] * factor, box[3] * factor
     x = box[0] + box[2] / 2 + shift * draws[0] * box[2]
@@ -297,15 +289,17 @@ def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np
 def background_boxes(
     box: Box, objects: list[Box], size: tuple[int, int], n: int, rng: np.random.Generator
 ) -> list[Box]:
-    """Draw square boxes that share hardly anything with any object, most of them; parts of it too."""
+    """Draw at most `n` square boxes that hardly overlap any object; some lie on a part of one."""
     n_drawn = 16 * n
-    sides = (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDES[0]), math.log(SIDES[1]), n_drawn))
+    sides = (
+        (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDE_RANGE[0]), math.log(SIDE_RANGE[1]), n_drawn))
+    )
     corners = rng.uniform(0, 1, (n_drawn, 2)) * size - sides[:, None] / 2
-    fits = sides >= LEAST_SIDE
+    fits = sides >= MIN_SIDE
     for left, top, width, height in objects:
         x = np.minimum(corners[:, 0] + sides, left + width) - np.maximum(corners[:, 0], left)
         y = np.minimum(corners[:, 1] + sides, top + height) - np.maximum(corners[:, 1], top)
         shared = np.maximum(x, 0) * np.maximum(y, 0)
-        fits &= shared <= MOST_SHARED * (sides**2 + width * height - shared)
+        fits &= shared <= MAX_OVERLAP * (sides**2 + width * height - shared)
     chosen = np.flatnonzero(fits)[:n]
     return [(*corners[i].tolist(), float(sides[i]), float(sides[i])) for i in chosen]

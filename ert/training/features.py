@@ -1,29 +1,28 @@
-"""Shape-indexed pixel features: the pool of a stage, the prior on pixel pairs, reading the pixels."""
+"""Shape-indexed pixel features: drawing the pool of a stage, pairs of its pixels, and thresholds."""
 
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.types import Floats, Pixels
+
 __all__ = [
     "draw_pairs",
     "draw_pool",
+    "draw_thresholds",
     "pair_prior",
     "pick_pairs",
+    "pixel_differences",
 ]
 
 
-# Half the width that a pool has at least, in sides of the box: a single landmark, or several on a line, have
-# no width of their own.
-LEAST_REACH = 0.1
+# Least half-width of a pool in sides of the box: a single landmark, or several on a line, have no width.
+MIN_HALF_WIDTH = 0.1
 
 
 def draw_pool(
-    mean_shape: npt.NDArray[np.float64],
-    n_pixels: int,
-    padding: float,
-    spread: float,
-    rng: np.random.Generator,
+    mean_shape: Floats, n_pixels: int, padding: float, spread: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Draw a stage's feature pool: random positions on the mean shape, each tied to the nearest landmark.
+    """Draw the feature pool of a stage: positions on the mean shape, relative to the nearest landmarks.
 
     Parameters
     ----------
@@ -35,8 +34,8 @@ def draw_pool(
         How far positions may lie outside the mean shape's bounding rectangle, in sides of the box. A pool is
         never narrower than 0.2 sides.
     spread : float
-        Above 0, positions lie round landmarks drawn at random, with this standard deviation in sides of
-        the box.
+        If positive, positions are normally distributed around random landmarks, with this standard deviation
+        in sides of the box.
     rng : numpy.random.Generator
 
     Returns
@@ -51,27 +50,26 @@ def draw_pool(
         positions = around + rng.normal(0, spread, (n_pixels, 2))
     else:
         low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
-        reach = np.maximum((high - low) / 2 + padding, LEAST_REACH)
-        positions = (low + high) / 2 + rng.uniform(-reach, reach, (n_pixels, 2))
+        half = np.maximum((high - low) / 2 + padding, MIN_HALF_WIDTH)
+        positions = (low + high) / 2 + rng.uniform(-half, half, (n_pixels, 2))
     distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
     anchors = distances.argmin(axis=1)
     return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
 
 
 def draw_pairs(
-    positions: npt.NDArray[np.float64], n_pairs: int, prior_length: float, rng: np.random.Generator
+    positions: Floats, n_pairs: int, prior_length: float, rng: np.random.Generator
 ) -> npt.NDArray[np.uint16]:
-    """Draw pixel pairs with probability proportional to exp(-distance / prior_length).
+    """Draw pairs of pixels with probability proportional to exp(-distance / prior_length).
 
     Parameters
     ----------
     positions : float array (n_pixels, 2)
-        Where the pool's pixels lie on the mean shape, in box coordinates.
+        The pixels of the pool on the mean shape, in box coordinates.
     n_pairs : int
-        How many pairs to draw (with replacement).
+        Number of pairs, drawn with replacement.
     prior_length : float
-        The prior's length in sides of the box: the inverse of the paper's lambda (eq. 6), dlib's
-        `lambda_param`.
+        In sides of the box: the inverse of the paper's lambda (eq. 6), dlib's `lambda_param`.
     rng : numpy.random.Generator
 
     Returns
@@ -82,23 +80,35 @@ def draw_pairs(
     return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
 
 
-def pair_prior(
-    positions: npt.NDArray[np.float64], prior_length: float
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """Return all pairs (n, 2) of pixels and, added up, their probabilities; see :func:`draw_pairs`."""
+def pair_prior(positions: Floats, prior_length: float) -> tuple[npt.NDArray[np.uint16], Floats]:
+    """Return all pairs (n, 2) of pixels and their cumulative, unnormalized probabilities (n,)."""
     pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
     distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
     return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
 
 
 def pick_pairs(
-    prior: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]],
-    places: npt.NDArray[np.float64],
-    turns: npt.NDArray[np.float64],
+    prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats
 ) -> npt.NDArray[np.uint16]:
-    """Return the pairs (n, 2) that random numbers from 0 to 1 pick, and turn round."""
+    """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
     pairs, cumulative = prior
-    picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, places * cumulative[-1], side="right")]
-    rotated = turns < 0.5
-    picked[rotated] = picked[rotated, ::-1]
+    picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]
+    exchanged = order < 0.5
+    picked[exchanged] = picked[exchanged, ::-1]
     return picked
+
+
+def draw_thresholds(
+    pool: Pixels, pairs: npt.NDArray[np.uint16], n_samples: int, rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
+    """Draw a threshold for each pair: its pixel difference in a random sample."""
+    return pixel_differences(pool, pairs, rng.integers(n_samples, size=pairs.shape[:-1]))
+
+
+def pixel_differences(
+    pool: Pixels, pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int16]:
+    """Return the first pixel minus the second one of pairs (..., 2), each in one of the samples (...)."""
+    block, row = np.divmod(samples, pool.shape[1])
+    first = pool[block, row, pairs[..., 0]].astype(np.int16)
+    return first - pool[block, row, pairs[..., 1]]

@@ -1,11 +1,11 @@
-"""Fitting a cascade: what is given checked, crops cut, stages grown one after another, checkpoints kept."""
+"""Fitting a cascade: validation, crops, samples, then one stage after another with checkpoints.
 
-import math
+objects -> box transforms -> crops -> augmentation -> samples -> stages -> model
+"""
+
 import os
-import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,28 @@ from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
 from ert._core.interrupts import uninterrupted
+from ert._core.numba_cache import require_compiler
 from ert._core.threads import count_threads
+from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
-from ert._kernels.workers import Workers
+from ert._kernels import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
-from ert.model.cascade import Cascade, Stage, stack_stages
+from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
-from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.fitted import Fitted, read_fitted, write_fitted
-from ert.model.geometry import box_frames, image_to_frame, stretched_frames
+from ert.model.geometry import image_to_frame
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.augmentation import occlude_crops
-from ert.training.crops import Crops, cut_faces, cut_raw_faces, raw_crop_sizes
-from ert.training.memory import Sizes, plan_memory
+from ert.training.crops import Crops, FaceReader, cut_crops
+from ert.training.kinds import CascadeKind
+from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import Options, check_parameters, plain_params, training_options
-from ert.training.samples import Samples, draw_samples, plain_samples
+from ert.training.progress import Progress, log
+from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, warm_up_training
 
-__all__ = [
-    "fit_cascade",
-    "log",
-]
+__all__ = ["fit_cascade"]
 
 
 def fit_cascade(
@@ -48,18 +48,18 @@ def fit_cascade(
     validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
     landmark_names: Sequence[str] | None = None,
     notes: dict[str, str] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint: StrPath | None = None,
     resume: bool = False,
     on_stage: Callable[[Fitted], object] = lambda fitted: None,
 ) -> Fitted:
-    """Train a cascade; what is not told here is as for :meth:`ert.ShapePredictor.fit`.
+    """Fit a cascade; parameters not listed here are those of :meth:`ert.ShapePredictor.fit`.
 
     Parameters
     ----------
     settings : mapping
         All parameters of the estimator.
     on_stage : callable
-        Called after each stage with what is fitted so far.
+        Called with the model after each stage.
 
     Returns
     -------
@@ -71,197 +71,164 @@ def fit_cascade(
     """
     from threadpoolctl import threadpool_limits
 
+    require_compiler()
     params = plain_params(settings)
     check_parameters(params)
-    boxes = box_array(check_pairs(X))
-    landmarks = check_landmarks(y, len(X))
-    check_near(landmarks, boxes)
-    names = check_names(landmark_names, landmarks.shape[1])
-    mirror_map, normalizer = (
-        resolve_mirror_map(settings["mirror"], landmarks.shape[1]),
-        settings["normalizer"],
-    )
-    if normalizer is not None:
-        normalizer_lengths(landmarks, normalizer)  # now, and with the number of the object in its errors
+    options = training_options(params)
+    kind, normalizer = options.cascade_kind, settings["normalizer"]
+    objects = _validate(X, y, kind, settings)
+    n_landmarks = objects.landmarks.shape[1]
+    names = check_names(landmark_names, n_landmarks)
+    mirror_map = resolve_mirror_map(settings["mirror"], n_landmarks)
     n_threads = count_threads(settings["n_jobs"])
     if checkpoint is not None:
         check_writable(checkpoint)
-
-    shapes = image_to_frame(landmarks, _frames(settings, boxes, "X"))
-    region = crop_region(shapes, settings["padding"], mirror_map is not None)
+    region = crop_region(objects.shapes, settings["padding"], mirror_map is not None)
     crop_spec = CropSpec(region, params["working_size"], params["blur"], params["min_contrast"])
     check_crop_spec(crop_spec)
-    watched_boxes = [] if validation is None else check_pairs(validation[0], "validation X")
-    sizes = Sizes(
-        n_objects=len(X),
-        n_validation=len(watched_boxes),
-        n_landmarks=landmarks.shape[1],
-        n_stages=params["n_stages"],
-        mirrored=mirror_map is not None,
-        missing=bool(np.isnan(landmarks).any()),
-        crop_bytes=_crop_bytes(settings, X, boxes, crop_spec)
-        + (
-            0
-            if validation is None
-            else _crop_bytes(settings, validation[0], box_array(watched_boxes), crop_spec)
-        ),
-    )
-    options, mapped = _plan(settings, sizes, training_options(params))
-    params["n_inits"] = options.n_inits
-    with uninterrupted():
-        for blank in DUMMY_IMAGES:
-            crop_spec.cut(blank, box_frames(boxes[:1])[0])
-        warm_up_training(options, missing=sizes.missing, n_threads=n_threads)
-    crops = _crops(settings, X, boxes, crop_spec, "X", mapped)
-    if options.occlusion:
-        occlude_crops(crops, shapes, options.occlusion, options.random_state)
-    samples = draw_samples(crops, shapes, mirror_map, options)
-    watched = {"train": samples}
+    parts = {"train": objects}
     if validation is not None:
-        watched["validation"] = _validation_samples(
-            settings, *validation, samples.mean_shape, crop_spec, mapped
+        parts["validation"] = _validate(*validation, kind, settings, n_landmarks=n_landmarks)
+    crop_sizes = {name: kind.crop_sizes(part.X, part.transforms, crop_spec) for name, part in parts.items()}
+    plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
+    _warm_up(options, crop_spec, objects, n_threads)
+
+    crops = {}
+    for name, part in parts.items():
+        reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
+        reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
+        crops[name] = cut_crops(reserved, part.X, part.boxes, part.transforms, kind, crop_spec, reader)
+    if options.occlusion:
+        occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
+    map_pools = plan.map_pools
+    training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=map_pools)
+    samples = {"train": training}
+    if "validation" in parts:
+        shapes = parts["validation"].shapes
+        samples["validation"] = plain_samples(
+            crops["validation"], shapes, training.mean_shape, map_pools=map_pools
         )
 
-    digest = samples.digest(options)
+    digest = training.digest(options)
     summary = {
-        "n_objects": len(X),
-        "n_samples": len(samples),
-        "n_missing": int(np.isnan(landmarks[:, :, 0]).sum()),
+        "n_objects": len(objects),
+        "n_samples": len(training),
+        "n_missing": int(np.isnan(objects.landmarks[:, :, 0]).sum()),
         "digest": digest,
         "library_version": __version__,
         "notes": {str(key): str(text) for key, text in (notes or {}).items()},
     }
-    stages: list[Stage] = []
-    if resume and checkpoint is not None:
-        remove_temporaries(checkpoint)
-    if resume and checkpoint is not None and Path(checkpoint).exists():
-        stages = _finished_stages(checkpoint, digest)[: params["n_stages"]]
-    finished = len(stages)
+    stages = _finished_stages(checkpoint, digest, resume)[: params["n_stages"]]
+    n_finished = len(stages)
     history: list[dict[str, float]] = []
-    # One thread of linear algebra: how many it takes may change the last bit.
-    with threadpool_limits(1), Workers(n_threads) as workers, _progress(settings) as progress:
+    progress = Progress(params["n_stages"], params["n_trees"], normalizer, settings["verbose"])
+    # One thread of linear algebra: the number of threads may change the last bit.
+    with threadpool_limits(1), Workers(n_threads) as workers, progress:
         for number in range(params["n_stages"]):
-            if number < finished:
-                replay_stage(samples, stages[number], options.kind, workers)
-                progress.update(params["n_trees"])
+            if number < n_finished:
+                replay_stage(training, stages[number], kind, workers)
             else:
                 before = stages[-1] if stages else None
-                stages.append(train_stage(samples, number, options, workers, before, progress.update))
-            if "validation" in watched:
-                replay_stage(watched["validation"], stages[number], options.kind, workers)
-            errors = {f"{name}_nme": watch.mean_nme(normalizer, workers) for name, watch in watched.items()}
-            history.append({"stage": number + 1} | errors)
-            progress.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
-            cascade = _cascade(options, samples.mean_shape, crop_spec, stages[: number + 1])
+                stages.append(train_stage(training, number, options, workers, before, progress.add_trees))
+            if "validation" in samples:
+                replay_stage(samples["validation"], stages[number], kind, workers)
+            errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
+            progress.end_stage(number + 1, errors, replayed=number < n_finished)
+            history.append({"stage": number + 1} | {f"{name}_nme": value for name, value in errors.items()})
+            cascade = kind.assemble(
+                training.mean_shape, crop_spec, stages[: number + 1], options.stages_per_basis
+            )
             fitted = Fitted(cascade, params, names, mirror_map, list(history), summary)
-            if checkpoint is not None and number >= finished:
+            if checkpoint is not None and number >= n_finished:
                 write_fitted(checkpoint, fitted)
-            # All at once, so that an interrupted fit leaves a model that holds together.
             on_stage(fitted)
-    if isinstance(fitted.cascade, DlibCascade):
-        # As its `.dat` will have it, so that the points here are those that dlib will find.
-        fitted = replace(fitted, cascade=expand(fitted.cascade))
-    return fitted
+    return replace(fitted, cascade=kind.finish(fitted.cascade))
 
 
-def log(text: str, *, verbose: int) -> None:
-    """Say what a fit does, or does otherwise than it was asked to."""
-    if verbose:
-        print(f"ert: {text}", file=sys.stderr, flush=True)
-    else:
-        # Of whoever called `fit`, which called `fit_cascade`, which planned.
-        warnings.warn(text, stacklevel=5)
+@dataclass(frozen=True)
+class _Objects:
+    """Validated objects: their landmarks, NaN where missing, in image pixels and in box coordinates."""
+
+    X: Sequence[Face]
+    what: str
+    boxes: Floats
+    landmarks: Floats
+    # From box coordinates to image pixels.
+    transforms: Floats
+    shapes: Floats
+
+    def __len__(self) -> int:
+        return len(self.X)
 
 
-def _plan(settings: Mapping[str, Any], sizes: Sizes, options: Options) -> tuple[Options, bool | None]:
-    """Return the options with as many starts as memory allows, and whether crops lie in a file."""
-    max_memory, verbose = settings["max_memory"], settings["verbose"]
-    plan, bound = plan_memory(max_memory, sizes, options), f"max_memory={max_memory}"
-    if plan.mapped and verbose:
-        log(f"{bound}: crops lie in a temporary file", verbose=verbose)
-    if plan.n_inits < options.n_inits:
-        text = f"{bound}: {plan.n_inits} starts of each object, not {options.n_inits}"
-        log(text, verbose=verbose)
-    return replace(options, n_inits=plan.n_inits), plan.mapped
-
-
-def _frames(
-    settings: Mapping[str, Any], boxes: npt.NDArray[np.float64], what: str
-) -> npt.NDArray[np.float64]:
-    """Return the frames that this kind of cascade gives to boxes."""
-    if settings["kind"] == "ert":
-        return box_frames(boxes)
-    if settings["gray_weights"] != "dlib":
-        raise InputError(f"gray_weights={settings['gray_weights']!r}: expected 'dlib' with kind='dlib'")
-    thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
-    if len(thin):
-        size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
-        raise InputError(f"{what}[{thin[0]}]: a box of {size} pixels, expected more than 1 each way")
-    return stretched_frames(boxes)
-
-
-def _crops(
-    settings: Mapping[str, Any],
-    X: Sequence[Face],
-    boxes: npt.NDArray[np.float64],
-    crop_spec: CropSpec,
-    what: str,
-    mapped: bool | None,
-) -> Crops:
-    rest = settings["channel_order"], settings["gray_weights"], count_threads(settings["n_jobs"]), what
-    if settings["kind"] == "ert":
-        return cut_faces(X, boxes, crop_spec, *rest, mapped=mapped)
-    return cut_raw_faces(X, boxes, crop_spec.region, *rest, mapped=mapped)
-
-
-def _crop_bytes(
-    settings: Mapping[str, Any], X: Sequence[Face], boxes: npt.NDArray[np.float64], crop_spec: CropSpec
-) -> int:
-    if settings["kind"] == "ert":
-        return len(boxes) * math.prod(crop_spec.shape)
-    return int(raw_crop_sizes(X, boxes, crop_spec.region).prod(axis=1).sum())
-
-
-def _validation_samples(
-    settings: Mapping[str, Any],
+def _validate(
     X: Sequence[Face],
     y: npt.ArrayLike,
-    mean_shape: npt.NDArray[np.float32],
-    crop_spec: CropSpec,
-    mapped: bool | None,
-) -> Samples:
-    boxes = box_array(check_pairs(X, "validation X"))
-    landmarks = check_landmarks(y, len(X), "validation y", to_train=False)
-    check_near(landmarks, boxes, "validation y")
+    kind: CascadeKind,
+    settings: Mapping[str, Any],
+    *,
+    n_landmarks: int | None = None,
+) -> _Objects:
+    """Check X and y, and compute box transforms; `n_landmarks` is given for validation data."""
+    to_train = n_landmarks is None
+    what, what_y = ("X", "y") if to_train else ("validation X", "validation y")
+    boxes = box_array(check_pairs(X, what))
+    landmarks = check_landmarks(y, len(X), what_y, to_train=to_train)
+    check_near(landmarks, boxes, what_y)
+    if not to_train and landmarks.shape[1] != n_landmarks:
+        raise InputError(f"validation: {landmarks.shape[1]} landmarks, the training data has {n_landmarks}")
     if settings["normalizer"] is not None:
+        # Its errors name the object.
         normalizer_lengths(landmarks, settings["normalizer"])
-    if landmarks.shape[1:] != mean_shape.shape:
-        raise InputError(
-            f"validation: {landmarks.shape[1]} landmarks, the training data has {len(mean_shape)}"
-        )
-    shapes = image_to_frame(landmarks, _frames(settings, boxes, "validation X"))
-    return plain_samples(_crops(settings, X, boxes, crop_spec, "validation X", mapped), shapes, mean_shape)
+    kind.check(settings, boxes, what)
+    transforms = kind.box_transforms(boxes)
+    return _Objects(X, what, boxes, landmarks, transforms, image_to_frame(landmarks, transforms))
 
 
-def _cascade(
-    options: Options, mean_shape: npt.NDArray[np.float32], crop_spec: CropSpec, stages: list[Stage]
-) -> Cascade | DlibCascade:
-    if options.kind == "ert":
-        together = options.stages_per_basis
-        return Cascade(mean_shape, crop_spec, **stack_stages(stages, together), stages_per_basis=together)
-    return DlibCascade.from_stages(mean_shape, stages)
+def _plan_memory(
+    settings: Mapping[str, Any],
+    parts: Mapping[str, _Objects],
+    crop_sizes: Mapping[str, npt.NDArray[np.int64]],
+    options: Options,
+    mirrored: bool,
+) -> MemoryPlan:
+    objects = parts["train"]
+    sizes = Sizes(
+        n_objects=len(objects),
+        n_validation=len(parts["validation"]) if "validation" in parts else 0,
+        n_landmarks=objects.landmarks.shape[1],
+        n_stages=settings["n_stages"],
+        mirrored=mirrored,
+        missing=bool(np.isnan(objects.landmarks).any()),
+        crop_bytes=sum(int(part.prod(axis=1).sum()) for part in crop_sizes.values()),
+    )
+    plan = plan_memory(settings["max_memory"], sizes, options)
+    if plan.map_crops and settings["verbose"]:
+        what = "crops and feature pools" if plan.map_pools else "crops"
+        log(f"max_memory={settings['max_memory']}: {what} are mapped from temporary files")
+    return plan
 
 
-def _progress(settings: Mapping[str, Any]) -> Any:
-    from tqdm import tqdm
+def _warm_up(options: Options, crop_spec: CropSpec, objects: _Objects, n_threads: int) -> None:
+    """Compile all kernels before Ctrl-C can interrupt the compiler."""
+    missing = bool(np.isnan(objects.landmarks).any())
+    kind = options.cascade_kind
+    with uninterrupted():
+        for image in DUMMY_IMAGES:
+            kind.cut(image, objects.transforms[0], crop_spec, "rgb", "luma")
+        warm_up_training(options, missing=missing, n_threads=n_threads)
 
-    total = settings["n_stages"] * settings["n_trees"]
-    quiet = not settings["verbose"]
-    return tqdm(total=total, unit="tree", disable=quiet, desc="training", dynamic_ncols=True)
 
-
-def _finished_stages(checkpoint: str | os.PathLike[str], digest: str) -> list[Stage]:
+def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> list[Stage]:
+    """Return the stages of a checkpoint, none where there is nothing to resume."""
+    if checkpoint is None or not resume:
+        return []
+    remove_temporaries(checkpoint)
+    if not Path(checkpoint).exists():
+        return []
     fitted = read_fitted(checkpoint)
     if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
-        raise InputError(f"{checkpoint}: the checkpoint was written by a fit with other data or parameters")
+        raise InputError(
+            f"{os.fspath(checkpoint)}: the checkpoint was written by a fit with other data or parameters"
+        )
     return fitted.cascade.stages()

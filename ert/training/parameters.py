@@ -1,4 +1,4 @@
-"""The parameters of training, and what may be asked of them."""
+"""The parameters of training and their limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,6 +8,7 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert.metrics import NORMALIZERS
+from ert.training.kinds import KINDS, CascadeKind
 
 __all__ = [
     "NOT_SAVED",
@@ -18,10 +19,10 @@ __all__ = [
 ]
 
 
-# Parameters that say how to work, not what comes out: they are no part of the model.
+# Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 
-# What a user may ask of each number: its kind, the least and the most.
+# Type, minimum and maximum of each number.
 _LIMITS: dict[str, tuple[type, float, float]] = {
     "n_stages": (int, 1, 1000),
     "n_trees": (int, 1, 100_000),
@@ -47,10 +48,10 @@ _LIMITS: dict[str, tuple[type, float, float]] = {
     "min_contrast": (float, 0, 127),
     "random_state": (int, 0, 2**32 - 1),
 }
-# Candidate splits of a stage are drawn before it is grown; this many take 5 GB.
+# All candidate splits of a stage are drawn before it is grown; this many take 5 GB.
 MAX_CANDIDATES = 500_000_000
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "kind": ("ert", "dlib"),
+    "kind": tuple(KINDS),
     "leaf_bits": (8, 16),
     "normalizer": (None, *NORMALIZERS),
     "channel_order": ("rgb", "bgr"),
@@ -60,7 +61,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of :class:`ert.ShapePredictor` that training needs; see there."""
+    """The parameters of :class:`ert.ShapePredictor` that determine how stages are trained."""
 
     kind: str
     n_trees: int
@@ -84,6 +85,11 @@ class Options:
     occlusion: float
     random_state: int
 
+    @property
+    def cascade_kind(self) -> CascadeKind:
+        """The kind of cascade that is trained."""
+        return KINDS[self.kind]
+
 
 def check_parameters(params: Mapping[str, Any]) -> None:
     """Check the parameters of :class:`ert.ShapePredictor`.
@@ -95,29 +101,29 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     """
     for name, (kind, low, high) in _LIMITS.items():
         value = params[name]
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not (whole or (kind is float and isinstance(value, (float, np.floating)))):
-            raise InputError(f"{name}={value!r}: expected {'a whole number' if kind is int else 'a number'}")
+        is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not (is_integer or (kind is float and isinstance(value, (float, np.floating)))):
+            raise InputError(f"{name}={value!r}: expected {'an integer' if kind is int else 'a number'}")
         if not low <= value <= high:
             raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
     candidates = params["n_trees"] * 2 ** params["max_depth"] * params["n_split_tests"]
     if candidates > MAX_CANDIDATES:
         product = f"n_trees * 2**max_depth * n_split_tests = {candidates}"
-        raise InputError(f"{product} candidate splits a stage: expected at most {MAX_CANDIDATES}")
+        raise InputError(f"{product} candidate splits per stage: expected at most {MAX_CANDIDATES}")
     for name, choices in _CHOICES.items():
         if params[name] not in choices:
             raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")
 
 
 def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that make the model, as plain numbers, for the file and its digest."""
+    """Return the parameters that determine the model, as Python numbers, for the file and its digest."""
     params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
     if not isinstance(params["mirror"], str | None):
         params["mirror"] = np.asarray(params["mirror"]).tolist()
-    # NumPy's numbers, as a grid search hands them in, have no place in a file.
+    # A grid search passes NumPy numbers, which JSON cannot store.
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
 
 
 def training_options(params: Mapping[str, Any]) -> Options:
-    """Return those of the parameters that training needs."""
+    """Return the parameters that training needs."""
     return Options(**{field.name: params[field.name] for field in fields(Options)})

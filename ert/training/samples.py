@@ -1,4 +1,4 @@
-"""The samples that a cascade is trained on: every object with each of its starts."""
+"""The training samples: every object with each of its initializations."""
 
 import hashlib
 import json
@@ -8,17 +8,18 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.grow import BLOCK
-from ert._kernels.workers import Workers
+from ert._core.types import Floats
+from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
 from ert.model.geometry import jitter_frames
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
+from ert.training.buffers import BLOCK_LENGTH
 from ert.training.crops import Crops
 from ert.training.parameters import Options
 
 __all__ = [
-    "PART",
+    "PART_LENGTH",
     "Samples",
     "add_errors",
     "aligned_residuals",
@@ -27,13 +28,13 @@ __all__ = [
 ]
 
 
-# Samples whose landmarks are worked on at once, so that what that takes stays small.
-PART = 128
+# Samples whose landmarks are processed at once, so that temporary arrays stay small.
+PART_LENGTH = 128
 
 
 @dataclass
 class Samples:
-    """Every object with every one of its starts (and the same of its mirror image), in blocks.
+    """Every object with each of its initializations, then the same of the mirror images.
 
     Parameters
     ----------
@@ -41,16 +42,19 @@ class Samples:
     truth : float32 array (n_views, n_landmarks, 2)
         True landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
     view, crop_of : int32 array (n,)
-        Which truth and which crop each sample has.
+        The row of `truth` and the crop of each sample.
     jitter : float32 array (n, 6)
-        From the sample's jittered box coordinates to those of the box.
-    frames : float32 array (n, 6)
-        From the sample's box coordinates to pixels of the crop.
+        Transform from the sample's jittered box coordinates to those of the box.
+    transforms : float32 array (n, 6)
+        Transform from the sample's box coordinates to pixels of the crop.
     shapes : float32 array (n, n_landmarks, 2)
-        Where the cascade has the landmarks now, in the sample's box coordinates.
+        The current estimates of the landmarks, in the sample's box coordinates.
     mean_shape : float32 array (n_landmarks, 2)
     sides : float32 array (n_views, 2)
-        Width and height of each object's box coordinates, as parts of the mean of both: 1 in a square frame.
+        Width and height of each object's box coordinates relative to their mean: 1 where a box transform is
+        square.
+    map_pools : bool
+        Whether feature pools are mapped from temporary files.
     """
 
     crops: Crops
@@ -58,10 +62,11 @@ class Samples:
     view: npt.NDArray[np.int32]
     crop_of: npt.NDArray[np.int32]
     jitter: npt.NDArray[np.float32]
-    frames: npt.NDArray[np.float32]
+    transforms: npt.NDArray[np.float32]
     shapes: npt.NDArray[np.float32]
     mean_shape: npt.NDArray[np.float32]
     sides: npt.NDArray[np.float32]
+    map_pools: bool = False
 
     def __len__(self) -> int:
         return len(self.crop_of)
@@ -69,34 +74,35 @@ class Samples:
     @property
     def blocks(self) -> list[slice]:
         """The samples of each block."""
-        return self.parts(slice(0, len(self)), BLOCK)
+        return self.parts(slice(0, len(self)), BLOCK_LENGTH)
 
-    def parts(self, block: slice, size: int = PART) -> list[slice]:
-        """Cut some of the samples into parts."""
+    def parts(self, block: slice, size: int = PART_LENGTH) -> list[slice]:
+        """Divide the samples of a block into parts of at most `size`."""
         return [slice(i, min(i + size, block.stop)) for i in range(block.start, block.stop, size)]
 
     def aligned_residuals(
-        self, some: npt.NDArray[np.integer], matrices: npt.NDArray[np.float32]
+        self, chosen: npt.NDArray[np.integer], similarities: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """Return what is left to move of some samples, turned and scaled back to the mean shape.
+        """Return the residuals of some samples, rotated and scaled back to the mean shape.
 
         Parameters
         ----------
-        some : int array (m,)
-        matrices : float32 array (n, 2)
-            The similarity from the mean shape to each sample's shape.
+        chosen : int array (m,)
+        similarities : float32 array (n, 2)
+            From the mean shape to each sample's shape.
 
         Returns
         -------
         float32 array (m, 2 * n_landmarks)
             NaN where a landmark is missing.
         """
-        left = np.empty((len(some), self.mean_shape.size), np.float32)
-        aligned_residuals(some, self.truth, self.view, self.jitter, self.shapes, matrices, left)
-        return left
+        residuals = np.empty((len(chosen), self.mean_shape.size), np.float32)
+        arrays = self.truth, self.view, self.jitter, self.shapes
+        aligned_residuals(chosen, *arrays, similarities, residuals)
+        return residuals
 
     def mean_nme(self, normalizer: str | None, workers: Workers) -> float:
-        """Return the mean error in percent of a normalizer, or of the side of the box."""
+        """Return the mean NME in percent; the normalizer None is the side of the box."""
         sides = self.sides.astype(np.float64)
         # In these coordinates the side of the box is 1.
         lengths = (
@@ -109,54 +115,52 @@ class Samples:
         def add(thread: int, n_threads: int) -> None:
             for number in range(thread, len(blocks), n_threads):
                 part = blocks[number]
-                rest = self.truth, self.view[part], self.jitter[part], self.shapes[part], sides, lengths
-                totals[number] = add_errors(*rest)
+                samples = self.view[part], self.jitter[part], self.shapes[part]
+                totals[number] = add_errors(self.truth, *samples, sides, lengths)
 
         workers.run(add)
         return float(100 * totals.sum() / len(self))
 
     def digest(self, options: Options) -> str:
-        """Identify a fit by all that decides its result but the number of stages."""
+        """Return a digest of everything that determines the result of a fit but the number of stages."""
         digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
         for first, columns, rows in self.crops.places:
             digest.update(self.crops.pixels[first : first + columns * rows].data)
             self.crops.release()
-        for array in (self.truth, self.mean_shape, self.frames):
+        for array in (self.truth, self.mean_shape, self.transforms):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 
 @numba.njit(cache=True, nogil=True)
-def aligned_residuals(some, truth, view, jitter, shapes, matrices, left):  # type: ignore[no-untyped-def]
-    """See the method of this name in :class:`Samples`: `left` is written, the rest are its arrays."""
-    for j in range(some.shape[0]):
-        i = some[j]
-        a, b, c, d = (
-            np.float64(jitter[i, 0]),
-            np.float64(jitter[i, 1]),
-            np.float64(jitter[i, 2]),
-            np.float64(jitter[i, 3]),
-        )
-        scale = a * d - b * c
-        a, b, c, d = d / scale, -b / scale, -c / scale, a / scale
-        normalizer = matrices[i, 0] * matrices[i, 0] + matrices[i, 1] * matrices[i, 1]
-        turn_x, turn_y = matrices[i, 0] / normalizer, matrices[i, 1] / normalizer
+def aligned_residuals(chosen, truth, view, jitter, shapes, similarities, residuals):  # type: ignore[no-untyped-def]
+    """Write the residuals of :meth:`Samples.aligned_residuals`; the arguments are its arrays."""
+    for j in range(chosen.shape[0]):
+        i = chosen[j]
+        a, b = np.float64(jitter[i, 0]), np.float64(jitter[i, 1])
+        c, d = np.float64(jitter[i, 2]), np.float64(jitter[i, 3])
+        determinant = a * d - b * c
+        a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
+        squared_norm = similarities[i, 0] * similarities[i, 0] + similarities[i, 1] * similarities[i, 1]
+        inverse_a, inverse_b = similarities[i, 0] / squared_norm, similarities[i, 1] / squared_norm
         for k in range(truth.shape[1]):
             x = np.float64(truth[view[i], k, 0]) - jitter[i, 4]
             y = np.float64(truth[view[i], k, 1]) - jitter[i, 5]
             x, y = np.float32(a * x + b * y) - shapes[i, k, 0], np.float32(c * x + d * y) - shapes[i, k, 1]
-            left[j, 2 * k] = turn_x * x + turn_y * y
-            left[j, 2 * k + 1] = turn_x * y - turn_y * x
+            residuals[j, 2 * k] = inverse_a * x + inverse_b * y
+            residuals[j, 2 * k + 1] = inverse_a * y - inverse_b * x
 
 
 @numba.njit(cache=True, nogil=True)
 def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-untyped-def]
-    """Add up the errors of samples: mean distances of the landmarks that are not missing, over a length.
+    """Return the sum of the errors of some samples: mean distances over landmarks present, over a length.
 
     Parameters
     ----------
-    truth, view, jitter, shapes, sides
-        See :class:`Samples`; `sides` as float64, `view`, `jitter` and `shapes` of the samples that count.
+    truth, sides : arrays
+        See :class:`Samples`; `sides` in float64.
+    view, jitter, shapes : arrays
+        Those of the samples whose errors are added.
     lengths : float64 array (n_views,)
 
     Returns
@@ -182,11 +186,13 @@ def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-
 
 def draw_samples(
     crops: Crops,
-    shapes: npt.NDArray[np.float64],
+    shapes: Floats,
     mirror_map: npt.NDArray[np.intp] | None,
     options: Options,
+    *,
+    map_pools: bool = False,
 ) -> Samples:
-    """Give every object its starts: the mean shape in its box, then training shapes in jittered boxes.
+    """Return every object with the mean shape in its box, then with training shapes in jittered boxes.
 
     Parameters
     ----------
@@ -194,8 +200,10 @@ def draw_samples(
     shapes : float array (n_objects, n_landmarks, 2)
         True landmarks in box coordinates, NaN where missing.
     mirror_map : int array (n_landmarks,) or None
-        The mirror map; with it, every object is also used mirrored.
+        With a mirror map, every object is also used mirrored.
     options : Options
+    map_pools : bool
+        See :class:`Samples`.
 
     Returns
     -------
@@ -220,8 +228,8 @@ def draw_samples(
     weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
     others = rng.integers(len(shapes), size=(n, options.n_shapes_mixed))
     inits = np.empty((n, *mean.shape), np.float32)
-    for block in range(0, n, BLOCK):
-        part = slice(block, block + BLOCK)
+    for block in range(0, n, BLOCK_LENGTH):
+        part = slice(block, block + BLOCK_LENGTH)
         inits[part] = np.einsum("nk,nklc->nlc", weights[part], filled[others[part]])
     inits[first] = mean
     return Samples(
@@ -230,19 +238,18 @@ def draw_samples(
         view=view,
         crop_of=crop_of[view].astype(np.int32),
         jitter=jitter.astype(np.float32),
-        frames=_compose(crops.frames[crop_of[view]], jitter, mirrored[view]).astype(np.float32),
+        transforms=_compose(crops.transforms[crop_of[view]], jitter, mirrored[view]).astype(np.float32),
         shapes=inits,
         mean_shape=mean.astype(np.float32),
-        sides=_sides(crops.frames)[crop_of],
+        sides=_sides(crops.transforms)[crop_of],
+        map_pools=map_pools,
     )
 
 
 def plain_samples(
-    crops: Crops,
-    shapes: npt.NDArray[np.float64],
-    mean_shape: npt.NDArray[np.float32],
+    crops: Crops, shapes: Floats, mean_shape: npt.NDArray[np.float32], *, map_pools: bool = False
 ) -> Samples:
-    """Give every object the one start that it has at prediction: the mean shape in its own box."""
+    """Return every object with the initialization of prediction: the mean shape in its box."""
     n = len(crops)
     return Samples(
         crops=crops,
@@ -250,28 +257,27 @@ def plain_samples(
         view=np.arange(n, dtype=np.int32),
         crop_of=np.arange(n, dtype=np.int32),
         jitter=np.tile(np.array([1, 0, 0, 1, 0, 0], np.float32), (n, 1)),
-        frames=crops.frames.astype(np.float32),
+        transforms=crops.transforms.astype(np.float32),
         shapes=np.tile(mean_shape, (n, 1, 1)),
         mean_shape=mean_shape,
-        sides=_sides(crops.frames),
+        sides=_sides(crops.transforms),
+        map_pools=map_pools,
     )
 
 
-def _sides(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    sides = frames[:, [0, 3]]
-    parts: npt.NDArray[np.float64] = sides / sides.mean(axis=1, keepdims=True)
-    return parts.astype(np.float32)
+def _sides(transforms: Floats) -> npt.NDArray[np.float32]:
+    sides = transforms[:, [0, 3]]
+    relative: Floats = sides / sides.mean(axis=1, keepdims=True)
+    return relative.astype(np.float32)
 
 
-def _compose(
-    crop_frames: npt.NDArray[np.float64], jitter: npt.NDArray[np.float64], mirrored: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    """Join frames: jittered box -> box -> (where mirrored, u becomes 1 - u) -> crop."""
+def _compose(crop_transforms: Floats, jitter: Floats, mirrored: npt.NDArray[np.bool_]) -> Floats:
+    """Compose transforms: jittered box -> box -> (where mirrored, u becomes 1 - u) -> crop."""
     sign = np.where(mirrored, -1.0, 1.0)
-    width, height = crop_frames[:, 0], crop_frames[:, 3]
-    frames = jitter.copy()
-    frames[:, [0, 1, 4]] *= (sign * width)[:, None]
-    frames[:, [2, 3, 5]] *= height[:, None]
-    frames[:, 4] += crop_frames[:, 4] + width * mirrored
-    frames[:, 5] += crop_frames[:, 5]
-    return frames
+    width, height = crop_transforms[:, 0], crop_transforms[:, 3]
+    transforms = jitter.copy()
+    transforms[:, [0, 1, 4]] *= (sign * width)[:, None]
+    transforms[:, [2, 3, 5]] *= height[:, None]
+    transforms[:, 4] += crop_transforms[:, 4] + width * mirrored
+    transforms[:, 5] += crop_transforms[:, 5]
+    return transforms

@@ -2,13 +2,12 @@ import numba
 import numpy as np
 import pytest
 
-from ert._kernels.barrier import abort, new_barrier, next_block, wait
-from ert._kernels.workers import Workers
+from ert._kernels.workers import Workers, abort, new_barrier, next_block, wait
 
 
 @numba.njit(nogil=True)
 def take_turns(thread, n_threads, barrier, taken, seen, n):
-    """Each round: cells of a heap are taken, and after the meeting those of all are counted."""
+    """In each round threads take cells from a work counter, wait, and count the cells that all have taken."""
     for counter in range(seen.shape[1]):
         cell = next_block(barrier, counter)
         while cell < n:
@@ -20,7 +19,7 @@ def take_turns(thread, n_threads, barrier, taken, seen, n):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
-def test_each_is_taken_once_and_all_are_there_after_the_meeting(n_threads):
+def test_each_cell_is_taken_once_and_all_are_taken_after_the_wait(n_threads):
     taken, seen = np.zeros((200, 50), int), np.zeros((n_threads, 200), int)
     with Workers(n_threads) as workers:
         workers.run_synchronized(take_turns, 200, taken, seen, 50)
@@ -29,21 +28,21 @@ def test_each_is_taken_once_and_all_are_there_after_the_meeting(n_threads):
     assert (seen == 50).all()
 
 
-def test_nobody_waits_for_somebody_who_has_left():
+def test_no_thread_waits_for_one_that_has_failed():
     barrier = new_barrier(1)
     abort(barrier)
     assert not wait(barrier, 2)
 
 
-@pytest.mark.parametrize("guilty", [0, 1, 2])
-def test_an_error_before_the_meeting_releases_the_others(guilty):
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_error_before_the_wait_releases_the_other_threads(failing):
     def work(thread, n_threads, barrier):
-        if thread == guilty:
+        if thread == failing:
             raise KeyboardInterrupt
         assert not wait(barrier, n_threads)
 
     with Workers(3) as workers:
         with pytest.raises(KeyboardInterrupt):
             workers.run_synchronized(work, 1)
-        # The team is no more; the threads are.
+        # The threads can still be used.
         workers.run_synchronized(lambda *_: None, 1)

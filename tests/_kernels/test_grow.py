@@ -1,22 +1,35 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.grow import BLOCK, SCORED_LIMIT, grow_trees_block
-from ert._kernels.split_search import CANDIDATES, COLUMNS, new_pool, pack_candidates
+from ert._kernels.grow import (
+    MAX_BLOCK_LENGTH,
+    SCORED_LIMIT,
+    Boosting,
+    Candidates,
+    GrowWorkspace,
+    TrainingBlocks,
+    TreeOutput,
+    boost_trees,
+    grow_trees,
+)
+from ert._kernels.split_search import COMPONENTS_PER_PASS, GROUP_SIZE, pack_candidates
 from ert._kernels.workers import Workers
+from ert.training.buffers import new_pool
 
+BLOCK = MAX_BLOCK_LENGTH
 DEPTH, PIXELS, COMPONENTS, SCORED, LIMIT = 3, 12, 5, 3, 100
 N_SPLITS, N_LEAVES = 2**DEPTH - 1, 2**DEPTH
 
 
-def blocks(n, rng):
-    """Random training data of n samples, as `ert.trees` lays it out and as plain arrays."""
+def random_blocks(n, rng):
+    """Random training data of n samples, in blocks and as a plain array of pixels."""
     n_blocks = -(-n // BLOCK)
     sizes = np.full(n_blocks, BLOCK, np.int32)
     sizes[-1] = n - (n_blocks - 1) * BLOCK
-    pool = new_pool(n_blocks, BLOCK, PIXELS)
+    pool = new_pool(n, PIXELS)
     pool[...] = rng.integers(0, 256, pool.shape)
     residuals = rng.integers(-9000, 9000, (n_blocks, BLOCK, COMPONENTS)).astype(np.int16)
     plain_pool = pool.reshape(-1, pool.shape[2])[:n, :PIXELS].T
@@ -27,37 +40,46 @@ def plain(residuals, n):
     return residuals.reshape(-1, COMPONENTS)[:n].astype(int)
 
 
+def random_candidates(rng, n_trees, n_tests):
+    pairs = rng.integers(0, PIXELS, (n_trees, N_SPLITS, n_tests, 2)).astype(np.uint16)
+    return pairs, rng.integers(-100, 100, (n_trees, N_SPLITS, n_tests)).astype(np.int16)
+
+
 def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
-    """Boost trees, and check each of them against its slow twin."""
-    sizes, pool, residuals, plain_pool = blocks(n, rng)
+    """Boost trees, and compare each of them with its twin."""
+    sizes, pool, residuals, plain_pool = random_blocks(n, rng)
     n_blocks = len(sizes)
     present = np.zeros((0, 0, 0), np.uint8) if present is None else present
     there = plain(present, n) if present.size else np.ones((n, COMPONENTS), int)
     residuals *= present if present.size else np.int16(1)
-    pairs = rng.integers(0, PIXELS, (n_trees, N_SPLITS, n_tests, 2)).astype(np.uint16)
-    thresholds = rng.integers(-100, 100, (n_trees, N_SPLITS, n_tests)).astype(np.int16)
+    pairs, thresholds = random_candidates(rng, n_trees, n_tests)
     weights = rng.random(SCORED)
     counts = np.empty((n_threads, N_SPLITS, n_tests + 1), np.int64)
     leaf_sums = np.empty((n_threads, N_LEAVES, COMPONENTS), np.int64)
-    work = (
-        np.empty((n_blocks, BLOCK), np.int32),
-        np.empty((n_blocks, N_LEAVES + 1), np.int32),
-        np.empty((n_blocks, n_tests // CANDIDATES + 1, BLOCK), np.uint32),
-        np.empty((n_blocks, BLOCK, COLUMNS), np.float32),
-        counts,
-        np.empty((*counts.shape, SCORED)),
-        leaf_sums,
-        np.empty_like(leaf_sums),
+    workspace = GrowWorkspace(
+        order=np.empty((n_blocks, BLOCK), np.int32),
+        bounds=np.empty((n_blocks, N_LEAVES + 1), np.int32),
+        goes_left=np.empty((n_blocks, n_tests // GROUP_SIZE + 1, BLOCK), np.uint32),
+        scored=np.empty((n_blocks, BLOCK, COMPONENTS_PER_PASS), np.float32),
+        counts=counts,
+        sums=np.empty((*counts.shape, SCORED)),
+        leaf_sums=leaf_sums,
+        leaf_counts=np.empty_like(leaf_sums),
     )
     chosen = np.empty((n_threads, n_trees, N_SPLITS), np.int64)
     leaves = np.empty((n_threads, n_trees, N_LEAVES, COMPONENTS), np.int16)
     before = plain(residuals, n)
-    after = residuals if tier is None else residuals.copy()
+    updated = residuals if tier is None else residuals.copy()
     ends = np.zeros(n_trees, int) if tier is None else np.array(tier)
-    data, packed = (sizes, pool, residuals, present), pack_candidates(pairs, thresholds)
-    rest = weights, 0.25, LIMIT, after, ends, chosen, leaves
+    arguments = (
+        TrainingBlocks(sizes, pool, residuals, updated, present),
+        Candidates(*pack_candidates(pairs, thresholds)),
+        Boosting(shift=1, weights=weights, shrinkage=0.25, max_leaf=LIMIT, ends_tier=ends),
+        workspace,
+        TreeOutput(chosen, leaves),
+    )
     with Workers(n_threads) as workers:
-        workers.run_synchronized(grow_trees_block, n_trees * (DEPTH + 1) + 1, data, work, 1, *packed, *rest)
+        workers.run_synchronized(boost_trees, n_trees * (DEPTH + 1) + 1, *arguments)
     for thread in range(1, n_threads):
         assert np.array_equal(chosen[thread], chosen[0])
         assert np.array_equal(leaves[thread], leaves[0])
@@ -75,7 +97,7 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
             assert np.array_equal(leaves[0, tree, leaf], expected)
         left = np.clip(left - leaves[0, tree][leaf_of] * there, -32768, 32767)
         before = left.copy() if tier is None or tier[tree] else before
-    assert np.array_equal(plain(after, n), left)
+    assert np.array_equal(plain(updated, n), left)
     assert np.array_equal(plain(residuals, n), before)
 
 
@@ -89,7 +111,7 @@ def test_trees_match_their_twins(seed, n, n_threads):
     grow(n, n_threads, np.random.default_rng(seed))
 
 
-def test_more_candidates_than_lanes():
+def test_more_candidates_than_a_group_has():
     grow(300, 2, np.random.default_rng(1), n_tests=70)
 
 
@@ -105,4 +127,50 @@ def test_trees_of_a_tier_see_the_same_residuals():
 
 
 def test_sums_within_a_block_are_exact_in_float32():
-    assert BLOCK * SCORED_LIMIT < 2**24
+    assert MAX_BLOCK_LENGTH * SCORED_LIMIT < 2**24
+
+
+@pytest.mark.parametrize(("leaf_bits", "n_averaged"), [(8, 1), (16, 1), (16, 5)])
+def test_trees_of_several_calls_match_their_twins(leaf_bits, n_averaged):
+    """More trees than one call of the kernel grows, chained as `grow_trees` chains them."""
+    rng = np.random.default_rng(0)
+    n, n_trees = BLOCK + 50, 20
+    _, pool, residuals, plain_pool = random_blocks(n, rng)
+    pairs, thresholds = random_candidates(rng, n_trees, 6)
+    weights, left, grown_counts = rng.random(SCORED), plain(residuals, n), []
+    before = left.copy()
+    targets = residuals, np.zeros((0, 0, 0), np.uint8), weights, n
+    rule = 0.2, n_averaged, leaf_bits
+    with Workers(2) as workers:
+        grown = grow_trees(pool, targets, (pairs, thresholds), rule, workers, grown_counts.append)
+    assert sum(grown_counts) == n_trees
+    assert len(grown_counts) > 1
+    limit = 2 ** (leaf_bits - 1) - 1
+    assert grown[2].dtype == f"int{leaf_bits}"
+    for tree in range(n_trees):
+        # 9000 has one bit more than the limit of what is scored.
+        clipped = np.clip(before[:, :SCORED] >> 1, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
+        twin_pairs, twin_thresholds, leaf_of = naive.grow_tree(
+            plain_pool, clipped, pairs[tree], thresholds[tree], weights
+        )
+        assert np.array_equal(grown[0][tree], twin_pairs)
+        assert np.array_equal(grown[1][tree], twin_thresholds)
+        for leaf in range(N_LEAVES):
+            members = leaf_of == leaf
+            mean = before[members].sum(axis=0) / max(members.sum(), 1)
+            expected = np.clip(np.rint(0.2 / n_averaged * mean), -limit, limit)
+            assert np.array_equal(grown[2][tree, leaf], expected)
+        left = left - grown[2][tree][leaf_of].astype(int)
+        if (tree + 1) % n_averaged == 0:
+            before = left.copy()
+
+
+def test_a_pool_of_another_layout_is_refused():
+    rng = np.random.default_rng(0)
+    targets = np.zeros((1, BLOCK, 1), np.int16), np.zeros((0, 0, 0), np.uint8), np.ones(1), 9
+    with Workers(1) as workers:
+        for shape in ((1, BLOCK, 63), (1, 2 * BLOCK, 64)):
+            with pytest.raises(ValueError, match="expected rows of a multiple of 64"):
+                grow_trees(
+                    np.zeros(shape, np.uint8), targets, random_candidates(rng, 1, 2), (0.1, 1, 8), workers
+                )

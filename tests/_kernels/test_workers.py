@@ -21,21 +21,21 @@ def test_one_worker_is_the_calling_thread():
     assert names == [threading.current_thread()]
 
 
-def test_a_team_shares_an_array_of_its_own():
-    teams = []
+def test_each_synchronized_run_has_a_barrier_of_its_own():
+    barriers = []
     with Workers(3) as workers:
         for n_counters in (1, 5):
-            workers.run_synchronized(lambda thread, n_threads, barrier: teams.append(barrier), n_counters)
-    assert len(teams) == 6
-    assert all(barrier is teams[0] for barrier in teams[:3])
-    assert all(barrier is teams[3] for barrier in teams[3:])
-    assert len(teams[3]) > len(teams[0])
+            workers.run_synchronized(lambda thread, n_threads, barrier: barriers.append(barrier), n_counters)
+    assert len(barriers) == 6
+    assert all(barrier is barriers[0] for barrier in barriers[:3])
+    assert all(barrier is barriers[3] for barrier in barriers[3:])
+    assert len(barriers[3]) > len(barriers[0])
 
 
-@pytest.mark.parametrize("guilty", [0, 1])
-def test_an_error_in_any_thread_is_raised(guilty):
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_any_thread_is_raised(failing):
     def work(thread, n_threads):
-        if thread == guilty:
+        if thread == failing:
             raise InputError("bad")
 
     with Workers(2) as workers, pytest.raises(InputError, match="bad"):

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from cli import running
 
 import ert
 from ert._core import system as provenance
@@ -61,12 +62,7 @@ def run(*arguments):
 
 
 def refused(capsys, *arguments):
-    capsys.readouterr()
-    assert run(*arguments) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("ert: ")
-    return lines[0]
+    return running.refused(capsys, "compare", *arguments)
 
 
 def test_the_table_and_the_json_agree_with_evaluate(models, dataset, tmp_path, capsys):
@@ -128,7 +124,7 @@ def test_split_boxes_images_and_limit(models, dataset, tmp_path, capsys):
     assert run(*models, moved, *boxes, "--limit", 3, "--repeats", 1) == 0
     printed = capsys.readouterr().out
     assert "split even, boxes own: 3 objects drawn at random" in printed
-    assert "too few objects to tell" in printed
+    assert "too few objects for a verdict" in printed
 
 
 def test_a_landmark_that_the_truth_lacks_is_left_out(models, dataset, capsys, tmp_path):
@@ -152,11 +148,11 @@ def test_dlib_runs_its_own_file_and_ert_gives_the_same_whole_pixels(dat, dataset
     assert result["errors"]["same_whole_pixels"] == 1
     assert 0 < result["errors"]["mean_distance_px"] < 0.6
     assert result["notes"] == [
-        "dlib gives whole pixels; ert's landmarks are compared as they are, unrounded."
+        "dlib returns integer coordinates; the landmarks of ert are compared unrounded."
     ]
 
 
-def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
+def test_dlib_gets_rounded_boxes_and_a_note(dat, dataset, capsys):
     import dlib
 
     boxes = f"{dataset / 'boxes.csv'}:own"
@@ -169,11 +165,11 @@ def test_dlib_gets_whole_boxes_and_is_said_to(dat, dataset, capsys):
     expected = dlib.shape_predictor(str(dat))(image, rectangle).parts()
     assert found == [(point.x, point.y) for point in expected]
     assert benchmark_model.n_landmarks == 68
-    with pytest.raises(ert.InputError, match="no whole pixel"):
+    with pytest.raises(ert.InputError, match="contains no pixel when rounded to integers"):
         benchmark_model.prepare(image, np.array([10.0, 10, 0.2, 30]))
 
 
-def test_a_busy_machine_is_said_to_be_busy(models, dataset, capsys, monkeypatch):
+def test_a_busy_machine_is_noted(models, dataset, capsys, monkeypatch):
     for load, busy in ((0.1, False), (1.5, True), (None, False)):
         monkeypatch.setattr(provenance, "machine_load", lambda load=load: load)
         assert run(*models, dataset, "--repeats", 1, "--json", "-") == 0
@@ -191,7 +187,7 @@ def test_dlib_reads_color_as_ert_reads_it_for_dlibs_files(dat, dataset, tmp_path
     np.testing.assert_array_equal(mine, theirs.points(theirs.prepare(noise, box)()))
 
 
-def test_without_dlib_it_says_what_to_install(models, dataset, capsys, monkeypatch):
+def test_without_dlib_the_error_names_the_package(models, dataset, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     line = refused(capsys, models[0], "dlib:some.dat", dataset)
     assert "dlib:some.dat: needs dlib" in line
@@ -230,7 +226,7 @@ def test_bad_options_are_one_line(models, dataset, capsys, tmp_path):
     assert "--limit -1" in refused(capsys, *models, dataset, "--limit", -1)
     assert "expected .png" in refused(capsys, *models, dataset, "--draw", tmp_path / "faces.txt")
     assert "no folder" in refused(capsys, *models, dataset, "--json", tmp_path / "absent" / "x.json")
-    assert "cannot be made" in refused(capsys, *models, dataset, "--out", models[0])
+    assert "cannot be created" in refused(capsys, *models, dataset, "--out", models[0])
     with pytest.raises(SystemExit):
         run(*models, dataset, "--normalizer", "pupil")
 
@@ -239,7 +235,9 @@ def test_nothing_is_measured_before_the_outputs_are_checked(models, dataset, cap
     monkeypatch.setattr(module, "open_benchmark_model", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
-    assert '"ert-landmarks[plot]"' in refused(capsys, *models, dataset, "--plot", tmp_path / "x.png")
+    assert 'pip install "ert-landmarks[plot]"' in refused(
+        capsys, *models, dataset, "--plot", tmp_path / "x.png"
+    )
 
 
 def test_a_box_outside_its_image_is_named(models, dataset, capsys, tmp_path):

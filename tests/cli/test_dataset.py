@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli import running
 from PIL import Image
 
 from ert._core.images import load_image
@@ -33,14 +34,7 @@ def run(*arguments):
 
 
 def refused(capsys, *arguments):
-    """Run a command that must fail with one line on standard error; return the line."""
-    capsys.readouterr()
-    assert run(*arguments) == 2
-    captured = capsys.readouterr()
-    (line,) = captured.err.strip().splitlines()
-    assert line.startswith("ert: ")
-    assert captured.out == ""
-    return line
+    return running.refused(capsys, "dataset", *arguments)
 
 
 def assert_same(dataset, other):
@@ -64,7 +58,7 @@ def test_info_prints_and_writes_json(faces, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == facts
 
 
-def test_info_tells_boxes_made_from_landmarks_missing_ones_and_broken_images(own_faces, capsys):
+def test_info_reports_boxes_made_from_landmarks_missing_ones_and_broken_images(own_faces, capsys):
     rows = [line.split(",") for line in own_faces.read_text().splitlines()]
     table = [[row[0], *row[5:]] for row in rows]
     table[1][1:3] = "", ""
@@ -72,7 +66,7 @@ def test_info_tells_boxes_made_from_landmarks_missing_ones_and_broken_images(own
     (own_faces.parent / rows[2][0]).write_bytes(b"nothing")
     assert run("info", own_faces) == 0
     printed = capsys.readouterr().out
-    assert "boxes: all are the squares round the landmarks" in printed
+    assert "boxes: all are the squares around the landmarks" in printed
     assert "missing: 0 in 1" in printed or "missing: 00 in 1" in printed
     assert "1 images cannot be read" in printed
 
@@ -131,13 +125,13 @@ def test_copies_of_an_image_stay_together(own_faces, tmp_path):
 
 def test_split_does_not_replace_what_it_reads(own_faces, capsys):
     before = own_faces.read_bytes()
-    said = refused(capsys, "split", own_faces, "--out", own_faces.parent, "--parts", "landmarks=.5,b=.5")
-    assert "landmarks.csv: is there already" in said
+    message = refused(capsys, "split", own_faces, "--out", own_faces.parent, "--parts", "landmarks=.5,b=.5")
+    assert "landmarks.csv: already exists" in message
     assert own_faces.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--parts", "train"], "NAME=FRACTION"),
         (["--parts", "a=.5,A=.5"], "each name once"),
@@ -153,8 +147,8 @@ def test_split_does_not_replace_what_it_reads(own_faces, capsys):
         (["--to", "pts"], "expected one of .xml"),
     ],
 )
-def test_splits_that_cannot_be_are_refused(faces, tmp_path, capsys, options, said):
-    assert said in refused(capsys, "split", faces, "--out", tmp_path / "out", *options)
+def test_splits_that_cannot_be_are_refused(faces, tmp_path, capsys, options, message):
+    assert message in refused(capsys, "split", faces, "--out", tmp_path / "out", *options)
     assert not (tmp_path / "out").exists()
 
 
@@ -195,7 +189,7 @@ def test_mirror_overwrites_nothing(own_faces, capsys):
     copies = [file.name for file in load_dataset(folder / "mirrored.csv").files]
     assert copies[:2] == ["face_0000_mirrored.png", "face_0001_mirrored_2.png"]
     before = sorted(folder.iterdir())
-    assert "is there already" in refused(capsys, "mirror", own_faces, "--out", folder)
+    assert "already exists" in refused(capsys, "mirror", own_faces, "--out", folder)
     assert sorted(folder.iterdir()) == before
 
 
@@ -207,16 +201,16 @@ def test_a_mirroring_that_fails_leaves_no_images(own_faces, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--scheme", "wings"], "no scheme 'wings'"),
+        (["--scheme", "wings"], "'wings', expected face5 or face68"),
         (["--map", "1,0"], "map of 2"),
-        (["--map", "1,x"], "whole numbers"),
+        (["--map", "1,x"], "expected integers separated by commas"),
         (["--map", MAP, "--scheme", "face68"], "one of the two"),
     ],
 )
-def test_mirror_maps_that_are_none_are_refused(faces, tmp_path, capsys, options, said):
-    assert said in refused(capsys, "mirror", faces, "--out", tmp_path / "out", *options)
+def test_mirror_maps_that_are_none_are_refused(faces, tmp_path, capsys, options, message):
+    assert message in refused(capsys, "mirror", faces, "--out", tmp_path / "out", *options)
 
 
 def test_mirror_asks_for_a_map_where_no_scheme_is_known(tmp_path, capsys):
@@ -227,10 +221,10 @@ def test_mirror_asks_for_a_map_where_no_scheme_is_known(tmp_path, capsys):
 
 def test_check_finds_nothing_in_good_data(faces, capsys):
     assert run("check", faces) == 0
-    assert capsys.readouterr().out == "16 objects in 16 images: nothing to look at\n"
+    assert capsys.readouterr().out == "16 objects in 16 images: no findings\n"
 
 
-def test_check_names_what_is_wrong(own_faces, tmp_path, capsys):
+def test_check_reports_mistakes(own_faces, tmp_path, capsys):
     (own_faces.parent / "face_0002.png").write_bytes(b"nothing")
     shutil.copy(own_faces.parent / "face_0003.png", own_faces.parent / "face_0004.png")
     rows = [line.split(",") for line in own_faces.read_text().splitlines()]
@@ -249,7 +243,7 @@ def test_check_names_what_is_wrong(own_faces, tmp_path, capsys):
         ("landmarks outside the image", "face_0007.png", 7),
     }
     assert "face_0007.png: object 7: " in printed
-    assert printed.endswith(f"16 objects in 16 images: {len(found['findings'])} to look at\n")
+    assert printed.endswith(f"16 objects in 16 images: {len(found['findings'])} findings\n")
     assert (found["images"], found["objects"]) == (16, 16)
 
 
@@ -292,24 +286,33 @@ def test_show_suspicious(own_faces, tmp_path, capsys):
     assert load_image(out).shape[1] > 2 * 256
 
 
+def test_show_a_huge_box(own_faces, tmp_path):
+    rows = [line.split(",") for line in own_faces.read_text().splitlines()[:2]]
+    rows[1][1:5] = "-500000", "-500000", "1000000", "1000000"
+    own_faces.write_text("\n".join(map(",".join, rows)))
+    assert run("show", own_faces, "--out", tmp_path / "sheet.png") == 0
+    # The face is in the middle of the thumbnail, at a third of its size.
+    assert load_image(tmp_path / "sheet.png")[8:264, 8:264][100:156, 100:156].mean() > 40
+
+
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--out", "{}/sheet.txt"], "ending in .png"),
+        (["--out", "{}/sheet.txt"], "image file ending in .png"),
         (["--out", "{}/none/sheet.png"], "no folder"),
         (["--out", "{}/sheet.png", "--n", "0"], "--n 0"),
         (["--out", "{}/sheet.png", "--seed", "-3"], "--seed -3"),
     ],
 )
-def test_sheets_that_cannot_be_are_refused(faces, tmp_path, capsys, options, said):
+def test_sheets_that_cannot_be_are_refused(faces, tmp_path, capsys, options, message):
     arguments = [option.format(tmp_path) for option in options]
-    assert said in refused(capsys, "show", faces, *arguments)
+    assert message in refused(capsys, "show", faces, *arguments)
 
 
 @pytest.mark.parametrize("command", [["info"], ["check"], ["split", "--out=x"], ["mirror", "--out=x"]])
 def test_every_command_refuses_what_is_no_dataset(tmp_path, capsys, command):
-    said = refused(capsys, *command, tmp_path / "none.xml")
-    assert "none.xml: no such file" in said
+    message = refused(capsys, *command, tmp_path / "none.xml")
+    assert "none.xml: no such file" in message
 
 
 def test_boxes_split_and_image_folders_are_taken(faces, tmp_path, capsys):

@@ -6,9 +6,17 @@ from ert import InputError
 from ert._core.images import read_image
 from ert.inference.validation import check_box, check_landmarks, check_pairs, read_face
 from ert.model.cropping import CropSpec
-from ert.training.crops import cut_faces
+from ert.model.geometry import box_frames
+from ert.training.crops import Crops, FaceReader, cut_crops
+from ert.training.kinds import KINDS
 
 CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
+
+
+def cut_faces(X, boxes, channel_order, n_jobs):
+    reader = FaceReader(channel_order, "luma", n_jobs)
+    crops = Crops.reserve(np.tile(CROPPING.shape, (len(X), 1)))
+    return cut_crops(crops, X, boxes, box_frames(boxes), KINDS["ert"], CROPPING, reader)
 
 
 def test_boxes_become_numbers():
@@ -34,12 +42,10 @@ def test_crops_of_files_and_arrays_are_the_same_in_any_number_of_threads(tmp_pat
     for i, image in enumerate(images):
         paths.append(tmp_path / f"{i}.png")
         Image.fromarray(image).save(paths[-1])
-    expected = cut_faces(list(zip(images, boxes, strict=True)), boxes, CROPPING, "rgb", "luma", 1, "X")
+    expected = cut_faces(list(zip(images, boxes, strict=True)), boxes, "rgb", 1)
     assert expected.pixels.size == 6 * np.prod(CROPPING.shape)
     for n_jobs, channel_order in ((1, "bgr"), (3, "rgb")):
-        crops = cut_faces(
-            list(zip(paths, boxes, strict=True)), boxes, CROPPING, channel_order, "luma", n_jobs, "X"
-        )
+        crops = cut_faces(list(zip(paths, boxes, strict=True)), boxes, channel_order, n_jobs)
         assert np.array_equal(crops.pixels, expected.pixels)
     pixels, order = read_face(str(paths[2]), boxes[2], "bgr", "it")
     assert order == "rgb"
@@ -50,10 +56,10 @@ def test_the_first_bad_image_is_named(tmp_path):
     good = (np.zeros((40, 40), np.uint8), (5, 5, 20, 20))
     X = [good, good, (tmp_path / "lost.png", (5, 5, 20, 20)), good]
     with pytest.raises(InputError, match=r"lost\.png: no such file"):
-        cut_faces(X, np.array(check_pairs(X)), CROPPING, "rgb", "luma", 2, "X")
+        cut_faces(X, np.array(check_pairs(X)), "rgb", 2)
     X[2] = (np.zeros((40, 40), np.uint8), (90, 5, 20, 20))
     with pytest.raises(InputError, match=r"X\[2\]: the box lies outside the image of 40 x 40"):
-        cut_faces(X, np.array(check_pairs(X)), CROPPING, "rgb", "luma", 2, "X")
+        cut_faces(X, np.array(check_pairs(X)), "rgb", 2)
 
 
 def test_arrays_are_not_copied():

@@ -186,7 +186,7 @@ def test_a_truncated_video(clip, tmp_path, monkeypatch, capsys):
     data = clip.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     assert main(["video", str(path), "--csv", str(tmp_path / "out.csv")]) == 0
-    assert "cut.avi: damaged or cut short: " in capsys.readouterr().err
+    assert "cut.avi: corrupt or truncated: " in capsys.readouterr().err
 
 
 def test_part_of_a_video(clip, tmp_path, capsys):
@@ -215,7 +215,7 @@ def test_bad_options(clip, capsys, arguments, message):
 def test_the_input_video_is_not_overwritten(clip, capsys):
     before = clip.read_bytes()
     assert main(["video", str(clip), "--out", str(clip)]) == 2
-    assert "is the video to read" in capsys.readouterr().err
+    assert "is the input video" in capsys.readouterr().err
     assert clip.read_bytes() == before
 
 
@@ -267,4 +267,4 @@ def test_webcam_needs_a_window_or_a_file(monkeypatch, clip, capsys):
     )
     monkeypatch.setattr(ert.cli.video, "_open_window", lambda: False)
     assert main(["webcam"]) == 2
-    assert "shows no windows (opencv-python does): give --out or --csv" in capsys.readouterr().err
+    assert "cannot open windows (opencv-python can), expected --out or --csv" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from helpers import small_predictor
 from ert.training.augmentation import occlude_crops
 from ert.training.crops import Crops
 
-FRAME = np.array([40.0, 0, 0, 40.0, 10.0, 10.0])
+TRANSFORM = np.array([40.0, 0, 0, 40.0, 10.0, 10.0])
 # All landmarks but a missing one: the rectangle from 18 to 42 pixels across, from 22 to 46 down.
 SHAPE = np.array([(0.2, 0.3), (0.8, 0.9), (np.nan, np.nan)])
 
@@ -13,7 +13,7 @@ SHAPE = np.array([(0.2, 0.3), (0.8, 0.9), (np.nan, np.nan)])
 @pytest.fixture
 def crops():
     pixels = np.random.default_rng(0).integers(0, 256, (300, 60, 60), dtype=np.uint8)
-    return Crops.of_one_size(pixels, FRAME)
+    return Crops.of_one_size(pixels, TRANSFORM)
 
 
 def changed_pixels(crops, before):
@@ -51,7 +51,7 @@ def test_blocks_lie_on_the_landmarks_and_blur_is_everywhere(crops):
 
 def test_the_seed_decides(crops):
     def run(seed):
-        again = Crops.of_one_size(crops.pixels.reshape(-1, 60, 60).copy(), FRAME)
+        again = Crops.of_one_size(crops.pixels.reshape(-1, 60, 60).copy(), TRANSFORM)
         occlude_crops(again, np.tile(SHAPE, (300, 1, 1)), 0.2, seed)
         return again.pixels.tobytes()
 
@@ -59,7 +59,7 @@ def test_the_seed_decides(crops):
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
-def test_a_model_learns_from_obscured_objects_and_forgets_nothing_of_it(faces, tmp_path, kind):
+def test_occlusion_changes_the_model_and_is_stored_in_it(faces, tmp_path, kind):
     plain, hard = (small_predictor(n_stages=1, occlusion=share, **kind).fit(*faces) for share in (0.0, 0.5))
     assert hard.get_params()["occlusion"] == 0.5
     assert not np.array_equal(plain.predict(faces[0]), hard.predict(faces[0]))

@@ -18,7 +18,7 @@ def small_forests(monkeypatch):
     """Small judges."""
     for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
         monkeypatch.setattr(judge_training, name, value)
-    monkeypatch.setattr("ert.training.confidence_samples.FEWEST_LOOKS", 500)
+    monkeypatch.setattr("ert.training.confidence_samples.MIN_SAMPLES", 500)
 
 
 def other_faces(n=80):

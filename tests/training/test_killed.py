@@ -14,7 +14,7 @@ from ert.datasets.synthetic import synthetic_dataset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
-TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--n-jobs=2"]
+TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--jobs=2"]
 # Runs the command and kills itself at a moment that a kill from outside would hardly ever hit.
 SUICIDE = """
 import os, signal, sys
@@ -51,14 +51,14 @@ def renamed(source, target):
     replace(source, target)
 
 def growing(*args):
-    on_tree = args[-1]
-    def at_tree(n):
-        if len(trees) == 1:
+    on_trees = args[-1]
+    def after_trees(n):
+        if len(calls) == 1:
             die_at_turn()
-        trees.append(n)
-        on_tree(n)
-    trees = []
-    return train_stage(*args[:-1], at_tree)
+        calls.append(n)
+        on_trees(n)
+    calls = []
+    return train_stage(*args[:-1], after_trees)
 
 if moment == "half written":
     ert.model.ert_format.open = Half

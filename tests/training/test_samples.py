@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from ert._kernels.grow import BLOCK
 from ert._kernels.workers import Workers
 from ert.metrics import nme
 from ert.model.geometry import image_to_frame, jitter_frames
+from ert.training.buffers import BLOCK_LENGTH
 from ert.training.samples import Samples, aligned_residuals
 
-N, VIEWS = BLOCK + 30, 50
+N, VIEWS = BLOCK_LENGTH + 30, 50
 
 
 @pytest.fixture(params=[False, True], ids=["all there", "some missing"])
@@ -22,7 +22,7 @@ def samples(request):
         view=rng.integers(0, VIEWS, N).astype(np.int32),
         crop_of=np.zeros(N, np.int32),
         jitter=jitter_frames(N, 0.1, 0.1, 20, rng).astype(np.float32),
-        frames=np.zeros((N, 6), np.float32),
+        transforms=np.zeros((N, 6), np.float32),
         shapes=rng.random((N, 68, 2)).astype(np.float32),
         mean_shape=truth[0],
         sides=np.ones((VIEWS, 2), np.float32),

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from reference import naive
 from threadpoolctl import threadpool_limits
 
-from ert._kernels.grow import BLOCK
 from ert._kernels.pixels import center, similarity
 from ert._kernels.simd import padded
 from ert._kernels.workers import Workers
@@ -14,12 +13,14 @@ from ert.datasets.synthetic import synthetic_faces
 from ert.model.cropping import CropSpec
 from ert.model.geometry import box_frames, frame_to_image, image_to_frame
 from ert.model.schemes import FACE68_MIRROR, mirror_shapes
+from ert.training.buffers import BLOCK_LENGTH
 from ert.training.crops import Crops
+from ert.training.kinds import KINDS
 from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import most_used, replay_stage, train_stage
 
 CROPPING = CropSpec(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
-FRAME = np.array([48, 0, 0, 48, 14.4, 14.4])
+TRANSFORM = np.array([48, 0, 0, 48, 14.4, 14.4])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def cut():
     images, boxes, landmarks = synthetic_faces(30, seed=5, size=96)
     frames = box_frames(boxes)
     crops = np.array([CROPPING.cut(image, frame)[0] for image, frame in zip(images, frames, strict=True)])
-    return Crops.of_one_size(crops, FRAME), image_to_frame(landmarks, frames)
+    return Crops.of_one_size(crops, TRANSFORM), image_to_frame(landmarks, frames)
 
 
 def everything(samples):
@@ -47,15 +48,15 @@ def test_every_object_starts_from_the_mean_shape_in_its_own_box_first(cut):
     np.testing.assert_allclose(samples.mean_shape, cut[1].mean(axis=0), atol=1e-6)
     assert (samples.shapes[::3] == samples.mean_shape).all()
     np.testing.assert_allclose(everything(samples)[::3], cut[1], atol=1e-5)
-    assert np.array_equal(samples.frames[::3], np.tile(FRAME.astype(np.float32), (30, 1)))
+    assert np.array_equal(samples.transforms[::3], np.tile(TRANSFORM.astype(np.float32), (30, 1)))
     assert len(np.unique(samples.shapes[1::3], axis=0)) == 30
 
 
 def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
     swap = np.array(FACE68_MIRROR)
     samples = samples_of(cut, swap, roll_jitter=20.0)
-    places = frame_to_image(everything(samples).astype(float), samples.frames.astype(float))
-    truth = frame_to_image(cut[1], np.tile(FRAME, (30, 1)))
+    places = frame_to_image(everything(samples).astype(float), samples.transforms.astype(float))
+    truth = frame_to_image(cut[1], np.tile(TRANSFORM, (30, 1)))
     for i in range(90):
         np.testing.assert_allclose(places[i], truth[i // 3], atol=1e-3)
         np.testing.assert_allclose(places[90 + i], truth[i // 3][swap], atol=1e-3)
@@ -74,11 +75,11 @@ def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
 )
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
     samples, again = samples_of(cut, n_inits=80, **changes), samples_of(cut, n_inits=80, **changes)
-    assert len(samples) > BLOCK
+    assert len(samples) > BLOCK_LENGTH
     before = np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean()
     with threadpool_limits(1), Workers(2) as workers:
         stage = train_stage(samples, 0, small_options(n_inits=80, **changes), workers)
-        replay_stage(again, stage, changes.get("kind", "ert"), workers)
+        replay_stage(again, stage, KINDS[changes.get("kind", "ert")], workers)
     assert np.linalg.norm(everything(samples) - samples.shapes, axis=2).mean() < 0.8 * before
     assert samples.shapes.tobytes() == again.shapes.tobytes()
     assert stage.anchors.shape == (changes.get("n_pixels", 80),)

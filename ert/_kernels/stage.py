@@ -1,0 +1,182 @@
+"""A stage of the cascade on the training samples: reading their feature pools, moving their shapes.
+
+Samples lie in blocks, all of them full but the last one:
+
+    shapes        float32  (n_samples, n_landmarks, 2)      in the box coordinates of each sample
+    similarities  float32  (n_samples, 2)                   a, b of the matrix ((a, -b), (b, a))
+    pool          uint8    (n_blocks, block length, width)  sample i is row i % block length of block
+                                                            i // block length
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from ert._kernels.pixels import (
+    CropView,
+    pool_args,
+    pool_workspace,
+    read_pixels,
+    similarity,
+    similarity_args,
+)
+from ert._kernels.predict import add_displacement
+from ert._kernels.simd import add_leaves, basis_args, product_workspace
+from ert._kernels.traversal import find_leaves, traversal_workspace, tree_args
+from ert._kernels.workers import Workers
+
+__all__ = [
+    "apply_stage",
+    "read_feature_pool",
+]
+
+# Samples that are read at once: their crops are in memory at the same time.
+SAMPLES_PER_READ = 128
+
+
+def read_feature_pool(
+    crops: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    samples: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    mean_shape: npt.NDArray[np.float32],
+    features: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]],
+    pool: npt.NDArray[np.uint8],
+    workers: Workers,
+    after_read: Callable[[], object],
+) -> npt.NDArray[np.float32]:
+    """Read the feature pool of every sample.
+
+    Parameters
+    ----------
+    crops : pixels, places
+        uint8 array, the crops one after another, each column by column; int64 array (n_crops, 3), the first
+        pixel, the columns and the rows of each crop.
+    samples : crop_of, transforms, shapes
+        int32 array (n_samples,), float32 array (n_samples, 6), from box coordinates to pixels of the crop,
+        and the current shapes.
+    mean_shape : float32 array (n_landmarks, 2)
+    features : anchors, deltas
+        uint16 array (n_pixels,) and float32 array (n_pixels, 2): each pixel lies at a landmark of the mean
+        shape plus an offset.
+    pool : uint8 array (n_blocks, block length, at least n_pixels)
+        Written.
+    workers : Workers
+    after_read : callable
+        Called after each few samples.
+
+    Returns
+    -------
+    similarities : float32 array (n_samples, 2)
+        From the mean shape to the shape of each sample.
+    """
+    crop_of, transforms, shapes = samples
+    block_length = pool.shape[1]
+    similarities = np.empty((len(shapes), 2), np.float32)
+    arguments = similarity_args(mean_shape), pool_args(features[0][None], features[1][None])
+
+    def read(thread: int, n_threads: int) -> None:
+        for block in range(thread, len(pool), n_threads):
+            start = block * block_length
+            stop = min(start + block_length, len(shapes))
+            for first in range(start, stop, SAMPLES_PER_READ):
+                part = slice(first, min(first + SAMPLES_PER_READ, stop))
+                rows = pool[block, part.start - start : part.stop - start]
+                inputs = SampleArgs(crop_of[part], transforms[part], shapes[part])
+                _read_samples(crops, inputs, *arguments, similarities[part], rows)
+                after_read()
+
+    workers.run(read)
+    return similarities
+
+
+def apply_stage(
+    trees: tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]],
+    basis: tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]],
+    n_pixels: int,
+    pool: npt.NDArray[np.uint8],
+    similarities: npt.NDArray[np.float32],
+    shapes: npt.NDArray[np.float32],
+    workers: Workers,
+) -> None:
+    """Move the shape of every sample as prediction does.
+
+    Parameters
+    ----------
+    trees : pairs, thresholds, leaves
+        Arrays (n_trees, n_splits, 2), (n_trees, n_splits), (n_trees, n_leaves, n_components).
+    basis : scales, basis
+        Arrays (n_components,) and (n_components, 2 * n_landmarks): what leaves are multiplied by.
+    n_pixels : int
+        Pixels of the pool, without padding.
+    pool : uint8 array (n_blocks, block length, width)
+    similarities : float32 array (n_samples, 2)
+        What displacements are multiplied by.
+    shapes : float32 array (n_samples, n_landmarks, 2)
+        Rewritten.
+    workers : Workers
+    """
+    pairs, thresholds, leaves = trees
+    scales, rows = basis
+    packed = (
+        tree_args(pairs[None], thresholds[None], leaves[None], n_pixels),
+        basis_args(scales[None], rows[None]),
+    )
+    block_length = pool.shape[1]
+
+    def move(thread: int, n_threads: int) -> None:
+        for block in range(thread, len(pool), n_threads):
+            part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
+            _move_samples(*packed, n_pixels, pool[block], similarities[part], shapes[part])
+
+    workers.run(move)
+
+
+class SampleArgs(NamedTuple):
+    """Arrays with a row per sample: its crop, its transform, its shape."""
+
+    crop_of: Any
+    transforms: Any
+    shapes: Any
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_samples(crops, samples, mean, pool, similarities, rows):
+    """Read the pool (PoolArgs) of some samples into `rows`, and write their similarities."""
+    pixels, places = crops
+    shapes = samples.shapes
+    n_landmarks, n_pixels = shapes.shape[1], pool.anchors.shape[1]
+    shape = np.zeros((mean.basis.shape[1], 2), np.float32)
+    values = np.empty(n_pixels, np.uint8)
+    workspace = pool_workspace(mean.basis.shape[1], n_pixels)
+    for i in range(shapes.shape[0]):
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
+        a, b = similarity(mean, shape)
+        similarities[i, 0], similarities[i, 1] = a, b
+        first, n_columns, n_rows = places[samples.crop_of[i]]
+        crop = CropView(pixels[first : first + n_columns * n_rows], n_columns, n_rows, n_rows, 1)
+        read_pixels(crop, samples.transforms[i], shape, (a, b), pool, 0, workspace, values)
+        # Padding is left out where a row is no longer than the pool.
+        for p in range(min(n_pixels, rows.shape[1])):
+            rows[i, p] = values[p]
+
+
+@numba.njit(cache=True, nogil=True)
+def _move_samples(trees, basis, n_pixels, rows, similarities, shapes):
+    """Move the shapes of some samples, whose pools are `rows`, by one stage (TreeArgs, BasisArgs)."""
+    traversal = traversal_workspace(trees.n_trees, n_pixels)
+    products = product_workspace(basis)
+    n_landmarks = shapes.shape[1]
+    shape = np.zeros((basis.rows.shape[2] // 2, 2), np.float32)
+    for i in range(shapes.shape[0]):
+        for p in range(n_pixels):
+            traversal.values[p] = rows[i, p]
+        find_leaves(trees, 0, n_pixels, traversal)
+        add_leaves(trees, 0, traversal.leaf_offsets, products.components)
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
+        add_displacement(basis, 0, 0, (similarities[i, 0], similarities[i, 1]), products, shape)
+        for k in range(n_landmarks):
+            shapes[i, k, 0], shapes[i, k, 1] = shape[k, 0], shape[k, 1]

@@ -1,0 +1,151 @@
+"""``ert align``: find faces in images and locate their landmarks."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ert._core.exceptions import InputError
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ert.faces.align import AlignedFace
+    from ert.inference.mode import PredictionMode
+    from ert.predictor import ShapePredictor
+
+__all__ = ["add_options", "add_parser", "run"]
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    add_command(commands, "align", run, add_options)
+
+
+def add_options(parser: Parser) -> None:
+    """Add the options that `run` reads."""
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="image files")
+    common.add_model(parser)
+    common.add_box(parser, "the faces are detected")
+    common.add_detector(parser)
+    add("--any-roll", action="store_true", help="also find faces rotated by any angle")
+    common.add_mode(parser)
+    common.add_json(parser, "the landmarks")
+    add("--draw", metavar="DIR", help="write images with the landmarks drawn to DIR, small images enlarged")
+    std = "draw around each landmark the circle that contains the true one with a probability of 90 percent"
+    add("--show-std", action="store_true", help=std)
+    confidence = "leave out faces of less confidence, 0 to 1 (default: 0)"
+    add("--min-confidence", type=float, default=0.0, metavar="P", help=confidence)
+    common.add_jobs(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find faces in images and locate their landmarks.
+
+    ert align photo.jpg --draw out
+    ert align *.jpg --mode accurate --json landmarks.json
+    """
+    from ert.predictor import load
+
+    model = load(options.model).set_params(n_jobs=options.jobs)
+    if model.confidence_model_ is None and (options.min_confidence or options.show_std):
+        raise InputError(
+            f"{options.model}: has no confidence model, which --min-confidence and --show-std need"
+        )
+    mode = common.prediction_mode(options, model)
+    common.check_json_file(options.json)
+    pictures = _picture_paths(options.images, options.draw)
+    results: list[dict[str, Any]] = []
+    try:
+        with common.compiling_notice():
+            model.warm_up(rotated=options.any_roll)
+        for file in common.with_progress(options.images, len(options.images), "image"):
+            try:
+                results.append(_align_image(file, model, mode, options, pictures[file]))
+            except InputError as error:
+                # The other images are still processed.
+                common.log(f"ert: {error}")
+                results.append({"file": file, "error": str(error)})
+    finally:
+        # An interrupted run keeps its results.
+        if options.json:
+            names = list(model.landmark_names_)
+            common.write_json(
+                {"model": str(options.model), "landmark_names": names, "images": results}, options.json
+            )
+    return 2 if any("error" in result for result in results) else 0
+
+
+def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path | None]:
+    """Name the picture of each image after its stem, with a number where two images share one."""
+    if folder is None:
+        return dict.fromkeys(images)
+    paths: dict[str, Path | None] = {}
+    taken: set[str] = set()
+    for image in dict.fromkeys(images):
+        stem, number = Path(image).stem, 1
+        name = f"{stem}_landmarks.png"
+        while name in taken:
+            number += 1
+            name = f"{stem}_landmarks_{number}.png"
+        taken.add(name)
+        paths[image] = Path(folder) / name
+    return paths
+
+
+def _align_image(
+    file: str,
+    model: "ShapePredictor",
+    mode: "PredictionMode",
+    options: argparse.Namespace,
+    picture: Path | None,
+) -> dict[str, Any]:
+    from ert._core.images import load_image
+    from ert.faces.align import align
+
+    image = load_image(file)
+    faces = align(
+        image,
+        model,
+        mode=mode,
+        boxes=None if options.box is None else [options.box],
+        detector=options.detector,
+        any_roll=options.any_roll,
+        min_confidence=options.min_confidence,
+        what=file,
+    )
+    if picture is not None:
+        _draw(image, faces, picture, model.std_radius() if options.show_std else None)
+    if faces:
+        found = f"{len(faces)} face{'s' * (len(faces) != 1)}: {', '.join(map(_describe, faces))}"
+    else:
+        found = "no face found (try --any-roll for rotated faces, another --detector, or give a --box)"
+    common.log(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
+    rows, columns = image.shape[:2]
+    return {"file": file, "width": columns, "height": rows, "faces": [_face_entry(face) for face in faces]}
+
+
+def _describe(face: "AlignedFace") -> str:
+    box = "box " + ",".join(f"{number:.0f}" for number in face.box)
+    return box if face.confidence is None else f"{box} ({face.confidence:.2f})"
+
+
+def _face_entry(face: "AlignedFace") -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "box": face.box.round(3).tolist(),
+        "roll": round(face.roll, 3),
+        "landmarks": face.landmarks.round(3).tolist(),
+    }
+    if face.std is not None and face.confidence is not None:
+        entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
+    return entry
+
+
+def _draw(image: Any, faces: "list[AlignedFace]", path: Path, radius: float | None) -> None:
+    from ert.plotting.landmarks import draw_landmarks, save_image
+
+    common.make_folder(path.parent)
+    shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
+    radii = None if radius is None else [radius * face.std for face in faces if face.std is not None]
+    save_image(path, draw_landmarks(image, shapes, boxes, radii=radii))

@@ -1,0 +1,268 @@
+"""What the commands share: options, messages, progress, and the files they write."""
+
+import argparse
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable, write_atomically
+
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+    from ert.inference.mode import PredictionMode
+    from ert.predictor import ShapePredictor
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "add_box",
+    "add_dataset_options",
+    "add_detector",
+    "add_jobs",
+    "add_json",
+    "add_mode",
+    "add_model",
+    "check_json_file",
+    "compiling_notice",
+    "log",
+    "make_folder",
+    "normalizer_text",
+    "parse_integers",
+    "prediction_mode",
+    "progress",
+    "read_dataset",
+    "report_page",
+    "stage_errors",
+    "with_progress",
+    "write_json",
+]
+
+_T = TypeVar("_T")
+
+DATASET_HELP = (
+    "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
+)
+MODEL_HELP = "bundled model or model file"
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+COMPILING_NOTICE_SECONDS = 1.0
+PROGRESS_SECONDS = 5.0
+MIN_PROGRESS_ITEMS = 5
+
+
+# Options
+
+
+def add_dataset_options(
+    parser: argparse.ArgumentParser, *, part_order: str | None = "natural", many: bool = False
+) -> None:
+    """Add the options that `read_dataset` reads; with `many`, `--boxes` may be repeated."""
+    add = parser.add_argument_group("reading annotations").add_argument
+    boxes = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ..."
+    if many:
+        boxes += "; if repeated, every object is used with each of its boxes"
+        add("--boxes", action="append", default=[], metavar="CSV:PREFIX", help=boxes)
+    else:
+        add("--boxes", metavar="CSV:PREFIX", help=boxes)
+    add("--split", metavar="NAME", help="use only the images of this split (column split of the boxes file)")
+    order = "order of the parts in an imglab file: 2 before 10, or as dlib sorts them, 10 before 2 "
+    order += f"(default: {part_order or 'natural, or dlib for a .dat file'})"
+    add("--part-order", choices=("natural", "dlib"), default=part_order, help=order)
+    add("--images", metavar="DIR", help="folder of the images, if they are not beside the annotations")
+
+
+def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "Dataset":
+    """Read annotations as the options of `add_dataset_options` say."""
+    from ert.datasets.dataset import load_dataset
+
+    return load_dataset(
+        path,
+        boxes=boxes,
+        split=options.split,
+        part_order=options.part_order,
+        image_folder=options.images,
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`, with a default."""
+    parser.add_argument("--model", default="face68", metavar="MODEL", help=f"{MODEL_HELP} (default: face68)")
+
+
+def add_box(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--box`; `default` is what happens without it."""
+    text = f"left, top, width and height of the object in pixels (default: {default})"
+    parser.add_argument("--box", type=_box, metavar="L,T,W,H", help=text)
+
+
+def _box(text: str) -> list[float]:
+    try:
+        box = [float(number) for number in text.split(",")]
+    except ValueError:
+        box = []
+    if len(box) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected LEFT,TOP,WIDTH,HEIGHT")
+    return box
+
+
+def add_detector(parser: argparse.ArgumentParser) -> None:
+    """Add `--detector`."""
+    text = "face detector: haar (OpenCV 4), lbp, dlib, yunet:FILE.onnx, or auto: haar if available, else lbp "
+    parser.add_argument("--detector", default="auto", metavar="NAME", help=text + "(default: auto)")
+
+
+def add_mode(parser: argparse.ArgumentParser) -> None:
+    """Add `--mode` and `--inits`, which `prediction_mode` reads."""
+    mode = "accurate: three initializations, a second pass and, if the model supports them, the mirror image "
+    mode += "and restarts; about five times slower (default: fast)"
+    parser.add_argument("--mode", choices=("fast", "accurate"), default="fast", help=mode)
+    inits = "use the median of N initializations, 1 to 7, whatever the mode; N times slower"
+    parser.add_argument("--inits", type=int, metavar="N", help=inits)
+
+
+def prediction_mode(options: argparse.Namespace, model: "ShapePredictor") -> "PredictionMode":
+    """Return the mode that `--mode` and `--inits` ask for, checked against the model."""
+    from ert.inference.mode import resolve_mode
+
+    mode = resolve_mode(options.mode, model.fitted_)
+    inits = {} if options.inits is None else {"n_inits": options.inits}
+    return resolve_mode(replace(mode, **inits), model.fitted_)
+
+
+def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
+    """Add `--jobs`."""
+    text = "threads; -1 = all processors (default: -1)"
+    parser.add_argument("--jobs", type=int, default=-1, metavar="N", dest=dest, help=text)
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--json`, which `check_json_file` and `write_json` take."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} to FILE as JSON; - is standard output")
+
+
+def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
+    """Return the integers in an option's value such as ``1,0,2``; `expected` is what else it takes."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: expected {expected}integers separated by commas") from None
+
+
+# Messages and progress
+
+
+def log(text: str) -> None:
+    """Print a line for the user on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def compiling_notice() -> Iterator[None]:
+    """Print why the first prediction takes long, if its kernels have to be compiled."""
+    message = "ert: compiling for this processor, once; the next run starts at once ..."
+    timer = threading.Timer(COMPILING_NOTICE_SECONDS, log, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def progress(total: int | None, unit: str) -> Iterator[Callable[..., object]]:
+    """Show how far a loop is: with a bar on a terminal, with a line every few seconds elsewhere.
+
+    It yields a function to call with the number of items that are done since the last call, by default 1.
+    `unit` is what an item is, in the singular.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        few = total is not None and total < MIN_PROGRESS_ITEMS
+        with tqdm(total=total, unit=unit, leave=False, disable=few) as bar:
+            yield bar.update
+        return
+    done, begin = 0, monotonic()
+    printed = begin
+
+    def update(n: int = 1) -> None:
+        nonlocal done, printed
+        done, now = done + n, monotonic()
+        if now - printed < PROGRESS_SECONDS:
+            return
+        printed, rate = now, done / (now - begin)
+        of_total = left = ""
+        if total is not None:
+            of_total, left = f" of {total}", f", {max(total - done, 0) / rate:.0f} s left"
+        log(f"ert: {done}{of_total} {unit}s, {rate:.3g} {unit}s/s{left}")
+
+    yield update
+
+
+def with_progress(items: Iterable[_T], total: int, unit: str) -> Iterator[_T]:
+    """Iterate over items and show the progress."""
+    with progress(total, unit) as update:
+        for item in items:
+            yield item
+            update()
+
+
+def stage_errors(entry: dict[str, float], what: str = "") -> str:
+    """Return the errors in an entry of `history_` as text, with `what` before each number."""
+    errors = {key.removesuffix("_nme"): value for key, value in entry.items() if key.endswith("_nme")}
+    return ", ".join(f"{name}{what} {value:.2f} %" for name, value in errors.items())
+
+
+def normalizer_text(model: "ShapePredictor") -> str:
+    """Return what the errors of a model are percentages of."""
+    from ert import metrics
+
+    if model.normalizer in ("box", "diagonal"):
+        return f"landmarks' {model.normalizer}"
+    return metrics.normalizer_text(model.normalizer)
+
+
+# Files
+
+
+def check_json_file(file: str | None) -> None:
+    """Check, before long work, that the file of `--json` can be written."""
+    if file not in (None, "-"):
+        check_writable(str(file))
+
+
+def write_json(data: Any, file: str) -> None:
+    """Write to a file, or with "-" to standard output."""
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    if file == "-":
+        sys.stdout.write(text)
+        return
+    with write_atomically(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def report_page(folder: str | None) -> Path | None:
+    """Create the folder of a report, and return the path of its page, which can be written; None for None."""
+    if folder is None:
+        return None
+    from ert.evaluation.reports.html import check_report_packages
+
+    page = make_folder(folder) / "report.html"
+    check_writable(page)
+    check_report_packages(page)
+    return page
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Create a folder if it does not exist, and return its path."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be created: {error.strerror}") from error
+    return Path(folder)

@@ -1,0 +1,84 @@
+"""``ert convert``: convert a model, or annotations."""
+
+import argparse
+from pathlib import Path
+
+from ert._core.exceptions import InputError
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
+
+__all__ = ["add_parser"]
+
+_MODEL_SUFFIXES = (".ert", ".dat")
+# What a dataset has no place for, and every conversion therefore drops, by the format that is read.
+_NOT_READ = {
+    "tps": "SCALE= and ID= are not kept",
+    "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
+    "tem": "the lines that webmorph draws are not kept",
+    "ljson": "connectivity, and labels of regions, are not kept",
+}
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    add_command(commands, "convert", _run, _add_options)
+
+
+def _add_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("source", metavar="SRC", help="model (.ert, .dat) or annotations of any format")
+    destination = "model (.ert, .dat) or annotations (.xml, .csv, .tps, .json, or a folder with --to)"
+    add("destination", metavar="DST", help=destination)
+    add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
+    add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
+    add("--to", choices=("pts", "tem", "ljson"), help="format of the files in the folder DST")
+    common.add_dataset_options(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Convert a model or annotations to another format.
+
+    ert convert shape_predictor.dat model.ert
+    ert convert landmarks.xml landmarks.csv
+    """
+    suffixes = {Path(file).suffix for file in (options.source, options.destination)}
+    return _convert_model(options) if suffixes & set(_MODEL_SUFFIXES) else _convert_dataset(options)
+
+
+def _convert_model(options: argparse.Namespace) -> int:
+    from ert.model.dlib_cascade import DlibCascade
+    from ert.predictor import load
+
+    for_datasets = (options.to, options.boxes, options.split, options.images)
+    if any(option is not None for option in for_datasets) or options.part_order != "natural":
+        raise InputError(
+            "--to, --boxes, --split, --part-order and --images are for annotations,"
+            " expected none with a model"
+        )
+    model = load(options.source)
+    destination = Path(options.destination)
+    if destination.suffix not in _MODEL_SUFFIXES:
+        raise InputError(f"{destination}: expected a model file ending in .ert or .dat")
+    if destination.suffix == ".ert" and not options.exact:
+        model = model.compact()
+    model.save(destination, compress=options.compress)
+    if isinstance(model.cascade_, DlibCascade) and model.cascade_.basis.shape[1]:
+        common.log("  compact: single landmarks move slightly; --exact keeps every bit")
+    common.log(f"{options.source} -> {destination}: {destination.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _convert_dataset(options: argparse.Namespace) -> int:
+    from ert.datasets.dataset import dataset_format
+    from ert.datasets.write import write_dataset
+
+    if options.exact or options.compress:
+        raise InputError("--exact and --compress are for models, expected none with annotations")
+    dataset = common.read_dataset(options, options.source, options.boxes)
+    notes = write_dataset(dataset, options.destination, options.to)
+    not_read = _NOT_READ.get(dataset_format(options.source))
+    n, n_landmarks = len(dataset), len(dataset.landmark_names)
+    common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
+    for note in [*([not_read] if not_read else []), *notes]:
+        common.log(f"  {note}")
+    return 0

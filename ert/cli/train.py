@@ -1,0 +1,268 @@
+"""``ert train``: train a model on annotated images, with a checkpoint after each stage."""
+
+import argparse
+import ast
+import inspect
+import re
+from collections.abc import Container
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable, remove_temporaries
+from ert.cli import common
+from ert.cli.parser import Parser, Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ert.datasets.dataset import Dataset
+    from ert.evaluation.reports.training import TrainingReport
+    from ert.predictor import ShapePredictor
+
+__all__ = ["add_parser"]
+
+
+# Parameters of the predictor in the groups of the help text; any other is in the last group.
+_GROUPS = {
+    "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread",
+    "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
+    "images": "working_size blur min_contrast gray_weights",
+    "model size": "n_components stages_per_basis leaf_bits",
+    "errors and computation": "normalizer n_jobs max_memory random_state",
+}
+# Images are read from files, whose channels are always RGB, and the progress is always shown.
+_NO_OPTIONS = ("self", "channel_order", "verbose")
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command."""
+    usage = "ert train DATASET [DATASET ...] --out FILE [options]"
+    add_command(commands, "train", _run, _add_options, usage=usage)
+
+
+def _add_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("datasets", nargs="+", metavar="DATASET", help=common.DATASET_HELP)
+    out = "model file to write: .ert, or .dat to train a model that dlib can read"
+    add("--out", required=True, metavar="FILE", help=out)
+    validation = "hold out this fraction of the images and report the error on them"
+    add("--validation", type=float, default=0, metavar="FRACTION", help=validation)
+    confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
+    confidence += "the objects held out (3 if no number is given)"
+    add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
+    resume = "continue an interrupted training after its last finished stage"
+    add("--resume", action="store_true", help=resume)
+    add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
+    note = "note to store in the model, such as license=CC-BY; may be repeated"
+    add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
+    common.add_dataset_options(parser, part_order=None, many=True)
+    _add_parameters(parser)
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
+    """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
+    from ert.predictor import ShapePredictor
+
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items()
+        if name not in _NO_OPTIONS
+    }
+    described = _read_docstring(ShapePredictor.__doc__ or "", defaults)
+    groups = {title: names.split() for title, names in _GROUPS.items()}
+    grouped = " ".join(_GROUPS.values()).split()
+    groups["other parameters"] = [name for name in defaults if name not in grouped]
+    for title, names in groups.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            if name == "n_jobs":
+                common.add_jobs(group, dest=name)
+            else:
+                _add_parameter(group, name, defaults[name], *described.get(name, ("", name)))
+
+
+def _add_parameter(
+    group: argparse._ArgumentGroup, name: str, default: Any, type_text: str, summary: str
+) -> None:
+    listed = re.match(r"\{(.*?)\}", type_text)
+    choices = [] if listed is None else [c for c in ast.literal_eval(f"[{listed[1]}]") if c is not None]
+    kind_of_none = float if "float" in type_text else str
+    kind = kind_of_none if default is None else type(default)
+    shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
+    text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
+    group.add_argument(_flag(name), type=kind, default=default, help=text, **shown)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read_docstring(docstring: str, parameters: Container[str]) -> dict[str, tuple[str, str]]:
+    """Return the type and the first sentence of each parameter of a numpydoc docstring."""
+    entry = re.compile(r"^(\w+(?:, \w+)*) : (.*)\n((?:    .*\n)+)", re.MULTILINE)
+    described = {}
+    for names, type_text, text in entry.findall(inspect.cleandoc(docstring) + "\n"):
+        sentence = re.split(r"\.(?: +(?=[A-Z])|$)", " ".join(text.split()))[0]
+        for name in names.split(", "):
+            described[name] = (type_text, _plain_text(sentence, parameters))
+    return described
+
+
+def _plain_text(text: str, parameters: Container[str]) -> str:
+    """Remove the markup of a docstring's sentence, and name parameters by their options."""
+    text = re.sub(r",? see :\w+:`[^`]+`", "", text)
+    text = re.sub(r":\w+:`~?([^`]+)`", r"\1", text)
+    text = re.sub(r"`+([^`]+)`+", lambda m: _flag(m[1]) if m[1] in parameters else m[1], text)
+    return text[0].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Train a model on annotated images.
+
+    ert train landmarks.xml --out model.ert --validation 0.1
+    ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
+    """
+    from ert.predictor import ShapePredictor
+    from ert.training.confidence import fold_checkpoints
+    from ert.training.confidence_samples import group_folds
+
+    out = Path(options.out)
+    params = _parameters(options)
+    notes = dict(map(_parse_note, options.note))
+    if out.suffix not in (".ert", ".dat"):
+        raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
+    if out.suffix == ".dat":
+        if options.confidence:
+            raise InputError(f"{out}: a .dat file has no confidence model, expected .ert with --confidence")
+        params |= {"kind": "dlib", "gray_weights": "dlib"}
+        # Landmarks of a .dat file have no names: scripts rely on dlib's order.
+        options.part_order = options.part_order or "dlib"
+        common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
+    options.part_order = options.part_order or "natural"
+    check_writable(out)
+    page = common.report_page(options.report)
+    checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
+    if checkpoint.exists() and not options.resume:
+        raise InputError(
+            f"{checkpoint}: left by an interrupted training: continue with --resume, or remove it"
+        )
+    dataset, validation = _read_datasets(options)
+    if options.confidence:
+        # Raises now, not after the training, if there are too few images for the folds.
+        group_folds(dataset.X, None, options.confidence, options.random_state)
+    model = ShapePredictor(**params, verbose=1)
+    done = 0
+    if options.resume:
+        remove_temporaries(out)
+        done = _finished_stages(checkpoint)
+        found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
+        common.log(f"{checkpoint}: {found}")
+    report = None
+    if page is not None:
+        report = _open_report(
+            options, page, model, len(dataset), 0 if validation is None else len(validation), done
+        )
+    try:
+        with report or nullcontext():
+            model.fit(
+                dataset.X,
+                dataset.y,
+                validation=None if validation is None else (validation.X, validation.y),
+                landmark_names=dataset.landmark_names,
+                notes=notes,
+                checkpoint=checkpoint,
+                resume=options.resume,
+                on_stage=None if report is None else report.stage,
+            )
+        if options.confidence:
+            model.fit_confidence(
+                dataset.X, dataset.y, n_folds=options.confidence, checkpoint=checkpoint, resume=options.resume
+            )
+    except KeyboardInterrupt:
+        if done := _finished_stages(checkpoint):
+            common.log(
+                f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume"
+            )
+            return 130
+        raise
+    model.save(out)
+    for file in (checkpoint, *fold_checkpoints(checkpoint, options.confidence)):
+        file.unlink(missing_ok=True)
+    summary = (
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB from {len(dataset)} objects, "
+        f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[-1], ' NME')} "
+        f"of the {common.normalizer_text(model)}"
+    )
+    if report is not None:
+        report.end(f"Finished: {summary}")
+    common.log(summary)
+    return 0
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    from ert.predictor import ShapePredictor
+
+    names = inspect.signature(ShapePredictor.__init__).parameters
+    params = {name: value for name, value in vars(options).items() if name in names}
+    if params["mirror"] and "," in params["mirror"]:
+        params["mirror"] = common.parse_integers("--mirror", params["mirror"], "the name of a scheme, or ")
+    return params
+
+
+def _parse_note(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--note {text!r}: expected KEY=TEXT")
+    return key, value
+
+
+def _finished_stages(checkpoint: Path) -> int:
+    from ert.predictor import load
+
+    return len(load(checkpoint).cascade_.anchors) if checkpoint.exists() else 0
+
+
+def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | None]":
+    """Read all datasets, with each of the boxes, and split off the validation images."""
+    import numpy as np
+
+    datasets = [
+        common.read_dataset(options, path, boxes)
+        for boxes in options.boxes or [None]
+        for path in options.datasets
+    ]
+    dataset = sum(datasets[1:], datasets[0])
+    if not options.validation:
+        return dataset, None
+    if not 0 < options.validation < 1:
+        raise InputError(f"--validation {options.validation:g}: expected a fraction between 0 and 1")
+    # Split by image file, so that no image is on both sides.
+    files = sorted(set(dataset.files))
+    n_held_out = max(1, round(options.validation * len(files)))
+    drawn = np.random.default_rng(options.random_state).permutation(len(files))[:n_held_out]
+    chosen = {files[i] for i in drawn}
+    held_out = np.array([file in chosen for file in dataset.files])
+    return dataset.subset(~held_out), dataset.subset(held_out)
+
+
+def _open_report(
+    options: argparse.Namespace,
+    page: Path,
+    model: "ShapePredictor",
+    n_objects: int,
+    n_validation: int,
+    finished: int,
+) -> "TrainingReport":
+    from ert.evaluation.reports.training import TrainingReport
+
+    held_out = f", {n_validation} held out for validation" if n_validation else ""
+    about = {
+        "Datasets": ", ".join(options.datasets),
+        "Boxes": ", ".join(options.boxes) or "from the annotations",
+        "Objects": f"{n_objects} for training{held_out}",
+        "Model file": options.out,
+    }
+    if options.split is not None:
+        about["Split"] = options.split
+    return TrainingReport(page, f"Training {Path(options.out).name}", model, about, finished=finished)
