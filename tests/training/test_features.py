@@ -68,7 +68,7 @@ def test_read_pool_block_reads_what_read_pixels_reads():
         assert np.array_equal(pool[i], out)
 
 
-def test_pool_positions_lie_in_the_padded_rectangle_and_hang_on_the_nearest_landmark():
+def test_pool_positions_lie_in_the_padded_rectangle_at_the_nearest_landmarks():
     rng = np.random.default_rng(0)
     mean, anchors, deltas = random_pool(rng, n_pixels=500)
     positions = mean[anchors] + deltas
@@ -110,7 +110,7 @@ def test_a_pool_of_a_single_landmark_has_some_width():
     assert np.isfinite(narrow).all()
 
 
-def test_a_pool_with_a_spread_lies_round_the_landmarks():
+def test_a_pool_with_a_spread_lies_around_the_landmarks():
     rng = np.random.default_rng(0)
     mean = rng.random((7, 2))
     anchors, deltas = draw_pool(mean, 4000, 0.0, 0.02, rng)
