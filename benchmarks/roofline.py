@@ -9,6 +9,7 @@ additions) is measured by loops that do nothing else.
 
 import os
 import time
+from typing import Any, NamedTuple
 from unittest import mock
 
 import common
@@ -16,11 +17,13 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert._kernels.crop import crop_resampled
-from ert._kernels.pixels import read_pixels, similarity
+from ert._kernels.crop import cut_crop
+from ert._kernels.pixels import CropView, pool_workspace, read_pixels, similarity, square_box
 from ert._kernels.predict import add_displacement, predict_face
-from ert._kernels.simd import add_leaves
-from ert._kernels.traversal import BLOCK_OF_TREES, aligned, find_leaves, pack_trees, pool_values_size
+from ert._kernels.simd import ProductWorkspace, add_leaves, aligned, product_workspace
+from ert._kernels.traversal import TraversalWorkspace, find_leaves, traversal_workspace
+from ert.model.cascade import NO_MIRROR_MAP
+from ert.model.geometry import INITS
 
 # The machine: random loads, dependent loads, sequential reads, multiply-adds.
 
@@ -95,77 +98,94 @@ def machine(repeats):
 # The parts of a prediction, each repeatedly.
 
 
-@numba.njit
-def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
-    """Run all stages and record the data between their parts."""
-    _, mean_shape, similarity_basis, squared_norm, anchors, deltas = arguments[:6]
-    nodes, n_trees, depth, leaves, leaf_size, scales, basis, limit, together = arguments[6:]
-    masks, amounts, whole, moved, landmarks, anchored, places = room
-    shapes[0] = mean_shape
-    for s in range(anchors.shape[0]):
-        a, b = similarity(similarity_basis, squared_norm, shapes[s])
-        matrices[s, 0], matrices[s, 1] = a, b
-        pool = anchors, deltas, s, landmarks, anchored, places, values[s]
-        read_pixels(crop, size, frame, shapes[s], a, b, *pool)
-        find_leaves(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows[s])
-        add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
-        shapes[s + 1] = shapes[s]
-        how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
-        add_displacement(components[s], *how, shapes[s + 1])
+class Recorded(NamedTuple):
+    """The data between the parts of a prediction, for each stage."""
+
+    shapes: Any
+    matrices: Any
+    values: Any
+    leaf_offsets: Any
+    components: Any
 
 
 @numba.njit
-def whole(n, arguments):
+def run_stages(n, cascade, crop, to_crop, buffers, recorded):
+    """Run all stages n times and record the data between their parts."""
+    traversal, products, pixels = buffers
+    n_stages, n_pixels = cascade.pool.anchors.shape
     for _ in range(n):
-        predict_face(*arguments)
+        recorded.shapes[0] = cascade.mean_shape
+        for stage in range(n_stages):
+            shape = recorded.shapes[stage]
+            matrix = similarity(cascade.mean, shape)
+            read_pixels(crop, to_crop, shape, matrix, cascade.pool, stage, pixels, traversal.values)
+            find_leaves(cascade.trees, stage, n_pixels, traversal)
+            add_leaves(cascade.trees, stage, traversal.leaf_offsets, products.components)
+            recorded.matrices[stage, 0], recorded.matrices[stage, 1] = matrix
+            recorded.values[stage] = traversal.values
+            recorded.leaf_offsets[stage] = traversal.leaf_offsets
+            recorded.components[stage] = products.components
+            recorded.shapes[stage + 1] = shape
+            number = stage // cascade.stages_per_basis
+            add_displacement(cascade.basis, stage, number, matrix, products, recorded.shapes[stage + 1])
 
 
 @numba.njit
-def cutting(n, arguments):
+def resample_crop(n, image, square, spec, crop, to_crop):
     for _ in range(n):
-        crop_resampled(*arguments)
+        cut_crop(image, (0, 0), square, spec, crop, to_crop)
 
 
 @numba.njit
-def similarities(n, similarity_basis, squared_norm, shapes):
+def fit_similarities(n, cascade, recorded):
     total = np.float32(0)
     for _ in range(n):
-        for s in range(shapes.shape[0]):
-            a, b = similarity(similarity_basis, squared_norm, shapes[s])
+        for stage in range(recorded.matrices.shape[0]):
+            a, b = similarity(cascade.mean, recorded.shapes[stage])
             total += a + b
     return total
 
 
 @numba.njit
-def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, anchored, places, values):
+def read_pools(n, cascade, crop, to_crop, recorded, pixels, out):
     for _ in range(n):
-        for s in range(anchors.shape[0]):
-            a, b = matrices[s]
-            pool = anchors, deltas, s, landmarks, anchored, places, values
-            read_pixels(crop, size, frame, shapes[s], a, b, *pool)
+        for stage in range(recorded.matrices.shape[0]):
+            matrix = recorded.matrices[stage, 0], recorded.matrices[stage, 1]
+            read_pixels(crop, to_crop, recorded.shapes[stage], matrix, cascade.pool, stage, pixels, out)
 
 
 @numba.njit
-def walking(n, values, nodes, n_trees, n_pixels, depth, size, leaves, masks, rows):
+def find_all_leaves(n, cascade, recorded, traversal):
     for _ in range(n):
-        for s in range(nodes.shape[0]):
-            find_leaves(values[s], nodes, s, n_trees, n_pixels, depth, size, leaves, masks, rows)
+        for stage in range(recorded.values.shape[0]):
+            workspace = TraversalWorkspace(recorded.values[stage], traversal.masks, traversal.leaf_offsets)
+            find_leaves(cascade.trees, stage, cascade.pool.anchors.shape[1], workspace)
 
 
 @numba.njit
-def adding(n, leaves, rows, n_trees, leaf_size, out):
+def add_all_leaves(n, cascade, recorded, out):
     for _ in range(n):
-        for s in range(leaves.shape[0]):
-            add_leaves(leaves, s, rows[s], n_trees, leaf_size, out)
+        for stage in range(recorded.leaf_offsets.shape[0]):
+            add_leaves(cascade.trees, stage, recorded.leaf_offsets[stage], out)
 
 
 @numba.njit
-def moving(n, components, scales, basis, limit, together, matrices, amounts, whole, moved, shape):
+def multiply_by_bases(n, cascade, recorded, products, shape):
     for _ in range(n):
-        for s in range(scales.shape[0]):
-            a, b = matrices[s]
-            how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
-            add_displacement(components[s], *how, shape)
+        for stage in range(recorded.components.shape[0]):
+            matrix = recorded.matrices[stage, 0], recorded.matrices[stage, 1]
+            components = recorded.components[stage]
+            workspace = ProductWorkspace(
+                components, products.amounts, products.rounded, products.displacement
+            )
+            number = stage // cascade.stages_per_basis
+            add_displacement(cascade.basis, stage, number, matrix, workspace, shape)
+
+
+@numba.njit
+def whole(n, face, inits, mirror_map, bound, landmarks):
+    for _ in range(n):
+        predict_face(*face, inits, mirror_map, bound, landmarks)
 
 
 def nothing(*args):
@@ -174,82 +194,63 @@ def nothing(*args):
 
 def parts_of(model, image, box, repeats):
     """Return the microseconds of each part of the prediction of a face, and the work of its crop."""
-    from ert._kernels.pixels import square_frame
-
     model.warm_up()
     box = tuple(map(float, box))
-    _, *rest = model.cascade_.gray_kernel
-    before, (_, *after), size = rest
-    call = image, *before, *box, 0, *after, np.empty(size)
-    region, working_size, blur, min_contrast, columns, rows_of_crop, *arguments = (
-        model.cascade_.kernel_arguments
+    bound = model.cascade_.compiled.bound
+    cascade = bound.arguments
+    x, y, side = square = square_box(*box)
+    spec = cascade.crop
+    step = side / spec.working_size
+    pixels_of_crop, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
+    crop = CropView(pixels_of_crop, *cut_crop(image, (0, 0), square, spec, pixels_of_crop, to_crop))
+    n_stages, n_pixels = cascade.pool.anchors.shape
+    traversal = traversal_workspace(cascade.trees.n_trees, n_pixels)
+    products, pixels = product_workspace(cascade.basis), pool_workspace(len(cascade.mean_shape), n_pixels)
+    recorded = Recorded(
+        np.empty((n_stages + 1, *cascade.mean_shape.shape), np.float32),
+        np.empty((n_stages, 2), np.float32),
+        np.empty((n_stages, len(traversal.values)), np.uint8),
+        np.empty((n_stages, len(traversal.leaf_offsets)), np.int64),
+        np.empty((n_stages, len(products.components)), np.int32),
     )
-    _, mean_shape, similarity_basis, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
-    leaves, leaf_size, scales, basis, limit, together = arguments[-6:]
-    x, y, side = square_frame(*box)
-    step = side / working_size
-    crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
-    how = region, working_size, blur, min_contrast
-    cut = (image, 0, 0, x, y, side, *how, columns, rows_of_crop, crop, frame)
-    size = crop_resampled(*cut)
-    n_stages, n_pixels = anchors.shape
-    shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)
-    matrices = np.empty((n_stages, 2), np.float32)
-    values = np.zeros((n_stages, pool_values_size(n_pixels)), np.uint8)
-    rows = np.empty((n_stages, n_trees + BLOCK_OF_TREES), np.int64)
-    components = np.zeros((n_stages, scales.shape[1]), np.int32)
-    masks, places = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64), np.empty(n_pixels, np.int32)
-    amounts, whole_amounts = np.empty(scales.shape[1], np.float32), np.empty(scales.shape[1], np.int16)
-    moved = np.empty(basis.shape[2], np.float32)
-    landmarks, anchored = np.empty(len(mean_shape), np.uint64), np.empty(n_pixels, np.uint64)
-    scratch = masks, amounts, whole_amounts, moved, landmarks, anchored, places
-    kept = shapes, matrices, values, rows, components
-    record(tuple(arguments), crop, size, frame, *kept, scratch)
+    run_stages(1, cascade, crop, to_crop, (traversal, products, pixels), recorded)
     found = model.predict([(image, box)])[0]
-    here = shapes[-1, : len(found)]
+    here = recorded.shapes[-1, : len(found)]
     assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts differ from the prediction"
 
-    room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
+    face, landmarks = (image, (0, 0), box, 0), np.empty((1, len(found), 2))
     calls = {
-        "resample the crop": (cutting, cut),
-        "similarities": (similarities, similarity_basis, squared_norm, shapes[:-1]),
+        "resample the crop": (resample_crop, image, square, spec, pixels_of_crop, to_crop),
+        "similarities": (fit_similarities, cascade, recorded),
         "read the feature pools": (
-            *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
-            *(landmarks, anchored, places, room[0]),
+            *(read_pools, cascade, crop, to_crop),
+            *(recorded, pixels, traversal.values),
         ),
-        "find the leaves": (
-            walking,
-            values,
-            nodes,
-            n_trees,
-            n_pixels,
-            depth,
-            leaf_size,
-            leaves,
-            masks,
-            room[1],
-        ),
-        "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
+        "find the leaves": (find_all_leaves, cascade, recorded, traversal),
+        "add the leaves": (add_all_leaves, cascade, recorded, products.components),
         "multiply by the basis": (
-            *(moving, components, scales, basis, limit, together, matrices),
-            *(amounts, whole_amounts, moved, room[3]),
+            multiply_by_bases,
+            cascade,
+            recorded,
+            products,
+            recorded.shapes[0].copy(),
         ),
-        "all in one kernel": (whole, call),
+        "all in one kernel": (whole, face, INITS[:1], NO_MIRROR_MAP, bound, landmarks),
     }
     spent = {}
     for name, (function, *args) in calls.items():
         # The difference excludes the overhead of the call. Short runs, so that some are not interrupted.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    idle = {"gray_kernel": (nothing, *rest)}
+    idle = {"gray_kernel": model.cascade_.gray_kernel._replace(function=nothing)}
     with mock.patch.dict(vars(model.cascade_), idle):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
-    if blur == 0:
+    if spec.blur == 0:
         # Bytes read and written.
-        return spent, size[0] * size[1] * (1 + max(1, round(step)) ** 2)
-    taps = int(np.ceil(2 * max(1.0, blur * step)))
-    strips = -(-rows_of_crop // 64) * 64
-    return spent, taps * (rows_of_crop * (columns - 1) * step + columns * strips)
+        return spent, crop.columns * crop.rows * (1 + max(1, round(step)) ** 2)
+    taps = int(np.ceil(2 * max(1.0, spec.blur * step)))
+    strips = -(-spec.rows // 64) * 64
+    return spent, taps * (spec.rows * (spec.columns - 1) * step + spec.columns * strips)
 
 
 def prediction(model, faces, speeds, n, repeats):
@@ -269,7 +270,7 @@ def prediction(model, faces, speeds, n, repeats):
     loads = n_stages * n_pixels * 3
     lines = n_stages * n_trees * -(-cascade.leaves[0, 0, 0].nbytes // 64)
     fits = 4 * n_stages * len(cascade.mean_shape)
-    walked = pack_trees(cascade.pairs, cascade.thresholds, n_pixels).nbytes
+    walked = cascade.compiled.bound.arguments.trees.nodes.nbytes
     basis_bytes = cascade.basis.nbytes
     work = {
         "resample the crop": (
