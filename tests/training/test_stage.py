@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from reference import naive
 from threadpoolctl import threadpool_limits
 
-from ert._kernels.pixels import similarity
+from ert._kernels.pixels import similarity, similarity_args
 from ert._kernels.simd import padded
 from ert._kernels.workers import Workers
 from ert.datasets.synthetic import synthetic_faces
