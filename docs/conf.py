@@ -1,10 +1,13 @@
-"""Configuration of the documentation: sphinx-build -W -b html docs docs/_build."""
+"""Configuration of the documentation: sphinx-build -W -b html docs docs/_build.
+
+It documents the `ert` that is installed.
+"""
 
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent)]
+sys.path.insert(0, str(DOCS))
 
 from gallery_examples import COPIES, copy_examples  # noqa: E402
 
