@@ -198,8 +198,8 @@ def measure(models, tests, predict, table):
 
 def main():
     import ert
+    from ert._core.resources import bundled_models
     from ert._core.system import provenance
-    from ert.predictor import bundled_models
 
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")
     folder = options.data / "300w"

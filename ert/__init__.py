@@ -1,4 +1,4 @@
-"""Ensembles of regression trees for landmark localization: training, prediction and evaluation.
+"""Ensembles of regression trees for landmark localization: train them, run them, judge them.
 
 >>> import ert
 >>> faces = ert.align(ert.sample_image())
@@ -6,9 +6,109 @@
 (68, 2)
 """
 
-import lazy_loader
+import importlib
+from typing import TYPE_CHECKING, Any
 
-import ert._core.numba_cache  # noqa: F401 - it must run before numba's decorators look for a cache folder
+import ert._core.numba_cache  # noqa: F401 - before numba's decorators look for a cache folder
 
-# The public names are those of `__init__.pyi`; each is imported when it is first used.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+if TYPE_CHECKING:
+    from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
+    from ert._core.exceptions import InputError
+    from ert._core.images import load_image
+    from ert._core.resources import sample_image
+    from ert._core.version import __version__
+    from ert.datasets.dataset import Dataset, load_dataset
+    from ert.datasets.write import write_dataset
+    from ert.evaluation.explanation import Explanation, explain
+    from ert.faces.align import AlignedFace, align
+    from ert.faces.blinks import BlinkCounter
+    from ert.faces.chip import Chip, chip
+    from ert.faces.dataframe import to_dataframe
+    from ert.faces.detection import detect_faces
+    from ert.faces.pose import HeadPose, head_pose
+    from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
+    from ert.faces.warp import average_face, triangles, warp
+    from ert.inference.mode import PredictionMode
+    from ert.model.confidence import Assessment
+    from ert.predictor import ShapePredictor, load
+    from ert.tracking.tracker import TrackedFace, Tracker
+
+# The modules of the public names: each is imported when one of its names is first used.
+_MODULES = {
+    "_core.exceptions": "InputError",
+    "_core.images": "load_image",
+    "_core.resources": "sample_image",
+    "_core.version": "__version__",
+    "datasets.dataset": "Dataset load_dataset",
+    "datasets.write": "write_dataset",
+    "evaluation.explanation": "Explanation explain",
+    "faces.align": "AlignedFace align",
+    "faces.blinks": "BlinkCounter",
+    "faces.chip": "Chip chip",
+    "faces.dataframe": "to_dataframe",
+    "faces.detection": "detect_faces",
+    "faces.pose": "HeadPose head_pose",
+    "faces.regions": "eye_aspect_ratio mouth_opening regions",
+    "faces.warp": "average_face triangles warp",
+    "inference.mode": "PredictionMode",
+    "model.confidence": "Assessment",
+    "predictor": "ShapePredictor load",
+    "tracking.tracker": "TrackedFace Tracker",
+}
+_SUBMODULES = ("compat", "datasets", "evaluation", "faces", "metrics", "plotting", "tracking")
+_HOME = {name: f"ert.{module}" for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = [
+    "AlignedFace",
+    "Assessment",
+    "BlinkCounter",
+    "Chip",
+    "Dataset",
+    "Explanation",
+    "HeadPose",
+    "InputError",
+    "PredictionMode",
+    "ShapePredictor",
+    "TrackedFace",
+    "Tracker",
+    "__version__",
+    "align",
+    "average_face",
+    "chip",
+    "compat",
+    "datasets",
+    "detect_faces",
+    "evaluation",
+    "explain",
+    "eye_aspect_ratio",
+    "faces",
+    "head_pose",
+    "load",
+    "load_dataset",
+    "load_image",
+    "metrics",
+    "mouth_opening",
+    "plotting",
+    "regions",
+    "sample_image",
+    "to_dataframe",
+    "tracking",
+    "triangles",
+    "warp",
+    "write_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"ert.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'ert' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    # A submodule that is imported later must not take the place of a function of the same name.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import small_predictor
-from reference import naive
 
 import ert
 import ert.training.fit
@@ -13,16 +12,6 @@ from ert._core.images import to_gray
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import nme
 from ert.model.geometry import INITS, box_frames, frame_to_image, stretched_frames
-
-
-def test_prediction_matches_the_slow_twin(small_model, faces):
-    X = faces[0][:5]
-    crop_spec = small_model.cascade_.crop_spec
-    for (image, box), shape in zip(X, small_model.predict(X), strict=True):
-        frames = box_frames(box[None])
-        slow = naive.predict(*crop_spec.cut(image, frames[0]), small_model.cascade_)
-        # Single against double precision: hardly a pixel read differs.
-        assert np.abs(frame_to_image(slow[None], frames)[0] - shape).mean() < 0.2
 
 
 def test_it_learns_synthetic_faces(small_model):

@@ -1,4 +1,4 @@
-"""The one error that bad input raises."""
+"""The error that bad input raises."""
 
 __all__ = [
     "InputError",
@@ -14,6 +14,6 @@ class InputError(ValueError):
 
 
 def one_line(text: str, longest: int = 500) -> str:
-    """Return what another library says, or a long name, for a message of one line: printable and not long."""
+    """Return text from elsewhere for a message of one line: printable, and shortened."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text[: 2 * longest].split()))
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all."""
+"""Atomic file writes."""
 
 import os
 import re
@@ -17,7 +17,7 @@ __all__ = [
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that a file could be written: its folder is there, and it is no folder itself.
+    """Check, before long work, that a file can be written: its folder exists, and it is no folder itself.
 
     Raises
     ------
@@ -34,9 +34,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def remove_temporaries(path: str | os.PathLike[str]) -> None:
-    """Remove what processes that were killed while they wrote a file have left beside it.
+    """Remove temporary files that killed processes left beside a file.
 
-    For the one process that writes this file: the temporary of another that is at work would go too.
+    Only for the one process that writes this file: it removes those of running processes too.
     """
     real = Path(os.path.realpath(path))
     name = re.compile(re.escape(f".{real.stem}.") + "[0-9a-f]{32}" + re.escape(real.suffix))
@@ -48,18 +48,18 @@ def remove_temporaries(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well, else remove it.
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds, else remove it.
 
     Parameters
     ----------
     path : path-like
-        The file to write. An existing one is replaced only after the block has ended without an error; of a
-        symbolic link, the file that it points to.
+        The file to write. An existing one, or the target of a symbolic link, is replaced only after the block
+        has ended without an error.
 
     Yields
     ------
     pathlib.Path
-        Where to write: same folder and same suffix, so that writers that look at the suffix work.
+        In the same folder, with the same suffix for writers that depend on it.
 
     Raises
     ------

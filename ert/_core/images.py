@@ -1,11 +1,10 @@
-"""Images: read from files, checked, turned to gray."""
+"""Images: read from files, validated, converted to gray."""
 
 import os
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._kernels.gray import weigh_channels
+from ert._kernels import to_gray as convert_to_gray
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,7 +32,6 @@ __all__ = [
     "load_image",
     "read_image",
     "read_part",
-    "sample_image",
     "to_gray",
 ]
 
@@ -48,12 +46,12 @@ _GRAY_WEIGHTS = {
 
 
 def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
-    """Return what the three channels of a pixel are multiplied by in :func:`weigh`, and its rounding term.
+    """Return what the three channels of a pixel are multiplied by, and its rounding term, in units of 2^-16.
 
     Raises
     ------
     InputError
-        When `channel_order` or `weights` is none that :func:`ert.images.to_gray` knows.
+        When `channel_order` or `weights` is unknown.
     """
     if channel_order not in ("rgb", "bgr"):
         raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
@@ -65,23 +63,23 @@ def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
     return np.array((red, green, blue, rounding), np.uint32)
 
 
-# A part of an image in gray, and the column and row where it begins.
+# A gray part of an image, and its first column and row.
 Part: TypeAlias = tuple[NDArray[np.uint8], int, int]
 
-# What the usual array's dtype is, and not merely equals.
+# The dtype object that uint8 arrays share: compared by identity.
 UINT8 = np.dtype(np.uint8)
 
 # A gray and a color image that kernels are compiled on.
 DUMMY_IMAGES = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 
-# Medium-format cameras stay below 250 megapixels; what is larger is a mistake or an attack.
+# Medium-format cameras stay below 250 megapixels; larger images are mistakes or attacks.
 MAX_PIXELS = 250_000_000
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GRAY_MODES = ("L", "1", "LA")
 _COLOR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 
-# Pillow's limit and Python's warning filters belong to the whole process: one thread at a time changes them.
+# Pillow's limit and Python's warning filters are global: one thread at a time changes them.
 _PILLOW_LOCK = threading.Lock()
 
 
@@ -91,11 +89,11 @@ def _quiet_pillow() -> Iterator[None]:
 
     with _PILLOW_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        usual_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+        default_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = usual_limit
+            Image.MAX_IMAGE_PIXELS = default_limit
 
 
 @contextmanager
@@ -131,9 +129,9 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     except PermissionError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
-        # Damaged files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
+        # Decoders raise nearly anything for corrupt files: OSError, SyntaxError, struct.error, IndexError.
         message = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: the image is damaged or cut short: {message}") from error
+        raise InputError(f"{path}: the image is corrupt or truncated: {message}") from error
 
 
 def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -152,7 +150,7 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises
     ------
     InputError
-        When there is no such file, or it is no image, damaged, cut short, larger than 250 megapixels, or has
+        When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
         pixels of 16 bits or floats.
     """
     with _open_image(path) as image:
@@ -170,7 +168,7 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Tell width and height of the image that `load_image` would return, without reading the pixels.
+    """Return width and height of the image that `load_image` would return, without reading its pixels.
 
     Parameters
     ----------
@@ -185,12 +183,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises
     ------
     InputError
-        As `load_image`, but damage behind the header goes unnoticed.
+        As `load_image`, but damage behind the header is not noticed.
     """
     from PIL import Image
 
     with _open_image(path) as image:
-        # Pillow sets a turned TIFF upright as it loads it; a PNG may keep its orientation behind the pixels.
+        # Pillow rotates a TIFF upright when it is loaded; a PNG may store its orientation behind the pixels.
         if (image.format == "TIFF" and _transposition(image) is not None) or (
             image.format == "PNG" and _may_have_late_metadata(path)
         ):
@@ -211,9 +209,9 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
     Parameters
     ----------
     image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3)
-        What to check.
+        The array.
     what : str
-        What the error message calls it.
+        Its name in error messages.
 
     Returns
     -------
@@ -242,7 +240,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
 
 
 def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str = "luma") -> NDArray[np.uint8]:
-    """Turn a color image to gray.
+    """Convert a color image to gray.
 
     Parameters
     ----------
@@ -257,7 +255,7 @@ def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str =
     Returns
     -------
     ndarray of uint8, (rows, columns)
-        The gray image; a gray one is returned as it came, without a copy.
+        A gray image is returned as it is, without a copy.
 
     Raises
     ------
@@ -274,7 +272,7 @@ def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str =
 def gray_part(
     image: NDArray[np.uint8], rows: slice, columns: slice, coefficients: NDArray[np.uint32]
 ) -> NDArray[np.uint8]:
-    """Turn a part of a color image to gray without touching the rest.
+    """Convert a part of a color image to gray without touching the rest.
 
     Parameters
     ----------
@@ -290,21 +288,21 @@ def gray_part(
     """
     gray = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
     if is_kernel_ready(image):
-        weigh_channels(image, rows.start, columns.start, coefficients, gray)
+        convert_to_gray(image, rows.start, columns.start, coefficients, gray)
     else:
         # A copy: the kernel is compiled for one kind of array.
-        weigh_channels(image[rows, columns].copy(), 0, 0, coefficients, gray)
+        convert_to_gray(image[rows, columns].copy(), 0, 0, coefficients, gray)
     return gray
 
 
 def is_kernel_ready(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of the kind of array that kernels are compiled for."""
+    """Return whether an image is the kind of array that kernels are compiled for."""
     flags = image.flags
     return flags.c_contiguous and flags.writeable
 
 
 def is_kernel_ready_gray(image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image is of that kind, and gray."""
+    """Return whether an image is that kind of array, and gray."""
     return image.ndim == 2 and is_kernel_ready(image)
 
 
@@ -317,7 +315,7 @@ def read_part(
     -------
     part : ndarray of uint8
     column, row : int
-        Where in the image it begins.
+        Its first column and row in the image.
     """
     part = (
         image[rows, columns].copy()
@@ -325,11 +323,6 @@ def read_part(
         else gray_part(image, rows, columns, channel_weights(channel_order, weights))
     )
     return part, columns.start, rows.start
-
-
-def sample_image() -> Path:
-    """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
-    return Path(str(resources.files("ert._core"))) / "data" / "samples" / "astronaut.jpg"
 
 
 def _dtype_hint(image: NDArray[Any]) -> str:
@@ -357,7 +350,7 @@ def _shape_hint(image: NDArray[Any]) -> str:
 
 
 def _load(image: "Image.Image") -> None:
-    # Pillow's decoders of JPEG and PNG give no warnings, so that threads may decode them side by side.
+    # Pillow's decoders of JPEG and PNG give no warnings, so that threads can run them in parallel.
     with nullcontext() if image.format in ("JPEG", "PNG") else _quiet_pillow():
         image.load()
 
@@ -368,7 +361,7 @@ def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
 
 
 def _transposition(image: "Image.Image") -> "Image.Transpose | None":
-    """Tell what sets an image upright by its EXIF orientation; None where nothing does."""
+    """Return the transposition that sets an image upright by its EXIF orientation, if any."""
     from PIL import Image as PilImage
 
     orientation = 1
@@ -391,8 +384,8 @@ ImageLike: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
 
 
 def read_image(image: ImageLike, what: str) -> npt.NDArray[np.uint8]:
-    """Return an image given as an array or as a path; `what` names it in error messages."""
-    # Arrays first: the question for a path takes longer than all the checks of an array.
+    """Return an image given as an array or as a path; `what` is its name in error messages."""
+    # Arrays first: the test for a path takes longer than all tests of an array.
     if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
         return load_image(image)  # its errors name the file
     return check_image(image, what)

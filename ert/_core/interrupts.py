@@ -1,4 +1,4 @@
-"""_core.interrupts."""
+"""Defer SIGINT while numba compiles: an exception would leave it in an inconsistent state."""
 
 import signal
 import threading
@@ -14,15 +14,15 @@ __all__ = [
 def uninterrupted() -> Iterator[None]:
     """Delay Ctrl-C until the block has ended.
 
-    Only the main thread gets signals; in others this does nothing.
+    Only the main thread receives signals; in others this does nothing.
 
     Raises
     ------
     KeyboardInterrupt
         At the end of the block, when Ctrl-C was pressed in it.
     """
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or usual is None:
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or previous is None:
         yield
         return
     pressed: list[int] = []
@@ -30,6 +30,6 @@ def uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(signal.SIGINT, previous)
     if pressed:
         raise KeyboardInterrupt

@@ -7,9 +7,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from ert._core.exceptions import InputError
+
 __all__ = [
     "ensure_cache",
     "is_usable",
+    "require_compiler",
 ]
 
 
@@ -36,9 +39,23 @@ def ensure_cache() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
+def require_compiler() -> None:
+    """Check that numba compiles.
+
+    Raises
+    ------
+    InputError
+        When NUMBA_DISABLE_JIT is set: kernels are built from LLVM code that Python cannot run.
+    """
+    import numba
+
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise InputError("NUMBA_DISABLE_JIT is set, and ert's kernels need numba's compiler: unset it")
+
+
 def _default_folders() -> list[Path]:
     """Return the cache folders that numba tries, in its order."""
-    folders = [Path(__file__).parent / "__pycache__"]
+    folders = [Path(__file__).parents[1] / "_kernels" / "__pycache__"]
     if os.environ.get("NUMBA_CACHE_DIR"):
         folders.append(Path(os.environ["NUMBA_CACHE_DIR"]))
     # Path.home raises a RuntimeError for a user without a home.

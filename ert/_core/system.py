@@ -1,4 +1,4 @@
-"""What a measured figure depends on besides the code: versions, processor, date, other work."""
+"""The system that a figure was measured on: versions, processor, date, load."""
 
 import datetime
 import importlib.metadata
@@ -18,12 +18,12 @@ __all__ = [
 ]
 
 
-# Above this load times say little: other processes take the memory's bandwidth, of a large model's more.
-_BUSY = 0.5
+# Above this load per processor, timings are unreliable: other processes share the memory bandwidth.
+_MAX_LOAD = 0.5
 
 
 def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """Tell on what a measurement was made, in values that can be written as JSON.
+    """Return the system that a measurement is made on, as JSON types.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def provenance(packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def machine_load() -> float | None:
-    """Tell how many processes were busy in the last minute, per processor; None where the system does not."""
+    """Return the load of the last minute per processor; None where the system does not report it."""
     try:
         return os.getloadavg()[0] / (os.cpu_count() or 1)
     except (AttributeError, OSError):
@@ -60,12 +60,12 @@ def machine_load() -> float | None:
 
 
 def busy_notes(load: float | None) -> list[str]:
-    """Say so when times were measured on a machine that had other things to do."""
-    if load is None or load <= _BUSY:
+    """Return a warning if timings were measured on a busy machine."""
+    if load is None or load <= _MAX_LOAD:
         return []
     return [
-        f"The machine was busy ({load:.0%} of its processors in the minute before): the times mean "
-        "little, measure them again when it is idle."
+        f"The machine was busy (a load of {load:.0%} in the minute before): the timings are unreliable, "
+        "measure them again when it is idle."
     ]
 
 

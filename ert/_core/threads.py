@@ -1,4 +1,4 @@
-"""_core.threads."""
+"""The number of threads."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def count_threads(n_jobs: int | None) -> int:
     if n_jobs is None:
         return 1
     if n_jobs == 0 or not isinstance(n_jobs, (int, np.integer)):
-        raise InputError(f"n_jobs={n_jobs!r}: expected a whole number that is not 0; -1 is all processors")
+        raise InputError(f"n_jobs={n_jobs!r}: expected an integer other than 0; -1 uses all processors")
     if n_jobs > 0:
         return int(n_jobs)
     from joblib import cpu_count

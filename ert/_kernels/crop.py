@@ -1,89 +1,124 @@
-"""Stretching the gray levels of dim and flat crops, so that trees see differences of the size they know."""
+"""The crop of a face: the part of a gray image that features can touch, at the working scale.
+
+        image pixels                       crop pixels, `working_size` a box side
++--------------------------+               +------------+
+|      region (of box) ..  |               |  region    |
+|     +--box--+            |   ------->    |  +-box-+   |
+|     |       |            |               |  |     |   |
+|     +-------+            |               |  +-----+   |
++--------------------------+               +------------+
+
+With `blur` above 0 the image is resampled with a triangle filter, and a crop lies in memory column by column;
+with 0 it is reduced by the integer factor that brings a side of the box nearest to `working_size`, and lies
+row by row. Crops with little contrast are stretched.
+"""
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
 
-from ert._kernels.llvm import fetch
-from ert._kernels.simd import reduce_line
+from ert._kernels.llvm import INT8, INT16, chosen, constant, data, fetch, load, store, vector
+from ert._kernels.simd import aligned
 
-__all__ = [
-    "crop_resampled",
-    "reduce",
-    "resample",
-    "stretch",
-]
+__all__ = ["CropArgs", "crop_args", "crop_resampled", "cut_crop", "reduce", "resample", "stretch"]
 
-
-# Every so many lines of a crop are enough to know its gray levels.
-LINES = 8
-# More than so many times would be noise.
-MOST = 16.0
-MIDDLE = 128.0
+# Contrast: one line of a crop in so many gives its gray levels; gains are bounded, or noise is amplified.
+CONTRAST_LINE_STEP = 8
+MAX_GAIN = 16.0
+MIDDLE_GRAY = 128.0
+# Rows that are resampled side by side, and rows that are prefetched ahead where an image is reduced.
+STRIP_ROWS = 64
+ROWS_PREFETCHED = 6
 
 
-@numba.njit(cache=True, nogil=True)
-def stretch(crop, least):  # type: ignore[no-untyped-def]
-    """Stretch gray levels whose standard deviation is small, about their mean, which becomes the middle.
+class CropArgs(NamedTuple):
+    """How crops are cut.
 
     Parameters
     ----------
-    crop : uint8 array (n_lines, n)
-        Rewritten.
-    least : float
-        The standard deviation below which they are stretched, by at most 16 times, to have it.
+    region : float64 array (4,)
+        Left, top, right, bottom of the crop in box coordinates.
+    working_size : int
+        Crop pixels per side of the box.
+    blur : float
+        Half-width of the filter in crop pixels; 0 reduces by an integer factor instead.
+    min_contrast : float
+        The standard deviation of gray levels below which a crop is stretched.
+    columns, rows : int
+        The most that a crop has.
     """
-    if least <= 0:
-        return
-    total = squares = np.int64(0)
-    n = 0
-    for line in range(0, crop.shape[0], LINES):
-        for i in range(crop.shape[1]):
-            value = np.int64(crop[line, i])
-            total += value
-            squares += value * value
-        n += crop.shape[1]
-    mean = total / n
-    deviation = math.sqrt(max(squares / n - mean * mean, 0.0))
-    if deviation >= least:
-        return
-    gain = least / max(deviation, least / MOST)
-    levels = np.empty(256, np.uint8)
-    for level in range(256):
-        stretched = math.floor(MIDDLE + gain * (level - mean) + 0.5)
-        levels[level] = np.uint8(min(max(stretched, 0.0), 255.0))
-    for line in range(crop.shape[0]):
-        for i in range(crop.shape[1]):
-            crop[line, i] = levels[crop[line, i]]
+
+    region: Any
+    working_size: int
+    blur: float
+    min_contrast: float
+    columns: int
+    rows: int
 
 
-STRIP = 64
-LINES_AHEAD = 6
+def crop_args(
+    region: npt.NDArray[np.float64],
+    working_size: int,
+    blur: float,
+    min_contrast: float,
+    shape: tuple[int, int],
+) -> CropArgs:
+    """Return the arguments of kernels that cut crops; `shape` is the most columns and rows."""
+    return CropArgs(aligned(region), working_size, float(blur), float(min_contrast), *shape)
+
+
+def crop_resampled(
+    image: npt.NDArray[np.uint8],
+    origin: tuple[int, int],
+    square: tuple[float, float, float],
+    spec: tuple[npt.NDArray[np.float64], int, float, float, tuple[int, int]],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Cut the region around a box out of a gray image.
+
+    Parameters
+    ----------
+    image, origin, square
+        As for :func:`cut_crop`.
+    spec : region, working_size, blur, min_contrast, (columns, rows)
+        See :class:`CropArgs`.
+
+    Returns
+    -------
+    crop : uint8 array (columns, rows)
+    transform : float64 array (6,)
+        From box coordinates to pixels of the crop.
+    """
+    args = crop_args(*spec)
+    pixels, to_pixels = np.empty(args.columns * args.rows, np.uint8), np.empty(6, np.float32)
+    columns, rows, step, _ = cut_crop(image, origin, square, args, pixels, to_pixels)
+    pixels = pixels[: columns * rows]
+    crop = pixels.reshape(rows, columns).T if step == 1 else pixels.reshape(columns, rows)
+    return np.ascontiguousarray(crop), to_pixels.astype(np.float64)
 
 
 @numba.njit(cache=True, nogil=True)
-def crop_resampled(  # type: ignore[no-untyped-def]
-    image, column, row, x, y, side, region, working_size, blur, min_contrast, columns, rows, room, frame
-):
-    """Cut the region round a box out of a gray image.
+def cut_crop(image, origin, square, spec, out, to_pixels):
+    """Cut the region around a box out of a gray image.
 
     Parameters
     ----------
     image : uint8 array (rows, columns)
-        All of it, or the part of it that the crop needs.
-    column, row : int
-        Where in all of the image it begins.
-    x, y, side : float
-        The box's frame.
-    region, working_size, blur, min_contrast
-        See :class:`CropSpec`.
-    columns, rows : int
-        See :attr:`Cropping.shape`.
-    room : uint8 array (columns * rows,)
+        All of the image, or the part of it that the crop needs.
+    origin : tuple of 2 int
+        Column and row of all of the image where this begins.
+    square : tuple of 3 float
+        The box as x, y, side, see :func:`ert._kernels.pixels.square_box`.
+    spec : CropArgs
+    out : uint8 array (columns * rows,)
         Written: the crop.
-    frame : float32 array (6,)
-        Written: from box coordinates to pixels of the crop.
+    to_pixels : float32 array (6,)
+        Written: the transform from box coordinates to pixels of the crop.
 
     Returns
     -------
@@ -92,40 +127,42 @@ def crop_resampled(  # type: ignore[no-untyped-def]
     column_step, row_step : int
         From one pixel of the crop to the next, across and down.
     """
+    x, y, side = square
+    region, working_size, columns, rows = spec.region, spec.working_size, spec.columns, spec.rows
     # Counted from the box's own pixel, so that every bit is the same whether the image is all or a part.
     first_x, first_y = math.floor(x), math.floor(y)
     x -= first_x
     y -= first_y
-    column, row = first_x - column, first_y - row
+    column, row = first_x - origin[0], first_y - origin[1]
     left = x + region[0] * side
     top = y + region[1] * side
-    frame[:] = 0
-    if blur > 0:
-        crop = room[: columns * rows].reshape(columns, rows)
-        resample(image, column, row, left, top, side / working_size, blur, crop)
-        stretch(crop, min_contrast)
-        frame[0] = frame[3] = working_size
-        frame[4] = -region[0] * working_size
-        frame[5] = -region[1] * working_size
+    to_pixels[:] = 0
+    if spec.blur > 0:
+        crop = out[: columns * rows].reshape(columns, rows)
+        resample(image, column, row, left, top, side / working_size, spec.blur, crop)
+        stretch(crop, spec.min_contrast)
+        to_pixels[0] = to_pixels[3] = working_size
+        to_pixels[4] = -region[0] * working_size
+        to_pixels[5] = -region[1] * working_size
         return columns, rows, rows, 1
     factor = max(1, math.floor(side / working_size + 0.5))
     first_column = math.floor(left)
     first_row = math.floor(top)
-    # Never more than there is room for, whatever the rounding.
+    # Never more than fits into the buffer, whatever the rounding.
     columns = min(math.ceil((region[2] - region[0]) * side / factor) + 1, columns)
     rows = min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows)
-    crop = room[: columns * rows].reshape(rows, columns)
+    crop = out[: columns * rows].reshape(rows, columns)
     reduce(image, column + first_column, row + first_row, factor, crop)
-    stretch(crop, min_contrast)
-    frame[0] = frame[3] = side / factor
+    stretch(crop, spec.min_contrast)
+    to_pixels[0] = to_pixels[3] = side / factor
     # The center of the crop's first pixel is that of the pixels it is the mean of.
-    frame[4] = (x - first_column - (factor - 1) / 2) / factor
-    frame[5] = (y - first_row - (factor - 1) / 2) / factor
+    to_pixels[4] = (x - first_column - (factor - 1) / 2) / factor
+    to_pixels[5] = (y - first_row - (factor - 1) / 2) / factor
     return columns, rows, 1, columns
 
 
 @numba.njit(cache=True, nogil=True)
-def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
+def reduce(image, column, row, factor, out):
     """Reduce a part of a gray image by a whole factor.
 
     A pixel is the mean of four that stand in the middles of the quarters of its square: of all four where the
@@ -152,16 +189,16 @@ def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
     leftmost = min(max(column, 0), n_columns - 1)
     width = min(columns * factor, n_columns - leftmost)
     for r in range(rows):
-        # A line is too short for the processor to see what comes next.
+        # Lines are too short for the hardware prefetcher.
         for k in (near, far):
-            line = min(max(row + (r + LINES_AHEAD) * factor + k, 0), n_rows - 1)
+            line = min(max(row + (r + ROWS_PREFETCHED) * factor + k, 0), n_rows - 1)
             fetch(pixels, line * n_columns + leftmost, width)
         first = min(max(row + r * factor + near, 0), n_rows - 1) * n_columns
         second = min(max(row + r * factor + far, 0), n_rows - 1) * n_columns
         done = low
         if factor <= 4 and low < high:
             inside = column + low * factor
-            done += reduce_line(
+            done += _reduce_line(
                 pixels, first + inside, second + inside, factor, made, r * columns + low, high - low
             )
         for c in range(low):
@@ -170,8 +207,77 @@ def reduce(image, column, row, factor, out):  # type: ignore[no-untyped-def]
             out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
 
 
+def _reduce_lines(factor: int) -> Any:
+    """Return a function that reduces two lines of pixels by a factor to 16 pixels.
+
+    It takes `pixels`; `first` and `second`, the places in it where the two lines begin; `out`; and the place
+    in it that is written. Each pixel is the mean of the first and the last of `factor` pixels of both lines.
+    """
+
+    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
+            wide = vector(INT16, 16)
+            total = two = constant(wide, 2)
+            for line in (args[1], args[2]):
+                numbers = load(builder, source, line, vector(INT8, 16 * factor))
+                for start in (0, factor - 1):
+                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
+                    total = builder.add(total, builder.zext(some, wide))
+            mean = builder.lshr(total, two)
+            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
+            return context.get_dummy_value()
+
+        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
+
+    return intrinsic(typed)
+
+
+_reduce_by_1: Callable[..., None] = _reduce_lines(1)
+_reduce_by_2: Callable[..., None] = _reduce_lines(2)
+_reduce_by_3: Callable[..., None] = _reduce_lines(3)
+_reduce_by_4: Callable[..., None] = _reduce_lines(4)
+
+
+@numba.njit(nogil=True)
+def _reduce_line(pixels, first, second, factor, out, place, n):
+    """Reduce two lines of pixels to one by a factor of 1 to 4, if it has at min_contrast 16 pixels.
+
+    Parameters
+    ----------
+    pixels : uint8 array
+    first, second : int
+        The places in it where the lines begin.
+    factor : int
+    out : uint8 array
+        Written, from `place` on.
+    place, n : int
+        The place of the first pixel, and the number of pixels.
+
+    Returns
+    -------
+    int
+        The number of pixels written: `n`, or 0.
+    """
+    if n < 16:
+        return 0
+    for start in range(0, n, 16):
+        # The last ones once more, if the line does not end with these.
+        c = min(start, n - 16)
+        here, there, to = first + c * factor, second + c * factor, place + c
+        if factor == 1:
+            _reduce_by_1(pixels, here, there, out, to)
+        elif factor == 2:
+            _reduce_by_2(pixels, here, there, out, to)
+        elif factor == 3:
+            _reduce_by_3(pixels, here, there, out, to)
+        else:
+            _reduce_by_4(pixels, here, there, out, to)
+    return n
+
+
 @numba.njit(inline="always")
-def _mean_of_four(pixels, first, second, n, column, near, far):  # type: ignore[no-untyped-def]
+def _mean_of_four(pixels, first, second, n, column, near, far):
     i = np.uint64(min(max(column + near, 0), n - 1))
     j = np.uint64(min(max(column + far, 0), n - 1))
     upper, lower = np.uint64(first), np.uint64(second)
@@ -181,16 +287,16 @@ def _mean_of_four(pixels, first, second, n, column, near, far):  # type: ignore[
 
 
 @numba.njit(cache=True, nogil=True)
-def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-untyped-def]
+def resample(image, column, row, x, y, step, blur, out):
     """Resample a part of a gray image with a triangle filter that widens as the image is reduced.
 
-    Beyond its edge the image goes on with its edge pixels.
+    Beyond its edges the image is extended by its edge pixels.
 
     Parameters
     ----------
     image : uint8 array (rows, columns)
     column, row : int
-        Where in the image x and y are counted from.
+        The pixel that x and y are counted from.
     x, y : float
         Position of the center of the first pixel of `out`.
     step : float
@@ -214,14 +320,14 @@ def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-unty
             weights[c, t] /= total
     low = min(max(firsts[0], 0), n_columns - 1)
     high = min(max(firsts[columns - 1] + taps, 1), n_columns)
-    # STRIP rows at a time, side by side in memory, so that a column of the strip is one vector for all that
-    # follows: the sums across need no gathering. (Unsigned numbers of elements cost no check of their sign.)
+    # Some rows at a time, side by side in memory, so that a column of the strip is one vector for all that
+    # follows: the sums across need no gathering. (Unsigned indices cost no check of their sign.)
     four = np.zeros((4, high - low), np.float32)
-    lines = np.zeros((high - low, STRIP), np.float32)
-    sums = np.empty(STRIP, np.float32)
+    lines = np.zeros((high - low, STRIP_ROWS), np.float32)
+    sums = np.empty(STRIP_ROWS, np.float32)
     tap_weights = np.empty(taps, np.float32)
-    for start in range(0, rows, STRIP):
-        n = min(STRIP, rows - start)
+    for start in range(0, rows, STRIP_ROWS):
+        n = min(STRIP_ROWS, rows - start)
         for r in range(n):
             first, total = _triangle(y + (start + r) * step, half, tap_weights)
             line = four[r % 4]
@@ -238,11 +344,11 @@ def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-unty
             for t in range(taps):
                 weight = weights[c, t]
                 source = lines[np.uint64(min(max(firsts[c] + t, 0), n_columns - 1) - low)]
-                for r in range(STRIP):
+                for r in range(STRIP_ROWS):
                     sums[r] += weight * source[r]
             target = out[c, start : start + n]
-            if n == STRIP:
-                for r in range(STRIP):
+            if n == STRIP_ROWS:
+                for r in range(STRIP_ROWS):
                     target[r] = np.uint8(np.int32(sums[r]))
             else:
                 for r in range(n):
@@ -250,7 +356,7 @@ def resample(image, column, row, x, y, step, blur, out):  # type: ignore[no-unty
 
 
 @numba.njit(cache=True, nogil=True)
-def _interleave(four, lines, r):  # type: ignore[no-untyped-def]
+def _interleave(four, lines, r):
     a, b, c, d = four[0], four[1], four[2], four[3]
     for i in range(a.size):
         lines[i, r] = a[i]
@@ -260,7 +366,7 @@ def _interleave(four, lines, r):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _triangle(center, half, weights):  # type: ignore[no-untyped-def]
+def _triangle(center, half, weights):
     """Write the filter's weights at the pixels from `first` on; return `first` and the weights' sum."""
     first = math.floor(center - half) + 1
     total = np.float32(0)
@@ -268,3 +374,38 @@ def _triangle(center, half, weights):  # type: ignore[no-untyped-def]
         weights[t] = max(0.0, 1.0 - abs(first + t - center) / half)
         total += weights[t]
     return first, total
+
+
+@numba.njit(cache=True, nogil=True)
+def stretch(crop, min_contrast):
+    """Stretch gray levels with a small standard deviation about their mean, which becomes middle gray.
+
+    Parameters
+    ----------
+    crop : uint8 array (n_lines, n)
+        Rewritten.
+    min_contrast : float
+        The standard deviation that they are stretched to, by at most 16 times.
+    """
+    if min_contrast <= 0:
+        return
+    total = squares = np.int64(0)
+    n = 0
+    for line in range(0, crop.shape[0], CONTRAST_LINE_STEP):
+        for i in range(crop.shape[1]):
+            value = np.int64(crop[line, i])
+            total += value
+            squares += value * value
+        n += crop.shape[1]
+    mean = total / n
+    deviation = math.sqrt(max(squares / n - mean * mean, 0.0))
+    if deviation >= min_contrast:
+        return
+    gain = min_contrast / max(deviation, min_contrast / MAX_GAIN)
+    levels = np.empty(256, np.uint8)
+    for level in range(256):
+        stretched = math.floor(MIDDLE_GRAY + gain * (level - mean) + 0.5)
+        levels[level] = np.uint8(min(max(stretched, 0.0), 255.0))
+    for line in range(crop.shape[0]):
+        for i in range(crop.shape[1]):
+            crop[line, i] = levels[crop[line, i]]

@@ -1,4 +1,4 @@
-"""Color to gray, in whole numbers."""
+"""Convert color to gray, in integers."""
 
 from typing import Any
 
@@ -25,19 +25,19 @@ from ert._kernels.llvm import (
 )
 
 __all__ = [
+    "to_gray",
     "weigh",
-    "weigh_channels",
 ]
 
 _WIDE = processor_has("avx512bw")
-# Pixels that are turned to gray together, and as many as the bytes reach that are read for them.
+# Pixels that are converted to gray together, and as many as the bytes reach that are read for them.
 LANES = 16
 REACH = 22
 
 
 @numba.njit(cache=True, nogil=True)
-def weigh(pixel, weights):  # type: ignore[no-untyped-def]
-    """Turn one pixel of three channels to gray."""
+def weigh(pixel, weights):
+    """Convert one pixel of three channels to gray."""
     total = (
         weights[0] * np.uint32(pixel[0])
         + weights[1] * np.uint32(pixel[1])
@@ -47,7 +47,7 @@ def weigh(pixel, weights):  # type: ignore[no-untyped-def]
     return np.uint8(total >> np.uint32(16))
 
 
-def _typed_weigh_some(context: Any, channels: Any, first: Any, weights: Any, out: Any, place: Any) -> Any:
+def _typed_some_to_gray(context: Any, channels: Any, first: Any, weights: Any, out: Any, place: Any) -> Any:
     """Turn 16 pixels to gray: channels from `first` on, to `out` from `place` on.
 
     64 bytes are read. Each pixel becomes four bytes, first second third third: the even ones of them times
@@ -76,12 +76,12 @@ def _typed_weigh_some(context: Any, channels: Any, first: Any, weights: Any, out
     return types.void(channels, types.uint64, weights, out, types.uint64), generate
 
 
-_weigh_some: Any = intrinsic(_typed_weigh_some)
+_some_to_gray: Any = intrinsic(_typed_some_to_gray)
 
 
 @numba.njit(cache=True, nogil=True)
-def weigh_channels(image, row, column, weights, out):  # type: ignore[no-untyped-def]
-    """Turn a part of a color image to gray.
+def to_gray(image, row, column, weights, out):
+    """Convert a part of a color image to gray.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ def weigh_channels(image, row, column, weights, out):  # type: ignore[no-untyped
         # Not where the image may end.
         if _WIDE and n >= LANES and start + 3 * (n - LANES + REACH) <= channels.size:
             for c in range(0, n - LANES, LANES):
-                _weigh_some(channels, start + 3 * c, weights, gray, place + c)
+                _some_to_gray(channels, start + 3 * c, weights, gray, place + c)
             # Some of them once more, if the line does not end with them.
-            _weigh_some(channels, start + 3 * (n - LANES), weights, gray, place + n - LANES)
+            _some_to_gray(channels, start + 3 * (n - LANES), weights, gray, place + n - LANES)
             continue
         # From flat memory, which the compiler can turn into vectors; what it does is `weigh`.
         line, target = channels[start : start + 3 * n], gray[place : place + n]

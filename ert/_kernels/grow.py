@@ -25,7 +25,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.barrier import next_block, wait
 from ert._kernels.split_search import (
     COMPONENTS_PER_PASS,
     GROUP_SIZE,
@@ -33,7 +32,7 @@ from ert._kernels.split_search import (
     evaluate_splits,
     pack_candidates,
 )
-from ert._kernels.workers import Workers
+from ert._kernels.workers import Workers, next_block, wait
 
 __all__ = [
     "MAX_BLOCK_LENGTH",
@@ -228,7 +227,7 @@ def _new_workspace(
 
 
 @numba.njit(cache=True, nogil=True)
-def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, workspace, output):  # type: ignore[no-untyped-def]
+def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, workspace, output):
     """Boost some trees, one after another: what each of several threads does.
 
     The barrier needs a work counter for every level of every tree, the leaves included, and one more.
@@ -283,7 +282,7 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
 
 
 @numba.njit(cache=True, nogil=True)
-def start_tree(block, blocks, workspace, shift):  # type: ignore[no-untyped-def]
+def start_tree(block, blocks, workspace, shift):
     """Put every sample of a block into the root and copy the components that splits are scored on."""
     residuals, scored, n = blocks.residuals, workspace.scored, blocks.sizes[block]
     workspace.bounds[block, 0] = 0
@@ -296,7 +295,7 @@ def start_tree(block, blocks, workspace, shift):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums):  # type: ignore[no-untyped-def]
+def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums):
     """Sum the samples of a block that each candidate of each node of a level sends left.
 
     The level has `first_node` + 1 nodes, numbered from `first_node` on; `candidates` are those of one tree.
@@ -327,7 +326,7 @@ def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums)
 
 
 @numba.njit(cache=True, nogil=True)
-def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no-untyped-def]
+def choose_splits(first_node, counts, sums, weights, chosen):
     """Choose for each node of a level the first of the candidates with the largest gain.
 
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
@@ -358,7 +357,7 @@ def choose_splits(first_node, counts, sums, weights, chosen):  # type: ignore[no
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_threads(counts, node, column):  # type: ignore[no-untyped-def]
+def _sum_threads(counts, node, column):
     total = 0
     for thread in range(counts.shape[0]):
         total += counts[thread, node, column]
@@ -366,7 +365,7 @@ def _sum_threads(counts, node, column):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def split_level(block, first_node, chosen, workspace):  # type: ignore[no-untyped-def]
+def split_level(block, first_node, chosen, workspace):
     """Sort the samples of each node of a level into its two children, keeping their order.
 
     `chosen` is the candidate of each split; `order` and `bounds` of the workspace are rewritten.
@@ -395,7 +394,7 @@ def split_level(block, first_node, chosen, workspace):  # type: ignore[no-untype
 
 
 @numba.njit(cache=True, nogil=True)
-def sum_leaves(block, blocks, workspace, sums, counts):  # type: ignore[no-untyped-def]
+def sum_leaves(block, blocks, workspace, sums, counts):
     """Sum the residuals of each leaf in a block, and count the samples behind each component of the sum.
 
     `sums` and `counts`, int64 (n_leaves, n_components), are added to.
@@ -421,7 +420,7 @@ def sum_leaves(block, blocks, workspace, sums, counts):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True, nogil=True)
-def mean_leaves(sums, counts, rule, leaves):  # type: ignore[no-untyped-def]
+def mean_leaves(sums, counts, rule, leaves):
     """Write the leaves (n_leaves, n_components): the mean residuals times the shrinkage, rounded and clipped.
 
     `sums` and `counts` are those of all threads, `rule` is the shrinkage and the largest leaf.
@@ -438,7 +437,7 @@ def mean_leaves(sums, counts, rule, leaves):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def apply_leaves(block, blocks, workspace, leaves, ends_tier):  # type: ignore[no-untyped-def]
+def apply_leaves(block, blocks, workspace, leaves, ends_tier):
     """Subtract from the residuals of each sample of a block the leaf that it fell into.
 
     Missing components stay 0. Where `ends_tier` is set, the updated residuals become those of the next tree.

@@ -1,8 +1,8 @@
-"""Vectors of LLVM, for the kernels that the compiler does not put into vectors by itself.
+"""LLVM vectors, for the loops that the compiler does not vectorize by itself.
 
-Some numbers at a time are one number to LLVM: it cuts them into whatever vectors the processor has. What is
-computed is the same everywhere, to the last bit; only the steps that :func:`processor_has` asks for take
-instructions of one kind of processor, and have a plain form for all others.
+A vector is one value to LLVM, which splits it into whatever vectors the processor has. Results are the same
+everywhere, to the last bit: only steps guarded by :func:`processor_has` use instructions of some processors,
+and they have a portable form for all others.
 """
 
 from collections.abc import Callable
@@ -46,10 +46,10 @@ FLOAT = ir.FloatType()
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a kernel that makes no array, and no part of one.
+    """Compile a kernel that allocates no array.
 
-    numba counts who holds an array, in a way that is safe between threads; for each array that is handed from
-    kernel to kernel that takes as long as a tree. Where none is made nobody needs to count.
+    numba counts references to arrays with atomic operations; for each array passed from kernel to kernel that
+    takes as long as a tree. Where no array is allocated, no reference needs to be counted.
     """
     options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
     return numba.njit(**options)(function)
@@ -57,47 +57,47 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 @cache
 def processor_has(feature: str) -> bool:
-    """Tell whether kernels are compiled for a processor with a feature, by LLVM's name for it."""
+    """Return whether kernels are compiled for a processor with a feature, given by its LLVM name."""
     from llvmlite import binding
     from numba.core import config
 
-    told: Any = config
-    # To compile for another processor than this one, or without wide vectors.
-    if told.CPU_NAME or told.CPU_FEATURES is not None or not told.ENABLE_AVX:
+    settings: Any = config
+    # Settings to compile for another processor, or without wide vectors.
+    if settings.CPU_NAME or settings.CPU_FEATURES is not None or not settings.ENABLE_AVX:
         return False
     return bool(binding.get_host_cpu_features().get(feature, False))
 
 
 def vector(kind: Any, lanes: int) -> Any:
-    """Return the type of so many numbers of a type."""
+    """Return the vector type of n lanes of a type."""
     return ir.VectorType(kind, lanes)
 
 
 def constant(kind: Any, number: float | list[int]) -> Any:
-    """Return a vector of constants: one everywhere, or a list of them."""
+    """Return a vector of constants: one number in all lanes, or a list of numbers."""
     return ir.Constant(kind, number if isinstance(number, list) else [number] * kind.count)
 
 
 def data(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
-    """Return where the elements of the array that is argument `i` begin."""
+    """Return the pointer to the first element of the array that is argument `i`."""
     if signature.args[i].layout != "C":
         raise TypeError(f"argument {i}: {signature.args[i]}, expected a contiguous array")
     return context.make_array(signature.args[i])(context, builder, args[i]).data
 
 
 def length(context: Any, builder: Any, signature: Any, args: Any, i: int, axis: int | None = None) -> Any:
-    """Return how many elements the array that is argument `i` has: along an axis, or in all."""
+    """Return the length of the array that is argument `i`: along an axis, or in total."""
     array = context.make_array(signature.args[i])(context, builder, args[i])
     return array.nitems if axis is None else builder.extract_value(array.shape, axis)
 
 
 def load(builder: Any, array: Any, place: Any, kind: Any) -> Any:
-    """Load a vector, or a number of another type, from an array's element `place` on."""
+    """Load a vector, or a number of another type, from element `place` of an array on."""
     return builder.load(_at(builder, array, place, kind), align=1)
 
 
 def store(builder: Any, value: Any, array: Any, place: Any) -> None:
-    """Store a vector from an array's element `place` on."""
+    """Store a vector from element `place` of an array on."""
     builder.store(value, _at(builder, array, place, value.type), align=1)
 
 
@@ -106,49 +106,49 @@ def _at(builder: Any, array: Any, place: Any, kind: Any) -> Any:
 
 
 def splat(builder: Any, number: Any, kind: Any) -> Any:
-    """Return a vector with one number everywhere."""
+    """Return a vector with the same number in all lanes."""
     single = builder.insert_element(ir.Constant(kind, ir.Undefined), number, INT32(0))
     return chosen(builder, single, [0] * kind.count)
 
 
 def chosen(builder: Any, values: Any, lanes: list[int]) -> Any:
-    """Return the vector of a vector's numbers in some of its lanes."""
+    """Return a vector of some lanes of another."""
     return builder.shuffle_vector(
         values, ir.Constant(values.type, ir.Undefined), constant(vector(INT32, len(lanes)), lanes)
     )
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Return room for a value that changes in a loop."""
-    return cgutils.alloca_once_value(builder, value)  # type: ignore[no-untyped-call]
+    """Allocate a stack variable for a value that changes in a loop."""
+    return cgutils.alloca_once_value(builder, value)
 
 
 def loop(builder: Any, stop: Any, step: int = 1) -> Any:
-    """Count from 0 to `stop`: a context whose value is the counter and what ends the loop."""
+    """Loop from 0 to `stop`: a context that yields the counter and a function that ends the loop."""
     return cgutils.for_range_slice(builder, INT64(0), stop, INT64(step), INT64)
 
 
 def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
-    """Call a function of LLVM's that has no name in numba."""
+    """Call an LLVM intrinsic."""
     kind = ir.FunctionType(result, [value.type for value in values])
-    function = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
     return builder.call(function, values)
 
 
 def look_up(builder: Any, low: Any, numbers: Any, high: Any) -> Any:
-    """Return of the 128 bytes in two vectors those that 64 numbers tell: only with AVX-512 VBMI."""
+    """Look up 64 indices in a table of 128 bytes, two vectors: AVX-512 VBMI only."""
     return call(builder, "llvm.x86.avx512.vpermi2var.qi.512", low.type, low, numbers, high)
 
 
 def prefetch(builder: Any, place: Any) -> None:
-    """Have a line of the cache brought near."""
+    """Prefetch a cache line."""
     line = builder.bitcast(place, INT8.as_pointer())
-    # To read, to all levels of the cache, data.
+    # For reading, into all levels of the data cache.
     call(builder, "llvm.prefetch.p0i8", ir.VoidType(), line, INT32(0), INT32(3), INT32(1))
 
 
 def _typed_fetch(context: Any, array: Any, first: Any, n_bytes: Any) -> Any:
-    """Have a part of an array of bytes brought near."""
+    """Prefetch a part of an array of bytes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         memory = data(context, builder, signature, args, 0)

@@ -1,10 +1,20 @@
-"""_kernels.pixels."""
+"""Shape-indexed pixel features: the similarity to the current shape, and the pixels of a feature pool.
+
+    pool position  --anchor, delta-->  landmark + similarity @ delta  --box transform-->  pixel of the crop
+
+A box transform is (a, b, c, d, tx, ty): x = a u + b v + tx, y = c u + d v + ty, for (u, v) in box
+coordinates.
+
+    similarity basis  float32 (2, n_padded, 2)            the mean shape, centered; rotated by 90 degrees
+    anchors           uint16  (n_stages, n_padded)        the landmark of each pixel of the pool
+    deltas            float32 (n_stages, 2, n_padded)     x and y of its offset from there
+    landmarks         uint64  (n_padded,)                 x and y of a landmark in the crop, one after another
+"""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -25,68 +35,139 @@ from ert._kernels.llvm import (
     store,
     vector,
 )
-from ert._kernels.simd import LANES, dot, padded, transform
+from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
 __all__ = [
-    "center",
-    "pool_arrays",
+    "CropView",
+    "PoolArgs",
+    "SimilarityArgs",
+    "pool_args",
+    "pool_workspace",
     "read_pixels",
-    "read_pool_block",
     "similarity",
-    "square_frame",
+    "similarity_args",
+    "square_box",
 ]
 
+# The least scale of a similarity: what is divided by it stays in bounds when a shape collapses.
+MIN_SCALE = np.float32(0.5)
 
-def pool_arrays(
-    anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
-    """Lay out pools for :func:`read_pixels`: x and y apart, zeros up to a multiple of 16 pixels.
+
+class SimilarityArgs(NamedTuple):
+    """The mean shape, prepared for :func:`similarity`.
 
     Parameters
     ----------
-    anchors : uint16 array (..., n_pixels)
-    deltas : float32 array (..., n_pixels, 2)
-
-    Returns
-    -------
-    anchors : uint16 array (..., n_padded)
-    deltas : float32 array (..., 2, n_padded)
+    basis : float32 array (2, n_padded, 2)
+        The mean shape minus its center, and that rotated by a right angle; zeros behind the last landmark.
+    squared_norm : float32
+        The sum of its squares.
     """
-    return padded(anchors, -1), padded(np.swapaxes(deltas, -1, -2), -1)
+
+    basis: Any
+    squared_norm: Any
+
+
+class PoolArgs(NamedTuple):
+    """The feature pools of all stages, x and y apart, zeros up to a multiple of 16 pixels.
+
+    Parameters
+    ----------
+    anchors : uint16 array (n_stages, n_padded)
+    deltas : float32 array (n_stages, 2, n_padded)
+    """
+
+    anchors: Any
+    deltas: Any
+
+
+class PoolWorkspace(NamedTuple):
+    """Buffers for :func:`read_pixels`.
+
+    Parameters
+    ----------
+    landmarks : uint64 array (n_padded_landmarks,)
+    anchored : uint64 array (n_padded,)
+    places : int32 array (n_padded,)
+    """
+
+    landmarks: Any
+    anchored: Any
+    places: Any
+
+
+class CropView(NamedTuple):
+    """A crop in memory.
+
+    Parameters
+    ----------
+    pixels : uint8 array (at least columns * rows,)
+    columns, rows : int
+    column_step, row_step : int
+        From a pixel to the next one across, and down.
+    """
+
+    pixels: Any
+    columns: Any
+    rows: Any
+    column_step: Any
+    row_step: Any
+
+
+def similarity_args(mean_shape: npt.NDArray[np.float32]) -> SimilarityArgs:
+    """Prepare a mean shape (n_landmarks, 2) for :func:`similarity`."""
+    mean = mean_shape.astype(np.float64)
+    centered = mean - mean.mean(axis=0)
+    rotated = np.stack([-centered[:, 1], centered[:, 0]], axis=1)
+    basis = np.stack([centered, rotated]).astype(np.float32)
+    squared_norm = np.float32((basis[0].astype(np.float64) ** 2).sum())
+    return SimilarityArgs(aligned(padded(basis, 1, LANES // 2)), squared_norm)
+
+
+def pool_args(anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]) -> PoolArgs:
+    """Lay out pools: anchors (n_stages, n_pixels), deltas (n_stages, n_pixels, 2)."""
+    return PoolArgs(aligned(padded(anchors, -1)), aligned(padded(np.swapaxes(deltas, -1, -2), -1)))
+
+
+@register_jitable
+def pool_workspace(n_landmarks: int, n_pixels: int) -> Any:
+    """Return buffers for so many landmarks and pixels, both padded."""
+    return PoolWorkspace(
+        np.empty(n_landmarks, np.uint64), np.empty(n_pixels, np.uint64), np.empty(n_pixels, np.int32)
+    )
+
+
+@register_jitable
+def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
+    """Return the square with a box's center and the mean of its sides, as x, y, side.
+
+    It reaches from the center of its first pixel, x, y, to the center of its last.
+    """
+    side = (width + height) / 2 - 1
+    return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
 def _typed_place(
-    context: Any,
-    anchored: Any,
-    deltas: Any,
-    number: Any,
-    xx: Any,
-    xy: Any,
-    yx: Any,
-    yy: Any,
-    right: Any,
-    bottom: Any,
-    column_step: Any,
-    row_step: Any,
-    out: Any,
+    context: Any, anchored: Any, deltas: Any, stage: Any, matrix: Any, last: Any, steps: Any, out: Any
 ) -> Any:
-    """Find the number in the crop of the pixel under each pixel of a pool.
+    """Compute the index in the crop of the pixel under each position of a pool.
 
-    It takes where each pixel's landmark lies, x and y in 64 bits; the deltas of all pools, and the number of
-    this one; the matrix for them; the last column and row; and the crop's steps.
+    It takes the landmark of each position, x and y in 64 bits; the deltas of all stages, and the stage; the
+    matrix for them, row by row; the last column and row; and the crop's steps.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        points, apart, target = (data(context, builder, signature, args, i) for i in (0, 1, 11))
-        n = length(context, builder, signature, args, 11)
-        first = builder.mul(args[2], builder.mul(n, INT64(2)))
-        second = builder.add(first, n)
+        points, apart, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
+        n_pixels = length(context, builder, signature, args, 6)
+        first = builder.mul(args[2], builder.mul(n_pixels, INT64(2)))
+        second = builder.add(first, n_pixels)
         kind, whole = vector(FLOAT, LANES), vector(INT32, LANES)
-        matrix = [splat(builder, number, kind) for number in args[3:7]]
-        last = [splat(builder, number, kind) for number in args[7:9]]
-        steps = [splat(builder, number, whole) for number in args[9:11]]
+        matrix, last, steps = (
+            [splat(builder, builder.extract_value(args[i], k), lanes) for k in range(n)]
+            for i, n, lanes in ((3, 4, kind), (4, 2, kind), (5, 2, whole))
+        )
         zero = constant(kind, 0.0)
-        with loop(builder, n, LANES) as (i, _):
+        with loop(builder, n_pixels, LANES) as (i, _):
             both = load(builder, points, i, vector(FLOAT, 2 * LANES))
             u, v = (load(builder, apart, builder.add(row, i), kind) for row in (first, second))
             number = constant(whole, 0)
@@ -101,163 +182,82 @@ def _typed_place(
             store(builder, number, target, i)
         return context.get_dummy_value()
 
-    floats, wholes = [types.float32] * 6, [types.int32] * 2
-    return types.void(anchored, deltas, types.uint64, *floats, *wholes, out), generate
+    four, two, steps = (
+        types.UniTuple(kind, n) for kind, n in ((types.float32, 4), (types.float32, 2), (types.int32, 2))
+    )
+    return types.void(anchored, deltas, types.uint64, four, two, steps, out), generate
 
 
 _place: Callable[..., None] = intrinsic(_typed_place)
 
 
 @kernel
-def read_pixels(  # type: ignore[no-untyped-def]
-    pixels, size, frame, shape, a, b, anchors, deltas, stage, landmarks, anchored, places, out
-):
-    """Read a pool's pixels for one shape; a position outside the crop reads the crop's nearest pixel.
+def similarity(mean, shape):
+    """Compute the least-squares rotation and scale from the mean shape to a shape.
+
+    Umeyama 1991, without reflections.
 
     Parameters
     ----------
-    pixels : uint8 array (n,)
-        The crop.
-    size : tuple of 4 ints
-        Its columns and rows, and how far it is from one pixel to the next, across and down.
-    frame : float32 array (6,)
-        From box coordinates to pixels of the crop.
-    shape : float32 array (n_landmarks, 2)
-        The current shape in box coordinates, padded to a multiple of 8 landmarks.
-    a, b : float32
-        The similarity from the mean shape to the current shape.
-    anchors : uint16 array (n_stages, n_pixels)
-    deltas : float32 array (n_stages, 2, n_pixels)
-        From :func:`pool_arrays`, these two.
-    stage : int
-    landmarks : uint64 array (n_landmarks,)
-    anchored : uint64 array (n_pixels,)
-    places : int32 array (n_pixels,)
-        Overwritten, these three: room to work in.
-    out : uint8 array (at least n_pixels,)
-        Written.
-    """
-    # Both matrices in one: the frame after the similarity.
-    xx = frame[0] * a + frame[1] * b
-    xy = frame[1] * a - frame[0] * b
-    yx = frame[2] * a + frame[3] * b
-    yy = frame[3] * a - frame[2] * b
-    half = np.float32(0.5)
-    x, y = frame[4] + half, frame[5] + half
-    transform(shape, frame[0], frame[1], frame[2], frame[3], x, y, landmarks)
-    # x and y of a landmark are looked up as one number.
-    for p in range(places.shape[0]):
-        anchored[p] = landmarks[np.uint64(anchors[stage, p])]
-    right, bottom = np.float32(size[0] - 1), np.float32(size[1] - 1)
-    _place(anchored, deltas, stage, xx, xy, yx, yy, right, bottom, size[2], size[3], places)
-    for p in range(places.shape[0]):
-        out[p] = pixels[np.uint64(np.uint32(places[p]))]
-
-
-@numba.njit(cache=True, nogil=True)
-def read_pool_block(  # type: ignore[no-untyped-def]
-    pixels, places, crop_of, frames, shapes, similarity_basis, squared_norm, anchors, deltas, matrices, pool
-):
-    """Read a pool's pixels for some samples, for training.
-
-    Parameters
-    ----------
-    pixels, places
-        The crops, see :class:`ert.crop_store.Crops`.
-    crop_of : int array (n,)
-        Which crop each sample looks at.
-    frames : float32 array (n, 6)
-    shapes : float32 array (n, n_landmarks, 2)
-    similarity_basis, squared_norm
-        See :func:`ert.geometry.similarity`.
-    anchors, deltas
-        The pool alone, see :func:`read_pixels`.
-    matrices : float32 array (n, 2)
-        Written: a, b of each sample's similarity.
-    pool : uint8 array (n, at least n_pixels)
-        Written: row i is sample i.
-    """
-    n_landmarks, n_pixels = shapes.shape[1], anchors.shape[1]
-    shape = np.zeros(similarity_basis.shape[1:], np.float32)
-    values = np.empty(n_pixels, np.uint8)
-    landmarks = np.empty(similarity_basis.shape[1], np.uint64)
-    anchored = np.empty(n_pixels, np.uint64)
-    numbers = np.empty(n_pixels, np.int32)
-    for i in range(shapes.shape[0]):
-        for k in range(n_landmarks):
-            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
-        a, b = similarity(similarity_basis, squared_norm, shape)
-        matrices[i, 0] = a
-        matrices[i, 1] = b
-        first, columns, rows = places[crop_of[i]]
-        crop = pixels[first : first + columns * rows]
-        size = (columns, rows, rows, 1)
-        read_pixels(
-            crop, size, frames[i], shape, a, b, anchors, deltas, 0, landmarks, anchored, numbers, values
-        )
-        # Without the last ones, which only fill vectors, where a row is no longer than the pool.
-        for p in range(min(n_pixels, pool.shape[1])):
-            pool[i, p] = values[p]
-
-
-LEAST_SCALE = np.float32(0.5)
-
-
-@register_jitable
-def square_frame(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and side of the frame that :func:`box_frames` gives to a box."""
-    side = (width + height) / 2 - 1
-    return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
-
-
-def center(mean_shape: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], np.float32]:
-    """Prepare a mean shape for :func:`similarity`.
-
-    Parameters
-    ----------
-    mean_shape : float32 array (n_landmarks, 2)
+    mean : SimilarityArgs
+    shape : float32 array (n_padded, 2)
+        Zeros behind the last landmark.
 
     Returns
     -------
-    similarity_basis : float32 array (2, n_padded, 2)
-        The mean shape minus its own center, and that turned by a right angle.
-    squared_norm : float32
-        Sum of its squares.
+    a, b : float32
+        The matrix is ((a, -b), (b, a)). Its scale is at least `MIN_SCALE`; it is the identity when the mean
+        shape is a single point.
     """
-    mean = mean_shape.astype(np.float64)
-    centered = mean - mean.mean(axis=0)
-    rotated = np.stack([-centered[:, 1], centered[:, 0]], axis=1)
-    similarity_basis = np.stack([centered, rotated]).astype(np.float32)
-    return padded(similarity_basis, 1, LANES // 2), np.float32(
-        (similarity_basis[0].astype(np.float64) ** 2).sum()
-    )
+    if mean.squared_norm == 0:
+        return np.float32(1), np.float32(0)
+    # Centering one of the two is enough: the other's center is multiplied by a sum that is zero.
+    a = np.float32(dot(shape, mean.basis, 0) / mean.squared_norm)
+    b = np.float32(dot(shape, mean.basis, 1) / mean.squared_norm)
+    scale = np.float32(math.sqrt(a * a + b * b))
+    if scale >= MIN_SCALE:
+        return a, b
+    if scale == 0:
+        return MIN_SCALE, np.float32(0)
+    return a * (MIN_SCALE / scale), b * (MIN_SCALE / scale)
 
 
 @kernel
-def similarity(similarity_basis, squared_norm, shape):  # type: ignore[no-untyped-def]
-    """Least-squares rotation and scale from the mean shape to a shape (Umeyama 1991, without reflections).
+def read_pixels(crop, to_pixels, shape, matrix, pool, stage, workspace, out):
+    """Read a pool's pixels for one shape; a position outside the crop reads the nearest pixel of the crop.
 
     Parameters
     ----------
-    compass, squared_norm
-        The mean shape, from :func:`center`.
+    crop : CropView
+    to_pixels : float32 array (6,)
+        From box coordinates to pixels of the crop.
     shape : float32 array (n_padded, 2)
-        Zeros follow its last landmark.
-
-    Returns
-    -------
-    a, b : float32
-        The matrix is ((a, -b), (b, a)). Its scale is at least 0.5, so that what is divided by it stays in
-        bounds when a shape collapses; it is the identity when the mean shape is a single point.
+        The current shape in box coordinates.
+    matrix : tuple of 2 float32
+        From :func:`similarity`.
+    pool : PoolArgs
+    stage : int
+    workspace : PoolWorkspace
+        Overwritten.
+    out : uint8 array (at least n_padded,)
+        Written.
     """
-    if squared_norm == 0:
-        return np.float32(1), np.float32(0)
-    # Centering one of the two is enough: the other's center is multiplied by a sum that is zero.
-    a = np.float32(dot(shape, similarity_basis, 0) / squared_norm)
-    b = np.float32(dot(shape, similarity_basis, 1) / squared_norm)
-    scale = np.float32(math.sqrt(a * a + b * b))
-    if scale >= LEAST_SCALE:
-        return a, b
-    if scale == 0:
-        return LEAST_SCALE, np.float32(0)
-    return a * (LEAST_SCALE / scale), b * (LEAST_SCALE / scale)
+    a, b = matrix
+    # Both matrices in one: the box transform after the similarity.
+    xx = to_pixels[0] * a + to_pixels[1] * b
+    xy = to_pixels[1] * a - to_pixels[0] * b
+    yx = to_pixels[2] * a + to_pixels[3] * b
+    yy = to_pixels[3] * a - to_pixels[2] * b
+    half = np.float32(0.5)
+    x, y = to_pixels[4] + half, to_pixels[5] + half
+    landmarks, anchored, places = workspace.landmarks, workspace.anchored, workspace.places
+    to_crop = to_pixels[0], to_pixels[1], to_pixels[2], to_pixels[3], x, y
+    transform(shape, to_crop, landmarks)
+    # x and y of a landmark are looked up as one number.
+    for p in range(places.shape[0]):
+        anchored[p] = landmarks[np.uint64(pool.anchors[stage, p])]
+    last = np.float32(crop.columns - 1), np.float32(crop.rows - 1)
+    steps = np.int32(crop.column_step), np.int32(crop.row_step)
+    _place(anchored, pool.deltas, stage, (xx, xy, yx, yy), last, steps, places)
+    for p in range(places.shape[0]):
+        out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]

@@ -1,38 +1,89 @@
-"""Leaves of floats added up, as dlib's models have them: whole shapes, tree after tree.
+"""The kernel that runs a cascade of dlib on a face, to dlib's pixels and dlib's rounding.
 
-A leaf of 68 points is nine lines of the cache, which lie anywhere in tens of megabytes: what counts is how
-many lines are on their way at a time. The sums stay in registers, and lines are asked for some trees ahead: a
-leaf's first line before the others, for all of them wait until its page has been found.
+What differs from :mod:`ert._kernels.predict`: pixels are read from the image, 0 outside it; the box is
+stretched to the unit square; leaves are whole shapes of floats, and the similarity does not rotate them.
+
+    leaves  float32 (n_stages, n_trees * n_leaves * 2 * n_landmarks)   x0, y0, x1, y1, ...
+
+A leaf of 68 landmarks is nine cache lines, anywhere in tens of megabytes: what counts is how many lines are
+on their way at a time. The sums stay in registers, and lines are prefetched some trees ahead, a leaf's first
+line before the others, since all of them wait until its page has been found.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic, overload
 
-from ert._kernels.bound_args import unpack
+from ert._kernels.bound_args import DUMMY_BOX, DUMMY_IMAGE, BoundArgs, entry_point, unpack
 from ert._kernels.gray import weigh
 from ert._kernels.llvm import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
-from ert._kernels.predict import add_displacement, usual
-from ert._kernels.simd import LANES, add_leaves, product_workspace
-from ert._kernels.traversal import BLOCK_OF_TREES, find_leaves, traversal_workspace
+from ert._kernels.predict import CompiledCascade, add_displacement, is_plain
+from ert._kernels.simd import LANES, BasisArgs, add_leaves, aligned, basis_args, product_workspace
+from ert._kernels.traversal import TREES_PER_BLOCK, TreeArgs, find_leaves, traversal_workspace, tree_args
 
 __all__ = [
-    "AHEAD",
+    "PREFETCH_TREES",
+    "DlibCascadeArgs",
     "add_float_leaves",
-    "ask_ahead",
-    "predict_dlib",
+    "compile_dlib_cascade",
+    "predict_face_dlib",
 ]
 
 
+class DlibCascadeArgs(NamedTuple):
+    """A cascade of dlib, laid out for the kernels; the first axis of all but the mean shape is the stage.
+
+    Parameters
+    ----------
+    mean_shape : float32 array (n_landmarks, 2)
+    anchors : uint16 array (n_stages, n_pixels)
+    deltas : float32 array (n_stages, 2, n_pixels)
+    trees : TreeArgs
+    basis : BasisArgs
+        Empty where leaves are floats.
+    """
+
+    mean_shape: Any
+    anchors: Any
+    deltas: Any
+    trees: TreeArgs
+    basis: BasisArgs
+
+
+def compile_dlib_cascade(arrays: dict[str, npt.NDArray[Any]]) -> CompiledCascade:
+    """Lay out a cascade of dlib for :func:`predict_face_dlib`, and compile it.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+        As :class:`ert.model.dlib_cascade.DlibCascade` has them.
+    """
+    mean_shape, anchors = arrays["mean_shape"], arrays["anchors"]
+    trees = arrays["pairs"], arrays["thresholds"], arrays["leaves"]
+    args = DlibCascadeArgs(
+        aligned(mean_shape),
+        aligned(anchors),
+        aligned(arrays["deltas"].transpose(0, 2, 1)),
+        tree_args(*trees, anchors.shape[1]),
+        basis_args(arrays["scales"], arrays["basis"]),
+    )
+    color = 1, np.zeros(4, np.uint32)
+
+    def call(bound: BoundArgs) -> Callable[..., bool]:
+        landmarks = np.empty((1, len(mean_shape), 2))
+        return entry_point(predict_face_dlib, DUMMY_IMAGE, (0, 0), DUMMY_BOX, 0, color, bound, landmarks)
+
+    return CompiledCascade(args, call)
+
+
 @numba.njit(cache=True, nogil=True)
-def predict_dlib(  # type: ignore[no-untyped-def]
-    image, n_channels, column, row, weights, left, top, width, height, most, bound, numbers, placed
-):
-    """Run dlib's cascade on an image.
+def predict_face_dlib(image, origin, box, max_box_to_image, color, bound, landmarks):
+    """Locate the landmarks of one face.
 
     The order of the additions and the precision of every step are dlib's (`shape_predictor.h`), because a
     last bit decides now and then which pixel is read.
@@ -40,45 +91,46 @@ def predict_dlib(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     image : uint8 array (rows, columns * n_channels)
-        All of it, or the part of it that can matter.
-    n_channels : 1 or 3
-    column, row : int
-        Where in the image it begins.
-    weights : uint32 array (4,)
-        How colors become gray; see :func:`ert.colors.channel_weights`.
-    left, top, width, height : float
-        The box; its unit square reaches to the center of its last pixel.
-    most : int
-        How many times as large as the image the box may be: 0 if image and box have been checked.
-    bound, numbers
-        See :class:`ert.held.BoundArgs`: :attr:`DlibCascade.kernel_arguments`.
-    placed : float64 array (1, n_landmarks, 2)
-        Written: x, y in pixels of the image.
+        All of the image, or the part of it that can matter.
+    origin : tuple of 2 int
+        Column and row of all of the image where this begins.
+    box : tuple of 4 float
+        Left, top, width, height; the unit square reaches to the center of its last pixel.
+    max_box_to_image : int
+        See :func:`ert._kernels.predict.is_plain`; 0 if image and box have been checked.
+    color : int, uint32 array (4,)
+        The number of channels, 1 or 3, and the weights that convert a pixel to gray.
+    bound : BoundArgs
+        Of a :class:`DlibCascadeArgs`.
+    landmarks : float64 array (1, n_landmarks, 2)
+        Written: x, y in image pixels.
 
     Returns
     -------
     bool
-        False when something was to be checked and is not as :func:`ert.running.usual` expects.
+        False when image or box were to be checked and are not plain.
     """
-    if most and not usual(image, left, top, width, height, most):
+    if max_box_to_image and not is_plain(image, box, max_box_to_image):
         return False
-    arguments = unpack(bound, numbers)
-    mean_shape, anchors, deltas, nodes, n_trees, depth = arguments[:6]
-    leaves, leaf_size, scales, basis, limit = arguments[6:]
+    left, top, width, height = box
+    column, row = origin
+    n_channels, weights = color
+    cascade = unpack(bound)
+    mean_shape, anchors, deltas, trees = cascade.mean_shape, cascade.anchors, cascade.deltas, cascade.trees
     rows, columns = image.shape[0], image.shape[1] // n_channels
     n_stages, n_pixels = anchors.shape
-    values, masks, leaf_of = traversal_workspace(n_trees, n_pixels)
-    total, amounts, whole, moved = product_workspace(scales, basis)
+    traversal = traversal_workspace(trees.n_trees, n_pixels)
+    products = product_workspace(cascade.basis)
+    values = traversal.values
     anchored = np.empty((2, n_pixels), np.float32)
     places = np.empty(n_pixels, np.float64)
     flat = image.reshape(-1)
     pixels = image.reshape(rows * columns, n_channels)
     n_landmarks = mean_shape.shape[0]
-    room = np.zeros((basis.shape[2] // 2, 2), np.float32)
+    padded_shape = np.zeros((cascade.basis.rows.shape[2] // 2, 2), np.float32)
     for i in range(n_landmarks):
-        room[i, 0], room[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
-    shape = room[:n_landmarks]
-    leaves_of, scratch = (leaves, leaf_of), (total, amounts, whole, moved, room)
+        padded_shape[i, 0], padded_shape[i, 1] = mean_shape[i, 0], mean_shape[i, 1]
+    shape = padded_shape[:n_landmarks]
     for stage in range(n_stages):
         a, b = _similarity(mean_shape, shape)
         us, vs = deltas[stage, 0], deltas[stage, 1]
@@ -100,39 +152,36 @@ def predict_dlib(  # type: ignore[no-untyped-def]
                 values[p] = flat[np.uint64(place)] if place >= 0 else 0
             else:
                 values[p] = weigh(pixels[np.uint64(place)], weights) if place >= 0 else 0
-        find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, leaf_of)
-        _add_stage(*leaves_of, stage, n_trees, leaf_size, scales, basis, limit, *scratch)  # type: ignore[no-untyped-call]
-    for i in range(shape.shape[0]):
-        placed[0, i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
-        placed[0, i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
+        find_leaves(trees, stage, n_pixels, traversal)
+        _add_stage(trees, cascade.basis, stage, traversal, products, padded_shape)
+    for i in range(n_landmarks):
+        landmarks[0, i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
+        landmarks[0, i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
     return True
 
 
-def _add_stage(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-    """Add a stage's leaves to a shape: only to be called in kernels, where it depends on the leaves' type.
-
-    `scratch` is what :func:`ert.running.add_displacement` works in, and the shape.
-    """
+def _add_stage(trees, basis, stage, traversal, products, shape):
+    """Add a stage's leaves to a shape; depends on their type, so that it can only be called in kernels."""
     raise NotImplementedError
 
 
 @overload(_add_stage)
-def _choose_add_stage(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-    def floats(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-        add_float_leaves(leaves, stage, rows, n_trees, scratch[-1].reshape(-1)[:size])
+def _choose_add_stage(trees, basis, stage, traversal, products, shape):
+    def floats(trees, basis, stage, traversal, products, shape):
+        out = shape.reshape(-1)[: trees.leaf_size]
+        add_float_leaves(trees.leaves, stage, traversal.leaf_offsets, trees.n_trees, out)
 
-    def whole_numbers(leaves, rows, stage, n_trees, size, scales, basis, limit, *scratch):  # type: ignore[no-untyped-def]
-        total, amounts, whole, moved, shape = scratch
-        add_leaves(leaves, stage, rows, n_trees, size, total)
-        # Not turned with the shape.
-        one, zero = np.float32(1), np.float32(0)
-        add_displacement(total, scales, stage, basis, stage, limit, one, zero, amounts, whole, moved, shape)
+    def integers(trees, basis, stage, traversal, products, shape):
+        add_leaves(trees, stage, traversal.leaf_offsets, products.components)
+        # Not rotated with the shape.
+        add_displacement(basis, stage, stage, (np.float32(1), np.float32(0)), products, shape)
 
-    return floats if isinstance(leaves.dtype, types.Float) else whole_numbers
+    leaves = trees.types[trees.fields.index("leaves")]
+    return floats if isinstance(leaves.dtype, types.Float) else integers
 
 
 @numba.njit(cache=True, nogil=True)
-def _similarity(mean_shape, shape):  # type: ignore[no-untyped-def]
+def _similarity(mean_shape, shape):
     """Least-squares similarity from the mean shape to a shape, in double precision, rounded to single."""
     n = shape.shape[0]
     mean_x = mean_y = x = y = 0.0
@@ -154,33 +203,38 @@ def _similarity(mean_shape, shape):  # type: ignore[no-untyped-def]
     return np.float32(a / total), np.float32(b / total)
 
 
-# The most trees whose leaves are asked for before their turn: rows have room for so many more.
-AHEAD = BLOCK_OF_TREES
-# The last two lines are asked for so many trees before their turn, and each two before them so many earlier.
-_LAST, _EARLIER = 8, 6
+# The most trees whose leaves are prefetched before their turn; offsets have as many elements more.
+PREFETCH_TREES = TREES_PER_BLOCK
+# The last two lines are prefetched 8 trees before their turn, and each two lines before them 6 trees earlier.
+_LAST_LINE_TREES, _EARLIER_TREES = 8, 6
 
 
-def ask_ahead(builder: Any, source: Any, base: Any, rows: Any, tree: Any, starts: list[int]) -> None:
-    """Have the leaves of coming trees brought near.
+def _prefetch_ahead(builder: Any, source: Any, base: Any, rows: Any, tree: Any, starts: list[int]) -> None:
+    """Prefetch leaves of coming trees.
 
     Parameters
     ----------
-    source : where the table begins
-    base : element that rows are counted from
-    rows : where the rows begin, `AHEAD` more of them than trees
-    tree : number of the tree whose turn it is
-    inits : elements of a leaf at which lines begin
+    source
+        Pointer to the leaves.
+    base
+        The element that offsets are counted from.
+    rows
+        Pointer to the offsets, `PREFETCH_TREES` more of them than trees.
+    tree
+        The tree whose leaf is added now.
+    starts
+        The elements of a leaf at which cache lines begin.
     """
     for number, start in enumerate(starts):
-        ahead = min(AHEAD, _LAST + _EARLIER * ((len(starts) - 1 - number) // 2))
+        ahead = min(PREFETCH_TREES, _LAST_LINE_TREES + _EARLIER_TREES * ((len(starts) - 1 - number) // 2))
         row = builder.load(builder.gep(rows, [builder.add(tree, INT64(ahead))]))
         prefetch(builder, builder.gep(source, [builder.add(builder.add(base, row), INT64(start))]))
 
 
 def _add_columns(widths: list[int]) -> Any:
-    """Make a function that adds some columns of rows, as many as all vectors of these widths have lanes.
+    """Return a function that sums some columns of leaves, as many as all vectors of these widths have lanes.
 
-    It takes `table`; `base`, the element that rows are counted from; `rows`, and how many there are; the
+    It takes the leaves; the element that offsets are counted from; the offsets, and how many there are; the
     first column; and `out`.
     """
     starts = [sum(widths[:i]) for i in range(len(widths))]
@@ -203,7 +257,7 @@ def _add_columns(widths: list[int]) -> Any:
                 return builder.add(builder.add(base, row), INT64(start))
 
             with loop(builder, n) as (tree, _):
-                ask_ahead(builder, source, base, places, tree, lines)
+                _prefetch_ahead(builder, source, base, places, tree, lines)
                 for start, kind, total in zip(starts, kinds, totals, strict=True):
                     numbers = load(builder, source, element(tree, start), kind)
                     builder.store(builder.fadd(builder.load(total), numbers), total)
@@ -224,21 +278,21 @@ _add_16: Callable[..., None] = _add_columns([LANES])
 
 
 @numba.njit(cache=True, nogil=True)
-def add_float_leaves(leaves, stage, rows, n_trees, out):  # type: ignore[no-untyped-def]
-    """Add leaves of floats to what is there, tree after tree, so that every rounding is that of dlib.
+def add_float_leaves(leaves, stage, rows, n_trees, out):
+    """Add leaves of floats to a shape, tree after tree, so that every rounding is that of dlib.
 
     Parameters
     ----------
     leaves : float32 array (n_stages, n_trees * n_leaves * leaf_size)
     stage : int
-    rows : int64 array (at least n_trees + AHEAD,)
-        From :func:`ert.walk.find_leaves`. What stands behind them is overwritten.
+    rows : int64 array (at least n_trees + PREFETCH_TREES,)
+        From :func:`ert._kernels.traversal.find_leaves`; the elements behind the trees' are overwritten.
     n_trees : int
     out : float32 array (leaf_size,)
         Added to.
     """
     base, size, first = stage * leaves.shape[1], out.shape[0], 0
-    for i in range(AHEAD):
+    for i in range(PREFETCH_TREES):
         rows[n_trees + i] = rows[n_trees - 1]
     if size == 136:
         _add_136(leaves, base, rows, n_trees, first, out)

@@ -1,14 +1,16 @@
-"""Sums over many short rows, whose running totals stay in the processor's vectors.
+"""Sums and products of many short rows, with running totals in vector registers.
 
-Loops of numba's read and write each total for every few rows, because the compiler does not know how many
-columns there are. Here some columns at a time are one vector (:mod:`ert.vectors`). Adding goes row by row, so
-that rounding is the same everywhere.
+numba's loops load and store each total for every few rows, because the compiler does not know the number of
+columns. Here some columns at a time are one vector (:mod:`ert._kernels.llvm`), and rows are added one by one,
+so that rounding is the same everywhere.
+
+    leaves  int8 or int16 (n_stages, n_trees * n_leaves * leaf_size)   a leaf is found by its first element
+    basis   int8 or int16 (n_bases, n_rows / 2, n_columns, 2)          rows in pairs, element by element
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -17,7 +19,6 @@ from numba.extending import intrinsic, register_jitable
 from ert._kernels.llvm import (
     BIT,
     FLOAT,
-    INT8,
     INT16,
     INT32,
     INT64,
@@ -37,28 +38,49 @@ from ert._kernels.llvm import (
 )
 
 __all__ = [
+    "CACHE_LINE_BYTES",
     "LANES",
+    "BasisArgs",
+    "ProductWorkspace",
     "add_leaves",
     "add_products",
     "add_transformed",
+    "aligned",
+    "basis_args",
     "dot",
     "padded",
     "pair_rows",
     "product_workspace",
-    "reduce_line",
     "sum_limit",
     "transform",
 ]
 
 
-# Arrays of floats that go through here end with zeros, up to a multiple of this.
+_FLOATS_6: Any = types.UniTuple(types.float32, 6)
+# Float arrays that pass through here are padded with zeros to a multiple of this.
 LANES = 16
-# The largest amount that a product is made of, in 16 bits.
-LARGEST = 32767
-# What is smaller moves nothing.
-LEAST = 1e-30
-# Of leaves of 8 bits so many add up to no more than 16 bits hold.
-SHORT = 256
+# Bytes of a cache line.
+CACHE_LINE_BYTES = 64
+# The largest amount of 16 bits.
+MAX_ROUNDED = 32767
+# Smaller amounts move nothing.
+MIN_AMOUNT = 1e-30
+# The sum of this many leaves of 8 bits fits into 16 bits.
+MAX_ROWS_IN_16_BITS = 256
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return an array that begins with a cache line and may be written to: itself, or a copy.
+
+    Kernels are compiled for one kind of array only; what comes from a file is read-only.
+    """
+    if array.ctypes.data % CACHE_LINE_BYTES == 0 and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    buffer = np.empty(array.nbytes + CACHE_LINE_BYTES, np.uint8)
+    start = -buffer.ctypes.data % CACHE_LINE_BYTES
+    copy: npt.NDArray[Any] = buffer[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDArray[Any]:
@@ -69,7 +91,7 @@ def padded(array: npt.NDArray[Any], axis: int, multiple: int = LANES) -> npt.NDA
 
 
 def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Lay out matrices of whole numbers for :func:`add_products`: rows in twos, element beside element.
+    """Lay out integer matrices for :func:`add_products`: rows in pairs, element by element.
 
     Parameters
     ----------
@@ -78,7 +100,7 @@ def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Returns
     -------
     array (..., n_rows / 2, n_columns, 2)
-        With rows and columns of zeros to a multiple of 16 of both.
+        Rows and columns are padded with zeros to multiples of 16.
     """
     whole = padded(padded(matrix, -2), -1)
     *rest, n_rows, n = whole.shape
@@ -86,24 +108,24 @@ def pair_rows(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def sum_limit(matrix: npt.NDArray[Any]) -> np.float32:
-    """Return what the sizes of all amounts may add up to, so that no product is too large for 32 bits.
+    """Return the largest sum of absolute amounts for which no product overflows 32 bits.
 
     Parameters
     ----------
     matrix : int8 or int16 array (..., n_rows / 2, n_columns, 2)
         From :func:`pair_rows`.
     """
-    # Rounding adds up to a half to each of them.
+    # Rounding adds up to a half to each amount.
     return np.float32(2 ** (32 - 8 * matrix.itemsize) - 2 * matrix.shape[-3])
 
 
 def _sum_of_rows(lanes: int) -> Any:
-    """Make a function that adds up some columns of some rows.
+    """Return a function that sums some columns of some rows.
 
     It takes `table`, all rows in one array; `base`, the element that rows are counted from; `rows`, the
-    number of each row's first element; `start`, `stop`, which of the rows; `first`, the first of the columns;
-    `out`, whose elements from `first` on are added to.
-    Totals are in the type twice as wide as the table's, and those of 8 bits so few that they fit.
+    first element of each row; `start` and `stop`, the range of rows; `first`, the first column; and `out`,
+    whose elements from `first` on are added to. Totals have the type twice as wide as the table's; sums of
+    8 bits are few enough to fit.
     """
 
     def typed(
@@ -134,11 +156,11 @@ def _sum_of_rows(lanes: int) -> Any:
 
 
 def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
-    """Make a function that writes some columns of the product of a vector and a matrix of whole numbers.
+    """Return a function that computes some columns of the product of a vector and an integer matrix.
 
-    It takes `amounts` (n_rows,) of 16 bits; `matrix`, from :func:`pair_rows`; which of these; `first`, the
-    first of the columns; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor
-    has an instruction that multiplies pairs and adds the two products of each.
+    It takes `amounts` (n_rows,) of 16 bits; matrices from :func:`pair_rows`, and the index of one; `first`,
+    the first column; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor has an
+    instruction that multiplies pairs and adds the two products of each.
     """
 
     def typed(context: Any, amounts: Any, matrix: Any, number: Any, first: Any, factor: Any, out: Any) -> Any:
@@ -188,7 +210,7 @@ def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
 
 
 def _typed_scale(context: Any, components: Any, scales: Any, number: Any, products: Any) -> Any:
-    """Multiply whole numbers by a row of units; return the largest product's size and the sum of all."""
+    """Multiply integers by a row of scales; return the largest absolute product and the sum of all."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole, unit, out = (data(context, builder, signature, args, i) for i in (0, 1, 3))
@@ -214,12 +236,12 @@ def _typed_scale(context: Any, components: Any, scales: Any, number: Any, produc
         ]
         return context.make_tuple(builder, signature.return_type, results)
 
-    two: Any = types.UniTuple(types.float32, 2)  # type: ignore[no-untyped-call]
+    two: Any = types.UniTuple(types.float32, 2)
     return two(components, scales, types.uint64, products), generate
 
 
 def _typed_round(context: Any, numbers: Any, factor: Any, out: Any) -> Any:
-    """Multiply floats by a factor and round them to whole numbers of 16 bits."""
+    """Multiply floats by a factor and around them to integers of 16 bits."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 2))
@@ -263,23 +285,23 @@ def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> 
 
 
 def _transform(adding: bool) -> Any:
-    """Make a function that carries points by a matrix and a shift, and adds them to what is there or not.
+    """Return a function that transforms points, and stores the result or adds it to `out`.
 
-    It takes `points`, a float32 array of x, y, x, y ...; the matrix, row by row; the shift; and `out`.
+    It takes `points`, float32 x, y, x, y, ...; the matrix, row by row, and the shift; and `out`. When adding,
+    the shift is ignored.
     """
 
-    def typed(context: Any, points: Any, xx: Any, xy: Any, yx: Any, yy: Any, x: Any, y: Any, out: Any) -> Any:
+    def typed(context: Any, points: Any, numbers: Any, out: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, target = (data(context, builder, signature, args, i) for i in (0, 7))
-            # x and y may be one number of 64 bits there.
+            source, target = (data(context, builder, signature, args, i) for i in (0, 2))
+            # `out` may hold x and y as one number of 64 bits.
             target = builder.bitcast(target, FLOAT.as_pointer())
             kind = vector(FLOAT, LANES)
-            numbers = [splat(builder, number, kind) for number in args[1:7]]
-            in_turns = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
-            # x, y, x, y ... : what each is multiplied by, what its neighbor is, and the shift.
+            numbers = [splat(builder, builder.extract_value(args[1], i), kind) for i in range(6)]
+            is_y = constant(vector(BIT, LANES), [i % 2 for i in range(LANES)])
+            # For x, y, x, y, ...: the factors of the number itself and of its neighbor, and the shift.
             own, other, shift = (
-                builder.select(in_turns, numbers[odd], numbers[even])
-                for even, odd in ((0, 3), (1, 2), (4, 5))
+                builder.select(is_y, numbers[odd], numbers[even]) for even, odd in ((0, 3), (1, 2), (4, 5))
             )
             neighbors = [i ^ 1 for i in range(LANES)]
             with loop(builder, length(context, builder, signature, args, 0), LANES) as (i, _):
@@ -290,38 +312,12 @@ def _transform(adding: bool) -> Any:
                 store(builder, builder.fadd(moved, base), target, i)
             return context.get_dummy_value()
 
-        return types.void(points, *[types.float32] * 6, out), generate
+        return types.void(points, _FLOATS_6, out), generate
 
     return intrinsic(typed)
 
 
-def _mean_of_four(factor: int) -> Any:
-    """Make a function that reduces two lines of pixels by a factor, to 16 pixels.
-
-    It takes `pixels`; `first` and `second`, where in it the two lines begin; `out`; and `place`, where in it
-    the 16 are written. Each is the mean of the first and the last of `factor` pixels of both lines.
-    """
-
-    def typed(context: Any, pixels: Any, first: Any, second: Any, out: Any, place: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            source, target = (data(context, builder, signature, args, i) for i in (0, 3))
-            wide = vector(INT16, 16)
-            total = two = constant(wide, 2)
-            for line in (args[1], args[2]):
-                numbers = load(builder, source, line, vector(INT8, 16 * factor))
-                for start in (0, factor - 1):
-                    some = chosen(builder, numbers, [start + factor * i for i in range(16)])
-                    total = builder.add(total, builder.zext(some, wide))
-            mean = builder.lshr(total, two)
-            store(builder, builder.trunc(mean, vector(INT8, 16)), target, args[4])
-            return context.get_dummy_value()
-
-        return types.void(pixels, types.uint64, types.uint64, out, types.uint64), generate
-
-    return intrinsic(typed)
-
-
-# A leaf's 32 components, and what is left over.
+# 32 components of a leaf at a time, then 8.
 _add_32: Callable[..., None] = _sum_of_rows(32)
 _add_8: Callable[..., None] = _sum_of_rows(8)
 _IN_PAIRS = processor_has("avx512bw")
@@ -333,124 +329,121 @@ dot: Any = intrinsic(_typed_dot)
 transform: Callable[..., None] = _transform(adding=False)
 add_transformed: Callable[..., None] = _transform(adding=True)
 
-_reduce_by_1: Callable[..., None] = _mean_of_four(1)
-_reduce_by_2: Callable[..., None] = _mean_of_four(2)
-_reduce_by_3: Callable[..., None] = _mean_of_four(3)
-_reduce_by_4: Callable[..., None] = _mean_of_four(4)
 
-
-@numba.njit(nogil=True)
-def reduce_line(pixels, first, second, factor, out, place, n):  # type: ignore[no-untyped-def]
-    """Reduce two lines of pixels to one by a factor of 1 to 4, if there are 16 to be made.
+class BasisArgs(NamedTuple):
+    """The shape displacements that leaves are expressed in; the first axes are stages and bases.
 
     Parameters
     ----------
-    pixels : uint8 array
-    first, second : int
-        Where in it the lines begin.
-    factor : int
-    out : uint8 array
-        Written, from `place` on.
-    place, n : int
-        `n` pixels are to be made.
-
-    Returns
-    -------
-    int
-        How many were made.
+    scales : float32 array (n_stages, n_rows)
+        What 1 in a component stands for, times its row of the basis.
+    rows : int8 or int16 array (n_bases, n_rows / 2, n_columns, 2)
+        The displacements, from :func:`pair_rows`.
+    limit : float32
+        From :func:`sum_limit`.
     """
-    if n < 16:
-        return 0
-    for start in range(0, n, 16):
-        # The last ones once more, if the line does not end with these.
-        c = min(start, n - 16)
-        here, there, to = first + c * factor, second + c * factor, place + c
-        if factor == 1:
-            _reduce_by_1(pixels, here, there, out, to)
-        elif factor == 2:
-            _reduce_by_2(pixels, here, there, out, to)
-        elif factor == 3:
-            _reduce_by_3(pixels, here, there, out, to)
-        else:
-            _reduce_by_4(pixels, here, there, out, to)
-    return n
+
+    scales: Any
+    rows: Any
+    limit: Any
+
+
+class ProductWorkspace(NamedTuple):
+    """Buffers for :func:`add_products`.
+
+    Parameters
+    ----------
+    components : int32 array (n_rows,)
+        The sums of leaves; zeros behind the size of a leaf.
+    amounts : float32 array (n_rows,)
+    rounded : int16 array (n_rows,)
+    displacement : float32 array (n_columns,)
+        The product.
+    """
+
+    components: Any
+    amounts: Any
+    rounded: Any
+    displacement: Any
+
+
+def basis_args(scales: npt.NDArray[np.float32], basis: npt.NDArray[np.signedinteger]) -> BasisArgs:
+    """Lay out scales (n_stages, n_components) and bases (n_bases, n_components, n_columns) for kernels."""
+    rows = pair_rows(basis)
+    return BasisArgs(aligned(padded(scales, -1)), aligned(rows), sum_limit(rows))
+
+
+@register_jitable
+def product_workspace(basis: Any) -> Any:
+    """Return buffers for a basis."""
+    n_rows = basis.scales.shape[1]
+    return ProductWorkspace(
+        np.zeros(n_rows, np.int32),
+        np.empty(n_rows, np.float32),
+        np.empty(n_rows, np.int16),
+        np.empty(basis.rows.shape[2], np.float32),
+    )
 
 
 @kernel
-def add_leaves(leaves, stage, rows, n_trees, leaf_size, out):  # type: ignore[no-untyped-def]
-    """Add up leaves of whole numbers.
+def add_leaves(trees, stage, leaf_offsets, out):
+    """Sum one leaf of integers of each tree of a stage.
 
     Parameters
     ----------
-    leaves : int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
+    trees : TreeArgs
+        See :mod:`ert._kernels.traversal`; its leaves are int8 or int16.
     stage : int
-    rows : int64 array (at least n_trees,)
-        From :func:`ert.walk.find_leaves`.
-    n_trees, leaf_size : int
+    leaf_offsets : int64 array (at least n_trees,)
+        From :func:`ert._kernels.traversal.find_leaves`.
     out : int32 array (at least leaf_size,)
         Written, up to the leaf's size.
     """
+    leaves, n_trees, leaf_size = trees.leaves, trees.n_trees, trees.leaf_size
     base = np.uint64(stage * leaves.shape[1])
     by_32 = leaf_size - leaf_size % 32
     by_8 = leaf_size - leaf_size % 8
     for i in range(leaf_size):
         out[i] = 0
-    for start in range(0, n_trees, SHORT):
-        stop = min(start + SHORT, n_trees)
+    for start in range(0, n_trees, MAX_ROWS_IN_16_BITS):
+        stop = min(start + MAX_ROWS_IN_16_BITS, n_trees)
         for first in range(0, by_32, 32):
-            _add_32(leaves, base, rows, start, stop, first, out)
+            _add_32(leaves, base, leaf_offsets, start, stop, first, out)
         for first in range(by_32, by_8, 8):
-            _add_8(leaves, base, rows, start, stop, first, out)
+            _add_8(leaves, base, leaf_offsets, start, stop, first, out)
     for i in range(by_8, leaf_size):
         for t in range(n_trees):
-            out[i] += leaves[stage, np.uint64(rows[t] + i)]
-
-
-@register_jitable
-def product_workspace(scales: Any, matrix: Any) -> tuple[Any, ...]:
-    """Return what :func:`add_products` works in and writes: components (zeros), amounts, whole, out."""
-    return (
-        np.zeros(scales.shape[1], np.int32),
-        np.empty(scales.shape[1], np.float32),
-        np.empty(scales.shape[1], np.int16),
-        np.empty(matrix.shape[2], np.float32),
-    )
+            out[i] += leaves[stage, np.uint64(leaf_offsets[t] + i)]
 
 
 @kernel
-def add_products(components, scales, stage, matrix, number, limit, amounts, whole, out):  # type: ignore[no-untyped-def]
-    """Multiply whole numbers, a unit each, by a matrix of whole numbers.
+def add_products(basis, stage, number, workspace):
+    """Multiply components, a scale each, by a matrix of integers.
 
-    What they come to is rounded to 16 bits first, in a unit that makes the most of them; all that follows is
-    exact.
+    The scaled components are rounded to 16 bits first, in a unit that makes the most of them; all that
+    follows is exact, so that the result is the same on every processor.
 
     Parameters
     ----------
-    components : int32 array (n_rows,)
-    scales : float32 array (n_stages, n_rows)
+    basis : BasisArgs
     stage : int
-    matrix : int8 or int16 array (n_matrices, n_rows / 2, n_columns, 2)
-        From :func:`pair_rows`.
+        The row of scales.
     number : int
-        Which of them.
-    limit : float32
-        :func:`sum_limit` of the matrix.
-    amounts : float32 array (n_rows,)
-    whole : int16 array (n_rows,)
-        Overwritten, these two: room to work in.
-    out : float32 array (n_columns,)
-        Written.
+        Which of the bases.
+    workspace : ProductWorkspace
+        `components` is read, the rest is overwritten: `displacement` is the result.
     """
-    largest, total = _scale(components, scales, stage, amounts)
-    if largest < np.float32(LEAST):
+    out = workspace.displacement
+    largest, total = _scale(workspace.components, basis.scales, stage, workspace.amounts)
+    if largest < np.float32(MIN_AMOUNT):
         out[:] = 0
         return
-    factor = min(np.float32(LARGEST) / largest, limit / total)
-    _round(amounts, factor, whole)
+    factor = min(np.float32(MAX_ROUNDED) / largest, basis.limit / total)
+    _round(workspace.amounts, factor, workspace.rounded)
     unit = np.float32(1) / factor
     size = out.shape[0]
     by_48 = size - size % 48
     for first in range(0, by_48, 48):
-        _multiply_48(whole, matrix, number, first, unit, out)
+        _multiply_48(workspace.rounded, basis.rows, number, first, unit, out)
     for first in range(by_48, size, 16):
-        _multiply_16(whole, matrix, number, first, unit, out)
+        _multiply_16(workspace.rounded, basis.rows, number, first, unit, out)

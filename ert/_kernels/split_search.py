@@ -198,7 +198,7 @@ _accumulate: Any = intrinsic(_typed_accumulate)
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_splits(pool, samples, pixels, limits, goes_left):  # type: ignore[no-untyped-def]
+def evaluate_splits(pool, samples, pixels, limits, goes_left):
     """Evaluate 32 candidates on the samples of a node.
 
     Parameters
@@ -232,7 +232,7 @@ def evaluate_splits(pool, samples, pixels, limits, goes_left):  # type: ignore[n
 
 
 @numba.njit(cache=True, nogil=True)
-def accumulate_left_sums(goes_left, samples, scored, column, left_sums):  # type: ignore[no-untyped-def]
+def accumulate_left_sums(goes_left, samples, scored, column, left_sums):
     """Sum the components of the samples that each of 32 candidates sends left, and count these samples.
 
     Parameters

@@ -9,14 +9,23 @@ Samples lie in blocks, all of them full but the last one:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.pixels import center, pool_arrays, read_pool_block
-from ert._kernels.predict import kernel_basis, move_block
-from ert._kernels.traversal import pack_trees
+from ert._kernels.pixels import (
+    CropView,
+    pool_args,
+    pool_workspace,
+    read_pixels,
+    similarity,
+    similarity_args,
+)
+from ert._kernels.predict import add_displacement
+from ert._kernels.simd import add_leaves, basis_args, product_workspace
+from ert._kernels.traversal import find_leaves, traversal_workspace, tree_args
 from ert._kernels.workers import Workers
 
 __all__ = [
@@ -65,7 +74,7 @@ def read_feature_pool(
     crop_of, transforms, shapes = samples
     block_length = pool.shape[1]
     similarities = np.empty((len(shapes), 2), np.float32)
-    arguments = *center(mean_shape), *pool_arrays(features[0][None], features[1][None])
+    arguments = similarity_args(mean_shape), pool_args(features[0][None], features[1][None])
 
     def read(thread: int, n_threads: int) -> None:
         for block in range(thread, len(pool), n_threads):
@@ -74,8 +83,8 @@ def read_feature_pool(
             for first in range(start, stop, SAMPLES_PER_READ):
                 part = slice(first, min(first + SAMPLES_PER_READ, stop))
                 rows = pool[block, part.start - start : part.stop - start]
-                inputs = *crops, crop_of[part], transforms[part], shapes[part]
-                read_pool_block(*inputs, *arguments, similarities[part], rows)
+                inputs = SampleArgs(crop_of[part], transforms[part], shapes[part])
+                _read_samples(crops, inputs, *arguments, similarities[part], rows)
                 after_read()
 
     workers.run(read)
@@ -109,16 +118,65 @@ def apply_stage(
     workers : Workers
     """
     pairs, thresholds, leaves = trees
-    n_trees, n_splits = thresholds.shape
-    nodes = pack_trees(pairs[None], thresholds[None], n_pixels)
-    scaled_basis = kernel_basis(leaves, basis[0][None], basis[1][None])
-    arguments: tuple[Any, ...] = (n_pixels, nodes, n_trees, n_splits.bit_length(), leaves.reshape(1, -1))
-    kernel: Any = move_block
+    scales, rows = basis
+    packed = (
+        tree_args(pairs[None], thresholds[None], leaves[None], n_pixels),
+        basis_args(scales[None], rows[None]),
+    )
     block_length = pool.shape[1]
 
     def move(thread: int, n_threads: int) -> None:
         for block in range(thread, len(pool), n_threads):
             part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
-            kernel(pool[block], *arguments, *scaled_basis, similarities[part], shapes[part])
+            _move_samples(*packed, n_pixels, pool[block], similarities[part], shapes[part])
 
     workers.run(move)
+
+
+class SampleArgs(NamedTuple):
+    """Arrays with a row per sample: its crop, its transform, its shape."""
+
+    crop_of: Any
+    transforms: Any
+    shapes: Any
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_samples(crops, samples, mean, pool, similarities, rows):
+    """Read the pool (PoolArgs) of some samples into `rows`, and write their similarities."""
+    pixels, places = crops
+    shapes = samples.shapes
+    n_landmarks, n_pixels = shapes.shape[1], pool.anchors.shape[1]
+    shape = np.zeros((mean.basis.shape[1], 2), np.float32)
+    values = np.empty(n_pixels, np.uint8)
+    workspace = pool_workspace(mean.basis.shape[1], n_pixels)
+    for i in range(shapes.shape[0]):
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
+        a, b = similarity(mean, shape)
+        similarities[i, 0], similarities[i, 1] = a, b
+        first, n_columns, n_rows = places[samples.crop_of[i]]
+        crop = CropView(pixels[first : first + n_columns * n_rows], n_columns, n_rows, n_rows, 1)
+        read_pixels(crop, samples.transforms[i], shape, (a, b), pool, 0, workspace, values)
+        # Padding is left out where a row is no longer than the pool.
+        for p in range(min(n_pixels, rows.shape[1])):
+            rows[i, p] = values[p]
+
+
+@numba.njit(cache=True, nogil=True)
+def _move_samples(trees, basis, n_pixels, rows, similarities, shapes):
+    """Move the shapes of some samples, whose pools are `rows`, by one stage (TreeArgs, BasisArgs)."""
+    traversal = traversal_workspace(trees.n_trees, n_pixels)
+    products = product_workspace(basis)
+    n_landmarks = shapes.shape[1]
+    shape = np.zeros((basis.rows.shape[2] // 2, 2), np.float32)
+    for i in range(shapes.shape[0]):
+        for p in range(n_pixels):
+            traversal.values[p] = rows[i, p]
+        find_leaves(trees, 0, n_pixels, traversal)
+        add_leaves(trees, 0, traversal.leaf_offsets, products.components)
+        for k in range(n_landmarks):
+            shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
+        add_displacement(basis, 0, 0, (similarities[i, 0], similarities[i, 1]), products, shape)
+        for k in range(n_landmarks):
+            shapes[i, k, 0], shapes[i, k, 1] = shape[k, 0], shape[k, 1]

@@ -1,29 +1,29 @@
-"""Running the trees of a stage for one face: splits packed, leaves found.
+"""Traversal: packed splits, and the leaves of the trees of a stage that a face falls into.
 
 Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
-trees are decided at once, and then the ways down are followed in 32 trees at once:
+trees are evaluated at once, and then the paths of 32 trees are followed at once:
 
 four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
              64 bytes  second pixel
-             64 bytes  threshold        0 or more: where it is less, the two pixels are exchanged
+             64 bytes  threshold        0 or more: if it is less, the two pixels are exchanged
 a stage      the lookups of all its trees; then the masks of all its trees, 64 bits each for four of them:
-             flips      set where to go right is not to exceed the threshold
-             first, second    set where the number of a pixel is 256 or more; not there in smaller pools
+             flips      set where a face goes right if it does not exceed the threshold
+             first, second    set where the index of a pixel is 256 or more; absent in smaller pools
 
-Elsewhere trees are walked node by node, four trees at a time:
+Elsewhere trees are traversed node by node, four trees at a time:
 
-node    the lowest b bits    first pixel           b is as many bits as the pool's numbers take
+node    the lowest b bits    first pixel           b bits hold the largest index of the pool
         the next nine        threshold + 256
         the highest b bits   second pixel
-tree    2**depth nodes in the order of their numbers, the last one empty: with depth 4 and up to 2048
-        pixels 64 bytes, a line of the cache
+tree    2**depth nodes in breadth-first order, the last one empty: with depth 4 and up to 2048 pixels
+        64 bytes, a cache line
 
-Either way what is found is the same.
+Both ways find the same leaves.
 
-leaves  rows of numbers, tree by tree; a row is found by the number of its first element
+leaves  tree by tree; a leaf is found by the offset of its first element
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -49,11 +49,12 @@ from ert._kernels.llvm import (
     store,
     vector,
 )
+from ert._kernels.simd import CACHE_LINE_BYTES, aligned
 
 __all__ = [
-    "BLOCK_OF_TREES",
-    "LINE",
-    "aligned",
+    "TREES_PER_BLOCK",
+    "TraversalWorkspace",
+    "TreeArgs",
     "find_leaves",
     "index_bits",
     "pack_nodes",
@@ -61,42 +62,26 @@ __all__ = [
     "pack_trees",
     "pool_values_size",
     "traversal_workspace",
-    "uses_masks",
+    "tree_args",
 ]
 
 
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
-# Bytes of a line of the cache.
-LINE = 64
-# Trees whose leaves are found together: arrays for their rows are as long as a multiple of it.
-BLOCK_OF_TREES = 32
-# Bytes of the largest leaf that is asked for as soon as it is found. Only so many lines are on their way at a
-# time: of whole shapes of floats some are asked for, and the others as they are added.
-MOST_ASKED_FOR = 256
-WHOLE_LEAVES = 2
-# Pixels of the largest pool whose splits are decided four trees at a time.
-MOST_PIXELS = 512
+# Trees whose leaves are found together; arrays of leaf offsets are padded to a multiple of it.
+TREES_PER_BLOCK = 32
+# The largest leaf that is prefetched as soon as it is found. The processor fetches a limited number of lines
+# at a time: of larger leaves some are prefetched here, and the others while they are added.
+MAX_PREFETCHED_LEAF_BYTES = 256
+LARGE_LEAVES_PREFETCHED = 2
+# The largest pool whose splits are evaluated four trees at a time.
+MAX_MASK_PIXELS = 512
 _WIDE = processor_has("avx512vbmi")
 
 
-def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an array that begins with a line of the cache and may be written to: itself, or a copy.
-
-    Kernels are compiled for one kind of array only; what comes from a file is read-only.
-    """
-    if array.ctypes.data % LINE == 0 and array.flags.c_contiguous and array.flags.writeable:
-        return array
-    room = np.empty(array.nbytes + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    copy: npt.NDArray[Any] = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
-
-
 def index_bits(n_pixels: int) -> int:
-    """How many bits the number of a pixel takes in a node."""
+    """Return how many bits the index of a pixel takes in a node."""
     return max(1, (n_pixels - 1).bit_length())
 
 
@@ -110,7 +95,7 @@ def pack_nodes(
     pairs : uint16 array (..., n_trees, n_splits, 2)
         The two pixels of each split.
     thresholds : array (..., n_trees, n_splits)
-        A face goes left where their difference is greater; whole numbers or not.
+        A face goes left where the difference of the two pixels is greater; integers or not.
     n_pixels : int
 
     Returns
@@ -121,7 +106,7 @@ def pack_nodes(
     kind = np.uint32 if 2 * bits + THRESHOLD_BITS <= 32 else np.uint64
     *shape, n_trees, n_splits = thresholds.shape
     nodes = np.zeros((*shape, n_trees, n_splits + 1), kind)
-    # A difference is a whole number: it is greater than a number when it is greater than its floor.
+    # Differences are integers: greater than a number if greater than its floor.
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64) - LOWEST
     top = 8 * kind().itemsize - bits
     fields = ((pairs[..., 0], 0), (whole, bits), (pairs[..., 1], top))
@@ -133,24 +118,24 @@ def pack_nodes(
 def pack_splits(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.uint8]:
-    """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be decided four trees at a time.
+    """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be evaluated four trees at a time.
 
     Parameters
     ----------
     pairs : uint16 array (..., n_trees, 15, 2)
         The two pixels of each split, below 512.
     thresholds : array (..., n_trees, 15)
-        A face goes left where their difference is greater; whole numbers or not.
+        A face goes left where the difference of the two pixels is greater; integers or not.
     n_pixels : int
 
     Returns
     -------
     uint8 array (..., n_bytes)
-        Lines of the cache.
+        Whole cache lines.
     """
     *shape, n_trees, _ = thresholds.shape
     whole = np.clip(np.floor(thresholds), LOWEST, HIGHEST).astype(np.int64)
-    # a - b > t is the contrary of b - a > -t - 1.
+    # a - b > t is the opposite of b - a > -t - 1.
     rotated = whole < 0
     first, second = (np.where(rotated, pairs[..., 1 - k], pairs[..., k]) for k in (0, 1))
     widths = [(0, 0)] * len(shape) + [(0, -n_trees % 4), (0, 1)]
@@ -164,49 +149,105 @@ def pack_splits(
     masks = np.stack([np.packbits(of_four_trees(flag), -1, "little") for flag in flags], axis=-2)
     parts = [part.reshape(*shape, -1) for part in (lookups, masks)]
     n_bytes = sum(part.shape[-1] for part in parts)
-    parts.append(np.zeros((*shape, -n_bytes % LINE), np.uint8))
+    parts.append(np.zeros((*shape, -n_bytes % CACHE_LINE_BYTES), np.uint8))
     return np.concatenate(parts, axis=-1)
 
 
-def uses_masks(n_splits: int, n_pixels: int) -> bool:
-    """Tell whether the splits of trees with so many are decided at once on this processor."""
-    return _WIDE and n_splits == 15 and n_pixels <= MOST_PIXELS
+def _uses_masks(n_splits: int, n_pixels: int) -> bool:
+    """Return whether the splits of such trees are evaluated at once on this processor."""
+    return _WIDE and n_splits == 15 and n_pixels <= MAX_MASK_PIXELS
 
 
 def pack_trees(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Pack the splits of trees for :func:`find_leaves` in the way that this processor is quickest with.
+    """Pack the splits of trees for :func:`find_leaves` in the layout that is fastest on this processor.
 
     Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
     """
-    if uses_masks(thresholds.shape[-1], n_pixels):
+    if _uses_masks(thresholds.shape[-1], n_pixels):
         return pack_splits(pairs, thresholds, n_pixels)
     return pack_nodes(pairs, thresholds, n_pixels)
 
 
+class TreeArgs(NamedTuple):
+    """The trees of all stages, packed.
+
+    Parameters
+    ----------
+    nodes : array (n_stages, ...)
+        The splits, from :func:`pack_trees`.
+    n_trees, depth : int
+    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
+    leaf_size : int
+        Numbers in a leaf.
+    """
+
+    nodes: Any
+    n_trees: int
+    depth: int
+    leaves: Any
+    leaf_size: int
+
+
+class TraversalWorkspace(NamedTuple):
+    """Buffers for :func:`find_leaves`.
+
+    Parameters
+    ----------
+    values : uint8 array (pool_values_size(n_pixels),)
+        The pixels of the feature pool.
+    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
+    leaf_offsets : int64 array (at least n_trees, up to a multiple of 32)
+        The result: the first element of each tree's leaf, in a stage's leaves.
+    """
+
+    values: Any
+    masks: Any
+    leaf_offsets: Any
+
+
+def tree_args(
+    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], leaves: npt.NDArray[Any], n_pixels: int
+) -> TreeArgs:
+    """Pack trees for the kernels.
+
+    Parameters
+    ----------
+    pairs : uint16 array (n_stages, n_trees, n_splits, 2)
+    thresholds : array (n_stages, n_trees, n_splits)
+    leaves : array (n_stages, n_trees, n_leaves, leaf_size)
+    n_pixels : int
+        Pixels of a stage's feature pool.
+    """
+    n_stages, n_trees, n_splits = thresholds.shape
+    nodes = aligned(pack_trees(pairs, thresholds, n_pixels))
+    depth = n_splits.bit_length()
+    return TreeArgs(nodes, n_trees, depth, aligned(leaves.reshape(n_stages, -1)), leaves.shape[-1])
+
+
 @register_jitable
 def pool_values_size(n_pixels: int) -> int:
-    """How long the array of a pool's values must be; what stands behind the values does not matter."""
-    return max(MOST_PIXELS, n_pixels)
+    """Return how long the array of a pool's values must be; the values behind the pool's do not matter."""
+    return max(MAX_MASK_PIXELS, n_pixels)
 
 
 @register_jitable
-def traversal_workspace(n_trees: int, n_pixels: int) -> tuple[Any, ...]:
-    """Return what :func:`find_leaves` works in: values, masks and rows."""
-    return (
+def traversal_workspace(n_trees: int, n_pixels: int) -> Any:
+    """Return buffers for the trees of a stage."""
+    return TraversalWorkspace(
         np.empty(pool_values_size(n_pixels), np.uint8),
-        np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64),
-        np.empty(n_trees + BLOCK_OF_TREES, np.int64),
+        np.empty(n_trees // 4 + TREES_PER_BLOCK, np.uint64),
+        np.empty(n_trees + TREES_PER_BLOCK, np.int64),
     )
 
 
 def _decide(n_tables: int) -> Any:
-    """Make a function that decides all splits of trees of depth 4, for pools of 64 pixels a table.
+    """Return a function that evaluates all splits of trees of depth 4, for pools of 64 pixels a table.
 
     It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
-    `n`, how many times four trees it has; which four of them to begin with, and behind which to end; and
-    `masks`, `n` numbers of 64 bits or more: written, the bit of each split is set where the face goes right.
+    `n`, the number of groups of four trees; the range of these groups, `start` to `stop`; and `masks`, at
+    least `n` numbers of 64 bits: written, the bit of each split is set where the face goes right.
     """
 
     def typed(
@@ -256,32 +297,34 @@ def _decide(n_tables: int) -> Any:
 
 
 def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
-    """Follow the decisions of 32 trees of depth 4 down to their leaves."""
+    """Follow the paths of 32 trees of depth 4 down to their leaves."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 3))
-        kind, wide = vector(INT16, BLOCK_OF_TREES), vector(INT32, BLOCK_OF_TREES)
-        bits = load(builder, source, builder.mul(args[1], INT64(BLOCK_OF_TREES // 4)), kind)
+        kind, wide = vector(INT16, TREES_PER_BLOCK), vector(INT32, TREES_PER_BLOCK)
+        bits = load(builder, source, builder.mul(args[1], INT64(TREES_PER_BLOCK // 4)), kind)
         one = constant(kind, 1)
         node = constant(kind, 0)
         for _ in range(4):
             bit = builder.and_(builder.lshr(bits, node), one)
             node = builder.add(builder.add(builder.add(node, node), one), bit)
         leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
-        first = builder.trunc(builder.mul(args[1], INT64(16 * BLOCK_OF_TREES)), INT32)
+        first = builder.trunc(builder.mul(args[1], INT64(16 * TREES_PER_BLOCK)), INT32)
         trees = builder.add(
-            splat(builder, first, wide), constant(wide, [16 * i for i in range(BLOCK_OF_TREES)])
+            splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)])
         )
         size = splat(builder, builder.trunc(args[2], INT32), wide)
-        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, BLOCK_OF_TREES))
-        store(builder, row, target, builder.mul(args[1], INT64(BLOCK_OF_TREES)))
+        row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, TREES_PER_BLOCK))
+        store(builder, row, target, builder.mul(args[1], INT64(TREES_PER_BLOCK)))
         return context.get_dummy_value()
 
     return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
-def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any) -> Any:
-    """Have some rows of a table brought near: their first `n` lines of the cache."""
+def _typed_prefetch_leaves(
+    context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any
+) -> Any:
+    """Prefetch some rows of a table: their first `n` cache lines."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, places = (data(context, builder, signature, args, i) for i in (0, 2))
@@ -290,14 +333,14 @@ def _typed_fetch_rows(context: Any, table: Any, base: Any, rows: Any, start: Any
             row = builder.load(builder.gep(places, [builder.add(start, i)]))
             place = builder.bitcast(builder.gep(source, [builder.add(base, row)]), INT8.as_pointer())
             with loop(builder, n) as (line, _):
-                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(LINE))]))
+                prefetch(builder, builder.gep(place, [builder.mul(line, INT64(CACHE_LINE_BYTES))]))
         return context.get_dummy_value()
 
     whole = types.uint64
     return types.void(table, whole, rows, whole, whole, whole), generate
 
 
-_fetch_rows: Any = intrinsic(_typed_fetch_rows)
+_prefetch_leaves: Any = intrinsic(_typed_prefetch_leaves)
 _decide_128: Any = _decide(2)
 _decide_256: Any = _decide(4)
 _decide_512: Any = _decide(8)
@@ -305,9 +348,9 @@ _follow: Any = intrinsic(_typed_follow)
 
 
 @numba.njit(inline="always")
-def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[no-untyped-def]
-    # Unsigned all along: the number of an element that may be negative costs a comparison.
-    word = np.uint64(nodes[stage, tree + node])
+def _child(values, nodes, stage, place, node, bits, mask, top):
+    # Unsigned: an index that may be negative costs a comparison.
+    word = np.uint64(nodes[stage, place])
     difference = np.int32(values[word & mask]) - np.int32(values[word >> top])
     threshold = (word >> bits) & np.uint64(2**THRESHOLD_BITS - 1)
     goes_right = difference <= np.int32(threshold) + np.int32(LOWEST)
@@ -315,7 +358,9 @@ def _child(values, nodes, stage, tree, node, bits, mask, top):  # type: ignore[n
 
 
 @kernel
-def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_node(trees, stage, n_pixels, workspace):
+    values, nodes, leaf_offsets = workspace.values, trees.nodes, workspace.leaf_offsets
+    n_trees, depth = trees.n_trees, trees.depth
     bits = 1
     while (1 << bits) < n_pixels:
         bits += 1
@@ -323,7 +368,7 @@ def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_si
     mask = (np.uint64(1) << shift) - np.uint64(1)
     top = np.uint64(8 * nodes.itemsize) - shift
     n_leaves = np.uint64(1) << np.uint64(depth)
-    size = np.uint64(leaf_size)
+    size = np.uint64(trees.leaf_size)
     one = np.uint64(1)
     tree = np.uint64(0)
     whole = n_trees - n_trees % 4
@@ -333,83 +378,80 @@ def _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_si
         third, fourth = second + n_leaves, second + n_leaves + n_leaves
         a = b = c = d = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, stage, first, a, shift, mask, top)
-            b = _child(values, nodes, stage, second, b, shift, mask, top)
-            c = _child(values, nodes, stage, third, c, shift, mask, top)
-            d = _child(values, nodes, stage, fourth, d, shift, mask, top)
-        rows[number] = (first + a + one - n_leaves) * size
-        rows[number + 1] = (second + b + one - n_leaves) * size
-        rows[number + 2] = (third + c + one - n_leaves) * size
-        rows[number + 3] = (fourth + d + one - n_leaves) * size
+            a = _child(values, nodes, stage, first + a, a, shift, mask, top)
+            b = _child(values, nodes, stage, second + b, b, shift, mask, top)
+            c = _child(values, nodes, stage, third + c, c, shift, mask, top)
+            d = _child(values, nodes, stage, fourth + d, d, shift, mask, top)
+        leaf_offsets[number] = (first + a + one - n_leaves) * size
+        leaf_offsets[number + 1] = (second + b + one - n_leaves) * size
+        leaf_offsets[number + 2] = (third + c + one - n_leaves) * size
+        leaf_offsets[number + 3] = (fourth + d + one - n_leaves) * size
         tree = fourth + n_leaves
     for number in range(whole, n_trees):
         a = np.uint64(0)
         for _ in range(depth):
-            a = _child(values, nodes, stage, tree, a, shift, mask, top)
-        rows[number] = (tree + a + one - n_leaves) * size
+            a = _child(values, nodes, stage, tree + a, a, shift, mask, top)
+        leaf_offsets[number] = (tree + a + one - n_leaves) * size
         tree += n_leaves
 
 
 @kernel
-def find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    """Walk all trees of a stage.
+def find_leaves(trees, stage, n_pixels, workspace):
+    """Find the leaf of each tree of a stage, and prefetch what will be added first.
 
     Parameters
     ----------
-    values : uint8 array (room_for_values(n_pixels),)
-        The pool's pixels.
-    nodes : array (n_stages, ...)
-        From :func:`pack_trees`.
-    stage, n_trees, n_pixels, depth : int
-    leaf_size : int
-        How many numbers a leaf has.
-    leaves : array (n_stages, n_trees * n_leaves * leaf_size)
-        Those that will be added are asked for at once, for they lie anywhere in memory.
-    masks : uint64 array (at least n_trees / 4, up to a multiple of 8)
-        Overwritten: room to work in.
-    rows : int64 array (at least n_trees, up to a multiple of 32)
-        Written: the number of the first element of each tree's leaf.
+    trees : TreeArgs
+    stage, n_pixels : int
+    workspace : TraversalWorkspace
+        `values` is read; `leaf_offsets` is the result.
     """
-    _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows)  # type: ignore[no-untyped-call]
+    _find_leaves(trees, stage, n_pixels, workspace)
 
 
-def _find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    """Only to be called in kernels, where it depends on how the trees are packed."""
+def _find_leaves(trees, stage, n_pixels, workspace):
+    """Depends on how the trees are packed, so that it can only be called in kernels."""
     raise NotImplementedError
 
 
 @overload(_find_leaves)
-def _choose_find_leaves(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-    def wide(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _find_leaves_by_mask(values, nodes, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows)
+def _choose_find_leaves(trees, stage, n_pixels, workspace):
+    def by_mask(trees, stage, n_pixels, workspace):
+        _find_leaves_by_mask(trees, stage, n_pixels, workspace)
 
-    def one_by_one(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
-        _find_leaves_by_node(values, nodes, stage, n_trees, n_pixels, depth, leaf_size, rows)
+    def by_node(trees, stage, n_pixels, workspace):
+        _find_leaves_by_node(trees, stage, n_pixels, workspace)
 
-    return wide if nodes.dtype == types.uint8 else one_by_one
+    nodes = trees.types[trees.fields.index("nodes")]
+    return by_mask if nodes.dtype == types.uint8 else by_node
 
 
 @kernel
-def _find_leaves_by_mask(values, splits, stage, n_trees, n_pixels, leaf_size, leaves, masks, rows):  # type: ignore[no-untyped-def]
+def _find_leaves_by_mask(trees, stage, n_pixels, workspace):
+    values, splits, leaves = workspace.values, trees.nodes, trees.leaves
+    masks, leaf_offsets = workspace.masks, workspace.leaf_offsets
+    n_trees, leaf_size = trees.n_trees, trees.leaf_size
     first, n = stage * splits.shape[1], (n_trees + 3) // 4
-    base, row_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
-    n_blocks = (n_trees + BLOCK_OF_TREES - 1) // BLOCK_OF_TREES
-    small = row_bytes <= MOST_ASKED_FOR
+    base, leaf_bytes = stage * leaves.shape[1], leaf_size * leaves.itemsize
+    n_blocks = (n_trees + TREES_PER_BLOCK - 1) // TREES_PER_BLOCK
+    small = leaf_bytes <= MAX_PREFETCHED_LEAF_BYTES
     # Large leaves are on their way while the next trees' splits are decided.
     decided = n_blocks if small else 1
     for block in range(n_blocks):
         if block % decided == 0:
-            start, stop = block * BLOCK_OF_TREES // 4, min((block + decided) * BLOCK_OF_TREES // 4, n)
+            start, stop = block * TREES_PER_BLOCK // 4, min((block + decided) * TREES_PER_BLOCK // 4, n)
             if n_pixels <= 128:
                 _decide_128(values, splits, first, n, start, stop, masks)
             elif n_pixels <= 256:
                 _decide_256(values, splits, first, n, start, stop, masks)
             else:
                 _decide_512(values, splits, first, n, start, stop, masks)
-        _follow(masks, block, leaf_size, rows)
+        _follow(masks, block, leaf_size, leaf_offsets)
         if small:
-            tree = block * BLOCK_OF_TREES
-            _fetch_rows(leaves, base, rows, tree, min(tree + BLOCK_OF_TREES, n_trees), 1)
+            tree = block * TREES_PER_BLOCK
+            _prefetch_leaves(leaves, base, leaf_offsets, tree, min(tree + TREES_PER_BLOCK, n_trees), 1)
         else:
-            tree, n_lines = block * WHOLE_LEAVES, (row_bytes + LINE - 1) // LINE
-            _fetch_rows(leaves, base, rows, tree, min(tree + WHOLE_LEAVES, n_trees), n_lines)
+            tree = block * LARGE_LEAVES_PREFETCHED
+            n_lines = (leaf_bytes + CACHE_LINE_BYTES - 1) // CACHE_LINE_BYTES
+            end = min(tree + LARGE_LEAVES_PREFETCHED, n_trees)
+            _prefetch_leaves(leaves, base, leaf_offsets, tree, end, n_lines)

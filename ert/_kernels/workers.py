@@ -1,18 +1,123 @@
-"""Threads that run one kernel together; the kernels release the GIL."""
+"""Threads that run one kernel together; inside it they take blocks from work counters and wait at a barrier.
 
+A thread on a slower core takes fewer blocks, and no thread returns to Python between two waits.
+
+    barrier    int64, each number in a cache line of its own
+               [ABORTED]          1 when a thread has failed and will not reach the next wait
+               [ARRIVED]          the threads that wait
+               [PASSED]           the waits that are over
+               [COUNTERS + 8 i]   the blocks that have been taken from work counter i
+"""
+
+import ctypes
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
+import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from ert._kernels.barrier import abort, new_barrier
+from ert._kernels.llvm import call, data, processor_has
 
-__all__ = [
-    "Workers",
-]
+__all__ = ["Workers", "abort", "new_barrier", "next_block", "wait"]
+
+ABORTED, ARRIVED, PASSED, COUNTERS = 0, 8, 16, 24
+# Polls of a waiting thread before it offers its core to other threads.
+SPINS_BEFORE_YIELD = 1000
+_PAUSE = "llvm.x86.sse2.pause" if processor_has("sse2") else None
+# The system's function that offers the core to other threads, under a name of our own.
+_YIELD_SYMBOL = "ert_yield_thread"
+_SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
+_YIELD = _SYSTEM.SwitchToThread if os.name == "nt" else _SYSTEM.sched_yield
+binding.add_symbol(_YIELD_SYMBOL, ctypes.cast(_YIELD, ctypes.c_void_p).value)
+
+
+def new_barrier(n_counters: int) -> npt.NDArray[np.int64]:
+    """Return a barrier with `n_counters` work counters; each call of a kernel needs a new one."""
+    return np.zeros(COUNTERS + 8 * n_counters, np.int64)
+
+
+def abort(barrier: npt.NDArray[np.int64]) -> None:
+    """Release the threads that wait for one that has failed."""
+    barrier[ABORTED] = 1
+
+
+def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.gep(data(context, builder, signature, args, 0), [args[1]])
+
+
+def _typed_add(context: Any, barrier: Any, place: Any, amount: Any) -> Any:
+    """Add to a number of the barrier atomically and return its value before."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _place(context, builder, signature, args), args[2], "seq_cst")
+
+    return types.int64(barrier, types.int64, types.int64), generate
+
+
+def _typed_read(context: Any, barrier: Any, place: Any) -> Any:
+    """Return the current value of a number of the barrier."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if _PAUSE:
+            call(builder, _PAUSE, ir.VoidType())
+        return builder.load_atomic(_place(context, builder, signature, args), "acquire", 8)
+
+    return types.int64(barrier, types.int64), generate
+
+
+def _typed_yield(context: Any) -> Any:
+    """Offer the core to other threads."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        function = cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL)
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+_add: Any = intrinsic(_typed_add)
+_read: Any = intrinsic(_typed_read)
+_yield_thread: Any = intrinsic(_typed_yield)
+
+
+@numba.njit(nogil=True)
+def next_block(barrier, counter):
+    """Take the next block from a work counter: return how many had been taken before."""
+    return _add(barrier, COUNTERS + 8 * counter, 1)
+
+
+@numba.njit(nogil=True)
+def wait(barrier, n_threads):
+    """Wait until all threads have arrived; what each of them has written can be read afterwards.
+
+    Returns
+    -------
+    bool
+        False when a thread has failed and the others must stop.
+    """
+    n_passed = _read(barrier, PASSED)
+    if _add(barrier, ARRIVED, 1) + 1 == n_threads:
+        _add(barrier, ARRIVED, -n_threads)
+        _add(barrier, PASSED, 1)
+        return True
+    n_spins = 0
+    while _read(barrier, PASSED) == n_passed:
+        if _read(barrier, ABORTED):
+            return False
+        n_spins += 1
+        if n_spins > SPINS_BEFORE_YIELD:
+            _yield_thread()
+    return True
 
 
 class Workers:

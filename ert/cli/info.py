@@ -86,7 +86,8 @@ def _run_models(options: argparse.Namespace) -> int:
     ert models
     ert models | grep landmarks
     """
-    from ert.predictor import bundled_models, load
+    from ert._core.resources import bundled_models
+    from ert.predictor import load
 
     for name, path in bundled_models().items():
         model = load(name)

@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
     from llvmlite.binding import get_host_cpu_name
     from numba import config
 
-    from ert._kernels.predict import predict_face
+    from ert._kernels import predict_face
 
     common.log("ert: compiling the kernels that are not in the cache ...")
     begin = time.perf_counter()
@@ -53,10 +53,11 @@ def _warm_prediction() -> None:
     import numpy as np
 
     from ert._core.images import DUMMY_IMAGES
+    from ert._core.resources import bundled_models
     from ert.inference.warmup import warm_up_batch
     from ert.model.cascade import Cascade
     from ert.model.dlib_cascade import compact
-    from ert.predictor import bundled_models, load
+    from ert.predictor import load
 
     models = [load(name) for name in bundled_models()]
     bundled = models[0].fitted_

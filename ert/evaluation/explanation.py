@@ -1,28 +1,24 @@
 """Explanation of a prediction: the shape after each stage, and the pixels that the trees compared."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.images import ImageLike, to_gray
+from ert._core.images import ImageLike
 from ert._core.types import Floats
 from ert.inference.validation import check_box, read_face
-from ert.model.cascade import Cascade
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import box_frames, frame_to_image, image_to_frame, stretched_frames
-from ert.model.procrustes import fit_similarity
+from ert.model.geometry import box_frames, frame_to_image, stretched_frames
 from ert.predictor import ShapePredictor
+from ert.reference import run_stages
 
 __all__ = [
     "Explanation",
     "explain",
 ]
-
-
-_Reader = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,66 +104,23 @@ def explain(
     pixels, order = read_face(image, checked, channel_order or model.channel_order, what)
     place = np.array([checked])
     cascade = model.cascade_
-    frames = stretched_frames(place) if isinstance(cascade, DlibCascade) else box_frames(place)
-    start = frame_to_image(cascade.mean_shape[None].astype(float), frames)
-    stages = range(1, len(cascade.anchors) + 1)
-    after = [_first_stages(model, n).predict([(pixels, checked)], channel_order=order) for n in stages]
-    shapes = np.concatenate([start, *after])
-
-    positions = np.empty((len(stages), *cascade.deltas.shape[1:]))
-    reads, values = np.empty((2, *positions.shape[:2]), np.int64)
-    splits = []
-    read = _reader(model, pixels, frames[0], order)
-    inside = image_to_frame(shapes, np.repeat(frames, len(shapes), axis=0)).astype(np.float32)
-    # Pixel offsets rotate and scale with the shape, relative to the mean shape.
-    factors = fit_similarity(cascade.mean_shape, inside)[0]
-    for number, shape in enumerate(inside[:-1]):
-        offsets = factors[number] * (cascade.deltas[number] @ (1, 1j))
-        points = (shape[cascade.anchors[number]] + np.stack([offsets.real, offsets.imag], 1)).astype(
-            np.float32
-        )
-        positions[number] = frame_to_image(points[None].astype(float), frames)[0]
-        values[number] = read(points)
-        pairs = cascade.pairs[number]
-        splits.append(_visited_splits(values[number], pairs, cascade.thresholds[number]))
+    stretched = isinstance(cascade, DlibCascade)
+    start = frame_to_image(
+        cascade.mean_shape[None].astype(float), (stretched_frames if stretched else box_frames)(place)
+    )
+    steps = list(run_stages(model.fitted_, pixels, checked, order))
+    reads, splits = [], []
+    for step, pairs, thresholds in zip(steps, cascade.pairs, cascade.thresholds, strict=True):
+        splits.append(_visited_splits(step.values.astype(np.int64), pairs, thresholds))
         visited = pairs[np.arange(len(pairs))[:, None], splits[-1]]
-        reads[number] = np.bincount(visited.ravel(), minlength=len(points))
-    return Explanation(shapes, positions, reads, values, np.stack(splits))
-
-
-def _first_stages(model: ShapePredictor, n: int) -> ShapePredictor:
-    """Return the model with only its first n stages and a single initialization."""
-    cascade = model.cascade_
-    arrays: dict[str, Any] = {
-        name: array[:n] for name, array in cascade.arrays().items() if name != "mean_shape"
-    }
-    part = ShapePredictor(**model.get_params()).set_params(n_inits=1)
-    part.fitted_ = replace(model.fitted_, cascade=replace(cascade, **arrays))
-    return part
-
-
-def _reader(
-    model: ShapePredictor, image: npt.NDArray[np.uint8], frame: Floats, channel_order: str
-) -> _Reader:
-    """Return a function that reads the pixels at points (n, 2) in box coordinates as the cascade does."""
-    cascade = model.cascade_
-    if isinstance(cascade, Cascade):
-        crop, placed = cascade.crop_spec.cut(image, frame, channel_order, model.gray_weights)
-    else:
-        # Columns first, as in crops; pixels outside the image are 0, as in dlib.
-        crop, placed = (
-            np.pad(to_gray(image, channel_order, model.gray_weights).T, 1),
-            frame + (0, 0, 0, 0, 1, 1),
-        )
-
-    def read(points: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        x, y = np.floor(frame_to_image(points[None].astype(float), placed[None])[0] + 0.5).T
-        columns = np.clip(x, 0, crop.shape[0] - 1).astype(int)
-        rows = np.clip(y, 0, crop.shape[1] - 1).astype(int)
-        values: npt.NDArray[np.int64] = crop[columns, rows].astype(np.int64)
-        return values
-
-    return read
+        reads.append(np.bincount(visited.ravel(), minlength=len(step.values)))
+    return Explanation(
+        np.concatenate([start, [step.shape for step in steps]]),
+        np.array([step.positions for step in steps]),
+        np.array(reads),
+        np.array([step.values for step in steps], np.int64),
+        np.stack(splits),
+    )
 
 
 def _visited_splits(

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, load_image, read_image
+from ert._core.resources import bundled_models
 from ert._core.types import Floats, Pixels
 from ert.faces.detection import Detector, detect_faces
 from ert.faces.rotated_detection import detect_rotated_faces
 from ert.inference.mode import PredictionMode
 from ert.inference.rotated import roll_of
-from ert.predictor import ShapePredictor, bundled_models, load
+from ert.predictor import ShapePredictor, load
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

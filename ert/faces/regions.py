@@ -1,6 +1,5 @@
 """Face regions by name, and measures of open eyes and mouths."""
 
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,21 @@ __all__ = [
 ]
 
 
-_OF_68 = FACE68_REGIONS
+_NOSE = range(FACE68_REGIONS["nose_bridge"].start, FACE68_REGIONS["nostrils"].stop)
 
-FACE_REGIONS = MappingProxyType(
-    {
-        "face68": MappingProxyType(
-            {
-                "jaw": _OF_68["jaw"],
-                "right_brow": _OF_68["right_brow"],
-                "left_brow": _OF_68["left_brow"],
-                "nose": range(_OF_68["nose_bridge"].start, _OF_68["nostrils"].stop),
-                "right_eye": _OF_68["right_eye"],
-                "left_eye": _OF_68["left_eye"],
-                "outer_lips": _OF_68["outer_lips"],
-                "inner_lips": _OF_68["inner_lips"],
-            }
-        ),
-        "face5": MappingProxyType({"left_eye": range(0, 2), "right_eye": range(2, 4), "nose": range(4, 5)}),
-    }
-)
+FACE_REGIONS: dict[str, dict[str, range]] = {
+    "face68": {
+        "jaw": FACE68_REGIONS["jaw"],
+        "right_brow": FACE68_REGIONS["right_brow"],
+        "left_brow": FACE68_REGIONS["left_brow"],
+        "nose": _NOSE,
+        "right_eye": FACE68_REGIONS["right_eye"],
+        "left_eye": FACE68_REGIONS["left_eye"],
+        "outer_lips": FACE68_REGIONS["outer_lips"],
+        "inner_lips": FACE68_REGIONS["inner_lips"],
+    },
+    "face5": {"left_eye": range(0, 2), "right_eye": range(2, 4), "nose": range(4, 5)},
+}
 """The landmark indices of each region by scheme; right and left are the subject's."""
 
 _SCHEMES = {68: "face68", 5: "face5"}

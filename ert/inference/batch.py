@@ -1,4 +1,4 @@
-"""Several faces in one call of a kernel: threads wait for each other wherever Python runs."""
+"""Several faces in one kernel call: threads contend for the interpreter wherever Python code runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import UINT8, channel_weights, is_kernel_ready
-from ert._kernels.predict import predict_colors, predict_grays
+from ert._kernels import predict_batch
 from ert.inference.validation import Face, read_face
-from ert.model.cascade import NO_MIRROR_MAP, Cascade
-from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
+from ert.model.cascade import Cascade
+from ert.model.geometry import MAX_BOX_TO_IMAGE
 
 __all__ = [
     "BATCH_SIZE",
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 
-# Faces of one call. Kernels are compiled for this number of images.
+# Faces per call; the kernel is compiled for this number of images.
 BATCH_SIZE = 16
 
 
@@ -29,9 +29,9 @@ def locate_batch(
     first: int,
     colors: tuple[str, str],
     what: str,
-    placed: npt.NDArray[np.float64],
+    landmarks: npt.NDArray[np.float64],
 ) -> bool:
-    """Locate the landmarks of `BATCH_SIZE` faces, each from one start, if their images lie in memory as usual.
+    """Locate the landmarks of `BATCH_SIZE` faces, each from one initialization.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def locate_batch(
     colors : channel_order, gray_weights
     what : str
         What error messages call X.
-    placed : float64 array (n, n_landmarks, 2)
+    landmarks : float64 array (n, n_landmarks, 2)
         Written for these faces, in pixels of their images.
 
     Returns
     -------
     bool
-        False where some image is no array, or not of the same kind as the others, or a gray image's box is
-        not right: nothing is done then.
+        False where an image is not an array like the others, or a gray image's box is not right: nothing is
+        done then.
 
     Raises
     ------
@@ -67,18 +67,15 @@ def locate_batch(
             return False
         if not is_kernel_ready(image) or (n_axes == 3 and image.shape[2] != 3):
             return False
-    together = slice(first, first + BATCH_SIZE)
-    found = placed[together, None]
-    if n_axes == 2:
-        rest = ONE_INIT, NO_MIRROR_MAP, cascade.kernel_arguments, found
-        return bool(predict_grays(tuple(images), boxes[together], MAX_BOX_TO_IMAGE, *rest))
-    parts = np.empty((BATCH_SIZE, 4), np.intp)
-    for i, (part, image) in enumerate(zip(parts, images, strict=True), first):
-        read_face(image, boxes[i], colors[0], f"{what}[{i}]")
-        left, top, width, height = boxes[i].tolist()
-        columns, rows = cascade.crop_spec.touched(left, top, width, height, image.shape)
-        part[:] = columns.start, columns.stop, rows.start, rows.stop
+    batch = slice(first, first + BATCH_SIZE)
+    found = landmarks[batch, None]
+    parts = np.zeros((BATCH_SIZE, 4), np.intp)
+    if n_axes == 3:
+        for i, (part, image) in enumerate(zip(parts, images, strict=True), first):
+            read_face(image, boxes[i], colors[0], f"{what}[{i}]")
+            left, top, width, height = boxes[i].tolist()
+            columns, rows = cascade.crop_spec.touched(left, top, width, height, image.shape)
+            part[:] = columns.start, columns.stop, rows.start, rows.stop
     weights = channel_weights(*colors)
-    rest = ONE_INIT, NO_MIRROR_MAP, cascade.kernel_arguments, found
-    predict_colors(tuple(images), parts, weights, boxes[together], *rest)
-    return True
+    bound = cascade.compiled.bound
+    return bool(predict_batch(tuple(images), parts, weights, boxes[batch], MAX_BOX_TO_IMAGE, bound, found))

@@ -7,13 +7,13 @@ X ──> boxes checked ──> a batch of 16 plain images, fast mode ──> on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.threads import count_threads
-from ert._kernels.workers import Workers
+from ert._kernels import Workers
 from ert.inference.batch import BATCH_SIZE, locate_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
@@ -28,12 +28,12 @@ __all__ = ["Request", "assess", "locate"]
 
 # Fewer faces are not worth compiling the kernel that takes several at a time.
 MIN_BATCH = 4 * BATCH_SIZE
+NO_BOXES = box_array([])
 # A thread takes longer to start than fewer faces to locate.
 MIN_FACES_PER_THREAD = 4
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What a call of :meth:`ert.ShapePredictor.predict` asks for besides the faces.
 
     Parameters
@@ -46,13 +46,13 @@ class Request:
     """
 
     mode: PredictionMode
-    rolls: float | Sequence[float] | npt.ArrayLike | None
-    max_roll: float | None
-    return_std: bool
     channel_order: str
     gray_weights: str
     n_jobs: int | None
     what: str
+    rolls: npt.ArrayLike | None = None
+    max_roll: float | None = None
+    return_std: bool = False
 
 
 def locate(
@@ -90,7 +90,7 @@ def locate(
         batched = cascade
     shapes = np.empty((len(X), *cascade.mean_shape.shape))
     std, within = np.empty((2, len(X) if request.return_std else 0, len(cascade.mean_shape)))
-    size, corners = BATCH_SIZE if batched else 1, box_array(boxes)
+    size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (1, NO_BOXES)
     # All threads take from it: one whose processor is slowed down takes less.
     firsts = iter(range(0, len(X), size))
 
@@ -157,4 +157,6 @@ def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request:
 
 
 def _n_threads(n_jobs: int | None, n_faces: int) -> int:
-    return min(count_threads(n_jobs), max(1, n_faces // MIN_FACES_PER_THREAD))
+    most = max(1, n_faces // MIN_FACES_PER_THREAD)
+    # Counting processors takes as long as a face.
+    return 1 if most == 1 and n_jobs in (None, 1, -1) else min(count_threads(n_jobs), most)

@@ -1,4 +1,4 @@
-"""Looking again where the judge doubts, from boxes moved and resized: the given one may be a bad one."""
+"""Smart restarts (Burgos-Artizzu et al., ICCV 2013): at low confidence, the box is moved and resized."""
 
 import math
 
@@ -12,21 +12,21 @@ from ert.model.dlib_cascade import DlibCascade
 from ert.model.geometry import ONE_INIT, redraw_box
 
 __all__ = [
-    "DOUBTED",
+    "MIN_CONFIDENCE",
     "RESTART_BOXES",
     "restart",
 ]
 
 
-# Landmarks that the judge trusts less are looked for again: those of some 7 in 100 faces in good boxes.
-DOUBTED = 0.9
-# What is found instead must be trusted so far: of an object that is half hidden, guesses get no better.
-TRUSTED = 0.5
-# The boxes of the second look: moved by so many sides of the first in x and y, and so many times as large.
-_FAR = 0.2
+# Faces with less confidence are restarted: some 7 in 100 of those in good boxes.
+MIN_CONFIDENCE = 0.9
+# A restart is kept only with this confidence: of an object that is half hidden, guesses do not get better.
+MIN_RESTART_CONFIDENCE = 0.5
+# The boxes of restarts: shifts in x and y in sides of the first box, and scale.
+_SHIFT_SIDES = 0.2
 RESTART_BOXES = (
     *(
-        (_FAR * math.cos(math.pi * eighth / 4), _FAR * math.sin(math.pi * eighth / 4), 1.0)
+        (_SHIFT_SIDES * math.cos(math.pi * eighth / 4), _SHIFT_SIDES * math.sin(math.pi * eighth / 4), 1.0)
         for eighth in range(8)
     ),
     (0.0, 0.0, 0.75),
@@ -44,14 +44,14 @@ def restart(
     channel_order: str,
     gray_weights: str,
 ) -> Box | None:
-    """Return a box in which the object is found better, if the judge doubts what was found and knows one.
+    """Return a box in which the confidence is higher, if that of the landmarks found is low.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
-    confidence_model : Judge
+    confidence_model : ConfidenceModel
     normalizer
-        See :meth:`ert.judge.Judge.assess_face`.
+        See :meth:`ert.model.confidence.ConfidenceModel.assess_face`.
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
         The box in which `found` was found.
@@ -62,7 +62,7 @@ def restart(
     Returns
     -------
     left, top, width, height : float
-        Drawn anew round the landmarks that the judge trusts most; None to keep `found`.
+        Drawn anew around the landmarks that the confidence model trusts most; None to keep `found`.
     """
     room = np.empty((2, len(found)))
 
@@ -70,7 +70,7 @@ def restart(
         return confidence_model.assess_face(image, box, shape, channel_order, gray_weights, normalizer, *room)
 
     most, best = trust(found), None
-    if most >= DOUBTED:
+    if most >= MIN_CONFIDENCE:
         return None
     left, top, width, height = box
     for right, down, scale in RESTART_BOXES:
@@ -84,4 +84,4 @@ def restart(
         confidence = trust(shape)
         if confidence > most:
             most, best = confidence, redraw_box(shape, cascade.mean_shape, moved)
-    return best if most >= TRUSTED else None
+    return best if most >= MIN_RESTART_CONFIDENCE else None

@@ -1,13 +1,13 @@
-"""Objects that are turned in the image plane: located in a turned copy of the image, where they are upright.
+"""Objects rotated in the image plane: located in a copy of the image that is rotated back.
 
-    image, box ──> surroundings: gray pixels ──> turned back by a roll ──> cascade ──> shape, turned again
+    image, box ──> surroundings: gray pixels ──> rotated back by a roll ──> cascade ──> shape, rotated again
 
-A *roll* says in degrees how far an object is turned from upright, clockwise as the picture is seen. The
-cascade knows nothing of it, so that this works for a cascade of either kind.
+A *roll* is the rotation of an object from upright, in degrees, clockwise in the image. The cascade sees
+upright objects only, so that this works for a cascade of either kind.
 
-When the roll is not known, the cascade looks from several. Round the shape that it found the box is drawn
-anew, so that the shape is upright in it, and the cascade looks again from there, now from starts that lean to
-either side: those of the right roll end in nearly the same shape, all others scatter.
+An unknown roll is searched: several are tried, each in two passes. The box is redrawn around the shape that
+the first pass found, so that the shape is upright in it; the second pass starts from initializations that are
+rotated to either side. At the right roll they end in nearly the same shape; at all others they scatter.
 """
 
 import math
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
-from ert._kernels.rotate import rotate_image
+from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 
-# How far a roll may be off for a cascade to find its way; half of what lies between two that are tried.
-TOLERANCE = 15.0
-# The starts of each look, and how they lean in the second.
+# The error of a roll that a cascade tolerates, in degrees: half the step between rolls that are tried.
+TOLERANCE_DEGREES = 15.0
+# The initializations of both passes, and their rotations in the second, in degrees.
 SEARCH_INITS = INITS[:3]
-LEANS = (-15.0, 0.0, 15.0)
-# A box that is drawn anew stays within this scale and this shift, in sides of the first.
-SCALES = 0.8, 1.25
-SHIFT = 0.3
-# A cascade of dlib's kind reads pixels as they are: larger boxes are reduced to about this size.
-DLIB_SIZE = 400
+SECOND_PASS_ROLLS = (-15.0, 0.0, 15.0)
+# A redrawn box stays within these scales and this shift, in sides of the first.
+SCALE_RANGE = 0.8, 1.25
+MAX_SHIFT_SIDES = 0.3
+# Cascades of dlib's kind read pixels of the image itself: larger boxes are reduced to about this size.
+DLIB_BOX_PIXELS = 400
 
 
 class Pose(NamedTuple):
@@ -57,7 +57,7 @@ class Pose(NamedTuple):
 
 
 class Surroundings:
-    """Gray pixels round a box, as far as the cascade may look however the box is turned.
+    """Gray pixels around a box, as far as the cascade can read at any rotation of the box.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class Surroundings:
     ) -> None:
         self.cascade = cascade
         frame = box_frames(np.array([box]))[0]
-        # Of the two kinds, dlib's alone keeps the proportions of the box.
+        # Only cascades of dlib's kind keep the proportions of the box.
         sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else frame[[0, 3]]
         stretch = sides.max() / frame[0]
         reach, size = _reach(cascade)
-        radius = SCALES[1] * stretch * float(np.hypot(*reach)) + SHIFT
+        radius = SCALE_RANGE[1] * stretch * float(np.hypot(*reach)) + MAX_SHIFT_SIDES
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
         pixels, placed = CropSpec(region, size, 0.0).cut(image, frame, channel_order, gray_weights)
         self.pixels = np.ascontiguousarray(pixels.T)
@@ -95,57 +95,57 @@ class Surroundings:
         self.mean_shape = (cascade.mean_shape - 0.5) * self.sides
 
     def given(self, roll: float) -> Pose:
-        """Return the pose of the given box with a roll."""
+        """Return the pose of the given box at a roll."""
         return Pose(self.middle, 1.0, roll)
 
     def locate(self, pose: Pose, inits: Floats, mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP) -> Floats:
-        """Return the shapes (n_starts, n_landmarks, 2) that starts lead to, in pixels of the surroundings."""
+        """Return the shapes (n_inits, n_landmarks, 2) found, in pixels of the surroundings."""
         half = np.ceil(self.reach * pose.scale) + 1
         turn, place = rotation(pose.roll), pose.place
-        # The copy's middle lies between pixels as the place does: an upright copy has the very same pixels.
+        # The center of the copy has the same fraction of a pixel: an upright copy has identical pixels.
         middle = half + place % 1
         rotated = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
         rotate_image(self.pixels, turn, place - turn @ middle, rotated)
         sides = self.sides * pose.scale
         box = (*(middle - sides / 2).tolist(), *(sides + 1).tolist())
-        # Gray already, so that channels and weights mean nothing.
+        # Gray already: channel order and weights are ignored.
         found = self.cascade.predict_face(rotated, box, inits, "rgb", "luma", mirror_map)
         shapes: Floats = (found - middle) @ turn.T + place
         return shapes
 
     def redraw(self, shape: Floats) -> Pose:
-        """Return the pose in which the mean shape lies on a shape as well as it can."""
+        """Return the pose in which the mean shape fits a shape best."""
         turn, middle, center = fit_similarity(self.mean_shape, shape)
-        # A single landmark has no size.
-        scale, roll = float(np.clip(abs(turn) or 1.0, *SCALES)), float(np.angle(turn, deg=True))
+        # A single landmark has no scale.
+        scale, roll = float(np.clip(abs(turn) or 1.0, *SCALE_RANGE)), float(np.angle(turn, deg=True))
         moved = center - scale * np.exp(1j * np.deg2rad(roll)) * middle
         shift = np.array([moved.real, moved.imag]) - self.middle
         length = float(np.hypot(*shift))
-        shift *= min(1.0, SHIFT * self.side / max(length, 1e-9))
+        shift *= min(1.0, MAX_SHIFT_SIDES * self.side / max(length, 1e-9))
         return Pose(self.middle + shift, scale, roll)
 
     def to_image(self, shapes: Floats) -> Floats:
-        """Carry shapes to pixels of the image."""
+        """Transform shapes to image pixels."""
         placed: Floats = shapes / self.zoom + self.offset
         return placed
 
 
 def _reach(cascade: Cascade | DlibCascade) -> tuple[Floats, int]:
-    """Return how far from the box's middle pixels are read, in sides of it, and the size they are read at."""
+    """Return how far from the box's center pixels are read, in sides of the box, and the working size."""
     if isinstance(cascade, Cascade):
         low, high = cascade.crop_spec.region[:2], cascade.crop_spec.region[2:]
         size = cascade.crop_spec.working_size
-        # What the cascade will reduce and smooth itself needs more pixels than that.
+        # A cascade that smooths needs more pixels.
         size = size if cascade.crop_spec.blur == 0 else 2 * size
     else:
         places = cascade.mean_shape[cascade.anchors] + cascade.deltas
-        low, high = places.min(axis=(0, 1)) - SHIFT, places.max(axis=(0, 1)) + SHIFT
-        size = DLIB_SIZE
+        low, high = places.min(axis=(0, 1)) - MAX_SHIFT_SIDES, places.max(axis=(0, 1)) + MAX_SHIFT_SIDES
+        size = DLIB_BOX_PIXELS
     return np.maximum(np.abs(low - 0.5), np.abs(high - 0.5)).astype(np.float64), size
 
 
 def rotation(degrees: float) -> Floats:
-    """Return the matrix that turns x, y clockwise, where y points down."""
+    """Return the matrix that rotates x, y clockwise, where y points down."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.array([[cos, -sin], [sin, cos]])
 
@@ -167,20 +167,20 @@ def locate_rotated(
     cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
-        As it would be drawn round the upright object, about the same center.
+        As it would be drawn around the upright object, with the same center.
     roll : float
         In degrees, clockwise.
-    inits : float array (n_starts, 4)
-        See :data:`ert.geometry.INITS`.
+    inits : float array (n_inits, 4)
+        See :data:`ert.model.geometry.INITS`.
     channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
     mirror_map : int array (n_landmarks,)
-        The mirror map: starts that take the image for its mirror image need it.
+        For initializations that take the mirror image.
 
     Returns
     -------
-    float array (n_starts, n_landmarks, 2)
-        In pixels of the image.
+    float array (n_inits, n_landmarks, 2)
+        In image pixels.
     """
     surroundings = Surroundings(cascade, image, box, channel_order, gray_weights)
     return surroundings.to_image(surroundings.locate(surroundings.given(roll), inits, mirror_map))
@@ -200,43 +200,45 @@ def search_roll(
     Parameters
     ----------
     roll : float
-        About what to search, in degrees.
+        The center of the search, in degrees.
     max_roll : float
-        How far to either side, at most 180.
+        Degrees to either side, at most 180.
     cascade, image, box, channel_order, gray_weights
         See :func:`locate_rotated`.
 
     Returns
     -------
     shape : float array (n_landmarks, 2)
-        In pixels of the image: the median of nine starts.
+        In image pixels: the median of nine initializations.
     spread : float
-        Mean distance of their landmarks from it, in sides of the box: small where the starts agree.
+        Mean distance of their landmarks from it, in sides of the box: small where the initializations agree.
     """
     surroundings = Surroundings(cascade, image, box, channel_order, gray_weights)
-    looks = [_look_twice(surroundings, roll + turn) for turn in candidate_rolls(max_roll)]
-    shape, spread = min(looks, key=lambda look: look[1])
+    found = [_locate_in_two_passes(surroundings, roll + turn) for turn in candidate_rolls(max_roll)]
+    shape, spread = min(found, key=lambda each: each[1])
     return surroundings.to_image(shape), spread
 
 
 def candidate_rolls(max_roll: float) -> Floats:
-    """Return rolls of which one is near any roll up to `max_roll`; 0 is in their middle."""
-    n = 2 * math.ceil(max(max_roll - TOLERANCE, 0) / (2 * TOLERANCE)) + 1
+    """Return rolls, 0 in the middle, of which one is near any roll up to `max_roll`."""
+    n = 2 * math.ceil(max(max_roll - TOLERANCE_DEGREES, 0) / (2 * TOLERANCE_DEGREES)) + 1
     candidates: Floats = (np.arange(n, dtype=np.float64) - n // 2) * (2 * max_roll / n)
     return candidates
 
 
-def _look_twice(surroundings: Surroundings, roll: float) -> tuple[Floats, float]:
+def _locate_in_two_passes(surroundings: Surroundings, roll: float) -> tuple[Floats, float]:
     first = np.median(surroundings.locate(surroundings.given(roll), SEARCH_INITS), axis=0)
     pose = surroundings.redraw(first)
-    leaning = [surroundings.locate(pose._replace(roll=pose.roll + lean), SEARCH_INITS) for lean in LEANS]
-    shapes = np.concatenate(leaning)
+    second = [
+        surroundings.locate(pose._replace(roll=pose.roll + turn), SEARCH_INITS) for turn in SECOND_PASS_ROLLS
+    ]
+    shapes = np.concatenate(second)
     shape: Floats = np.median(shapes, axis=0)
     return shape, float(np.hypot(*np.moveaxis(shapes - shape, 2, 0)).mean()) / surroundings.side
 
 
 def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
-    """Tell how far shapes are turned against a mean shape.
+    """Return the rotation of shapes against a mean shape.
 
     Parameters
     ----------
@@ -253,7 +255,7 @@ def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
 
 
 def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -> Floats:
-    """Return a roll for each of n objects: 0 where there is none, the same for all where there is one.
+    """Return a roll for each of n objects: 0 by default, one number for all, or one for each.
 
     Raises
     ------

@@ -33,9 +33,9 @@ def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | Non
     try:
         image, (left, top, width, height) = face
         if image.dtype is UINT8 and image.ndim == 2:
-            kernel, before, after, size = fitted.cascade.gray_kernel
+            kernel, origin, rest, size = fitted.cascade.gray_kernel
             landmarks: npt.NDArray[np.float64] = empty(size)
-            if kernel(image, *before, left, top, width, height, *after, landmarks):
+            if kernel(image, origin, (left, top, width, height), *rest, landmarks):
                 return landmarks
     except (AttributeError, OverflowError, TypeError, ValueError):
         pass
@@ -45,7 +45,7 @@ def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | Non
 def initializations(
     mode: PredictionMode, mirror_map: npt.NDArray[np.intp] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
-    """Return the initializations (n, 4) of a mode, see :data:`ert.model.geometry.INITS`, and the mirror map."""
+    """Return the initializations (n, 4) of a mode, see `ert.model.geometry.INITS`, and the mirror map."""
     if mode.n_inits == 1 and not mode.flip:
         return ONE_INIT, NO_MIRROR_MAP
     inits = INITS[: mode.n_inits]
@@ -116,7 +116,7 @@ def median_shape(shapes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _shared_part(
     cascade: Cascade, image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], *colors: str
 ) -> Part:
-    """Convert to gray, once, what the cascade needs and what the confidence model will need, nearly always."""
+    """Convert to gray, once, the part that the cascade needs and the confidence model nearly always needs."""
     left, top, width, height = box
     side = 1 + 2 * CROP_MARGIN
     wider = left - CROP_MARGIN * width, top - CROP_MARGIN * height, side * width, side * height

@@ -1,4 +1,4 @@
-"""What users hand in, X and y: checked, and cut down to crops."""
+"""Input validation: X, boxes, landmarks, the images of faces."""
 
 import math
 import os
@@ -40,7 +40,7 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     box : sequence of 4 numbers
         Left, top, width, height in pixels.
     what : str
-        What the error message calls it.
+        Its name in error messages.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     ------
     InputError
     """
-    # Plain floats: a call for a single face is over before arrays as small as this are made.
+    # Python floats: a face is located in less time than it takes to make small arrays.
     try:
         checked = tuple(map(float, box))
     except (TypeError, ValueError, OverflowError):
@@ -80,21 +80,21 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
     if not isinstance(X, Sequence):
         raise InputError(f"{what}: expected a sequence of pairs (image, box), got {type(X).__name__}")
     if type(X) is list and len(X) > 1:
-        usual = _usual_boxes(X)
-        if usual is not None:
-            return usual
+        boxes = _valid_boxes(X)
+        if boxes is not None:
+            return boxes
     boxes = []
     for i, face in enumerate(X):
-        # Most are tuples; the general question takes longer than all others together.
+        # The general test takes longer than all others together.
         pair = type(face) is tuple or (isinstance(face, Sequence) and not isinstance(face, str))
         if not pair or len(face) != 2:
-            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_described(face)}")
+            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_describe(face)}")
         boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
 
 
-def _usual_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | None:
-    """Return the boxes of X if every one passes, checked all at once; None where one has to be looked at."""
+def _valid_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | None:
+    """Return the boxes of X if all are valid, checked at once; None where one needs a closer look."""
     if not all(type(face) is tuple and len(face) == 2 for face in X):
         return None
     try:
@@ -110,11 +110,11 @@ def _usual_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | Non
 
 
 def box_array(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
-    """Return boxes as an array (n, 4), also where there are none."""
+    """Return boxes as an array (n, 4), also for no boxes."""
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def _described(face: object) -> str:
+def _describe(face: object) -> str:
     name = type(face).__name__
     return f"a {name} of {len(face)}" if isinstance(face, Sequence) and not isinstance(face, str) else name
 
@@ -122,7 +122,7 @@ def _described(face: object) -> str:
 def check_landmarks(
     y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True
 ) -> npt.NDArray[np.float64]:
-    """Check y: (n, n_landmarks, 2), NaN = missing, no object all missing; to train, no landmark all missing.
+    """Check y: (n, n_landmarks, 2), NaN = missing; no object and, for training, no landmark is all missing.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def check_landmarks(
 
 
 def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
-    """Check that no landmark lies absurdly far from its object's box.
+    """Check that all landmarks are within 10 sides of their object's box.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def read_face(
     channel_order : {"rgb", "bgr"}
         Order of the colors in an array; files are read as RGB.
     what : str
-        What error messages call the face.
+        The name of the face in error messages.
 
     Returns
     -------

@@ -7,19 +7,15 @@ leaves is multiplied by the basis once.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import DUMMY_IMAGES, Part, is_kernel_ready_gray, read_part
+from ert._core.images import Part, is_kernel_ready_gray, read_part
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import BoundArgs, entry_point
-from ert._kernels.pixels import center, pool_arrays
-from ert._kernels.predict import kernel_basis, predict_face
-from ert._kernels.simd import LANES, padded
-from ert._kernels.traversal import aligned, pack_trees
+from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
 
@@ -36,18 +32,25 @@ __all__ = [
 ]
 
 
-# The mirror map where no start needs one.
+# The mirror map where no initialization needs one.
 NO_MIRROR_MAP = np.empty(0, np.intp)
 
-# kernel, before, after, size: `kernel(image, *before, left, top, width, height, *after, placed)` writes what
-# `placed = np.empty(size)` is in pixels of the image. The image must be an array of uint8 with two axes for
-# certain, as nothing looks at that any more; the kernel returns False where the image does not lie in one
-# piece, or the box is not right.
-GrayKernel = tuple[Callable[..., bool], tuple[Any, ...], tuple[Any, ...], tuple[int, int, int]]
+
+class GrayKernel(NamedTuple):
+    """A compiled kernel: ``function(image, origin, box, *rest, landmarks)`` writes ``np.empty(shape)``.
+
+    The image must be a uint8 array of two axes, which the kernel does not check. It returns False where the
+    image is not contiguous, or the box is not right.
+    """
+
+    function: Callable[..., bool]
+    origin: tuple[int, int]
+    rest: tuple[Any, ...]
+    shape: tuple[int, int, int]
 
 
 class FieldsOnly:
-    """A dataclass that is pickled without what :class:`functools.cached_property` keeps: no kernel can be."""
+    """A dataclass that is pickled without its cached properties: compiled kernels cannot be pickled."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
@@ -60,17 +63,17 @@ class Stage:
     Parameters
     ----------
     anchors : uint16 array (n_pixels,)
-        The landmark that each pixel of the pool is tied to.
+        The landmark nearest to each pixel of the feature pool.
     deltas : float32 array (n_pixels, 2)
-        Where it lies from there on the mean shape, in box coordinates.
+        Its offset from there on the mean shape, in box coordinates.
     pairs : uint16 array (n_trees, n_splits, 2)
         The two pixels of each split.
     thresholds : int16 array (n_trees, n_splits)
-        A face goes left where their difference is greater.
+        A face goes left where the difference of the two pixels is greater.
     leaves : int8 or int16 array (n_trees, n_leaves, n_components)
     scales : float32 array (n_components,)
     basis : int8 or int16 array (n_components, 2 * n_landmarks)
-        Times its unit, the displacement of the shape for 1 in a leaf's component, in box coordinates.
+        Times its scale, the displacement of the shape for 1 in a leaf's component, in box coordinates.
     """
 
     anchors: npt.NDArray[np.uint16]
@@ -84,18 +87,19 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cascade(FieldsOnly):
-    """All that prediction needs.
+    """A fitted cascade.
 
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
-        The start shape, in box coordinates.
-    crop_spec : Cropping
-        What of the image is read, and at which scale.
-    anchors, deltas, pairs, thresholds, leaves, units, basis
-        The arrays of :class:`Stage`, stacked: the first axis is the stage, in `basis` so many stages.
+        The initial shape, in box coordinates.
+    crop_spec : CropSpec
+        The part of the image that is read, and its scale.
+    anchors, deltas, pairs, thresholds, leaves, scales, basis
+        The arrays of :class:`Stage`, stacked: the first axis is the stage, and in `basis` the group of stages
+        that share one.
     stages_per_basis : int
-        How many stages one after another have the same basis.
+        The number of consecutive stages that share a basis.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -119,43 +123,45 @@ class Cascade(FieldsOnly):
         mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
         part: Part | None = None,
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face from several starts.
+        """Locate the landmarks of one face from several initializations.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         box : left, top, width, height
-        inits : float64 array (n_starts, 4)
-            See :data:`ert.geometry.INITS`.
+        inits : float64 array (n_inits, 4)
+            See :data:`ert.model.geometry.INITS`.
         channel_order, gray_weights
-            See :class:`ert.ShapePredictor`.
+            As for :class:`ert.ShapePredictor`.
         mirror_map : int array (n_landmarks,)
-            The mirror map: starts that take the image for its mirror image need it.
+            For initializations that take the mirror image.
         part : (image, column, row), optional
-            What :meth:`read_part` gave, when it has been called already.
+            The result of :meth:`read_part`, if it has been called already.
 
         Returns
         -------
-        float64 array (n_starts, n_landmarks, 2)
-            In pixels of the image.
+        float64 array (n_inits, n_landmarks, 2)
+            In image pixels.
         """
         image, column, row = part or self.read_part(image, box, channel_order, gray_weights)
-        placed = np.empty((len(inits), *self.mean_shape.shape))
-        how = np.ascontiguousarray(inits, np.float64), np.ascontiguousarray(mirror_map, np.intp)
-        kernel, _, (*_, bound, numbers), _ = self.gray_kernel
-        kernel(image, column, row, *box, 0, *how, bound, numbers, placed)
-        return placed
+        landmarks = np.empty((len(inits), *self.mean_shape.shape))
+        inits, mirror_map = np.ascontiguousarray(inits, np.float64), np.ascontiguousarray(mirror_map, np.intp)
+        self.compiled.entry_point(
+            image, (column, row), tuple(box), 0, inits, mirror_map, self.compiled.bound, landmarks
+        )
+        return landmarks
+
+    @cached_property
+    def compiled(self) -> CompiledCascade:
+        """The arguments of the kernels, and the kernel of one face."""
+        with uninterrupted():
+            return compile_cascade(self.arrays(), self.crop_spec.kernel_args, self.stages_per_basis)
 
     @cached_property
     def gray_kernel(self) -> GrayKernel:
-        """What locates the landmarks of one face in a gray image from one start."""
-        bound = BoundArgs(self.kernel_arguments)
-        size = 1, len(self.mean_shape), 2
-        blank = DUMMY_IMAGES[0], 0, 0, 0.0, 0.0, 9.0, 9.0, 0, ONE_INIT, NO_MIRROR_MAP, bound, bound.numbers
-        after = MAX_BOX_TO_IMAGE, ONE_INIT, NO_MIRROR_MAP, bound, bound.numbers
-        with uninterrupted():
-            kernel = entry_point(predict_face, *blank, np.empty(size))
-        return kernel, (0, 0), after, size
+        """The kernel of one face of a gray image, from one initialization."""
+        rest = MAX_BOX_TO_IMAGE, ONE_INIT, NO_MIRROR_MAP, self.compiled.bound
+        return GrayKernel(self.compiled.entry_point, (0, 0), rest, (1, *self.mean_shape.shape))
 
     def read_part(
         self,
@@ -164,50 +170,18 @@ class Cascade(FieldsOnly):
         channel_order: str,
         gray_weights: str,
     ) -> Part:
-        """Return what of an image the crop of a box needs, in gray, and where in the image it begins."""
+        """Return the part of an image that the crop of a box needs, in gray, and its column and row."""
         if is_kernel_ready_gray(image):
             return image, 0, 0
         columns, rows = self.crop_spec.touched(*box, image.shape)
         return read_part(image, columns, rows, channel_order, gray_weights)
 
-    @cached_property
-    def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`ert.running.begin_face` and :func:`ert.running.run_faces` take of the model.
-
-        How crops are cut: `region`, `working_size`, `blur` and `min_contrast` of
-        :class:`ert.crops.CropSpec`, and the most columns and rows that they have; the number of landmarks,
-        and the mean shape with zeros up to a multiple of 8; then what :func:`ert.running.run_stages` names.
-        """
-        n_stages, n_trees, n_splits = self.thresholds.shape
-        crop_spec = self.crop_spec
-        similarity_basis, squared_norm = center(self.mean_shape)
-        anchors, deltas = pool_arrays(self.anchors, self.deltas)
-        return (
-            aligned(crop_spec.region),
-            crop_spec.working_size,
-            float(crop_spec.blur),
-            float(crop_spec.min_contrast),
-            *crop_spec.shape,
-            len(self.mean_shape),
-            aligned(padded(self.mean_shape, 0, LANES // 2)),
-            aligned(similarity_basis),
-            squared_norm,
-            aligned(anchors),
-            aligned(deltas),
-            aligned(pack_trees(self.pairs, self.thresholds, anchors.shape[1])),
-            n_trees,
-            n_splits.bit_length(),
-            aligned(self.leaves.reshape(n_stages, -1)),
-            *kernel_basis(self.leaves, self.scales, self.basis),
-            self.stages_per_basis,
-        )
-
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, for the model file."""
+        """Return all arrays by name, for the model file."""
         return {name: getattr(self, name) for name in ("mean_shape", *_STACKED)}
 
     def stages(self) -> list[Stage]:
-        """Take the stages apart again."""
+        """Return the stages one by one."""
         stacked = [getattr(self, name) for name in _STACKED[:-1]]
         bases = np.repeat(self.basis, self.stages_per_basis, axis=0)[: len(self.anchors)]
         return [Stage(*arrays) for arrays in zip(*stacked, bases, strict=True)]
@@ -225,12 +199,12 @@ def stack_stages(stages: list[Stage], stages_per_basis: int = 1) -> dict[str, np
 def quantize_basis(
     directions: npt.NDArray[np.float64], scales: npt.NDArray[np.float64], kind: type[np.signedinteger]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]]:
-    """Express directions (n_components, 2 * n_landmarks), a unit each, in whole numbers.
+    """Round directions (n_components, 2 * n_landmarks), a scale each, to integers.
 
     Returns
     -------
     scales : float32 array (n_components,)
-    basis : array (n_components, 2 * n_landmarks) of that type
+    basis : array (n_components, 2 * n_landmarks) of the given type
         The largest number of each row is the largest of the type.
     """
     largest = np.maximum(np.abs(directions).max(axis=1), np.finfo(np.float32).tiny)
@@ -240,7 +214,7 @@ def quantize_basis(
 
 
 def check_cascade(cascade: Cascade) -> None:
-    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+    """Check that the arrays fit together, and that no index in them is out of bounds.
 
     Raises
     ------
@@ -249,7 +223,7 @@ def check_cascade(cascade: Cascade) -> None:
     n_components = cascade.leaves.shape[-1]
     together = cascade.stages_per_basis
     if type(together) is not int or together < 1:
-        raise InputError(f"stages_per_basis={together!r}: expected a whole number from 1 on")
+        raise InputError(f"stages_per_basis={together!r}: expected an integer of at least 1")
     n_bases = -(-len(cascade.anchors) // together)
     check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8", n_bases)
     if n_components == 0 or cascade.basis.shape[1] != n_components:
@@ -265,19 +239,17 @@ def check_arrays(
     basis_type: str,
     n_bases: int,
 ) -> None:
-    """Check shapes and types of a cascade's arrays, and that what counts landmarks and pixels stays in range.
+    """Check shapes, types and indices of a cascade's arrays.
 
     Parameters
     ----------
     arrays : dict of ndarray
     threshold_type : str
     leaf_size : int
-        How many numbers a leaf has.
+        Numbers in a leaf.
     leaf_types : tuple of str
-        Those that the leaves may have.
     basis_type : str
     n_bases : int
-        How many bases there must be.
 
     Raises
     ------
@@ -301,7 +273,7 @@ def check_arrays(
         if array.shape != shape or array.dtype.name not in types or 0 in shape[:1]:
             raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{name} holds numbers that are not finite")
+            raise InputError(f"{name} has numbers that are not finite")
     if min(n_stages, n_trees, n_splits) < 1 or (n_splits + 1) & n_splits:
         raise InputError(f"{n_trees} trees of {n_splits} splits are not full binary trees")
     if n_pixels < 1 or arrays["anchors"].max() >= n_landmarks:

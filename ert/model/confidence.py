@@ -1,12 +1,12 @@
-"""The judge: how far landmarks may be from the truth, and whether they are on the object at all.
+"""The confidence model: standard errors of landmarks, and the probability that they are on the object.
 
-    landmarks ──> crop round them ──> similarity: mean shape -> landmarks ──> read one pool of pixels
-              ──> walk two forests ──> log of each landmark's error; trust
-              ──> calibration      ──> standard errors, probabilities
+    landmarks ──> square around them ──> similarity: mean shape -> landmarks ──> pixels of one pool
+              ──> two forests ──> log error of each landmark; trust
+              ──> calibration ──> standard errors, probabilities
 
-It is one more look with the cascade's own machinery, at the shape that came out, so it depends on the image
-and the landmarks, hardly on the box. What the trees give is brought to scale by a few small tables that
-:mod:`ert.calibration` fits on objects left out of the training.
+It reads the image around the landmarks that were found, so that its results depend on the image and the
+landmarks, hardly on the box. The outputs of the trees are calibrated by a few small tables that
+:mod:`ert.training.calibration` fits on objects left out of the training.
 """
 
 import math
@@ -19,23 +19,36 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._kernels.confidence import LENGTHS, assess_landmarks, place_square
-from ert._kernels.pixels import center, pool_arrays, square_frame
-from ert._kernels.predict import kernel_basis
-from ert._kernels.traversal import aligned, pack_trees
+from ert._core.interrupts import uninterrupted
+from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cropping import CropSpec, check_crop_spec
+from ert.model.geometry import square_box
 
 __all__ = [
+    "FAILED",
     "GAUSSIAN_90",
+    "NORMALIZER_ARGS",
+    "WITHIN",
     "Assessment",
     "ConfidenceModel",
     "Forest",
     "check_confidence_model",
-    "observation_arguments",
 ]
 
 
-# The radius that holds nine in ten points of a normal distribution in the plane, in its standard deviations.
+# An alignment has failed when its mean error is more than this part of the normalizer; `within` is the
+# probability that a landmark is off by no more than that part.
+FAILED, WITHIN = 0.08, 0.05
+# How kernels measure the normalizer: 0 the side of the box, 1 between the means of two ranges of landmarks,
+# 2 the geometric mean of the sides of the landmarks' rectangle, 3 its diagonal.
+NORMALIZER_ARGS = {
+    None: (0, 0, 0, 0, 0),
+    "inter-ocular": (1, 36, 37, 45, 46),
+    "inter-pupil": (1, 36, 42, 42, 48),
+    "box": (2, 0, 0, 0, 0),
+    "diagonal": (3, 0, 0, 0, 0),
+}
+# The radius that contains 90 % of a normal distribution in the plane, in its standard deviations.
 GAUSSIAN_90 = math.sqrt(-2 * math.log(0.1))
 
 
@@ -46,25 +59,36 @@ class Assessment:
     Parameters
     ----------
     std : float array (n, n_landmarks)
-        Standard error of each landmark along either axis, in pixels: the circle round it that holds the true
-        landmark nine times in ten has a radius of 2.146 times that, as with a normal distribution. For other
-        shares see :meth:`ert.ShapePredictor.std_radius`.
+        Standard error of each landmark along either axis, in pixels: the circle around it that contains the
+        true landmark with a probability of 90 % has a radius of 2.146 times that. For other probabilities see
+        :meth:`ert.ShapePredictor.std_radius`.
     within : float array (n, n_landmarks)
-        Probability that it lies within 5 % of the norm length (the model's `normalizer`; without one, of the side
-        of the box) of the true one.
+        Probability that it lies within 5 % of the normalizer (of the side of the box, in a model without one)
+        of the true landmark.
     confidence : float array (n,)
-        Probability that this is the object and its landmarks have not failed: their mean error is at most
-        8 % of the norm length. One in ten of what is judged is taken not to be the object.
+        Probability that this is the object and that its alignment has not failed: that the mean error is at
+        most 8 % of the normalizer. It assumes that one in ten boxes is not on the object.
     """
 
     std: npt.NDArray[np.float64]
     within: npt.NDArray[np.float64]
     confidence: npt.NDArray[np.float64]
 
+    def __repr__(self) -> str:
+        n, n_landmarks = self.std.shape
+        if n == 0:
+            return f"Assessment(0 objects, {n_landmarks} landmarks)"
+        median, low = np.median(self.std), int((self.confidence < 0.5).sum())
+        sizes = f"{n} object{'s' * (n != 1)}, {n_landmarks} landmarks"
+        return (
+            f"Assessment({sizes}: median standard error {median:.2f} pixels,\n"
+            f"           median confidence {np.median(self.confidence):.3f}, {low} below 0.5)"
+        )
+
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees whose leaves add up to some numbers.
+    """Trees whose leaves are summed.
 
     Parameters
     ----------
@@ -73,8 +97,8 @@ class Forest:
     thresholds : int16 array (n_trees, n_splits)
     leaves : int8 array (n_trees, n_leaves, n_components)
     scales : float32 array (n_components,)
-        What 1 in a leaf stands for, times a row of the basis.
     basis : int8 array (n_components, n_outputs)
+        Times its scale, the outputs for 1 in a leaf's component.
     """
 
     pairs: npt.NDArray[np.uint16]
@@ -83,46 +107,40 @@ class Forest:
     scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
 
-    def kernel_arguments(self, n_pixels: int) -> tuple[Any, ...]:
-        """Return what :func:`ert.judging.run_forest` takes of a forest."""
-        n_trees, n_splits = self.thresholds.shape
-        return (
-            aligned(pack_trees(self.pairs[None], self.thresholds[None], n_pixels)),
-            n_trees,
-            n_splits.bit_length(),
-            aligned(self.leaves.reshape(1, -1)),
-            *kernel_basis(self.leaves, self.scales[None], self.basis[None]),
-        )
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return the arrays in their order."""
+        return self.pairs, self.thresholds, self.leaves, self.scales, self.basis
 
 
 @dataclass(frozen=True)
 class ConfidenceModel:
-    """All that judging needs.
+    """A fitted confidence model.
 
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
-        The cascade's.
-    crop_spec : Cropping
-        What is read of the image; its box is the square with the landmarks' middle and the shape's scale.
+        That of the cascade.
+    crop_spec : CropSpec
+        The crop around the landmarks; its box is the square that the mean shape would have to be put into to
+        lie on them.
     anchors : uint16 array (n_pixels,)
     deltas : float32 array (n_pixels, 2)
-        The pool, see :class:`ert.cascade.Stage`.
+        The feature pool, see :class:`ert.model.cascade.Stage`.
     errors : Forest
-        For each landmark the deviation of the logarithm of its error from what is usual.
+        For each landmark, the deviation of the logarithm of its error from the baseline.
     trust : Forest
-        One number, the greater the less the alignment looks as if it had failed, or were on no object.
+        One number: the greater, the more likely the alignment has not failed.
     curve : float64 array (2, n_knots)
-        Deviations, and what each means: added to the landmark's number in `usual` it is the logarithm of the
-        standard error, in sides of the shape's box.
-    usual : float64 array (n_landmarks,)
+        Deviations, and what they are calibrated to. Plus the baseline, that is the logarithm of the standard
+        error, in sides of the square.
+    baseline : float64 array (n_landmarks,)
     ratios : float64 array (n_levels,)
-        The distances of landmarks from the truth in standard errors: their quantiles, evenly from 0 to 1.
+        Quantiles of the errors of landmarks in standard errors, at equal steps from 0 to 1.
     within_curve : float64 array (2, n_steps)
-        What `ratios` say is the probability to be within 5 % of the norm length, and how often that is true.
+        The probability, by `ratios`, to be within 5 % of the normalizer, and the observed frequency.
     confidence_weights : float64 array (3,)
-        Of 1, of `trust` and of the logarithm of the mean standard error in norm lengths; they give the logit
-        of the confidence.
+        The logit of the confidence: weights of 1, of the trust, and of the logarithm of the mean standard
+        error in normalizers.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -132,25 +150,18 @@ class ConfidenceModel:
     errors: Forest
     trust: Forest
     curve: npt.NDArray[np.float64]
-    usual: npt.NDArray[np.float64]
+    baseline: npt.NDArray[np.float64]
     ratios: npt.NDArray[np.float64]
     within_curve: npt.NDArray[np.float64]
     confidence_weights: npt.NDArray[np.float64]
 
     @cached_property
-    def observation_arguments(self) -> tuple[Any, ...]:
-        """What :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
-        return observation_arguments(self.mean_shape, self.crop_spec, self.anchors, self.deltas)
-
-    @cached_property
-    def _rest(self) -> tuple[Any, ...]:
-        n_pixels = len(self.anchors)
-        tables = self.curve, self.usual, self.ratios, self.within_curve, self.confidence_weights
-        return (
-            self.errors.kernel_arguments(n_pixels),
-            self.trust.kernel_arguments(n_pixels),
-            *(aligned(table) for table in tables),
-        )
+    def compiled(self) -> CompiledConfidence:
+        """The arguments of the kernels."""
+        tables = self.curve, self.baseline, self.ratios, self.within_curve, self.confidence_weights
+        pool, forests = (self.anchors, self.deltas), (self.errors.arrays(), self.trust.arrays())
+        with uninterrupted():
+            return compile_confidence(self.mean_shape, self.crop_spec.kernel_args, pool, forests, tables)
 
     def assess_face(
         self,
@@ -164,43 +175,32 @@ class ConfidenceModel:
         within: npt.NDArray[np.float64],
         part: Part | None = None,
     ) -> float:
-        """Judge the landmarks of one face.
+        """Assess the landmarks of one face.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         box : left, top, width, height
         landmarks : float64 array (n_landmarks, 2)
-            In pixels of the image.
+            In image pixels.
         channel_order, gray_weights, normalizer
             See :class:`ert.ShapePredictor`.
         std, within : float64 array (n_landmarks,)
             Written, see :class:`Assessment`.
         part : (image, column, row), optional
-            A part of the image in gray, and where it begins; used if it holds enough.
+            A gray part of the image, and its origin; used if it covers the crop.
 
         Returns
         -------
         float
             The confidence.
         """
-        side = square_frame(*box)[2]
+        side = square_box(*box)[2]
         column = row = 0
         if not is_kernel_ready_gray(image):
             image, column, row = self._read_part(image, landmarks, side, channel_order, gray_weights, part)
-        confidence: float = assess_landmarks(  # type: ignore[call-arg]
-            image,
-            column,
-            row,
-            landmarks,
-            side,
-            *self.observation_arguments,
-            *self._rest,
-            LENGTHS[normalizer],
-            std,
-            within,
-        )
-        return confidence
+        how = (*NORMALIZER_ARGS[normalizer], WITHIN)
+        return assess_face(self.compiled, image, (column, row), landmarks, side, how, std, within)
 
     def _read_part(
         self,
@@ -211,10 +211,10 @@ class ConfidenceModel:
         gray_weights: str,
         part: Part | None,
     ) -> Part:
-        x, y, side = place_square(landmarks, side, *self.observation_arguments[:2])
+        x, y, side = self.compiled.square(landmarks, side)
         if part is not None and self._suffices(part, image.shape, x, y, side):
             return part
-        # A box that touches nothing of the image is moved to its edge, whose pixels go on beyond it.
+        # A box outside the image is moved to its edge: beyond the edge, its pixels are repeated.
         low, high = self.crop_spec.region[:2] * side, self.crop_spec.region[2:] * side
         x = min(max(x, 1 - high[0]), image.shape[1] - 2 - low[0])
         y = min(max(y, 1 - high[1]), image.shape[0] - 2 - low[1])
@@ -226,7 +226,7 @@ class ConfidenceModel:
         return self.crop_spec.region.tolist()  # type: ignore[no-any-return]
 
     def _suffices(self, part: Part, size: tuple[int, ...], x: float, y: float, side: float) -> bool:
-        """Tell whether a part holds what the crop needs: quicker than to say what that is."""
+        """Return whether a part covers the crop; a quick test that may be False for some that do."""
         gray, column, row = part
         left, top, right, bottom = self._bounds
         reach = 3 + 3 * side / self.crop_spec.working_size
@@ -240,12 +240,12 @@ class ConfidenceModel:
         )
 
     def radius(self, level: float) -> float:
-        """Return the radius, in standard errors, of the circle that holds the true landmark that often."""
+        """Return the radius, in standard errors, that contains true landmarks with a probability."""
         levels = np.linspace(0, 1, len(self.ratios))
         return float(np.interp(level, levels, self.ratios))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, for the model file."""
+        """Return all arrays by name, for the model file."""
         arrays = {f"confidence_{name}": getattr(self, name) for name in _ARRAYS}
         for forest in _FORESTS:
             for name, array in vars(getattr(self, forest)).items():
@@ -253,7 +253,7 @@ class ConfidenceModel:
         return arrays
 
     def header(self) -> dict[str, Any]:
-        """Tell what the model file's header says of it."""
+        """Return its part of the model file's header."""
         return {"crop_spec": asdict(self.crop_spec) | {"region": self.crop_spec.region.tolist()}}
 
     @classmethod
@@ -262,7 +262,7 @@ class ConfidenceModel:
         header: dict[str, Any],
         arrays: dict[str, npt.NDArray[Any]],
     ) -> Self:
-        """Put together what :meth:`header` and :meth:`arrays` gave; its arrays are taken out of `arrays`."""
+        """Restore from :meth:`header` and :meth:`arrays`; its arrays are removed from `arrays`."""
         crop_spec = header["crop_spec"] | {"region": np.array(header["crop_spec"]["region"], np.float64)}
         parts: dict[str, Any] = {name: arrays.pop(f"confidence_{name}") for name in _ARRAYS}
         forests: dict[str, Any] = {
@@ -282,7 +282,7 @@ _ARRAYS = (
     "anchors",
     "deltas",
     "curve",
-    "usual",
+    "baseline",
     "ratios",
     "within_curve",
     "confidence_weights",
@@ -290,26 +290,8 @@ _ARRAYS = (
 _FORESTS = ("errors", "trust")
 
 
-def observation_arguments(
-    mean_shape: npt.NDArray[np.float32],
-    crop_spec: CropSpec,
-    anchors: npt.NDArray[np.uint16],
-    deltas: npt.NDArray[np.float32],
-) -> tuple[Any, ...]:
-    """Return what :func:`ert.judging.read_around_landmarks` takes after the landmarks and the side."""
-    return (
-        *center(mean_shape),
-        aligned(crop_spec.region),
-        crop_spec.working_size,
-        float(crop_spec.blur),
-        float(crop_spec.min_contrast),
-        *crop_spec.shape,
-        *(aligned(array) for array in pool_arrays(anchors[None], deltas[None])),
-    )
-
-
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:
-    """Check that a judge's arrays fit together, wherever they come from.
+    """Check that a confidence model's arrays fit together, wherever they come from.
 
     Raises
     ------
@@ -321,7 +303,7 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
         ("anchors", confidence_model.anchors, (n_pixels,), "uint16"),
         ("deltas", confidence_model.deltas, (n_pixels, 2), "float32"),
         ("curve", confidence_model.curve, (2, confidence_model.curve.shape[-1]), "float64"),
-        ("usual", confidence_model.usual, (n_landmarks,), "float64"),
+        ("baseline", confidence_model.baseline, (n_landmarks,), "float64"),
         ("ratios", confidence_model.ratios, (len(confidence_model.ratios),), "float64"),
         (
             "within_curve",
@@ -356,7 +338,7 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
                 f"confidence model: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"confidence model: {name} holds numbers that are not finite")
+            raise InputError(f"confidence model: {name} has numbers that are not finite")
     if confidence_model.anchors.max() >= n_landmarks:
         raise InputError(f"confidence model: anchors: expected landmarks below {n_landmarks}")
     for name, rising in (
@@ -365,4 +347,4 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
         ("within_curve", confidence_model.within_curve[0]),
     ):
         if len(rising) < 2 or (np.diff(rising) < 0).any():
-            raise InputError(f"confidence model: {name}: expected numbers that rise")
+            raise InputError(f"confidence model: {name}: expected increasing numbers")

@@ -1,16 +1,4 @@
-"""The crop: the part of the image that the features can touch, at the working scale, lightly smoothed.
-
-Without smoothing (`blur` 0) it is the image reduced by a whole factor, so that a side of the box is near
-`working_size`: hardly any work, and a copy where the factor is 1.
-
-        image pixels                       crop pixels, `working_size` a box side
-+--------------------------+               +------------+
-|      region (of box) ..  |               |  region    |
-|     +--box--+            |   ------->    |  +-box-+   |
-|     |       |            |               |  |     |   |
-|     +-------+            |               |  +-----+   |
-+--------------------------+               +------------+
-"""
+"""How faces are cut out of images, for training and for prediction."""
 
 import math
 from dataclasses import dataclass
@@ -20,8 +8,8 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
-from ert._kernels.crop import crop_resampled
-from ert._kernels.pixels import square_frame
+from ert._kernels import crop_resampled
+from ert.model.geometry import square_box
 
 __all__ = [
     "CropSpec",
@@ -46,9 +34,10 @@ class CropSpec:
     working_size : int
         Crop pixels per side of the box.
     blur : float
-        Half-width of the smoothing filter in crop pixels; 0 reduces by a whole factor instead.
+        Half-width of the smoothing filter in crop pixels; 0 reduces by the integer factor that brings a side
+        of the box nearest to `working_size` instead.
     min_contrast : float
-        See :func:`ert.contrast.stretch`.
+        Gray levels with a smaller standard deviation are stretched to it.
     """
 
     region: npt.NDArray[np.float64]
@@ -58,7 +47,7 @@ class CropSpec:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Columns and rows of a crop: of every crop, or without smoothing of the largest."""
+        """Columns and rows of a crop; without smoothing, of the largest."""
         left, top, right, bottom = self.region * self.working_size
         if self.blur == 0:
             # The factor is rounded: a side of the box has less than 1.5 times as many pixels.
@@ -72,18 +61,18 @@ class CropSpec:
         channel_order: str = "rgb",
         gray_weights: str = "luma",
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """Cut out the region round one box, in gray.
+        """Cut out the region around one box, in gray.
 
-        Only the part of the image that the crop needs is turned to gray, however large the image.
+        Only the part of the image that the crop needs is converted to gray, however large the image.
 
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
         frame : float array (6,)
-            The box's frame, upright and square.
+            The transform of the box, upright and square.
         channel_order : {"rgb", "bgr"}
         gray_weights : {"luma", "dlib"}
-            How colors become gray, see :func:`ert.images.to_gray`.
+            See :func:`ert._core.images.to_gray`.
 
         Returns
         -------
@@ -96,19 +85,18 @@ class CropSpec:
         gray = to_gray(image[rows, columns], channel_order, gray_weights)
         if not gray.flags.c_contiguous or not gray.flags.writeable:
             gray = gray.copy()
-        room, placed = np.empty(math.prod(self.shape), np.uint8), np.empty(6, np.float32)
-        how = self.region, self.working_size, float(self.blur), float(self.min_contrast)
-        n_columns, n_rows, step, _ = crop_resampled(
-            gray, columns.start, rows.start, x, y, side, *how, *self.shape, room, placed
-        )
-        crop = room[: n_columns * n_rows].reshape((n_rows, n_columns) if step == 1 else (n_columns, n_rows))
-        return np.ascontiguousarray(crop.T) if step == 1 else crop, placed.astype(np.float64)
+        return crop_resampled(gray, (columns.start, rows.start), (x, y, side), self.kernel_args)
+
+    @property
+    def kernel_args(self) -> tuple[npt.NDArray[np.float64], int, float, float, tuple[int, int]]:
+        """All of it, as the kernels take it."""
+        return self.region, self.working_size, self.blur, self.min_contrast, self.shape
 
     def touched(
         self, left: float, top: float, width: float, height: float, size: tuple[int, ...]
     ) -> tuple[slice, slice]:
         """Return the columns and rows of an image (rows, columns, ...) that the crop of a box needs."""
-        x, y, side = square_frame(left, top, width, height)
+        x, y, side = square_box(left, top, width, height)
         return self._touched(x, y, side, size)
 
     def _touched(self, x: float, y: float, side: float, size: tuple[int, ...]) -> tuple[slice, slice]:
@@ -132,16 +120,15 @@ def crop_native(
     channel_order: str,
     gray_weights: str,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Cut the region round one box out of an image as it is, in gray, with zeros round the image.
+    """Cut the region around one box out of an image at its own scale, in gray, with zeros around the image.
 
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
     frame : float array (6,)
-        The box's frame, upright.
+        The transform of the box, upright.
     region : float array (4,)
-        Left, top, right, bottom in box coordinates. Of what lies outside the image one pixel is kept, which
-        stands for all beyond.
+        Left, top, right, bottom in box coordinates. One pixel outside the image is kept, for all beyond it.
     channel_order : {"rgb", "bgr"}
     gray_weights : {"luma", "dlib"}
 
@@ -165,12 +152,12 @@ def crop_native(
 
 
 def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return columns and rows (n, 2) that crops of :func:`crop_native` have at most, however large the images."""
+    """Return the most columns and rows (n, 2) of crops of :func:`crop_native`, for images of any size."""
     return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
 def check_crop_spec(crop_spec: CropSpec) -> None:
-    """Check that crops have a sensible size, wherever their numbers come from.
+    """Check that crops have a sensible size.
 
     Raises
     ------
@@ -181,7 +168,7 @@ def check_crop_spec(crop_spec: CropSpec) -> None:
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
     if type(size) is not int or not 8 <= size <= 2000:
-        raise InputError(f"working_size={size!r}: expected a whole number from 8 to 2000")
+        raise InputError(f"working_size={size!r}: expected an integer from 8 to 2000")
     if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
         raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
     if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
@@ -199,14 +186,14 @@ def _slice(low: float, high: float, size: int) -> slice:
 
 
 def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool) -> npt.NDArray[np.float64]:
-    """Bound what features may touch: nearly all training shapes, the pool's padding and a margin.
+    """Return the region that features can touch: nearly all training shapes, the padding and a margin.
 
     Parameters
     ----------
     shapes : float array (n, n_landmarks, 2)
-        In box coordinates; NaN where a landmark is missing.
+        In box coordinates; missing landmarks are NaN.
     padding : float
-        See :func:`ert.features.draw_pool`.
+        See :func:`ert.training.features.draw_pool`.
     symmetric : bool
         Whether the region must be its own mirror image.
 

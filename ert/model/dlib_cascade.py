@@ -1,7 +1,7 @@
-"""A cascade as dlib trained it, run as dlib runs it, to the same pixels and the same rounding.
+"""A cascade of dlib, run to the same pixels and the same rounding as in dlib.
 
-What differs from :mod:`ert.cascade`: pixels are read from the image, 0 outside it; the box is stretched
-to the unit square; leaves are whole shapes of floats; the similarity does not turn them.
+What differs from :mod:`ert.model.cascade`: pixels are read from the image, 0 outside it; the box is stretched
+to the unit square; leaves are whole shapes of floats, and are not rotated by the similarity.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -11,12 +11,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.images import DUMMY_IMAGES, channel_weights
+from ert._core.images import channel_weights
 from ert._core.interrupts import uninterrupted
-from ert._kernels.bound_args import BoundArgs, entry_point
-from ert._kernels.predict import kernel_basis
-from ert._kernels.predict_dlib import predict_dlib
-from ert._kernels.traversal import aligned, pack_trees
+from ert._kernels import CompiledCascade, compile_dlib_cascade
 from ert.model.cascade import (
     NO_MIRROR_MAP,
     FieldsOnly,
@@ -28,24 +25,16 @@ from ert.model.cascade import (
 )
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
-__all__ = [
-    "DlibCascade",
-    "check_dlib_cascade",
-    "compact",
-    "expand",
-]
-
-
-# As many of the 136 that a leaf of a 68-point model has as fit into a fifth of dlib's file.
+# Of the 136 numbers in a leaf of a 68-point model, as many as fit into a fifth of the size of dlib's file.
 N_DISPLACEMENTS = 128
 N_FINE = 16
-# Sides of the box to each side of it that are kept of an image that has to be copied.
-REACH = 3
-# Directions with less than this part of the largest one's squared length are rounding of floats.
-NOISE = 1e-12
+# The margin around the box that is copied of an image that kernels cannot read, in sides of the box.
+COPY_MARGIN_SIDES = 3
+# Directions with less than this part of the largest one's squared length are rounding errors.
+MIN_SQUARED_LENGTH = 1e-12
 
-# What gray pixels are not weighed by.
-ANY_GRAY = channel_weights("rgb", "dlib")
+# The kernel takes weights for gray images too.
+GRAY_WEIGHTS = channel_weights("rgb", "dlib")
 
 
 @dataclass(frozen=True)
@@ -55,7 +44,7 @@ class DlibCascade(FieldsOnly):
     Parameters
     ----------
     mean_shape : float32 array (n_landmarks, 2)
-        The start shape, in box coordinates.
+        The initial shape, in box coordinates.
     anchors : uint16 array (n_stages, n_pixels)
     deltas : float32 array (n_stages, n_pixels, 2)
     pairs : uint16 array (n_stages, n_trees, n_splits, 2)
@@ -64,8 +53,8 @@ class DlibCascade(FieldsOnly):
         x0, y0, x1, y1, ... In a compact cascade int8 or int16 (n_stages, n_trees, n_leaves, n_components).
     scales : float32 array (n_stages, n_components)
     basis : int16 array (n_stages, n_components, 2 * n_landmarks)
-        What the leaves of a compact cascade are multiplied by, see :class:`ert.cascade.Stage`; n_components
-        is 0 in one as dlib has it.
+        The basis of a compact cascade's leaves, see :class:`ert.model.cascade.Stage`; n_components is 0 in an
+        exact one.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -78,20 +67,19 @@ class DlibCascade(FieldsOnly):
     basis: npt.NDArray[np.int16]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, for the model file."""
+        """Return all arrays by name, for the model file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_stages(cls, mean_shape: npt.NDArray[np.float32], stages: list[Stage]) -> Self:
-        """Put stages that were trained here together, to a compact cascade."""
+        """Assemble stages that were trained here to a compact cascade."""
         arrays = stack_stages(stages)
         arrays["thresholds"] = arrays["thresholds"].astype(np.float32)
         return cls(mean_shape, **arrays)
 
     def stages(self) -> list[Stage]:
-        """Take the stages of such a cascade apart again."""
+        """Return the stages one by one."""
         arrays = {name: array for name, array in self.arrays().items() if name != "mean_shape"}
-        arrays["thresholds"] = arrays["thresholds"].astype(np.int16)
         return [Stage(*parts) for parts in zip(*arrays.values(), strict=True)]
 
     def predict_face(
@@ -103,24 +91,25 @@ class DlibCascade(FieldsOnly):
         gray_weights: str,
         mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP,
     ) -> npt.NDArray[np.float64]:
-        """Locate the landmarks of one face from several starts, see :class:`ert.cascade.Cascade`."""
+        """Locate the landmarks of one face, see :meth:`ert.model.cascade.Cascade.predict_face`."""
         flags = image.flags
         column = row = 0
         if not (flags.c_contiguous and flags.writeable):
-            # Kernels are compiled for one kind of array. No cascade that works reaches farther.
+            # Kernels are compiled for one kind of array. No working cascade reads pixels farther away.
             columns, rows = (
-                slice(max(int(low - REACH * side), 0), max(int(low + (REACH + 1) * side) + 1, 1))
+                slice(
+                    max(int(low - COPY_MARGIN_SIDES * side), 0),
+                    max(int(low + (COPY_MARGIN_SIDES + 1) * side) + 1, 1),
+                )
                 for low, side in ((box[0], box[2]), (box[1], box[3]))
             )
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
-        n_channels = 1 if image.ndim == 2 else 3
-        pixels = image.reshape(len(image), -1)
-        placed = np.empty((len(inits), *self.mean_shape.shape))
-        weights = channel_weights(channel_order, gray_weights)
-        kernel, _, (_, bound, numbers), _ = self.gray_kernel
+        color = 1 if image.ndim == 2 else 3, channel_weights(channel_order, gray_weights)
+        pixels, origin = image.reshape(len(image), -1), (column, row)
+        landmarks = np.empty((len(inits), *self.mean_shape.shape))
         left, top, width, height = box
         for number, (shift_x, shift_y, scale, mirrored) in enumerate(inits.tolist()):
-            place = box
+            place = left, top, width, height
             # The box itself is left as it is, to the last bit.
             if (shift_x, shift_y, scale) != (0, 0, 1):
                 x, y = shift_x + (1 - scale) / 2, shift_y + (1 - scale) / 2
@@ -129,55 +118,27 @@ class DlibCascade(FieldsOnly):
             if mirrored:
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
-            found = placed[number : number + 1]
-            kernel(pixels, n_channels, column, row, weights, *place, 0, bound, numbers, found)
+            found = landmarks[number : number + 1]
+            self.compiled.entry_point(pixels, origin, place, 0, color, self.compiled.bound, found)
             if mirrored:
-                placed[number, mirror_map] = placed[number].copy()
-        return placed
+                landmarks[number, mirror_map] = landmarks[number].copy()
+        return landmarks
+
+    @cached_property
+    def compiled(self) -> CompiledCascade:
+        """The arguments of the kernel of one face, and the kernel."""
+        with uninterrupted():
+            return compile_dlib_cascade(self.arrays())
 
     @cached_property
     def gray_kernel(self) -> GrayKernel:
-        """What locates the landmarks of one face in a gray image from one start."""
-        bound = BoundArgs(self.kernel_arguments)
-        size = 1, len(self.mean_shape), 2
-        before, after = (1, 0, 0, ANY_GRAY), (MAX_BOX_TO_IMAGE, bound, bound.numbers)
-        blank = DUMMY_IMAGES[0], *before, 0.0, 0.0, 9.0, 9.0, *after
-        with uninterrupted():
-            kernel = entry_point(predict_dlib, *blank, np.empty(size))
-        return kernel, before, after, size
-
-    @cached_property
-    def kernel_arguments(self) -> tuple[Any, ...]:
-        """What :func:`predict_dlib` takes of the model.
-
-        mean_shape, anchors
-            See :class:`DlibCascade`.
-        deltas : float32 array (n_stages, 2, n_pixels)
-        nodes, n_trees, depth
-            The trees, see :func:`ert.walk.find_leaves`; the first axis of `nodes` is the stage.
-        leaves : float32, int8 or int16 array (n_stages, n_trees * n_leaves * leaf_size)
-        table : array (n_stages, n_trees * n_leaves * row_size)
-            What is read of leaves: the packed ones, or `leaves` itself.
-        beside : uint8 array (n_bytes,)
-            See :func:`ert.packed_leaves.pack_leaves`; empty where leaves are not packed.
-        leaf_size, scales, basis, limit
-            See :func:`ert.running.kernel_basis`; the first axis of the arrays is the stage.
-        """
-        n_stages, n_trees, n_splits = self.thresholds.shape
-        return (
-            aligned(self.mean_shape),
-            aligned(self.anchors),
-            aligned(self.deltas.transpose(0, 2, 1)),
-            aligned(pack_trees(self.pairs, self.thresholds, self.anchors.shape[1])),
-            n_trees,
-            n_splits.bit_length(),
-            aligned(self.leaves.reshape(n_stages, -1)),
-            *kernel_basis(self.leaves, self.scales, self.basis),
-        )
+        """The kernel of one face of a gray image, from one initialization."""
+        rest = MAX_BOX_TO_IMAGE, (1, GRAY_WEIGHTS), self.compiled.bound
+        return GrayKernel(self.compiled.entry_point, (0, 0), rest, (1, *self.mean_shape.shape))
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
-    """Check that the arrays fit together and that no number in them leads a kernel out of an array.
+    """Check that the arrays fit together, and that no index in them is out of bounds.
 
     Raises
     ------
@@ -192,22 +153,22 @@ def check_dlib_cascade(cascade: DlibCascade) -> None:
 
 
 def compact(cascade: DlibCascade) -> DlibCascade:
-    """Express each stage's leaves in their principal displacements, as whole numbers of 8 bits.
+    """Express each stage's leaves in their principal displacements, as 8-bit integers.
 
-    The first displacements, which move the shape most, stand in the basis twice: once with a coarse unit, and
-    once with the fine unit of what the coarse numbers leave over. Single faces move all the same, by half a
-    pixel on average: the least rounding sends them another way at some split, and the stages that follow do
-    the rest. The error over many faces stays what it was.
+    The first displacements, which move the shape most, are in the basis twice: with a coarse scale, and with
+    the fine scale of what rounding to it leaves. Landmarks of single faces move, by half a pixel on average,
+    because the least rounding changes some splits and later stages; the error over many faces does not
+    change.
 
     Parameters
     ----------
     cascade : DlibCascade
-        With leaves as dlib has them.
+        With leaves of floats.
 
     Returns
     -------
     DlibCascade
-        Itself, when it is compact already.
+        Itself, if it is compact already.
     """
     if cascade.basis.shape[1]:
         return cascade
@@ -216,8 +177,8 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     for stage in range(n_stages):
         rows = cascade.leaves[stage].reshape(-1, n_values).astype(np.float64)
         values, vectors = np.linalg.eigh(rows.T @ rows)
-        found.append((rows, vectors[:, ::-1], int((values > NOISE * values[-1]).sum())))
-    # What was trained here has no more directions than components: the rest is rounding.
+        found.append((rows, vectors[:, ::-1], int((values > MIN_SQUARED_LENGTH * values[-1]).sum())))
+    # Cascades trained here have no more directions than components: the rest are rounding errors.
     kept = max(1, min(N_DISPLACEMENTS, max(rank for *_, rank in found)))
     fine = min(kept, N_FINE)
     leaves = np.empty((n_stages, n_trees, n_leaves, kept + fine), np.int8)
@@ -243,7 +204,7 @@ def _whole_numbers(
 
 
 def expand(cascade: DlibCascade) -> DlibCascade:
-    """Undo :func:`compact`, up to what rounding has lost: leaves are whole shapes of floats again."""
+    """Undo :func:`compact`, up to rounding: leaves are whole shapes of floats again."""
     basis = cascade.basis * cascade.scales[:, :, None]
     leaves = np.einsum("stld,sdv->stlv", cascade.leaves.astype(np.float32), basis)
     return replace(cascade, leaves=leaves, scales=cascade.scales[:, :0], basis=cascade.basis[:, :0])

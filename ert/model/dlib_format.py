@@ -28,7 +28,7 @@ __all__ = [
 
 
 _ERRORS = {
-    -1: "is cut short",
+    -1: "is truncated",
     -2: "holds numbers as text, as very old versions of dlib wrote them",
     -3: "holds a number that is not finite",
     -4: "holds a count that does not fit the rest of the file",
@@ -52,7 +52,7 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
     Raises
     ------
     InputError
-        When the file cannot be read, is cut short, damaged, or of another kind; nothing large is allocated on
+        When the file cannot be read, is truncated, damaged, or of another kind; nothing large is allocated on
         the word of a damaged count.
     """
     path = Path(path)
@@ -87,7 +87,7 @@ def _check(path: Path, position: int) -> int:
     return position
 
 
-# Times 2 to the power of so much, whole numbers of four bytes stay finite in single precision.
+# Times 2 to the power of so much, integers of four bytes stay finite in single precision.
 LARGEST_POWER = 90
 _POWERS = 2.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
 

@@ -5,7 +5,7 @@ r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing i
           12    u32       length h of the header
           16    u32       CRC-32 of the whole file but these four bytes
           20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
-                          {"arrays": [[name, dtype, shape], ...], ...everything else that describes the model}
+                          {"arrays": [[name, dtype, shape], ...], ... the rest describes the model}
       20 + h    the arrays one after the other, little-endian, C order, each padded to a multiple of 64;
                 compressed, they are one zlib stream of "inflated_bytes"
 
@@ -50,7 +50,7 @@ def write_model_file(
     arrays: dict[str, npt.NDArray[Any]],
     compress: bool = False,
 ) -> None:
-    """Write a model file, replacing an existing one only when all is written.
+    """Write a model file, atomically.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def write_model_file(
     content = b"".join(body)
     if compress:
         header["inflated_bytes"] = len(content)
-        # Leaves repeat no strings of bytes: looking for some costs time and gains nothing.
+        # Leaves have no repeated byte strings: searching for them takes time and gains nothing.
         deflate = zlib.compressobj(strategy=zlib.Z_HUFFMAN_ONLY)
         content = deflate.compress(content) + deflate.flush()
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -88,7 +88,7 @@ def write_model_file(
 
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read a model file in one go.
+    """Read a model file.
 
     Parameters
     ----------
@@ -103,8 +103,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     Raises
     ------
     InputError
-        When the file cannot be read, is no model file, was written by a newer version, is cut short or
-        damaged.
+        When the file cannot be read, is corrupt, truncated, not an .ert file, or from a newer version.
     """
     path = Path(path)
     try:
@@ -114,7 +113,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     if data[: len(MAGIC)] != MAGIC:
         raise InputError(f"{path}: is not an ert model file (.ert), nor named as dlib's (.dat)")
     if len(data) < _PREFIX_SIZE:
-        raise InputError(f"{path}: the model file is cut short: {len(data)} bytes")
+        raise InputError(f"{path}: the model file is truncated: {len(data)} bytes")
     _, version, length = _START.unpack_from(data)
     (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
     if version != FORMAT_VERSION:
@@ -123,7 +122,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         )
     everything = memoryview(data)
     if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:
-        raise InputError(f"{path}: the model file is damaged or cut short: its checksum does not match")
+        raise InputError(f"{path}: the model file is corrupt or truncated: its checksum does not match")
     try:
         header = json.loads(data[_PREFIX_SIZE : _PREFIX_SIZE + length])
         arrays = {}
@@ -136,7 +135,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
             count = math.prod(shape)
             size = count * np.dtype(dtype).itemsize
             if offset + size > len(data):
-                raise InputError(f"{path}: the model file is cut short in its array {name!r}")
+                raise InputError(f"{path}: the model file is truncated in its array {name!r}")
             arrays[str(name)] = np.frombuffer(data, dtype, count, offset).reshape(shape)
             offset += size + -size % _ALIGN
     except _UNREADABLE as error:
@@ -147,10 +146,10 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
 
 
 def _inflate(stream: memoryview, size: int) -> bytes:
-    """Return what is compressed, no more than was told: a damaged stream could grow without end."""
+    """Decompress a stream of a known size: a corrupt one could grow without end."""
     inflater = zlib.decompressobj()
-    # With room for one byte more, the end of a stream of the right length is read as well.
+    # One byte more, so that the end of a stream of the right length is read as well.
     content = inflater.decompress(stream, max(size, 0) + 1)
     if len(content) != size or not inflater.eof:
-        raise ValueError(f"its arrays are not the {size} bytes that it tells")
+        raise ValueError(f"its arrays are not of {size} bytes, as its header has it")
     return content

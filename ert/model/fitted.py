@@ -1,4 +1,4 @@
-"""A fitted model and its files: all that training made, checked when it comes from outside."""
+"""A fitted model: all results of a fit, read from and written to model files."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._kernels.traversal import uses_masks
+from ert._core.numba_cache import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.cropping import CropSpec
@@ -21,6 +21,7 @@ from ert.model.schemes import check_names, resolve_mirror_map
 
 __all__ = [
     "Fitted",
+    "FittedAttributes",
     "cascade_sizes",
     "read_fitted",
     "write_fitted",
@@ -30,29 +31,30 @@ __all__ = [
 _BOX_CONVENTION = (
     "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 )
+# Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
+MAX_MASK_PIXELS = 512
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit made.
+    """The result of a fit.
 
     Parameters
     ----------
     cascade : Cascade or DlibCascade
     params : dict
-        The parameters that it was trained with, as plain numbers.
+        The parameters that it was trained with, as JSON types.
     landmark_names : tuple of str
     mirror_map : int array (n_landmarks,) or None
     history : list of dict
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary : dict
-        What it was trained on: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
+        The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
     confidence_model : Judge or None
-        What tells how far predicted landmarks can be trusted.
     confidence_summary : dict
-        What the judge was trained on, and how well it judged objects left out.
+        The training data of the confidence model, and how well it assessed objects left out.
     """
 
     cascade: Cascade | DlibCascade
@@ -66,10 +68,10 @@ class Fitted:
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
-        """What decides which kernels prediction needs compiled."""
+        """Identify the kernels that prediction needs: equal for models that share them."""
         cascade = self.cascade
-        decided = uses_masks(cascade.thresholds.shape[2], cascade.anchors.shape[1])
-        return type(cascade).__name__, cascade.leaves.dtype.char, decided, self.confidence_model is not None
+        sizes = cascade.thresholds.shape[2], cascade.anchors.shape[1] <= MAX_MASK_PIXELS
+        return type(cascade).__name__, cascade.leaves.dtype.char, sizes, self.confidence_model is not None
 
     def require_confidence_model(self) -> ConfidenceModel:
         """Return the confidence model.
@@ -86,8 +88,60 @@ class Fitted:
         return self.confidence_model
 
 
+class FittedAttributes:
+    """The parts of a fitted model as attributes of its predictor, with scikit-learn's trailing underscore."""
+
+    fitted_: Fitted
+
+    def _fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
+            raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
+        return self.fitted_
+
+    @property
+    def cascade_(self) -> Cascade | DlibCascade:
+        """The fitted cascade."""
+        return self._fitted().cascade
+
+    @property
+    def landmark_names_(self) -> tuple[str, ...]:
+        """The names of the landmarks."""
+        return self._fitted().landmark_names
+
+    @property
+    def mirror_map_(self) -> npt.NDArray[np.intp] | None:
+        """For each landmark, the index of its mirror image."""
+        return self._fitted().mirror_map
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """The errors after each stage of the fit, in percent."""
+        return self._fitted().history
+
+    @property
+    def summary_(self) -> dict[str, Any]:
+        """Counts of the training data, version and notes."""
+        return self._fitted().summary
+
+    @property
+    def confidence_model_(self) -> ConfidenceModel | None:
+        """The confidence model, or None."""
+        return self._fitted().confidence_model
+
+    @property
+    def n_landmarks_(self) -> int:
+        """The number of landmarks."""
+        return len(self._fitted().cascade.mean_shape)
+
+    def std_radius(self, level: float = 0.9) -> float:
+        """Return the radius, in standard errors, that contains true landmarks with a probability."""
+        if not 0 <= level <= 1:
+            raise InputError(f"level={level!r}: expected 0 to 1")
+        return self._fitted().require_confidence_model().radius(level)
+
+
 def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
-    """Tell how large the parts of a cascade are, and all of its arrays in bytes."""
+    """Return the sizes of a cascade's parts, and of all of its arrays in bytes."""
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     return {
         "stages": n_stages,
@@ -100,9 +154,7 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
 
 
 def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = False) -> None:
-    """Write a fitted model: `.dat` is dlib's format, anything else the compact model file.
-
-    `compress` means the second alone.
+    """Write a fitted model: `.dat` in dlib's format, any other file as a compact model file.
 
     Raises
     ------
@@ -114,7 +166,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
         if compress:
             raise InputError(f"{path}: dlib's format has no compressed models; expected .ert")
         if isinstance(cascade, Cascade):
-            reason = "it reads resampled crops and turns its displacements with the shape"
+            reason = "it reads resampled crops and rotates its displacements with the shape"
             advice = "train with kind='dlib' for that"
             raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
         if fitted.params.get("gray_weights") != "dlib":
@@ -151,16 +203,17 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     Raises
     ------
     InputError
-        When the file is damaged, cut short, foreign, of a newer version, or its parts do not fit together.
+        When the file is damaged, truncated, foreign, of a newer version, or its parts do not fit together.
     """
+    require_compiler()
     if Path(path).suffix == ".dat":
         return _from_dlib(read_dlib_file(path))
     header, arrays = read_model_file(path)
     try:
         cascade: Cascade | DlibCascade
-        told = header.get("confidence")
-        # Its arrays are taken out, what is left is the cascade's.
-        confidence_model = None if told is None else ConfidenceModel.from_file(told, arrays)
+        confidence = header.get("confidence")
+        # Its arrays are removed: those left are the cascade's.
+        confidence_model = None if confidence is None else ConfidenceModel.from_file(confidence, arrays)
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -179,7 +232,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             _check_history(header["history"]),
             _check_summary(header["summary"]),
             confidence_model,
-            {} if told is None else dict(told["summary"]),
+            {} if confidence is None else dict(confidence["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
@@ -216,7 +269,7 @@ def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
 def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
     for key in _COUNTS:
         if type(summary[key]) is not int:
-            raise InputError(f"summary: {key} is {summary[key]!r}, expected a whole number")
+            raise InputError(f"summary: {key} is {summary[key]!r}, expected an integer")
     for key, kind in (("digest", str), ("library_version", str), ("notes", dict)):
         if not isinstance(summary[key], kind):
             raise InputError(f"summary: {key} is {summary[key]!r}, expected a {kind.__name__}")

@@ -1,9 +1,14 @@
-"""Boxes as coordinate frames, and the similarity that carries the mean shape onto a shape."""
+"""Boxes and box coordinates: transforms to pixels, initializations, jitter, redrawn boxes.
+
+In box coordinates the box is the unit square from the center of its first pixel to the center of its last. A
+box transform (a, b, c, d, tx, ty) carries (u, v) to image pixels: x = a u + b v + tx, y = c u + d v + ty.
+"""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.pixels import square_frame
 from ert.model.procrustes import fit_similarity
 
 __all__ = [
@@ -19,8 +24,8 @@ __all__ = [
 ]
 
 
-# Starts of a prediction, the first the box itself: shifts in sides of the box, a scale, and whether the image
-# is taken for its own mirror image.
+# Initializations of a prediction, the first the box itself: shift in x and y in sides of the box, scale, and
+# whether the mirror image is taken.
 INITS = np.array(
     [
         (0.0, 0.0, 1.0, 0.0),
@@ -33,19 +38,14 @@ INITS = np.array(
     ]
 )
 ONE_INIT = INITS[:1]
-# A second look only moves a box so far: to between these times its side, its center by so many sides.
-LEAST_SIDE, LARGEST_SIDE, FARTHEST = 0.5, 2.0, 0.5
-
-
-# A frame is (a, b, c, d, tx, ty): image x = a u + b v + tx, image y = c u + d v + ty for (u, v) in the box's
-# own coordinates, in which the box is the unit square from the center of its first pixel to the center of its
-# last.
+# A redrawn box stays near the first: its side within these factors, its center within this many sides.
+MIN_SIDE_FACTOR, MAX_SIDE_FACTOR, MAX_SHIFT_SIDES = 0.5, 2.0, 0.5
 
 
 def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn boxes into frames: square ones, with the box's center and the mean of its two sides.
+    """Return the transforms of boxes, each made square: same center, the mean of its two sides.
 
-    A square frame keeps angles and proportions whatever box the detector drew.
+    A square keeps angles and proportions, whatever box the detector drew.
 
     Parameters
     ----------
@@ -58,13 +58,22 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         a, b, c, d, tx, ty of each box.
     """
     frames = np.zeros((len(boxes), 6))
-    frames[:, 4], frames[:, 5], side = square_frame(*boxes.T)
+    frames[:, 4], frames[:, 5], side = square_box(*boxes.T)
     frames[:, 0] = frames[:, 3] = side
     return frames
 
 
+def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
+    """Return the square with a box's center and the mean of its sides, as x, y, side.
+
+    It reaches from the center of its first pixel, x, y, to the center of its last, as in the kernels.
+    """
+    side = (width + height) / 2 - 1
+    return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
+
+
 def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Turn boxes (n, 4) into frames as dlib does: the whole box is the unit square, whatever its proportions.
+    """Return the transforms of boxes (n, 4) as in dlib: the unit square is stretched to the box.
 
     Returns
     -------
@@ -80,14 +89,14 @@ def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def frame_to_image(
     shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Carry shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
+    """Transform shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
     return _turn(shapes, *frames[:, :4].T) + frames[:, None, 4:]
 
 
 def image_to_frame(
     shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Carry shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
+    """Transform shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
     a, b, c, d = frames[:, :4].T
     return _turn(shapes - frames[:, None, 4:], *(np.stack([d, -b, -c, a]) / (a * d - b * c)))
 
@@ -99,7 +108,7 @@ def _turn(
     c: npt.NDArray[np.float64],
     d: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
-    # Written out: einsum takes ten times as long for matrices of two by two.
+    # np.einsum takes ten times as long for two by two matrices.
     x, y = shapes[..., 0], shapes[..., 1]
     return np.stack([a[:, None] * x + b[:, None] * y, c[:, None] * x + d[:, None] * y], axis=2)
 
@@ -107,21 +116,20 @@ def _turn(
 def jitter_frames(
     n: int, shift: float, scale: float, degrees: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    """Draw random frames inside the unit square's frame, as a detector scatters its boxes.
+    """Draw random box transforms: jittered boxes, as a detector scatters them.
 
     Parameters
     ----------
     n : int
-        How many.
     shift, scale, degrees : float
-        Standard deviations of the center's x and y in sides of the box, of the logarithm of the side, and of
-        the rotation about the center.
+        Standard deviations of the center in sides of the box, of the logarithm of the side, and of the
+        rotation about the center.
     rng : numpy.random.Generator
 
     Returns
     -------
     float array (n, 6)
-        Frames from the jittered box's coordinates to the box's own.
+        From coordinates of the jittered box to those of the box.
     """
     draws = np.clip(rng.standard_normal((n, 4)), -2.5, 2.5)
     size = np.exp(scale * draws[:, 2])
@@ -141,7 +149,7 @@ def redraw_box(
     mean_shape: npt.NDArray[np.float32],
     box: tuple[float, float, float, float],
 ) -> tuple[float, float, float, float]:
-    """Return the upright square box in which the mean shape lies best on a shape.
+    """Return the upright square box in which the mean shape fits a shape best.
 
     Parameters
     ----------
@@ -150,8 +158,8 @@ def redraw_box(
     mean_shape : float32 array (n_landmarks, 2)
         In box coordinates.
     box : left, top, width, height
-        The box that the shape was found in: returned itself when the new one would be far from it, for then
-        the shape is lost.
+        The box that the shape was found in. It is returned if the new one would be far from it: the shape is
+        lost then.
 
     Returns
     -------
@@ -159,11 +167,11 @@ def redraw_box(
     """
     turn, middle, center = fit_similarity(mean_shape, shape)
     side = float(abs(turn))
-    x, y, old = square_frame(*box)
+    x, y, old = square_box(*box)
     corner = complex(center - side * middle)
     left, top = corner.real, corner.imag
     moved = max(abs(left - x + (side - old) / 2), abs(top - y + (side - old) / 2))
-    if not (LEAST_SIDE * old <= side <= LARGEST_SIDE * old and moved <= FARTHEST * old):
+    if not (MIN_SIDE_FACTOR * old <= side <= MAX_SIDE_FACTOR * old and moved <= MAX_SHIFT_SIDES * old):
         return box
     return left, top, side + 1, side + 1
 

@@ -1,4 +1,4 @@
-"""Shapes moved, turned and scaled onto each other, by least squares and in double precision.
+"""Procrustes analysis: similarities between shapes, by least squares in double precision.
 
 As complex numbers, x + iy: a similarity is then one multiplication and one addition.
 """
@@ -80,7 +80,7 @@ def typical_shape(shapes: Floats) -> Floats:
 
 
 def procrustes_distances(shapes: Floats, target: Floats) -> Floats:
-    """Tell how far shapes are from a target, whatever their place, size and rotation.
+    """Return how far shapes are from a target, whatever their place, size and rotation.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def as_complex(shapes: ArrayLike) -> Points:
 
 
 def column_medians(values: Floats) -> Floats:
-    """Return the median of each column of (n, n_columns) over what is no NaN, NaN where nothing is."""
+    """Return the median of each column of (n, n_columns) without its NaN; NaN for a column of NaN."""
     there = ~np.isnan(values).all(axis=0)
     medians = np.full(values.shape[1], np.nan)
     medians[there] = np.nanmedian(values[:, there], axis=0)
@@ -124,7 +124,7 @@ def _mean(points: Points, known: NDArray[np.bool_]) -> Points:
 
 
 def centre_known(points: Points, known: NDArray[np.bool_]) -> Points:
-    """Subtract from shapes (n, n_landmarks) the center of their known landmarks; the others become 0."""
+    """Subtract from shapes (n, n_landmarks) the center of the landmarks that are present; others become 0."""
     return np.where(known, points - _mean(points, known), 0)
 
 

@@ -91,7 +91,8 @@ def resolve_mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> 
     if not np.array_equal(mirror_map[mirror_map], np.arange(n_landmarks)):
         odd = int(np.flatnonzero(mirror_map[mirror_map] != np.arange(n_landmarks))[0])
         raise InputError(
-            f"mirror: landmark {odd} goes to {mirror_map[odd]}, which goes to {mirror_map[mirror_map[odd]]}, not back"
+            f"mirror: landmark {odd} goes to {mirror_map[odd]}, which goes to "
+            f"{mirror_map[mirror_map[odd]]}, not back"
         )
     return mirror_map.astype(np.intp)
 

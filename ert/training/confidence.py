@@ -19,13 +19,11 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.threads import count_threads
 from ert._core.types import Floats, Pixels, StrPath
-from ert._kernels.confidence import WITHIN, run_forest
-from ert._kernels.grow import grow_trees
-from ert._kernels.workers import Workers
+from ert._kernels import Workers, grow_trees, run_forest
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import quantize_basis
-from ert.model.confidence import GAUSSIAN_90, ConfidenceModel, Forest
+from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
@@ -183,8 +181,8 @@ def train_forests(
     for fold in range(len(objects.models)):
         errors_forest, trust_forest = forests(fold_of != fold, fold + 1)
         here = fold_of == fold
-        deviations[here] = _run(errors_forest, samples.values[here])
-        trust[here] = _run(trust_forest, samples.values[here])
+        deviations[here] = run_forest(samples.values[here], errors_forest.arrays())
+        trust[here] = run_forest(samples.values[here], trust_forest.arrays())
     tables, figures = _calibrate(samples, deviations.astype(np.float64), trust[:, 0].astype(np.float64))
     confidence_model = ConfidenceModel(
         mean_shape, crop_spec, *pool, *forests(np.ones(len(samples), bool), 0), **tables
@@ -292,13 +290,6 @@ def _grow(
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 
 
-def _run(forest: Forest, values: Pixels) -> npt.NDArray[np.float32]:
-    n_pixels = values.shape[1]
-    out = np.empty((len(values), forest.basis.shape[1]), np.float32)
-    run_forest(values, forest.kernel_arguments(n_pixels), out)
-    return out
-
-
 def _calibrate(
     samples: ConfidenceSamples, deviations: Floats, trust: Floats
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -349,7 +340,7 @@ def _calibrate(
     }
     tables = {
         "curve": curve,
-        "usual": typical_log,
+        "baseline": typical_log,
         "ratios": table,
         "within_curve": within_curve,
         "confidence_weights": confidence_weights,

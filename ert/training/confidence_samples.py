@@ -11,15 +11,13 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._core.types import Box, Floats, Pixels
-from ert._kernels.confidence import FAILED, LENGTHS, norm_length, read_around_landmarks
-from ert._kernels.pixels import square_frame
-from ert._kernels.traversal import pool_values_size
-from ert._kernels.workers import Workers
+from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
 from ert.inference.validation import Face, read_face
-from ert.model.confidence import observation_arguments
+from ert.model.confidence import FAILED, NORMALIZER_ARGS
 from ert.model.fitted import Fitted
+from ert.model.geometry import square_box
 from ert.training.parameters import Options
 
 __all__ = [
@@ -44,7 +42,7 @@ MIN_SAMPLES, MAX_SAMPLES, MAX_ROUNDS = 6000, 150_000, 10
 NEIGHBORHOOD = 3.0
 
 # Crops are gray: neither the order of the channels nor their weights matter.
-GRAY_REQUEST = Request(FAST, None, None, False, "rgb", "luma", 1, "X")
+GRAY_REQUEST = Request(FAST, "rgb", "luma", 1, "X")
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,8 @@ def draw_confidence_samples(
     labels = [_identity(image) for image, _ in X]
     for label, box in zip(labels, boxes, strict=True):
         neighbors.setdefault(label, []).append(box)
-    arguments = observation_arguments(*view)
+    mean_shape, crop_spec, *pool = view
+    compiled = compile_confidence(mean_shape, crop_spec.kernel_args, tuple(pool))
     found: list[list[tuple[Any, ...]]] = [[] for _ in chosen]
 
     def observe(thread: int, n_threads: int) -> None:
@@ -204,7 +203,7 @@ def draw_confidence_samples(
                 return
             i = int(chosen[place])
             draws = np.random.default_rng([options.random_state, 5, i])
-            found[place] = _observe_object(objects, i, neighbors[labels[i]], rounds, arguments, draws)
+            found[place] = _observe_object(objects, i, neighbors[labels[i]], rounds, compiled, draws)
 
     workers.run(observe)
     owner = np.repeat(chosen, [len(each) for each in found])
@@ -225,12 +224,12 @@ def _observe_object(
     i: int,
     neighbors: list[Box],
     rounds: int,
-    arguments: tuple[Any, ...],
+    compiled: CompiledConfidence,
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
     """Return pixels, level, errors, side and normalizer of each sample of one object.
 
-    `neighbors` are the boxes of all objects in the image; `arguments` are those of the pixels that are read.
+    `neighbors` are the boxes of all objects in the image.
     """
     model, box = objects.models[objects.folds[i]], objects.boxes[i]
     image, order = read_face(objects.X[i][0], box, objects.settings["channel_order"], f"X[{i}]")
@@ -248,6 +247,7 @@ def _observe_object(
         rng,
     )
     truth = objects.landmarks[i] - (left, top)
+    normalizer = NORMALIZER_ARGS[model.params["normalizer"]]
     samples = []
     for mirrored in (False,) if model.mirror_map is None else (False, True):
         if mirrored:
@@ -256,9 +256,9 @@ def _observe_object(
             truth = truth[model.mirror_map] * (-1, 1) + (columns - 1, 0)
         shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
         for level, b, shape in zip(levels, boxes, shapes, strict=True):
-            values, side, length = _read_observation(gray, shape, b, arguments, model.params["normalizer"])
+            seen = observe_landmarks(compiled, gray, shape, square_box(*b)[2], normalizer)
             errors = np.hypot(*(shape - truth).T) if level != BACKGROUND else np.full(len(shape), np.nan)
-            samples.append((values, level, errors.astype(np.float32), side, length))
+            samples.append((seen[0].copy(), level, errors.astype(np.float32), *seen[1:]))
     return samples
 
 
@@ -271,16 +271,6 @@ def _draw_boxes(
     boxes = [scatter(box, *LEVELS[level], size, rng) for level in levels]
     background = background_boxes(box, neighbors, size, rounds * N_BACKGROUND, rng)
     return levels + [BACKGROUND] * len(background), boxes + background
-
-
-def _read_observation(
-    gray: Pixels, shape: Floats, box: Box, arguments: tuple[Any, ...], normalizer: str | None
-) -> tuple[Pixels, float, float]:
-    """Return the pixels that the confidence model reads, the side of the shape's box, and its normalizer."""
-    n_pixels, box_side = arguments[-2].shape[1], square_frame(*box)[2]
-    values = np.empty(pool_values_size(n_pixels), np.uint8)
-    side = read_around_landmarks(gray, 0, 0, shape, box_side, *arguments, values)  # type: ignore[call-arg]
-    return values[:n_pixels].copy(), side, norm_length(shape, box_side, LENGTHS[normalizer])
 
 
 def scatter(box: Box, shift: float, scale: float, size: tuple[int, int], rng: np.random.Generator) -> Box:

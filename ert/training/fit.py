@@ -16,10 +16,11 @@ from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
 from ert._core.interrupts import uninterrupted
+from ert._core.numba_cache import require_compiler
 from ert._core.threads import count_threads
 from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
-from ert._kernels.workers import Workers
+from ert._kernels import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import Stage
@@ -70,6 +71,7 @@ def fit_cascade(
     """
     from threadpoolctl import threadpool_limits
 
+    require_compiler()
     params = plain_params(settings)
     check_parameters(params)
     options = training_options(params)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.types import Floats
-from ert._kernels.workers import Workers
+from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
 from ert.model.geometry import jitter_frames
 from ert.model.schemes import mean_shape as average

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.types import Floats, Pixels
-from ert._kernels.grow import grow_trees
-from ert._kernels.stage import apply_stage, read_feature_pool
-from ert._kernels.workers import Workers
+from ert._kernels import Workers, apply_stage, grow_trees, read_feature_pool
 from ert.model.cascade import Stage, quantize_basis
 from ert.training.buffers import new_pool
 from ert.training.crops import Crops

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.types import Floats
-from ert._kernels.workers import Workers
+from ert._kernels import Workers
 from ert.training.buffers import BLOCK_LENGTH
 from ert.training.parameters import Options
 from ert.training.samples import PART_LENGTH, Samples

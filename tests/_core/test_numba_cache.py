@@ -1,9 +1,12 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
 import pytest
 
+import ert
 from ert._core import numba_cache as cache
 
 
@@ -50,3 +53,14 @@ def test_a_user_without_a_home_is_no_error(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(cache.Path, "home", homeless)
     assert cache._default_folders()
+
+
+@pytest.mark.parametrize("command", [["align", "IMAGE"], ["train", "none.xml", "--out", "m.ert"]])
+def test_without_the_compiler_the_error_is_one_line(command, tmp_path):
+    image = str(ert.sample_image())
+    command = [sys.executable, "-m", "ert", *(image if word == "IMAGE" else word for word in command)]
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "NUMBA_DISABLE_JIT" in line or "none.xml" in line

@@ -44,4 +44,4 @@ def test_the_load_of_the_machine(monkeypatch):
 def test_a_busy_machine_is_said_to_be_busy():
     assert busy_notes(None) == busy_notes(0.1) == []
     (note,) = busy_notes(1.5)
-    assert "busy (150%" in note
+    assert "busy (a load of 150%" in note

@@ -2,8 +2,7 @@ import numba
 import numpy as np
 import pytest
 
-from ert._kernels.barrier import abort, new_barrier, next_block, wait
-from ert._kernels.workers import Workers
+from ert._kernels.workers import Workers, abort, new_barrier, next_block, wait
 
 
 @numba.njit(nogil=True)

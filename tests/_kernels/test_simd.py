@@ -6,17 +6,19 @@ from numba import njit
 from reference import naive
 
 from ert._kernels.simd import (
+    ProductWorkspace,
     _multiply_16,
     _sum_of_products,
     add_leaves,
     add_products,
     add_transformed,
+    basis_args,
     dot,
     padded,
     pair_rows,
-    sum_limit,
     transform,
 )
+from ert._kernels.traversal import TreeArgs
 
 # Rows of whole vectors, with every kind of rest, and with nothing else.
 SIZES = st.sampled_from([1, 7, 8, 10, 32, 37, 40, 47, 64, 144])
@@ -30,7 +32,7 @@ def test_adding_leaves_matches_its_twin(seed, n_trees, size, dtype):
     leaf_of = rng.integers(0, 4, n_trees)
     out = np.ones(size + 3, np.int32)
     rows = (np.arange(n_trees) * 4 + leaf_of) * size
-    add_leaves(leaves.reshape(2, -1), 1, rows, n_trees, size, out)
+    add_leaves(TreeArgs(None, n_trees, 2, leaves.reshape(2, -1), size), 1, rows, out)
     assert out[:size].tolist() == naive.add_leaves(leaves[1], leaf_of)
     assert out[size:].tolist() == [1, 1, 1]
 
@@ -41,19 +43,19 @@ def test_the_largest_leaves_do_not_overflow(dtype, size):
     for extreme in (np.iinfo(dtype).min, np.iinfo(dtype).max):
         leaves = np.full((1, 1000 * size), extreme, dtype)
         out = np.empty(size, np.int32)
-        add_leaves(leaves, 0, np.arange(1000) * size, 1000, size, out)
+        add_leaves(TreeArgs(None, 1000, 0, leaves, size), 0, np.arange(1000) * size, out)
         assert out.tolist() == [1000 * extreme] * size
 
 
 def product(components, scales, matrix, stage=0):
     """What :func:`add_products` writes, and the rounded amounts that it made on the way."""
-    paired, n = pair_rows(matrix), -(-matrix.shape[1] // 16) * 16
-    amounts, whole = np.empty(n, np.float32), np.zeros(n, np.int16)
-    out = np.ones(paired.shape[2], np.float32)
-    scales = padded(scales.astype(np.float32), -1)
+    basis = basis_args(scales.astype(np.float32), matrix)
     numbers = padded(components.astype(np.int32), -1)
-    add_products(numbers, scales, stage, paired, stage, sum_limit(paired), amounts, whole, out)
-    return out, whole
+    rounded = np.zeros(len(numbers), np.int16)
+    out = np.ones(basis.rows.shape[2], np.float32)
+    workspace = ProductWorkspace(numbers, np.empty(len(numbers), np.float32), rounded, out)
+    add_products(basis, stage, stage, workspace)
+    return out, rounded
 
 
 @given(st.integers(0, 10**6), st.integers(1, 40), SIZES, st.sampled_from([np.int8, np.int16]))
@@ -110,8 +112,8 @@ def test_products_are_the_same_with_and_without_the_instruction_for_pairs():
 @njit
 def transformed(points, matrix, shift, out, added):
     a, b, c, d = matrix
-    transform(points, a, b, c, d, shift[0], shift[1], out)
-    add_transformed(points, a, b, c, d, shift[0], shift[1], added)
+    transform(points, (a, b, c, d, shift[0], shift[1]), out)
+    add_transformed(points, (a, b, c, d, shift[0], shift[1]), added)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))

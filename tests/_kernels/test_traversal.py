@@ -4,11 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels import traversal as walk
+from ert._kernels import traversal
 from ert._kernels.llvm import processor_has
+from ert._kernels.simd import aligned
 from ert._kernels.traversal import (
-    BLOCK_OF_TREES,
-    aligned,
+    TREES_PER_BLOCK,
+    TraversalWorkspace,
+    TreeArgs,
     find_leaves,
     pack_nodes,
     pack_splits,
@@ -28,13 +30,13 @@ def random_trees(rng, n_stages, n_trees, n_splits, n_pixels):
 
 
 def walked(nodes, stage, values, n_trees, n_pixels, depth):
-    room = np.full(pool_values_size(n_pixels), 99, np.uint8)
-    room[:n_pixels] = values
-    rows = np.full(n_trees + BLOCK_OF_TREES, -1)
-    masks = np.empty(n_trees // 4 + 8, np.uint64)
+    padded = np.full(pool_values_size(n_pixels), 99, np.uint8)
+    padded[:n_pixels] = values
+    offsets = np.full(n_trees + TREES_PER_BLOCK, -1)
+    workspace = TraversalWorkspace(padded, np.empty(n_trees // 4 + 8, np.uint64), offsets)
     leaves = np.zeros((len(nodes), n_trees * 2**depth * 5), np.int8)
-    find_leaves(room, aligned(nodes), stage, n_trees, n_pixels, depth, 5, leaves, masks, rows)
-    return rows[:n_trees].tolist()
+    find_leaves(TreeArgs(aligned(nodes), n_trees, depth, leaves, 5), stage, n_pixels, workspace)
+    return offsets[:n_trees].tolist()
 
 
 def expected_rows(values, pairs, thresholds, depth):
@@ -66,7 +68,7 @@ def test_deciding_all_splits_at_once_matches_the_twin(seed, n_trees, n_pixels):
 def test_trees_are_packed_for_the_processor(monkeypatch):
     pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 400)
     for wide in (False, True):
-        monkeypatch.setattr(walk, "_WIDE", wide)
+        monkeypatch.setattr(traversal, "_WIDE", wide)
         packed = pack_trees(pairs, thresholds, 400)
         assert packed.dtype == (np.uint8 if wide else np.uint32)
         assert pack_trees(pairs, thresholds, 513).dtype == np.uint32

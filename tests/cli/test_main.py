@@ -19,7 +19,7 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
     face = dataset / "face_0000.png"
     for arguments, message in [
         (("align", tmp_path / "text.jpg", "--model", model), "text.jpg: is not an image"),
-        (("align", tmp_path / "short.png", "--model", model), "short.png: the image is damaged or cut short"),
+        (("align", tmp_path / "short.png", "--model", model), "short.png: the image is corrupt or truncated"),
         (("align", tmp_path / "deep.png", "--model", model, *box), "8-bit pixels were expected"),
         (("align", tmp_path / "none.png", "--model", model), "none.png: no such file"),
         (("align", face, "--model", "nothing"), "nothing: no such file, and no bundled model"),

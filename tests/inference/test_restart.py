@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ert import InputError, PredictionMode
-from ert.inference.restart import DOUBTED, RESTART_BOXES, restart
+from ert.inference.restart import MIN_CONFIDENCE, RESTART_BOXES, restart
 from ert.metrics import nme
 
 MEAN = np.array([[0.2, 0.3], [0.8, 0.3], [0.5, 0.9]], np.float32)
@@ -40,7 +40,7 @@ def restarted(confidence, box):
 
 
 def test_what_is_trusted_is_kept_without_another_look():
-    assert restarted(lambda distance: DOUBTED, TRUE) == (None, [])
+    assert restarted(lambda distance: MIN_CONFIDENCE, TRUE) == (None, [])
 
 
 def test_the_box_that_the_judge_likes_best_is_found():

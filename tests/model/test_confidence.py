@@ -31,7 +31,7 @@ def random_judge(rng, n_landmarks=68, blur=0.0):
         errors=forest(9, 5, n_landmarks, 1e-5),
         trust=forest(6, 1, 1, 1e-5),
         curve=np.array([[-1.0, 0.0, 0.5, 6.0], [-0.5, -0.1, 0.7, 6.0]]),
-        usual=rng.uniform(-4, -3, n_landmarks),
+        baseline=rng.uniform(-4, -3, n_landmarks),
         ratios=np.sort(rng.gamma(2, 1, 31)),
         within_curve=np.array([[0.1, 0.5, 0.9], [0.2, 0.5, 0.8]]),
         confidence_weights=np.array([0.3, 1.5, -0.7]),
@@ -77,9 +77,8 @@ def test_forests_say_the_same_of_pixels_read_before():
     rng = np.random.default_rng(0)
     confidence_model = random_judge(rng)
     values = rng.integers(0, 256, (5, N_PIXELS), dtype=np.uint8)
-    out = np.empty((5, 68), np.float32)
-    run_forest(values, confidence_model.errors.kernel_arguments(N_PIXELS), out)
     forest = confidence_model.errors
+    out = run_forest(values, forest.arrays())
     for row, said in zip(values, out, strict=True):
         leaf_of = [naive.walk(row, p, t) for p, t in zip(forest.pairs, forest.thresholds, strict=True)]
         components = np.array(naive.add_leaves(forest.leaves, leaf_of))
@@ -138,16 +137,19 @@ def test_arrays_that_do_not_fit_are_named():
             replace(confidence_model, anchors=confidence_model.anchors + np.uint16(68)),
             "anchors: expected landmarks below 68",
         ),
-        (replace(confidence_model, usual=confidence_model.usual[:5]), r"usual has shape \(5,\)"),
+        (replace(confidence_model, baseline=confidence_model.baseline[:5]), r"baseline has shape \(5,\)"),
         (
-            replace(confidence_model, usual=confidence_model.usual * np.nan),
-            "usual holds numbers that are not finite",
+            replace(confidence_model, baseline=confidence_model.baseline * np.nan),
+            "baseline has numbers that are not finite",
         ),
         (
             replace(confidence_model, ratios=confidence_model.ratios[::-1]),
-            "ratios: expected numbers that rise",
+            "ratios: expected increasing numbers",
         ),
-        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected numbers that rise"),
+        (
+            replace(confidence_model, curve=confidence_model.curve[:, :1]),
+            "curve: expected increasing numbers",
+        ),
         (
             replace(
                 confidence_model,
@@ -209,7 +211,7 @@ def test_bad_input_is_named(confident_model, small_model, faces):
         lambda: small_model.assess(X, shapes),
         lambda: small_model.std_radius(),
     ):
-        with pytest.raises(InputError, match="this model has no judge"):
+        with pytest.raises(InputError, match="this model has no confidence model"):
             ask()
 
 
@@ -224,9 +226,6 @@ def test_a_judge_is_kept_in_the_file(confident_model, small_model, faces, tmp_pa
     again.save(tmp_path / "again.ert")
     assert (tmp_path / "again.ert").read_bytes() == (tmp_path / "judged.ert").read_bytes()
     small_model.save(tmp_path / "small.ert")
-    # Versions of ert before judges read what has none, and say so of what has one.
-    assert (tmp_path / "small.ert").read_bytes()[8] == 1
-    assert (tmp_path / "judged.ert").read_bytes()[8] == 2
     assert ert.load(tmp_path / "small.ert").confidence_model_ is None
 
 

@@ -63,7 +63,7 @@ def test_a_damaged_file_is_read_or_refused(written, tmp_path_factory, data):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is cut short"),
+        (b"", "is truncated"),
         (b"<?xml version='1.0'?>", "as text"),
         (naive.dlib_int(2), "no shape_predictor"),
         (naive.dlib_int(1) + naive.dlib_int(-(2**60)) + naive.dlib_int(-1), "a count that does not fit"),

@@ -85,7 +85,7 @@ def test_a_model_cut_short_anywhere_is_refused(saved, tmp_path):
     path = tmp_path / "short.ert"
     for length in [0, 1, 7, 8, 12, 19, 20, 21, 100, len(data) // 2, len(data) - 1]:
         path.write_bytes(data[:length])
-        with pytest.raises(InputError, match=r"short\.ert: .*(cut short|not an ert model)"):
+        with pytest.raises(InputError, match=r"short\.ert: .*(truncated|not an ert model)"):
             ert.load(path)
 
 

@@ -235,21 +235,6 @@ def add_products(components, scales, matrix, n_columns):
     return out
 
 
-def predict(crop, frame, cascade):
-    """Run a cascade on one crop, in double precision and with nothing clever."""
-    mean = cascade.mean_shape.astype(float)
-    shape = mean.copy()
-    for stage in cascade.stages():
-        matrix = similarity(mean, shape)
-        values = read_pixels(crop, frame, shape, matrix, stage.anchors, stage.deltas)
-        components = np.zeros(stage.leaves.shape[2])
-        for pairs, thresholds, leaves in zip(stage.pairs, stage.thresholds, stage.leaves, strict=True):
-            components += leaves[walk(values, pairs, thresholds)]
-        displacement = ((components * stage.scales.astype(float)) @ stage.basis).reshape(-1, 2)
-        shape = shape + displacement @ matrix.T
-    return shape
-
-
 def confidence_model(image, box, landmarks, confidence_model, normalizer):
     """Standard errors, probabilities and the confidence, in double precision and with nothing clever."""
     mean = confidence_model.mean_shape - confidence_model.mean_shape.mean(axis=0)
@@ -268,7 +253,7 @@ def confidence_model(image, box, landmarks, confidence_model, normalizer):
         for pairs, thresholds, leaves in zip(forest.pairs, forest.thresholds, forest.leaves, strict=True):
             components += leaves[walk(values, pairs, thresholds)]
         said.append((components * forest.scales) @ forest.basis.astype(float))
-    std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.usual)
+    std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.baseline)
     length = max(box_side if normalizer is None else normalizer_length(landmarks, normalizer), 1.0)
     shares = np.interp(
         0.05 * length / std, confidence_model.ratios, np.linspace(0, 1, len(confidence_model.ratios))

@@ -10,11 +10,11 @@ import numpy as np
 from ert._core.images import load_image
 from ert._core.system import provenance
 from ert._core.types import Floats, Pixels, StrPath
-from ert._kernels.confidence import FAILED, WITHIN
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, by_groups, group_notes, group_rows
 from ert.evaluation.reports.html import check_report_packages, write_page
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
+from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
