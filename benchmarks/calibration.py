@@ -49,7 +49,7 @@ def assessed(model, images, boxes, truth):
 
 
 def failed(errors, lengths):
-    from ert._kernels.confidence import FAILED
+    from ert.model.confidence import FAILED
 
     return np.nanmean(errors, axis=1) / lengths > FAILED
 
@@ -133,7 +133,7 @@ def measure(model, faces, others):
     others : dict
         A list of (image, box) for each kind of image without faces.
     """
-    from ert._kernels.confidence import WITHIN
+    from ert.model.confidence import WITHIN
     from ert.training.calibration import coverage, rejection_rate_at_recall, reliability
     from ert.training.confidence import BACKGROUND_PRIOR
 
