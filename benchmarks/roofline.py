@@ -16,11 +16,11 @@ import numba
 import numpy as np
 from predict_vs_dlib import clock, helen
 
-from ert._kernels.crop import crop_resampled
-from ert._kernels.pixels import read_pixels, similarity
+from ert._kernels.crop import cut_crop
+from ert._kernels.pixels import CropView, pool_workspace, read_pixels, similarity, square_box
 from ert._kernels.predict import add_displacement, predict_face
-from ert._kernels.simd import add_leaves
-from ert._kernels.traversal import BLOCK_OF_TREES, aligned, find_leaves, pack_trees, pool_values_size
+from ert._kernels.simd import ProductWorkspace, add_leaves, aligned, product_workspace
+from ert._kernels.traversal import TraversalWorkspace, find_leaves, pack_trees, traversal_workspace
 
 # The machine: random loads, dependent loads, sequential reads, multiply-adds.
 
@@ -96,22 +96,23 @@ def machine(repeats):
 
 
 @numba.njit
-def record(arguments, crop, size, frame, shapes, matrices, values, rows, components, room):
+def record(cascade, crop, to_crop, buffers, shapes, matrices, values, offsets, components):
     """Run all stages and record the data between their parts."""
-    _, mean_shape, similarity_basis, squared_norm, anchors, deltas = arguments[:6]
-    nodes, n_trees, depth, leaves, leaf_size, scales, basis, limit, together = arguments[6:]
-    masks, amounts, whole, moved, landmarks, anchored, places = room
-    shapes[0] = mean_shape
-    for s in range(anchors.shape[0]):
-        a, b = similarity(similarity_basis, squared_norm, shapes[s])
-        matrices[s, 0], matrices[s, 1] = a, b
-        pool = anchors, deltas, s, landmarks, anchored, places, values[s]
-        read_pixels(crop, size, frame, shapes[s], a, b, *pool)
-        find_leaves(values[s], nodes, s, n_trees, anchors.shape[1], depth, leaf_size, leaves, masks, rows[s])
-        add_leaves(leaves, s, rows[s], n_trees, leaf_size, components[s])
+    traversal, products, pixels = buffers
+    n_stages, n_pixels = cascade.pool.anchors.shape
+    shapes[0] = cascade.mean_shape
+    for s in range(n_stages):
+        matrix = similarity(cascade.mean, shapes[s])
+        matrices[s, 0], matrices[s, 1] = matrix
+        read_pixels(crop, to_crop, shapes[s], matrix, cascade.pool, s, pixels, traversal.values)
+        values[s] = traversal.values
+        find_leaves(cascade.trees, s, n_pixels, traversal)
+        offsets[s] = traversal.leaf_offsets
+        add_leaves(cascade.trees, s, traversal.leaf_offsets, products.components)
+        components[s] = products.components
         shapes[s + 1] = shapes[s]
-        how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
-        add_displacement(components[s], *how, shapes[s + 1])
+        number = s // cascade.stages_per_basis
+        add_displacement(cascade.basis, s, number, matrix, products, shapes[s + 1])
 
 
 @numba.njit
@@ -123,49 +124,51 @@ def whole(n, arguments):
 @numba.njit
 def cutting(n, arguments):
     for _ in range(n):
-        crop_resampled(*arguments)
+        cut_crop(*arguments)
 
 
 @numba.njit
-def similarities(n, similarity_basis, squared_norm, shapes):
+def similarities(n, mean, shapes):
     total = np.float32(0)
     for _ in range(n):
         for s in range(shapes.shape[0]):
-            a, b = similarity(similarity_basis, squared_norm, shapes[s])
+            a, b = similarity(mean, shapes[s])
             total += a + b
     return total
 
 
 @numba.njit
-def reading(n, crop, size, frame, shapes, matrices, anchors, deltas, landmarks, anchored, places, values):
+def reading(n, crop, to_crop, shapes, matrices, pool, pixels, values):
     for _ in range(n):
-        for s in range(anchors.shape[0]):
-            a, b = matrices[s]
-            pool = anchors, deltas, s, landmarks, anchored, places, values
-            read_pixels(crop, size, frame, shapes[s], a, b, *pool)
+        for s in range(pool.anchors.shape[0]):
+            matrix = matrices[s, 0], matrices[s, 1]
+            read_pixels(crop, to_crop, shapes[s], matrix, pool, s, pixels, values)
 
 
 @numba.njit
-def walking(n, values, nodes, n_trees, n_pixels, depth, size, leaves, masks, rows):
+def traversing(n, values, trees, n_pixels, traversal):
     for _ in range(n):
-        for s in range(nodes.shape[0]):
-            find_leaves(values[s], nodes, s, n_trees, n_pixels, depth, size, leaves, masks, rows)
+        for s in range(values.shape[0]):
+            buffers = TraversalWorkspace(values[s], traversal.masks, traversal.leaf_offsets)
+            find_leaves(trees, s, n_pixels, buffers)
 
 
 @numba.njit
-def adding(n, leaves, rows, n_trees, leaf_size, out):
+def adding(n, trees, offsets, out):
     for _ in range(n):
-        for s in range(leaves.shape[0]):
-            add_leaves(leaves, s, rows[s], n_trees, leaf_size, out)
+        for s in range(offsets.shape[0]):
+            add_leaves(trees, s, offsets[s], out)
 
 
 @numba.njit
-def moving(n, components, scales, basis, limit, together, matrices, amounts, whole, moved, shape):
+def moving(n, components, basis, stages_per_basis, matrices, products, shape):
     for _ in range(n):
-        for s in range(scales.shape[0]):
-            a, b = matrices[s]
-            how = scales, s, basis, s // together, limit, a, b, amounts, whole, moved
-            add_displacement(components[s], *how, shape)
+        for s in range(components.shape[0]):
+            matrix = matrices[s, 0], matrices[s, 1]
+            buffers = ProductWorkspace(
+                components[s], products.amounts, products.rounded, products.displacement
+            )
+            add_displacement(basis, s, s // stages_per_basis, matrix, buffers, shape)
 
 
 def nothing(*args):
@@ -174,65 +177,42 @@ def nothing(*args):
 
 def parts_of(model, image, box, repeats):
     """Return the microseconds of each part of the prediction of a face, and the work of its crop."""
-    from ert._kernels.pixels import square_frame
-
     model.warm_up()
     box = tuple(map(float, box))
-    _, *rest = model.cascade_.gray_kernel
-    before, (_, *after), size = rest
-    call = image, *before, *box, 0, *after, np.empty(size)
-    region, working_size, blur, min_contrast, columns, rows_of_crop, *arguments = (
-        model.cascade_.kernel_arguments
-    )
-    _, mean_shape, similarity_basis, squared_norm, anchors, deltas, nodes, n_trees, depth, *_ = arguments
-    leaves, leaf_size, scales, basis, limit, together = arguments[-6:]
-    x, y, side = square_frame(*box)
-    step = side / working_size
-    crop, frame = np.empty(columns * rows_of_crop, np.uint8), np.empty(6, np.float32)
-    how = region, working_size, blur, min_contrast
-    cut = (image, 0, 0, x, y, side, *how, columns, rows_of_crop, crop, frame)
-    size = crop_resampled(*cut)
-    n_stages, n_pixels = anchors.shape
-    shapes = np.empty((n_stages + 1, *mean_shape.shape), np.float32)
+    gray_kernel, cascade = model.cascade_.gray_kernel, model.cascade_.compiled.bound.arguments
+    call = image, gray_kernel.origin, box, *gray_kernel.rest, np.empty(gray_kernel.shape)
+    x, y, side = square_box(*box)
+    spec, step = cascade.crop, side / cascade.crop.working_size
+    pixels, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
+    cut = image, (0, 0), (x, y, side), spec, pixels, to_crop
+    size = cut_crop(*cut)
+    crop = CropView(pixels, *size)
+    n_stages, n_pixels = cascade.pool.anchors.shape
+    traversal = traversal_workspace(cascade.trees.n_trees, n_pixels)
+    products = product_workspace(cascade.basis)
+    buffers = traversal, products, pool_workspace(len(cascade.mean_shape), n_pixels)
+    shapes = np.empty((n_stages + 1, *cascade.mean_shape.shape), np.float32)
     matrices = np.empty((n_stages, 2), np.float32)
-    values = np.zeros((n_stages, pool_values_size(n_pixels)), np.uint8)
-    rows = np.empty((n_stages, n_trees + BLOCK_OF_TREES), np.int64)
-    components = np.zeros((n_stages, scales.shape[1]), np.int32)
-    masks, places = np.empty(n_trees // 4 + BLOCK_OF_TREES, np.uint64), np.empty(n_pixels, np.int32)
-    amounts, whole_amounts = np.empty(scales.shape[1], np.float32), np.empty(scales.shape[1], np.int16)
-    moved = np.empty(basis.shape[2], np.float32)
-    landmarks, anchored = np.empty(len(mean_shape), np.uint64), np.empty(n_pixels, np.uint64)
-    scratch = masks, amounts, whole_amounts, moved, landmarks, anchored, places
-    kept = shapes, matrices, values, rows, components
-    record(tuple(arguments), crop, size, frame, *kept, scratch)
+    values = np.zeros((n_stages, len(traversal.values)), np.uint8)
+    offsets = np.empty((n_stages, len(traversal.leaf_offsets)), np.int64)
+    components = np.zeros((n_stages, len(products.components)), np.int32)
+    record(cascade, crop, to_crop, buffers, shapes, matrices, values, offsets, components)
     found = model.predict([(image, box)])[0]
     here = shapes[-1, : len(found)]
     assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts differ from the prediction"
 
-    room = values[0].copy(), rows[0].copy(), components[0].copy(), shapes[0].copy()
     calls = {
         "resample the crop": (cutting, cut),
-        "similarities": (similarities, similarity_basis, squared_norm, shapes[:-1]),
+        "similarities": (similarities, cascade.mean, shapes[:-1]),
         "read the feature pools": (
-            *(reading, crop, size, frame, shapes, matrices, anchors, deltas),
-            *(landmarks, anchored, places, room[0]),
+            *(reading, crop, to_crop, shapes, matrices),
+            *(cascade.pool, buffers[2], traversal.values),
         ),
-        "find the leaves": (
-            walking,
-            values,
-            nodes,
-            n_trees,
-            n_pixels,
-            depth,
-            leaf_size,
-            leaves,
-            masks,
-            room[1],
-        ),
-        "add the leaves": (adding, leaves, rows, n_trees, leaf_size, room[2]),
+        "find the leaves": (traversing, values, cascade.trees, n_pixels, traversal),
+        "add the leaves": (adding, cascade.trees, offsets, products.components),
         "multiply by the basis": (
-            *(moving, components, scales, basis, limit, together, matrices),
-            *(amounts, whole_amounts, moved, room[3]),
+            *(moving, components, cascade.basis, cascade.stages_per_basis),
+            *(matrices, products, shapes[0].copy()),
         ),
         "all in one kernel": (whole, call),
     }
@@ -241,15 +221,15 @@ def parts_of(model, image, box, repeats):
         # The difference excludes the overhead of the call. Short runs, so that some are not interrupted.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    idle = {"gray_kernel": (nothing, *rest)}
+    idle = {"gray_kernel": gray_kernel._replace(function=nothing)}
     with mock.patch.dict(vars(model.cascade_), idle):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
-    if blur == 0:
+    if spec.blur == 0:
         # Bytes read and written.
         return spent, size[0] * size[1] * (1 + max(1, round(step)) ** 2)
-    taps = int(np.ceil(2 * max(1.0, blur * step)))
-    strips = -(-rows_of_crop // 64) * 64
-    return spent, taps * (rows_of_crop * (columns - 1) * step + columns * strips)
+    taps = int(np.ceil(2 * max(1.0, spec.blur * step)))
+    strips = -(-spec.rows // 64) * 64
+    return spent, taps * (spec.rows * (spec.columns - 1) * step + spec.columns * strips)
 
 
 def prediction(model, faces, speeds, n, repeats):
@@ -330,7 +310,7 @@ def training(speeds, n, n_trees):
 
     def run(self, kernel, *args):
         # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
-        kernel = kernel.py_func if kernel is trees.grow_trees_block else timed(kernel)
+        kernel = kernel.py_func if kernel is trees.boost_trees else timed(kernel)
         kernel(0, 1, *args)
 
     def next_block(barrier, counter):
@@ -339,7 +319,7 @@ def training(speeds, n, n_trees):
 
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
-    names = "start_tree", "score_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
+    names = "start_tree", "evaluate_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
     steps = {name: timed(getattr(trees, name)) for name in names} | {
         "next_block": next_block,
         "wait": lambda *_: True,
@@ -355,7 +335,7 @@ def training(speeds, n, n_trees):
     rows_bytes = n_samples * row
     numbers = n_samples * n_trees * model.n_components
     work = {
-        "score_level": (
+        "evaluate_level": (
             f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
             n_looks * row / beyond["GB/s sequential"],
         ),
