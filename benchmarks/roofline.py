@@ -9,6 +9,7 @@ additions) is measured by loops that do nothing else.
 
 import os
 import time
+from typing import Any, NamedTuple
 from unittest import mock
 
 import common
@@ -20,7 +21,9 @@ from ert._kernels.crop import cut_crop
 from ert._kernels.pixels import CropView, pool_workspace, read_pixels, similarity, square_box
 from ert._kernels.predict import add_displacement, predict_face
 from ert._kernels.simd import ProductWorkspace, add_leaves, aligned, product_workspace
-from ert._kernels.traversal import TraversalWorkspace, find_leaves, pack_trees, traversal_workspace
+from ert._kernels.traversal import TraversalWorkspace, find_leaves, traversal_workspace
+from ert.model.cascade import NO_MIRROR_MAP
+from ert.model.geometry import INITS
 
 # The machine: random loads, dependent loads, sequential reads, multiply-adds.
 
@@ -95,80 +98,94 @@ def machine(repeats):
 # The parts of a prediction, each repeatedly.
 
 
+class Recorded(NamedTuple):
+    """The data between the parts of a prediction, for each stage."""
+
+    shapes: Any
+    matrices: Any
+    values: Any
+    leaf_offsets: Any
+    components: Any
+
+
 @numba.njit
-def record(cascade, crop, to_crop, buffers, shapes, matrices, values, offsets, components):
-    """Run all stages and record the data between their parts."""
+def run_stages(n, cascade, crop, to_crop, buffers, recorded):
+    """Run all stages n times and record the data between their parts."""
     traversal, products, pixels = buffers
     n_stages, n_pixels = cascade.pool.anchors.shape
-    shapes[0] = cascade.mean_shape
-    for s in range(n_stages):
-        matrix = similarity(cascade.mean, shapes[s])
-        matrices[s, 0], matrices[s, 1] = matrix
-        read_pixels(crop, to_crop, shapes[s], matrix, cascade.pool, s, pixels, traversal.values)
-        values[s] = traversal.values
-        find_leaves(cascade.trees, s, n_pixels, traversal)
-        offsets[s] = traversal.leaf_offsets
-        add_leaves(cascade.trees, s, traversal.leaf_offsets, products.components)
-        components[s] = products.components
-        shapes[s + 1] = shapes[s]
-        number = s // cascade.stages_per_basis
-        add_displacement(cascade.basis, s, number, matrix, products, shapes[s + 1])
-
-
-@numba.njit
-def whole(n, arguments):
     for _ in range(n):
-        predict_face(*arguments)
+        recorded.shapes[0] = cascade.mean_shape
+        for stage in range(n_stages):
+            shape = recorded.shapes[stage]
+            matrix = similarity(cascade.mean, shape)
+            read_pixels(crop, to_crop, shape, matrix, cascade.pool, stage, pixels, traversal.values)
+            find_leaves(cascade.trees, stage, n_pixels, traversal)
+            add_leaves(cascade.trees, stage, traversal.leaf_offsets, products.components)
+            recorded.matrices[stage, 0], recorded.matrices[stage, 1] = matrix
+            recorded.values[stage] = traversal.values
+            recorded.leaf_offsets[stage] = traversal.leaf_offsets
+            recorded.components[stage] = products.components
+            recorded.shapes[stage + 1] = shape
+            number = stage // cascade.stages_per_basis
+            add_displacement(cascade.basis, stage, number, matrix, products, recorded.shapes[stage + 1])
 
 
 @numba.njit
-def cutting(n, arguments):
+def resample_crop(n, image, square, spec, crop, to_crop):
     for _ in range(n):
-        cut_crop(*arguments)
+        cut_crop(image, (0, 0), square, spec, crop, to_crop)
 
 
 @numba.njit
-def similarities(n, mean, shapes):
+def fit_similarities(n, cascade, recorded):
     total = np.float32(0)
     for _ in range(n):
-        for s in range(shapes.shape[0]):
-            a, b = similarity(mean, shapes[s])
+        for stage in range(recorded.matrices.shape[0]):
+            a, b = similarity(cascade.mean, recorded.shapes[stage])
             total += a + b
     return total
 
 
 @numba.njit
-def reading(n, crop, to_crop, shapes, matrices, pool, pixels, values):
+def read_pools(n, cascade, crop, to_crop, recorded, pixels, out):
     for _ in range(n):
-        for s in range(pool.anchors.shape[0]):
-            matrix = matrices[s, 0], matrices[s, 1]
-            read_pixels(crop, to_crop, shapes[s], matrix, pool, s, pixels, values)
+        for stage in range(recorded.matrices.shape[0]):
+            matrix = recorded.matrices[stage, 0], recorded.matrices[stage, 1]
+            read_pixels(crop, to_crop, recorded.shapes[stage], matrix, cascade.pool, stage, pixels, out)
 
 
 @numba.njit
-def traversing(n, values, trees, n_pixels, traversal):
+def find_all_leaves(n, cascade, recorded, traversal):
     for _ in range(n):
-        for s in range(values.shape[0]):
-            buffers = TraversalWorkspace(values[s], traversal.masks, traversal.leaf_offsets)
-            find_leaves(trees, s, n_pixels, buffers)
+        for stage in range(recorded.values.shape[0]):
+            workspace = TraversalWorkspace(recorded.values[stage], traversal.masks, traversal.leaf_offsets)
+            find_leaves(cascade.trees, stage, cascade.pool.anchors.shape[1], workspace)
 
 
 @numba.njit
-def adding(n, trees, offsets, out):
+def add_all_leaves(n, cascade, recorded, out):
     for _ in range(n):
-        for s in range(offsets.shape[0]):
-            add_leaves(trees, s, offsets[s], out)
+        for stage in range(recorded.leaf_offsets.shape[0]):
+            add_leaves(cascade.trees, stage, recorded.leaf_offsets[stage], out)
 
 
 @numba.njit
-def moving(n, components, basis, stages_per_basis, matrices, products, shape):
+def multiply_by_bases(n, cascade, recorded, products, shape):
     for _ in range(n):
-        for s in range(components.shape[0]):
-            matrix = matrices[s, 0], matrices[s, 1]
-            buffers = ProductWorkspace(
-                components[s], products.amounts, products.rounded, products.displacement
+        for stage in range(recorded.components.shape[0]):
+            matrix = recorded.matrices[stage, 0], recorded.matrices[stage, 1]
+            components = recorded.components[stage]
+            workspace = ProductWorkspace(
+                components, products.amounts, products.rounded, products.displacement
             )
-            add_displacement(basis, s, s // stages_per_basis, matrix, buffers, shape)
+            number = stage // cascade.stages_per_basis
+            add_displacement(cascade.basis, stage, number, matrix, workspace, shape)
+
+
+@numba.njit
+def whole(n, face, inits, mirror_map, bound, landmarks):
+    for _ in range(n):
+        predict_face(*face, inits, mirror_map, bound, landmarks)
 
 
 def nothing(*args):
@@ -179,54 +196,58 @@ def parts_of(model, image, box, repeats):
     """Return the microseconds of each part of the prediction of a face, and the work of its crop."""
     model.warm_up()
     box = tuple(map(float, box))
-    gray_kernel, cascade = model.cascade_.gray_kernel, model.cascade_.compiled.bound.arguments
-    call = image, gray_kernel.origin, box, *gray_kernel.rest, np.empty(gray_kernel.shape)
-    x, y, side = square_box(*box)
-    spec, step = cascade.crop, side / cascade.crop.working_size
-    pixels, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
-    cut = image, (0, 0), (x, y, side), spec, pixels, to_crop
-    size = cut_crop(*cut)
-    crop = CropView(pixels, *size)
+    bound = model.cascade_.compiled.bound
+    cascade = bound.arguments
+    x, y, side = square = square_box(*box)
+    spec = cascade.crop
+    step = side / spec.working_size
+    pixels_of_crop, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
+    crop = CropView(pixels_of_crop, *cut_crop(image, (0, 0), square, spec, pixels_of_crop, to_crop))
     n_stages, n_pixels = cascade.pool.anchors.shape
     traversal = traversal_workspace(cascade.trees.n_trees, n_pixels)
-    products = product_workspace(cascade.basis)
-    buffers = traversal, products, pool_workspace(len(cascade.mean_shape), n_pixels)
-    shapes = np.empty((n_stages + 1, *cascade.mean_shape.shape), np.float32)
-    matrices = np.empty((n_stages, 2), np.float32)
-    values = np.zeros((n_stages, len(traversal.values)), np.uint8)
-    offsets = np.empty((n_stages, len(traversal.leaf_offsets)), np.int64)
-    components = np.zeros((n_stages, len(products.components)), np.int32)
-    record(cascade, crop, to_crop, buffers, shapes, matrices, values, offsets, components)
+    products, pixels = product_workspace(cascade.basis), pool_workspace(len(cascade.mean_shape), n_pixels)
+    recorded = Recorded(
+        np.empty((n_stages + 1, *cascade.mean_shape.shape), np.float32),
+        np.empty((n_stages, 2), np.float32),
+        np.empty((n_stages, len(traversal.values)), np.uint8),
+        np.empty((n_stages, len(traversal.leaf_offsets)), np.int64),
+        np.empty((n_stages, len(products.components)), np.int32),
+    )
+    run_stages(1, cascade, crop, to_crop, (traversal, products, pixels), recorded)
     found = model.predict([(image, box)])[0]
-    here = shapes[-1, : len(found)]
+    here = recorded.shapes[-1, : len(found)]
     assert np.abs(here * side + [x, y] - found).max() < 0.01, "the parts differ from the prediction"
 
+    face, landmarks = (image, (0, 0), box, 0), np.empty((1, len(found), 2))
     calls = {
-        "resample the crop": (cutting, cut),
-        "similarities": (similarities, cascade.mean, shapes[:-1]),
+        "resample the crop": (resample_crop, image, square, spec, pixels_of_crop, to_crop),
+        "similarities": (fit_similarities, cascade, recorded),
         "read the feature pools": (
-            *(reading, crop, to_crop, shapes, matrices),
-            *(cascade.pool, buffers[2], traversal.values),
+            *(read_pools, cascade, crop, to_crop),
+            *(recorded, pixels, traversal.values),
         ),
-        "find the leaves": (traversing, values, cascade.trees, n_pixels, traversal),
-        "add the leaves": (adding, cascade.trees, offsets, products.components),
+        "find the leaves": (find_all_leaves, cascade, recorded, traversal),
+        "add the leaves": (add_all_leaves, cascade, recorded, products.components),
         "multiply by the basis": (
-            *(moving, components, cascade.basis, cascade.stages_per_basis),
-            *(matrices, products, shapes[0].copy()),
+            multiply_by_bases,
+            cascade,
+            recorded,
+            products,
+            recorded.shapes[0].copy(),
         ),
-        "all in one kernel": (whole, call),
+        "all in one kernel": (whole, face, INITS[:1], NO_MIRROR_MAP, bound, landmarks),
     }
     spent = {}
     for name, (function, *args) in calls.items():
         # The difference excludes the overhead of the call. Short runs, so that some are not interrupted.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    idle = {"gray_kernel": gray_kernel._replace(function=nothing)}
+    idle = {"gray_kernel": model.cascade_.gray_kernel._replace(function=nothing)}
     with mock.patch.dict(vars(model.cascade_), idle):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
     if spec.blur == 0:
         # Bytes read and written.
-        return spent, size[0] * size[1] * (1 + max(1, round(step)) ** 2)
+        return spent, crop.columns * crop.rows * (1 + max(1, round(step)) ** 2)
     taps = int(np.ceil(2 * max(1.0, spec.blur * step)))
     strips = -(-spec.rows // 64) * 64
     return spent, taps * (spec.rows * (spec.columns - 1) * step + spec.columns * strips)
@@ -249,7 +270,7 @@ def prediction(model, faces, speeds, n, repeats):
     loads = n_stages * n_pixels * 3
     lines = n_stages * n_trees * -(-cascade.leaves[0, 0, 0].nbytes // 64)
     fits = 4 * n_stages * len(cascade.mean_shape)
-    walked = pack_trees(cascade.pairs, cascade.thresholds, n_pixels).nbytes
+    walked = cascade.compiled.bound.arguments.trees.nodes.nbytes
     basis_bytes = cascade.basis.nbytes
     work = {
         "resample the crop": (
@@ -310,7 +331,7 @@ def training(speeds, n, n_trees):
 
     def run(self, kernel, *args):
         # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
-        kernel = kernel.py_func if kernel is trees.boost_trees else timed(kernel)
+        kernel = kernel.py_func if kernel is trees.grow_trees_block else timed(kernel)
         kernel(0, 1, *args)
 
     def next_block(barrier, counter):
@@ -319,7 +340,7 @@ def training(speeds, n, n_trees):
 
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
-    names = "start_tree", "evaluate_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
+    names = "start_tree", "score_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
     steps = {name: timed(getattr(trees, name)) for name in names} | {
         "next_block": next_block,
         "wait": lambda *_: True,
@@ -335,7 +356,7 @@ def training(speeds, n, n_trees):
     rows_bytes = n_samples * row
     numbers = n_samples * n_trees * model.n_components
     work = {
-        "evaluate_level": (
+        "score_level": (
             f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
             n_looks * row / beyond["GB/s sequential"],
         ),

@@ -1,4 +1,4 @@
-"""Ensembles of regression trees for landmark localization: train them, run them, judge them.
+"""Ensembles of regression trees for landmark localization: training, prediction and evaluation.
 
 >>> import ert
 >>> faces = ert.align(ert.sample_image())

@@ -101,13 +101,13 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_jobs : int
         Threads of every method; -1 uses all processors. Never changes a result.
     max_memory : float or None
-        Bound in MB on the memory that `fit` allocates; crops and pools are then mapped to temporary files.
+        Bound in MB on the memory that `fit` allocates: crops, then feature pools, are mapped to temporary files.
         Images while they are read, and compiled code (about 80 MB), come on top. `fit` refuses a bound that
         cannot be kept, and names the least.
     random_state : int
         Seed.
     verbose : int
-        1 reports the progress of `fit`.
+        1 reports the progress of `fit`: a bar in a terminal, else a line per stage.
 
     Attributes
     ----------
@@ -450,7 +450,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         write_fitted(path, self._fitted(), compress)
 
     def compact(self) -> Self:
-        """Return a copy whose leaves are small integers, as those of every fitted `.ert` model are."""
+        """Return a copy whose leaves are small integers."""
         fitted = self._fitted()
         model = type(self)(**self.get_params())
         cascade = fitted.cascade

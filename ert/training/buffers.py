@@ -26,25 +26,9 @@ _WRITE_SIZE = 2**22
 
 
 def allocate(size: int, *, mapped: bool | None = False) -> tuple[Pixels, mmap.mmap | None]:
-    """Return an array of zeros.
+    """Return zeros, uint8 (size,), and the temporary file that they are mapped from, if any.
 
-    Parameters
-    ----------
-    size : int
-        In bytes.
-    mapped : bool or None
-        Whether to map a temporary file; None maps one if it can be written.
-
-    Returns
-    -------
-    array : uint8 array (size,)
-    mapping : mmap.mmap or None
-        None when the array lies in memory.
-
-    Raises
-    ------
-    InputError
-        When the temporary file cannot be written.
+    `mapped` None maps a file if it can be written; with True a file that cannot be written is an InputError.
     """
     if mapped is not False and size:
         try:

@@ -70,19 +70,9 @@ class Crops:
 
     @classmethod
     def reserve(cls, sizes: npt.NDArray[np.int64], *, mapped: bool | None = False) -> Self:
-        """Allocate crops of at most some sizes; `put` fills them.
+        """Allocate crops of at most `sizes` (n_objects, 2), columns and rows; `put` fills them.
 
-        Parameters
-        ----------
-        sizes : int array (n_objects, 2)
-            Columns and rows. Pages that a crop does not use take no memory.
-        mapped : bool or None
-            Whether to map a temporary file; None maps one if it can be written.
-
-        Raises
-        ------
-        InputError
-            When the temporary file cannot be written.
+        Pages that a crop does not use take no memory. `mapped` is that of :func:`allocate`.
         """
         areas = sizes.prod(axis=1, dtype=np.int64)
         pixels, mapping = allocate(int(areas.sum()), mapped=mapped)
@@ -109,16 +99,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class FaceReader:
-    """How the images of faces are read.
-
-    Parameters
-    ----------
-    channel_order : {"rgb", "bgr"}
-    gray_weights : {"luma", "dlib"}
-    n_threads : int
-    what : str
-        What error messages call the sequence of faces.
-    """
+    """How the images of faces are read; error messages call the sequence of faces `what`."""
 
     channel_order: str
     gray_weights: str

@@ -25,39 +25,24 @@ __all__ = ["KINDS", "CascadeKind"]
 
 @dataclass(frozen=True)
 class CascadeKind:
-    """What a kind of cascade does in its own way.
+    """What a kind of cascade does in its own way."""
 
-    Parameters
-    ----------
-    check : callable
-        ``check(settings, boxes, what)`` raises an InputError when this kind cannot use them.
-    box_transforms : callable
-        Returns the transforms (n, 6) from box coordinates to image pixels of boxes (n, 4).
-    crop_sizes : callable
-        ``crop_sizes(X, transforms, crop_spec)`` returns columns and rows (n, 2) that crops have at most.
-    cut : callable
-        ``cut(image, transform, crop_spec, channel_order, gray_weights)`` returns a crop (columns, rows) and
-        the transform (6,) from box coordinates to its pixels.
-    rotates_displacements : bool
-        Whether a stage's displacement is rotated and scaled with the current shape.
-    basis_dtype : type
-        The integers of the basis of the leaves.
-    has_float_leaves : bool
-        Whether leaves of the finished model are whole shapes in float32.
-    assemble : callable
-        ``assemble(mean_shape, crop_spec, stages, stages_per_basis)`` returns the cascade.
-    finish : callable
-        Returns the cascade as it is kept when all stages are trained.
-    """
-
+    # (settings, boxes, what): raise an InputError when this kind cannot use them.
     check: Callable[[Mapping[str, Any], Floats, str], None]
+    # Boxes (n, 4) -> transforms (n, 6) from box coordinates to image pixels.
     box_transforms: Callable[[Floats], Floats]
+    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most.
     crop_sizes: Callable[[Sequence[Face], Floats, CropSpec], npt.NDArray[np.int64]]
+    # (image, transform, crop_spec, channel_order, gray_weights) -> a crop (columns, rows) and its transform.
     cut: Callable[[Pixels, Floats, CropSpec, str, str], tuple[Pixels, Floats]]
+    # Whether a stage's displacement is rotated and scaled with the current shape.
     rotates_displacements: bool
     basis_dtype: type[np.signedinteger]
+    # Whether leaves of the finished model are displacements of all landmarks in float32.
     has_float_leaves: bool
+    # (mean_shape, crop_spec, stages, stages_per_basis) -> the cascade.
     assemble: Callable[[npt.NDArray[np.float32], CropSpec, list[Stage], int], Cascade | DlibCascade]
+    # The cascade after the last stage -> the cascade of the model.
     finish: Callable[[Any], Cascade | DlibCascade]
 
 

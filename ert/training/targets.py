@@ -24,17 +24,10 @@ MAX_RESIDUAL = 16_000
 
 
 class Targets(NamedTuple):
-    """The residuals of the training samples.
+    """The residuals of the training samples, int16 (n_blocks, BLOCK_LENGTH, n_components).
 
-    Parameters
-    ----------
-    residuals : int16 array (n_blocks, BLOCK_LENGTH, n_components)
-        In units of the leaves.
-    present : uint8 array (n_blocks, BLOCK_LENGTH, n_components) or (0, 0, 0)
-        0 where a component is missing; empty when no landmark is missing.
-    scales : float64 array (n_components,)
-        The unit of each component, in box coordinates.
-    n_samples : int
+    Their units are `scales` (n_components,), in box coordinates. `present` is 0 where a component is missing;
+    it is empty when no landmark is missing.
     """
 
     residuals: npt.NDArray[np.int16]
@@ -46,9 +39,7 @@ class Targets(NamedTuple):
         """Return targets whose residuals may be changed."""
         return self._replace(residuals=self.residuals.copy())
 
-    def kernel_arguments(
-        self,
-    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]:
+    def kernel_arguments(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]:
         """Return the targets as :func:`ert._kernels.grow.grow_trees` takes them."""
         n_scored = len(self.scales) if self.present.size else N_SCORED
         return self.residuals, self.present, self.scales[:n_scored] ** 2, self.n_samples

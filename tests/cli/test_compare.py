@@ -175,7 +175,7 @@ def test_a_busy_machine_is_noted(models, dataset, capsys, monkeypatch):
         assert run(*models, dataset, "--repeats", 1, "--json", "-") == 0
         result = json.loads(capsys.readouterr().out)
         assert result["load"] == load
-        assert [note for note in result["notes"] if "busy (150%" in note] == result["notes"]
+        assert [note for note in result["notes"] if "busy (a load of 150%" in note] == result["notes"]
         assert bool(result["notes"]) == busy
 
 

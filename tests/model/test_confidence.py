@@ -239,7 +239,7 @@ def test_aligned_faces_carry_what_the_judge_says(confident_model, small_model):
     # Nothing but noise.
     assert ert.align(image, confident_model, boxes=boxes, min_confidence=0.99) == []
     assert ert.align(image, small_model, boxes=boxes)[0].std is None
-    with pytest.raises(InputError, match=r"min_confidence=0\.5: the model has no judge"):
+    with pytest.raises(InputError, match=r"min_confidence=0\.5: the model has no confidence model"):
         ert.align(image, small_model, boxes=boxes, min_confidence=0.5)
     with pytest.raises(InputError, match=r"min_confidence=2: expected 0 to 1"):
         ert.align(image, confident_model, boxes=boxes, min_confidence=2)

@@ -5,7 +5,7 @@ from helpers import small_predictor
 from ert import InputError, ShapePredictor
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import landmark_errors
-from ert.training import confidence as judge_training
+from ert.training import confidence as confidence_training
 from ert.training.calibration import coverage, roc_auc
 from ert.training.confidence import fold_checkpoints
 from ert.training.confidence_samples import background_boxes, group_folds, scatter
@@ -15,9 +15,9 @@ TINY = {"n_stages": 2, "n_trees": 10, "n_inits": 3, "n_pixels": 60, "working_siz
 
 @pytest.fixture
 def small_forests(monkeypatch):
-    """Small judges."""
+    """Small confidence models."""
     for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
-        monkeypatch.setattr(judge_training, name, value)
+        monkeypatch.setattr(confidence_training, name, value)
     monkeypatch.setattr("ert.training.confidence_samples.MIN_SAMPLES", 500)
 
 
@@ -26,25 +26,25 @@ def other_faces(n=80):
     return list(zip(images, boxes, strict=True)), landmarks
 
 
-def test_new_faces_are_judged_as_they_turn_out(confident_model):
+def test_standard_errors_and_probabilities_of_new_faces_are_calibrated(confident_model):
     X, y = other_faces()
     shapes, std = confident_model.predict(X, return_std=True)
     errors = landmark_errors(y, shapes)
     (half, most) = coverage(errors, std, [confident_model.std_radius(0.5), confident_model.std_radius(0.9)])
-    # It learned from models of half as many faces, which err more.
+    # It was fitted to models of half as many faces, whose errors are larger.
     assert 0.45 < half < 0.7
     assert 0.87 < most < 0.97
-    # The errors are larger where it says so.
+    # Larger standard errors come with larger errors.
     relative = np.argsort(std.ravel())
     first, last = relative[: len(relative) // 4], relative[-len(relative) // 4 :]
     assert errors.ravel()[last].mean() > 1.3 * errors.ravel()[first].mean()
-    said = confident_model.assess(X, shapes)
+    assessment = confident_model.assess(X, shapes)
     lengths = np.linalg.norm(y[:, 36] - y[:, 45], axis=1)
-    came = errors <= 0.05 * lengths[:, None]
-    assert said.within.mean() == pytest.approx(came.mean(), abs=0.1)
+    within = errors <= 0.05 * lengths[:, None]
+    assert assessment.within.mean() == pytest.approx(within.mean(), abs=0.1)
 
 
-def test_what_is_no_face_is_told_from_faces(confident_model):
+def test_noise_and_corners_are_separated_from_faces(confident_model):
     X, _ = other_faces()
     rng = np.random.default_rng(0)
     noise = [(rng.integers(0, 256, image.shape, dtype=np.uint8), box) for image, box in X]
@@ -66,7 +66,7 @@ def test_the_same_bytes_for_any_number_of_threads(faces, tmp_path):
 
 
 @pytest.mark.usefixtures("small_forests")
-def test_an_interrupted_call_goes_on_with_its_fold_models(faces, tmp_path):
+def test_an_interrupted_call_is_resumed_from_its_fold_models(faces, tmp_path):
     X, y = faces[0][:30], faces[1][:30]
     model = ShapePredictor(**TINY).fit(X, y)
     model.fit_confidence(X, y, n_folds=2).save(tmp_path / "whole.ert")
@@ -82,8 +82,8 @@ def test_an_interrupted_call_goes_on_with_its_fold_models(faces, tmp_path):
 
 @pytest.mark.usefixtures("small_forests")
 @pytest.mark.parametrize("kind", ["ert", "dlib"])
-def test_any_object_can_be_judged(faces, kind, tmp_path):
-    """Few landmarks, some of them missing, no mirror map, no norm, color images in files."""
+def test_any_object_can_be_assessed(faces, kind, tmp_path):
+    """Few landmarks, some of them missing, no mirror map, no normalizer, color images in files."""
     from PIL import Image
 
     X, y = [], faces[1][:24, [30, 36, 45]].copy()
@@ -93,15 +93,15 @@ def test_any_object_can_be_judged(faces, kind, tmp_path):
     y[3, 1] = np.nan
     gray_weights = "dlib" if kind == "dlib" else "luma"
     model = ShapePredictor(**TINY, kind=kind, gray_weights=gray_weights).fit(X, y)
-    said = model.fit_confidence(X, y, n_folds=2).assess(X, model.predict(X))
-    assert said.std.shape == (24, 3)
-    assert (said.std > 0).all()
-    assert ((said.within > 0) & (said.within < 1)).all()
+    assessment = model.fit_confidence(X, y, n_folds=2).assess(X, model.predict(X))
+    assert assessment.std.shape == (24, 3)
+    assert (assessment.std > 0).all()
+    assert ((assessment.within > 0) & (assessment.within < 1)).all()
     assert model.fitted_.confidence_summary["n_objects"] == 24
 
 
 @pytest.mark.usefixtures("small_forests")
-def test_a_single_landmark_can_be_judged(faces):
+def test_a_single_landmark_can_be_assessed(faces):
     X, y = faces[0][:20], faces[1][:20, 30:31]
     model = ShapePredictor(**TINY).fit(X, y).fit_confidence(X, y, n_folds=2)
     assert np.isfinite(model.predict(X, return_std=True)[1]).all()

@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.pixels import center, pool_arrays, read_pixels, read_pool_block, similarity
+from ert._kernels import Workers, read_feature_pool
+from ert._kernels.pixels import (
+    CropView,
+    pool_args,
+    pool_workspace,
+    read_pixels,
+    similarity,
+    similarity_args,
+)
 from ert._kernels.simd import padded
 from ert.model.geometry import jitter_frames
 from ert.training.crops import Crops
@@ -15,20 +23,19 @@ def random_pool(rng, n_landmarks=7, n_pixels=20):
     return mean, *draw_pool(mean, n_pixels, 0.1, 0.0, rng)
 
 
-def read(pixels, size, frame, shape, a, b, anchors, deltas):
+def read(crop, frame, shape, matrix, anchors, deltas):
     """Read a pool, the second of two."""
-    pools = pool_arrays(np.stack([anchors[::-1], anchors]), np.stack([deltas[::-1], deltas]))
+    pools = pool_args(np.stack([anchors[::-1], anchors]), np.stack([deltas[::-1], deltas]))
     shape = padded(shape, 0, 8)
-    n = pools[0].shape[1]
-    room = np.empty(len(shape), np.uint64), np.empty(n, np.uint64), np.empty(n, np.int32)
-    out = np.empty(n, np.uint8)
-    read_pixels(pixels, size, frame, shape, a, b, *pools, 1, *room, out)
+    out = np.empty(pools.anchors.shape[1], np.uint8)
+    workspace = pool_workspace(len(shape), len(out))
+    read_pixels(crop, frame, shape, matrix, pools, 1, workspace, out)
     return out[: len(anchors)]
 
 
 def flat(crop):
     columns, rows = crop.shape
-    return crop.reshape(-1), (columns, rows, rows, 1)
+    return CropView(crop.reshape(-1), columns, rows, rows, 1)
 
 
 @given(st.integers(0, 10**6))
@@ -38,37 +45,43 @@ def test_read_pixels_matches_its_twin(seed):
     crop = rng.integers(0, 256, (40, 50), dtype=np.uint8)
     frame = (30 * jitter_frames(1, 0.3, 0.2, 60, rng)[0]).astype(np.float32)
     shape = (mean + rng.normal(0, 0.1, mean.shape)).astype(np.float32)
-    a, b = similarity(*center(mean.astype(np.float32)), padded(shape, 0, 8))
-    out = read(*flat(crop), frame, shape, a, b, anchors, deltas)
+    a, b = similarity(similarity_args(mean.astype(np.float32)), padded(shape, 0, 8))
+    out = read(flat(crop), frame, shape, (a, b), anchors, deltas)
     matrix = np.array([[a, -b], [b, a]], dtype=float)
     expected = naive.read_pixels(crop, frame.astype(float), shape.astype(float), matrix, anchors, deltas)
     # float32 against float64: a position on the border of two pixels may fall to either.
     assert (out == expected).mean() >= 0.95
     columns, rows = crop.shape
-    rotated, size = np.ascontiguousarray(crop.T).reshape(-1), (columns, rows, 1, columns)
-    assert np.array_equal(out, read(rotated, size, frame, shape, a, b, anchors, deltas))
+    row_by_row = CropView(np.ascontiguousarray(crop.T).reshape(-1), columns, rows, 1, columns)
+    assert np.array_equal(out, read(row_by_row, frame, shape, (a, b), anchors, deltas))
 
 
-def test_read_pool_block_reads_what_read_pixels_reads():
+def test_the_pools_of_samples_are_read_as_for_one_face():
     rng = np.random.default_rng(3)
     mean, anchors, deltas = random_pool(rng)
-    mean_shape = center(mean.astype(np.float32))
+    mean_shape = mean.astype(np.float32)
     crops = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 50), (20, 70), (90, 30))]
     kept = Crops.of_many_sizes(crops, np.zeros((3, 6)))
     crop_of = np.array([2, 0, 1, 1], np.int32)
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
-    matrices, pool = np.empty((4, 2), np.float32), np.zeros((8, len(anchors)), np.uint8)
-    pools = pool_arrays(anchors[None], deltas[None])
-    read_pool_block(kept.pixels, kept.places, crop_of, frames, shapes, *mean_shape, *pools, matrices, pool)
+    # Blocks of three samples, on two threads.
+    pool = np.zeros((2, 3, len(anchors)), np.uint8)
+    inputs, features, n_calls = (crop_of, frames, shapes), (anchors, deltas), []
+    with Workers(2) as workers:
+        places = kept.pixels, kept.places
+        found = read_feature_pool(
+            places, inputs, mean_shape, features, pool, workers, lambda: n_calls.append(1)
+        )
+    assert len(n_calls) == 2
     for i in range(4):
-        a, b = similarity(*mean_shape, padded(shapes[i], 0, 8))
-        assert tuple(matrices[i]) == (a, b)
-        out = read(*flat(crops[crop_of[i]]), frames[i], shapes[i], a, b, anchors, deltas)
-        assert np.array_equal(pool[i], out)
+        matrix = similarity(similarity_args(mean_shape), padded(shapes[i], 0, 8))
+        assert tuple(found[i]) == matrix
+        out = read(flat(crops[crop_of[i]]), frames[i], shapes[i], matrix, anchors, deltas)
+        assert np.array_equal(pool[i // 3, i % 3], out)
 
 
-def test_pool_positions_lie_in_the_padded_rectangle_and_hang_on_the_nearest_landmark():
+def test_pool_positions_lie_in_the_padded_rectangle_at_the_nearest_landmarks():
     rng = np.random.default_rng(0)
     mean, anchors, deltas = random_pool(rng, n_pixels=500)
     positions = mean[anchors] + deltas
@@ -98,7 +111,7 @@ def test_a_shape_that_is_lost_reads_a_pixel_of_the_crop():
     anchors, deltas = np.arange(5, dtype=np.uint16), np.zeros((5, 2), np.float32)
     places = [[np.nan, 1], [np.inf, np.inf], [-np.inf, 1], [3e38, -3e38], [1.4, 1.6]]
     one, zero = np.float32(1), np.float32(0)
-    out = read(*flat(crop), frame, np.array(places, np.float32), one, zero, anchors, deltas)
+    out = read(flat(crop), frame, np.array(places, np.float32), (one, zero), anchors, deltas)
     # Infinity times a zero of the frame is no number either, and reads column and row 0.
     assert out.tolist() == [0, 0, 0, 3, 9]
 
@@ -110,7 +123,7 @@ def test_a_pool_of_a_single_landmark_has_some_width():
     assert np.isfinite(narrow).all()
 
 
-def test_a_pool_with_a_spread_lies_round_the_landmarks():
+def test_a_pool_with_a_spread_lies_around_the_landmarks():
     rng = np.random.default_rng(0)
     mean = rng.random((7, 2))
     anchors, deltas = draw_pool(mean, 4000, 0.0, 0.02, rng)

@@ -1,4 +1,4 @@
-"""A training that is killed goes on from its last whole checkpoint, and ends with the same bytes."""
+"""A killed training resumes from its last complete checkpoint and ends with the same bytes."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from ert.datasets.synthetic import synthetic_dataset
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
 TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--jobs=2"]
-# Runs the command and kills itself at a moment that a kill from outside would hardly ever hit.
-SUICIDE = """
+# Runs the command and kills itself at a moment that a kill from outside would rarely hit.
+SELF_KILLING = """
 import os, signal, sys
 import ert.model.ert_format, ert._core.files, ert.training.fit
 from ert.cli.main import main
@@ -24,7 +24,7 @@ from ert.cli.main import main
 moment, turn = sys.argv[1], int(sys.argv[2])
 seen = 0
 
-def die_at_turn():
+def kill_at_turn():
     global seen
     seen += 1
     if seen == turn:
@@ -40,21 +40,21 @@ class Half:
     def write(self, data):
         self.file.write(data[: len(data) // 2])
         self.file.flush()
-        die_at_turn()
+        kill_at_turn()
         self.file.write(data[len(data) // 2 :])
 
 replace, train_stage = os.replace, ert.training.fit.train_stage
 
 def renamed(source, target):
     if str(target).endswith(".ert"):  # numba renames files too
-        die_at_turn()
+        kill_at_turn()
     replace(source, target)
 
 def growing(*args):
     on_trees = args[-1]
     def after_trees(n):
         if len(calls) == 1:
-            die_at_turn()
+            kill_at_turn()
         calls.append(n)
         on_trees(n)
     calls = []
@@ -86,7 +86,7 @@ def finished(checkpoint):
     return ert.load(checkpoint).cascade_.anchors.shape[0] if checkpoint.exists() else 0
 
 
-def test_a_killed_training_goes_on(data, whole, tmp_path):
+def test_a_killed_training_is_resumed(data, whole, tmp_path):
     out, checkpoint = tmp_path / "model.ert", tmp_path / "model.checkpoint.ert"
     train = ["train", str(data), "--out", str(out), *TRAIN]
     # After these many checkpoints (or parts of a stage) of each run: what is left of it.
@@ -97,7 +97,7 @@ def test_a_killed_training_goes_on(data, whole, tmp_path):
         # The last: four stages replayed, two checkpoints, then the model itself.
         ("half written", 3, 6),
     ):
-        arguments = [sys.executable, "-c", SUICIDE, moment, str(turn), *train]
+        arguments = [sys.executable, "-c", SELF_KILLING, moment, str(turn), *train]
         run = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, timeout=100)
         assert run.returncode == -signal.SIGKILL, run.stderr
         assert finished(checkpoint) == stages

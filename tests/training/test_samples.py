@@ -34,7 +34,7 @@ def targets(samples):
     return image_to_frame(samples.truth[samples.view].astype(float), samples.jitter.astype(float))
 
 
-def test_aligned_residuals_are_what_is_left_turned_back(samples):
+def test_aligned_residuals_are_rotated_back_to_the_mean_shape(samples):
     matrices = np.random.default_rng(5).normal(1, 0.2, (N, 2)).astype(np.float32)
     some = np.random.default_rng(6).integers(0, N, 300)
     left = targets(samples)[some] - samples.shapes[some]
@@ -61,7 +61,7 @@ def test_the_mean_error_is_that_of_the_metrics(samples, normalizer, n_threads):
 
 
 def test_errors_are_measured_in_the_photo(samples):
-    """Neither turning a sample's box nor one of unequal sides changes how far a landmark is off."""
+    """Neither a rotated box nor one of unequal sides changes the error of a landmark."""
     matrices = samples.jitter[:, [0, 1, 2, 3]].reshape(N, 2, 2).astype(float)
     shapes = samples.truth[samples.view] + np.float32(0.1)
     moved = np.einsum("nij,nlj->nli", np.linalg.inv(matrices), shapes - samples.jitter[:, None, 4:])

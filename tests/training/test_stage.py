@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from reference import naive
 from threadpoolctl import threadpool_limits
 
-from ert._kernels.pixels import center, similarity
+from ert._kernels.pixels import similarity
 from ert._kernels.simd import padded
 from ert._kernels.workers import Workers
 from ert.datasets.synthetic import synthetic_faces
@@ -114,8 +114,8 @@ def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
     )
     with threadpool_limits(1), Workers(1) as workers:
         stage = train_stage(samples, 0, plan, workers)
-    mean_shape = center(samples.mean_shape)
-    matrices = np.array([similarity(*mean_shape, padded(start, 0, 8)) for start in inits], dtype=float)
+    mean_shape = similarity_args(samples.mean_shape)
+    matrices = np.array([similarity(mean_shape, padded(start, 0, 8)) for start in inits], dtype=float)
     turn = np.array([[[a, -b], [b, a]] for a, b in matrices])
     residuals = np.linalg.solve(turn, (targets - inits).transpose(0, 2, 1)).transpose(0, 2, 1)
     moved = np.linalg.solve(turn, (samples.shapes - inits).transpose(0, 2, 1)).transpose(0, 2, 1)
