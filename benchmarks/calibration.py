@@ -135,7 +135,7 @@ def measure(model, faces, others):
     """
     from ert.model.confidence import WITHIN
     from ert.training.calibration import coverage, rejection_rate_at_recall, reliability
-    from ert.training.confidence import PRIOR
+    from ert.training.confidence import BACKGROUND_PRIOR
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: assessed(model, *each) for name, each in faces.items()}
@@ -171,7 +171,7 @@ def measure(model, faces, others):
         result["non-faces"][name] = {"squares": len(X)} | rates
     background = confidences["background"]
     weights = np.repeat(
-        [(1 - PRIOR) / len(assessment.confidence), PRIOR / len(background)],
+        [(1 - BACKGROUND_PRIOR) / len(assessment.confidence), BACKGROUND_PRIOR / len(background)],
         [len(assessment.confidence), len(background)],
     )
     result["confidence"] = reliability(
