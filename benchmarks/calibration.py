@@ -84,9 +84,7 @@ def backgrounds(images, boxes):
     X = []
     for image, *around in zip(images, *boxes, strict=True):
         around = [tuple(box) for box in around]
-        X += [
-            (image, box) for box in background_boxes(around[0], around, image.shape[::-1], N_BACKGROUND, rng)
-        ]
+        X += [(image, box) for box in background_boxes(around[0], around, image.shape[::-1], N_BACKGROUND, rng)]
     return X
 
 
@@ -116,9 +114,7 @@ def coverage_by_size(assessment, errors, radius, lengths):
     relative = (assessment.std / lengths[:, None]).ravel()
     inside = (errors <= radius * assessment.std).ravel()
     parts = np.array_split(np.argsort(relative, kind="stable"), 5)
-    return [
-        {"std": 100 * float(relative[part].mean()), "share": float(inside[part].mean())} for part in parts
-    ]
+    return [{"std": 100 * float(relative[part].mean()), "share": float(inside[part].mean())} for part in parts]
 
 
 def measure(model, faces, others):
@@ -139,13 +135,7 @@ def measure(model, faces, others):
 
     radii = [model.std_radius(level) for level in LEVELS]
     own = {name: assessed(model, *each) for name, each in faces.items()}
-    result = {
-        "levels": LEVELS,
-        "coverage": {},
-        "coverage by expected error": {},
-        "failed": {},
-        "non-faces": {},
-    }
+    result = {"levels": LEVELS, "coverage": {}, "coverage by expected error": {}, "failed": {}, "non-faces": {}}
     for name, (assessment, errors, lengths) in own.items():
         result["coverage"][f"boxes {name}"] = coverage(errors, assessment.std, radii)
         by_size = coverage_by_size(assessment, errors, radii[LEVELS.index(0.9)], lengths)
@@ -187,10 +177,7 @@ def join(assessments):
     from ert import Assessment
 
     return Assessment(
-        *(
-            np.concatenate([getattr(each, name) for each in assessments])
-            for name in ("std", "within", "confidence")
-        )
+        *(np.concatenate([getattr(each, name) for each in assessments]) for name in ("std", "within", "confidence"))
     )
 
 

@@ -50,8 +50,7 @@ def table(head, rows):
 
 def tenths(rows):
     return [
-        (percent(row["probability"]), percent(row["share"]), f"{row['count']}", percent(row["weight"]))
-        for row in rows
+        (percent(row["probability"]), percent(row["share"]), f"{row['count']}", percent(row["weight"])) for row in rows
     ]
 
 
@@ -62,22 +61,12 @@ def lines_of_page(measured):
     )
     levels = [f"{100 * level:.0f} %" for level in measured["levels"]]
     lines += ["", "Share of the landmarks inside the circles of each nominal coverage:", ""]
-    lines += table(
-        ("faces", *levels),
-        [(name, *map(percent, shares)) for name, shares in measured["coverage"].items()],
-    )
+    lines += table(("faces", *levels), [(name, *map(percent, shares)) for name, shares in measured["coverage"].items()])
     fifths = measured["coverage by expected error"]
-    lines += [
-        "",
-        "Coverage of the 90 % circles by fifths of the standard error (its mean, in % of inter-ocular):",
-        "",
-    ]
+    lines += ["", "Coverage of the 90 % circles by fifths of the standard error (its mean, in % of inter-ocular):", ""]
     lines += table(
         ("faces", "smallest", "", "", "", "largest"),
-        [
-            (name, *(f"{percent(fifth['share'])} ({fifth['std']:.1f})" for fifth in row))
-            for name, row in fifths.items()
-        ],
+        [(name, *(f"{percent(fifth['share'])} ({fifth['std']:.1f})" for fifth in row)) for name, row in fifths.items()],
     )
     head = ("predicted", "observed", "number", "share of all")
     lines += [

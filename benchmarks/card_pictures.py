@@ -49,11 +49,11 @@ def draw_worst(file, test, predicted, errors, n):
     """Write a contact sheet of the n faces with the largest errors: truth in white, prediction in blue."""
     from ert._core.images import load_image
     from ert.plotting.landmarks import contact_sheet, save_image
-    from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail
+    from ert.plotting.thumbnails import PHOTO_COLORS, TRUTH, object_thumbnail
 
     thumbnails, captions = [], []
     for i in np.argsort(-errors, kind="stable")[:n]:
-        shapes, colors = (test.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+        shapes, colors = (test.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])
         thumbnails.append(object_thumbnail(load_image(test.files[i]), test.boxes[i], shapes, colors, 640))
         captions.append(f"{errors[i]:.1f} %  {test.files[i].name}")
     file.parent.mkdir(exist_ok=True)

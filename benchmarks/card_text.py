@@ -9,10 +9,7 @@ COLUMNS = {
     "yaw": ("Yaw", ("with the smallest yaw", "with the largest yaw")),
     "roll": ("Roll", ("with the smallest roll", "with the largest roll")),
     "size": ("Size", ("that are smallest", "that are largest")),
-    "brightness": (
-        "Brightness of the skin",
-        ("with the darkest skin region", "with the brightest skin region"),
-    ),
+    "brightness": ("Brightness of the skin", ("with the darkest skin region", "with the brightest skin region")),
     "mouth": ("Expression", ("with the most closed mouths", "with the most open mouths")),
     "source": ("Source of the image", None),
 }
@@ -134,9 +131,7 @@ def _filled(text):
         pieces = re.split(r"\n(?=- )", block) if block.startswith("- ") else [block]
         how = {"break_long_words": False, "break_on_hyphens": False}
         indent = "  " if block.startswith("- ") else ""
-        blocks.append(
-            "\n".join(textwrap.fill(piece, 118, subsequent_indent=indent, **how) for piece in pieces)
-        )
+        blocks.append("\n".join(textwrap.fill(piece, 118, subsequent_indent=indent, **how) for piece in pieces))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -236,9 +231,7 @@ def _group_table(eyes, boxes):
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for row, in_box in zip(eyes, boxes, strict=True):
         failures = f"{row['failure_rate']:.1%}"
-        yield _row(
-            [row["group"], str(row["n"]), *_error(row)[:1], failures, *_error(row)[1:], *_error(in_box)]
-        )
+        yield _row([row["group"], str(row["n"]), *_error(row)[:1], failures, *_error(row)[1:], *_error(in_box)])
 
 
 def _error(row):

@@ -78,9 +78,7 @@ def seconds(X, y, repeats=3, **changed):
         begin = time.perf_counter()
         with timed(training, "grow_trees"), timed(fitting, "train_stage"):
             model.fit(X, y)
-        best = np.minimum(
-            best, [*(spent[name] for name in ("grow_trees", "train_stage")), time.perf_counter() - begin]
-        )
+        best = np.minimum(best, [*(spent[name] for name in ("grow_trees", "train_stage")), time.perf_counter() - begin])
     return best
 
 

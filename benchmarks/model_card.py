@@ -117,9 +117,7 @@ def missed_faces(test, errors, table, detector):
 def by_region(per_landmark):
     from ert.model.schemes import FACE68_REGIONS
 
-    return {
-        region: float(np.mean([per_landmark[i] for i in part])) for region, part in FACE68_REGIONS.items()
-    }
+    return {region: float(np.mean([per_landmark[i] for i in part])) for region, part in FACE68_REGIONS.items()}
 
 
 def about(model, path):
@@ -129,8 +127,7 @@ def about(model, path):
     cascade, fitted = model.cascade_, model.fitted_
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(ert.ShapePredictor.__init__).parameters.items()
+        name: parameter.default for name, parameter in inspect.signature(ert.ShapePredictor.__init__).parameters.items()
     }
     params = fitted.params.items()
     return {
@@ -187,8 +184,7 @@ def measure(models, tests, predict, table):
         "extremes": extremes(columns, by_norm),
         "together": together(columns),
         "missed": {
-            detector: missed_faces(tests[detector], errors[detector][NAME], table, detector)
-            for detector in tests
+            detector: missed_faces(tests[detector], errors[detector][NAME], table, detector) for detector in tests
         },
         "regions": by_region(per_landmark),
         "per landmark": per_landmark,
@@ -204,10 +200,7 @@ def main():
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")
     folder = options.data / "300w"
     table = folder / "boxes.csv"
-    tests = {
-        detector: ert.load_dataset(folder, boxes=f"{table}:{detector}", split="test")
-        for detector in DETECTORS
-    }
+    tests = {detector: ert.load_dataset(folder, boxes=f"{table}:{detector}", split="test") for detector in DETECTORS}
     model = ert.load(NAME)
     modes = {NAME: "fast", f"{NAME}, accurate": "accurate"}
     theirs = "dlib, default options"
@@ -228,9 +221,7 @@ def main():
     described = about(model, bundled_models()[NAME])
     made = provenance(common.PACKAGES)
     options.out.mkdir(parents=True, exist_ok=True)
-    draw_ced(
-        options.out / f"{NAME}_ced.svg", {DETECTORS[detector]: each for detector, each in errors.items()}
-    )
+    draw_ced(options.out / f"{NAME}_ced.svg", {DETECTORS[detector]: each for detector, each in errors.items()})
     draw_landmarks(options.out / f"{NAME}_landmarks.svg", model.cascade_.mean_shape, result["per landmark"])
     worst = common.ROOT / "runs" / f"{NAME}_worst{WORST}.jpg"
     draw_worst(worst, tests["dlib"], shapes, errors["dlib"][NAME], WORST)

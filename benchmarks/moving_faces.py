@@ -63,9 +63,7 @@ PATHS: dict[str, Callable[[float, float], Pose]] = {
     "scale": lambda t, p: Pose(scale=np.exp(0.35 * wave(t, 0.5, p))),
     # Upright in the first frame, for the detectors.
     "roll": lambda t, p: Pose(roll=(20 + 10 * p) * wave(t, 0.5)),
-    "starts and stops": lambda t, p: Pose(
-        x=320 + 80 * stepped(t / 1.0 + p), roll=8 * stepped(t / 1.0 + p + 0.5)
-    ),
+    "starts and stops": lambda t, p: Pose(x=320 + 80 * stepped(t / 1.0 + p), roll=8 * stepped(t / 1.0 + p + 0.5)),
     "light": lambda t, p: Pose(light=0.7 + 0.4 * wave(t, 0.7, p)),
     "mouth": lambda t, p: Pose(mouth=0.5 + 0.5 * wave(t, 1.5, p)),
     "all": lambda t, p: Pose(

@@ -32,11 +32,7 @@ def objects(data):
     tps = wings / "landmark-examples" / "tps-example.tps"
     return {
         "wings": (load_dataset(tps, image_folder=wings / "image-examples"), None, 5),
-        "shells": (
-            concatenate([load_dataset(shells / f"{part}.tps") for part in ("train", "test")]),
-            None,
-            5,
-        ),
+        "shells": (concatenate([load_dataset(shells / f"{part}.tps") for part in ("train", "test")]), None, 5),
         "portraits": (concatenate(same), None, 5),
         "faces, 5 points": (faces, FIVE, 2),
         "faces, 68 points": (faces, None, 2),
@@ -84,15 +80,11 @@ def errors_of_folds(dataset, chosen, n_folds, plan, threads):
         predicted = {}
         model = ert.ShapePredictor(**plan, n_jobs=threads).fit(X, landmarks[train])
         predicted["ert"] = model.predict(list(zip(rest, boxes[test], strict=True)))
-        model = ert.ShapePredictor(**plan, n_jobs=threads, kind="dlib", gray_weights="dlib").fit(
-            X, landmarks[train]
-        )
+        model = ert.ShapePredictor(**plan, n_jobs=threads, kind="dlib", gray_weights="dlib").fit(X, landmarks[train])
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.dat"
             model.save(file)
-            predicted["ert for dlib"] = common.dlib_predict(
-                dlib.shape_predictor(str(file)), rest, boxes[test]
-            )
+            predicted["ert for dlib"] = common.dlib_predict(dlib.shape_predictor(str(file)), rest, boxes[test])
         theirs = train_dlib(some, boxes[train], landmarks[train], plan, threads)
         predicted["dlib"] = common.dlib_predict(theirs, rest, boxes[test])
         for tool, shapes in predicted.items():

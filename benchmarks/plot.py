@@ -17,11 +17,7 @@ def speeds():
     """Yield what was timed, the speedup over dlib and the times."""
     training, prediction = result("train_vs_dlib"), result("predict_vs_dlib")["models"]
     seconds = training["seconds"]
-    yield (
-        "training, dlib's options",
-        seconds["ratio"],
-        f"{seconds['ert']:.0f} s, dlib {seconds['dlib']:.0f} s",
-    )
+    yield ("training, dlib's options", seconds["ratio"], f"{seconds['ert']:.0f} s, dlib {seconds['dlib']:.0f} s")
     for name, times in prediction.items():
         ours, theirs = (times[who]["median_ms"] for who in ("ert", "dlib"))
         yield f"a face: {name}", times["ratio"], f"{ours:.2f} ms, dlib {theirs:.2f} ms"
@@ -97,9 +93,7 @@ def draw(file):
         dlib=100,
     )
     below.set_xlim(0, 135)
-    below.set_title(
-        "mean error in percent of dlib's (shorter is better)", loc="left", fontsize=11, fontweight="bold"
-    )
+    below.set_title("mean error in percent of dlib's (shorter is better)", loc="left", fontsize=11, fontweight="bold")
     save_figure(figure, file)
 
 

@@ -55,11 +55,7 @@ def race(ours, theirs, faces, rounds):
 def statistics(values):
     milliseconds = values / 1e6
     low, middle, high, rare = np.percentile(milliseconds, [25, 50, 75, 99])
-    return {
-        "median_ms": float(middle),
-        "quartiles_ms": [float(low), float(high)],
-        "p99_ms": float(rare),
-    }
+    return {"median_ms": float(middle), "quartiles_ms": [float(low), float(high)], "p99_ms": float(rare)}
 
 
 def ratios(times, seed=0, n_resamples=1000):

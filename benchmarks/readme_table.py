@@ -37,10 +37,7 @@ def rows():
         dlib += f" (default options); {errors('dlib, tuned')} (tuned)"
     yield (
         "error on HELEN's 330 test faces, NME inter-pupil in %, boxes of dlib / Haar detector",
-        (
-            f"**{errors('ert face68')}** (`face68`)",
-            dlib,
-        ),
+        (f"**{errors('ert face68')}** (`face68`)", dlib),
     )
     yield 'the same: `face68`, `mode="accurate"`', (errors("ert face68, accurate"), "")
     small = bundled_models()["face68-small"].stat().st_size / 1e6
@@ -63,10 +60,7 @@ def rows():
     seconds, memory = training["seconds"], training["peak_memory_mb"]
     yield (
         f"training with dlib's default options, 2012 faces, {training['threads']} threads",
-        (
-            f"**{seconds['ert']:.0f} s**, {memory['ert']:.0f} MB",
-            f"{seconds['dlib']:.0f} s, {memory['dlib']:.0f} MB",
-        ),
+        (f"**{seconds['ert']:.0f} s**, {memory['ert']:.0f} MB", f"{seconds['dlib']:.0f} s, {memory['dlib']:.0f} MB"),
     )
     nme = training["nme_helen_test"]
     yield (
@@ -82,18 +76,12 @@ def rows():
         faster = f"{times['ratio']:.1f}x faster; quartiles {low:.2f} to {high:.2f}"
         yield (
             "one face, one thread: " + _named(name),
-            (
-                f"**{times['ert']['median_ms']:.2f} ms** ({faster})",
-                f"{times['dlib']['median_ms']:.2f} ms",
-            ),
+            (f"**{times['ert']['median_ms']:.2f} ms** ({faster})", f"{times['dlib']['median_ms']:.2f} ms"),
         )
     for name, times in prediction["models"].items():
         if name.endswith(".dat"):
             same = f"{times['faces_with_the_same_whole_pixels']} of {times['faces']} faces"
-            yield (
-                f"faces with the same integer pixels as dlib: {name.removesuffix(', from its .dat')}",
-                (same, ""),
-            )
+            yield (f"faces with the same integer pixels as dlib: {name.removesuffix(', from its .dat')}", (same, ""))
     if (common.RESULTS / "throughput.json").exists():
         many = result("throughput")["throughput"]["face68, gray"]
         rates = many["faces_per_second"]
@@ -130,18 +118,11 @@ def rows():
         yield what, (shown, "")
     yield (
         "training on 1,000 photos of 12 megapixels (12 GB of gray pixels): peak memory",
-        (
-            f"{large['peak_memory_mb']['1000 images']:.0f} MB",
-            "",
-        ),
+        (f"{large['peak_memory_mb']['1000 images']:.0f} MB", ""),
     )
     yield (
         "`import ert`; first `ert align` on a machine; the next",
-        (
-            f"{start['import ert']:.2f} s; {start['ert align, first ever']:.0f} s; "
-            f"{start['ert align, next']:.1f} s",
-            "",
-        ),
+        (f"{start['import ert']:.2f} s; {start['ert align, first ever']:.0f} s; {start['ert align, next']:.1f} s", ""),
     )
 
 

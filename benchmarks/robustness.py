@@ -70,9 +70,7 @@ def rotated(face, degrees):
     center = face.box[:2] + (face.box[2:] - 1) / 2
     matrix = cv2.getRotationMatrix2D(center.tolist(), degrees, 1.0)
     size = face.image.shape[1::-1]
-    image = cv2.warpAffine(
-        face.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    image = cv2.warpAffine(face.image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return replace(face, image=image, landmarks=face.landmarks @ matrix[:, :2].T + matrix[:, 2])
 
 
@@ -142,9 +140,7 @@ def covered(face, percent, rng, donors=None):
     # The part of the block inside the image.
     left, top = np.maximum(first, 0)
     right, bottom = np.maximum(np.minimum(first + (columns, rows), image.shape[1::-1]), (left, top))
-    image[top:bottom, left:right] = block[
-        top - first[1] : bottom - first[1], left - first[0] : right - first[0]
-    ]
+    image[top:bottom, left:right] = block[top - first[1] : bottom - first[1], left - first[0] : right - first[0]]
     pixels = np.rint(face.landmarks)
     hidden = ((pixels >= first) & (pixels < first + (columns, rows))).all(axis=1)
     return [replace(face, image=image, hidden=hidden)]
@@ -182,9 +178,7 @@ def helen(data, n):
     from ert._core.images import load_image
     from ert.datasets.dataset import load_dataset
 
-    test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(
-        slice(n)
-    )
+    test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(slice(n))
     images = (common.dlib_gray(load_image(file)) for file in test.files)
     return [cut_out(*face) for face in zip(images, test.boxes, test.landmarks, strict=True)]
 
@@ -244,10 +238,7 @@ def errors(tools, faces, change, amount):
     seen = np.where(np.array(hidden)[:, :, None], np.nan, truth)
     n = len(faces)
     return tuple(
-        {
-            name: nme(of, np.array(shapes), lengths).reshape(n, -1).mean(axis=1)
-            for name, shapes in predicted.items()
-        }
+        {name: nme(of, np.array(shapes), lengths).reshape(n, -1).mean(axis=1) for name, shapes in predicted.items()}
         for of in (truth, seen)
     )
 
@@ -320,10 +311,7 @@ def video_frames(data, tools, n):
         gray = common.dlib_gray(image)
         faces["detector"].append(Face(gray, box, landmarks))
         faces["labels"].append(Face(gray, square, landmarks))
-    titles = {
-        "detector": "video frames: boxes of dlib's detector",
-        "labels": "video frames: squares around the labels",
-    }
+    titles = {"detector": "video frames: boxes of dlib's detector", "labels": "video frames: squares around the labels"}
     levels = np.arange(0, 25.5, 0.5)
     result = {}
     for boxes, some in faces.items():
@@ -350,9 +338,7 @@ def main():
     chosen = options.curves.split(",") if options.curves else [*known, "ytf"]
     unknown = set(chosen) - {*known, "ytf"}
     if unknown:
-        raise SystemExit(
-            f"--curves: {', '.join(sorted(unknown))}; expected some of {', '.join([*known, 'ytf'])}"
-        )
+        raise SystemExit(f"--curves: {', '.join(sorted(unknown))}; expected some of {', '.join([*known, 'ytf'])}")
     tools, faces = predictors(options.model), helen(options.data, n)
     result = {"faces": len(faces), "model": options.model, "curves": {}, "ytf": {}}
     for name in chosen:

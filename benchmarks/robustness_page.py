@@ -51,9 +51,7 @@ def worse(measured):
     """Yield curve, amount, setting, both errors and the interval wherever ert is worse than dlib."""
     for part in [*measured["curves"].values(), *measured["ytf"].values()]:
         for setting in SETTINGS:
-            both = zip(
-                part["nme"][setting], part["nme"]["dlib"], part["minus dlib, 95 %"][setting], strict=True
-            )
+            both = zip(part["nme"][setting], part["nme"]["dlib"], part["minus dlib, 95 %"][setting], strict=True)
             for amount, (ours, theirs, interval) in zip(part["amounts"] or [None], both, strict=True):
                 if ours > theirs:
                     yield part["what"], amount, setting, ours, theirs, interval
@@ -145,9 +143,7 @@ def draw_curve(axes, name, part):
 
 def draw_frames(axes, part):
     for tool, shares in part["share of frames"].items():
-        axes.plot(
-            part["levels"], [100 * share for share in shares], linewidth=1.6, **STYLES[tool] | {"marker": ""}
-        )
+        axes.plot(part["levels"], [100 * share for share in shares], linewidth=1.6, **STYLES[tool] | {"marker": ""})
     axes.set_xlim(0, part["levels"][-1])
     axes.set_ylim(0, 100)
     axes.set_xlabel("% of the frames with at most this error", fontsize=8)
@@ -166,9 +162,7 @@ def draw(measured, file):
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
-    lines = {
-        line.get_label(): line for axes in grid.flat[: len(measured["curves"])] for line in axes.get_lines()
-    }
+    lines = {line.get_label(): line for axes in grid.flat[: len(measured["curves"])] for line in axes.get_lines()}
     grid.flat[len(panels)].legend(lines.values(), lines, loc="center left", frameon=False, fontsize=9.5)
     title = f"mean error, NME inter-pupil in % (the panels end at {MAX_ERROR_PERCENT})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")

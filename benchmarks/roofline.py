@@ -175,9 +175,7 @@ def multiply_by_bases(n, cascade, recorded, products, shape):
         for stage in range(recorded.components.shape[0]):
             matrix = recorded.matrices[stage, 0], recorded.matrices[stage, 1]
             components = recorded.components[stage]
-            workspace = ProductWorkspace(
-                components, products.amounts, products.rounded, products.displacement
-            )
+            workspace = ProductWorkspace(components, products.amounts, products.rounded, products.displacement)
             number = stage // cascade.stages_per_basis
             add_displacement(cascade.basis, stage, number, matrix, workspace, shape)
 
@@ -222,19 +220,10 @@ def parts_of(model, image, box, repeats):
     calls = {
         "resample the crop": (resample_crop, image, square, spec, pixels_of_crop, to_crop),
         "similarities": (fit_similarities, cascade, recorded),
-        "read the feature pools": (
-            *(read_pools, cascade, crop, to_crop),
-            *(recorded, pixels, traversal.values),
-        ),
+        "read the feature pools": (*(read_pools, cascade, crop, to_crop), *(recorded, pixels, traversal.values)),
         "find the leaves": (find_all_leaves, cascade, recorded, traversal),
         "add the leaves": (add_all_leaves, cascade, recorded, products.components),
-        "multiply by the basis": (
-            multiply_by_bases,
-            cascade,
-            recorded,
-            products,
-            recorded.shapes[0].copy(),
-        ),
+        "multiply by the basis": (multiply_by_bases, cascade, recorded, products, recorded.shapes[0].copy()),
         "all in one kernel": (whole, face, INITS[:1], NO_MIRROR_MAP, bound, landmarks),
     }
     spent = {}
@@ -279,14 +268,8 @@ def prediction(model, faces, speeds, n, repeats):
             else (f"{sums / 1e3:.0f} thousand multiply-adds", sums / rate)
         ),
         "similarities": (f"{fits} multiply-adds", fits / rate),
-        "read the feature pools": (
-            f"{n_stages * n_pixels} pixels, three loads each",
-            loads * near["ns per load"],
-        ),
-        "find the leaves": (
-            f"{walked / 1e3:.0f} KB of splits, sequential",
-            walked / speeds["4 MB"]["GB/s sequential"],
-        ),
+        "read the feature pools": (f"{n_stages * n_pixels} pixels, three loads each", loads * near["ns per load"]),
+        "find the leaves": (f"{walked / 1e3:.0f} KB of splits, sequential", walked / speeds["4 MB"]["GB/s sequential"]),
         "add the leaves": (
             f"{lines} lines of 64 bytes out of {cascade.leaves.nbytes / 1e6:.1f} MB",
             lines * far["ns per load"],
@@ -341,10 +324,7 @@ def training(speeds, n, n_trees):
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
     names = "start_tree", "score_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
-    steps = {name: timed(getattr(trees, name)) for name in names} | {
-        "next_block": next_block,
-        "wait": lambda *_: True,
-    }
+    steps = {name: timed(getattr(trees, name)) for name in names} | {"next_block": next_block, "wait": lambda *_: True}
     with mock.patch.multiple(trees, **steps), mock.patch.object(Workers, "run", run):
         begin = time.perf_counter()
         model.fit(X, landmarks)
@@ -360,18 +340,12 @@ def training(speeds, n, n_trees):
             f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
             n_looks * row / beyond["GB/s sequential"],
         ),
-        "split_level": (
-            f"{n_looks / 1e6:.0f} million numbers moved",
-            n_looks * 2 * near["ns per load"],
-        ),
+        "split_level": (f"{n_looks / 1e6:.0f} million numbers moved", n_looks * 2 * near["ns per load"]),
         "start_tree": (
             f"{n_samples * n_trees * 8 / 1e6:.0f} million numbers copied",
             n_samples * n_trees * 8 * 6 / near["GB/s sequential"],
         ),
-        "sum_leaves": (
-            f"{numbers / 1e6:.0f} million residuals of 2 bytes",
-            numbers * 2 / near["GB/s sequential"],
-        ),
+        "sum_leaves": (f"{numbers / 1e6:.0f} million residuals of 2 bytes", numbers * 2 / near["GB/s sequential"]),
         "apply_leaves": (
             f"{numbers / 1e6:.0f} million residuals, read and written",
             numbers * 4 / near["GB/s sequential"],

@@ -32,9 +32,7 @@ def main():
     options = common.arguments(__doc__)
     table = f"{options.data / '300w' / 'boxes.csv'}:dlib"
     faces = ert.load_dataset(options.data / "300w", boxes=table)
-    boxes = np.array(
-        [[r.left(), r.top(), r.width(), r.height()] for r in map(common.dlib_rectangle, faces.boxes)]
-    )
+    boxes = np.array([[r.left(), r.top(), r.width(), r.height()] for r in map(common.dlib_rectangle, faces.boxes)])
     images = [ert.load_image(file) for file in faces.files]
     images = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
     test = np.flatnonzero(["testset" in str(file) for file in faces.files])
@@ -57,10 +55,7 @@ def main():
             "faces": len(faces),
             "faces that differ": int((ours != expected).any(axis=(1, 2)).sum()),
             "seconds to load": {"ert": our_seconds, "dlib": their_seconds, "converted": load_seconds},
-            "megabytes": {
-                "dat": common.Path(path).stat().st_size / 1e6,
-                "converted": converted.stat().st_size / 1e6,
-            },
+            "megabytes": {"dat": common.Path(path).stat().st_size / 1e6, "converted": converted.stat().st_size / 1e6},
             "nme inter-pupil, HELEN test": {"dat": errors[0], "converted": errors[1]},
         }
     common.save_result("same_as_dlib", result)

@@ -79,9 +79,7 @@ def write(kind, folder, n, n_points):
         with open(path, "w") as file:
             file.writelines({"imglab": imglab, "csv": csv, "tps": tps, "coco": coco}[kind](n, n_points))
         return path, path.stat().st_size / 1e6
-    size = sum(
-        (folder / f"{i}.{kind}").write_text(folder_text(kind, points_of(i, n_points))) for i in range(n)
-    )
+    size = sum((folder / f"{i}.{kind}").write_text(folder_text(kind, points_of(i, n_points))) for i in range(n))
     return folder, size / 1e6
 
 

@@ -46,10 +46,7 @@ def rates(model, X, repeats, size=2500):
     return {
         "faces": len(X),
         "faces a turn": size,
-        "faces_per_second": {
-            "1 thread": float(len(X) / np.median(one)),
-            "2 threads": float(len(X) / np.median(two)),
-        },
+        "faces_per_second": {"1 thread": float(len(X) / np.median(one)), "2 threads": float(len(X) / np.median(two))},
         "ratio": float(np.median(one / two)),
         "ratios": (one / two).tolist(),
         "ratio of counting": float(np.median(seconds["count", 1] / seconds["count", 2])),

@@ -49,8 +49,7 @@ def main():
     options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "_core" / "data" / "models")
     table = options.data / "300w" / "boxes.csv"
     dlib, haar = (
-        ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train")
-        for boxes in ("dlib", "haar")
+        ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train") for boxes in ("dlib", "haar")
     )
     dataset = dlib + haar
     (common.ROOT / "runs").mkdir(exist_ok=True)

@@ -34,13 +34,7 @@ def train_ours(data, threads, out, seed=0):
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     # Explicit, so that the defaults of the estimator do not matter.
-    plain = {
-        "shift_jitter": 0.0,
-        "scale_jitter": 0.0,
-        "roll_jitter": 0.0,
-        "mirror": None,
-        "random_state": seed,
-    }
+    plain = {"shift_jitter": 0.0, "scale_jitter": 0.0, "roll_jitter": 0.0, "mirror": None, "random_state": seed}
     begin = time.perf_counter()
     model = ert.ShapePredictor(**DEFAULTS, **plain, n_jobs=threads).fit(dataset.X, dataset.y)
     seconds = time.perf_counter() - begin

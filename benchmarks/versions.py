@@ -196,9 +196,7 @@ def public_model():
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="checkout to compare with")
     parser.add_argument("new", nargs="?", default=ROOT, help="checkout, by default the one of this script")
     parser.add_argument("--rounds", type=int, default=40)

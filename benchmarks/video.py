@@ -183,9 +183,7 @@ def paths(people, tools):
         result[path] = {
             "people": len(both),
             "methods": {name: mean_of([row[name] for row in both]) for name in tools} if both else {},
-            "missed, all people": {
-                name: float(np.mean([row["missed"] for row in rows[name]])) for name in tools
-            },
+            "missed, all people": {name: float(np.mean([row["missed"] for row in rows[name]])) for name in tools},
         }
         print(path, len(both))
         for name, row in result[path]["methods"].items():
@@ -274,9 +272,7 @@ def speed(people, tools):
             }
             for name, times in seconds.items()
         }
-        print(
-            path, {name: round(each["frames_per_second"]) for name, each in result[path].items()}, flush=True
-        )
+        print(path, {name: round(each["frames_per_second"]) for name, each in result[path].items()}, flush=True)
     return result
 
 

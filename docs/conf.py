@@ -32,11 +32,7 @@ nitpicky = False  # types in docstrings are prose: "float array (n, n_landmarks,
 html_theme = "pydata_sphinx_theme"
 html_title = f"ert {release}"
 html_show_sourcelink = False
-html_theme_options = {
-    "show_prev_next": False,
-    "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
-}
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "header_links_before_dropdown": 6}
 html_sidebars = {"glossary": [], "results": [], "architecture": []}
 
 myst_enable_extensions = ["deflist"]

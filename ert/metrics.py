@@ -368,9 +368,7 @@ def _check_truth(y_true: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     true = _check_shapes(y_true, "y_true")
     bad = np.argwhere(np.isinf(true).any(axis=2))
     if len(bad):
-        raise InputError(
-            f"y_true: face {bad[0, 0]}, landmark {bad[0, 1]}: expected finite coordinates or NaN"
-        )
+        raise InputError(f"y_true: face {bad[0, 0]}, landmark {bad[0, 1]}: expected finite coordinates or NaN")
     return true, ~np.isnan(true[..., 0] + true[..., 1])
 
 

@@ -412,9 +412,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         request = Request(FAST, *self._request_options(channel_order, n_jobs, what))
         return assess(self._fitted(), X, landmarks, request)
 
-    def _request_options(
-        self, channel_order: str | None, n_jobs: int | None, what: str
-    ) -> tuple[str, str, int, str]:
+    def _request_options(self, channel_order: str | None, n_jobs: int | None, what: str) -> tuple[str, str, int, str]:
         jobs = self.n_jobs if n_jobs is None else n_jobs
         return channel_order or self.channel_order, self.gray_weights, jobs, what
 
@@ -454,9 +452,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         fitted = self._fitted()
         model = type(self)(**self.get_params())
         cascade = fitted.cascade
-        model.fitted_ = replace(
-            fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade
-        )
+        model.fitted_ = replace(fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade)
         return model
 
 
@@ -494,8 +490,6 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         check_parameters(model.get_params())
         resolve_mirror_map(model.mirror, len(fitted.cascade.mean_shape))
     except (InputError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
-        ) from error
+        raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error
     model.fitted_ = replace(fitted, params=plain_params(model.get_params()))
     return model

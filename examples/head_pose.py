@@ -16,7 +16,5 @@ poses = [ert.head_pose(face.landmarks, image.shape) for face in ert.align(photo)
 for pose in poses:
     side = "left" if pose.yaw > 0 else "right"  # the subject's
     up = "up" if pose.pitch > 0 else "down"
-    print(
-        f"yaw {pose.yaw:+.1f} (to its {side}), pitch {pose.pitch:+.1f} ({up}), roll {pose.roll:+.1f} degrees"
-    )
+    print(f"yaw {pose.yaw:+.1f} (to its {side}), pitch {pose.pitch:+.1f} ({up}), roll {pose.roll:+.1f} degrees")
 save_image("head_pose.png", draw_poses(image, poses))

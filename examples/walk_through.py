@@ -163,9 +163,7 @@ for depth, split in enumerate(nodes[:-1]):
     ends = on_face(explanation.pixels[0, pair])
     axes[0].plot(*ends.T, color=color, lw=2.5)
     axes[0].scatter(*ends.T, 60, [color, "white"], edgecolors=[color], linewidths=2.5, zorder=3)
-    number = axes[0].annotate(
-        str(depth + 1), ends.mean(axis=0), (9, 4), textcoords="offset points", color=color
-    )
+    number = axes[0].annotate(str(depth + 1), ends.mean(axis=0), (9, 4), textcoords="offset points", color=color)
     number.set(weight="bold", size=13, path_effects=[withStroke(linewidth=3, foreground="#1d2433")])
     answer = ">" if first - second > threshold else "≤"
     axes[1].annotate(
@@ -216,9 +214,7 @@ axes[0].plot(np.arange(n_stages + 1), left, color=RED, label="distance to the fi
 axes[0].set(title="this face", xlabel="stage", ylabel="pixels, mean of 68 landmarks", ylim=(0, None))
 axes[0].legend(frameon=False)
 axes[1].plot(number, [entry["train_nme"] for entry in model.history_], color=RED)
-axes[1].set(
-    title="training faces", xlabel="stage", ylabel="error, % of the inter-ocular distance", ylim=(0, None)
-)
+axes[1].set(title="training faces", xlabel="stage", ylabel="error, % of the inter-ocular distance", ylim=(0, None))
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#e3e6eb")
@@ -239,9 +235,7 @@ shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0
 sides = box[2:] * (1 + shifts[:, 2:])
 lows = box[:2] + box[2:] / 2 + shifts[:, :2] * box[2:] - sides / 2
 boxes = np.hstack([lows, sides])
-inits = frame_to_image(
-    np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes)
-)
+inits = frame_to_image(np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes))
 found = model.predict([(image, each) for each in boxes])
 figure, axes = panels(3, ["seven boxes and initializations", "final shapes", "median"])
 colors = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))

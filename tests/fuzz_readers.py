@@ -37,86 +37,14 @@ from ert.model.dlib_cascade import DlibCascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 
 NASTY = [
-    *(
-        b"1e999",
-        b"-1e999",
-        b"NaN",
-        b"nan",
-        b"-1",
-        b"0",
-        b"-0",
-        b"1e308",
-        b"0x10",
-        b"1_0",
-        b"+5",
-        b"1.",
-        b"true",
-    ),
-    *(
-        b"null",
-        b"",
-        b" ",
-        b"\n",
-        b"\r\n",
-        b"\r",
-        b"\0",
-        b"\x01\x1b",
-        b"\xff\xfe",
-        b"\xef\xbb\xbf",
-        b"\xc3",
-        b'"',
-    ),
-    *(
-        b"'",
-        b",",
-        b"\t",
-        b"=",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b"<",
-        b">",
-        b"&",
-        b"&amp;",
-        b"&bomb;",
-        b"9" * 20,
-        b"9" * 5000,
-    ),
-    *(
-        b"\xe2\x80\xa8",
-        b"\xc2\x85",
-        b"\xd9\xa3",
-        b"\\ud800",
-        b"../" * 200,
-        b"a" * 5000,
-        b"%s%n",
-        b"\\",
-        b"Infinity",
-    ),
-    *(
-        b"<!-- ",
-        b" -->",
-        b"<![CDATA[",
-        b"]]>",
-        b"<?pi ?>",
-        b"</box>",
-        b"</image>",
-        b"<box>",
-        b"<part/>",
-        b"<label/>",
-    ),
+    *(b"1e999", b"-1e999", b"NaN", b"nan", b"-1", b"0", b"-0", b"1e308", b"0x10", b"1_0", b"+5", b"1.", b"true"),
+    *(b"null", b"", b" ", b"\n", b"\r\n", b"\r", b"\0", b"\x01\x1b", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b'"'),
+    *(b"'", b",", b"\t", b"=", b"{", b"}", b"[", b"]", b"<", b">", b"&", b"&amp;", b"&bomb;", b"9" * 20, b"9" * 5000),
+    *(b"\xe2\x80\xa8", b"\xc2\x85", b"\xd9\xa3", b"\\ud800", b"../" * 200, b"a" * 5000, b"%s%n", b"\\", b"Infinity"),
+    *(b"<!-- ", b" -->", b"<![CDATA[", b"]]>", b"<?pi ?>", b"</box>", b"</image>", b"<box>", b"<part/>", b"<label/>"),
     *(b"<box>" * 3000, b"[" * 3000, b'{"a":' * 3000, b"[" * 100_000, b"<a>" * 300 + b"</a>" * 300),
     b"<!DOCTYPE dataset [<!ENTITY a 'aaaaaaaaaa'><!ENTITY bomb '" + b"&a;" * 999 + b"'>]>",
-    *(
-        b"LM=1\n1 2\n",
-        b"LM3=1\n",
-        b"CURVES=1\n",
-        b"IMAGE=a.png\n",
-        b"ID=3",
-        b'"iscrowd": 1, ',
-        b'"num_keypoints": 0, ',
-    ),
+    *(b"LM=1\n1 2\n", b"LM3=1\n", b"CURVES=1\n", b"IMAGE=a.png\n", b"ID=3", b'"iscrowd": 1, ', b'"num_keypoints": 0, '),
 ]
 TOKEN = re.compile(rb"[\w.+-]+")
 
@@ -182,9 +110,7 @@ def replace_token(data, random):
 
 
 def recode(data, random):
-    return data.decode("utf-8", "replace").encode(
-        random.choice(("utf-16", "latin-1", "utf-8-sig")), "replace"
-    )
+    return data.decode("utf-8", "replace").encode(random.choice(("utf-16", "latin-1", "utf-8-sig")), "replace")
 
 
 DAMAGE = [flip, delete, duplicate, truncate, insert, insert, swap_lines, repeat_or_drop_line]
@@ -321,12 +247,7 @@ FORMATS = {
     "pts": ("a.pts", PTS, lambda path: annotations(read_pts_folder, path.parent), count_pts),
     "csv": ("x.csv", CSV, lambda path: annotations(read_csv, path), count_csv),
     "tps": ("x.tps", TPS, lambda path: annotations(read_tps, path), count_tps),
-    "coco": (
-        "x.json",
-        json.dumps(COCO, indent=1).encode(),
-        lambda path: annotations(read_coco, path),
-        count_coco,
-    ),
+    "coco": ("x.json", json.dumps(COCO, indent=1).encode(), lambda path: annotations(read_coco, path), count_coco),
     "tem": ("a.tem", TEM, lambda path: annotations(read_tem_folder, path.parent), count_tem),
     "ljson": (
         "a.ljson",
@@ -409,10 +330,7 @@ def assessed(read, count, path, data):
     try:
         expected = count(data)
     except Exception as error:
-        return (
-            f"accepted, but the independent parser raises {type(error).__name__}: {str(error)[:100]}",
-            "accepted",
-        )
+        return (f"accepted, but the independent parser raises {type(error).__name__}: {str(error)[:100]}", "accepted")
     if expected is None:
         return "", "accepted, not counted"
     return ("" if found == expected else f"found {found}, expected {expected}"), "accepted"
@@ -429,9 +347,7 @@ def main():
     for kind in options.formats:
         with tempfile.TemporaryDirectory() as folder:
             counts, faults = fuzz(kind, options.n, Path(folder), seconds=1.0, first=options.first)
-        print(
-            f"{kind}: {dict(counts)}, {len(faults)} faults", *faults[: options.show], sep="\n  ", flush=True
-        )
+        print(f"{kind}: {dict(counts)}, {len(faults)} faults", *faults[: options.show], sep="\n  ", flush=True)
         bad |= bool(faults)
     return int(bad)
 

@@ -16,10 +16,7 @@ def _importable(monkeypatch):
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if (
-            getattr(sys.modules[name], "__file__", None)
-            and BENCHMARKS in Path(str(sys.modules[name].__file__)).parents
-        ):
+        if getattr(sys.modules[name], "__file__", None) and BENCHMARKS in Path(str(sys.modules[name].__file__)).parents:
             del sys.modules[name]
 
 
@@ -106,9 +103,7 @@ def test_the_figures_of_a_card_are_those_of_the_metrics(measured_card, annotated
     expected = evaluate(truth, shapes)["norms"]
     for normalizer in ("inter-pupil", "inter-ocular"):
         assert figures[f"NME {normalizer}"]["mean"] == pytest.approx(expected[normalizer]["mean"])
-        assert figures[f"NME {normalizer}"]["interval_95"] == pytest.approx(
-            expected[normalizer]["interval_95"]
-        )
+        assert figures[f"NME {normalizer}"]["interval_95"] == pytest.approx(expected[normalizer]["interval_95"])
     each = nme(truth, shapes, "inter-ocular")
     np.testing.assert_array_equal(errors["dlib"]["face68"], each)
     assert figures["failure rate"]["mean"] == pytest.approx(failure_rate(each))
@@ -134,8 +129,7 @@ def test_the_text_of_a_card_follows_from_its_figures(measured_card):
     result["made"]["versions"] |= {"ert-landmarks": "1.0", "numpy": "2.0", "numba": None}
     sentences = " ".join(limits(result))
     assert (
-        f"15 faces that dlib's HOG detector missed have **{result['missed']['dlib']['ratio']:.2f} times**"
-        in sentences
+        f"15 faces that dlib's HOG detector missed have **{result['missed']['dlib']['ratio']:.2f} times**" in sentences
     )
     assert "that OpenCV's Haar cascade missed" not in sentences
     assert "from one source, `faces`" in sentences
@@ -153,9 +147,7 @@ def test_the_text_of_a_card_follows_from_its_figures(measured_card):
         return next(iter(limits(result | {"extremes": extremes, "together": []})))
 
     assert sentence(1.2, 1.8).startswith("The 20 faces with the most yaw (`yaw` 1 to 2) have **1.50 times**")
-    assert sentence(0.9, 2.1).startswith(
-        "No difference from the other faces was found for those with the most yaw"
-    )
+    assert sentence(0.9, 2.1).startswith("No difference from the other faces was found for those with the most yaw")
     assert "most yaw" not in sentence(0.5, 0.9)
 
 

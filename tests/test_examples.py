@@ -74,9 +74,7 @@ def test_head_pose(tmp_path, monkeypatch, capsys):
 
 def test_average_face(tmp_path, monkeypatch):
     run("average_face", tmp_path, monkeypatch)
-    one_of_them, mirrored, average = np.split(
-        load_image("average_face.png")[8:264, 8:].astype(int), 3, axis=1
-    )
+    one_of_them, mirrored, average = np.split(load_image("average_face.png")[8:264, 8:].astype(int), 3, axis=1)
     face = slice(60, 200)
     for face_of_two in (one_of_them, mirrored):
         # Moved by 12 pixels it is 29.
@@ -113,11 +111,7 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
     confidence = variables["arrays"]["confidence"]
     assert ((confidence > 0) & (confidence < 1)).all()
     model, image = variables["model"], variables["image"]
-    assert [array.shape for array in variables["key_points"](model, image, []).values()] == [
-        (0, 68, 2),
-        (0,),
-        (0, 68),
-    ]
+    assert [array.shape for array in variables["key_points"](model, image, []).values()] == [(0, 68, 2), (0,), (0, 68)]
     drawn = ModuleType("supervision")
     drawn.KeyPoints, drawn.VertexAnnotator = KeyPoints, VertexAnnotator
     drawn.Color = SimpleNamespace(YELLOW="yellow")

@@ -23,9 +23,7 @@ LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules
 
 def run(script, *arguments):
     """Return what a script in a fresh interpreter prints, as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -47,12 +45,7 @@ print(json.dumps([kinds, dir(ert)]))
     kinds, names = run(script)
     assert names == dir(ert)
     assert {name for name, kind in kinds.items() if kind == "module"} == set(SUBMODULES)
-    assert {name for name, kind in kinds.items() if kind == "function"} >= {
-        "align",
-        "chip",
-        "regions",
-        "warp",
-    }
+    assert {name for name, kind in kinds.items() if kind == "function"} >= {"align", "chip", "regions", "warp"}
 
 
 @pytest.mark.parametrize("first", ["ert", "ert.faces", "ert.faces.align", "ert.tracking", "ert.compat.dlib"])

@@ -172,10 +172,7 @@ def test_bootstrap_agrees_with_normal_theory():
 
 def test_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(1).gamma(2.0, size=(300, 2))
-    for statistic, sample in (
-        (np.mean, values[:, 0]),
-        (lambda rows: np.median(rows[:, 1] / rows[:, 0]), values),
-    ):
+    for statistic, sample in ((np.mean, values[:, 0]), (lambda rows: np.median(rows[:, 1] / rows[:, 0]), values)):
         found = metrics.bootstrap_interval(sample, 0.9, statistic=statistic)
         drawn = stats.bootstrap(
             (np.arange(300),),
@@ -188,9 +185,7 @@ def test_bootstrap_agrees_with_scipy():
         )
         expected = drawn.confidence_interval
         assert found == pytest.approx((expected.low, expected.high), abs=0.1 * (expected.high - expected.low))
-    assert metrics.bootstrap_interval(values[:, 0], statistic=np.mean) == metrics.bootstrap_interval(
-        values[:, 0]
-    )
+    assert metrics.bootstrap_interval(values[:, 0], statistic=np.mean) == metrics.bootstrap_interval(values[:, 0])
 
 
 def test_bootstrap_of_a_constant():
@@ -239,9 +234,7 @@ def test_default_normalizers():
 
 def test_bad_normalizers():
     y_true = np.random.default_rng(1).uniform(0, 100, size=(5, 68, 2))
-    with pytest.raises(
-        InputError, match="'ocular': expected one of inter-ocular, inter-pupil, box, diagonal"
-    ):
+    with pytest.raises(InputError, match="'ocular': expected one of inter-ocular, inter-pupil, box, diagonal"):
         metrics.normalizer_lengths(y_true, "ocular")
     with pytest.raises(InputError, match="'inter-ocular': needs the 68 points of a face, got 5"):
         metrics.normalizer_lengths(y_true[:, :5], "inter-ocular")

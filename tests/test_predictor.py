@@ -17,9 +17,7 @@ from ert.model.geometry import INITS, box_frames, frame_to_image, stretched_fram
 def test_it_learns_synthetic_faces(small_model):
     images, boxes, landmarks = synthetic_faces(60, seed=2, size=96)
     X = list(zip(images, boxes, strict=True))
-    start = frame_to_image(
-        np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_frames(boxes)
-    )
+    start = frame_to_image(np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_frames(boxes))
     before = nme(landmarks, start, "inter-ocular").mean()
     after = nme(landmarks, small_model.predict(X), "inter-ocular").mean()
     assert after < 0.65 * before
@@ -36,12 +34,7 @@ def test_history_tells_the_errors_of_each_stage(faces):
 
 @pytest.mark.parametrize(
     "params",
-    [
-        {},
-        {"n_trees_averaged": 10, "learning_rate": 1.0},
-        {"leaf_bits": 16},
-        {"n_pixels": 50, "n_pool_candidates": 150},
-    ],
+    [{}, {"n_trees_averaged": 10, "learning_rate": 1.0}, {"leaf_bits": 16}, {"n_pixels": 50, "n_pool_candidates": 150}],
 )
 def test_the_model_is_the_same_for_any_number_of_threads(faces, tmp_path, params):
     contents = set()
@@ -67,9 +60,7 @@ def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, 
     whole, resumed, checkpoint = tmp_path / "whole.ert", tmp_path / "resumed.ert", tmp_path / "checkpoint.ert"
     small_predictor(**plan).fit(X, y, validation=validation).save(whole)
     model = small_predictor(n_stages=2, **plan).fit(X, y, validation=validation, checkpoint=checkpoint)
-    model.set_params(n_stages=3).fit(X, y, validation=validation, checkpoint=checkpoint, resume=True).save(
-        resumed
-    )
+    model.set_params(n_stages=3).fit(X, y, validation=validation, checkpoint=checkpoint, resume=True).save(resumed)
     assert resumed.read_bytes() == whole.read_bytes()
     with pytest.raises(InputError, match=r"checkpoint\.ert: .* other data or parameters"):
         model.fit(X[1:], y[1:], checkpoint=checkpoint, resume=True)
@@ -80,9 +71,7 @@ def test_a_resumed_fit_gives_the_bytes_of_an_uninterrupted_one(faces, tmp_path, 
 def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces, tmp_path):
     X, y = [(image, np.array([box[0], box[1], box[2], box[3] + 9])) for image, box in faces[0]], faces[1]
     models = [
-        small_predictor(
-            kind="dlib", gray_weights="dlib", mirror="face68", shift_jitter=0.05, n_jobs=jobs
-        ).fit(X, y)
+        small_predictor(kind="dlib", gray_weights="dlib", mirror="face68", shift_jitter=0.05, n_jobs=jobs).fit(X, y)
         for jobs in (1, 2)
     ]
     shapes = models[0].predict(X)
@@ -101,9 +90,7 @@ def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces
     assert np.array_equal(again.predict(X), shapes)
     np.testing.assert_allclose(np.median(abs(models[0].compact().predict(X) - shapes)), 0, atol=0.01)
     # The error that training tells for the last stage is that of what it has written.
-    checked = small_predictor(kind="dlib", gray_weights="dlib", n_inits=1, normalizer="inter-ocular").fit(
-        X, y
-    )
+    checked = small_predictor(kind="dlib", gray_weights="dlib", n_inits=1, normalizer="inter-ocular").fit(X, y)
     error = nme(y, checked.predict(X), "inter-ocular").mean()
     assert checked.history_[-1]["train_nme"] == pytest.approx(error, rel=0.02)
 
@@ -149,8 +136,7 @@ def test_missing_landmarks_neither_pull_nor_push(faces):
     lacking = np.linalg.norm(predicted[::2, 30] - y[::2, 30], axis=1).mean()
     complete = np.linalg.norm(whole[::2, 30] - y[::2, 30], axis=1).mean()
     start = frame_to_image(
-        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float),
-        box_frames(np.array([box for _, box in X])),
+        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float), box_frames(np.array([box for _, box in X]))
     )
     untouched = np.linalg.norm(start[::2, 30] - y[::2, 30], axis=1).mean()
     assert complete < lacking < 0.5 * (complete + untouched)
@@ -217,9 +203,7 @@ def test_boxes_partly_outside_and_one_pixel_images_work(small_model):
 def test_one_model_in_many_threads_gives_the_same_results(small_model, faces):
     X = faces[0][:20]
     expected, results = small_model.predict(X), {}
-    threads = [
-        threading.Thread(target=lambda i=i: results.update({i: small_model.predict(X)})) for i in range(4)
-    ]
+    threads = [threading.Thread(target=lambda i=i: results.update({i: small_model.predict(X)})) for i in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -327,10 +311,7 @@ def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypat
         ([(np.zeros((9, 9), np.uint8), (20, 20, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
         ([(np.zeros((9, 9), np.uint8), (-20, 0, 5, 5))], r"X\[0\]: the box lies outside the image of 9 x 9"),
         ([np.zeros((9, 9), np.uint8)], r"X\[0\]: expected a pair \(image, box\), got ndarray"),
-        (
-            [(np.zeros((9, 9), np.uint8), (-1e4, -1e4, 2e4, 2e4))],
-            r"X\[0\]: a box of 20000 x 20000 .* larger",
-        ),
+        ([(np.zeros((9, 9), np.uint8), (-1e4, -1e4, 2e4, 2e4))], r"X\[0\]: a box of 20000 x 20000 .* larger"),
         ([(np.zeros((9, 9), np.uint8), (1, 1, 1e9, 1e9))], r"X\[0\]: box .* expected pixels within 1e\+07"),
         ([(np.zeros((9, 9), np.uint8), (10**400, 1, 5, 5))], r"X\[0\]: expected a box of 4 numbers"),
         ([(np.zeros((9, 9), np.uint8),)], r"X\[0\]: expected a pair"),
@@ -401,9 +382,9 @@ def test_scikit_learn_manners(faces):
     with pytest.raises(InputError, match="no parameter 'trees'"):
         model.set_params(trees=3)
     groups = np.arange(len(X)) // 4
-    search = selection.GridSearchCV(
-        model, {"n_trees": [2, 60]}, cv=selection.GroupKFold(3), error_score="raise"
-    ).fit(X, y, groups=groups)
+    search = selection.GridSearchCV(model, {"n_trees": [2, 60]}, cv=selection.GroupKFold(3), error_score="raise").fit(
+        X, y, groups=groups
+    )
     assert search.best_params_ == {"n_trees": 60}
     assert search.predict(X[:2]).shape == (2, 68, 2)
     assert repr(model).startswith("ShapePredictor(n_stages=1, n_trees=10")

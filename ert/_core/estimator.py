@@ -5,8 +5,6 @@ from typing import Any, Self
 
 from ert._core.exceptions import InputError
 
-__all__ = ["Estimator"]
-
 
 class Estimator:
     """An estimator whose parameters are those of its ``__init__``, each an attribute of that name."""

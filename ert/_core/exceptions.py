@@ -1,10 +1,5 @@
 """The error that bad input raises."""
 
-__all__ = [
-    "InputError",
-    "one_line",
-]
-
 
 class InputError(ValueError):
     """Input that cannot be used: the message names the file, the item and what was expected, in one line.

@@ -9,12 +9,6 @@ from pathlib import Path
 
 from ert._core.exceptions import InputError
 
-__all__ = [
-    "check_writable",
-    "remove_temporaries",
-    "write_atomically",
-]
-
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Check, before long work, that a file can be written: its folder exists, and it is no folder itself.

@@ -18,31 +18,10 @@ from ert._kernels import to_gray as convert_to_gray
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "DUMMY_IMAGES",
-    "UINT8",
-    "ImageLike",
-    "Part",
-    "channel_weights",
-    "check_image",
-    "gray_part",
-    "image_size",
-    "is_kernel_ready",
-    "is_kernel_ready_gray",
-    "load_image",
-    "read_image",
-    "read_part",
-    "to_gray",
-]
-
-
 # Weights of R, G, B and a rounding term, in units of 2^-16. Luma: ITU-R BT.601 as 77, 150, 29 of 256, rounded
 # to nearest. dlib: (R + G + B) // 3, which 21846 / 65536 gives exactly for every sum up to 765.
 # All are even, and half of each is a number of 15 bits.
-_GRAY_WEIGHTS = {
-    "luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8),
-    "dlib": (21846, 21846, 21846, 0),
-}
+_GRAY_WEIGHTS = {"luma": (77 << 8, 150 << 8, 29 << 8, 128 << 8), "dlib": (21846, 21846, 21846, 0)}
 
 
 def channel_weights(channel_order: str, weights: str) -> NDArray[np.uint32]:
@@ -114,9 +93,7 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
             if image.mode not in _GRAY_MODES + _COLOR_MODES:
-                raise InputError(
-                    f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB"
-                )
+                raise InputError(f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
             yield image
     except (InputError, MemoryError):
         raise
@@ -231,9 +208,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
         image = image[:, :, 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
         hint = _shape_hint(image)
-        raise InputError(
-            f"{what}: array of shape {image.shape}, expected (rows, columns) or (rows, columns, 3){hint}"
-        )
+        raise InputError(f"{what}: array of shape {image.shape}, expected (rows, columns) or (rows, columns, 3){hint}")
     if image.size == 0:
         raise InputError(f"{what}: array of shape {image.shape} without pixels, expected at least one")
     return image
@@ -306,9 +281,7 @@ def is_kernel_ready_gray(image: NDArray[np.uint8]) -> bool:
     return image.ndim == 2 and is_kernel_ready(image)
 
 
-def read_part(
-    image: NDArray[np.uint8], columns: slice, rows: slice, channel_order: str, weights: str
-) -> Part:
+def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channel_order: str, weights: str) -> Part:
     """Copy a part of an image, gray or color, in gray: a part that :func:`is_kernel_ready_gray` is true of.
 
     Returns

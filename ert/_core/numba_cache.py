@@ -9,12 +9,6 @@ from pathlib import Path
 
 from ert._core.exceptions import InputError
 
-__all__ = [
-    "ensure_cache",
-    "is_usable",
-    "require_compiler",
-]
-
 
 def ensure_cache() -> None:
     """Point numba to a temporary cache folder when it cannot write to any of its own.

@@ -3,8 +3,6 @@
 from importlib import resources
 from pathlib import Path
 
-__all__ = ["bundled_models", "sample_image"]
-
 _FOLDER = Path(str(resources.files("ert._core"))) / "data"
 
 

@@ -11,13 +11,6 @@ from typing import Any
 
 from ert._core.version import __version__
 
-__all__ = [
-    "busy_notes",
-    "machine_load",
-    "provenance",
-]
-
-
 # Above this load per processor, timings are unreliable: other processes share the memory bandwidth.
 _MAX_LOAD = 0.5
 

@@ -4,10 +4,6 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 
-__all__ = [
-    "count_threads",
-]
-
 
 def count_threads(n_jobs: int | None) -> int:
     """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""

@@ -6,8 +6,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "Floats", "Pixels", "StrPath"]
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 # An image, (rows, columns) or (rows, columns, 3).
 Pixels: TypeAlias = npt.NDArray[np.uint8]

@@ -1,6 +1,3 @@
 """The version of the library."""
 
-__all__ = []
-
-
 __version__ = "0.1.0"

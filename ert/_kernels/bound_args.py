@@ -20,8 +20,6 @@ from numba.extending import NativeValue, intrinsic, models, register_model, type
 
 from ert._kernels.llvm import INT64, load
 
-__all__ = ["DUMMY_BOX", "DUMMY_IMAGE", "BoundArgs", "entry_point", "unpack"]
-
 # An image and a box that kernels are compiled on.
 DUMMY_IMAGE, DUMMY_BOX = np.zeros((9, 9), np.uint8), (0.0, 0.0, 9.0, 9.0)
 

@@ -25,23 +25,7 @@ from ert._kernels.pixels import (
     similarity_args,
 )
 from ert._kernels.simd import BasisArgs, add_leaves, add_products, basis_args, product_workspace
-from ert._kernels.traversal import (
-    TreeArgs,
-    find_leaves,
-    pool_values_size,
-    traversal_workspace,
-    tree_args,
-)
-
-__all__ = [
-    "CompiledConfidence",
-    "assess_face",
-    "compile_confidence",
-    "normalizer_length",
-    "observe_landmarks",
-    "run_forest",
-    "square_around",
-]
+from ert._kernels.traversal import TreeArgs, find_leaves, pool_values_size, traversal_workspace, tree_args
 
 # The side of the square around a shape, in sides of its box.
 MIN_SIDE, MAX_SIDE = 0.25, 4.0
@@ -131,9 +115,7 @@ def compile_confidence(
         See :class:`CalibrationTables`.
     """
     anchors, deltas = pool
-    observation = ObservationArgs(
-        similarity_args(mean_shape), crop_args(*crop), pool_args(anchors[None], deltas[None])
-    )
+    observation = ObservationArgs(similarity_args(mean_shape), crop_args(*crop), pool_args(anchors[None], deltas[None]))
     compiled = CompiledConfidence(observation)
     if not forests:
         return compiled
@@ -141,11 +123,7 @@ def compile_confidence(
     contiguous = (np.ascontiguousarray(table, np.float64) for table in tables)
     args = ConfidenceArgs(observation, errors, trust, CalibrationTables(*contiguous))
     compiled.bound = BoundArgs(args)
-    landmarks, std, within = (
-        np.zeros((len(mean_shape), 2)),
-        np.empty(len(mean_shape)),
-        np.empty(len(mean_shape)),
-    )
+    landmarks, std, within = (np.zeros((len(mean_shape), 2)), np.empty(len(mean_shape)), np.empty(len(mean_shape)))
     normalizer = 0, 0, 0, 0, 0, 0.05
     rest = 9.0, compiled.bound, normalizer, std, within
     compiled.entry_point = entry_point(_assess_face, DUMMY_IMAGE, (0, 0), landmarks, *rest)
@@ -257,9 +235,7 @@ def _sum_trees(values, n_pixels, forest):
     return products.displacement
 
 
-def run_forest(
-    values: npt.NDArray[np.uint8], forest: tuple[npt.NDArray[Any], ...]
-) -> npt.NDArray[np.float32]:
+def run_forest(values: npt.NDArray[np.uint8], forest: tuple[npt.NDArray[Any], ...]) -> npt.NDArray[np.float32]:
     """Run a forest on pixels that were read before.
 
     Parameters
@@ -379,9 +355,7 @@ def _assess_face(image, origin, landmarks, box_side, bound, normalizer, std, wit
     low, high = PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR
     total = 0.0
     for i in range(std.shape[0]):
-        std[i] = side * math.exp(
-            _interpolate(tables.curve[0], tables.curve[1], deviations[i]) + tables.baseline[i]
-        )
+        std[i] = side * math.exp(_interpolate(tables.curve[0], tables.curve[1], deviations[i]) + tables.baseline[i])
         total += std[i]
         share = _interpolate(tables.ratios, levels, tolerance * length / std[i])
         within[i] = min(max(_interpolate(tables.within_curve[0], tables.within_curve[1], share), low), high)

@@ -26,8 +26,6 @@ from numba.extending import intrinsic
 from ert._kernels.llvm import INT8, INT16, chosen, constant, data, fetch, load, store, vector
 from ert._kernels.simd import aligned
 
-__all__ = ["CropArgs", "crop_args", "crop_resampled", "cut_crop", "reduce", "resample", "stretch"]
-
 # Contrast: one line of a crop in so many gives its gray levels; gains are bounded, or noise is amplified.
 CONTRAST_LINE_STEP = 8
 MAX_GAIN = 16.0
@@ -63,11 +61,7 @@ class CropArgs(NamedTuple):
 
 
 def crop_args(
-    region: npt.NDArray[np.float64],
-    working_size: int,
-    blur: float,
-    min_contrast: float,
-    shape: tuple[int, int],
+    region: npt.NDArray[np.float64], working_size: int, blur: float, min_contrast: float, shape: tuple[int, int]
 ) -> CropArgs:
     """Return the arguments of kernels that cut crops; `shape` is the most columns and rows."""
     return CropArgs(aligned(region), working_size, float(blur), float(min_contrast), *shape)
@@ -198,9 +192,7 @@ def reduce(image, column, row, factor, out):
         done = low
         if factor <= 4 and low < high:
             inside = column + low * factor
-            done += _reduce_line(
-                pixels, first + inside, second + inside, factor, made, r * columns + low, high - low
-            )
+            done += _reduce_line(pixels, first + inside, second + inside, factor, made, r * columns + low, high - low)
         for c in range(low):
             out[r, c] = _mean_of_four(pixels, first, second, n_columns, column + c * factor, near, far)
         for c in range(done, columns):

@@ -24,11 +24,6 @@ from ert._kernels.llvm import (
     vector,
 )
 
-__all__ = [
-    "to_gray",
-    "weigh",
-]
-
 _WIDE = processor_has("avx512bw")
 # Pixels that are converted to gray together, and as many as the bytes reach that are read for them.
 LANES = 16

@@ -34,19 +34,6 @@ from ert._kernels.split_search import (
 )
 from ert._kernels.workers import Workers, next_block, wait
 
-__all__ = [
-    "MAX_BLOCK_LENGTH",
-    "SCORED_LIMIT",
-    "Boosting",
-    "Candidates",
-    "GrowWorkspace",
-    "TrainingBlocks",
-    "TreeOutput",
-    "boost_trees",
-    "grow_trees",
-]
-
-
 MAX_BLOCK_LENGTH = 2048
 SCORED_LIMIT = 8191
 # A row of the pool is a multiple of this many bytes.

@@ -15,32 +15,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = [
-    "BIT",
-    "FLOAT",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "call",
-    "chosen",
-    "constant",
-    "data",
-    "fetch",
-    "kernel",
-    "length",
-    "load",
-    "look_up",
-    "loop",
-    "prefetch",
-    "processor_has",
-    "splat",
-    "store",
-    "variable",
-    "vector",
-]
-
-
 BIT, INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 FLOAT = ir.FloatType()
 

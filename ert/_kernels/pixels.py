@@ -37,18 +37,6 @@ from ert._kernels.llvm import (
 )
 from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
-__all__ = [
-    "CropView",
-    "PoolArgs",
-    "SimilarityArgs",
-    "pool_args",
-    "pool_workspace",
-    "read_pixels",
-    "similarity",
-    "similarity_args",
-    "square_box",
-]
-
 # The least scale of a similarity: what is divided by it stays in bounds when a shape collapses.
 MIN_SCALE = np.float32(0.5)
 
@@ -132,9 +120,7 @@ def pool_args(anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]) 
 @register_jitable
 def pool_workspace(n_landmarks: int, n_pixels: int) -> Any:
     """Return buffers for so many landmarks and pixels, both padded."""
-    return PoolWorkspace(
-        np.empty(n_landmarks, np.uint64), np.empty(n_pixels, np.uint64), np.empty(n_pixels, np.int32)
-    )
+    return PoolWorkspace(np.empty(n_landmarks, np.uint64), np.empty(n_pixels, np.uint64), np.empty(n_pixels, np.int32))
 
 
 @register_jitable

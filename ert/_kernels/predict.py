@@ -49,16 +49,6 @@ from ert._kernels.simd import (
 )
 from ert._kernels.traversal import TreeArgs, find_leaves, traversal_workspace, tree_args
 
-__all__ = [
-    "CascadeArgs",
-    "CompiledCascade",
-    "add_displacement",
-    "compile_cascade",
-    "is_plain",
-    "predict_batch",
-    "predict_face",
-]
-
 
 class CascadeArgs(NamedTuple):
     """A cascade, laid out for the kernels.

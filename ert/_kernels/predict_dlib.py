@@ -26,14 +26,6 @@ from ert._kernels.predict import CompiledCascade, add_displacement, is_plain
 from ert._kernels.simd import LANES, BasisArgs, add_leaves, aligned, basis_args, product_workspace
 from ert._kernels.traversal import TREES_PER_BLOCK, TreeArgs, find_leaves, traversal_workspace, tree_args
 
-__all__ = [
-    "PREFETCH_TREES",
-    "DlibCascadeArgs",
-    "add_float_leaves",
-    "compile_dlib_cascade",
-    "predict_face_dlib",
-]
-
 
 class DlibCascadeArgs(NamedTuple):
     """A cascade of dlib, laid out for the kernels; the first axis of all but the mean shape is the stage.

@@ -3,11 +3,6 @@
 import numba
 import numpy as np
 
-__all__ = [
-    "rotate_image",
-]
-
-
 # Positions are integers in units of 2**-PLACE_BITS pixels; FRACTION_BITS of their fractions are used, so that
 # products with gray levels fit into 32 bits.
 PLACE_BITS, FRACTION_BITS = 20, 10

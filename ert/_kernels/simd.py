@@ -37,25 +37,6 @@ from ert._kernels.llvm import (
     vector,
 )
 
-__all__ = [
-    "CACHE_LINE_BYTES",
-    "LANES",
-    "BasisArgs",
-    "ProductWorkspace",
-    "add_leaves",
-    "add_products",
-    "add_transformed",
-    "aligned",
-    "basis_args",
-    "dot",
-    "padded",
-    "pair_rows",
-    "product_workspace",
-    "sum_limit",
-    "transform",
-]
-
-
 _FLOATS_6: Any = types.UniTuple(types.float32, 6)
 # Float arrays that pass through here are padded with zeros to a multiple of this.
 LANES = 16
@@ -128,9 +109,7 @@ def _sum_of_rows(lanes: int) -> Any:
     8 bits are few enough to fit.
     """
 
-    def typed(
-        context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, first: Any, out: Any
-    ) -> Any:
+    def typed(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, first: Any, out: Any) -> Any:
         number = types.uint64
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -198,9 +177,7 @@ def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
                     builder.store(builder.add(builder.load(total), products), total)
             floats = vector(FLOAT, LANES)
             for number, total in enumerate(totals):
-                product = builder.fmul(
-                    builder.sitofp(builder.load(total), floats), splat(builder, factor, floats)
-                )
+                product = builder.fmul(builder.sitofp(builder.load(total), floats), splat(builder, factor, floats))
                 store(builder, product, target, builder.add(column, INT64(LANES * number)))
             return context.get_dummy_value()
 
@@ -230,10 +207,7 @@ def _typed_scale(context: Any, components: Any, scales: Any, number: Any, produc
         def larger(a: Any, b: Any) -> Any:
             return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
-        results = [
-            _folded(builder, builder.load(largest), larger),
-            _folded(builder, builder.load(total), builder.fadd),
-        ]
+        results = [_folded(builder, builder.load(largest), larger), _folded(builder, builder.load(total), builder.fadd)]
         return context.make_tuple(builder, signature.return_type, results)
 
     two: Any = types.UniTuple(types.float32, 2)
@@ -278,8 +252,7 @@ def _folded(builder: Any, values: Any, operation: Callable[[Any, Any], Any]) -> 
     while lanes > 1:
         lanes //= 2
         values = operation(
-            chosen(builder, values, list(range(lanes))),
-            chosen(builder, values, list(range(lanes, 2 * lanes))),
+            chosen(builder, values, list(range(lanes))), chosen(builder, values, list(range(lanes, 2 * lanes)))
         )
     return builder.extract_element(values, INT32(0))
 

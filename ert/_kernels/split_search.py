@@ -45,15 +45,6 @@ from ert._kernels.llvm import (
     vector,
 )
 
-__all__ = [
-    "COMPONENTS_PER_PASS",
-    "GROUP_SIZE",
-    "accumulate_left_sums",
-    "evaluate_splits",
-    "pack_candidates",
-]
-
-
 # Candidates that are evaluated together, and components of the residuals that are summed together.
 GROUP_SIZE = 32
 COMPONENTS_PER_PASS = 8
@@ -101,9 +92,7 @@ def _make_evaluate(n_tables: int) -> Any:
 
     def typed(context: Any, pool: Any, samples: Any, pixels: Any, limits: Any, goes_left: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, numbers, candidates, least, target = (
-                data(context, builder, signature, args, i) for i in range(5)
-            )
+            rows, numbers, candidates, least, target = (data(context, builder, signature, args, i) for i in range(5))
             width = length(context, builder, signature, args, 0, axis=1)
             n = length(context, builder, signature, args, 1)
             bytes_64, words_64, words_32 = vector(INT8, 64), vector(INT16, 64), vector(INT16, GROUP_SIZE)
@@ -111,9 +100,7 @@ def _make_evaluate(n_tables: int) -> Any:
             limit = load(builder, least, INT64(0), words_32)
             # A table is 128 pixels: the low 7 bits look up in it, the others select the table.
             low_bits, high_bits = builder.trunc(pixel, bytes_64), builder.lshr(pixel, constant(words_64, 7))
-            in_table = [
-                builder.icmp_unsigned("==", high_bits, constant(words_64, k)) for k in range(n_tables // 2)
-            ]
+            in_table = [builder.icmp_unsigned("==", high_bits, constant(words_64, k)) for k in range(n_tables // 2)]
 
             def row_of(j: Any) -> Any:
                 sample = builder.load(builder.gep(numbers, [j]))
@@ -129,8 +116,7 @@ def _make_evaluate(n_tables: int) -> Any:
                 value = None
                 for k, here in enumerate(in_table):
                     low, high = (
-                        load(builder, rows, builder.add(row, INT64(64 * (2 * k + m))), bytes_64)
-                        for m in (0, 1)
+                        load(builder, rows, builder.add(row, INT64(64 * (2 * k + m))), bytes_64) for m in (0, 1)
                     )
                     found = look_up(builder, low, low_bits, high)
                     value = found if value is None else builder.select(here, found, value)
@@ -153,15 +139,11 @@ _evaluate_384: Any = _make_evaluate(6)
 _evaluate_512: Any = _make_evaluate(8)
 
 
-def _typed_accumulate(
-    context: Any, goes_left: Any, samples: Any, scored: Any, column: Any, left_sums: Any
-) -> Any:
+def _typed_accumulate(context: Any, goes_left: Any, samples: Any, scored: Any, column: Any, left_sums: Any) -> Any:
     """Compute :func:`accumulate_left_sums`, with all sums in registers."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        decisions, numbers, components, target = (
-            data(context, builder, signature, args, i) for i in (0, 1, 2, 4)
-        )
+        decisions, numbers, components, target = (data(context, builder, signature, args, i) for i in (0, 1, 2, 4))
         n = length(context, builder, signature, args, 1)
         width = length(context, builder, signature, args, 2, axis=1)
         kind = vector(FLOAT, _LANES)
@@ -173,9 +155,7 @@ def _typed_accumulate(
             row = builder.add(builder.mul(sample, width), args[3])
             decision = builder.load(builder.gep(decisions, [j]))
             all_flags = builder.bitcast(decision, vector(BIT, GROUP_SIZE))
-            left = [
-                chosen(builder, all_flags, list(range(_LANES * half, _LANES * (half + 1)))) for half in halves
-            ]
+            left = [chosen(builder, all_flags, list(range(_LANES * half, _LANES * (half + 1)))) for half in halves]
             for d in range(COMPONENTS_PER_PASS + 1):
                 value = one
                 if d < COMPONENTS_PER_PASS:

@@ -15,23 +15,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ert._kernels.pixels import (
-    CropView,
-    pool_args,
-    pool_workspace,
-    read_pixels,
-    similarity,
-    similarity_args,
-)
+from ert._kernels.pixels import CropView, pool_args, pool_workspace, read_pixels, similarity, similarity_args
 from ert._kernels.predict import add_displacement
 from ert._kernels.simd import add_leaves, basis_args, product_workspace
 from ert._kernels.traversal import find_leaves, traversal_workspace, tree_args
 from ert._kernels.workers import Workers
-
-__all__ = [
-    "apply_stage",
-    "read_feature_pool",
-]
 
 # Samples that are read at once: their crops are in memory at the same time.
 SAMPLES_PER_READ = 128
@@ -119,10 +107,7 @@ def apply_stage(
     """
     pairs, thresholds, leaves = trees
     scales, rows = basis
-    packed = (
-        tree_args(pairs[None], thresholds[None], leaves[None], n_pixels),
-        basis_args(scales[None], rows[None]),
-    )
+    packed = (tree_args(pairs[None], thresholds[None], leaves[None], n_pixels), basis_args(scales[None], rows[None]))
     block_length = pool.shape[1]
 
     def move(thread: int, n_threads: int) -> None:

@@ -51,21 +51,6 @@ from ert._kernels.llvm import (
 )
 from ert._kernels.simd import CACHE_LINE_BYTES, aligned
 
-__all__ = [
-    "TREES_PER_BLOCK",
-    "TraversalWorkspace",
-    "TreeArgs",
-    "find_leaves",
-    "index_bits",
-    "pack_nodes",
-    "pack_splits",
-    "pack_trees",
-    "pool_values_size",
-    "traversal_workspace",
-    "tree_args",
-]
-
-
 # Differences of two pixels lie in -255 ... 255, so that these limits change no decision.
 LOWEST, HIGHEST = -256, 255
 THRESHOLD_BITS = 9
@@ -115,9 +100,7 @@ def pack_nodes(
     return nodes.reshape(*shape, -1)
 
 
-def pack_splits(
-    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
-) -> npt.NDArray[np.uint8]:
+def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int) -> npt.NDArray[np.uint8]:
     """Pack the splits of trees of depth 4 for :func:`find_leaves`, to be evaluated four trees at a time.
 
     Parameters
@@ -250,9 +233,7 @@ def _decide(n_tables: int) -> Any:
     least `n` numbers of 64 bits: written, the bit of each split is set where the face goes right.
     """
 
-    def typed(
-        context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any
-    ) -> Any:
+    def typed(context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
             _, _, origin, n, start, stop, _ = args
@@ -310,9 +291,7 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
             node = builder.add(builder.add(builder.add(node, node), one), bit)
         leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
         first = builder.trunc(builder.mul(args[1], INT64(16 * TREES_PER_BLOCK)), INT32)
-        trees = builder.add(
-            splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)])
-        )
+        trees = builder.add(splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)]))
         size = splat(builder, builder.trunc(args[2], INT32), wide)
         row = builder.zext(builder.mul(builder.add(trees, leaf), size), vector(INT64, TREES_PER_BLOCK))
         store(builder, row, target, builder.mul(args[1], INT64(TREES_PER_BLOCK)))
@@ -321,9 +300,7 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
     return types.void(masks, types.uint64, types.uint64, rows), generate
 
 
-def _typed_prefetch_leaves(
-    context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any
-) -> Any:
+def _typed_prefetch_leaves(context: Any, table: Any, base: Any, rows: Any, start: Any, stop: Any, n: Any) -> Any:
     """Prefetch some rows of a table: their first `n` cache lines."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

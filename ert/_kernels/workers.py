@@ -26,8 +26,6 @@ from numba.extending import intrinsic
 
 from ert._kernels.llvm import call, data, processor_has
 
-__all__ = ["Workers", "abort", "new_barrier", "next_block", "wait"]
-
 ABORTED, ARRIVED, PASSED, COUNTERS = 0, 8, 16, 24
 # Polls of a waiting thread before it offers its core to other threads.
 SPINS_BEFORE_YIELD = 1000
@@ -183,10 +181,7 @@ class Workers:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._executor is not None:
             self._executor.shutdown()

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ert.inference.mode import PredictionMode
     from ert.predictor import ShapePredictor
 
-__all__ = ["add_options", "add_parser", "run"]
-
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command."""
@@ -50,9 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
     model = load(options.model).set_params(n_jobs=options.jobs)
     if model.confidence_model_ is None and (options.min_confidence or options.show_std):
-        raise InputError(
-            f"{options.model}: has no confidence model, which --min-confidence and --show-std need"
-        )
+        raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
     pictures = _picture_paths(options.images, options.draw)
@@ -71,9 +67,7 @@ def run(options: argparse.Namespace) -> int:
         # An interrupted run keeps its results.
         if options.json:
             names = list(model.landmark_names_)
-            common.write_json(
-                {"model": str(options.model), "landmark_names": names, "images": results}, options.json
-            )
+            common.write_json({"model": str(options.model), "landmark_names": names, "images": results}, options.json)
     return 2 if any("error" in result for result in results) else 0
 
 
@@ -95,11 +89,7 @@ def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path 
 
 
 def _align_image(
-    file: str,
-    model: "ShapePredictor",
-    mode: "PredictionMode",
-    options: argparse.Namespace,
-    picture: Path | None,
+    file: str, model: "ShapePredictor", mode: "PredictionMode", options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
     from ert._core.images import load_image
     from ert.faces.align import align

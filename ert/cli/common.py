@@ -19,35 +19,9 @@ if TYPE_CHECKING:
     from ert.inference.mode import PredictionMode
     from ert.predictor import ShapePredictor
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "add_box",
-    "add_dataset_options",
-    "add_detector",
-    "add_jobs",
-    "add_json",
-    "add_mode",
-    "add_model",
-    "check_json_file",
-    "compiling_notice",
-    "log",
-    "make_folder",
-    "normalizer_text",
-    "parse_integers",
-    "prediction_mode",
-    "progress",
-    "read_dataset",
-    "report_page",
-    "stage_errors",
-    "with_progress",
-    "write_json",
-]
-
 _T = TypeVar("_T")
 
-DATASET_HELP = (
-    "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
-)
+DATASET_HELP = "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 COMPILING_NOTICE_SECONDS = 1.0
@@ -81,11 +55,7 @@ def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "
     from ert.datasets.dataset import load_dataset
 
     return load_dataset(
-        path,
-        boxes=boxes,
-        split=options.split,
-        part_order=options.part_order,
-        image_folder=options.images,
+        path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
     )
 
 

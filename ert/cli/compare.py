@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
     from ert.evaluation.comparison import BenchmarkModel, Comparison
 
-__all__ = [
-    "add_parser",
-    "open_benchmark_model",
-]
-
-
 _DLIB = "dlib:"
 _PACKAGES = ("pillow", "dlib", "dlib-bin")
 # With fewer objects a bootstrap interval is far too narrow.
@@ -41,11 +35,7 @@ def _add_options(parser: Parser) -> None:
     from ert.metrics import NORMALIZERS
 
     add = parser.add_argument
-    add(
-        "a",
-        metavar="MODEL_A",
-        help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file",
-    )
+    add("a", metavar="MODEL_A", help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file")
     add("b", metavar="MODEL_B", help="likewise")
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)
     limit = "use N objects only, drawn at random, the same in every run"
@@ -99,9 +89,7 @@ def _run(options: argparse.Namespace) -> int:
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
     if "json" in files:
         record = _record(options, pair, dataset, comparison, times)
-        common.write_json(
-            provenance(_PACKAGES) | {"load": load_before, "notes": notes} | record, files["json"]
-        )
+        common.write_json(provenance(_PACKAGES) | {"load": load_before, "notes": notes} | record, files["json"])
     if files.get("json") != "-":
         for line in _table(title, pair, comparison, times, options):
             print(line)
@@ -189,15 +177,13 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         if (option, file) != ("json", "-"):
             check_writable(file)
     if "plot" in files:
-        from ert.evaluation.reports.comparison import check_plot_file
+        from ert.plotting.style import check_chart_file
 
-        check_plot_file(files["plot"])
+        check_chart_file(files["plot"])
     if "draw" in files:
         suffix = Path(files["draw"]).suffix
         if suffix.lower() not in common.IMAGE_SUFFIXES:
-            raise InputError(
-                f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}"
-            )
+            raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}")
     return files
 
 
@@ -282,13 +268,7 @@ def _record(
     """Return the contents of the JSON file besides the provenance."""
     columns = (dataset.files, dataset.boxes, *comparison.errors, comparison.distances)
     objects = [
-        {
-            "file": str(file),
-            "box": box.tolist(),
-            "nme_a": float(a),
-            "nme_b": float(b),
-            "distance_px": float(d),
-        }
+        {"file": str(file), "box": box.tolist(), "nme_a": float(a), "nme_b": float(b), "distance_px": float(d)}
         for file, box, a, b, d in zip(*columns, strict=True)
     ]
     return {

@@ -10,8 +10,6 @@ from functools import partial
 from ert._core.exceptions import InputError
 from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = ["add_parser"]
-
 # The beginnings of the names of arguments that take a path, in the help texts.
 _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
 _FOLDER = "DIR"

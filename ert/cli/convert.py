@@ -7,8 +7,6 @@ from ert._core.exceptions import InputError
 from ert.cli import common
 from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = ["add_parser"]
-
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
@@ -52,8 +50,7 @@ def _convert_model(options: argparse.Namespace) -> int:
     for_datasets = (options.to, options.boxes, options.split, options.images)
     if any(option is not None for option in for_datasets) or options.part_order != "natural":
         raise InputError(
-            "--to, --boxes, --split, --part-order and --images are for annotations,"
-            " expected none with a model"
+            "--to, --boxes, --split, --part-order and --images are for annotations, expected none with a model"
         )
     model = load(options.source)
     destination = Path(options.destination)

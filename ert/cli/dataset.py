@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ert.datasets.checks import Finding
     from ert.datasets.dataset import Dataset
 
-__all__ = ["add_parser"]
-
-
 _T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind
 THUMBNAIL_PIXELS = 256
@@ -54,9 +51,7 @@ def _add_dataset(parser: Parser) -> None:
     common.add_dataset_options(parser)
 
 
-def _read_images(
-    read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset"
-) -> dict[Path, _T]:
+def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset") -> dict[Path, _T]:
     from ert._core.threads import count_threads
     from ert.datasets.images import read_images
 
@@ -140,9 +135,7 @@ def _add_split_options(parser: Parser) -> None:
     add("--parts", metavar="NAME=FRACTION,...", help=parts)
     add("--folds", type=int, metavar="N", help="N folds in place of parts: fold0_train, fold0_test, ...")
     group = "what is never split: image, folder, FILE.csv:COLUMN, or a regular expression whose first group "
-    group += (
-        "is matched in file names, such as (.+)_[0-9]+; copies of an image stay together (default: image)"
-    )
+    group += "is matched in file names, such as (.+)_[0-9]+; copies of an image stay together (default: image)"
     add("--group", default="image", metavar="GROUP", help=group)
     _add_seed(parser)
     to = ".csv, which stores everything, .xml, .json or .tps (default: .csv)"
@@ -157,7 +150,7 @@ def _run_split(options: argparse.Namespace) -> int:
     ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
-    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.formats import FILE_FORMATS
     from ert.datasets.images import read_picture
     from ert.datasets.split import fold_groups, join_groups, split_groups
     from ert.datasets.write import write_dataset
@@ -251,7 +244,7 @@ def _run_mirror(options: argparse.Namespace) -> int:
     import numpy as np
 
     from ert._core.images import image_size, load_image
-    from ert.datasets.dataset import FILE_FORMATS
+    from ert.datasets.formats import FILE_FORMATS
     from ert.datasets.summary import mirror_dataset
     from ert.datasets.write import write_dataset
     from ert.plotting.landmarks import save_image
@@ -280,10 +273,7 @@ def _run_mirror(options: argparse.Namespace) -> int:
             save_image(copies[file], np.ascontiguousarray(image[:, ::-1]))
             written.append(copies[file])
         mirrored = mirror_dataset(
-            dataset,
-            [widths[file] for file in dataset.files],
-            mirror_map,
-            [copies[file] for file in dataset.files],
+            dataset, [widths[file] for file in dataset.files], mirror_map, [copies[file] for file in dataset.files]
         )
         notes = write_dataset(mirrored, target)
     except BaseException:
@@ -416,9 +406,7 @@ def _run_show(options: argparse.Namespace) -> int:
     if options.seed < 0:
         raise InputError(f"--seed {options.seed}: expected 0 or more")
     if Path(options.out).suffix.lower() not in common.IMAGE_SUFFIXES:
-        raise InputError(
-            f"{options.out}: expected an image file ending in {', '.join(common.IMAGE_SUFFIXES)}"
-        )
+        raise InputError(f"{options.out}: expected an image file ending in {', '.join(common.IMAGE_SUFFIXES)}")
     check_writable(options.out)
     dataset = _read(options)
     if options.suspicious:

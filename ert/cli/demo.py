@@ -5,8 +5,6 @@ import argparse
 from ert.cli import align, common
 from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command."""

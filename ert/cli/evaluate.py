@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from ert.inference.mode import PredictionMode
     from ert.predictor import ShapePredictor
 
-__all__ = ["add_parser"]
-
-
 # Enough calls for a 99th percentile, in a few seconds.
 N_TIMED_OBJECTS, N_REPEATS = 300, 5
 # Attributes that a report groups by without --by.
@@ -109,9 +106,7 @@ def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
     return lines + (group_lines(figures["by"]) if "by" in figures else [])
 
 
-def _columns(
-    options: argparse.Namespace, dataset: "Dataset", default: Sequence[str] = ()
-) -> "dict[str, Column]":
+def _columns(options: argparse.Namespace, dataset: "Dataset", default: Sequence[str] = ()) -> "dict[str, Column]":
     """Return the columns of --by, or without it the `default` ones."""
     from ert.evaluation.attributes import group_columns
 

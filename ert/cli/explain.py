@@ -7,8 +7,6 @@ from ert._core.files import check_writable
 from ert.cli import common
 from ert.cli.parser import Parser, Subparsers, add_command
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command."""

@@ -9,8 +9,6 @@ from ert.cli.parser import Parser, Subparsers, add_command
 if TYPE_CHECKING:
     from ert.predictor import ShapePredictor
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Subparsers) -> None:
     """Add both commands."""
@@ -52,9 +50,7 @@ def _run_info(options: argparse.Namespace) -> int:
 
 
 def _print_facts(facts: dict[str, Any], model: "ShapePredictor") -> None:
-    print(
-        f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
-    )
+    print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory")
     trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
     print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components")
     if model.summary_["n_objects"]:

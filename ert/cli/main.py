@@ -5,25 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from ert._core.exceptions import InputError
-from ert.cli import (
-    align,
-    compare,
-    completion,
-    convert,
-    dataset,
-    demo,
-    evaluate,
-    explain,
-    info,
-    train,
-    video,
-    warmup,
-)
+from ert.cli import align, compare, completion, convert, dataset, demo, evaluate, explain, info, train, video, warmup
 from ert.cli.common import log
 from ert.cli.parser import Parser
-
-__all__ = ["build_parser", "main"]
-
 
 _COMMANDS = (align, train, evaluate, compare, explain, video, convert, info, dataset, demo, warmup)
 _TEXT = """Landmark localization with ensembles of regression trees.

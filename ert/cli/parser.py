@@ -8,8 +8,6 @@ from inspect import cleandoc
 from itertools import takewhile
 from typing import Any, NoReturn, TypeAlias
 
-__all__ = ["Parser", "Subparsers", "add_command"]
-
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 _EXAMPLES_TITLE = "examples:"
 

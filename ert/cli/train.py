@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ert.evaluation.reports.training import TrainingReport
     from ert.predictor import ShapePredictor
 
-__all__ = ["add_parser"]
-
-
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
     "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
@@ -82,9 +79,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
                 _add_parameter(group, name, defaults[name], *described.get(name, ("", name)))
 
 
-def _add_parameter(
-    group: argparse._ArgumentGroup, name: str, default: Any, type_text: str, summary: str
-) -> None:
+def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, type_text: str, summary: str) -> None:
     listed = re.match(r"\{(.*?)\}", type_text)
     choices = [] if listed is None else [c for c in ast.literal_eval(f"[{listed[1]}]") if c is not None]
     kind_of_none = float if "float" in type_text else str
@@ -144,9 +139,7 @@ def _run(options: argparse.Namespace) -> int:
     page = common.report_page(options.report)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
     if checkpoint.exists() and not options.resume:
-        raise InputError(
-            f"{checkpoint}: left by an interrupted training: continue with --resume, or remove it"
-        )
+        raise InputError(f"{checkpoint}: left by an interrupted training: continue with --resume, or remove it")
     dataset, validation = _read_datasets(options)
     if options.confidence:
         # Raises now, not after the training, if there are too few images for the folds.
@@ -160,9 +153,7 @@ def _run(options: argparse.Namespace) -> int:
         common.log(f"{checkpoint}: {found}")
     report = None
     if page is not None:
-        report = _open_report(
-            options, page, model, len(dataset), 0 if validation is None else len(validation), done
-        )
+        report = _open_report(options, page, model, len(dataset), 0 if validation is None else len(validation), done)
     try:
         with report or nullcontext():
             model.fit(
@@ -181,9 +172,7 @@ def _run(options: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         if done := _finished_stages(checkpoint):
-            common.log(
-                f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume"
-            )
+            common.log(f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume")
             return 130
         raise
     model.save(out)
@@ -228,9 +217,7 @@ def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | Non
     import numpy as np
 
     datasets = [
-        common.read_dataset(options, path, boxes)
-        for boxes in options.boxes or [None]
-        for path in options.datasets
+        common.read_dataset(options, path, boxes) for boxes in options.boxes or [None] for path in options.datasets
     ]
     dataset = sum(datasets[1:], datasets[0])
     if not options.validation:
@@ -247,12 +234,7 @@ def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | Non
 
 
 def _open_report(
-    options: argparse.Namespace,
-    page: Path,
-    model: "ShapePredictor",
-    n_objects: int,
-    n_validation: int,
-    finished: int,
+    options: argparse.Namespace, page: Path, model: "ShapePredictor", n_objects: int, n_validation: int, finished: int
 ) -> "TrainingReport":
     from ert.evaluation.reports.training import TrainingReport
 

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ert.tracking.tracker import Tracker
     from ert.tracking.video import VideoReader
 
-__all__ = ["add_parser"]
-
-
 _WINDOW = "ert webcam - press q or Esc to quit"
 # A video is reported as truncated if fewer of its frames can be read.
 MIN_READABLE_FRACTION = 0.95
@@ -164,9 +161,7 @@ def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) 
             status = 130
     ended = "interrupted after " if status else ""
     if at_end and reader.n_frames is not None and n_frames < MIN_READABLE_FRACTION * reader.n_frames:
-        common.log(
-            f"ert: {reader.name}: corrupt or truncated: {n_frames} of {reader.n_frames} frames could be read"
-        )
+        common.log(f"ert: {reader.name}: corrupt or truncated: {n_frames} of {reader.n_frames} frames could be read")
     written = "".join(f" -> {file}" for file in (options.out, options.csv) if file)
     faces_found = f"{len(ids)} face{'s' * (len(ids) != 1)}"
     rate = f"{n_frames / max(seconds, 1e-9):.0f} frames per second without reading, drawing and writing"

@@ -12,8 +12,6 @@ from ert.cli.parser import Parser, Subparsers, add_command
 if TYPE_CHECKING:
     from ert.model.dlib_cascade import DlibCascade
 
-__all__ = ["add_parser"]
-
 
 def add_parser(commands: Subparsers) -> None:
     """Add the command."""

@@ -323,10 +323,7 @@ def train_shape_predictor(
 def test_shape_predictor(images: StrPath, detections: StrPath | shape_predictor, /) -> float: ...
 @overload
 def test_shape_predictor(
-    images: Sequence[Image],
-    detections: Sequence[Sequence[full_object_detection]],
-    predictor: shape_predictor,
-    /,
+    images: Sequence[Image], detections: Sequence[Sequence[full_object_detection]], predictor: shape_predictor, /
 ) -> float: ...
 @overload
 def test_shape_predictor(
@@ -395,9 +392,7 @@ def _to_faces(
 ) -> tuple[list[Face], Floats]:
     """Convert dlib's images and objects to the X and y of ert."""
     if len(images) != len(detections):
-        raise InputError(
-            f"{len(images)} images and {len(detections)} lists of objects, expected equal numbers"
-        )
+        raise InputError(f"{len(images)} images and {len(detections)} lists of objects, expected equal numbers")
     X: list[Face] = []
     shapes = []
     for number, (image, objects) in enumerate(zip(images, detections, strict=True)):
@@ -414,9 +409,7 @@ def _to_faces(
     return X, y
 
 
-def _check_scales(
-    scales: Sequence[Sequence[float]], detections: Sequence[Sequence[full_object_detection]]
-) -> Floats:
+def _check_scales(scales: Sequence[Sequence[float]], detections: Sequence[Sequence[full_object_detection]]) -> Floats:
     """Return the scales of all objects in one array."""
     if [len(each) for each in scales] != [len(each) for each in detections]:
         raise InputError("scales: expected a list for each image with a number for each object")

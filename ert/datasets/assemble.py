@@ -13,8 +13,6 @@ from ert._core.types import Floats
 from ert.datasets.parsing import Annotation, natural_key
 from ert.datasets.split import connected_items
 
-__all__ = ["assemble_arrays", "squares_around"]
-
 
 def assemble_arrays(
     annotations: Iterable[Annotation], path: Path, part_order: str | None

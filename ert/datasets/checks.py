@@ -21,8 +21,6 @@ from ert.model.procrustes import (
     typical_shape,
 )
 
-__all__ = ["KINDS", "Finding", "Picture", "check_dataset", "read_picture"]
-
 KINDS = (
     "unreadable image",
     "duplicated image",
@@ -80,9 +78,7 @@ class Finding:
 
 
 def check_dataset(
-    dataset: Dataset,
-    pictures: Mapping[Path, Picture] | None = None,
-    mirror_map: NDArray[np.intp] | None = None,
+    dataset: Dataset, pictures: Mapping[Path, Picture] | None = None, mirror_map: NDArray[np.intp] | None = None
 ) -> list[Finding]:
     """Find possible annotation errors in a dataset.
 

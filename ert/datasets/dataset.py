@@ -17,8 +17,6 @@ from ert.datasets.formats.csv import read_boxes
 from ert.datasets.images import walk
 from ert.datasets.parsing import Annotation
 
-__all__ = ["FILE_FORMATS", "FOLDER_FORMATS", "Dataset", "concatenate", "dataset_format", "load_dataset"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
@@ -51,10 +49,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
-        for what, values, shape in (
-            ("boxes", self.boxes, (n, 4)),
-            ("landmarks", self.landmarks, (n, n_landmarks, 2)),
-        ):
+        for what, values, shape in (("boxes", self.boxes, (n, 4)), ("landmarks", self.landmarks, (n, n_landmarks, 2))):
             if values.shape != shape:
                 raise InputError(f"{self.name}: {what} have shape {values.shape}, expected {shape}")
 

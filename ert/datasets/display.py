@@ -14,8 +14,6 @@ from ert._core.images import load_image
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["dataset_html", "dataset_repr"]
-
 MAX_THUMBNAILS = 12
 _COLUMNS = 6
 _THUMBNAIL_PIXELS = 128

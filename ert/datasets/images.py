@@ -11,19 +11,6 @@ from ert._core.images import image_size, load_image
 from ert._core.types import StrPath
 from ert.datasets.parsing import natural_key, quoted
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "Picture",
-    "find_image",
-    "find_pairs",
-    "image_by_stem",
-    "image_folders",
-    "read_images",
-    "read_picture",
-    "read_size",
-    "walk",
-]
-
 _T = TypeVar("_T")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

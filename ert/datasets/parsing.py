@@ -14,27 +14,6 @@ from typing import Any, BinaryIO
 from ert._core.exceptions import InputError
 from ert._core.types import Box
 
-__all__ = [
-    "BOX_COLUMNS",
-    "DECIMALS",
-    "Annotation",
-    "Point",
-    "check_name",
-    "check_number",
-    "csv_table",
-    "first_duplicate",
-    "format_number",
-    "format_point",
-    "natural_key",
-    "open_binary",
-    "quoted",
-    "read_json",
-    "read_number",
-    "read_point",
-    "text_lines",
-]
-
-
 Point = tuple[float, float]
 
 BOX_COLUMNS = ("left", "top", "width", "height")
@@ -207,9 +186,7 @@ def csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
         header_line = line
         for line, cells in rows:
             if len(cells) != len(header):
-                raise InputError(
-                    f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header"
-                )
+                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header")
             yield line, cells
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: invalid CSV: {error}") from None

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError
 from ert.datasets.parsing import csv_table
 
-__all__ = ["connected_items", "fold_groups", "join_groups", "pattern_groups", "split_groups", "table_groups"]
-
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:
     """Group files by the first group of a regular expression that is found in their names.
@@ -153,9 +151,7 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
         Fractions that are not positive or do not sum to 1, fewer groups than parts, or a negative seed.
     """
     shares = np.array(list(fractions.values()), float)
-    if not (
-        len(shares) and np.isfinite(shares).all() and (shares > 0).all() and abs(shares.sum() - 1) < 0.01
-    ):
+    if not (len(shares) and np.isfinite(shares).all() and (shares > 0).all() and abs(shares.sum() - 1) < 0.01):
         listed = ", ".join(f"{name}={share:g}" for name, share in fractions.items())
         raise InputError(f"parts {listed}: expected fractions above 0 with a sum of 1")
     _, group, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)

@@ -13,15 +13,11 @@ from ert.datasets.images import read_images, read_size
 from ert.model.procrustes import procrustes_distances, typical_shape
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 
-__all__ = ["describe_dataset", "known_scheme", "mirror_dataset"]
-
 # Procrustes distance between the typical shape and its mirror image; faces of one dataset differ as much.
 MAX_ASYMMETRY = 0.15
 
 
-def describe_dataset(
-    dataset: Dataset, sizes: Mapping[Path, tuple[int, int] | None] | None = None
-) -> dict[str, Any]:
+def describe_dataset(dataset: Dataset, sizes: Mapping[Path, tuple[int, int] | None] | None = None) -> dict[str, Any]:
     """Return counts and sizes of a dataset.
 
     Parameters

@@ -22,8 +22,6 @@ from ert.datasets.synthetic_images import JAW, SKULL, clipped_normal, draw_face
 from ert.datasets.write import write_text
 from ert.model.schemes import FACE68_MIRROR
 
-__all__ = ["FACE68_TEMPLATE", "synthetic_dataset", "synthetic_faces"]
-
 # The face is 1 unit wide at the eyes; x points right in the image, y down, z to the viewer; the origin is the
 # bridge of the nose. Only the subject's right half (left in the image), without the jaw.
 # fmt: off

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["JAW", "SKULL", "clipped_normal", "draw_face"]
-
 # Of the 79 points of a face: the landmarks of the jaw, and the outline of the skull after the 68.
 JAW, SKULL = slice(0, 17), slice(68, 79)
 
@@ -70,9 +68,7 @@ def _spline(n: int) -> Floats:
     steps = np.arange(6 * (n - 1) + 1)
     k = np.minimum(steps // 6, n - 2)
     t = (steps / 6 - k)[:, None]
-    weights = 0.5 * np.hstack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
-    )
+    weights = 0.5 * np.hstack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2])
     # The curve is extended by reflecting the second and the second to last point.
     extended = np.vstack([2 * np.eye(n)[0] - np.eye(n)[1], np.eye(n), 2 * np.eye(n)[-1] - np.eye(n)[-2]])
     return np.asarray(np.einsum("sj,sjn->sn", weights, extended[k[:, None] + np.arange(4)]))
@@ -201,15 +197,11 @@ def _draw_nose(draw: "ImageDraw", points: Floats, unit: float, skin: float) -> N
     for side, nostril in ((-1, (points[31] + 2 * points[32]) / 3), (1, (points[35] + 2 * points[34]) / 3)):
         _disc(draw, nostril + 0.025 * up, 0.026 * unit, 0.015 * unit, skin * 0.3)
         end = points[31] if side < 0 else points[35]
-        rim = _curve(
-            np.array([end, end + 0.07 * side * wing + 0.08 * up, end - 0.03 * side * wing + 0.19 * up])
-        )
+        rim = _curve(np.array([end, end + 0.07 * side * wing + 0.08 * up, end - 0.03 * side * wing + 0.19 * up]))
         _stroke(draw, rim, np.linspace(0.016, 0.006, len(rim)) * unit, skin * 0.62)
 
 
-def _draw_mouth(
-    draw: "ImageDraw", points: Floats, unit: float, skin: float, rng: np.random.Generator
-) -> None:
+def _draw_mouth(draw: "ImageDraw", points: Floats, unit: float, skin: float, rng: np.random.Generator) -> None:
     lips = skin * rng.uniform(0.5, 0.75)
     upper, lower = _curve(points[48:55]), _curve(points[[54, 55, 56, 57, 58, 59, 48]])
     inner_upper, inner_lower = _curve(points[60:65]), _curve(points[[64, 65, 66, 67, 60]])

@@ -14,8 +14,6 @@ from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, FORMATS, Format
 from ert.datasets.images import image_by_stem, walk
 from ert.datasets.parsing import DECIMALS, first_duplicate
 
-__all__ = ["write_dataset", "write_text"]
-
 
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
     """Write annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.

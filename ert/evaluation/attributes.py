@@ -20,22 +20,6 @@ from ert.evaluation.table import read_table
 from ert.faces.regions import lengths, mouth_opening, zero_to_nan
 from ert.model.schemes import FACE68_REGIONS
 
-__all__ = [
-    "MEASURED",
-    "Column",
-    "attribute_table",
-    "by_groups",
-    "group_columns",
-    "group_lines",
-    "group_notes",
-    "group_rows",
-    "object_size",
-    "roll",
-    "skin_brightness",
-    "yaw",
-]
-
-
 MEASURED = {
     "size": "distance in pixels between the outer eye corners",
     "yaw": "|ln of the ratio| of the distances from the nose to the cheeks: a proxy for the yaw angle",
@@ -350,7 +334,6 @@ def group_notes(by: Mapping[str, Any]) -> list[str]:
     lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
     if "yaw" in by["columns"] and by["normalizer"].startswith("inter-"):
         lines.append(
-            "yaw reduces the distance between the eyes, so errors relative to it are larger: "
-            "compare --normalizer box"
+            "yaw reduces the distance between the eyes, so errors relative to it are larger: compare --normalizer box"
         )
     return lines

@@ -21,17 +21,6 @@ from ert.inference.validation import read_face
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths
 from ert.predictor import ShapePredictor
 
-__all__ = [
-    "BenchmarkModel",
-    "Comparison",
-    "compare_shapes",
-    "compare_times",
-    "make_benchmark_model",
-    "measure",
-    "most_different",
-]
-
-
 # A batch of images is in memory at a time, so that two calls for the same object are far apart: otherwise its
 # leaves would still be in the processor's cache, as they never are in practice.
 BATCH_FACES = 64
@@ -170,9 +159,7 @@ def compare_shapes(
         "mean_distance_px": float(distances.mean()),
         "same_whole_pixels": float((rounded[0] == rounded[1]).all(axis=(1, 2)).mean()),
     }
-    return Comparison(
-        normalizer, errors, distances, 100 * distances / normalizer_lengths(y_true, normalizer), figures
-    )
+    return Comparison(normalizer, errors, distances, 100 * distances / normalizer_lengths(y_true, normalizer), figures)
 
 
 def most_different(comparison: Comparison, n: int = 12) -> npt.NDArray[np.intp]:
@@ -283,8 +270,7 @@ def measure(
     with threadpool_limits(1):
         for batch in _batches(dataset, gray):
             calls = {
-                i: [each.prepare(image, dataset.boxes[i]) for each in benchmark_models]
-                for i, image in batch.items()
+                i: [each.prepare(image, dataset.boxes[i]) for each in benchmark_models] for i, image in batch.items()
             }
             for i, of_face in calls.items():
                 for which, call in enumerate(of_face):

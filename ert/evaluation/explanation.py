@@ -15,11 +15,6 @@ from ert.model.geometry import box_frames, frame_to_image, stretched_frames
 from ert.predictor import ShapePredictor
 from ert.reference import run_stages
 
-__all__ = [
-    "Explanation",
-    "explain",
-]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:

@@ -10,13 +10,6 @@ from ert._core.types import Floats
 from ert.datasets.parsing import natural_key
 from ert.metrics import bootstrap_interval, failure_rate
 
-__all__ = [
-    "FEWEST",
-    "MISSING",
-    "errors_by",
-]
-
-
 MISSING = "missing"
 """Name of the group of objects without a value."""
 
@@ -83,9 +76,7 @@ _Group = tuple[str, float | None, float | None, NDArray[np.bool_]]
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (
-        isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    )
+    return value is None or (isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool))
 
 
 def _groups_of_texts(texts: list[str]) -> list[_Group]:

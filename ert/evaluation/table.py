@@ -7,8 +7,6 @@ from ert._core.exceptions import InputError, one_line
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import csv_table, quoted
 
-__all__ = ["read_table"]
-
 
 def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False) -> dict[str, list[str]]:
     """Read a table of attributes of the objects of a dataset.
@@ -44,9 +42,7 @@ def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False
     number = header.index("object") if "object" in header else None
     kept = [i for i in range(len(header)) if i not in (image, number)]
     if not kept:
-        raise InputError(
-            f"{path}:{line}: no column besides {one_line(', '.join(header))}, expected one to group by"
-        )
+        raise InputError(f"{path}:{line}: no column besides {one_line(', '.join(header))}, expected one to group by")
     items = _items(dataset)
     row_of: dict[int, tuple[int, list[str]]] = {}
     for line, cells in table:
@@ -81,9 +77,7 @@ def _items(dataset: Dataset) -> dict[str, dict[str, list[int]]]:
     return items
 
 
-def _find(
-    image: str, folders: tuple[Path, Path], items: dict[str, dict[str, list[int]]], here: str
-) -> list[int]:
+def _find(image: str, folders: tuple[Path, Path], items: dict[str, dict[str, list[int]]], here: str) -> list[int]:
     """Return the indices of the objects of a row's image; none if the image is not in the dataset."""
     for folder in folders:
         real = os.path.realpath(folder / image)

@@ -22,12 +22,6 @@ from ert.predictor import ShapePredictor, load
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "AlignedFace",
-    "Faces",
-    "align",
-]
-
 
 @dataclass(frozen=True, repr=False)
 class AlignedFace:
@@ -222,9 +216,7 @@ def align(
     )
     if predictor.confidence_model_ is None:
         return faces
-    assessment = predictor.assess(
-        [(pixels, face.box) for face in faces], landmarks, channel_order=channel_order
-    )
+    assessment = predictor.assess([(pixels, face.box) for face in faces], landmarks, channel_order=channel_order)
     return Faces(
         replace(face, std=std, confidence=float(confidence))
         for face, std, confidence in zip(faces, assessment.std, assessment.confidence, strict=True)

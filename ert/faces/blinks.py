@@ -4,10 +4,6 @@ import math
 
 from ert._core.exceptions import InputError
 
-__all__ = [
-    "BlinkCounter",
-]
-
 
 class BlinkCounter:
     """Count blinks and measure how long eyes are closed, at any frame rate, regular or not.
@@ -48,12 +44,7 @@ class BlinkCounter:
     """
 
     def __init__(
-        self,
-        close_below: float = 0.2,
-        open_above: float = 0.23,
-        *,
-        shortest: float = 0.05,
-        longest: float = 0.5,
+        self, close_below: float = 0.2, open_above: float = 0.23, *, shortest: float = 0.05, longest: float = 0.5
     ) -> None:
         if not 0 < close_below <= open_above < math.inf:
             raise InputError(

@@ -16,12 +16,6 @@ from ert.model.procrustes import fit_similarity
 from ert.model.schemes import FACE5_OF_FACE68
 from ert.predictor import load
 
-__all__ = [
-    "Chip",
-    "chip",
-    "face_template",
-]
-
 
 @dataclass(frozen=True, repr=False)
 class Chip:
@@ -54,18 +48,11 @@ class Chip:
         color = "gray" if self.image.ndim == 2 else "color"
         a, b = self.matrix[:, 0]
         angle = math.degrees(math.atan2(b, a))
-        return (
-            f"Chip({columns} x {rows} pixels, {color}, scale {math.hypot(a, b):.3g}, rotation {angle:.1f}°)"
-        )
+        return f"Chip({columns} x {rows} pixels, {color}, scale {math.hypot(a, b):.3g}, rotation {angle:.1f}°)"
 
 
 def chip(
-    image: Pixels,
-    landmarks: ArrayLike,
-    size: int = 160,
-    *,
-    padding: float = 0.25,
-    template: ArrayLike | None = None,
+    image: Pixels, landmarks: ArrayLike, size: int = 160, *, padding: float = 0.25, template: ArrayLike | None = None
 ) -> Chip:
     """Crop a face, moved, rotated and scaled so that its landmarks match a template.
 

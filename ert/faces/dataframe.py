@@ -13,10 +13,6 @@ from ert.faces.regions import FACE_REGIONS, check_face
 if TYPE_CHECKING:
     import pandas
 
-__all__ = [
-    "to_dataframe",
-]
-
 
 def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False) -> "pandas.DataFrame":
     """Return faces as a table.
@@ -80,11 +76,7 @@ def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False
 def _assessed(faces: Any) -> list[tuple[Any, Any]]:
     """Return the standard errors and the confidence of each face that has them."""
     listed = [faces] if isinstance(faces, AlignedFace) else faces
-    return [
-        (face.std, face.confidence)
-        for face in listed
-        if isinstance(face, AlignedFace) and face.std is not None
-    ]
+    return [(face.std, face.confidence) for face in listed if isinstance(face, AlignedFace) and face.std is not None]
 
 
 def _arrays(faces: Any) -> tuple[Any, Any]:

@@ -14,14 +14,6 @@ from ert._core.exceptions import InputError
 from ert._core.images import check_image, load_image, to_gray
 from ert._core.types import Floats, Pixels
 
-__all__ = [
-    "Detector",
-    "detect_faces",
-    "keep_best",
-    "reduce_image",
-]
-
-
 Detector = Callable[[Pixels], Any]
 
 # Detectors run on a copy of at most this size in pixels and find faces from 3 to 4 % of its longest side.
@@ -34,10 +26,7 @@ _DETECTOR_LOCK = threading.Lock()
 
 
 def detect_faces(
-    image: Pixels | str | os.PathLike[str],
-    detector: str | Detector = "auto",
-    *,
-    channel_order: str = "rgb",
+    image: Pixels | str | os.PathLike[str], detector: str | Detector = "auto", *, channel_order: str = "rgb"
 ) -> Floats:
     """Detect faces in an image.
 
@@ -77,9 +66,7 @@ def detect_faces(
     if isinstance(image, str | os.PathLike):
         image, channel_order = load_image(image), "rgb"
     image = check_image(image)
-    boxes = (
-        _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channel_order)
-    )
+    boxes = _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channel_order)
     return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
 
 
@@ -218,9 +205,7 @@ def _yunet_detector(model: str) -> Any:
     try:
         from cv2 import FaceDetectorYN
     except ImportError:
-        raise InputError(
-            "detector 'yunet': needs OpenCV 4.5.4 or later: pip install opencv-python-headless"
-        ) from None
+        raise InputError("detector 'yunet': needs OpenCV 4.5.4 or later: pip install opencv-python-headless") from None
     import cv2
 
     if not Path(model).is_file():

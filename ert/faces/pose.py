@@ -10,13 +10,6 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.faces.regions import check_face
 
-__all__ = [
-    "FACE_POINTS",
-    "HeadPose",
-    "head_pose",
-]
-
-
 # An average adult face by landmark index, in units of the distance between the outer eye corners; the origin
 # is midway between them. x points to the subject's left, y down, z into the head, as seen by a camera in
 # front. Widths and heights are rounded averages of anthropometry (L. G. Farkas, Anthropometry of the Head and
@@ -113,9 +106,7 @@ class HeadPose:
         return self.project(_NOSE_TIP + length * ends)
 
 
-def head_pose(
-    landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_length: float | None = None
-) -> HeadPose:
+def head_pose(landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_length: float | None = None) -> HeadPose:
     """Estimate yaw, pitch and roll of a head from its 68 landmarks.
 
     The pose is the one at which a generic 3D face projects onto the landmarks (OpenCV's ``solvePnP``: SQPnP,
@@ -156,9 +147,7 @@ def head_pose(
     camera = _camera(image_shape, focal_length)
     known = ~np.isnan(points).any(axis=1)
     # OpenCV returns arbitrary poses for collinear points.
-    spread = (
-        np.linalg.svd(points[known] - points[known].mean(axis=0))[1] if known.sum() >= _MIN_LANDMARKS else [0]
-    )
+    spread = np.linalg.svd(points[known] - points[known].mean(axis=0))[1] if known.sum() >= _MIN_LANDMARKS else [0]
     if not spread[-1] > 1e-3 * spread[0]:
         raise InputError(
             f"head_pose: {known.sum()} of the {len(points)} landmarks used are present, "
@@ -177,11 +166,7 @@ def head_pose(
     projected = cv2.projectPoints(model, rotation, translation, camera, None)[0][:, 0]
     misfit = np.sqrt(((projected - seen) ** 2).sum(axis=1).mean())
     return HeadPose(
-        *_angles(_facing(position) @ matrix),
-        matrix,
-        position,
-        camera,
-        float(misfit * position[2] / camera[0, 0]),
+        *_angles(_facing(position) @ matrix), matrix, position, camera, float(misfit * position[2] / camera[0, 0])
     )
 
 

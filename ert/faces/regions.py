@@ -9,17 +9,6 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.model.schemes import FACE68_REGIONS
 
-__all__ = [
-    "FACE_REGIONS",
-    "check_face",
-    "eye_aspect_ratio",
-    "lengths",
-    "mouth_opening",
-    "regions",
-    "zero_to_nan",
-]
-
-
 _NOSE = range(FACE68_REGIONS["nose_bridge"].start, FACE68_REGIONS["nostrils"].stop)
 
 FACE_REGIONS: dict[str, dict[str, range]] = {

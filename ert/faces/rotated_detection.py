@@ -9,11 +9,6 @@ from ert.faces.detection import Detector, detect_faces, keep_best, reduce_image
 from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
 
-__all__ = [
-    "detect_rotated_faces",
-]
-
-
 # Rotation between copies: detectors find faces with a roll of half of it.
 STEP_DEGREES = 30
 # Largest difference between the roll of a face and that of the copy it is detected in.
@@ -50,9 +45,7 @@ def detect_rotated_faces(
     model.warm_up(rotated=True)
     boxes, shapes, spreads = [], [], []
     for box, roll in _detect_rotated(image, detector, channel_order):
-        shape, spread = search_roll(
-            cascade, image, box, roll, MAX_ROLL_DEGREES, channel_order, model.gray_weights
-        )
+        shape, spread = search_roll(cascade, image, box, roll, MAX_ROLL_DEGREES, channel_order, model.gray_weights)
         if spread < MAX_SPREAD_BOX_SIDES:
             boxes.append(box)
             shapes.append(shape)
@@ -65,9 +58,7 @@ def detect_rotated_faces(
     return found[kept], np.array(shapes)[kept]
 
 
-def _detect_rotated(
-    image: Pixels, detector: str | Detector, channel_order: str
-) -> Iterator[tuple[Box, float]]:
+def _detect_rotated(image: Pixels, detector: str | Detector, channel_order: str) -> Iterator[tuple[Box, float]]:
     """Yield detected boxes in image coordinates and the roll of the copy each was detected in."""
     from PIL import Image
 

@@ -12,14 +12,6 @@ from ert._core.types import Floats, Pixels
 from ert.faces.chip import chip
 from ert.faces.regions import check_face
 
-__all__ = [
-    "AverageFace",
-    "average_face",
-    "triangles",
-    "warp",
-]
-
-
 # Pixels within this distance of an edge belong to both triangles, so that rounding leaves no gap between
 # them. Triangles of less height are skipped.
 _TOLERANCE_PIXELS = 1e-6
@@ -88,9 +80,7 @@ def warp(
     image = check_image(image)
     start, end = check_face(from_points, many=False), check_face(to_points, many=False)
     if start.shape != end.shape:
-        raise InputError(
-            f"to_points: array of shape {end.shape}, expected that of from_points, {start.shape}"
-        )
+        raise InputError(f"to_points: array of shape {end.shape}, expected that of from_points, {start.shape}")
     width, height = image.shape[1::-1] if size is None else size
     if width < 1 or height < 1:
         raise InputError(f"size: {width} x {height} pixels, expected at least 1 of each")
@@ -200,10 +190,7 @@ def _fit_affine(start: Floats, end: Floats) -> Floats:
 def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and columns of the pixels whose centers are in a triangle or on its edges."""
     low, high = triangle[:, 1].min(), triangle[:, 1].max()
-    rows = np.arange(
-        max(np.ceil(low - _TOLERANCE_PIXELS), 0),
-        min(np.floor(high + _TOLERANCE_PIXELS), height - 1) + 1,
-    )
+    rows = np.arange(max(np.ceil(low - _TOLERANCE_PIXELS), 0), min(np.floor(high + _TOLERANCE_PIXELS), height - 1) + 1)
     heads, tails = triangle, np.roll(triangle, 1, axis=0)
     slanted = np.abs(tails[:, 1] - heads[:, 1]) > _TOLERANCE_PIXELS
     heads, tails = heads[slanted], tails[slanted]
@@ -224,8 +211,7 @@ def _interpolate(image: Pixels, points: Floats) -> Pixels:
 
     channels = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
     interpolated = [
-        map_coordinates(channel, points[:, ::-1].T, np.float64, order=1, mode="nearest")
-        for channel in channels
+        map_coordinates(channel, points[:, ::-1].T, np.float64, order=1, mode="nearest") for channel in channels
     ]
     values: Pixels = np.rint(np.stack(interpolated, axis=-1)).astype(np.uint8)
     return values[:, 0] if image.ndim == 2 else values

@@ -12,12 +12,6 @@ from ert.inference.validation import Face, read_face
 from ert.model.cascade import Cascade
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
-__all__ = [
-    "BATCH_SIZE",
-    "locate_batch",
-]
-
-
 # Faces per call; the kernel is compiled for this number of images.
 BATCH_SIZE = 16
 

@@ -24,8 +24,6 @@ from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
 from ert.model.fitted import Fitted
 
-__all__ = ["Request", "assess", "locate"]
-
 # Fewer faces are not worth compiling the kernel that takes several at a time.
 MIN_BATCH = 4 * BATCH_SIZE
 NO_BOXES = box_array([])
@@ -118,13 +116,9 @@ def locate(
             found = locate_rotated(cascade, image, boxes[i], rolls[i], inits, *read_as, mirror_map)
             shapes[i] = median_shape(found)
         else:
-            shapes[i], part = locate_face(
-                fitted, image, boxes[i], mode, read_as, confidence_model is not None
-            )
+            shapes[i], part = locate_face(fitted, image, boxes[i], mode, read_as, confidence_model is not None)
         if confidence_model is not None:
-            confidence_model.assess_face(
-                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part
-            )
+            confidence_model.assess_face(image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part)
 
     with Workers(_n_threads(request.n_jobs, len(X))) as workers:
         workers.run(locate_some)

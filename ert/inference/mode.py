@@ -11,8 +11,6 @@ from ert.model.geometry import INITS
 if TYPE_CHECKING:
     from ert.model.fitted import Fitted
 
-__all__ = ["FAST", "PredictionMode", "resolve_mode"]
-
 MAX_PASSES = 5
 
 

@@ -11,13 +11,6 @@ from ert.model.confidence import ConfidenceModel
 from ert.model.dlib_cascade import DlibCascade
 from ert.model.geometry import ONE_INIT, redraw_box
 
-__all__ = [
-    "MIN_CONFIDENCE",
-    "RESTART_BOXES",
-    "restart",
-]
-
-
 # Faces with less confidence are restarted: some 7 in 100 of those in good boxes.
 MIN_CONFIDENCE = 0.9
 # A restart is kept only with this confidence: of an object that is half hidden, guesses do not get better.

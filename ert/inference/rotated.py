@@ -26,16 +26,6 @@ from ert.model.dlib_cascade import DlibCascade
 from ert.model.geometry import INITS, box_frames
 from ert.model.procrustes import fit_similarity
 
-__all__ = [
-    "check_max_roll",
-    "check_rolls",
-    "locate_rotated",
-    "roll_of",
-    "rotation",
-    "search_roll",
-]
-
-
 # The error of a roll that a cascade tolerates, in degrees: half the step between rolls that are tried.
 TOLERANCE_DEGREES = 15.0
 # The initializations of both passes, and their rotations in the second, in degrees.
@@ -229,9 +219,7 @@ def candidate_rolls(max_roll: float) -> Floats:
 def _locate_in_two_passes(surroundings: Surroundings, roll: float) -> tuple[Floats, float]:
     first = np.median(surroundings.locate(surroundings.given(roll), SEARCH_INITS), axis=0)
     pose = surroundings.redraw(first)
-    second = [
-        surroundings.locate(pose._replace(roll=pose.roll + turn), SEARCH_INITS) for turn in SECOND_PASS_ROLLS
-    ]
+    second = [surroundings.locate(pose._replace(roll=pose.roll + turn), SEARCH_INITS) for turn in SECOND_PASS_ROLLS]
     shapes = np.concatenate(second)
     shape: Floats = np.median(shapes, axis=0)
     return shape, float(np.hypot(*np.moveaxis(shapes - shape, 2, 0)).mean()) / surroundings.side

@@ -13,8 +13,6 @@ from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.fitted import Fitted
 from ert.model.geometry import INITS, ONE_INIT, redraw_box
 
-__all__ = ["initializations", "locate_face", "locate_gray_face", "median_shape"]
-
 # Cascade and confidence model share one gray crop, wider than the box's by this part of its sides.
 CROP_MARGIN = 0.1
 

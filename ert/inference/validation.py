@@ -12,20 +12,6 @@ from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, read_image
 from ert.model.geometry import MAX_BOX_TO_IMAGE, box_frames, image_to_frame
 
-__all__ = [
-    "MAX_COORDINATE",
-    "Box",
-    "Face",
-    "box_array",
-    "check_box",
-    "check_landmark_array",
-    "check_landmarks",
-    "check_near",
-    "check_pairs",
-    "read_face",
-]
-
-
 MAX_COORDINATE = 1e7
 MAX_BOX_SIDES = 10
 Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
@@ -54,13 +40,9 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     try:
         checked = tuple(map(float, box))
     except (TypeError, ValueError, OverflowError):
-        raise InputError(
-            f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}"
-        ) from None
+        raise InputError(f"{what}: expected a box of 4 numbers (left, top, width, height), got {box!r}") from None
     if len(checked) != 4 or not all(map(math.isfinite, checked)):
-        raise InputError(
-            f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}"
-        )
+        raise InputError(f"{what}: expected a box of 4 finite numbers (left, top, width, height), got {box!r}")
     left, top, width, height = checked
     if not (min(checked) >= -MAX_COORDINATE and max(checked) <= MAX_COORDINATE):
         raise InputError(f"{what}: box {list(checked)}, expected pixels within {MAX_COORDINATE:g}")
@@ -119,9 +101,7 @@ def _describe(face: object) -> str:
     return f"a {name} of {len(face)}" if isinstance(face, Sequence) and not isinstance(face, str) else name
 
 
-def check_landmarks(
-    y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True
-) -> npt.NDArray[np.float64]:
+def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True) -> npt.NDArray[np.float64]:
     """Check y: (n, n_landmarks, 2), NaN = missing; no object and, for training, no landmark is all missing.
 
     Raises

@@ -10,8 +10,6 @@ from ert.model.cascade import Cascade
 from ert.model.fitted import Fitted
 from ert.model.geometry import ONE_INIT
 
-__all__ = ["is_warm", "warm_up", "warm_up_batch"]
-
 DUMMY_BOX = (0.0, 0.0, 9.0, 9.0)
 # The kernels of a model, see `Fitted.kernels`, and which of their uses: "upright", "rotated", or a batch of
 # images with so many axes.

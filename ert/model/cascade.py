@@ -19,19 +19,6 @@ from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
 
-__all__ = [
-    "NO_MIRROR_MAP",
-    "Cascade",
-    "FieldsOnly",
-    "GrayKernel",
-    "Stage",
-    "check_arrays",
-    "check_cascade",
-    "quantize_basis",
-    "stack_stages",
-]
-
-
 # The mirror map where no initialization needs one.
 NO_MIRROR_MAP = np.empty(0, np.intp)
 

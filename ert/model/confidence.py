@@ -24,18 +24,6 @@ from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
 
-__all__ = [
-    "FAILED",
-    "GAUSSIAN_90",
-    "NORMALIZER_ARGS",
-    "WITHIN",
-    "Assessment",
-    "ConfidenceModel",
-    "Forest",
-    "check_confidence_model",
-]
-
-
 # An alignment has failed when its mean error is more than this part of the normalizer; `within` is the
 # probability that a landmark is off by no more than that part.
 FAILED, WITHIN = 0.08, 0.05
@@ -257,36 +245,20 @@ class ConfidenceModel:
         return {"crop_spec": asdict(self.crop_spec) | {"region": self.crop_spec.region.tolist()}}
 
     @classmethod
-    def from_file(
-        cls,
-        header: dict[str, Any],
-        arrays: dict[str, npt.NDArray[Any]],
-    ) -> Self:
+    def from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Restore from :meth:`header` and :meth:`arrays`; its arrays are removed from `arrays`."""
         crop_spec = header["crop_spec"] | {"region": np.array(header["crop_spec"]["region"], np.float64)}
         parts: dict[str, Any] = {name: arrays.pop(f"confidence_{name}") for name in _ARRAYS}
         forests: dict[str, Any] = {
-            forest: Forest(
-                *(arrays.pop(f"confidence_{forest}_{name}") for name in Forest.__dataclass_fields__)
-            )
+            forest: Forest(*(arrays.pop(f"confidence_{forest}_{name}") for name in Forest.__dataclass_fields__))
             for forest in _FORESTS
         }
-        confidence_model = cls(
-            mean_shape=arrays["mean_shape"], crop_spec=CropSpec(**crop_spec), **parts, **forests
-        )
+        confidence_model = cls(mean_shape=arrays["mean_shape"], crop_spec=CropSpec(**crop_spec), **parts, **forests)
         check_confidence_model(confidence_model)
         return confidence_model
 
 
-_ARRAYS = (
-    "anchors",
-    "deltas",
-    "curve",
-    "baseline",
-    "ratios",
-    "within_curve",
-    "confidence_weights",
-)
+_ARRAYS = ("anchors", "deltas", "curve", "baseline", "ratios", "within_curve", "confidence_weights")
 _FORESTS = ("errors", "trust")
 
 
@@ -305,12 +277,7 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
         ("curve", confidence_model.curve, (2, confidence_model.curve.shape[-1]), "float64"),
         ("baseline", confidence_model.baseline, (n_landmarks,), "float64"),
         ("ratios", confidence_model.ratios, (len(confidence_model.ratios),), "float64"),
-        (
-            "within_curve",
-            confidence_model.within_curve,
-            (2, confidence_model.within_curve.shape[-1]),
-            "float64",
-        ),
+        ("within_curve", confidence_model.within_curve, (2, confidence_model.within_curve.shape[-1]), "float64"),
         ("confidence_weights", confidence_model.confidence_weights, (3,), "float64"),
     ]
     for name, forest, n_outputs in (
@@ -327,9 +294,7 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
             (f"{name} basis", forest.basis, (n_components, n_outputs), "int8"),
         ]
         if min(n_trees, n_splits, n_components) < 1 or (n_splits + 1) & n_splits:
-            raise InputError(
-                f"confidence model: {n_trees} {name} trees of {n_splits} splits are not full binary trees"
-            )
+            raise InputError(f"confidence model: {n_trees} {name} trees of {n_splits} splits are not full binary trees")
         if forest.pairs.max() >= n_pixels:
             raise InputError(f"confidence model: {name} pairs: expected pixels below {n_pixels}")
     for name, array, shape, kind in expected:

@@ -11,15 +11,6 @@ from ert._core.images import to_gray
 from ert._kernels import crop_resampled
 from ert.model.geometry import square_box
 
-__all__ = [
-    "CropSpec",
-    "check_crop_spec",
-    "crop_native",
-    "crop_region",
-    "raw_sizes",
-]
-
-
 MAX_PIXELS = 16_000_000
 
 
@@ -175,9 +166,7 @@ def check_crop_spec(crop_spec: CropSpec) -> None:
         raise InputError(f"least_contrast={contrast!r}: expected a number from 0 to 127")
     columns, rows = crop_spec.shape
     if rows * columns > MAX_PIXELS:
-        raise InputError(
-            f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size"
-        )
+        raise InputError(f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size")
 
 
 def _slice(low: float, high: float, size: int) -> slice:

@@ -14,15 +14,7 @@ import numpy.typing as npt
 from ert._core.images import channel_weights
 from ert._core.interrupts import uninterrupted
 from ert._kernels import CompiledCascade, compile_dlib_cascade
-from ert.model.cascade import (
-    NO_MIRROR_MAP,
-    FieldsOnly,
-    GrayKernel,
-    Stage,
-    check_arrays,
-    quantize_basis,
-    stack_stages,
-)
+from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, GrayKernel, Stage, check_arrays, quantize_basis, stack_stages
 from ert.model.geometry import MAX_BOX_TO_IMAGE
 
 # Of the 136 numbers in a leaf of a 68-point model, as many as fit into a fifth of the size of dlib's file.
@@ -98,8 +90,7 @@ class DlibCascade(FieldsOnly):
             # Kernels are compiled for one kind of array. No working cascade reads pixels farther away.
             columns, rows = (
                 slice(
-                    max(int(low - COPY_MARGIN_SIDES * side), 0),
-                    max(int(low + (COPY_MARGIN_SIDES + 1) * side) + 1, 1),
+                    max(int(low - COPY_MARGIN_SIDES * side), 0), max(int(low + (COPY_MARGIN_SIDES + 1) * side) + 1, 1)
                 )
                 for low, side in ((box[0], box[2]), (box[1], box[3]))
             )
@@ -196,9 +187,7 @@ def compact(cascade: DlibCascade) -> DlibCascade:
     return replace(cascade, leaves=leaves, scales=scales, basis=basis)
 
 
-def _whole_numbers(
-    amounts: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _whole_numbers(amounts: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     scales = np.maximum(np.abs(amounts).max(axis=0) / np.iinfo(np.int8).max, 1e-12)
     return np.rint(amounts / scales), scales
 

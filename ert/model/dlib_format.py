@@ -21,12 +21,6 @@ from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 from ert.model.dlib_cascade import DlibCascade, expand
 
-__all__ = [
-    "read_dlib_file",
-    "write_dlib_file",
-]
-
-
 _ERRORS = {
     -1: "is truncated",
     -2: "holds numbers as text, as very old versions of dlib wrote them",

@@ -26,13 +26,6 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 
-__all__ = [
-    "FORMAT_VERSION",
-    "read_model_file",
-    "write_model_file",
-]
-
-
 MAGIC = b"\x89ERTmdl\n"
 FORMAT_VERSION = 1
 _START = struct.Struct("<8sII")
@@ -45,10 +38,7 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, R
 
 
 def write_model_file(
-    path: str | os.PathLike[str],
-    header: dict[str, Any],
-    arrays: dict[str, npt.NDArray[Any]],
-    compress: bool = False,
+    path: str | os.PathLike[str], header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], compress: bool = False
 ) -> None:
     """Write a model file, atomically.
 
@@ -117,9 +107,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     _, version, length = _START.unpack_from(data)
     (checksum,) = _CHECKSUM.unpack_from(data, _START.size)
     if version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert"
-        )
+        raise InputError(f"{path}: model file version {version}, this ert reads version {FORMAT_VERSION}: update ert")
     everything = memoryview(data)
     if zlib.crc32(everything[_PREFIX_SIZE:], zlib.crc32(everything[: _START.size])) != checksum:
         raise InputError(f"{path}: the model file is corrupt or truncated: its checksum does not match")

@@ -19,18 +19,7 @@ from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
 from ert.model.schemes import check_names, resolve_mirror_map
 
-__all__ = [
-    "Fitted",
-    "FittedAttributes",
-    "cascade_sizes",
-    "read_fitted",
-    "write_fitted",
-]
-
-
-_BOX_CONVENTION = (
-    "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
-)
+_BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 # Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
 MAX_MASK_PIXELS = 512
 _COUNTS = ("n_objects", "n_samples", "n_missing")
@@ -170,9 +159,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
             advice = "train with kind='dlib' for that"
             raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
         if fitted.params.get("gray_weights") != "dlib":
-            raise InputError(
-                f"{path}: dlib's format cannot express gray_weights={fitted.params.get('gray_weights')!r}"
-            )
+            raise InputError(f"{path}: dlib's format cannot express gray_weights={fitted.params.get('gray_weights')!r}")
         write_dlib_file(path, cascade)
         return
     mirror_map = fitted.mirror_map
@@ -235,9 +222,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             {} if confidence is None else dict(confidence["summary"]),
         )
     except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(
-            f"{path}: the model file does not hold a valid model: {one_line(str(error))}"
-        ) from error
+        raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error
 
 
 def _from_dlib(cascade: DlibCascade) -> Fitted:

@@ -11,19 +11,6 @@ import numpy.typing as npt
 
 from ert.model.procrustes import fit_similarity
 
-__all__ = [
-    "INITS",
-    "MAX_BOX_TO_IMAGE",
-    "ONE_INIT",
-    "box_frames",
-    "frame_to_image",
-    "image_to_frame",
-    "jitter_frames",
-    "redraw_box",
-    "stretched_frames",
-]
-
-
 # Initializations of a prediction, the first the box itself: shift in x and y in sides of the box, scale, and
 # whether the mirror image is taken.
 INITS = np.array(
@@ -86,16 +73,12 @@ def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return frames
 
 
-def frame_to_image(
-    shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def frame_to_image(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Transform shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
     return _turn(shapes, *frames[:, :4].T) + frames[:, None, 4:]
 
 
-def image_to_frame(
-    shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def image_to_frame(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Transform shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
     a, b, c, d = frames[:, :4].T
     return _turn(shapes - frames[:, None, 4:], *(np.stack([d, -b, -c, a]) / (a * d - b * c)))
@@ -145,9 +128,7 @@ def jitter_frames(
 
 
 def redraw_box(
-    shape: npt.NDArray[np.float64],
-    mean_shape: npt.NDArray[np.float32],
-    box: tuple[float, float, float, float],
+    shape: npt.NDArray[np.float64], mean_shape: npt.NDArray[np.float32], box: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
     """Return the upright square box in which the mean shape fits a shape best.
 

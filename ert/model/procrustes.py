@@ -8,18 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.types import Floats
 
-__all__ = [
-    "Points",
-    "as_complex",
-    "centre_known",
-    "column_medians",
-    "fit_similarity",
-    "move_onto",
-    "procrustes_distances",
-    "typical_shape",
-]
-
-
 Points = NDArray[np.complex128]
 
 

@@ -7,19 +7,6 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 
-__all__ = [
-    "FACE5_MIRROR",
-    "FACE5_OF_FACE68",
-    "FACE68_CLOSED",
-    "FACE68_MIRROR",
-    "FACE68_REGIONS",
-    "MIRROR_MAPS",
-    "check_names",
-    "mean_shape",
-    "mirror_shapes",
-]
-
-
 FACE68_REGIONS: dict[str, range] = {
     # iBUG order; right and left are the subject's, so the right eye is on the left of the picture.
     "jaw": range(0, 17),
@@ -91,15 +78,12 @@ def resolve_mirror_map(mirror: str | Sequence[int] | None, n_landmarks: int) -> 
     if not np.array_equal(mirror_map[mirror_map], np.arange(n_landmarks)):
         odd = int(np.flatnonzero(mirror_map[mirror_map] != np.arange(n_landmarks))[0])
         raise InputError(
-            f"mirror: landmark {odd} goes to {mirror_map[odd]}, which goes to "
-            f"{mirror_map[mirror_map[odd]]}, not back"
+            f"mirror: landmark {odd} goes to {mirror_map[odd]}, which goes to {mirror_map[mirror_map[odd]]}, not back"
         )
     return mirror_map.astype(np.intp)
 
 
-def mirror_shapes(
-    shapes: npt.NDArray[np.float64], mirror_map: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def mirror_shapes(shapes: npt.NDArray[np.float64], mirror_map: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """Mirror shapes in the unit square: x becomes 1 - x and the landmarks change places.
 
     Parameters

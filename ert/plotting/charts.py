@@ -14,15 +14,6 @@ from ert.metrics import auc, ced
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 from ert.plotting.style import CHART_COLORS, DASHES, INK, MUTED, Chart, chart_style, finish_chart, new_axes
 
-__all__ = [
-    "plot_ced",
-    "plot_landmark_errors",
-    "plot_reliability",
-    "plot_stages",
-    "x_limit",
-]
-
-
 # Circles of landmark errors are magnified by one of these factors.
 _MAGNIFICATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 # Largest radius, as a fraction of the shape's size: drawn to scale in this range, else as near to the target.

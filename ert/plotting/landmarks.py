@@ -30,18 +30,6 @@ from ert.plotting.strokes import (
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = [
-    "check_boxes",
-    "check_shapes",
-    "contact_sheet",
-    "data_uri",
-    "draw_landmarks",
-    "draw_poses",
-    "picture_html",
-    "save_image",
-]
-
-
 _AXIS_COLORS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
 _JPEG_QUALITY = 85
 _HTML_WIDTH = 480
@@ -176,11 +164,7 @@ def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) ->
 
 
 def contact_sheet(
-    thumbnails: Sequence[Pixels],
-    columns: int,
-    captions: Sequence[str] | None = None,
-    *,
-    tile_size: int = 256,
+    thumbnails: Sequence[Pixels], columns: int, captions: Sequence[str] | None = None, *, tile_size: int = 256
 ) -> Pixels:
     """Arrange pictures in a grid, row by row.
 
@@ -210,9 +194,7 @@ def contact_sheet(
     if not len(thumbnails):
         raise InputError("contact sheet: no thumbnails, expected at least one")
     if columns < 1 or tile_size < 1:
-        raise InputError(
-            f"contact sheet: {columns} columns of {tile_size} pixels, expected at least 1 of each"
-        )
+        raise InputError(f"contact sheet: {columns} columns of {tile_size} pixels, expected at least 1 of each")
     if captions is not None and len(captions) != len(thumbnails):
         raise InputError(
             f"contact sheet: {len(captions)} captions, expected one for each of {len(thumbnails)} thumbnails"
@@ -263,9 +245,7 @@ def save_image(path: StrPath, image: Pixels) -> None:
     path = Path(path)
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
-        raise InputError(
-            f"{path}: unknown suffix {path.suffix!r}, expected an image format: .png, .jpg, .webp"
-        )
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected an image format: .png, .jpg, .webp")
     picture = Image.fromarray(check_image(image))
     with write_atomically(path) as temporary:
         picture.save(temporary, kind, **({"quality": 92} if kind in ("JPEG", "WEBP") else {}))
@@ -302,10 +282,7 @@ def picture_html(
 
     picture = Image.fromarray(check_image(image)).convert("RGB")
     # Reduced before drawing, so that lines do not become too thin.
-    size = (
-        min(picture.width, _HTML_WIDTH),
-        max(1, round(picture.height * min(1, _HTML_WIDTH / picture.width))),
-    )
+    size = (min(picture.width, _HTML_WIDTH), max(1, round(picture.height * min(1, _HTML_WIDTH / picture.width))))
     scale = np.divide(size, picture.size)
     placed = [(points + 0.5) * scale - 0.5 for points in check_shapes(shapes)]
     scaled_boxes = None if boxes is None else check_boxes(boxes) * np.tile(scale, 2)

@@ -13,9 +13,6 @@ from ert.plotting.landmarks import check_boxes, check_shapes
 from ert.plotting.strokes import OUTLINE, POINT_COLOR, REGION_COLORS, smooth_curves
 from ert.plotting.style import require_plot_packages
 
-__all__ = ["show"]
-
-
 _HEIGHT = 6.0  # inches
 _OUTLINE = tuple(level / 255 for level in OUTLINE)
 

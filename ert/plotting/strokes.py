@@ -13,23 +13,6 @@ from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-__all__ = [
-    "DOT",
-    "OUTLINE",
-    "POINT_COLOR",
-    "REGION_COLORS",
-    "Stroke",
-    "box_strokes",
-    "disc_strokes",
-    "line_width",
-    "object_size",
-    "opaque",
-    "paint",
-    "shape_strokes",
-    "smooth_curves",
-]
-
-
 REGION_COLORS = {
     "jaw": "#8ecbff",
     "right_brow": "#ffc857",

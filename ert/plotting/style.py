@@ -15,23 +15,6 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.files import write_atomically
 from ert._core.types import StrPath
 
-__all__ = [
-    "CHART_COLORS",
-    "DASHES",
-    "GRID",
-    "INK",
-    "MUTED",
-    "PHOTO_COLORS",
-    "TRUTH",
-    "Chart",
-    "chart_style",
-    "check_chart_file",
-    "finish_chart",
-    "new_axes",
-    "require_plot_packages",
-]
-
-
 # From the palette of Okabe and Ito, which color-blind readers can distinguish: darker colors for charts on
 # white, two lighter ones for landmarks on photographs.
 CHART_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")

@@ -6,20 +6,9 @@ import numpy as np
 
 from ert._core.types import Floats, Pixels
 from ert.plotting.landmarks import draw_landmarks
-from ert.plotting.style import PHOTO_COLORS, TRUTH
+from ert.plotting.style import PHOTO_COLORS
 
-__all__ = [
-    "ON_PHOTOS",
-    "TRUTH",
-    "crop_thumbnail",
-    "object_thumbnail",
-    "object_view",
-    "shortened",
-    "to_thumbnail_pixels",
-]
-
-
-ON_PHOTOS = PHOTO_COLORS
+PHOTO_COLORS = PHOTO_COLORS
 """Two colors for shapes on photographs."""
 
 # A thumbnail shows the landmarks and a margin of this fraction of their extent.
@@ -27,11 +16,7 @@ _MARGIN = 0.15
 
 
 def object_thumbnail(
-    image: Pixels,
-    box: Floats,
-    shapes: Sequence[Floats],
-    colors: Sequence[str | None],
-    size: int,
+    image: Pixels, box: Floats, shapes: Sequence[Floats], colors: Sequence[str | None], size: int
 ) -> Pixels:
     """Cut out a square around an object and draw shapes on it.
 

@@ -14,13 +14,6 @@ from ert.model.geometry import INITS
 from ert.predictor import ShapePredictor
 from ert.tracking.smoothing import fit_pose, place_shape
 
-__all__ = [
-    "Observation",
-    "Observer",
-    "normalized",
-]
-
-
 # Faces with a larger roll are located in a copy of the image rotated upright.
 _MAX_UPRIGHT_DEGREES = 12.0
 # The spread of shapes from several initializations indicates the confidence, and their mean is more stable

@@ -13,14 +13,6 @@ import numpy as np
 from ert._core.types import Floats
 from ert.model.procrustes import fit_similarity
 
-__all__ = [
-    "AdaptiveFilter",
-    "ShapeSmoother",
-    "fit_pose",
-    "place_shape",
-]
-
-
 # Gains are those of this frame rate and are converted to the time between frames.
 _FRAMES_PER_SECOND = 30.0
 # Range of the gain, the weight of an observation.

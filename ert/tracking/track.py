@@ -6,8 +6,6 @@ from ert._core.types import Floats
 from ert.tracking.observation import Observation, normalized
 from ert.tracking.smoothing import ShapeSmoother
 
-__all__ = ["Track", "match"]
-
 # Weight of a new observation in the appearance of a track.
 _APPEARANCE_GAIN = 0.1
 

@@ -21,12 +21,6 @@ from ert.predictor import ShapePredictor, load
 from ert.tracking.observation import Observation, Observer
 from ert.tracking.track import Track, match
 
-__all__ = [
-    "TrackedFace",
-    "Tracker",
-]
-
-
 # Correlations of appearances: of a face with itself one frame earlier above 0.87, with another person's below
 # 0.45. A lost track needs more, since it is compared at the same position in many frames.
 _MIN_CORRELATION, _MIN_LOST_CORRELATION, _MAX_OTHER_CORRELATION = 0.6, 0.8, 0.45
@@ -217,9 +211,7 @@ class Tracker:
             self._search(frame, now)
             self._last_search = now
         shown = [track for track in self._tracks if track.misses <= _GRACE_FRAMES]
-        self._tracks = [
-            track for track in self._tracks if track in shown or now - track.last_seen <= self.patience
-        ]
+        self._tracks = [track for track in self._tracks if track in shown or now - track.last_seen <= self.patience]
         return [self._face(track, now) for track in shown]
 
     def _advance(self, time: float | None) -> tuple[float, float]:
@@ -345,7 +337,5 @@ class Tracker:
         )
 
 
-def _costs(
-    detected: list[Observation], tracks: list[Track], cost: Callable[[Observation, Track], float]
-) -> Floats:
+def _costs(detected: list[Observation], tracks: list[Track], cost: Callable[[Observation, Track], float]) -> Floats:
     return np.array([[cost(observation, track) for track in tracks] for observation in detected], np.float64)

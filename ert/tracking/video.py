@@ -15,15 +15,6 @@ from ert._core.files import check_writable, write_atomically
 from ert._core.types import Pixels
 from ert.tracking.tracker import TrackedFace
 
-__all__ = [
-    "VideoReader",
-    "check_video_file",
-    "draw_tracked",
-    "face_table",
-    "video_writer",
-]
-
-
 # Codecs by suffix that OpenCV's wheels can write.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 # For files and cameras that report no frame rate or an invalid one.
@@ -95,17 +86,13 @@ class VideoReader:
             has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
             backend = cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
             try:
-                self._capture = (
-                    cv2.VideoCapture(source) if self._camera else cv2.VideoCapture(self.name, backend)
-                )
+                self._capture = cv2.VideoCapture(source) if self._camera else cv2.VideoCapture(self.name, backend)
             except cv2.error as error:
                 raise InputError(f"{self.name}: OpenCV cannot open it: {error.err}") from error
             self._first = self._capture.read()[1] if self._capture.isOpened() else None
         if self._first is None:
             self.close()
-            expected = (
-                "no such camera, or it is in use" if self._camera else "is not a video that OpenCV can read"
-            )
+            expected = "no such camera, or it is in use" if self._camera else "is not a video that OpenCV can read"
             raise InputError(f"{self.name}: {expected}")
         self.size: tuple[int, int] = (self._first.shape[1], self._first.shape[0])
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
@@ -176,9 +163,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), rate, size)
         try:
             if not writer.isOpened():
-                raise InputError(
-                    f"{path}: this OpenCV cannot write {codec} video of {size[0]} x {size[1]} pixels"
-                )
+                raise InputError(f"{path}: this OpenCV cannot write {codec} video of {size[0]} x {size[1]} pixels")
             yield writer.write
         finally:
             writer.release()
@@ -238,12 +223,7 @@ def draw_tracked(frame: Pixels, faces: Sequence[TrackedFace]) -> Pixels:
 
 
 def open_outputs(
-    stack: ExitStack,
-    video: str | None,
-    table: str | None,
-    size: tuple[int, int],
-    rate: float,
-    n_landmarks: int,
+    stack: ExitStack, video: str | None, table: str | None, size: tuple[int, int], rate: float, n_landmarks: int
 ) -> tuple[Any, Any]:
     """Return the writers of a video and a table, which the stack closes; None for those without a path."""
     frames = stack.enter_context(video_writer(video, size, rate)) if video else None

@@ -7,11 +7,6 @@ from ert._core.types import Floats, Pixels
 from ert.model.geometry import frame_to_image
 from ert.training.crops import Crops
 
-__all__ = [
-    "occlude_crops",
-]
-
-
 # Ranges: sigma of the blur in sides of the box; the share of the landmarks' rectangle that a block covers.
 _BLUR_SIGMA = 0.01, 0.05
 _COVERED_SHARE = 0.08, 0.35
@@ -19,9 +14,7 @@ _COVERED_SHARE = 0.08, 0.35
 _MAX_LOG_STRETCH = 0.3
 
 
-def occlude_crops(
-    crops: Crops, shapes: Floats, probability: float, random_state: int
-) -> npt.NDArray[np.intp]:
+def occlude_crops(crops: Crops, shapes: Floats, probability: float, random_state: int) -> npt.NDArray[np.intp]:
     """Blur some crops, and cover parts of others by a gray block or by a block of another crop.
 
     Parameters

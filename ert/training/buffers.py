@@ -9,14 +9,6 @@ import numpy as np
 from ert._core.exceptions import InputError
 from ert._core.types import Pixels
 
-__all__ = [
-    "BLOCK_LENGTH",
-    "ROW_ALIGNMENT",
-    "allocate",
-    "new_pool",
-]
-
-
 # Samples are grouped into blocks of this many: a block's pool and residuals stay in the processor's cache.
 BLOCK_LENGTH = 2048
 # A sample's row of a feature pool takes a multiple of this many bytes, a cache line.

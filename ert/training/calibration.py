@@ -9,17 +9,6 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 
-__all__ = [
-    "coverage",
-    "fit_error_curve",
-    "fit_isotonic",
-    "fit_logistic",
-    "rejection_rate_at_recall",
-    "reliability",
-    "roc_auc",
-]
-
-
 # Largest number of knots of the curve of errors, and of the curve of probabilities; least numbers per knot.
 MAX_ERROR_KNOTS, MAX_PROBABILITY_KNOTS = 12, 20
 MIN_PER_KNOT = 20
@@ -67,9 +56,7 @@ def _quantiles(values: Floats) -> Floats:
     return quantiles
 
 
-def fit_logistic(
-    features: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> Floats:
+def fit_logistic(features: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Floats:
     """Fit a ridge-penalized logistic regression by Newton's method.
 
     Parameters
@@ -185,9 +172,7 @@ def roc_auc(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     return float((ranks[inverse][good].sum() - n_good * (n_good + 1) / 2) / (n_good * n_bad))
 
 
-def rejection_rate_at_recall(
-    objects: npt.ArrayLike, others: npt.ArrayLike, recall: float = 0.95
-) -> dict[str, Any]:
+def rejection_rate_at_recall(objects: npt.ArrayLike, others: npt.ArrayLike, recall: float = 0.95) -> dict[str, Any]:
     """Return the share of other things that is rejected at a threshold with a given recall of objects.
 
     Parameters

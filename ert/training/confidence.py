@@ -28,27 +28,13 @@ from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
 from ert.training.buffers import BLOCK_LENGTH, new_pool
-from ert.training.calibration import (
-    fit_error_curve,
-    fit_isotonic,
-    fit_logistic,
-    rejection_rate_at_recall,
-    roc_auc,
-)
-from ert.training.confidence_samples import (
-    ConfidenceSamples,
-    LeftOutObjects,
-    draw_confidence_samples,
-    group_folds,
-)
+from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
+from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
 from ert.training.features import draw_pairs, draw_pool, draw_thresholds
 from ert.training.fit import fit_cascade
 from ert.training.parameters import Options, plain_params, training_options
 from ert.training.progress import log
 from ert.training.targets import Targets, leaf_scales
-
-__all__ = ["fit_confidence", "fold_checkpoints"]
-
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.
@@ -107,11 +93,7 @@ def fit_confidence(
     if landmarks.shape[1] != n_landmarks:
         raise InputError(f"y: {landmarks.shape[1]} landmarks, the model has {n_landmarks}")
     normalizer = fitted.params["normalizer"]
-    lengths = (
-        box_frames(box_array(boxes))[:, 0]
-        if normalizer is None
-        else normalizer_lengths(landmarks, normalizer)
-    )
+    lengths = box_frames(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
     models = []
@@ -163,12 +145,7 @@ def train_forests(
     samples = draw_confidence_samples(objects, (mean_shape, crop_spec, *pool), options, workers)
     positions = (mean_shape[pool[0]] + pool[1]).astype(np.float64)
     options = replace(
-        options,
-        max_depth=MAX_DEPTH,
-        n_split_tests=N_SPLIT_TESTS,
-        n_trees_averaged=1,
-        learning_rate=0.1,
-        leaf_bits=8,
+        options, max_depth=MAX_DEPTH, n_split_tests=N_SPLIT_TESTS, n_trees_averaged=1, learning_rate=0.1, leaf_bits=8
     )
 
     def forests(chosen: npt.NDArray[np.bool_], number: int) -> tuple[Forest, Forest]:
@@ -184,9 +161,7 @@ def train_forests(
         deviations[here] = run_forest(samples.values[here], errors_forest.arrays())
         trust[here] = run_forest(samples.values[here], trust_forest.arrays())
     tables, figures = _calibrate(samples, deviations.astype(np.float64), trust[:, 0].astype(np.float64))
-    confidence_model = ConfidenceModel(
-        mean_shape, crop_spec, *pool, *forests(np.ones(len(samples), bool), 0), **tables
-    )
+    confidence_model = ConfidenceModel(mean_shape, crop_spec, *pool, *forests(np.ones(len(samples), bool), 0), **tables)
     counts = {
         "n_folds": len(objects.models),
         "n_objects": len(np.unique(samples.owner)),
@@ -248,10 +223,7 @@ def _grow_both(
     good = np.where(samples.good[chosen], 1.0, -1.0)[:, None]
     errors = N_ERROR_TREES, samples.values[here], logs @ directions.T, directions
     trust = N_TRUST_TREES, samples.values[chosen], good - good.mean(), np.ones((1, 1))
-    return (
-        _grow(*errors, positions, options, seeds, workers),
-        _grow(*trust, positions, options, (*seeds, 1), workers),
-    )
+    return (_grow(*errors, positions, options, seeds, workers), _grow(*trust, positions, options, (*seeds, 1), workers))
 
 
 def _grow(
@@ -290,9 +262,7 @@ def _grow(
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 
 
-def _calibrate(
-    samples: ConfidenceSamples, deviations: Floats, trust: Floats
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _calibrate(samples: ConfidenceSamples, deviations: Floats, trust: Floats) -> tuple[dict[str, Any], dict[str, Any]]:
     """Calibrate the predictions of forests on samples that they were not fitted to.
 
     Returns

@@ -20,16 +20,6 @@ from ert.model.fitted import Fitted
 from ert.model.geometry import square_box
 from ert.training.parameters import Options
 
-__all__ = [
-    "ConfidenceSamples",
-    "LeftOutObjects",
-    "background_boxes",
-    "draw_confidence_samples",
-    "group_folds",
-    "scatter",
-]
-
-
 # Standard deviations of the boxes around an object: shift in sides of the box, logarithm of the size.
 LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))
 BACKGROUND = -1
@@ -124,9 +114,7 @@ class ConfidenceSamples:
         return good
 
 
-def group_folds(
-    X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int
-) -> npt.NDArray[np.int64]:
+def group_folds(X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int) -> npt.NDArray[np.int64]:
     """Assign a fold to every object; objects of one group, by default of one image, have the same fold.
 
     Parameters
@@ -291,9 +279,7 @@ def background_boxes(
 ) -> list[Box]:
     """Draw at most `n` square boxes that hardly overlap any object; some lie on a part of one."""
     n_drawn = 16 * n
-    sides = (
-        (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDE_RANGE[0]), math.log(SIDE_RANGE[1]), n_drawn))
-    )
+    sides = (box[2] + box[3]) / 2 * np.exp(rng.uniform(math.log(SIDE_RANGE[0]), math.log(SIDE_RANGE[1]), n_drawn))
     corners = rng.uniform(0, 1, (n_drawn, 2)) * size - sides[:, None] / 2
     fits = sides >= MIN_SIDE
     for left, top, width, height in objects:

@@ -18,13 +18,6 @@ from ert.model.cropping import CropSpec
 from ert.training.buffers import allocate
 from ert.training.kinds import CascadeKind
 
-__all__ = [
-    "Crops",
-    "FaceReader",
-    "cut_crops",
-]
-
-
 # Objects after which memory that image decoders have freed is returned to the system.
 _TRIM_INTERVAL = 64
 

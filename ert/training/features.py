@@ -5,16 +5,6 @@ import numpy.typing as npt
 
 from ert._core.types import Floats, Pixels
 
-__all__ = [
-    "draw_pairs",
-    "draw_pool",
-    "draw_thresholds",
-    "pair_prior",
-    "pick_pairs",
-    "pixel_differences",
-]
-
-
 # Least half-width of a pool in sides of the box: a single landmark, or several on a line, have no width.
 MIN_HALF_WIDTH = 0.1
 
@@ -87,9 +77,7 @@ def pair_prior(positions: Floats, prior_length: float) -> tuple[npt.NDArray[np.u
     return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
 
 
-def pick_pairs(
-    prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats
-) -> npt.NDArray[np.uint16]:
+def pick_pairs(prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
     """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
     pairs, cumulative = prior
     picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]

@@ -37,8 +37,6 @@ from ert.training.progress import Progress, log
 from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, warm_up_training
 
-__all__ = ["fit_cascade"]
-
 
 def fit_cascade(
     settings: Mapping[str, Any],
@@ -105,9 +103,7 @@ def fit_cascade(
     samples = {"train": training}
     if "validation" in parts:
         shapes = parts["validation"].shapes
-        samples["validation"] = plain_samples(
-            crops["validation"], shapes, training.mean_shape, map_pools=map_pools
-        )
+        samples["validation"] = plain_samples(crops["validation"], shapes, training.mean_shape, map_pools=map_pools)
 
     digest = training.digest(options)
     summary = {
@@ -135,9 +131,7 @@ def fit_cascade(
             errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
             progress.end_stage(number + 1, errors, replayed=number < n_finished)
             history.append({"stage": number + 1} | {f"{name}_nme": value for name, value in errors.items()})
-            cascade = kind.assemble(
-                training.mean_shape, crop_spec, stages[: number + 1], options.stages_per_basis
-            )
+            cascade = kind.assemble(training.mean_shape, crop_spec, stages[: number + 1], options.stages_per_basis)
             fitted = Fitted(cascade, params, names, mirror_map, list(history), summary)
             if checkpoint is not None and number >= n_finished:
                 write_fitted(checkpoint, fitted)
@@ -228,7 +222,5 @@ def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> l
         return []
     fitted = read_fitted(checkpoint)
     if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
-        raise InputError(
-            f"{os.fspath(checkpoint)}: the checkpoint was written by a fit with other data or parameters"
-        )
+        raise InputError(f"{os.fspath(checkpoint)}: the checkpoint was written by a fit with other data or parameters")
     return fitted.cascade.stages()

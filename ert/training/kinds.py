@@ -20,8 +20,6 @@ from ert.model.cropping import CropSpec, crop_native, raw_sizes
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.geometry import box_frames, stretched_frames
 
-__all__ = ["KINDS", "CascadeKind"]
-
 
 @dataclass(frozen=True)
 class CascadeKind:

@@ -12,14 +12,6 @@ from ert.training.samples import PART_LENGTH
 from ert.training.stage import CANDIDATES_PER_DRAW
 from ert.training.targets import N_SCORED
 
-__all__ = [
-    "MemoryPlan",
-    "Sizes",
-    "plan_memory",
-    "training_bytes",
-]
-
-
 # Crops of more bytes than this are mapped from a temporary file even without a bound: the system keeps the
 # file in memory as long as there is enough.
 MAPPED_CROPS_BYTES = 32_000_000

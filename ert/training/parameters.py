@@ -10,15 +10,6 @@ from ert._core.exceptions import InputError
 from ert.metrics import NORMALIZERS
 from ert.training.kinds import KINDS, CascadeKind
 
-__all__ = [
-    "NOT_SAVED",
-    "Options",
-    "check_parameters",
-    "plain_params",
-    "training_options",
-]
-
-
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 

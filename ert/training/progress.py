@@ -8,8 +8,6 @@ from typing import Any, Self
 
 from ert.metrics import normalizer_text
 
-__all__ = ["Progress", "log"]
-
 
 def log(text: str) -> None:
     """Write a line to standard error."""
@@ -44,10 +42,7 @@ class Progress:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None:
             self._bar.close()

@@ -18,16 +18,6 @@ from ert.training.buffers import BLOCK_LENGTH
 from ert.training.crops import Crops
 from ert.training.parameters import Options
 
-__all__ = [
-    "PART_LENGTH",
-    "Samples",
-    "add_errors",
-    "aligned_residuals",
-    "draw_samples",
-    "plain_samples",
-]
-
-
 # Samples whose landmarks are processed at once, so that temporary arrays stay small.
 PART_LENGTH = 128
 
@@ -106,9 +96,7 @@ class Samples:
         sides = self.sides.astype(np.float64)
         # In these coordinates the side of the box is 1.
         lengths = (
-            np.ones(len(sides))
-            if normalizer is None
-            else normalizer_lengths(self.truth * sides[:, None], normalizer)
+            np.ones(len(sides)) if normalizer is None else normalizer_lengths(self.truth * sides[:, None], normalizer)
         )
         blocks, totals = self.blocks, np.zeros(len(self.blocks))
 
@@ -185,12 +173,7 @@ def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-
 
 
 def draw_samples(
-    crops: Crops,
-    shapes: Floats,
-    mirror_map: npt.NDArray[np.intp] | None,
-    options: Options,
-    *,
-    map_pools: bool = False,
+    crops: Crops, shapes: Floats, mirror_map: npt.NDArray[np.intp] | None, options: Options, *, map_pools: bool = False
 ) -> Samples:
     """Return every object with the mean shape in its box, then with training shapes in jittered boxes.
 

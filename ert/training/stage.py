@@ -17,15 +17,6 @@ from ert.training.parameters import Options
 from ert.training.samples import Samples, draw_samples
 from ert.training.targets import compute_targets, residual_basis
 
-__all__ = [
-    "CANDIDATES_PER_DRAW",
-    "most_used",
-    "replay_stage",
-    "train_stage",
-    "warm_up_training",
-]
-
-
 # Candidate splits that are drawn at once: drawing takes ten times the memory of what is kept.
 CANDIDATES_PER_DRAW = 50_000
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
@@ -62,9 +53,7 @@ def train_stage(
     rng = np.random.default_rng([options.random_state, 1, stage])
     kind = options.cascade_kind
     n_drawn = max(options.n_pixels, options.n_pool_candidates)
-    anchors, deltas = draw_pool(
-        samples.mean_shape.astype(float), n_drawn, options.padding, options.pool_spread, rng
-    )
+    anchors, deltas = draw_pool(samples.mean_shape.astype(float), n_drawn, options.padding, options.pool_spread, rng)
     pool, similarities = _read_pool(samples, anchors, deltas, kind, workers)
     missing = bool(np.isnan(samples.truth).any())
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
@@ -116,11 +105,7 @@ def _read_pool(
 
 
 def _move_shapes(
-    samples: Samples,
-    stage: Stage,
-    pool: Pixels,
-    similarities: npt.NDArray[np.float32],
-    workers: Workers,
+    samples: Samples, stage: Stage, pool: Pixels, similarities: npt.NDArray[np.float32], workers: Workers
 ) -> None:
     """Move every sample's shape as prediction would, missing landmarks included."""
     trees = stage.pairs, stage.thresholds, stage.leaves
@@ -129,12 +114,7 @@ def _move_shapes(
 
 
 def _draw_candidates(
-    pool: Pixels,
-    positions: Floats,
-    options: Options,
-    n_samples: int,
-    workers: Workers,
-    rng: np.random.Generator,
+    pool: Pixels, positions: Floats, options: Options, n_samples: int, workers: Workers, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
     """Draw pairs (n_trees, n_splits, n_split_tests, 2) and thresholds (n_trees, n_splits, n_split_tests)."""
     n_splits = 2**options.max_depth - 1
@@ -145,12 +125,7 @@ def _draw_candidates(
     prior = pair_prior(positions, options.prior_length)
 
     def pick(
-        thread: int,
-        n_threads: int,
-        first: int,
-        which: Floats,
-        order: Floats,
-        chosen: npt.NDArray[np.int64],
+        thread: int, n_threads: int, first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]
     ) -> None:
         n = len(which)
         part = slice(n * thread // n_threads, n * (thread + 1) // n_threads)

@@ -11,9 +11,6 @@ from ert.training.buffers import BLOCK_LENGTH
 from ert.training.parameters import Options
 from ert.training.samples import PART_LENGTH, Samples
 
-__all__ = ["Targets", "compute_targets", "leaf_scales", "residual_basis"]
-
-
 # Residuals of at most this many samples determine the basis.
 MAX_BASIS_SAMPLES = 20_000
 # Components of the residuals that splits are scored on: more only take time (SketchBoost, arXiv 2211.12858,

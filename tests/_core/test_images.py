@@ -44,9 +44,7 @@ class TestLoadImage:
         np.testing.assert_array_equal(loaded, picture)
 
     def test_gray_stays_two_dimensional(self, tmp_path, picture):
-        np.testing.assert_array_equal(
-            load_image(str(save(tmp_path / "a.png", picture[..., 0]))), picture[..., 0]
-        )
+        np.testing.assert_array_equal(load_image(str(save(tmp_path / "a.png", picture[..., 0]))), picture[..., 0])
 
     def test_bilevel_becomes_black_and_white(self, tmp_path):
         bits = np.array([[0, 1, 1], [1, 0, 0]], bool)
@@ -157,8 +155,7 @@ class TestRefusedFiles:
         assert refused > 0
 
     @pytest.mark.parametrize(
-        ("dtype", "suffix"),
-        [(np.uint16, ".png"), (np.uint16, ".tif"), (np.int32, ".tif"), (np.float32, ".tif")],
+        ("dtype", "suffix"), [(np.uint16, ".png"), (np.uint16, ".tif"), (np.int32, ".tif"), (np.float32, ".tif")]
     )
     @pytest.mark.parametrize("read", [load_image, image_size])
     def test_more_than_eight_bits(self, tmp_path, read, dtype, suffix):
@@ -268,9 +265,7 @@ class TestToGray:
         image = np.frombuffer(bytes(range(12)), np.uint8).reshape(2, 2, 3)
         np.testing.assert_array_equal(to_gray(image), naive.to_gray(image))
 
-    @pytest.mark.parametrize(
-        "options", [{"channel_order": "rbg"}, {"weights": "mean"}, {"channel_order": None}]
-    )
+    @pytest.mark.parametrize("options", [{"channel_order": "rbg"}, {"weights": "mean"}, {"channel_order": None}])
     def test_unknown_option(self, options):
         with pytest.raises(InputError, match="expected '"):
             to_gray(np.zeros((2, 2), np.uint8), **options)

@@ -12,12 +12,8 @@ from ert._kernels.gray import to_gray, weigh
 def test_any_part_of_any_image(data, channel_order, weights):
     rows, columns = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 90))
     row, column = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, columns - 1))
-    image = np.random.default_rng(data.draw(st.integers(0, 99))).integers(
-        0, 256, (rows, columns, 3), np.uint8
-    )
-    out = np.empty(
-        (data.draw(st.integers(1, rows - row)), data.draw(st.integers(1, columns - column))), np.uint8
-    )
+    image = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 256, (rows, columns, 3), np.uint8)
+    out = np.empty((data.draw(st.integers(1, rows - row)), data.draw(st.integers(1, columns - column))), np.uint8)
     to_gray(image, row, column, channel_weights(channel_order, weights), out)
     expected = naive.to_gray(image, channel_order, weights)[row:, column:]
     np.testing.assert_array_equal(out, expected[: len(out), : out.shape[1]])

@@ -102,11 +102,7 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
 
 
 @settings(max_examples=25)
-@given(
-    st.integers(0, 10**6),
-    st.sampled_from([1, 2, 30, 500, BLOCK, BLOCK + 1, 2 * BLOCK + 100]),
-    st.integers(1, 3),
-)
+@given(st.integers(0, 10**6), st.sampled_from([1, 2, 30, 500, BLOCK, BLOCK + 1, 2 * BLOCK + 100]), st.integers(1, 3))
 def test_trees_match_their_twins(seed, n, n_threads):
     grow(n, n_threads, np.random.default_rng(seed))
 
@@ -171,6 +167,4 @@ def test_a_pool_of_another_layout_is_refused():
     with Workers(1) as workers:
         for shape in ((1, BLOCK, 63), (1, 2 * BLOCK, 64)):
             with pytest.raises(ValueError, match="expected rows of a multiple of 64"):
-                grow_trees(
-                    np.zeros(shape, np.uint8), targets, random_candidates(rng, 1, 2), (0.1, 1, 8), workers
-                )
+                grow_trees(np.zeros(shape, np.uint8), targets, random_candidates(rng, 1, 2), (0.1, 1, 8), workers)

@@ -119,9 +119,7 @@ def test_several_initializations_move_the_landmarks(model, dataset, tmp_path, ca
         points.append(json.loads((tmp_path / "x.json").read_text())["images"][0]["faces"][0]["landmarks"])
     assert points[0] != points[1]
     capsys.readouterr()
-    assert "n_inits=9: expected an integer from 1 to 7" in refused(
-        capsys, "evaluate", model, dataset, "--inits", "9"
-    )
+    assert "n_inits=9: expected an integer from 1 to 7" in refused(capsys, "evaluate", model, dataset, "--inits", "9")
 
 
 def test_the_first_prediction_prints_that_it_compiles(model, dataset, tmp_path):

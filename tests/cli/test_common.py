@@ -21,9 +21,7 @@ def test_progress_is_a_line_every_few_seconds_where_there_is_no_terminal(capsys,
         seconds[0] += 0.25
     assert done == list(range(100))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        f"ert: {n} of 100 images, 4 images/s, {(100 - n) // 4} s left" for n in (20, 40, 60, 80, 100)
-    ]
+    assert lines == [f"ert: {n} of 100 images, 4 images/s, {(100 - n) // 4} s left" for n in (20, 40, 60, 80, 100)]
 
 
 def test_progress_without_a_known_total(capsys, seconds):

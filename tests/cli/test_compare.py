@@ -32,9 +32,7 @@ def models(dataset):
     files = []
     for seed in (0, 1):
         files.append(dataset.parent / f"model{seed}.ert")
-        model = ert.ShapePredictor(
-            n_stages=2, n_trees=20, n_inits=4, n_pixels=100, working_size=48, random_state=seed
-        )
+        model = ert.ShapePredictor(n_stages=2, n_trees=20, n_inits=4, n_pixels=100, working_size=48, random_state=seed)
         faces = load_dataset(dataset / "landmarks.xml")
         model.fit(faces.X, faces.y).save(files[-1])
     return files
@@ -88,10 +86,7 @@ def test_the_table_and_the_json_agree_with_evaluate(models, dataset, tmp_path, c
 
 
 def test_json_on_standard_output_stands_alone(models, dataset, capsys):
-    assert (
-        run(*models, dataset / "landmarks.csv", "--json", "-", "--repeats", 1, "--normalizer", "diagonal")
-        == 0
-    )
+    assert run(*models, dataset / "landmarks.csv", "--json", "-", "--repeats", 1, "--normalizer", "diagonal") == 0
     assert json.loads(capsys.readouterr().out)["errors"]["normalizer"] == "diagonal"
 
 
@@ -147,9 +142,7 @@ def test_dlib_runs_its_own_file_and_ert_gives_the_same_whole_pixels(dat, dataset
     result = json.loads(capsys.readouterr().out)
     assert result["errors"]["same_whole_pixels"] == 1
     assert 0 < result["errors"]["mean_distance_px"] < 0.6
-    assert result["notes"] == [
-        "dlib returns integer coordinates; the landmarks of ert are compared unrounded."
-    ]
+    assert result["notes"] == ["dlib returns integer coordinates; the landmarks of ert are compared unrounded."]
 
 
 def test_dlib_gets_rounded_boxes_and_a_note(dat, dataset, capsys):
@@ -197,9 +190,7 @@ def test_without_dlib_the_error_names_the_package(models, dataset, capsys, monke
 def test_files_that_dlib_cannot_read(models, dataset, capsys, tmp_path):
     pytest.importorskip("dlib")
     (tmp_path / "bad.dat").write_text("no model")
-    assert "bad.dat: dlib cannot read it" in refused(
-        capsys, models[0], f"dlib:{tmp_path / 'bad.dat'}", dataset
-    )
+    assert "bad.dat: dlib cannot read it" in refused(capsys, models[0], f"dlib:{tmp_path / 'bad.dat'}", dataset)
     assert "dlib:absent.dat: no such file" in refused(capsys, models[0], "dlib:absent.dat", dataset)
 
 
@@ -215,9 +206,7 @@ def test_landmark_counts_must_agree(models, dataset, capsys, tmp_path):
     line = refused(capsys, models[0], tmp_path / "small.ert", dataset)
     assert "has 68 landmarks" in line
     assert "small.ert has 12" in line
-    line = refused(
-        capsys, *[tmp_path / "small.ert"] * 2, few, "--images", dataset, "--normalizer", "inter-ocular"
-    )
+    line = refused(capsys, *[tmp_path / "small.ert"] * 2, few, "--images", dataset, "--normalizer", "inter-ocular")
     assert "face_0000.png: normalizer 'inter-ocular': needs the 68 points" in line
 
 
@@ -235,9 +224,7 @@ def test_nothing_is_measured_before_the_outputs_are_checked(models, dataset, cap
     monkeypatch.setattr(module, "open_benchmark_model", lambda *_: pytest.fail("a model was opened"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
-    assert 'pip install "ert-landmarks[plot]"' in refused(
-        capsys, *models, dataset, "--plot", tmp_path / "x.png"
-    )
+    assert 'pip install "ert-landmarks[plot]"' in refused(capsys, *models, dataset, "--plot", tmp_path / "x.png")
 
 
 def test_a_box_outside_its_image_is_named(models, dataset, capsys, tmp_path):

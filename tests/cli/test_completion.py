@@ -62,7 +62,4 @@ def test_scripts_for_other_shells(shell, message, capsys):
 def test_without_shtab_the_error_names_the_package(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "shtab", None)
     line = refused(capsys, "completion", "bash")
-    assert (
-        line
-        == 'ert: completion: needs shtab, which is not installed: pip install "ert-landmarks[completion]"'
-    )
+    assert line == 'ert: completion: needs shtab, which is not installed: pip install "ert-landmarks[completion]"'

@@ -234,9 +234,7 @@ def test_check_reports_mistakes(own_faces, tmp_path, capsys):
     assert run("check", own_faces, "--json", out) == 1
     printed = capsys.readouterr().out
     found = json.loads(out.read_text())
-    named = {
-        (finding["kind"], Path(finding["file"]).name, finding["object"]) for finding in found["findings"]
-    }
+    named = {(finding["kind"], Path(finding["file"]).name, finding["object"]) for finding in found["findings"]}
     assert named >= {
         ("unreadable image", "face_0002.png", None),
         ("duplicated image", "face_0004.png", None),
@@ -336,9 +334,7 @@ def test_boxes_split_and_image_folders_are_taken(faces, tmp_path, capsys):
 def test_dlibs_order_of_parts_is_kept(faces, tmp_path):
     xml = faces.with_suffix(".xml")
     renamed = tmp_path / "labels.xml"
-    renamed.write_text(
-        xml.read_text().replace("name='0", "name='").replace("file='", f"file='{faces.parent}/")
-    )
+    renamed.write_text(xml.read_text().replace("name='0", "name='").replace("file='", f"file='{faces.parent}/"))
     for order in ("natural", "dlib"):
         out = tmp_path / order
         assert run("split", renamed, "--out", out, "--part-order", order, "--parts", "all=1") == 0

@@ -61,10 +61,7 @@ def test_the_report_has_the_mode(dataset, tmp_path):
         n_stages=1, n_trees=5, n_inits=2, n_pixels=50, working_size=48, n_jobs=1, mirror="face68"
     )
     model.fit(faces.X, faces.y).save(tmp_path / "model.ert")
-    assert (
-        run("evaluate", tmp_path / "model.ert", dataset, "--mode", "accurate", "--report", tmp_path / "best")
-        == 0
-    )
+    assert run("evaluate", tmp_path / "model.ert", dataset, "--mode", "accurate", "--report", tmp_path / "best") == 0
     report = facts(read_page(tmp_path / "best" / "report.html"))
     assert report["Initializations"] == "3, and as many on the mirror image"
     assert report["Passes"] == "2"

@@ -28,10 +28,7 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
             ("align", face, "--model", model, "--box", "nan,9,9,9"),
             "face_0000.png, boxes[0]: expected a box of 4 finite",
         ),
-        (
-            ("align", face, "--model", model, "--box", "900,9,9,9"),
-            "face_0000.png, boxes[0]: the box lies outside",
-        ),
+        (("align", face, "--model", model, "--box", "900,9,9,9"), "face_0000.png, boxes[0]: the box lies outside"),
         (("align", face, "--model", model, "--detector", "crystal ball"), "crystal ball"),
         (("evaluate", model, tmp_path / "none.xml"), "none.xml"),
         (("evaluate", tmp_path / "text.jpg", dataset), "text.jpg: is not an ert model file"),
@@ -39,14 +36,8 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("train", tmp_path / "none.csv", "--out", tmp_path / "x.ert"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.txt"), "x.txt: expected a model file ending in .ert"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "n_trees=0: expected 1 to"),
-        (
-            ("train", dataset, "--out", tmp_path / "x.ert", "--note", "free"),
-            "--note 'free': expected KEY=TEXT",
-        ),
-        (
-            ("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"),
-            "--validation 2: expected a fraction",
-        ),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--note", "free"), "--note 'free': expected KEY=TEXT"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"), "--validation 2: expected a fraction"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "hand"), "no scheme 'hand'"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "1,,0"), "--mirror 1,,0: expected"),
@@ -63,9 +54,7 @@ def test_unwritable_outputs_are_named(model, dataset, tmp_path, capsys):
     assert run("align", face, "--model", model, *box, "--json", tmp_path / "no" / "x.json") == 2
     assert "x.json: cannot be written" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert "cannot be created" in refused(
-        capsys, "align", face, "--model", model, *box, "--draw", tmp_path / "file"
-    )
+    assert "cannot be created" in refused(capsys, "align", face, "--model", model, *box, "--draw", tmp_path / "file")
 
 
 def test_wrong_usage_exits_with_2(capsys):

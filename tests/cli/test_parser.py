@@ -90,10 +90,7 @@ def test_train_offers_every_parameter_of_the_predictor():
         ("align x.png --modle=face68", "ert align: unknown option --modle, did you mean --mode or --model?"),
         ("train x --ot y.ert", "ert train: unknown option --ot, did you mean --out?"),
         ("train x --out y.ert --n-jobs 2", "ert train: unknown option --n-jobs, did you mean --jobs?"),
-        (
-            "dataset split x --out y --fold-s 3",
-            "ert dataset split: unknown option --fold-s, did you mean --folds?",
-        ),
+        ("dataset split x --out y --fold-s 3", "ert dataset split: unknown option --fold-s, did you mean --folds?"),
         ("--versoin", "ert: unknown option --versoin, did you mean --version?"),
         ("align x.png --wings", "ert align: unknown option --wings (see"),
         ("align x.png -q", "ert align: unknown option -q (see"),
@@ -127,9 +124,7 @@ def test_boxes_may_begin_with_a_minus():
     assert parser.parse_args(["--box=-5,-5,80,80"]).box == "-5,-5,80,80"
 
 
-@pytest.mark.parametrize(
-    ("option", "message"), [("--version", f"ert {ert.__version__}"), ("--help", "usage: ert")]
-)
+@pytest.mark.parametrize(("option", "message"), [("--version", f"ert {ert.__version__}"), ("--help", "usage: ert")])
 def test_help_and_version_exit_with_0(capsys, option, message):
     with pytest.raises(SystemExit) as error:
         run(option)

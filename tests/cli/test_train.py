@@ -130,18 +130,7 @@ def test_the_report_of_an_interrupted_training_goes_on(dataset, trained, tmp_pat
         return train_stage(samples, stage, *args)
 
     out, page = tmp_path / "model.ert", tmp_path / "live" / "report.html"
-    arguments = [
-        "train",
-        dataset,
-        "--out",
-        out,
-        "--validation",
-        0.2,
-        "--report",
-        page.parent,
-        *SMALL,
-        "--n-stages=3",
-    ]
+    arguments = ["train", dataset, "--out", out, "--validation", 0.2, "--report", page.parent, *SMALL, "--n-stages=3"]
     monkeypatch.setattr("ert.training.fit.train_stage", interrupted)
     assert run(*arguments) == 130
     assert read_page(page).xpath("//strong")[0].text == "Interrupted"

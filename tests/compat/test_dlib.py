@@ -28,8 +28,7 @@ def detections_of(module, boxes, landmarks):
     return [
         [
             module.full_object_detection(
-                module.rectangle(left, top, left + width - 1, top + height - 1),
-                [module.point(x, y) for x, y in shape],
+                module.rectangle(left, top, left + width - 1, top + height - 1), [module.point(x, y) for x, y in shape]
             )
         ]
         for (left, top, width, height), shape in zip(
@@ -104,13 +103,7 @@ def test_rectangles_are_as_in_dlib(theirs):
         one, other = module.rectangle(*a), module.rectangle(*b)
         corners = [one.tl_corner(), one.tr_corner(), one.bl_corner(), one.br_corner(), one.center()]
         numbers = [one.left(), one.top(), one.right(), one.bottom(), one.width(), one.height(), one.area()]
-        joint = [
-            str(one + other),
-            str(one.intersect(other)),
-            repr(one),
-            one == other,
-            one == module.rectangle(*a),
-        ]
+        joint = [str(one + other), str(one.intersect(other)), repr(one), one == other, one == module.rectangle(*a)]
         inside = [one.contains(x, y), one.contains(module.point(x, y)), one.contains(other), one.is_empty()]
         return [str(corner) for corner in corners], numbers, joint, inside
 
@@ -276,9 +269,7 @@ def test_options_reach_the_estimator(drawn):
     }
     params = model.get_params()
     assert {name: params[name] for name in expected} == expected
-    assert params["shift_jitter"] == pytest.approx(
-        np.random.default_rng(0).uniform(-0.3, 0.3, 10**6).std(), rel=0.01
-    )
+    assert params["shift_jitter"] == pytest.approx(np.random.default_rng(0).uniform(-0.3, 0.3, 10**6).std(), rel=0.01)
     assert params["random_state"] > 0
 
 

@@ -250,14 +250,7 @@ def test_boxes_are_found_for_any_spelling_of_the_path(folder, monkeypatch):
 def test_one_box_for_two_objects_is_refused(folder):
     table = write(folder / "boxes.csv", TABLE)
     path = write(folder / "faces.csv", CSV)
-    refused(
-        "faces.csv:4",
-        "several objects in",
-        "a.jpg, but",
-        "has one box per image",
-        path=path,
-        boxes=f"{table}:my",
-    )
+    refused("faces.csv:4", "several objects in", "a.jpg, but", "has one box per image", path=path, boxes=f"{table}:my")
 
 
 # --- bad input ---
@@ -286,16 +279,12 @@ def test_refuses_an_object_without_landmarks(folder):
     )
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\nb.jpg,,\n")
     refused(
-        "faces.csv:3: no landmarks, expected at least one",
-        path=path,
-        boxes=f"{write(folder / 'boxes.csv', TABLE)}:my",
+        "faces.csv:3: no landmarks, expected at least one", path=path, boxes=f"{write(folder / 'boxes.csv', TABLE)}:my"
     )
 
 
 def test_refuses_a_landmark_that_no_object_has(folder):
-    path = write(
-        folder / "faces.csv", "image,nose_x,nose_y,p_x,p_y,q_x,q_y\na.jpg,,,1,2,3,4\nb.jpg,,,1,2,3,4\n"
-    )
+    path = write(folder / "faces.csv", "image,nose_x,nose_y,p_x,p_y,q_x,q_y\na.jpg,,,1,2,3,4\nb.jpg,,,1,2,3,4\n")
     refused("faces.csv: landmark 'nose' is missing in all objects", path=path)
 
 

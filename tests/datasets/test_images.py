@@ -32,18 +32,10 @@ def test_images_elsewhere(tmp_path):
     refused(read_tem_folder(path.parent), f"{path}: no image beside it", "expected a.jpg")
     (annotation,) = read_tem_folder(path.parent, image_folder=tmp_path / "images")
     assert annotation.file == image
-    refused(
-        read_tem_folder(path.parent, image_folder=tmp_path / "labels"),
-        f"{path}: no image in",
-        "or its subfolders",
-    )
+    refused(read_tem_folder(path.parent, image_folder=tmp_path / "labels"), f"{path}: no image in", "or its subfolders")
     (tmp_path / "images" / "a.png").touch()
-    refused(
-        read_tem_folder(path.parent, image_folder=tmp_path / "images"), f"{path}: ambiguous image", "a.png"
-    )
-    refused(
-        read_tem_folder(path.parent, image_folder=tmp_path / "no"), str(tmp_path / "no"), "cannot be read"
-    )
+    refused(read_tem_folder(path.parent, image_folder=tmp_path / "images"), f"{path}: ambiguous image", "a.png")
+    refused(read_tem_folder(path.parent, image_folder=tmp_path / "no"), str(tmp_path / "no"), "cannot be read")
 
 
 def test_pictures_have_size_and_digest_of_the_pixels(tmp_path):

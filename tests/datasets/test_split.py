@@ -110,9 +110,7 @@ def test_no_part_gets_a_group_that_is_larger(seed):
 
 def test_seeds_split_in_different_ways_and_every_group_may_come_anywhere():
     groups = np.repeat(np.arange(10), np.arange(1, 11))
-    tests = [
-        set(groups[split_groups(groups, {"a": 0.5, "b": 0.5}, seed) == 1].tolist()) for seed in range(20)
-    ]
+    tests = [set(groups[split_groups(groups, {"a": 0.5, "b": 0.5}, seed) == 1].tolist()) for seed in range(20)]
     assert set.union(*tests) == set(range(10))
     assert set.intersection(*tests) == set()
 

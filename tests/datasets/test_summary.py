@@ -88,9 +88,7 @@ def test_mirroring_accepts_schemes_and_refuses_invalid_maps():
     _, boxes, landmarks = synthetic_faces(2, seed=1)
     faces = Dataset([Path("a.png")] * 2, boxes, landmarks, tuple(map(str, range(68))), "faces")
     by_name = mirror_dataset(faces, [128, 128], "face68")
-    np.testing.assert_array_equal(
-        by_name.landmarks, mirror_dataset(faces, [128, 128], FACE68_MIRROR).landmarks
-    )
+    np.testing.assert_array_equal(by_name.landmarks, mirror_dataset(faces, [128, 128], FACE68_MIRROR).landmarks)
     assert by_name.landmarks[0, 36, 0] == 127 - landmarks[0, 45, 0]
     with pytest.raises(InputError, match="no scheme 'wings'"):
         mirror_dataset(faces, [128, 128], "wings")

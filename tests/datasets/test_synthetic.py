@@ -88,16 +88,7 @@ def test_no_face_is_folded(faces):
     for above, below in [(33, 51), (51, 62), (62, 66), (66, 57), (57, 8)]:
         assert (height[:, above] < height[:, below]).all(), (above, below)
     side = np.einsum("nkc,nc->nk", landmarks, right)
-    for left, further_right in [
-        (0, 36),
-        (36, 39),
-        (39, 27),
-        (27, 42),
-        (42, 45),
-        (45, 16),
-        (48, 54),
-        (31, 35),
-    ]:
+    for left, further_right in [(0, 36), (36, 39), (39, 27), (27, 42), (42, 45), (45, 16), (48, 54), (31, 35)]:
         assert (side[:, left] < side[:, further_right]).all(), (left, further_right)
 
 

@@ -39,9 +39,7 @@ def test_image_names_are_correct_behind_links(images, tmp_path):
     (tmp_path / "link").symlink_to(real)
     data = dataset(images[:1], [[(1, 2), (3, 14)]])
     write_dataset(data, tmp_path / "link" / "x.csv")
-    assert [file.resolve() for file in load_dataset(tmp_path / "link" / "x.csv").files] == [
-        images[0].resolve()
-    ]
+    assert [file.resolve() for file in load_dataset(tmp_path / "link" / "x.csv").files] == [images[0].resolve()]
 
 
 def refused(message, data, path, format=None):
@@ -72,11 +70,7 @@ def test_refuses_what_could_not_be_read_back(images, tmp_path):
 
 def test_refuses_formats_that_do_not_fit_the_path(images, tmp_path):
     data = dataset(images[:1], [[(1, 2), (3, 14)]])
-    refused(
-        "expected a file ending in .xml, .csv, .tps, .json, or the format pts, tem, ljson",
-        data,
-        tmp_path / "x",
-    )
+    refused("expected a file ending in .xml, .csv, .tps, .json, or the format pts, tem, ljson", data, tmp_path / "x")
     refused("expected a file ending in .xml", data, tmp_path)
     refused("format is 'yaml', expected one of imglab, csv", data, tmp_path / "x.csv", "yaml")
     refused("expected a file ending in .tps for the format tps", data, tmp_path / "x.csv", "tps")
@@ -105,8 +99,5 @@ def test_refuses_folders_that_would_be_read_differently(images, tmp_path):
     write_dataset(dataset(images[:1], good), out, "pts")
     for other in ("tem", "pts"):
         refused(
-            "a 1.pts: folder already contains annotations of another dataset",
-            dataset(images[1:2], good),
-            out,
-            other,
+            "a 1.pts: folder already contains annotations of another dataset", dataset(images[1:2], good), out, other
         )

@@ -231,11 +231,7 @@ def test_evaluate_by_prints_tables_and_writes_json(model_file, dataset, folder, 
     assert list(columns) == ["yaw", "kind"]
     errors = nme(dataset.y, load(model_file).predict(dataset.X), "inter-ocular")
     assert columns["yaw"]["groups"] == json.loads(json.dumps(errors_by(yaw(dataset.landmarks), errors)))
-    assert [(row["group"], row["n"]) for row in columns["kind"]["groups"]] == [
-        ("p", 19),
-        ("q", 19),
-        ("missing", 2),
-    ]
+    assert [(row["group"], row["n"]) for row in columns["kind"]["groups"]] == [("p", 19), ("q", 19), ("missing", 2)]
     for row in columns["yaw"]["groups"]:
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{row['group']} "))
         assert line.split()[3:5] == [str(row["n"]), f"{row['mean']:.3f}"]

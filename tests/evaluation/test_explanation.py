@@ -67,9 +67,7 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
 @pytest.mark.parametrize("compact", [False, True])
 def test_models_of_dlib_are_explained_too(compact, tmp_path):
     differing = total = 0
-    for seed, box in enumerate(
-        [(10.0, 12.0, 40.0, 40.0), (-8.0, -5.0, 40.0, 30.0), (30.0, 20.0, 60.0, 70.0)]
-    ):
+    for seed, box in enumerate([(10.0, 12.0, 40.0, 40.0), (-8.0, -5.0, 40.0, 30.0), (30.0, 20.0, 60.0, 70.0)]):
         cascade = likely_cascade(seed)
         file = tmp_path / "model.dat"
         ert.model.dlib_format.write_dlib_file(file, cascade)
@@ -108,10 +106,7 @@ def test_files_and_colors_are_read_as_prediction_reads_them(small_model, tmp_pat
     ert.plotting.landmarks.save_image(tmp_path / "image.png", image)
     box = (15, 20, 50, 50)
     found = explain(small_model, tmp_path / "image.png", box)
-    for same in (
-        explain(small_model, image, box),
-        explain(small_model, image[..., ::-1], box, channel_order="bgr"),
-    ):
+    for same in (explain(small_model, image, box), explain(small_model, image[..., ::-1], box, channel_order="bgr")):
         np.testing.assert_array_equal(found.reads, same.reads)
         np.testing.assert_array_equal(found.shapes, same.shapes)
 

@@ -49,8 +49,7 @@ def test_numbers_are_binned_at_their_quartiles():
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.lists(st.one_of(st.just(np.nan), st.just(0.0), st.floats(-1e9, 1e9)), min_size=1, max_size=60),
-    st.integers(2, 5),
+    st.lists(st.one_of(st.just(np.nan), st.just(0.0), st.floats(-1e9, 1e9)), min_size=1, max_size=60), st.integers(2, 5)
 )
 @example(values=[0.0] * 5 + [1.0, 0.5, -1.0, -2.0, -3.0, -0.5], n_quantiles=3)
 def test_every_object_is_in_one_group(values, n_quantiles):

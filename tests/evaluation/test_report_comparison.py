@@ -10,9 +10,9 @@ from ert.datasets.dataset import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.evaluation.comparison import compare_shapes
 from ert.evaluation.reports import comparison as module
-from ert.evaluation.reports.comparison import check_plot_file, draw_most_different, plot_errors
+from ert.evaluation.reports.comparison import check_chart_file, draw_most_different, plot_errors
 from ert.plotting.style import CHART_COLORS
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH
+from ert.plotting.thumbnails import PHOTO_COLORS, TRUTH
 
 NAMES = ("A first", "B second: $cost$.dat")
 
@@ -61,7 +61,7 @@ def test_the_plot_needs_matplotlib_and_a_known_suffix(comparison, tmp_path, monk
 def test_the_error_without_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r"errors.png: needs matplotlib, .*\"ert-landmarks\[plot\]\""):
-        check_plot_file("errors.png")
+        check_chart_file("errors.png")
 
 
 def test_the_picture_has_a_thumbnail_for_each_face(dataset, shapes, comparison, tmp_path, monkeypatch):
@@ -71,7 +71,7 @@ def test_the_picture_has_a_thumbnail_for_each_face(dataset, shapes, comparison, 
         draw_most_different(tmp_path / "faces.png", dataset, shapes, comparison, NAMES, n)
         picture = load_image(tmp_path / "faces.png")
         sizes[n] = picture.shape
-        for color in (*ON_PHOTOS, TRUTH):
+        for color in (*PHOTO_COLORS, TRUTH):
             assert near(picture, color, 150)
     assert sizes[1][1] < sizes[4][1] == sizes[5][1] == sizes[20][1]
     assert sizes[1][0] == sizes[4][0] < sizes[5][0] < sizes[20][0]

@@ -50,9 +50,7 @@ def refreshes(path):
     ],
 )
 def test_remaining_time(tmp_path, ends, finished, left):
-    assert ticking(tmp_path, ends, finished=finished).seconds_left() == (
-        None if left is None else pytest.approx(left)
-    )
+    assert ticking(tmp_path, ends, finished=finished).seconds_left() == (None if left is None else pytest.approx(left))
 
 
 def test_the_page_follows_the_training(faces, tmp_path):
@@ -87,9 +85,7 @@ def test_the_page_follows_the_training(faces, tmp_path):
         assert not tree.xpath("//x | //of")
 
 
-@pytest.mark.parametrize(
-    ("error", "said"), [(KeyboardInterrupt, "Interrupted"), (ValueError("odd <b>"), "odd <b>")]
-)
+@pytest.mark.parametrize(("error", "said"), [(KeyboardInterrupt, "Interrupted"), (ValueError("odd <b>"), "odd <b>")])
 def test_the_page_shows_errors_and_interruptions(faces, tmp_path, error, said):
     X, y = faces
     page = tmp_path / "report.html"
@@ -140,14 +136,7 @@ def test_replayed_stages_are_reported(faces, tmp_path):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min"),
-        (3569, "59 min"),
-        (3580, "1 h 0 min"),
-        (7000, "1 h 57 min"),
-    ],
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3569, "59 min"), (3580, "1 h 0 min"), (7000, "1 h 57 min")],
 )
 def test_durations(seconds, text):
     assert module._duration(seconds) == text

@@ -61,11 +61,7 @@ def test_the_bundled_model_finds_the_astronaut():
     shape = faces[0].landmarks
     assert shape.shape == (68, 2)
     # Pupils and the tip of the nose, measured in the image.
-    for indices, place in (
-        ([*range(36, 42)], (203.5, 101)),
-        ([*range(42, 48)], (246, 103.5)),
-        ([30], (225, 127)),
-    ):
+    for indices, place in (([*range(36, 42)], (203.5, 101)), ([*range(42, 48)], (246, 103.5)), ([30], (225, 127))):
         assert np.linalg.norm(shape[indices].mean(axis=0) - place) < 3
 
 

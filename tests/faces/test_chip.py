@@ -23,9 +23,7 @@ def rotated(points, degrees, scale, shift):
 
 
 @given(
-    degrees=st.floats(-180, 180),
-    scale=st.floats(0.1, 10),
-    shift=st.tuples(st.floats(-100, 300), st.floats(-100, 300)),
+    degrees=st.floats(-180, 180), scale=st.floats(0.1, 10), shift=st.tuples(st.floats(-100, 300), st.floats(-100, 300))
 )
 def test_landmarks_match_the_template(degrees, scale, shift):
     target = face_template(68, 64)

@@ -39,10 +39,7 @@ def test_standard_errors_and_confidence_are_columns(faces, pandas):
     table = to_dataframe(assessed)
     assert list(table.columns[-2:]) == ["std", "confidence"]
     for row in table.iloc[[0, 70, 200]].itertuples():
-        assert (row.std, row.confidence) == (
-            assessed[row.face].std[row.landmark],
-            assessed[row.face].confidence,
-        )
+        assert (row.std, row.confidence) == (assessed[row.face].std[row.landmark], assessed[row.face].confidence)
     assert "std" in to_dataframe(assessed[0])
     assert "std" not in to_dataframe([faces[0], assessed[1]])
     wide = to_dataframe(assessed, wide=True)
@@ -70,9 +67,7 @@ def test_a_row_for_each_face(faces, pandas):
     table = to_dataframe(faces, wide=True)
     assert list(table.columns[:6]) == ["left", "top", "width", "height", "x0", "y0"]
     np.testing.assert_array_equal(table.iloc[:, :4], [face.box for face in faces])
-    np.testing.assert_array_equal(
-        table.iloc[:, 4:].to_numpy().reshape(3, 68, 2), [face.landmarks for face in faces]
-    )
+    np.testing.assert_array_equal(table.iloc[:, 4:].to_numpy().reshape(3, 68, 2), [face.landmarks for face in faces])
     shapes = np.zeros((2, 12, 2))
     assert list(to_dataframe(shapes, wide=True).columns[-2:]) == ["x11", "y11"]
     assert list(to_dataframe(shapes).columns) == ["face", "landmark", "x", "y"]

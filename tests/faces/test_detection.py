@@ -51,8 +51,7 @@ class TestCascades:
     @pytest.mark.parametrize("detector", DETECTORS)
     def test_channel_order_is_respected(self, astronaut, detector):
         np.testing.assert_array_equal(
-            detect_faces(astronaut[..., ::-1], detector, channel_order="bgr"),
-            detect_faces(astronaut, detector),
+            detect_faces(astronaut[..., ::-1], detector, channel_order="bgr"), detect_faces(astronaut, detector)
         )
 
     @pytest.mark.parametrize("detector", DETECTORS)
@@ -152,9 +151,7 @@ class TestDlib:
 
         monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace(get_frontal_face_detector=Detector))
         given = image if channel_order == "rgb" else image[..., ::-1]
-        np.testing.assert_array_equal(
-            detect_faces(given, "dlib", channel_order=channel_order), [[-3, 4, 30, 31]]
-        )
+        np.testing.assert_array_equal(detect_faces(given, "dlib", channel_order=channel_order), [[-3, 4, 30, 31]])
 
     def test_the_real_one(self, astronaut):
         pytest.importorskip("dlib")
@@ -186,9 +183,7 @@ class TestYunet:
         monkeypatch.setattr(cv2, "FaceDetectorYN", fake, raising=False)
         model = tmp_path / "m.onnx"
         model.touch()
-        np.testing.assert_array_equal(
-            detect_faces(image, f"yunet:{model}"), [[20, 20, 20.5, 21], [1, 2, 10, 11]]
-        )
+        np.testing.assert_array_equal(detect_faces(image, f"yunet:{model}"), [[20, 20, 20.5, 21], [1, 2, 10, 11]])
         assert detect_faces(image, f"yunet:{model}").shape == (0, 4)
 
     def test_no_such_model(self, tmp_path):

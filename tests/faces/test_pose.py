@@ -110,10 +110,7 @@ def test_rotating_the_image_changes_only_the_roll(shapes):
 
 def test_the_focal_length_is_the_longer_side():
     landmarks = project(20, 10, 5, (1.0, 0.5, 5.0), focal=800.0, shape=(800, 600))
-    by_default, given_one = (
-        head_pose(landmarks, (800, 600, 3)),
-        head_pose(landmarks, (800, 600), focal_length=800),
-    )
+    by_default, given_one = (head_pose(landmarks, (800, 600, 3)), head_pose(landmarks, (800, 600), focal_length=800))
     assert angles(by_default).tolist() == angles(given_one).tolist()
     np.testing.assert_allclose(angles(by_default), (20, 10, 5), atol=0.1)
 

@@ -43,9 +43,7 @@ def test_given_boxes_are_searched_at_all_rolls(photo, upright):
     image, expected = rotated(photo, PLACE, upright, 160)
     (face,) = ert.align(image, boxes=[PLACE], any_roll=True)
     np.testing.assert_array_equal(face.box, PLACE)
-    np.testing.assert_array_equal(
-        face.landmarks, ert.load("face68").predict([(image, PLACE)], max_roll=180)[0]
-    )
+    np.testing.assert_array_equal(face.landmarks, ert.load("face68").predict([(image, PLACE)], max_roll=180)[0])
     assert nme(expected[None], face.landmarks[None], "inter-ocular")[0] < 3
 
 

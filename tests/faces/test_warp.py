@@ -54,9 +54,7 @@ def test_vertices_land_exactly(seed):
         left, top = int(np.floor(x)), int(np.floor(y))
         u, v = x - left, y - top
         four = NOISE[top : top + 2, left : left + 2].astype(float)
-        expected = (1 - v) * ((1 - u) * four[0, 0] + u * four[0, 1]) + v * (
-            (1 - u) * four[1, 0] + u * four[1, 1]
-        )
+        expected = (1 - v) * ((1 - u) * four[0, 0] + u * four[0, 1]) + v * ((1 - u) * four[1, 0] + u * four[1, 1])
         assert abs(bent[row, column] - expected).max() <= 0.51
 
 

@@ -64,9 +64,7 @@ def test_quarter_turns_of_the_array(face68, photo, upright, quarter):
 
 
 def test_an_upright_roll_is_the_plain_prediction(face68, photo):
-    np.testing.assert_allclose(
-        face68.predict([(photo, BOX)], rolls=0), face68.predict([(photo, BOX)]), atol=0.01
-    )
+    np.testing.assert_allclose(face68.predict([(photo, BOX)], rolls=0), face68.predict([(photo, BOX)]), atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["face5", "synthetic", "smoothed", "dlib"])
@@ -76,9 +74,7 @@ def test_any_model_is_turned(name, faces, photo, upright):
         model = ert.load(name)
         X = [(photo, BOX)]
     else:
-        params = {"smoothed": {"blur": 1.0}, "dlib": {"kind": "dlib", "gray_weights": "dlib"}}.get(
-            name, {"blur": 0.0}
-        )
+        params = {"smoothed": {"blur": 1.0}, "dlib": {"kind": "dlib", "gray_weights": "dlib"}}.get(name, {"blur": 0.0})
         model = small_predictor(n_stages=4, shift_jitter=0.05, roll_jitter=6.0, **params).fit(X, y)
         X = X[:20]
     expected = model.predict(X, rolls=0)

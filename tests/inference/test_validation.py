@@ -21,10 +21,7 @@ def cut_faces(X, boxes, channel_order, n_jobs):
 
 def test_boxes_become_numbers():
     assert check_box(("1", 2, 3.5, np.float32(4)), "it") == (1, 2, 3.5, 4)
-    assert check_pairs([("a.png", (1, 2, 3, 4)), ["b.png", [0, 0, 9, 9]]]) == [
-        (1, 2, 3, 4),
-        (0, 0, 9, 9),
-    ]
+    assert check_pairs([("a.png", (1, 2, 3, 4)), ["b.png", [0, 0, 9, 9]]]) == [(1, 2, 3, 4), (0, 0, 9, 9)]
     assert check_pairs([]) == []
 
 

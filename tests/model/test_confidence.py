@@ -105,10 +105,7 @@ def test_parts_of_an_image_and_colors_give_what_all_of_it_gives():
 def test_a_part_that_was_read_before_changes_nothing(confident_model, faces):
     colors = [np.stack([image] * 3, axis=2) for image, _ in faces[0][:8]]
     for shift in (0.0, 30.0):
-        X = [
-            (image, np.add(box, (shift, -shift, 0, 0)))
-            for image, (_, box) in zip(colors, faces[0], strict=False)
-        ]
+        X = [(image, np.add(box, (shift, -shift, 0, 0))) for image, (_, box) in zip(colors, faces[0], strict=False)]
         shapes, std = confident_model.predict(X, return_std=True)
         assert np.array_equal(shapes, confident_model.predict(X))
         assert np.array_equal(std, confident_model.assess(X, shapes).std)
@@ -122,9 +119,7 @@ def test_a_shape_without_extent_has_the_scale_of_its_box():
     assert np.isfinite(std).all()
     assert 0 < confidence < 1
     confidence_model = random_judge(rng)
-    std, within, confidence = assess(
-        confidence_model, image, (10.0, 10.0, 41.0, 41.0), np.full((68, 2), 30.0), "box"
-    )
+    std, within, confidence = assess(confidence_model, image, (10.0, 10.0, 41.0, 41.0), np.full((68, 2), 30.0), "box")
     assert np.isfinite(std).all()
     assert np.isfinite(within).all()
     assert np.isfinite(confidence)
@@ -142,14 +137,8 @@ def test_arrays_that_do_not_fit_are_named():
             replace(confidence_model, baseline=confidence_model.baseline * np.nan),
             "baseline has numbers that are not finite",
         ),
-        (
-            replace(confidence_model, ratios=confidence_model.ratios[::-1]),
-            "ratios: expected increasing numbers",
-        ),
-        (
-            replace(confidence_model, curve=confidence_model.curve[:, :1]),
-            "curve: expected increasing numbers",
-        ),
+        (replace(confidence_model, ratios=confidence_model.ratios[::-1]), "ratios: expected increasing numbers"),
+        (replace(confidence_model, curve=confidence_model.curve[:, :1]), "curve: expected increasing numbers"),
         (
             replace(
                 confidence_model,

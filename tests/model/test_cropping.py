@@ -57,9 +57,7 @@ def test_the_crop_puts_the_box_where_its_frame_says():
     assert crop[: left - 1].max() == crop[:, : top - 1].max() == 0
 
 
-@pytest.mark.parametrize(
-    "box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)]
-)
+@pytest.mark.parametrize("box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)])
 def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_gray(box):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     frame = box_frames(np.array([box], dtype=float))[0]

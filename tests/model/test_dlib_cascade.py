@@ -33,9 +33,7 @@ def test_colors_become_gray_pixel_by_pixel():
     cascade = likely_cascade(1)
     image = np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)
     for gray_weights in ("luma", "dlib"):
-        expected = cascade.predict_face(
-            to_gray(image, "rgb", gray_weights), BOXES[0], INITS[:1], "rgb", gray_weights
-        )
+        expected = cascade.predict_face(to_gray(image, "rgb", gray_weights), BOXES[0], INITS[:1], "rgb", gray_weights)
         assert np.array_equal(cascade.predict_face(image, BOXES[0], INITS[:1], "rgb", gray_weights), expected)
         assert np.array_equal(
             cascade.predict_face(image[..., ::-1], BOXES[0], INITS[:1], "bgr", gray_weights), expected
@@ -69,9 +67,7 @@ def test_dlib_itself_predicts_the_same_pixels(tmp_path):
 
     images, boxes, landmarks = synthetic_faces(60, seed=4, size=120)
     boxes = boxes.round()
-    rectangles = [
-        dlib.rectangle(int(b[0]), int(b[1]), int(b[0] + b[2]) - 1, int(b[1] + b[3]) - 1) for b in boxes
-    ]
+    rectangles = [dlib.rectangle(int(b[0]), int(b[1]), int(b[0] + b[2]) - 1, int(b[1] + b[3]) - 1) for b in boxes]
     objects = [
         [dlib.full_object_detection(place, [dlib.point(round(x), round(y)) for x, y in shape])]
         for place, shape in zip(rectangles, landmarks, strict=True)
@@ -87,14 +83,10 @@ def test_dlib_itself_predicts_the_same_pixels(tmp_path):
     predicted = np.floor(ours.predict(list(zip(images, boxes, strict=True))) + 0.5)
     for image, place, shape in zip(images, rectangles, predicted, strict=True):
         for predictor in (theirs, again):
-            assert [(point.x, point.y) for point in predictor(image, place).parts()] == [
-                tuple(xy) for xy in shape
-            ]
+            assert [(point.x, point.y) for point in predictor(image, place).parts()] == [tuple(xy) for xy in shape]
     color = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
     shape = np.floor(ours.predict([(color, boxes[0])])[0] + 0.5)
-    assert [(point.x, point.y) for point in theirs(color, rectangles[0]).parts()] == [
-        tuple(xy) for xy in shape
-    ]
+    assert [(point.x, point.y) for point in theirs(color, rectangles[0]).parts()] == [tuple(xy) for xy in shape]
 
 
 def test_of_a_view_only_what_is_near_the_box_is_copied():

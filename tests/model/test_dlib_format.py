@@ -71,10 +71,7 @@ def test_a_damaged_file_is_read_or_refused(written, tmp_path_factory, data):
         (naive.dlib_int(1) + naive.dlib_int(-3) + naive.dlib_int(-1), "no shape_predictor"),
         (naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-5), "no shape_predictor"),
         (
-            naive.dlib_int(1)
-            + naive.dlib_int(-2)
-            + naive.dlib_int(-1)
-            + 2 * (b"\x01\x00" + naive.dlib_int(32002)),
+            naive.dlib_int(1) + naive.dlib_int(-2) + naive.dlib_int(-1) + 2 * (b"\x01\x00" + naive.dlib_int(32002)),
             "not finite",
         ),
     ],
@@ -135,8 +132,6 @@ def test_loading_and_saving(tmp_path, written):
 
 
 def test_what_dlib_cannot_express_is_refused_with_the_reason(small_model, tmp_path):
-    with pytest.raises(
-        InputError, match=r"x\.dat: dlib's format cannot express this model: it reads resampled"
-    ):
+    with pytest.raises(InputError, match=r"x\.dat: dlib's format cannot express this model: it reads resampled"):
         small_model.save(tmp_path / "x.dat")
     assert list(tmp_path.iterdir()) == []

@@ -23,9 +23,7 @@ def saved(small_model, tmp_path_factory):
 @settings(max_examples=50)
 def test_headers_and_arrays_come_back(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("file") / "x.ert"
-    header = data.draw(
-        st.dictionaries(st.text(max_size=5).filter(lambda key: key != "arrays"), st.text(max_size=9))
-    )
+    header = data.draw(st.dictionaries(st.text(max_size=5).filter(lambda key: key != "arrays"), st.text(max_size=9)))
     dtypes = st.sampled_from([np.uint8, np.int8, np.uint16, np.int16, np.float32, np.float64])
     shapes = st.lists(st.integers(0, 4), min_size=1, max_size=4)
     arrays = {
@@ -132,10 +130,7 @@ def edited(saved, tmp_path, edit):
         (lambda header, arrays: arrays["anchors"].fill(68), "anchors: expected landmarks below 68"),
         (lambda header, arrays: arrays["scales"].fill(np.nan), "not finite"),
         (lambda header, arrays: arrays.update(leaves=arrays["leaves"][:, :, :-1]), "leaves has shape"),
-        (
-            lambda header, arrays: arrays.update(mean_shape=arrays["mean_shape"].astype(np.float64)),
-            "mean_shape has",
-        ),
+        (lambda header, arrays: arrays.update(mean_shape=arrays["mean_shape"].astype(np.float64)), "mean_shape has"),
         (lambda header, arrays: arrays.pop("pairs"), "pairs"),
         (lambda header, arrays: arrays.update(more=arrays["pairs"]), "more"),
         (lambda header, arrays: header.pop("params"), "params"),

@@ -69,9 +69,7 @@ def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
     assert similarity(similarity_args(single), single) == (1, 0)
 
 
-@given(
-    st.integers(0, 10**6), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.5), st.floats(-30, 30)
-)
+@given(st.integers(0, 10**6), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.5), st.floats(-30, 30))
 def test_a_box_is_drawn_anew_where_the_mean_shape_lies_best(seed, right, down, scale, degrees):
     mean = np.random.default_rng(seed).random((9, 2)).astype(np.float32)
     true = np.array([[30.0, 40.0, 101.0, 101.0]])
@@ -98,8 +96,6 @@ def test_centering():
     similarity_basis, squared_norm = similarity_args(mean)
     assert similarity_basis.shape == (2, 16, 2)
     np.testing.assert_allclose(similarity_basis[0, :9], mean - mean.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(
-        similarity_basis[1, :9], (mean - mean.mean(axis=0)) @ [[0, 1], [-1, 0]], atol=1e-6
-    )
+    np.testing.assert_allclose(similarity_basis[1, :9], (mean - mean.mean(axis=0)) @ [[0, 1], [-1, 0]], atol=1e-6)
     assert not similarity_basis[:, 9:].any()
     np.testing.assert_allclose(squared_norm, (similarity_basis[0] ** 2).sum(), rtol=1e-5)

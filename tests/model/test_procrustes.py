@@ -32,8 +32,7 @@ def test_typical_shape_is_that_of_the_majority():
     rng = np.random.default_rng(4)
     shape = rng.normal(size=(9, 2))
     others = [
-        SimilarityTransform(scale=s, rotation=a, translation=(s, a))(shape)
-        for s, a in rng.uniform(0.5, 3, (20, 2))
+        SimilarityTransform(scale=s, rotation=a, translation=(s, a))(shape) for s, a in rng.uniform(0.5, 3, (20, 2))
     ]
     crowd = np.array([*rng.normal(size=(6, 9, 2)), *others])
     crowd[8, 2] = np.nan

@@ -12,12 +12,7 @@ def test_the_regions_cover_the_68_points_once():
 
 def test_mirroring_carries_regions_onto_their_counterparts():
     swap = np.array(FACE68_MIRROR)
-    for right, left in [
-        ("right_brow", "left_brow"),
-        ("right_eye", "left_eye"),
-        ("jaw", "jaw"),
-        ("outer_lips",) * 2,
-    ]:
+    for right, left in [("right_brow", "left_brow"), ("right_eye", "left_eye"), ("jaw", "jaw"), ("outer_lips",) * 2]:
         assert set(swap[list(FACE68_REGIONS[right])]) == set(FACE68_REGIONS[left])
     assert swap[8] == 8
     assert swap[30] == 30

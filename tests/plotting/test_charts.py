@@ -4,14 +4,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 
 from ert.metrics import auc, ced
-from ert.plotting.charts import (
-    _magnification,
-    plot_ced,
-    plot_landmark_errors,
-    plot_reliability,
-    plot_stages,
-    x_limit,
-)
+from ert.plotting.charts import _magnification, plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
 from ert.plotting.style import CHART_COLORS
 
 
@@ -126,9 +119,7 @@ def test_errors_too_small_or_large_to_draw_are_magnified_and_labeled(percent, fa
     assert first.radius == pytest.approx(factor * percent / 10)
 
 
-@pytest.mark.parametrize(
-    ("radius", "factor"), [(0, 1), (0.012, 1), (0.08, 1), (0.0119, 2), (0.081, 0.5), (99, 0.01)]
-)
+@pytest.mark.parametrize(("radius", "factor"), [(0, 1), (0.012, 1), (0.08, 1), (0.0119, 2), (0.081, 0.5), (99, 0.01)])
 def test_magnification(radius, factor):
     assert _magnification(radius) == factor
 

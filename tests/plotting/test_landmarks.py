@@ -71,11 +71,7 @@ class TestDrawLandmarks:
     def test_small_pictures_are_enlarged(self, shape, min_size, expected):
         assert draw_landmarks(np.zeros(shape, np.uint8), [], min_size=min_size).shape == (*expected, 3)
 
-    @given(
-        x=st.floats(20, 80),
-        y=st.floats(20, 80),
-        scale=st.sampled_from([1, 3, 6.4]),
-    )
+    @given(x=st.floats(20, 80), y=st.floats(20, 80), scale=st.sampled_from([1, 3, 6.4]))
     def test_a_dot_lies_where_the_landmark_is(self, x, y, scale):
         image = np.zeros((100, 100), np.uint8)
         drawn = draw_landmarks(image, [[(x, y)]], colors=["white"], min_size=int(100 * scale)).max(axis=2)
@@ -116,9 +112,7 @@ class TestDrawLandmarks:
 
     def test_nothing_left_to_draw(self):
         shape = np.full((68, 2), np.nan)
-        np.testing.assert_array_equal(
-            draw_landmarks(GRAY, [shape], min_size=1), draw_landmarks(GRAY, [], min_size=1)
-        )
+        np.testing.assert_array_equal(draw_landmarks(GRAY, [shape], min_size=1), draw_landmarks(GRAY, [], min_size=1))
 
     @given(
         hnp.arrays(
@@ -236,9 +230,7 @@ class TestContactSheet:
         sheet = contact_sheet(thumbnails, 2, tile_size=32)
         gap = 2
         assert sheet.shape == (3 * 34 + gap, 2 * 34 + gap, 3)
-        centers = [
-            sheet[gap + 16 + row * 34, gap + 16 + column * 34, 0] for row in range(3) for column in range(2)
-        ]
+        centers = [sheet[gap + 16 + row * 34, gap + 16 + column * 34, 0] for row in range(3) for column in range(2)]
         assert centers[:5] == [50, 100, 150, 200, 250]
         assert centers[5] == sheet[0, 0, 0]
 
@@ -252,9 +244,7 @@ class TestContactSheet:
     def test_captions_stay_within_their_thumbnail(self):
         thumbnails = [np.zeros((10, 10), np.uint8)] * 2
         short = contact_sheet(thumbnails, 2, ["", "0.5 %"], tile_size=100)
-        long = contact_sheet(
-            thumbnails, 2, ["", "a caption that is far too long for its thumbnail"], tile_size=100
-        )
+        long = contact_sheet(thumbnails, 2, ["", "a caption that is far too long for its thumbnail"], tile_size=100)
         left = np.s_[:, : short.shape[1] // 2]
         np.testing.assert_array_equal(short[left], long[left])
         assert (short != long).any()
@@ -332,12 +322,7 @@ class TestPictureHtml:
 
     @pytest.mark.parametrize(
         ("shape", "expected"),
-        [
-            ((500, 1000), (240, 480)),
-            ((1000, 500, 3), (960, 480)),
-            ((60, 80), (360, 480)),
-            ((5, 9000), (1, 480)),
-        ],
+        [((500, 1000), (240, 480)), ((1000, 500, 3), (960, 480)), ((60, 80), (360, 480)), ((5, 9000), (1, 480))],
     )
     def test_the_picture_is_at_most_480_pixels_wide(self, shape, expected):
         _, picture = self.parsed(picture_html(np.full(shape, 90, np.uint8), []))

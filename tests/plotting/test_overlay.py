@@ -24,10 +24,7 @@ def drawn_boxes(axes):
 
 
 def test_faces_are_drawn_in_pixels_of_the_image():
-    faces = [
-        SimpleNamespace(box=BOX, landmarks=SHAPE),
-        SimpleNamespace(box=(1, 2, 3, 4), landmarks=SHAPE + 9),
-    ]
+    faces = [SimpleNamespace(box=BOX, landmarks=SHAPE), SimpleNamespace(box=(1, 2, 3, 4), landmarks=SHAPE + 9)]
     axes = show(IMAGE, faces)
     first, second = drawn_shapes(axes)
     np.testing.assert_array_equal(np.ma.filled(first, np.nan), SHAPE)

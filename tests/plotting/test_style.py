@@ -70,9 +70,7 @@ def test_neither_pyplot_nor_the_users_settings_are_touched():
 
 def test_missing_packages_are_named(monkeypatch):
     require_plot_packages("x", "numpy")
-    with pytest.raises(
-        InputError, match=r'^r\.html: needs nonesuch, which .*pip install "ert-landmarks\[plot\]"$'
-    ):
+    with pytest.raises(InputError, match=r'^r\.html: needs nonesuch, which .*pip install "ert-landmarks\[plot\]"$'):
         require_plot_packages("r.html", "numpy", "nonesuch")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r"a\.png: needs matplotlib, .*ert-landmarks\[plot\]"):

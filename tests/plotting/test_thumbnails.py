@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ert.plotting.thumbnails import (
-    ON_PHOTOS,
+    PHOTO_COLORS,
     crop_thumbnail,
     object_thumbnail,
     object_view,
@@ -49,7 +49,7 @@ def test_thumbnails_have_the_given_size(factor, shape):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60, (round(90 * factor), round(110 * factor)), dtype=np.uint8)
     shape[3] = np.nan
-    thumbnail = object_thumbnail(image, BOX * factor, [shape * factor, (shape + 4) * factor], ON_PHOTOS, 150)
+    thumbnail = object_thumbnail(image, BOX * factor, [shape * factor, (shape + 4) * factor], PHOTO_COLORS, 150)
     assert thumbnail.shape == (150, 150, 3)
     for color in ((86, 180, 233), (230, 159, 0)):
         assert (np.abs(thumbnail.astype(int) - color).max(axis=2) < 40).sum() > 50

@@ -244,9 +244,7 @@ def confidence_model(image, box, landmarks, confidence_model, normalizer):
     origin = landmarks.mean(axis=0) - side / 2
     crop, frame = confidence_model.crop_spec.cut(image, np.array([side, 0, 0, side, *origin]))
     shape = (landmarks - origin) / side
-    values = read_pixels(
-        crop, frame, shape, similarity(mean, shape), confidence_model.anchors, confidence_model.deltas
-    )
+    values = read_pixels(crop, frame, shape, similarity(mean, shape), confidence_model.anchors, confidence_model.deltas)
     said = []
     for forest in (confidence_model.errors, confidence_model.trust):
         components = np.zeros(len(forest.scales))
@@ -255,9 +253,7 @@ def confidence_model(image, box, landmarks, confidence_model, normalizer):
         said.append((components * forest.scales) @ forest.basis.astype(float))
     std = side * np.exp(np.interp(said[0], *confidence_model.curve) + confidence_model.baseline)
     length = max(box_side if normalizer is None else normalizer_length(landmarks, normalizer), 1.0)
-    shares = np.interp(
-        0.05 * length / std, confidence_model.ratios, np.linspace(0, 1, len(confidence_model.ratios))
-    )
+    shares = np.interp(0.05 * length / std, confidence_model.ratios, np.linspace(0, 1, len(confidence_model.ratios)))
     within = np.clip(np.interp(shares, *confidence_model.within_curve), 0.001, 0.999)
     logit = confidence_model.confidence_weights @ [1, said[1][0], np.log(std.mean() / length)]
     return std, within, np.clip(1 / (1 + np.exp(-logit)), 0.001, 0.999)

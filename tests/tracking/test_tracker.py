@@ -83,12 +83,7 @@ def test_a_moving_face_keeps_its_id(scene, model, truth):
     errors = []
     for k in range(60):
         t = k / RATE
-        place = (
-            160 + 50 * np.sin(4 * t),
-            120 + 10 * np.sin(7 * t),
-            1 + 0.15 * np.sin(3 * t),
-            20 * np.sin(3 * t),
-        )
+        place = (160 + 50 * np.sin(4 * t), 120 + 10 * np.sin(7 * t), 1 + 0.15 * np.sin(3 * t), 20 * np.sin(3 * t))
         (face,) = tracker.update(scene.frame(place, light=1 - 0.3 * np.sin(5 * t)), t)
         assert face.id == 0
         assert face.age == pytest.approx(t)
@@ -231,9 +226,7 @@ def test_the_confidence_model_is_used(scene, model):
         confidence = 0.9
 
         def assess(self, X, landmarks, *, channel_order=None, n_jobs=1):
-            return SimpleNamespace(
-                std=np.full(landmarks.shape[:2], 1.5), confidence=np.array([self.confidence])
-            )
+            return SimpleNamespace(std=np.full(landmarks.shape[:2], 1.5), confidence=np.array([self.confidence]))
 
     assessed = Assessed()
     assessed.fitted_ = model.fitted_
@@ -320,6 +313,5 @@ def test_reprs_are_short(scene, model):
     (face,) = tracker.update(scene.frame((160, 120, 1, 0)))
     assert repr(tracker).endswith("faces: 1 tracked, 0 lost, 1 in all)")
     assert re.fullmatch(
-        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence 0\.\d\d, age 0\.00 s\)",
-        repr(face),
+        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence 0\.\d\d, age 0\.00 s\)", repr(face)
     )

@@ -24,9 +24,7 @@ SIZE = 240, 180
 def frames():
     """The sample face, moving by a pixel per frame, in BGR."""
     photo = Image.fromarray(ert.load_image(ert.sample_image()))
-    return [
-        np.ascontiguousarray(np.array(photo.crop((100 + k, 20, 340 + k, 200)))[..., ::-1]) for k in range(20)
-    ]
+    return [np.ascontiguousarray(np.array(photo.crop((100 + k, 20, 340 + k, 200)))[..., ::-1]) for k in range(20)]
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +140,8 @@ def test_table(tmp_path):
     head, *rows = csv.reader(path.read_text().splitlines())
     assert head[:10] == ["frame", "time", "id", "left", "top", "width", "height", "confidence", "x0", "y0"]
     assert len(head) == 8 + 136
-    assert [row[:3] for row in rows] == [
-        ["0", "0.000000", "0"],
-        ["0", "0.000000", "1"],
-        ["2", "0.080000", "1"],
-    ]
-    assert np.allclose(
-        np.array(rows[2][3:], float), [50, 50, 60, 60, 0.75, *face(1).landmarks.ravel()], atol=1e-3
-    )
+    assert [row[:3] for row in rows] == [["0", "0.000000", "0"], ["0", "0.000000", "1"], ["2", "0.080000", "1"]]
+    assert np.allclose(np.array(rows[2][3:], float), [50, 50, 60, 60, 0.75, *face(1).landmarks.ravel()], atol=1e-3)
 
 
 def test_drawing_keeps_the_frame_and_uses_a_color_per_face():
@@ -158,9 +150,7 @@ def test_drawing_keeps_the_frame_and_uses_a_color_per_face():
     drawn = draw_tracked(frame, [face(0), face(1, 130.0)])
     assert drawn.shape == frame.shape
     assert (frame == 90).all()
-    sides = [
-        part[part.max(axis=2) - part.min(axis=2) > 60].mean(axis=0) for part in np.split(drawn, 2, axis=1)
-    ]
+    sides = [part[part.max(axis=2) - part.min(axis=2) > 60].mean(axis=0) for part in np.split(drawn, 2, axis=1)]
     assert np.abs(sides[0] - sides[1]).max() > 40
 
 

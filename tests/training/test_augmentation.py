@@ -41,9 +41,7 @@ def test_blocks_lie_on_the_landmarks_and_blur_is_everywhere(crops):
     shares = changed[~blurred].mean(axis=(1, 2)) * 60**2 / 24**2
     assert 0.05 < shares.min() < shares.max() < 0.4
     now = crops.pixels.reshape(-1, 60, 60)
-    flat = [
-        len(np.unique(crop[where])) == 1 for crop, where in zip(now[~blurred], changed[~blurred], strict=True)
-    ]
+    flat = [len(np.unique(crop[where])) == 1 for crop, where in zip(now[~blurred], changed[~blurred], strict=True)]
     assert 0.3 < np.mean(flat) < 0.7
     noise = now[blurred].std(axis=(1, 2))
     assert noise.max() < before.std()

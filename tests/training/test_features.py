@@ -4,14 +4,7 @@ from hypothesis import strategies as st
 from reference import naive
 
 from ert._kernels import Workers, read_feature_pool
-from ert._kernels.pixels import (
-    CropView,
-    pool_args,
-    pool_workspace,
-    read_pixels,
-    similarity,
-    similarity_args,
-)
+from ert._kernels.pixels import CropView, pool_args, pool_workspace, read_pixels, similarity, similarity_args
 from ert._kernels.simd import padded
 from ert.model.geometry import jitter_frames
 from ert.training.crops import Crops
@@ -70,9 +63,7 @@ def test_the_pools_of_samples_are_read_as_for_one_face():
     inputs, features, n_calls = (crop_of, frames, shapes), (anchors, deltas), []
     with Workers(2) as workers:
         places = kept.pixels, kept.places
-        found = read_feature_pool(
-            places, inputs, mean_shape, features, pool, workers, lambda: n_calls.append(1)
-        )
+        found = read_feature_pool(places, inputs, mean_shape, features, pool, workers, lambda: n_calls.append(1))
     assert len(n_calls) == 2
     for i in range(4):
         matrix = similarity(similarity_args(mean_shape), padded(shapes[i], 0, 8))

@@ -26,11 +26,7 @@ SIZES = Sizes(
     crop_bytes=MAPPED_CROPS_BYTES,
 )
 OPTIONS = small_options(n_inits=20, n_pixels=400)
-IN_MEMORY, CROPS_MAPPED, ALL_MAPPED = (
-    MemoryPlan(False, False),
-    MemoryPlan(True, False),
-    MemoryPlan(True, True),
-)
+IN_MEMORY, CROPS_MAPPED, ALL_MAPPED = (MemoryPlan(False, False), MemoryPlan(True, False), MemoryPlan(True, True))
 # Trains under a bound and prints how far the memory that the system cannot reclaim rose. The kernels are
 # loaded before, which the bound does not count; the peak of the process would include them.
 CHILD = """
@@ -119,12 +115,7 @@ def test_bounds_that_cannot_be_kept_are_refused(faces, bound):
 
 
 @pytest.mark.parametrize(
-    "params",
-    [
-        {},
-        {"kind": "dlib", "gray_weights": "dlib"},
-        {"n_pool_candidates": 900, "occlusion": 0.5},
-    ],
+    "params", [{}, {"kind": "dlib", "gray_weights": "dlib"}, {"n_pool_candidates": 900, "occlusion": 0.5}]
 )
 def test_any_bound_gives_the_same_model(faces, tmp_path, monkeypatch, params):
     """From no bound to the least that the error names, also where a checkpoint is resumed."""

@@ -109,9 +109,7 @@ def test_leaves_are_the_mean_residuals_times_the_learning_rate(cut):
     """One tree with one split, in the full basis: what it moves is known from the shapes alone."""
     samples = samples_of(cut, roll_jitter=0.0)
     targets, inits = everything(samples).astype(float), samples.shapes.copy()
-    plan = small_options(
-        n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0
-    )
+    plan = small_options(n_trees=1, max_depth=1, n_components=136, leaf_bits=16, learning_rate=0.5, roll_jitter=0.0)
     with threadpool_limits(1), Workers(1) as workers:
         stage = train_stage(samples, 0, plan, workers)
     mean_shape = similarity_args(samples.mean_shape)

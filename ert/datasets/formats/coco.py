@@ -17,8 +17,6 @@ from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, firs
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["read_coco", "write_coco"]
-
 _T = TypeVar("_T")
 
 

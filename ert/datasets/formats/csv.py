@@ -26,8 +26,6 @@ from ert.datasets.parsing import (
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["read_boxes", "read_csv", "write_csv"]
-
 
 def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read a table with one object per row: the image, x and y of each landmark, optionally a box.
@@ -50,10 +48,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
         if box_columns:
             left, top, width, height = (read_number(cells[i], here, labels[i]) for i in box_columns)
             box = left, top, width, height
-        points = {
-            name: read_point(cells[x], cells[y], here, labels[x], labels[y])
-            for name, (x, y) in columns.items()
-        }
+        points = {name: read_point(cells[x], cells[y], here, labels[x], labels[y]) for name, (x, y) in columns.items()}
         yield Annotation(find_image(cells[0], folders, here), box, points, here)
 
 

@@ -8,8 +8,6 @@ from ert._core.types import StrPath
 from ert.datasets.images import find_pairs
 from ert.datasets.parsing import Annotation, Point
 
-__all__ = ["read_folder"]
-
 
 def read_folder(
     folder: StrPath,

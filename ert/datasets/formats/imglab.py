@@ -25,8 +25,6 @@ from ert.datasets.parsing import (
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["imglab_notes", "read_imglab", "write_imglab"]
-
 # Element -> its parent.
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
@@ -65,9 +63,7 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
                 raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
             if ignored in {"1", "true"}:
                 continue
-            left, top, width, height = (
-                read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS
-            )
+            left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
             box = left, top, width, height
             if not os.path.isfile(file):
                 raise InputError(f"{where}: image file not found")
@@ -115,9 +111,7 @@ def _check_nesting(element: Any, here: str) -> None:
         if element.tag not in _OTHER_CHILDREN.get(found, (element.tag,)):
             known = [tag for tag, place in _PARENTS.items() if place == found] + list(_OTHER_CHILDREN[found])
             wrong = f"{quoted(element.tag)} in <{found}>"
-            raise InputError(
-                f"{here}: not an imglab file: {wrong}, expected {' or '.join(known) or 'nothing'}"
-            )
+            raise InputError(f"{here}: not an imglab file: {wrong}, expected {' or '.join(known) or 'nothing'}")
         return
     if found != expected:
         wrong = f"<{element.tag}> in {found}, expected in {expected}"

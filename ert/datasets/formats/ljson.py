@@ -14,8 +14,6 @@ from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quot
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["read_ljson_folder", "write_ljson"]
-
 
 def read_ljson_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read all .ljson files in a folder and its subfolders.
@@ -75,8 +73,6 @@ def write_ljson(dataset: "Dataset", images: list[str]) -> Iterator[str]:
     """Yield one .ljson file of version 2 per object, with a label per landmark."""
     labels = [{"label": name, "mask": [i]} for i, name in enumerate(dataset.landmark_names)]
     for shape in dataset.landmarks.tolist():
-        points = [
-            [None, None] if math.isnan(x) else [round(y, DECIMALS), round(x, DECIMALS)] for x, y in shape
-        ]
+        points = [[None, None] if math.isnan(x) else [round(y, DECIMALS), round(x, DECIMALS)] for x, y in shape]
         data = {"version": 2, "labels": labels, "landmarks": {"points": points}}
         yield json.dumps(data, allow_nan=False) + "\n"

@@ -13,8 +13,6 @@ from ert.datasets.parsing import Annotation, Point, format_point, quoted, read_p
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["read_pts_folder", "write_pts"]
-
 
 def read_pts_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read all .pts files in a folder and its subfolders.

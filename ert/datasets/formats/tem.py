@@ -14,8 +14,6 @@ from ert.datasets.parsing import Annotation, Point, format_point, quoted, read_p
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
 
-__all__ = ["read_tem_folder", "tem_notes", "write_tem"]
-
 
 def read_tem_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read all .tem files in a folder and its subfolders.

@@ -11,15 +11,8 @@ from ert.evaluation.comparison import Comparison, most_different
 from ert.metrics import normalizer_text
 from ert.plotting.charts import plot_ced
 from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.style import check_chart_file as check_plot_file
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
-
-__all__ = [
-    "check_plot_file",
-    "draw_most_different",
-    "plot_errors",
-]
-
+from ert.plotting.style import PHOTO_COLORS, TRUTH, check_chart_file
+from ert.plotting.thumbnails import object_thumbnail, shortened
 
 _THUMBNAIL_SIZE = 420
 _N_COLUMNS = 4
@@ -34,19 +27,14 @@ def plot_errors(path: StrPath, comparison: Comparison, names: Sequence[str], tit
     InputError
         When matplotlib is not installed, the suffix is unknown, or the file cannot be written.
     """
-    check_plot_file(path)
+    check_chart_file(path)
     errors = dict(zip(names, comparison.errors, strict=True))
     x_label = f"mean error of an object (% of the {normalizer_text(comparison.normalizer)})"
     plot_ced(errors, x_label=x_label, title=title, size=_PLOT_SIZE).save(path)
 
 
 def draw_most_different(
-    path: StrPath,
-    dataset: Dataset,
-    shapes: Floats,
-    comparison: Comparison,
-    names: Sequence[str],
-    n: int = 12,
+    path: StrPath, dataset: Dataset, shapes: Floats, comparison: Comparison, names: Sequence[str], n: int = 12
 ) -> None:
     """Write a contact sheet of the objects on which the models differ most, with both shapes and the truth.
 
@@ -80,15 +68,13 @@ def _thumbnail(dataset: Dataset, shapes: Floats, comparison: Comparison, i: int)
     from PIL import Image, ImageDraw, ImageFont
 
     drawn = [dataset.landmarks[i], *shapes[:, i]]
-    colors = [TRUTH, *ON_PHOTOS]
-    thumbnail = object_thumbnail(
-        load_image(dataset.files[i]), dataset.boxes[i], drawn, colors, 2 * _THUMBNAIL_SIZE
-    )
+    colors = [TRUTH, *PHOTO_COLORS]
+    thumbnail = object_thumbnail(load_image(dataset.files[i]), dataset.boxes[i], drawn, colors, 2 * _THUMBNAIL_SIZE)
     picture = Image.fromarray(thumbnail)
     pen = ImageDraw.Draw(picture)
     scale = max(picture.size) / _THUMBNAIL_SIZE
     font = ImageFont.load_default(23 * scale)
-    for which, color in enumerate(ON_PHOTOS):
+    for which, color in enumerate(PHOTO_COLORS):
         place = (8 * scale, picture.height - (34 - 27 * which) * scale)
         text = f"{'AB'[which]} {comparison.errors[which, i]:.2f} %"
         pen.text(place, text, color, font, anchor="lb", stroke_width=round(2 * scale), stroke_fill="#080e1c")
@@ -102,7 +88,7 @@ def _legend(width: int, head: str, names: Sequence[str], normalizer: str) -> Pix
     left, line = 16, 32
     texts = [
         (head, "#ffffff"),
-        *zip(names, ON_PHOTOS, strict=True),
+        *zip(names, PHOTO_COLORS, strict=True),
         (f"truth; errors in % of the {normalizer_text(normalizer)}", TRUTH),
     ]
     picture = Image.new("RGB", (width, line * len(texts) + 14), "#16181d")

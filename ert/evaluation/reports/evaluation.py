@@ -19,27 +19,17 @@ from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail, shortened
+from ert.plotting.style import PHOTO_COLORS, TRUTH
+from ert.plotting.thumbnails import object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
-
-__all__ = [
-    "Evaluation",
-    "parameter_table",
-    "provenance_facts",
-    "write_report",
-]
-
 
 _FAILURE_PERCENT = 8.0
 _PERCENTILES = (50, 90, 95, 99)
 _N_BEST, _N_WORST = 6, 12
 _THUMBNAIL_SIZE = 320
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
-_NORMALIZERS = {
-    "inter-ocular": "distance between the outer eye corners",
-    "inter-pupil": "distance between the pupils",
-}
+_NORMALIZERS = {"inter-ocular": "distance between the outer eye corners", "inter-pupil": "distance between the pupils"}
 
 
 @dataclass(frozen=True)
@@ -151,9 +141,7 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
         "chart": plot_ced({"": errors}, failure_limit=_FAILURE_PERCENT, x_end=end),
         "caption": caption,
         "normalizers": "; ".join(texts),
-        "percentiles": [
-            (f"{percent} %", f"{np.percentile(errors, percent):.2f}") for percent in _PERCENTILES
-        ],
+        "percentiles": [(f"{percent} %", f"{np.percentile(errors, percent):.2f}") for percent in _PERCENTILES],
         "rows": [
             (
                 name,
@@ -168,9 +156,7 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
     }
 
 
-def _landmarks(
-    model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str
-) -> dict[str, Any]:
+def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str) -> dict[str, Any]:
     values = np.array([np.nan if value is None else value for value in per_landmark])
     shape, names = model.cascade_.mean_shape.astype(float), model.landmark_names_
     length = float(normalizer_lengths(shape[None], normalizer)[0])
@@ -193,9 +179,7 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     model, dataset = evaluation.model, evaluation.dataset
     normalizer = model.fitted_.params["normalizer"]
     errors = landmark_errors(dataset.y, evaluation.predicted)
-    lengths = (
-        box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
-    )
+    lengths = box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
     assessment = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
     known = np.isfinite(errors)
     good = np.nanmean(errors, axis=1) <= FAILED * lengths
@@ -209,9 +193,7 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     n_failed = int((~good).sum())
     failures = f"{n_failed} of {len(good)} objects failed"
     if 0 < n_failed < len(good):
-        failures += (
-            f"; area under the ROC curve of the confidence: {roc_auc(assessment.confidence, good):.3f}"
-        )
+        failures += f"; area under the ROC curve of the confidence: {roc_auc(assessment.confidence, good):.3f}"
     return {
         "chart": plot_reliability(tables),
         "caption": (
@@ -220,9 +202,7 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
             f"error of an object is at most {100 * FAILED:g} %. A calibrated model lies on the diagonal. "
             "Larger markers stand for more predictions."
         ),
-        "coverage": [
-            (f"{100 * level:.0f} %", _percent(share)) for level, share in zip(_LEVELS, shares, strict=True)
-        ],
+        "coverage": [(f"{100 * level:.0f} %", _percent(share)) for level, share in zip(_LEVELS, shares, strict=True)],
         "failures": f"{failures}.",
     }
 
@@ -237,7 +217,7 @@ def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[
     worst = order[::-1][: min(_N_WORST, len(order) - len(best))]
 
     def picture(i: int) -> _Picture:
-        shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, ON_PHOTOS[0])
+        shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])
         image, name = load_image(dataset.files[i]), dataset.files[i].name
         thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, _THUMBNAIL_SIZE)
         error = f"{errors[i]:.2f} %"

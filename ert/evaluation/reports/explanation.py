@@ -11,15 +11,7 @@ from ert._core.files import write_atomically
 from ert._core.types import Floats, Pixels, StrPath
 from ert.evaluation.explanation import Explanation
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
-from ert.plotting.thumbnails import ON_PHOTOS, crop_thumbnail, object_view, to_thumbnail_pixels
-
-__all__ = [
-    "ANIMATIONS",
-    "check_explanation_file",
-    "explanation_sheet",
-    "save_explanation",
-]
-
+from ert.plotting.thumbnails import PHOTO_COLORS, crop_thumbnail, object_view, to_thumbnail_pixels
 
 # Suffixes of animations; other images are contact sheets.
 ANIMATIONS = (".gif", ".apng")
@@ -104,11 +96,7 @@ def _view(box: Floats, explanation: Explanation) -> tuple[int, int, int]:
 
 
 def _shape(
-    photo: Pixels,
-    view: tuple[int, int, int],
-    explanation: Explanation,
-    stage: int,
-    box: Floats | None = None,
+    photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stage: int, box: Floats | None = None
 ) -> Pixels:
     """Draw the shape after a stage; 0 is the initial shape."""
     boxes = None
@@ -118,7 +106,7 @@ def _shape(
         ).ravel()
         boxes = np.array([[left, top, right - left, bottom - top]]) + (0.5, 0.5, 0, 0)
     shape = to_thumbnail_pixels(explanation.shapes[stage], view, len(photo))
-    return draw_landmarks(photo, [shape], boxes, colors=[ON_PHOTOS[0]], min_size=1)
+    return draw_landmarks(photo, [shape], boxes, colors=[PHOTO_COLORS[0]], min_size=1)
 
 
 def _reads_map(
@@ -160,9 +148,7 @@ def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pi
         text = f"stage {stage} of {n_stages}" if stage else "initial shape: mean shape in the box"
         pen = ImageDraw.Draw(picture)
         for x, caption in ((10, text), (_PANEL_SIZE + 10, f"pixels read by stage {stage}" if stage else "")):
-            pen.text(
-                (x, 8), caption, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c"
-            )
+            pen.text((x, 8), caption, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c")
         yield np.array(picture, np.uint8)
 
 

@@ -12,12 +12,6 @@ from ert.plotting.style import require_plot_packages
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = [
-    "check_report_packages",
-    "environment",
-    "write_page",
-]
-
 
 def check_report_packages(path: StrPath) -> None:
     """Raise an InputError, before long work, if a package is missing that a report needs."""

@@ -17,11 +17,6 @@ from ert.metrics import normalizer_text
 from ert.plotting.charts import plot_stages
 from ert.predictor import ShapePredictor
 
-__all__ = [
-    "TrainingReport",
-]
-
-
 _REFRESH_SECONDS = 5
 _ERRORS = {"training": "train_nme", "validation": "validation_nme"}
 
@@ -83,10 +78,7 @@ class TrainingReport:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if kind is None:
             self.end("Finished")

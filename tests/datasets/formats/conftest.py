@@ -12,8 +12,6 @@ def three(tmp_path):
     for i, file in enumerate(files):
         Image.new("L", (50 + i, 40 + 3 * i)).save(file)
     nan = float("nan")
-    landmarks = np.array(
-        [[(1.25, 2), (3, 4), (5, 7)], [(5, 6), (nan, nan), (9, 9)], [(-7, 8), (9.5, 10), (1, 2)]]
-    )
+    landmarks = np.array([[(1.25, 2), (3, 4), (5, 7)], [(5, 6), (nan, nan), (9, 9)], [(-7, 8), (9.5, 10), (1, 2)]])
     boxes = np.tile([1.0, 2, 30, 40], (3, 1))
     return Dataset([files[0], files[0], files[1]], boxes, landmarks, ("nose", "chin", "ear"), "three")

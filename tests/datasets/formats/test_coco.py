@@ -102,11 +102,7 @@ def test_images_in_another_folder(folder):
         (changed("images", 1, "id", to=5), "", "images[1]: duplicate id 5"),
         (changed("images", 1, "id", to=[]), "", "images[1]: id is a list of 0"),
         (changed("images", 0, "file_name", to=""), "", "images[0]: file_name is '', expected a name"),
-        (
-            changed("images", 0, "file_name", to="no\n.jpg"),
-            "",
-            r"annotations[0]: image 'no\n.jpg' not found",
-        ),
+        (changed("images", 0, "file_name", to="no\n.jpg"), "", r"annotations[0]: image 'no\n.jpg' not found"),
         (changed("categories", 0, "keypoints", to=[1]), "", "categories[0]: keypoints are a list of 1"),
         (changed("categories", 0, "keypoints", to=["a", "a"]), "", "duplicate keypoint 'a'"),
         (
@@ -114,32 +110,16 @@ def test_images_in_another_folder(folder):
             "",
             "annotations[1]: image_id is 6, expected an id of the images",
         ),
-        (
-            changed("annotations", 1, "category_id", to={}),
-            "",
-            "category_id is an object, expected an id of the cat",
-        ),
+        (changed("annotations", 1, "category_id", to={}), "", "category_id is an object, expected an id of the cat"),
         (changed("annotations", 0, "bbox", to=[1, 2, 3]), "", "annotations[0]: bbox is a list of 3"),
         (changed("annotations", 0, "bbox", to=[1, 2, 3, "4"]), "", "a number of bbox is '4'"),
-        (
-            changed("annotations", 0, "keypoints", to=[1, 2, 2, 3]),
-            "",
-            "keypoints are a list of 4, expected x, y",
-        ),
+        (changed("annotations", 0, "keypoints", to=[1, 2, 2, 3]), "", "keypoints are a list of 4, expected x, y"),
         (changed("annotations", 0, "keypoints", to=[]), "", "keypoints are a list of 0"),
         (changed("annotations", 0, "keypoints", to=None), "", "keypoints are None"),
-        (
-            changed("annotations", 0, "keypoints", to=[1, 2, 2]),
-            "",
-            "1 keypoints, expected 2 as in the category",
-        ),
+        (changed("annotations", 0, "keypoints", to=[1, 2, 2]), "", "1 keypoints, expected 2 as in the category"),
         (changed("annotations", 0, "keypoints", 2, to=3), "", "v of 'nose' is 3, expected 0, 1 or 2"),
         (changed("annotations", 0, "keypoints", 2, to=True), "", "v of 'nose' is True"),
-        (
-            changed("annotations", 0, "keypoints", 3, to=float("nan")),
-            "",
-            "x of 'chin' is nan, expected a number",
-        ),
+        (changed("annotations", 0, "keypoints", 3, to=float("nan")), "", "x of 'chin' is nan, expected a number"),
         (changed("annotations", 0, "keypoints", 4, to=10**400), "", "y of 'chin' is a number too large"),
         (changed("annotations", 0, "keypoints", 4, to=False), "", "y of 'chin' is False"),
     ],
@@ -157,10 +137,7 @@ def test_coco_written_and_read_again(three, tmp_path):
     path = tmp_path / "out.json"
     assert write_dataset(three, path) == []
     text = json.loads(path.read_text())
-    assert [(image["id"], image["width"], image["height"]) for image in text["images"]] == [
-        (1, 50, 40),
-        (2, 51, 43),
-    ]
+    assert [(image["id"], image["width"], image["height"]) for image in text["images"]] == [(1, 50, 40), (2, 51, 43)]
     assert text["annotations"][1]["keypoints"] == [5, 6, 2, 0, 0, 0, 9, 9, 2]
     assert text["annotations"][1]["num_keypoints"] == 2
     again = load_dataset(path)

@@ -125,9 +125,7 @@ def test_csv_refuses_a_missing_file(tmp_path):
 
 # --- tables of boxes ---
 
-BOXES = (
-    "split,image,my_left,my_top,my_width,my_height,left,top,width,height\ntrain,in/a.jpg,1,2,3,4,5,6,7.5,8\n"
-)
+BOXES = "split,image,my_left,my_top,my_width,my_height,left,top,width,height\ntrain,in/a.jpg,1,2,3,4,5,6,7.5,8\n"
 
 
 def test_boxes_with_and_without_prefix(tmp_path):

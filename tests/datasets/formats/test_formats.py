@@ -38,10 +38,7 @@ def datasets(draw, files):
     text = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6)
     names = draw(
         st.lists(
-            st.one_of(st.sampled_from(["box", "left", "x1", "7", "10"]), text),
-            min_size=2,
-            max_size=5,
-            unique=True,
+            st.one_of(st.sampled_from(["box", "left", "x1", "7", "10"]), text), min_size=2, max_size=5, unique=True
         )
     )
     n = draw(st.integers(1, 4))
@@ -93,9 +90,7 @@ def test_a_new_format_is_one_line_of_the_registry(three, tmp_path, monkeypatch):
     def read(path, *, image_folder=None):
         for line, text in enumerate(Path(path).read_text().splitlines(), 1):
             image, x, y = text.split(":")
-            yield Annotation(
-                path.parent / image, (0, 0, 9, 9), {"tip": (float(x), float(y))}, f"{path}:{line}"
-            )
+            yield Annotation(path.parent / image, (0, 0, 9, 9), {"tip": (float(x), float(y))}, f"{path}:{line}")
 
     def write(dataset, images):
         for image, shape in zip(images, dataset.landmarks, strict=True):
@@ -151,9 +146,7 @@ def test_any_format_to_any_other_keeps_every_point(source, images, tmp_path):
 @needs_shared
 def test_real_wings_through_every_format(tmp_path):
     wings = SHARED / "wings"
-    data = load_dataset(
-        wings / "landmark-examples" / "tps-example.tps", image_folder=wings / "image-examples"
-    )
+    data = load_dataset(wings / "landmark-examples" / "tps-example.tps", image_folder=wings / "image-examples")
     for name in FORMATS:
         result = through(data, name, tmp_path)
         np.testing.assert_allclose(result.landmarks, data.landmarks, rtol=0, atol=1e-9)

@@ -100,53 +100,29 @@ def test_imglab_lines_are_right_beyond_65535(tmp_path):
 @pytest.mark.parametrize(
     ("images", "fragments"),
     [
-        (
-            "<image file='no.jpg'>\n" + BOX + PART + "</box></image>",
-            ("labels.xml:4", "no.jpg", "image file not found"),
-        ),
+        ("<image file='no.jpg'>\n" + BOX + PART + "</box></image>", ("labels.xml:4", "no.jpg", "image file not found")),
         ("<image>" + BOX + "</box></image>", ("labels.xml:3", "<image> without file")),
         ("<image file=''>" + BOX + "</box></image>", ("labels.xml:3", "<image> without file")),
-        (
-            "<image file='a.jpg'>\n<box top='1' left='1' width='1'/></image>",
-            ("labels.xml:4", "without height"),
-        ),
+        ("<image file='a.jpg'>\n<box top='1' left='1' width='1'/></image>", ("labels.xml:4", "without height")),
         ("<image file='a.jpg'><box top='1' left='x' width='1' height='1'/></image>", (":3", "left is 'x'")),
-        (
-            "<image file='a.jpg'><box top='1' left='1' width='nan' height='1'/></image>",
-            (":3", "width is 'nan'"),
-        ),
-        (
-            "<image file='a.jpg'><box top='1' left='1' width='1' height='inf'/></image>",
-            (":3", "height is 'inf'"),
-        ),
+        ("<image file='a.jpg'><box top='1' left='1' width='nan' height='1'/></image>", (":3", "width is 'nan'")),
+        ("<image file='a.jpg'><box top='1' left='1' width='1' height='inf'/></image>", (":3", "height is 'inf'")),
         ("<image file='a.jpg'><box ignore='perhaps'/></image>", (":3", "ignore is 'perhaps'")),
         (f"<image file='a.jpg'>\n{BOX}\n<part x='1' y='1'/></box></image>", (":5", "<part> without name")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1'/></box></image>", (":5", "<part> without y")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1' y='1,5'/></box></image>", (":5", "y is '1,5'")),
-        (
-            f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1e99' y='1'/></box></image>",
-            (":5", "x is '1e99'"),
-        ),
+        (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1e99' y='1'/></box></image>", (":5", "x is '1e99'")),
         (f"<image file='a.jpg'>{BOX}{PART}\n{PART}</box></image>", (":4", "duplicate part 'a'")),
         (f"<image file='a.jpg'>{PART}</image>", (":3", "<part> in image, expected in box")),
         (f"{BOX}</box>", (":3", "<box> in images, expected in image")),
         (f"<image file='a.jpg'>\n{BOX}\n</image>", ("labels.xml:5", "malformed XML")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x=1/>", ("labels.xml:5", "malformed XML")),
-        (
-            "<image file='a.jpg'>\n<box top='1' top='1'/></image>",
-            ("labels.xml:4", "malformed XML", "redefined"),
-        ),
+        ("<image file='a.jpg'>\n<box top='1' top='1'/></image>", ("labels.xml:4", "malformed XML", "redefined")),
         ("<image file='a.jpg'/>\n<image file='&b;.jpg'/>", ("labels.xml:4", "malformed XML", "'b'")),
         ("<image file='a.jpg'/>\n&b;", ("labels.xml:4", "malformed XML", "'b'")),
         ("<image file='a.jpg'>\n<bax/></image>", ("labels.xml:4", "'bax' in <image>, expected box")),
-        (
-            f"<image file='a.jpg'>{BOX}\n<parts/></box></image>",
-            ("4", "'parts' in <box>, expected part or label"),
-        ),
-        (
-            f"<image file='a.jpg'>{BOX}\n{PART[:-2]}><x/></part></box></image>",
-            ("'x' in <part>, expected nothing",),
-        ),
+        (f"<image file='a.jpg'>{BOX}\n<parts/></box></image>", ("4", "'parts' in <box>, expected part or label")),
+        (f"<image file='a.jpg'>{BOX}\n{PART[:-2]}><x/></part></box></image>", ("'x' in <part>, expected nothing",)),
     ],
 )
 def test_imglab_refuses(tmp_path, images, fragments):
@@ -163,14 +139,8 @@ def test_imglab_refuses(tmp_path, images, fragments):
         ("<?xml version='1.0' encoding='ISO-77'?><dataset/>", "malformed XML"),
         (b"<dataset>\n<name>\xff</name></dataset>", "labels.xml:2: malformed XML"),
         ("<images><image file='a.jpg'/></images>", "<images> in nothing, expected in dataset"),
-        (
-            "<dataset><images>\n<imagf/></images></dataset>",
-            "labels.xml:2: not an imglab file: 'imagf' in <images>",
-        ),
-        (
-            "<dataset><x xmlns='a&#10;b'><images/></x></dataset>",
-            "malformed XML: xmlns: 'a b' is not a valid URI",
-        ),
+        ("<dataset><images>\n<imagf/></images></dataset>", "labels.xml:2: not an imglab file: 'imagf' in <images>"),
+        ("<dataset><x xmlns='a&#10;b'><images/></x></dataset>", "malformed XML: xmlns: 'a b' is not a valid URI"),
         ("<html>\n<dataset/></html>", "labels.xml:2: not an imglab file: <dataset> in html"),
     ],
 )

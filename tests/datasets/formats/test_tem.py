@@ -62,13 +62,7 @@ def test_tem_refuses(tmp_path, content, line, message):
 @needs_shared
 @pytest.mark.parametrize(
     ("part", "n", "n_points"),
-    [
-        ("neutral_front", 102, 189),
-        ("canada", 40, 189),
-        ("composite", 10, 189),
-        ("lisa", 4, 106),
-        ("zoom", 4, 83),
-    ],
+    [("neutral_front", 102, 189), ("canada", 40, 189), ("composite", 10, 189), ("lisa", 4, 106), ("zoom", 4, 83)],
 )
 def test_real_webmorph(part, n, n_points):
     data = load_dataset(SHARED / "webmorph" / part)
@@ -78,10 +72,7 @@ def test_real_webmorph(part, n, n_points):
         assert ((shape > -2) & (shape < (size[0] + 2, size[1] + 2))).all()
     # Points 0 and 1 of webmorph's default 189 are the pupils, which are side by side.
     eyes = data.landmarks[:, :2]
-    assert (
-        n_points != 189
-        or (abs(eyes[:, 0, 1] - eyes[:, 1, 1]) < 0.2 * abs(eyes[:, 0, 0] - eyes[:, 1, 0])).all()
-    )
+    assert n_points != 189 or (abs(eyes[:, 0, 1] - eyes[:, 1, 1]) < 0.2 * abs(eyes[:, 0, 0] - eyes[:, 1, 0])).all()
 
 
 def test_tem_written_and_read_again(three, tmp_path):

@@ -36,9 +36,7 @@ def test_y_is_counted_from_the_bottom_row(folder):
 
 
 def test_spellings(folder):
-    text = (
-        "\ufefflm = 2\r\n\r\n 1. 2.\r\n3.5\t14\r\nImage= a.png \r\nscale=0.017\r\nCURVES=0\r\nCOMMENT=a=b\r\n"
-    )
+    text = "\ufefflm = 2\r\n\r\n 1. 2.\r\n3.5\t14\r\nImage= a.png \r\nscale=0.017\r\nCURVES=0\r\nCOMMENT=a=b\r\n"
     first, second = read_tps(write(folder, text + TWO + "VARIABLES=x\n"))
     assert first.landmarks == second.landmarks == {"0": (1, 17), "1": (3.5, 5)}
     assert second.where.endswith("x.tps:9")
@@ -111,9 +109,7 @@ def inside(dataset) -> np.ndarray:
 @needs_shared
 def test_real_wings():
     wings = SHARED / "wings"
-    data = load_dataset(
-        wings / "landmark-examples" / "tps-example.tps", image_folder=wings / "image-examples"
-    )
+    data = load_dataset(wings / "landmark-examples" / "tps-example.tps", image_folder=wings / "image-examples")
     assert data.landmarks.shape == (58, 12, 2)
     assert inside(data)
     # A vein meets the wing's lower edge at landmark 0, its upper edge at 3.
