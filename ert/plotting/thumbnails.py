@@ -6,10 +6,6 @@ import numpy as np
 
 from ert._core.types import Floats, Pixels
 from ert.plotting.landmarks import draw_landmarks
-from ert.plotting.style import PHOTO_COLORS
-
-PHOTO_COLORS = PHOTO_COLORS
-"""Two colors for shapes on photographs."""
 
 # A thumbnail shows the landmarks and a margin of this fraction of their extent.
 _MARGIN = 0.15

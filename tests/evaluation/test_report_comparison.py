@@ -10,9 +10,8 @@ from ert.datasets.dataset import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.evaluation.comparison import compare_shapes
 from ert.evaluation.reports import comparison as module
-from ert.evaluation.reports.comparison import check_chart_file, draw_most_different, plot_errors
-from ert.plotting.style import CHART_COLORS
-from ert.plotting.thumbnails import PHOTO_COLORS, TRUTH
+from ert.evaluation.reports.comparison import draw_most_different, plot_errors
+from ert.plotting.style import CHART_COLORS, PHOTO_COLORS, TRUTH, check_chart_file
 
 NAMES = ("A first", "B second: $cost$.dat")
 

@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from ert.plotting.thumbnails import (
-    PHOTO_COLORS,
-    crop_thumbnail,
-    object_thumbnail,
-    object_view,
-    shortened,
-    to_thumbnail_pixels,
-)
+from ert.plotting.style import PHOTO_COLORS
+from ert.plotting.thumbnails import crop_thumbnail, object_thumbnail, object_view, shortened, to_thumbnail_pixels
 
 BOX = np.array([30.0, 20, 40, 40])
 
