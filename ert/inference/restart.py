@@ -55,7 +55,7 @@ def restart(
     Returns
     -------
     left, top, width, height : float
-        Drawn anew around the landmarks that the confidence model trusts most; None to keep `found`.
+        Redrawn around the landmarks with the highest confidence; None to keep `found`.
     """
     room = np.empty((2, len(found)))
 

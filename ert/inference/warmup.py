@@ -12,7 +12,7 @@ from ert.model.geometry import ONE_INIT
 
 DUMMY_BOX = (0.0, 0.0, 9.0, 9.0)
 # The kernels of a model, see `Fitted.kernels`, and which of their uses: "upright", "rotated", or a batch of
-# images with so many axes.
+# images with 2 or 3 axes.
 _WARM: set[tuple[tuple[object, ...], object]] = set()
 
 

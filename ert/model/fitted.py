@@ -41,7 +41,7 @@ class Fitted:
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
-    confidence_model : Judge or None
+    confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
     """
