@@ -11,13 +11,7 @@ from ert._core.exceptions import InputError
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that a file can be written: its folder exists, and it is no folder itself.
-
-    Raises
-    ------
-    InputError
-        Naming the file.
-    """
+    """Check, before long work, that a file can be written: its folder exists, and it is no folder itself."""
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: cannot be written: Is a directory")

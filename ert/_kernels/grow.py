@@ -140,7 +140,6 @@ def grow_trees(
         (n_trees, n_splits, n_split_tests).
     leaf_rule : learning_rate, n_trees_averaged, leaf_bits
         `n_trees_averaged` trees in a row begin with the same residuals and share the learning rate.
-    workers : Workers
     on_trees : callable, optional
         Called with the number of trees that have been grown since the last call.
 

@@ -118,7 +118,6 @@ def compile_cascade(
         The arrays of :class:`ert.model.cascade.Cascade`.
     crop : region, working_size, blur, min_contrast, (columns, rows)
         See :class:`ert._kernels.crop.CropArgs`.
-    stages_per_basis : int
     """
     mean_shape = arrays["mean_shape"]
     pool = pool_args(arrays["anchors"], arrays["deltas"])

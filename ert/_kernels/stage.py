@@ -50,7 +50,6 @@ def read_feature_pool(
         shape plus an offset.
     pool : uint8 array (n_blocks, block length, at least n_pixels)
         Written.
-    workers : Workers
     after_read : callable
         Called after each few samples.
 
@@ -103,7 +102,6 @@ def apply_stage(
         What displacements are multiplied by.
     shapes : float32 array (n_samples, n_landmarks, 2)
         Rewritten.
-    workers : Workers
     """
     pairs, thresholds, leaves = trees
     scales, rows = basis

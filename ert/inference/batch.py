@@ -29,13 +29,11 @@ def locate_batch(
 
     Parameters
     ----------
-    cascade : Cascade
     X : sequence of (image, box)
     boxes : float64 array (n, 4)
         Of all of X.
     first : int
         The first of the faces.
-    colors : channel_order, gray_weights
     what : str
         What error messages call X.
     landmarks : float64 array (n, n_landmarks, 2)

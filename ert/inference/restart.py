@@ -41,8 +41,6 @@ def restart(
 
     Parameters
     ----------
-    cascade : Cascade or DlibCascade
-    confidence_model : ConfidenceModel
     normalizer
         See :meth:`ert.model.confidence.ConfidenceModel.assess_face`.
     image : uint8 array (rows, columns) or (rows, columns, 3)

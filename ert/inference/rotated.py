@@ -154,7 +154,6 @@ def locate_rotated(
 
     Parameters
     ----------
-    cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
         As it would be drawn around the upright object, with the same center.
@@ -243,12 +242,7 @@ def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
 
 
 def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -> Floats:
-    """Return a roll for each of n objects: 0 by default, one number for all, or one for each.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return a roll for each of n objects: 0 by default, one number for all, or one for each."""
     expected = f"{n} finite numbers of degrees, one for each object, or one for all"
     try:
         given = np.array(0.0 if rolls is None else rolls, dtype=np.float64)
@@ -263,12 +257,7 @@ def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -
 
 
 def check_max_roll(max_roll: Any) -> float:
-    """Check that `max_roll` is a number from 0 to 180.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that `max_roll` is a number from 0 to 180."""
     try:
         number = float(max_roll)
     except (TypeError, ValueError):

@@ -64,11 +64,7 @@ def locate_face(
 
     Parameters
     ----------
-    fitted : Fitted
     image : uint8 array (rows, columns) or (rows, columns, 3)
-    box : left, top, width, height
-    mode : PredictionMode
-    colors : channel_order, gray_weights
     with_confidence : bool
         Whether the confidence model will read the image too.
 

@@ -148,12 +148,7 @@ def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) 
 
 
 def check_crop_spec(crop_spec: CropSpec) -> None:
-    """Check that crops have a sensible size.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that crops have a sensible size."""
     region, size, blur = crop_spec.region, crop_spec.working_size, crop_spec.blur
     contrast = crop_spec.min_contrast
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():

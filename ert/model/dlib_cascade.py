@@ -129,12 +129,7 @@ class DlibCascade(FieldsOnly):
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
-    """Check that the arrays fit together, and that no index in them is out of bounds.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that the arrays fit together, and that no index in them is out of bounds."""
     n_components = cascade.basis.shape[1]
     size: int = n_components
     types: tuple[str, ...] = ("int8", "int16")

@@ -103,11 +103,9 @@ def jitter_frames(
 
     Parameters
     ----------
-    n : int
     shift, scale, degrees : float
         Standard deviations of the center in sides of the box, of the logarithm of the side, and of the
         rotation about the center.
-    rng : numpy.random.Generator
 
     Returns
     -------
