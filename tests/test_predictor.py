@@ -23,7 +23,7 @@ def test_it_learns_synthetic_faces(small_model):
     assert after < 0.65 * before
 
 
-def test_history_tells_the_errors_of_each_stage(faces):
+def test_history_has_the_errors_of_each_stage(faces):
     X, y = faces
     model = small_predictor(normalizer="inter-ocular").fit(X[:80], y[:80], validation=(X[80:], y[80:]))
     assert [entry["stage"] for entry in model.history_] == [1, 2, 3]
@@ -261,7 +261,7 @@ def test_one_object_can_validate_and_may_lack_landmarks(faces):
         small_predictor().fit(X, y, validation=(X[:1], y[:2]))
 
 
-def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
+def test_unusable_input_is_refused_before_the_fit(faces, tmp_path):
     X, y = faces
     holes = y.copy()
     holes[7, 36] = np.nan
@@ -277,7 +277,7 @@ def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
         small_predictor(n_trees=100_000, n_split_tests=10_000, max_depth=10).fit(X, y)
 
 
-def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypatch):
+def test_a_failed_refit_keeps_the_fitted_model(faces, tmp_path, monkeypatch):
     X, y = faces
     model = small_predictor(n_stages=1).fit(X, y)
     expected = model.predict(X[:3])
@@ -367,7 +367,7 @@ def test_bad_parameters_are_named(params, message):
         small_predictor(**params).fit(X, np.full((2, 1, 2), 20.0))
 
 
-def test_what_is_not_fitted_says_so():
+def test_an_unfitted_estimator_raises():
     with pytest.raises(InputError, match="not fitted"):
         ShapePredictor().predict([])
 
@@ -391,7 +391,7 @@ def test_scikit_learn_manners(faces):
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
-def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, kind):
+def test_several_initializations_give_the_median_of_moved_boxes(faces, kind):
     X, y = faces
     model = small_predictor(**kind).fit(X, y)
     single = model.predict(X[:8])
@@ -415,7 +415,7 @@ def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, 
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
-def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
+def test_flip_predicts_the_mirror_image(faces, kind):
     X, y = faces
     model = small_predictor(mirror="face68", **kind).fit(X, y)
     swap = model.mirror_map_

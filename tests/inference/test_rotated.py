@@ -68,7 +68,7 @@ def test_an_upright_roll_is_the_plain_prediction(face68, photo):
 
 
 @pytest.mark.parametrize("name", ["face5", "synthetic", "smoothed", "dlib"])
-def test_any_model_is_turned(name, faces, photo, upright):
+def test_any_model_locates_rotated_objects(name, faces, photo, upright):
     X, y = faces
     if name == "face5":
         model = ert.load(name)

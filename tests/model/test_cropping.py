@@ -44,7 +44,7 @@ def crop_spec(size=32):
     return CropSpec(np.array([-0.25, -0.5, 1.25, 1.5]), size, 1.0)
 
 
-def test_the_crop_puts_the_box_where_its_frame_says():
+def test_the_crop_puts_the_box_where_its_transform_says():
     image = np.zeros((200, 300), np.uint8)
     image[60:125, 100:165] = 255
     plan = crop_spec()
@@ -58,7 +58,7 @@ def test_the_crop_puts_the_box_where_its_frame_says():
 
 
 @pytest.mark.parametrize("box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)])
-def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_gray(box):
+def test_the_crop_is_the_same_for_a_part_of_the_image(box):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     frame = box_frames(np.array([box], dtype=float))[0]
     for plan in (crop_spec(), replace(crop_spec(), blur=0.0)):
@@ -94,7 +94,7 @@ def test_reducing_matches_its_twin(seed, factor, column, row):
 
 
 @pytest.mark.parametrize("side", [20, 33, 50, 64, 81, 200])
-def test_without_smoothing_a_whole_factor_brings_the_box_near_the_working_size(side):
+def test_without_smoothing_an_integer_factor_is_used(side):
     # A ramp: its value at any place is known.
     image = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     plan = replace(crop_spec(), blur=0.0, region=np.array([-0.1, -0.1, 1.1, 1.1]))
@@ -106,7 +106,7 @@ def test_without_smoothing_a_whole_factor_brings_the_box_near_the_working_size(s
         assert abs(crop[column, 5] - (20 + u * side)) <= side / frame[0] / 2 + 0.5
 
 
-def test_the_region_holds_the_shapes_the_padding_and_a_margin():
+def test_the_region_contains_the_shapes_the_padding_and_a_margin():
     shapes = np.array([[[0.1, 0.2], [0.8, 0.9]], [[0.1, 0.2], [np.nan, np.nan]]])
     np.testing.assert_allclose(crop_region(shapes, 0.0, False)[:2], [0.05, 0.15])
     np.testing.assert_allclose(crop_region(shapes[:1], 0.5, False), [-0.45, -0.35, 1.35, 1.45])
@@ -145,7 +145,7 @@ def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
         assert crop[column, row] == around[y + 200, x + 200]
 
 
-def test_crops_of_many_sizes_lie_one_after_another():
+def test_crops_of_many_sizes_are_consecutive():
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((3, 4), (1, 7), (5, 2))]
     crops = Crops.of_many_sizes(parts, np.zeros((3, 6)))

@@ -22,7 +22,7 @@ def test_similarity_matches_the_general_solver(seed):
     np.testing.assert_allclose([[a, -b], [b, a]], expected, atol=1e-4)
 
 
-def test_similarity_recovers_a_turned_shape():
+def test_similarity_recovers_a_rotation():
     mean = np.random.default_rng(0).random((5, 2)).astype(np.float32)
     turn = 1.3 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     a, b = similarity(similarity_args(mean), (mean @ turn.T + [3, 4]).astype(np.float32))
@@ -70,7 +70,7 @@ def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
 
 
 @given(st.integers(0, 10**6), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.5), st.floats(-30, 30))
-def test_a_box_is_drawn_anew_where_the_mean_shape_lies_best(seed, right, down, scale, degrees):
+def test_a_box_is_redrawn_where_the_mean_shape_fits_best(seed, right, down, scale, degrees):
     mean = np.random.default_rng(seed).random((9, 2)).astype(np.float32)
     true = np.array([[30.0, 40.0, 101.0, 101.0]])
     angle = np.deg2rad(degrees)
