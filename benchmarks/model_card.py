@@ -194,7 +194,7 @@ def measure(models, tests, predict, table):
 
 def main():
     import ert
-    from ert._core.resources import bundled_models
+    from ert._core.files import bundled_models
     from ert._core.system import provenance
 
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")

@@ -9,13 +9,13 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import ert._core.numba_cache  # noqa: F401 - before numba's decorators look for a cache folder
+import ert._core.runtime  # noqa: F401 - before numba's decorators look for a cache folder
 
 if TYPE_CHECKING:
     from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
     from ert._core.exceptions import InputError
+    from ert._core.files import sample_image
     from ert._core.images import load_image
-    from ert._core.resources import sample_image
     from ert._core.version import __version__
     from ert.datasets.dataset import Dataset, load_dataset
     from ert.datasets.write import write_dataset
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "_core.exceptions": "InputError",
     "_core.images": "load_image",
-    "_core.resources": "sample_image",
+    "_core.files": "sample_image",
     "_core.version": "__version__",
     "datasets.dataset": "Dataset load_dataset",
     "datasets.write": "write_dataset",

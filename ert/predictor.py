@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.resources import bundled_models
+from ert._core.files import bundled_models
 from ert._core.types import Floats
+from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
 from ert.inference.mode import FAST, PredictionMode, resolve_mode
 from ert.inference.single import locate_gray_face
 from ert.inference.validation import Face, box_array, check_pairs
-from ert.inference.warmup import warm_up
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
 from ert.model.dlib_cascade import DlibCascade, compact

@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
     """Open a model, or with ``dlib:FILE.dat`` let dlib open it; `letter` is put before its name."""
-    from ert._core.resources import bundled_models
+    from ert._core.files import bundled_models
     from ert.evaluation.comparison import make_benchmark_model
     from ert.predictor import load
 

@@ -52,7 +52,7 @@ def _add_dataset(parser: Parser) -> None:
 
 
 def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset") -> dict[Path, _T]:
-    from ert._core.threads import count_threads
+    from ert._core.runtime import count_threads
     from ert.datasets.images import read_images
 
     n_images = len(set(dataset.files))

@@ -21,7 +21,7 @@ def _run(options: argparse.Namespace) -> int:
     ert demo
     ert demo --out pictures
     """
-    from ert._core.resources import sample_image
+    from ert._core.files import sample_image
 
     out = common.make_folder(options.out)
     landmarks = out / "astronaut.json"

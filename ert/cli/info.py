@@ -82,7 +82,7 @@ def _run_models(options: argparse.Namespace) -> int:
     ert models
     ert models | grep landmarks
     """
-    from ert._core.resources import bundled_models
+    from ert._core.files import bundled_models
     from ert.predictor import load
 
     for name, path in bundled_models().items():

@@ -50,9 +50,9 @@ def _warm_prediction() -> None:
     """Compile prediction for each dtype of leaves that a model can have, on gray and color images."""
     import numpy as np
 
+    from ert._core.files import bundled_models
     from ert._core.images import DUMMY_IMAGES
-    from ert._core.resources import bundled_models
-    from ert.inference.warmup import warm_up_batch
+    from ert.inference.batch import warm_up_batch
     from ert.model.cascade import Cascade
     from ert.model.dlib_cascade import compact
     from ert.predictor import load

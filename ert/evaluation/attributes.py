@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.images import load_image, to_gray
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import quoted

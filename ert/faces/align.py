@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
+from ert._core.files import bundled_models
 from ert._core.images import ImageLike, load_image, read_image
-from ert._core.resources import bundled_models
 from ert._core.types import Floats, Pixels
 from ert.faces.detection import Detector, detect_faces
 from ert.faces.rotated_detection import detect_rotated_faces

@@ -12,14 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._kernels import Workers
-from ert.inference.batch import BATCH_SIZE, locate_batch
+from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
 from ert.inference.single import initializations, locate_face, locate_gray_face, median_shape
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
-from ert.inference.warmup import warm_up, warm_up_batch
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
 from ert.model.fitted import Fitted

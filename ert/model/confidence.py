@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box

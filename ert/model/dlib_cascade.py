@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import channel_weights
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_dlib_cascade
 from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, GrayKernel, Stage, check_arrays, quantize_basis, stack_stages
 from ert.model.geometry import MAX_BOX_TO_IMAGE

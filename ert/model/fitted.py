@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.numba_cache import require_compiler
+from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.cropping import CropSpec

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels import Workers, grow_trees, run_forest
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
-from ert._core.interrupts import uninterrupted
-from ert._core.numba_cache import require_compiler
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads, require_compiler, uninterrupted
 from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
 from ert._kernels import Workers

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels.bound_args import entry_point
 from ert.datasets.synthetic import synthetic_dataset
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.rotate import rotate_image
+from ert._kernels.images import rotate_image
 from ert.inference.rotated import rotation
 
 sides = st.integers(1, 20)

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from ert import InputError
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._kernels.workers import Workers
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ert import InputError, PredictionMode
-from ert.inference.restart import MIN_CONFIDENCE, RESTART_BOXES, restart
+from ert.inference.single import MIN_CONFIDENCE, RESTART_BOXES, restart
 from ert.metrics import nme
 
 MEAN = np.array([[0.2, 0.3], [0.8, 0.3], [0.5, 0.9]], np.float32)
