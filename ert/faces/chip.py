@@ -38,9 +38,8 @@ class Chip:
 
     def to_image(self, points: ArrayLike) -> Floats:
         """Transform points (..., 2) from chip to image coordinates."""
-        image_points: Floats = (np.asarray(points, np.float64) - self.matrix[:, 2]) @ np.linalg.inv(
-            self.matrix[:, :2]
-        ).T
+        inverse = np.linalg.inv(self.matrix[:, :2])
+        image_points: Floats = (np.asarray(points, np.float64) - self.matrix[:, 2]) @ inverse.T
         return image_points
 
     def __repr__(self) -> str:
@@ -98,34 +97,15 @@ def chip(
 
 
 def face_template(n_landmarks: int, size: int, padding: float = 0.25) -> Floats:
-    """Return the mean shape of `face68` in chip coordinates.
-
-    Parameters
-    ----------
-    n_landmarks : {68, 5}
-        All landmarks, or those of `face5`.
-    size, padding
-        As for :func:`chip`.
-
-    Returns
-    -------
-    float64 array (n_landmarks, 2)
-        x, y in pixels of the chip.
-
-    Raises
-    ------
-    InputError
-        When the padding is negative or not finite.
-    """
+    """Return the mean shape of `face68`, or of its five landmarks in `face5`, in pixels of a chip."""
     if not 0 <= padding < math.inf:
         raise InputError(f"padding: {padding!r}, expected 0 or more")
     mean = _mean_face()
     low, high = mean.min(axis=0), mean.max(axis=0)
     # A chip extends half a pixel beyond the centers of its outermost pixels.
     scale = size / ((high - low).max() * (1 + 2 * padding))
-    placed = (mean - (low + high) / 2) * scale + (size - 1) / 2
-    template: Floats = placed if n_landmarks == 68 else placed[list(FACE5_OF_FACE68)]
-    return template
+    placed: Floats = (mean - (low + high) / 2) * scale + (size - 1) / 2
+    return placed if n_landmarks == 68 else placed[list(FACE5_OF_FACE68)]
 
 
 @cache
@@ -166,9 +146,8 @@ def _crop(image: Pixels, matrix: Floats, size: int) -> Pixels:
     cut = np.empty((size, size, len(part.getbands())))
     for number, channel in enumerate(part.split()):
         # As floats, because Pillow truncates the fractions of bytes.
-        floats = channel.convert("F").transform(
-            (size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
-        )
+        floats = channel.convert("F")
+        floats = floats.transform((size, size), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
         cut[..., number] = np.asarray(floats)
-    pixels: Pixels = np.rint(cut.clip(0, 255)).astype(np.uint8)
-    return pixels[..., 0] if image.ndim == 2 else pixels
+    pixels: Pixels = np.rint(cut.clip(0, 255)).astype(np.uint8).reshape(size, size, *image.shape[2:])
+    return pixels

@@ -89,9 +89,11 @@ def warp(
     if border:
         start = np.vstack([start, _border_points(*image.shape[1::-1])])
         end = np.vstack([end, _border_points(width, height)])
-    linear = _fit_affine(start, end)
-    mesh = _delaunay((end + np.column_stack([start, np.ones(len(start))]) @ linear) / 2).simplices
-    shrinkage = abs(np.linalg.det(linear[:2])) ** -0.5 if np.linalg.det(linear[:2]) else 1.0
+    extended = np.column_stack([start, np.ones(len(start))])
+    affine = np.linalg.lstsq(extended, end, rcond=None)[0]
+    mesh = _delaunay((end + extended @ affine) / 2).simplices
+    determinant = abs(np.linalg.det(affine[:2]))
+    shrinkage = determinant**-0.5 if determinant else 1.0
     factor = int(min(max(shrinkage + 1e-6, 1.0), *image.shape[:2]))
     if factor > 1:
         image, start = np.array(Image.fromarray(image).reduce(factor)), (start + 0.5) / factor - 0.5
@@ -181,12 +183,6 @@ def _border_points(width: int, height: int) -> Floats:
     return np.array(points) * (width, height) - 0.5
 
 
-def _fit_affine(start: Floats, end: Floats) -> Floats:
-    """Return the least-squares affine transform (3, 2) from points to others."""
-    extended = np.column_stack([start, np.ones(len(start))])
-    return np.asarray(np.linalg.lstsq(extended, end, rcond=None)[0], np.float64)
-
-
 def _pixels(triangle: Floats, width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows and columns of the pixels whose centers are in a triangle or on its edges."""
     low, high = triangle[:, 1].min(), triangle[:, 1].max()
@@ -209,9 +205,7 @@ def _interpolate(image: Pixels, points: Floats) -> Pixels:
     """Return the pixel values at points (n, 2), linearly interpolated: (n,) or (n, 3)."""
     from scipy.ndimage import map_coordinates
 
-    channels = [image] if image.ndim == 2 else [image[..., i] for i in range(3)]
-    interpolated = [
-        map_coordinates(channel, points[:, ::-1].T, np.float64, order=1, mode="nearest") for channel in channels
-    ]
-    values: Pixels = np.rint(np.stack(interpolated, axis=-1)).astype(np.uint8)
-    return values[:, 0] if image.ndim == 2 else values
+    values = np.empty((len(points), *image.shape[2:]))
+    for index in np.ndindex(image.shape[2:]):
+        map_coordinates(image[..., *index], points[:, ::-1].T, values[..., *index], order=1, mode="nearest")
+    return np.rint(values).astype(np.uint8)

@@ -175,21 +175,8 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
 def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
     """Write the faces of frames to a CSV file atomically, when the block ends without an error.
 
-    Parameters
-    ----------
-    path : path-like
-    n_landmarks : int
-
-    Yields
-    ------
-    callable
-        Takes the index of a frame, its time in seconds and its faces. Writes one row per face: frame, time,
-        id, left, top, width, height, confidence, x0, y0, x1, ...
-
-    Raises
-    ------
-    InputError
-        When the file cannot be written.
+    The function yielded takes the index of a frame, its time in seconds and its faces, and writes one row per
+    face: frame, time, id, left, top, width, height, confidence, x0, y0, x1, ...
     """
     names = ["frame", "time", "id", "left", "top", "width", "height", "confidence"]
     names += [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]
