@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from ert.datasets.write import write_dataset
     from ert.evaluation.explanation import Explanation, explain
     from ert.faces.align import AlignedFace, align, to_dataframe
-    from ert.faces.chip import Chip, chip
     from ert.faces.detection import detect_faces
     from ert.faces.pose import HeadPose, head_pose
     from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
-    from ert.faces.warp import average_face, triangles, warp
+    from ert.faces.warp import Chip, average_face, chip, triangles, warp
     from ert.inference.mode import PredictionMode
     from ert.model.confidence import Assessment
     from ert.predictor import ShapePredictor, load
@@ -41,11 +40,10 @@ _MODULES = {
     "datasets.write": "write_dataset",
     "evaluation.explanation": "Explanation explain",
     "faces.align": "AlignedFace align to_dataframe",
-    "faces.chip": "Chip chip",
     "faces.detection": "detect_faces",
     "faces.pose": "HeadPose head_pose",
     "faces.regions": "BlinkCounter eye_aspect_ratio mouth_opening regions",
-    "faces.warp": "average_face triangles warp",
+    "faces.warp": "Chip average_face chip triangles warp",
     "inference.mode": "PredictionMode",
     "model.confidence": "Assessment",
     "predictor": "ShapePredictor load",

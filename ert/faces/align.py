@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, check_image, load_image
@@ -83,8 +82,6 @@ class Faces(list[AlignedFace]):
         return f"Faces([{', '.join(map(repr, self))}])" if len(self) < 3 else f"Faces({self._summary()})"
 
     def _summary(self) -> str:
-        if not self:
-            return "no faces"
         sides = [max(face.box[2:]) for face in self]
         count = "1 face" if len(self) == 1 else f"{len(self)} faces"
         boxes = f"boxes of {min(sides):.0f} to {max(sides):.0f} pixels"
@@ -141,7 +138,7 @@ def align(
     image: ImageLike,
     model: ShapePredictor | str | os.PathLike[str] = "face68",
     *,
-    boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
+    boxes: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None,
     detector: str | Detector = "auto",
     mode: str | PredictionMode = "fast",
     any_roll: bool = False,
@@ -199,7 +196,7 @@ def align(
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
     if min_confidence > 0 and predictor.confidence_model_ is None:
         raise InputError(f"min_confidence={min_confidence:g}: the model has no confidence model")
-    found: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
+    found: Any
     if any_roll and boxes is None:
         found, landmarks = detect_rotated_faces(pixels, predictor, detector, channel_order)
     else:

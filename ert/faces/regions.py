@@ -27,8 +27,6 @@ FACE_REGIONS: dict[str, dict[str, range]] = {
 }
 """The landmark indices of each region by scheme; right and left are the subject's."""
 
-_SCHEMES = {68: "face68", 5: "face5"}
-
 
 def regions(landmarks: ArrayLike) -> dict[str, Floats]:
     """Return the landmarks of faces by region.
@@ -62,7 +60,7 @@ def regions(landmarks: ArrayLike) -> dict[str, Floats]:
     (6, 2)
     """
     points = check_face(landmarks, 68, 5)
-    scheme = FACE_REGIONS[_SCHEMES[points.shape[-2]]]
+    scheme = FACE_REGIONS[f"face{points.shape[-2]}"]
     return {name: points[..., list(numbers), :] for name, numbers in scheme.items()}
 
 

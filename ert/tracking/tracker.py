@@ -306,9 +306,8 @@ class Tracker:
         self._n_empty_searches = 0 if detected else self._n_empty_searches + 1
         mean_shape = self._observer.mean_shape
         tracked = [track for track in self._tracks if track.misses == 0]
-        matched = set()
-        for i, j in _match(detected, tracked, self._tracked_cost):
-            matched.add(i)
+        matched = _match(detected, tracked, self._tracked_cost)
+        for i, j in matched.items():
             observation, track = detected[i], tracked[j]
             drift = self._observer.distance(observation.shape, track.observation.shape)
             surer = observation.confidence > track.observation.confidence
@@ -321,10 +320,9 @@ class Tracker:
             if i not in matched and not any(self._may_be(track, observation, now) for track in self._tracks)
         ]
         lost = [track for track in self._tracks if track.misses]
-        matched = set()
-        for i, j in _match(rest, lost, self._lost_cost):
+        matched = _match(rest, lost, self._lost_cost)
+        for i, j in matched.items():
             lost[j].restart(rest[i], mean_shape, now)
-            matched.add(i)
         for i, observation in enumerate(rest):
             n_tracked = sum(track.misses == 0 for track in self._tracks)
             if i not in matched and (self.max_faces is None or n_tracked < self.max_faces):
@@ -349,7 +347,7 @@ class Tracker:
             if observation is None or observation.confidence < self.min_confidence:
                 continue
             distances = [self._observer.distance(observation.shape, other.shape) for other in detected]
-            if all(distance > _SAME_DETECTION_FACE_SIZES for distance in distances):
+            if min(distances, default=np.inf) > _SAME_DETECTION_FACE_SIZES:
                 detected.append(observation)
         return detected
 
@@ -366,26 +364,19 @@ class Tracker:
 
     def _face(self, track: Track, now: float) -> TrackedFace:
         box, roll = self._observer.box(track.shape)
-        return TrackedFace(
-            id=track.id,
-            box=box,
-            landmarks=track.shape.copy(),
-            std=track.observation.std,
-            confidence=track.observation.confidence,
-            age=now - track.born,
-            roll=roll,
-        )
+        _, std, confidence, _ = track.observation
+        return TrackedFace(track.id, box, track.shape.copy(), std, confidence, now - track.born, roll)
 
 
 def _match(
     detected: list[Observation], tracks: list[Track], cost: Callable[[Observation, Track], float]
-) -> list[tuple[int, int]]:
+) -> dict[int, int]:
     """Return the pairs of indices with the smallest total cost; infinite costs exclude a pair."""
     if not (detected and tracks):
-        return []
+        return {}
     from scipy.optimize import linear_sum_assignment
 
     # So large that no pair is worth an excluded one.
     excluded = 1e6
     costs = np.array([[min(cost(observation, track), excluded) for track in tracks] for observation in detected])
-    return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < excluded]
+    return {int(i): int(j) for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < excluded}

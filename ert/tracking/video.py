@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
@@ -103,8 +104,6 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[tuple[float, Pixels]]:
         """Yield increasing times in seconds and frames: uint8 (rows, columns, 3), in BGR."""
-        from time import monotonic
-
         time, frame, start = -math.inf, self._first, monotonic()
         while frame is not None:
             reported = monotonic() - start if self._camera else self._capture.get(self._position) / 1000
