@@ -174,8 +174,7 @@ def align(
     Returns
     -------
     Faces
-        A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face
-        is found.
+        A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face is found.
 
     Raises
     ------

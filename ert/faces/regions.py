@@ -10,22 +10,13 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.model.schemes import FACE68_REGIONS
 
+_NAMES = "jaw", "right_brow", "left_brow", "nose", "right_eye", "left_eye", "outer_lips", "inner_lips"
 _NOSE = range(FACE68_REGIONS["nose_bridge"].start, FACE68_REGIONS["nostrils"].stop)
-
+# The landmark indices of each region by scheme; right and left are the subject's.
 FACE_REGIONS: dict[str, dict[str, range]] = {
-    "face68": {
-        "jaw": FACE68_REGIONS["jaw"],
-        "right_brow": FACE68_REGIONS["right_brow"],
-        "left_brow": FACE68_REGIONS["left_brow"],
-        "nose": _NOSE,
-        "right_eye": FACE68_REGIONS["right_eye"],
-        "left_eye": FACE68_REGIONS["left_eye"],
-        "outer_lips": FACE68_REGIONS["outer_lips"],
-        "inner_lips": FACE68_REGIONS["inner_lips"],
-    },
+    "face68": {name: FACE68_REGIONS.get(name, _NOSE) for name in _NAMES},
     "face5": {"left_eye": range(0, 2), "right_eye": range(2, 4), "nose": range(4, 5)},
 }
-"""The landmark indices of each region by scheme; right and left are the subject's."""
 
 
 def regions(landmarks: ArrayLike) -> dict[str, Floats]:
@@ -36,8 +27,7 @@ def regions(landmarks: ArrayLike) -> dict[str, Floats]:
     Parameters
     ----------
     landmarks : (..., 68, 2) or (..., 5, 2) array-like
-        68 landmarks in iBUG order, or the five of `face5` (dlib's: left eye, right eye, nose), of one face
-        or several.
+        68 landmarks in iBUG order, or the five of `face5` (dlib's: left eye, right eye, nose), of one face or several.
 
     Returns
     -------
@@ -102,8 +92,7 @@ def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     Returns
     -------
     (..., 2) float64 array
-        For the subject's right and left eye. NaN where a landmark of the eye is missing or its corners
-        coincide.
+        For the subject's right and left eye. NaN where a landmark of the eye is missing or its corners coincide.
 
     Raises
     ------

@@ -57,8 +57,7 @@ class TrackedFace:
     id : int
         From 0; the same in all frames in which the face is tracked.
     box : float array (4,)
-        Left, top, width, height in pixels: the box in which the mean shape of the model fits the landmarks
-        best.
+        Left, top, width, height in pixels: the box in which the mean shape of the model fits the landmarks best.
     landmarks : float array (n_landmarks, 2)
         x, y in pixels of the frame; pixel centers have integer coordinates.
     std : float array (n_landmarks,)
@@ -141,8 +140,7 @@ class Tracker:
         Seconds between runs of the detector while no face is lost. New faces are found by it.
     detect_size : int
         Longest side in pixels of the copy of a frame on which the detector runs. "haar" finds faces above 30
-        pixels in it; its time is proportional to the area. While it finds none, every other copy is twice as
-        large.
+        pixels in it; its time is proportional to the area. While it finds none, every other copy is twice as large.
     search_every : float
         Seconds between runs of the detector while a face is lost or there is none. It runs immediately when
         a face is lost.
