@@ -265,24 +265,21 @@ def detect_rotated_faces(
 ) -> tuple[Floats, Floats]:
     """Detect faces at any roll and locate their landmarks: boxes (n, 4) and shapes (n, n_landmarks, 2).
 
-    The largest is the first. A box is upright, with the center and the sides of the one detected in a rotated
-    copy of the image.
+    The largest is the first. Boxes are upright, with center and sides of those detected in rotated copies.
     """
     cascade = model.cascade_
     model.warm_up(rotated=True)
-    boxes, shapes, spreads = [], [], []
+    found = []
     for box, roll in _detect_in_rotated_copies(image, detector, channel_order):
         shape, spread = search_roll(cascade, image, box, roll, _MAX_ROLL_DEGREES, channel_order, model.gray_weights)
         if spread < _MAX_SPREAD_BOX_SIDES:
-            boxes.append(box)
-            shapes.append(shape)
-            spreads.append(spread)
-    if not boxes:
+            found.append((box, shape, spread))
+    if not found:
         return np.empty((0, 4)), np.empty((0, *cascade.mean_shape.shape))
-    found = np.array(boxes)
-    kept = keep_best(found, -np.array(spreads))
-    kept = kept[np.argsort(-found[kept, 2:].prod(axis=1), kind="stable")]
-    return found[kept], np.array(shapes)[kept]
+    boxes, shapes, spreads = (np.array(each) for each in zip(*found, strict=True))
+    kept = keep_best(boxes, -spreads)
+    kept = kept[np.argsort(-boxes[kept, 2:].prod(axis=1), kind="stable")]
+    return boxes[kept], shapes[kept]
 
 
 def _detect_in_rotated_copies(
