@@ -14,26 +14,9 @@ def draw_pool(
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
     """Draw the feature pool of a stage: positions on the mean shape, relative to the nearest landmarks.
 
-    Parameters
-    ----------
-    mean_shape : float array (n_landmarks, 2)
-        In box coordinates.
-    n_pixels : int
-        Size of the pool (the paper's P).
-    padding : float
-        How far positions may lie outside the mean shape's bounding rectangle, in sides of the box. A pool is
-        never narrower than 0.2 sides.
-    spread : float
-        If positive, positions are normally distributed around random landmarks, with this standard deviation
-        in sides of the box.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    anchors : uint16 array (n_pixels,)
-        The nearest landmark of each position.
-    deltas : float32 array (n_pixels, 2)
-        The position minus its anchor, in box coordinates (Kazemi & Sullivan 2014, eq. 4).
+    Positions lie up to `padding` outside the mean shape's bounding rectangle; with a positive `spread` they are
+    normally distributed around random landmarks, with this standard deviation. All are in sides of the box.
+    Return the nearest landmark (n_pixels,) and the offset from it (n_pixels, 2) (Kazemi & Sullivan 2014, eq. 4).
     """
     if spread > 0:
         around = mean_shape[rng.integers(len(mean_shape), size=n_pixels)]
@@ -50,21 +33,10 @@ def draw_pool(
 def draw_pairs(
     positions: Floats, n_pairs: int, prior_length: float, rng: np.random.Generator
 ) -> npt.NDArray[np.uint16]:
-    """Draw pairs of pixels with probability proportional to exp(-distance / prior_length).
+    """Draw pairs (n_pairs, 2) of pixels with probability proportional to exp(-distance / prior_length).
 
-    Parameters
-    ----------
-    positions : float array (n_pixels, 2)
-        The pixels of the pool on the mean shape, in box coordinates.
-    n_pairs : int
-        Number of pairs, drawn with replacement.
-    prior_length : float
-        In sides of the box: the inverse of the paper's lambda (eq. 6), dlib's `lambda_param`.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    uint16 array (n_pairs, 2)
+    Lengths are in sides of the box; `prior_length` is the inverse of the paper's lambda (eq. 6), dlib's
+    `lambda_param`.
     """
     prior = pair_prior(positions, prior_length)
     return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
@@ -84,13 +56,6 @@ def pick_pairs(prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, orde
     exchanged = order < 0.5
     picked[exchanged] = picked[exchanged, ::-1]
     return picked
-
-
-def draw_thresholds(
-    pool: Pixels, pairs: npt.NDArray[np.uint16], n_samples: int, rng: np.random.Generator
-) -> npt.NDArray[np.int16]:
-    """Draw a threshold for each pair: its pixel difference in a random sample."""
-    return pixel_differences(pool, pairs, rng.integers(n_samples, size=pairs.shape[:-1]))
 
 
 def pixel_differences(

@@ -1,7 +1,11 @@
-"""Training one stage of the cascade (Kazemi & Sullivan 2014, algorithm 1)."""
+"""Training one stage of the cascade (Kazemi & Sullivan 2014, algorithm 1).
 
-from collections.abc import Callable
+The trees of a stage are fitted to the residuals of the samples, as integers in a basis of displacements.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +13,16 @@ import numpy.typing as npt
 from ert._core.types import Floats, Pixels
 from ert._kernels import Workers, apply_stage, grow_trees, read_feature_pool
 from ert.model.cascade import Stage, quantize_basis
-from ert.training.buffers import new_pool
 from ert.training.crops import Crops
 from ert.training.features import draw_pool, pair_prior, pick_pairs, pixel_differences
-from ert.training.kinds import CascadeKind
-from ert.training.parameters import Options
+from ert.training.memory import BLOCK_LENGTH, CANDIDATES_PER_DRAW, N_SCORED, PART_LENGTH, new_pool
+from ert.training.parameters import CascadeKind, Options
 from ert.training.samples import Samples, draw_samples
-from ert.training.targets import compute_targets, residual_basis
 
-# Candidate splits that are drawn at once: drawing takes ten times the memory of what is kept.
-CANDIDATES_PER_DRAW = 50_000
+# Residuals of at most this many samples determine the basis.
+MAX_BASIS_SAMPLES = 20_000
+# Largest residual in units of its component.
+MAX_RESIDUAL = 16_000
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
 N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
 
@@ -33,22 +37,8 @@ def train_stage(
 ) -> Stage:
     """Train one stage of the cascade and move the samples' shapes by it.
 
-    Parameters
-    ----------
-    samples : Samples
-        `shapes` is rewritten.
-    stage : int
-        The number of the stage, which seeds its random draws.
-    options : Options
-    workers : Workers
-    before : Stage, optional
-        The stage before, whose basis may be shared.
-    on_trees : callable, optional
-        Called with the number of trees that have been grown since the last call.
-
-    Returns
-    -------
-    Stage
+    Random draws are seeded by the number of the stage. `before` is the stage before, whose basis may be shared;
+    `on_trees` is called with the number of trees that have been grown since the last call.
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
     kind = options.cascade_kind
@@ -93,12 +83,16 @@ def _read_pool(
     workers: Workers,
 ) -> tuple[Pixels, npt.NDArray[np.float32]]:
     """Return every sample's feature pool, and the similarity (n, 2) that transforms its displacements."""
-    pool = new_pool(len(samples), len(anchors), mapped=samples.map_pools)
-    crops = samples.crops.pixels, samples.crops.places
-    inputs = samples.crop_of, samples.transforms, samples.shapes
-    features = anchors, deltas
-    release = samples.crops.release
-    similarities = read_feature_pool(crops, inputs, samples.mean_shape, features, pool, workers, release)
+    pool, crops = new_pool(len(samples), len(anchors), mapped=samples.map_pools), samples.crops
+    similarities = read_feature_pool(
+        (crops.pixels, crops.places),
+        (samples.crop_of, samples.transforms, samples.shapes),
+        samples.mean_shape,
+        (anchors, deltas),
+        pool,
+        workers,
+        crops.release,
+    )
     if not kind.rotates_displacements:
         similarities[:] = 1, 0
     return pool, similarities
@@ -142,16 +136,126 @@ def _draw_candidates(
     return pairs.reshape(*shape, 2), thresholds.reshape(shape)
 
 
+class Targets(NamedTuple):
+    """The residuals of the training samples, int16 (n_blocks, BLOCK_LENGTH, n_components).
+
+    Their units are `scales` (n_components,), in box coordinates. `present` is 0 where a component is missing;
+    it is empty when no landmark is missing.
+    """
+
+    residuals: npt.NDArray[np.int16]
+    present: npt.NDArray[np.uint8]
+    scales: Floats
+    n_samples: int
+
+    def copy(self) -> "Targets":
+        """Return targets whose residuals may be changed."""
+        return self._replace(residuals=self.residuals.copy())
+
+    def kernel_arguments(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]:
+        """Return the targets as :func:`ert._kernels.grow.grow_trees` takes them."""
+        n_scored = len(self.scales) if self.present.size else N_SCORED
+        return self.residuals, self.present, self.scales[:n_scored] ** 2, self.n_samples
+
+
+def residual_basis(
+    samples: Samples,
+    similarities: npt.NDArray[np.float32],
+    n_components: int | None,
+    shared: npt.NDArray[np.signedinteger] | None,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Return the principal directions (n_components, 2 * n_landmarks) of the residuals and their deviations.
+
+    `similarities` (n, 2) are those from the mean shape to each sample's shape. Where `n_components` is None,
+    which missing landmarks require, the basis is the identity. A `shared` basis, that of the stage before, is
+    kept; the standard deviations are those of the residuals along it.
+    """
+    n_chosen = min(len(samples), MAX_BASIS_SAMPLES)
+    chosen = np.sort(rng.choice(len(samples), n_chosen, replace=False))
+    # The second moment, not the covariance: the mean residual must be corrected as well.
+    moment = np.zeros((samples.mean_shape.size, samples.mean_shape.size))
+    for first in range(0, n_chosen, PART_LENGTH):
+        part = chosen[first : first + PART_LENGTH]
+        residuals = np.nan_to_num(samples.aligned_residuals(part, similarities)).astype(float)
+        moment += residuals.T @ residuals / n_chosen
+    if n_components is None:
+        return np.eye(len(moment)), np.sqrt(np.diag(moment))
+    if shared is not None:
+        # Nearly orthogonal: later trees correct what rounding to integers has changed.
+        directions = shared / np.linalg.norm(shared.astype(float), axis=1, keepdims=True)
+        variances = np.einsum("di,ij,dj->d", directions, moment, directions)
+        return directions, np.sqrt(np.maximum(variances, 0))
+    variances, vectors = np.linalg.eigh(moment)
+    largest = slice(None, -min(n_components, len(moment)) - 1, -1)
+    return vectors.T[largest].copy(), np.sqrt(np.maximum(variances[largest], 0))
+
+
+def leaf_scales(sigma: Floats, largest: Floats, shrinkage: float, leaf_bits: int) -> Floats:
+    """Return the unit of each component (n_components,), as small as leaves of `leaf_bits` allow.
+
+    The leaves of the first trees, the largest, reach three standard deviations of the residuals times the
+    shrinkage; the largest residual has at most 16,000 units.
+    """
+    leaf_units = 3 * shrinkage * sigma / (2 ** (leaf_bits - 1) - 1)
+    scales: Floats = np.maximum(np.maximum(leaf_units, largest / MAX_RESIDUAL), 1e-12)
+    return scales
+
+
+def compute_targets(
+    samples: Samples,
+    similarities: npt.NDArray[np.float32],
+    basis: tuple[Floats, Floats],
+    missing: bool,
+    options: Options,
+    workers: Workers,
+) -> Targets:
+    """Return the residuals in a basis from :func:`residual_basis`, in integer units of the leaves.
+
+    As trees are grown on residuals in these units, each tree corrects the rounding of those before it.
+    """
+    directions, sigma = basis
+    blocks = samples.blocks
+    shape = len(blocks), BLOCK_LENGTH, len(directions)
+    residuals = np.zeros(shape, np.int16)
+    present = np.zeros(shape if missing else (0, 0, 0), np.uint8)
+    projection = directions.T.astype(np.float32)
+
+    def read_parts(thread: int, n_threads: int) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
+        """Yield the block, its rows and the components, NaN where missing, of parts of a thread's blocks."""
+        for number in range(thread, len(blocks), n_threads):
+            for part in samples.parts(blocks[number]):
+                aligned = samples.aligned_residuals(np.arange(part.start, part.stop), similarities)
+                rows = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
+                yield number, rows, aligned if missing else aligned @ projection
+
+    # Computed twice, first for the extremes: in float32 they would be the largest array of all.
+    extremes = np.zeros((len(blocks), len(directions)), np.float32)
+
+    def find_extremes(thread: int, n_threads: int) -> None:
+        for number, _, components in read_parts(thread, n_threads):
+            # fmax ignores NaN.
+            extremes[number] = np.fmax(extremes[number], np.fmax.reduce(np.abs(components)))
+
+    workers.run(find_extremes)
+    shrinkage = options.learning_rate / options.n_trees_averaged
+    scales = leaf_scales(sigma, extremes.max(axis=0).astype(float), shrinkage, options.leaf_bits)
+
+    def quantize(thread: int, n_threads: int) -> None:
+        for number, rows, components in read_parts(thread, n_threads):
+            if missing:
+                present[number, rows] = ~np.isnan(components)
+                components = np.nan_to_num(components)
+            residuals[number, rows] = np.rint(components / scales.astype(np.float32))
+
+    workers.run(quantize)
+    return Targets(residuals, present, scales, len(samples))
+
+
 def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.NDArray[np.intp]:
-    """Return the pixels that splits use most, in ascending order.
+    """Return the `n_kept` of `n_drawn` pixels that splits (n_trees, n_splits, 2) use most, in ascending order.
 
     Each use counts as much as the share of the samples that reach the split.
-
-    Parameters
-    ----------
-    pairs : uint16 array (n_trees, n_splits, 2)
-    n_drawn, n_kept : int
-        Number of pixels in the pool, and of those to return.
     """
     level = np.log2(np.arange(1, pairs.shape[1] + 1)).astype(int)
     shares = np.broadcast_to(0.5 ** level[:, None], pairs.shape)
@@ -183,7 +287,7 @@ def warm_up_training(options: Options, *, missing: bool, n_threads: int) -> None
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
         shapes[0, 0] = np.nan
-    crops = Crops.of_one_size(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
+    crops = Crops.pack(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
     samples = draw_samples(crops, shapes, None, small)
     with threadpool_limits(1), Workers(n_threads) as workers:
         replay_stage(samples, train_stage(samples, 0, small, workers), small.cascade_kind, workers)

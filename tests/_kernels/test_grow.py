@@ -17,7 +17,7 @@ from ert._kernels.grow import (
 )
 from ert._kernels.split_search import COMPONENTS_PER_PASS, GROUP_SIZE, pack_candidates
 from ert._kernels.workers import Workers
-from ert.training.buffers import new_pool
+from ert.training.memory import new_pool
 
 BLOCK = MAX_BLOCK_LENGTH
 DEPTH, PIXELS, COMPONENTS, SCORED, LIMIT = 3, 12, 5, 3, 100

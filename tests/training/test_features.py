@@ -54,7 +54,7 @@ def test_the_pools_of_samples_are_read_as_for_one_face():
     mean, anchors, deltas = random_pool(rng)
     mean_shape = mean.astype(np.float32)
     crops = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 50), (20, 70), (90, 30))]
-    kept = Crops.of_many_sizes(crops, np.zeros((3, 6)))
+    kept = Crops.pack(crops, np.zeros((3, 6)))
     crop_of = np.array([2, 0, 1, 1], np.int32)
     frames = (30 * jitter_frames(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)

@@ -13,9 +13,9 @@ from ert.datasets.synthetic import synthetic_faces
 from ert.model.cropping import CropSpec
 from ert.model.geometry import box_frames, frame_to_image, image_to_frame
 from ert.model.schemes import FACE68_MIRROR, mirror_shapes
-from ert.training.buffers import BLOCK_LENGTH
 from ert.training.crops import Crops
-from ert.training.kinds import KINDS
+from ert.training.memory import BLOCK_LENGTH
+from ert.training.parameters import KINDS
 from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import most_used, replay_stage, train_stage
 
@@ -29,7 +29,7 @@ def cut():
     images, boxes, landmarks = synthetic_faces(30, seed=5, size=96)
     frames = box_frames(boxes)
     crops = np.array([CROPPING.cut(image, frame)[0] for image, frame in zip(images, frames, strict=True)])
-    return Crops.of_one_size(crops, TRANSFORM), image_to_frame(landmarks, frames)
+    return Crops.pack(crops, TRANSFORM), image_to_frame(landmarks, frames)
 
 
 def everything(samples):
