@@ -31,7 +31,7 @@ from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic
 from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
 from ert.training.features import draw_pairs, draw_pool, pixel_differences
 from ert.training.fit import fit_cascade, log
-from ert.training.memory import BLOCK_LENGTH, new_pool
+from ert.training.memory import new_pool
 from ert.training.parameters import Options, plain_params, training_options
 from ert.training.stage import Targets, leaf_scales
 
@@ -216,10 +216,7 @@ def _grow(
     pool = new_pool(n, n_pixels)
     residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
     pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
-    rows = residuals.reshape(-1, residuals.shape[2])
-    for first in range(0, n, BLOCK_LENGTH):
-        part = slice(first, min(first + BLOCK_LENGTH, n))
-        rows[part] = np.rint(targets[part] / scales)
+    residuals.reshape(-1, residuals.shape[2])[:n] = np.rint(targets / scales)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)
     thresholds = pixel_differences(pool, pairs, rng.integers(n, size=shape))
