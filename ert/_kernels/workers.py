@@ -124,7 +124,7 @@ class Workers:
         try:
             for i in range(1, self.n_threads):
                 others.append(self._executor.submit(self._call, kernel, i, *args))
-            self._call(kernel, 0, *args)
+            kernel(0, self.n_threads, *args)
         except BaseException:
             self._fail()
             raise

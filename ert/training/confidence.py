@@ -31,9 +31,9 @@ from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic
 from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
 from ert.training.features import draw_pairs, draw_pool, pixel_differences
 from ert.training.fit import fit_cascade, log
-from ert.training.memory import new_pool
+from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, plain_params, training_options
-from ert.training.stage import Targets, leaf_scales
+from ert.training.stage import leaf_scales
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.
@@ -170,8 +170,7 @@ def _crop_spec(
 
 def _log_errors(samples: ConfidenceSamples, floor: float) -> Floats:
     """Return the logarithm of every error in sides of the shape's box; NaN where unknown."""
-    relative = samples.errors / samples.side[:, None]
-    logs: Floats = np.log(np.hypot(relative, floor))
+    logs: Floats = np.log(np.hypot(samples.errors / samples.side[:, None], floor))
     return logs
 
 
@@ -220,14 +219,9 @@ def _grow(
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)
     thresholds = pixel_differences(pool, pairs, rng.integers(n, size=shape))
-    present = np.zeros((0, 0, 0), np.uint8)
-    grown = grow_trees(
-        pool,
-        Targets(residuals, present, scales, n).kernel_arguments(),
-        (pairs, thresholds),
-        (options.learning_rate, options.n_trees_averaged, options.leaf_bits),
-        workers,
-    )
+    grow_targets = residuals, np.zeros((0, 0, 0), np.uint8), scales[:N_SCORED] ** 2, n
+    leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
+    grown = grow_trees(pool, grow_targets, (pairs, thresholds), leaf_rule, workers)
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 
 

@@ -30,22 +30,14 @@ _MAX_LOG_STRETCH = 0.3
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops of many objects, one after another in one array.
-
-    Parameters
-    ----------
-    pixels : uint8 array (n_pixels,)
-    places : int64 array (n_objects, 3)
-        The first pixel, the columns and the rows of each crop, which lies column by column.
-    transforms : float64 array (n_objects, 6)
-        From box coordinates to pixels of each crop.
-    mapping : mmap.mmap or None
-        The temporary file that `pixels` are mapped from.
-    """
+    """The crops of many objects, one after another in one array."""
 
     pixels: Pixels
+    # The first pixel, the columns and the rows of each crop (n_objects, 3), which lies column by column.
     places: npt.NDArray[np.int64]
+    # From box coordinates to pixels of each crop (n_objects, 6).
     transforms: Floats
+    # The temporary file that `pixels` are mapped from.
     mapping: mmap.mmap | None = None
 
     def __len__(self) -> int:

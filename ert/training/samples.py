@@ -21,38 +21,23 @@ from ert.training.parameters import Options
 
 @dataclass
 class Samples:
-    """Every object with each of its initializations, then the same of the mirror images.
-
-    Parameters
-    ----------
-    crops : Crops
-    truth : float32 array (n_views, n_landmarks, 2)
-        True landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
-    view, crop_of : int32 array (n,)
-        The row of `truth` and the crop of each sample.
-    jitter : float32 array (n, 6)
-        Transform from the sample's jittered box coordinates to those of the box.
-    transforms : float32 array (n, 6)
-        Transform from the sample's box coordinates to pixels of the crop.
-    shapes : float32 array (n, n_landmarks, 2)
-        The current estimates of the landmarks, in the sample's box coordinates.
-    mean_shape : float32 array (n_landmarks, 2)
-    sides : float32 array (n_views, 2)
-        Width and height of each object's box coordinates relative to their mean: 1 where a box transform is
-        square.
-    map_pools : bool
-        Whether feature pools are mapped from temporary files.
-    """
+    """Every object with each of its initializations, then the same of the mirror images."""
 
     crops: Crops
-    truth: npt.NDArray[np.float32]
+    # The true landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
+    truth: npt.NDArray[np.float32]  # (n_views, n_landmarks, 2)
+    # The row of `truth` and the crop of each sample.
     view: npt.NDArray[np.int32]
     crop_of: npt.NDArray[np.int32]
-    jitter: npt.NDArray[np.float32]
-    transforms: npt.NDArray[np.float32]
-    shapes: npt.NDArray[np.float32]
+    # From a sample's jittered box coordinates to those of the box, and to pixels of the crop.
+    jitter: npt.NDArray[np.float32]  # (n, 6)
+    transforms: npt.NDArray[np.float32]  # (n, 6)
+    # The current estimates of the landmarks, in the sample's box coordinates.
+    shapes: npt.NDArray[np.float32]  # (n, n_landmarks, 2)
     mean_shape: npt.NDArray[np.float32]
-    sides: npt.NDArray[np.float32]
+    # Width and height of box coordinates relative to their mean: 1 where a box transform is square.
+    sides: npt.NDArray[np.float32]  # (n_views, 2)
+    # Whether feature pools are mapped from temporary files.
     map_pools: bool = False
 
     def __len__(self) -> int:

@@ -5,7 +5,6 @@ The trees of a stage are fitted to the residuals of the samples, as integers in 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +48,7 @@ def train_stage(
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
     n_components = None if missing else options.n_components
     basis = residual_basis(samples, similarities, n_components, shared, rng)
-    targets = compute_targets(samples, similarities, basis, missing, options, workers)
+    targets, scales = compute_targets(samples, similarities, basis, missing, options, workers)
 
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
@@ -57,14 +56,15 @@ def train_stage(
         n_tests = min(options.n_split_tests, N_SELECTION_TESTS)
         trial = replace(options, n_trees=N_SELECTION_TREES, n_split_tests=n_tests)
         candidates = _draw_candidates(pool, positions, trial, len(samples), workers, rng)
-        arguments = targets.copy().kernel_arguments(), candidates, leaf_rule
-        kept = most_used(grow_trees(pool, *arguments, workers)[0], n_drawn, options.n_pixels)
+        trial_targets = targets[0].copy(), *targets[1:]
+        trial_pairs, _, _ = grow_trees(pool, trial_targets, candidates, leaf_rule, workers)
+        del trial_targets
+        kept = most_used(trial_pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
         pool = _select_pixels(pool, kept, samples)
     candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
-    trees = grow_trees(pool, targets.kernel_arguments(), candidates, leaf_rule, workers, on_trees)
-    scales, directions = quantize_basis(basis[0], targets.scales, kind.basis_dtype)
-    result = Stage(anchors, deltas, *trees, scales, directions)
+    trees = grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
+    result = Stage(anchors, deltas, *trees, *quantize_basis(basis[0], scales, kind.basis_dtype))
     _move_shapes(samples, result, pool, similarities, workers)
     return result
 
@@ -136,28 +136,6 @@ def _draw_candidates(
     return pairs.reshape(*shape, 2), thresholds.reshape(shape)
 
 
-class Targets(NamedTuple):
-    """The residuals of the training samples, int16 (n_blocks, BLOCK_LENGTH, n_components).
-
-    Their units are `scales` (n_components,), in box coordinates. `present` is 0 where a component is missing;
-    it is empty when no landmark is missing.
-    """
-
-    residuals: npt.NDArray[np.int16]
-    present: npt.NDArray[np.uint8]
-    scales: Floats
-    n_samples: int
-
-    def copy(self) -> "Targets":
-        """Return targets whose residuals may be changed."""
-        return self._replace(residuals=self.residuals.copy())
-
-    def kernel_arguments(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]:
-        """Return the targets as :func:`ert._kernels.grow.grow_trees` takes them."""
-        n_scored = len(self.scales) if self.present.size else N_SCORED
-        return self.residuals, self.present, self.scales[:n_scored] ** 2, self.n_samples
-
-
 def residual_basis(
     samples: Samples,
     similarities: npt.NDArray[np.float32],
@@ -209,10 +187,10 @@ def compute_targets(
     missing: bool,
     options: Options,
     workers: Workers,
-) -> Targets:
-    """Return the residuals in a basis from :func:`residual_basis`, in integer units of the leaves.
+) -> tuple[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int], Floats]:
+    """Return the residuals in a basis as :func:`ert._kernels.grow_trees` takes them, and their units.
 
-    As trees are grown on residuals in these units, each tree corrects the rounding of those before it.
+    The residuals are in integer units of the leaves, so that each tree corrects the rounding of those before it.
     """
     directions, sigma = basis
     blocks = samples.blocks
@@ -249,7 +227,8 @@ def compute_targets(
             residuals[number, rows] = np.rint(components / scales.astype(np.float32))
 
     workers.run(quantize)
-    return Targets(residuals, present, scales, len(samples))
+    n_scored = len(scales) if missing else N_SCORED
+    return (residuals, present, scales[:n_scored] ** 2, len(samples)), scales
 
 
 def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.NDArray[np.intp]:
