@@ -29,11 +29,10 @@ from ert.model.fitted import Fitted
 from ert.model.geometry import box_frames
 from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
 from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
-from ert.training.features import draw_pairs, draw_pool, pixel_differences
 from ert.training.fit import fit_cascade, log
 from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, plain_params, training_options
-from ert.training.stage import leaf_scales
+from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.
