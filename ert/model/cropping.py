@@ -177,7 +177,7 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
     shapes : float array (n, n_landmarks, 2)
         In box coordinates; missing landmarks are NaN.
     padding : float
-        See :func:`ert.training.features.draw_pool`.
+        See :func:`ert.training.stage.draw_pool`.
     symmetric : bool
         Whether the region must be its own mirror image.
 

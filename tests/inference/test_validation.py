@@ -8,7 +8,7 @@ from ert.inference.validation import check_box, check_landmarks, check_pairs, re
 from ert.model.cropping import CropSpec
 from ert.model.geometry import box_frames
 from ert.training.crops import Crops, FaceReader, cut_crops
-from ert.training.kinds import KINDS
+from ert.training.parameters import KINDS
 
 CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 

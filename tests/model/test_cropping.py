@@ -148,7 +148,7 @@ def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
 def test_crops_of_many_sizes_are_consecutive():
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((3, 4), (1, 7), (5, 2))]
-    crops = Crops.of_many_sizes(parts, np.zeros((3, 6)))
+    crops = Crops.pack(parts, np.zeros((3, 6)))
     assert all(np.array_equal(crops.crop(i), part) for i, part in enumerate(parts))
     assert len(crops) == 3
     for part, (first, rows, columns) in zip(parts, crops.places, strict=True):

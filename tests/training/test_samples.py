@@ -4,7 +4,7 @@ import pytest
 from ert._kernels.workers import Workers
 from ert.metrics import nme
 from ert.model.geometry import image_to_frame, jitter_frames
-from ert.training.buffers import BLOCK_LENGTH
+from ert.training.memory import BLOCK_LENGTH
 from ert.training.samples import Samples, aligned_residuals
 
 N, VIEWS = BLOCK_LENGTH + 30, 50
