@@ -177,7 +177,7 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         if (option, file) != ("json", "-"):
             check_writable(file)
     if "plot" in files:
-        from ert.plotting.style import check_chart_file
+        from ert.plotting.charts import check_chart_file
 
         check_chart_file(files["plot"])
     if "draw" in files:

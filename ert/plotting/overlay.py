@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from ert._core.images import ImageLike, check_image, load_image
 from ert._core.types import Floats, Pixels
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
+from ert.plotting.charts import require_plot_packages
 from ert.plotting.landmarks import check_boxes, check_shapes
 from ert.plotting.strokes import OUTLINE, POINT_COLOR, REGION_COLORS, smooth_curves
-from ert.plotting.style import require_plot_packages
 
 _HEIGHT = 6.0  # inches
 _OUTLINE = tuple(level / 255 for level in OUTLINE)
@@ -54,7 +54,7 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     if not isinstance(listed, np.ndarray):
         listed = list(listed)
         if listed and hasattr(listed[0], "landmarks"):
-            boxes = [*(face.box for face in listed), *(() if boxes is None else check_boxes(boxes))]
+            boxes = [*(face.box for face in listed), *check_boxes(boxes)]
             listed = [face.landmarks for face in listed]
     shapes = check_shapes(listed)
     ax = _new_axes(pixels) if ax is None else ax
@@ -62,7 +62,7 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     ax.set_axis_off()
     # Shapes and boxes beyond the border must not change the view.
     ax.set_autoscale_on(False)
-    for box in () if boxes is None else check_boxes(boxes):
+    for box in check_boxes(boxes):
         _draw_box(ax, box)
     for shape in shapes:
         _draw_shape(ax, shape)

@@ -9,10 +9,8 @@ from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.evaluation.comparison import Comparison, most_different
 from ert.metrics import normalizer_text
-from ert.plotting.charts import plot_ced
-from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.style import PHOTO_COLORS, TRUTH, check_chart_file
-from ert.plotting.thumbnails import object_thumbnail, shortened
+from ert.plotting.charts import check_chart_file, plot_ced
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image, shortened
 
 _THUMBNAIL_SIZE = 420
 _N_COLUMNS = 4

@@ -19,8 +19,7 @@ from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
-from ert.plotting.style import PHOTO_COLORS, TRUTH
-from ert.plotting.thumbnails import object_thumbnail, shortened
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
 

@@ -10,9 +10,15 @@ from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 from ert._core.types import Floats, Pixels, StrPath
 from ert.evaluation.explanation import Explanation
-from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
-from ert.plotting.style import PHOTO_COLORS
-from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+from ert.plotting.landmarks import (
+    PHOTO_COLORS,
+    contact_sheet,
+    crop_thumbnail,
+    draw_landmarks,
+    object_view,
+    save_image,
+    to_thumbnail_pixels,
+)
 
 # Suffixes of animations; other images are contact sheets.
 ANIMATIONS = (".gif", ".apng")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from ert._core.exceptions import one_line
 from ert._core.files import write_atomically
 from ert._core.types import StrPath
+from ert.plotting.charts import require_plot_packages
 from ert.plotting.landmarks import data_uri
-from ert.plotting.style import require_plot_packages
 
 if TYPE_CHECKING:
     from jinja2 import Environment
