@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 import ert
-from ert.evaluation.reports.explanation import explanation_sheet
+from ert.evaluation.explanation import explanation_sheet
 from ert.model.geometry import box_frames, frame_to_image
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels

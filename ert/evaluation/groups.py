@@ -1,17 +1,21 @@
 """Errors by groups of objects, to find those for which a model is worse."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, one_line
 from ert._core.types import Floats
 from ert.datasets.parsing import natural_key
+from ert.evaluation.attributes import Column
 from ert.metrics import bootstrap_interval, failure_rate
 
 MISSING = "missing"
 """Name of the group of objects without a value."""
+
+_FAILURE_PERCENT = 8.0
 
 FEWEST = 10
 """Minimum number of objects for a bootstrap interval: with fewer it is far too narrow."""
@@ -145,3 +149,75 @@ def _summary(
         "failure_rate": failure_rate(group, limit),
         "times_others": float(group.mean() / others.mean()) if others.any() else None,
     }
+
+
+def by_groups(columns: Mapping[str, Column], errors: Floats, normalizer: str) -> dict[str, Any]:
+    """Summarize errors by each of several attributes.
+
+    Parameters
+    ----------
+    columns : mapping of str to Column
+        Attributes, see `group_columns`.
+    errors : (n,) array
+        :func:`ert.metrics.nme` of the objects.
+    normalizer : str
+        Normalizer of the errors.
+
+    Returns
+    -------
+    dict
+        Can be written as JSON: ``normalizer``; ``failure_limit`` in percent; ``columns``: for each attribute
+        ``about`` and ``groups``, see `errors_by`.
+    """
+    groups = {
+        name: {"about": column.about, "groups": errors_by(column.values, errors, limit=_FAILURE_PERCENT)}
+        for name, column in columns.items()
+    }
+    return {"normalizer": normalizer, "failure_limit": _FAILURE_PERCENT, "columns": groups}
+
+
+def group_lines(by: Mapping[str, Any]) -> list[str]:
+    """Format the result of `by_groups` as text: a table for each attribute, and notes."""
+    rows = [row for column in by["columns"].values() for row in column["groups"]]
+    # Text from a user's table may be long or contain line breaks.
+    shown = {name: one_line(name, 60) for name in (*by["columns"], *(row["group"] for row in rows))}
+    width = max(14, *(len(name) + 2 for name in shown.values()))
+    head = f"{'objects':>8}{'NME %':>9}{'95 % interval':>18}{'over 8 %':>10}{'ratio':>14}"
+    lines = []
+    for name, column in by["columns"].items():
+        lines += ["", f"{shown[name]:<{width}}{head}"]
+        for row, cells in zip(column["groups"], group_rows(column), strict=True):
+            numbers = "".join(f"{cell:>{w}}" for cell, w in zip(cells[1:], (8, 9, 18, 10, 14), strict=True))
+            lines.append(f"{shown[row['group']]:<{width}}{numbers}")
+    return [*lines, "", *group_notes(by)]
+
+
+def group_rows(column: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Format the groups of an attribute: name, objects, mean, interval, failure rate, ratio to others."""
+    return [
+        (
+            row["group"],
+            str(row["n"]),
+            f"{row['mean']:.3f}",
+            "-" if row["interval_95"] is None else "{:.3f} - {:.3f}".format(*row["interval_95"]),
+            f"{row['failure_rate']:.2%}",
+            "-" if row["times_others"] is None else f"{row['times_others']:.2f}",
+        )
+        for row in column["groups"]
+    ]
+
+
+def group_notes(by: Mapping[str, Any]) -> list[str]:
+    """Return lines that explain the result of `by_groups`."""
+    rows = [row for column in by["columns"].values() for row in column["groups"]]
+    lines = [f"NME {by['normalizer']}; ratio: mean of the group divided by the mean of all other objects"]
+    if any(row["low"] is not None for row in rows):
+        lines.append("numbers are binned at their quartiles; a limit belongs to the bin above it")
+    if any(row["interval_95"] is None for row in rows):
+        lines.append(f"no interval for fewer than {FEWEST} objects: it would be far too narrow")
+    lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
+    if "yaw" in by["columns"] and by["normalizer"].startswith("inter-"):
+        lines.append(
+            "yaw reduces the distance between the eyes, so errors relative to it are larger: compare --normalizer box"
+        )
+    return lines

@@ -11,8 +11,7 @@ from typing import Any, Self
 from ert._core.exceptions import InputError
 from ert._core.system import provenance
 from ert._core.types import StrPath
-from ert.evaluation.reports.evaluation import parameter_table, provenance_facts
-from ert.evaluation.reports.html import check_report_packages, write_page
+from ert.evaluation.report import check_report_packages, parameter_table, provenance_facts, write_page
 from ert.metrics import normalizer_text
 from ert.plotting.charts import plot_stages
 from ert.predictor import ShapePredictor

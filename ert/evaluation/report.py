@@ -3,25 +3,38 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ert._core.exceptions import one_line
+from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert._core.system import provenance
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
-from ert.evaluation.attributes import Column, by_groups, group_notes, group_rows
-from ert.evaluation.reports.html import check_report_packages, write_page
+from ert.evaluation.attributes import Column
+from ert.evaluation.groups import by_groups, group_notes, group_rows
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_frames
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
-from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, object_thumbnail, shortened
+from ert.plotting.charts import (
+    plot_ced,
+    plot_landmark_errors,
+    plot_reliability,
+    plot_stages,
+    require_plot_packages,
+    x_limit,
+)
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, data_uri, object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _FAILURE_PERCENT = 8.0
 _PERCENTILES = (50, 90, 95, 99)
@@ -285,3 +298,48 @@ def _percent(share: float) -> str:
 
 def _interval(pair: Sequence[float], digits: int = 2) -> str:
     return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"
+
+
+def check_report_packages(path: StrPath) -> None:
+    """Raise an InputError, before long work, if a package is missing that a report needs."""
+    require_plot_packages(str(path), "jinja2", "matplotlib")
+
+
+def write_page(path: StrPath, template: str, **values: Any) -> None:
+    """Render a template and write the page as UTF-8, replacing an existing file atomically.
+
+    Parameters
+    ----------
+    path : path-like
+    template : str
+        Name of a file in the folder ``templates``.
+    **values
+        Variables of the template. Texts may come from anywhere: each is escaped, and shortened to one line.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written or a package is missing.
+    """
+    check_report_packages(path)
+    text = environment().get_template(template).render(values)
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@cache
+def environment() -> "Environment":
+    """Return the Jinja2 environment of the templates."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        loader=PackageLoader("ert.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: one_line(value) if type(value) is str else value,
+    )
+    made.filters["data_uri"] = lambda image: Markup(data_uri(image))
+    return made
