@@ -38,14 +38,9 @@ _NO_SKIN = (*_EYES, list(FACE68_REGIONS["outer_lips"]))
 
 
 def object_size(landmarks: Floats, boxes: Floats) -> Floats:
-    """Return the size of objects in pixels: the distance between the outer eye corners, else that of the box.
+    """Return the sizes of objects in pixels: the distance between the outer eye corners of faces (n, 68, 2).
 
-    Parameters
-    ----------
-    landmarks : (n, n_landmarks, 2) array
-        Eye corners are those of 68 points; NaN = missing.
-    boxes : (n, 4) array
-        Left, top, width, height; the size is the mean of width and height.
+    For other objects it is the mean of the width and the height of their boxes (n, 4).
     """
     if landmarks.shape[1] != 68:
         side: Floats = boxes[:, 2:].mean(axis=1)
@@ -56,10 +51,9 @@ def object_size(landmarks: Floats, boxes: Floats) -> Floats:
 def yaw(landmarks: Floats) -> Floats:
     """Return a proxy for the absolute yaw angle of faces (n, 68, 2).
 
-    |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on
-    each side: 0 for a frontal face, 0.69 if one distance is twice the other. It increases with the angle, but
-    also depends on the face and on annotation errors. It has no sign, so that faces turned to the left and to
-    the right are grouped together.
+    |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on each
+    side: 0 for a frontal face, 0.69 if one distance is twice the other. It also depends on the face and on annotation
+    errors. Without a sign, faces turned to the left and to the right are grouped together.
     """
     right, left = (lengths(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
     asymmetry: Floats = np.abs(np.log(zero_to_nan(right)) - np.log(zero_to_nan(left)))
@@ -75,17 +69,10 @@ def roll(landmarks: Floats) -> Floats:
 
 
 def skin_brightness(image: Pixels, shape: Floats) -> float:
-    """Return the mean gray level of a face's skin: within jaw and brows, without eyes and mouth.
+    """Return the mean gray level of the skin of a face (68, 2): within jaw and brows, without eyes and mouth.
 
-    It depends on light and camera as much as on the skin, so it is not a measure of skin color. NaN if a
-    landmark that is needed is missing or no skin is within the image.
-
-    Parameters
-    ----------
-    image : (rows, columns) or (rows, columns, 3) uint8 array
-        Gray or RGB.
-    shape : (68, 2) array
-        x and y in pixels; NaN = missing.
+    It depends on light and camera as much as on the skin, so it is not a measure of skin color. NaN if a landmark that
+    is needed is missing or no skin is within the image.
     """
     from skimage.draw import polygon
 
@@ -139,7 +126,9 @@ def group_columns(
         Folder that contains the images, also in subfolders: "source" and the paths of the table are relative
         to it.
     table : pathlib.Path, optional
-        CSV file, see `read_table`.
+        CSV file with a header. The column ``image`` (by default the first one) contains the image of each row: a path
+        relative to the folder of the table or to `folder`, or a file name; the optional column ``object`` the index of
+        an object within its image.
     part : bool
         Whether to ignore rows of the table for images that are not in the dataset.
     n_jobs : int
@@ -153,7 +142,7 @@ def group_columns(
     Raises
     ------
     InputError
-        When a name is unknown or needs the 68 points of a face, and as `read_table`.
+        When a name is unknown or needs the 68 points of a face, or the table is invalid.
     """
     given = {} if table is None else read_table(table, dataset, folder, part=part)
     columns: dict[str, Column] = {}
@@ -233,7 +222,7 @@ def attribute_table(
     folder : pathlib.Path, optional
         Folder that contains the images, also in subfolders; by default their common folder.
     table : pathlib.Path, optional
-        CSV file with further attributes, see `read_table`.
+        CSV file with further attributes, see `group_columns`.
     n_jobs : int
         Number of threads that read images.
 
@@ -265,32 +254,12 @@ def attribute_table(
 
 
 def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False) -> dict[str, list[str]]:
-    """Read a table of attributes of the objects of a dataset.
+    """Read a table of attributes: for each column the value of each object, "" without a row.
 
-    The column ``image`` (by default the first one) contains the image of each row: a path relative to the
-    folder of the table or to `folder`, or a file name. The optional column ``object`` contains the index of
-    an object within its image, from 0; if it is empty, the row applies to all objects of the image.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        CSV: UTF-8, separated by commas, with a header.
-    dataset : Dataset
-    folder : pathlib.Path
-        Folder that contains the images, also in subfolders.
-    part : bool
-        Whether to ignore rows of images that are not in the dataset.
-
-    Returns
-    -------
-    dict of str to list of str
-        For each column the value of each object, "" without a row.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be read, a row has an image that is not in the dataset (with `part`: all rows
-        have), an ambiguous file name or an invalid object index, or an object has two rows.
+    The column ``image`` (by default the first one) contains the image of each row: a path relative to the folder of the
+    table or to `folder`, or a file name. The optional column ``object`` contains the index of an object within its
+    image, from 0; if it is empty, the row applies to all objects of the image. With `part`, rows of images that are not
+    in the dataset are ignored.
     """
     table = csv_table(path)
     line, header = next(table)

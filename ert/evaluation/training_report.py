@@ -23,31 +23,11 @@ _ERRORS = {"training": "train_nme", "validation": "validation_nme"}
 class TrainingReport:
     """Report of a training; browsers reload the page until the training has ended.
 
-    Parameters
-    ----------
-    path : path-like
-        ``.html``; each version replaces the previous one atomically.
-    title : str
-    model : ShapePredictor
-        The predictor to be fitted.
-    about : dict of str to str
-        Description of the training data.
-    finished : int
-        Number of stages in the checkpoint of an interrupted fit. They are replayed immediately, so they are
-        ignored in the estimate of the remaining time.
-    clock : callable
-        Returns seconds.
+    Call ``model.fit(X, y, on_stage=report.stage)`` within ``with report:``; if the fit fails or is interrupted, the
+    page shows it. If the page cannot be written, a warning is printed once and the training continues.
 
-    Raises
-    ------
-    InputError
-        When Jinja2 or matplotlib is not installed.
-
-    Notes
-    -----
-    Call ``model.fit(X, y, on_stage=report.stage)`` within ``with report:``; if the fit fails or is
-    interrupted, the page shows it. If the page cannot be written, a warning is printed once and the training
-    continues.
+    The stages in the checkpoint of an interrupted fit, `finished` of them, are replayed immediately, so they are
+    ignored in the estimate of the remaining time. `clock` returns seconds.
     """
 
     def __init__(
@@ -82,8 +62,7 @@ class TrainingReport:
         if kind is None:
             self.end("Finished")
         else:
-            stopped = "Interrupted" if kind is KeyboardInterrupt else f"Stopped: {error or kind.__name__}"
-            self.end(stopped)
+            self.end("Interrupted" if kind is KeyboardInterrupt else f"Stopped: {error or kind.__name__}")
 
     def stage(self, model: ShapePredictor) -> None:
         """Update the page after a stage, from the `history_` of the model."""
