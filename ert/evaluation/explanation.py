@@ -37,7 +37,6 @@ _N_SHOWN = 8
 # Blur of the map of reads as a fraction of the picture, and its opacity where it is densest.
 _SPREAD, _COVER = 0.02, 0.9
 _HEAT = ("#3b0f70", "#b63679", "#fb8861", "#fcfdbf")
-_FRAME_MS = {"start": 1000, "stage": 250, "end": 2500}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,15 +179,14 @@ def explanation_sheet(image: Pixels, box: npt.ArrayLike, explanation: Explanatio
     view = _view(place, explanation)
     photo = crop_thumbnail(image, view, _THUMBNAIL_SIZE)
     n_stages = len(explanation.reads)
-    thumbnails, captions = [], []
-    for stages, caption in ((range(n_stages), "all stages"), (range(1), "stage 1"), ([n_stages - 1], "")):
-        thumbnails.append(_reads_map(photo, view, explanation, stages))
-        captions.append(f"pixels read: {caption or f'stage {n_stages}'}")
+    captions = ["pixels read: all stages", "pixels read: stage 1", f"pixels read: stage {n_stages}"]
+    read = [[*range(n_stages)], [0], [n_stages - 1]]
+    thumbnails = [_reads_map(photo, view, explanation, stages) for stages in read]
     thumbnails.append(_shape(photo, view, explanation, 0, place))
     captions.append("initial shape: mean shape in the box")
     moved = np.linalg.norm(np.diff(explanation.shapes, axis=0), axis=2).mean(axis=1)
     for stage in _shown_stages(n_stages):
-        thumbnails.append(_shape(photo, view, explanation, stage))
+        thumbnails.append(_shape(photo, view, explanation, stage, place))
         captions.append(f"stage {stage}: moved by {moved[stage - 1]:.2f} px")
     return contact_sheet(thumbnails, 4, captions, tile_size=_THUMBNAIL_SIZE)
 
@@ -209,32 +207,21 @@ def _view(box: Floats, explanation: Explanation) -> tuple[int, int, int]:
     return object_view(np.vstack([corners, explanation.shapes[0], explanation.shapes[-1]]), box)
 
 
-def _shape(
-    photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stage: int, box: Floats | None = None
-) -> Pixels:
-    """Draw the shape after a stage; 0 is the initial shape."""
-    boxes = None
-    if box is not None:
-        left, top, right, bottom = to_thumbnail_pixels(
-            np.array([box[:2], box[:2] + box[2:]]) - 0.5, view, len(photo)
-        ).ravel()
-        boxes = np.array([[left, top, right - left, bottom - top]]) + (0.5, 0.5, 0, 0)
+def _shape(photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stage: int, box: Floats) -> Pixels:
+    """Draw the shape after a stage; 0 is the initial shape, which is drawn in its box."""
+    boxes = np.concatenate([box[:2] - view[:2], box[2:]]) * (len(photo) / view[2]) if stage == 0 else None
     shape = to_thumbnail_pixels(explanation.shapes[stage], view, len(photo))
     return draw_landmarks(photo, [shape], boxes, colors=[PHOTO_COLORS[0]], min_size=1)
 
 
-def _reads_map(
-    photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stages: range | list[int]
-) -> Pixels:
+def _reads_map(photo: Pixels, view: tuple[int, int, int], explanation: Explanation, stages: list[int]) -> Pixels:
     """Draw the density of the pixels read in some stages over the gray photo."""
     from skimage.filters import gaussian
 
     size = len(photo)
-    chosen = list(stages)
-    places = to_thumbnail_pixels(explanation.pixels[chosen].reshape(-1, 2), view, size)
-    weights = explanation.reads[chosen].ravel()
+    x, y = to_thumbnail_pixels(explanation.pixels[stages].reshape(-1, 2), view, size).T
     edges = np.arange(size + 1) - 0.5
-    counts, _, _ = np.histogram2d(places[:, 1], places[:, 0], [edges, edges], weights=weights)
+    counts, _, _ = np.histogram2d(y, x, [edges, edges], weights=explanation.reads[stages].ravel())
     density = gaussian(counts, _SPREAD * size, mode="constant")  # type: ignore[no-untyped-call]
     density /= density.max() or 1.0
     stops = np.linspace(0, 1, len(_HEAT))
@@ -254,14 +241,15 @@ def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pi
     photo = crop_thumbnail(image, view, _PANEL_SIZE)
     n_stages = len(explanation.reads)
     for stage in range(n_stages + 1):
-        reads = _reads_map(photo, view, explanation, [max(stage - 1, 0)])
         if stage == 0:
             reads = np.repeat((0.75 * photo.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
-        shape = _shape(photo, view, explanation, stage, box if stage == 0 else None)
-        picture = Image.fromarray(np.hstack([shape, reads]))
-        text = f"stage {stage} of {n_stages}" if stage else "initial shape: mean shape in the box"
+            captions = ("initial shape: mean shape in the box", "")
+        else:
+            reads = _reads_map(photo, view, explanation, [stage - 1])
+            captions = (f"stage {stage} of {n_stages}", f"pixels read by stage {stage}")
+        picture = Image.fromarray(np.hstack([_shape(photo, view, explanation, stage, box), reads]))
         pen = ImageDraw.Draw(picture)
-        for x, caption in ((10, text), (_PANEL_SIZE + 10, f"pixels read by stage {stage}" if stage else "")):
+        for x, caption in zip((10, _PANEL_SIZE + 10), captions, strict=True):
             pen.text((x, 8), caption, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c")
         yield np.array(picture, np.uint8)
 
@@ -269,7 +257,7 @@ def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pi
 def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
     from PIL import Image
 
-    times = [_FRAME_MS["start"], *[_FRAME_MS["stage"]] * (len(frames) - 2), _FRAME_MS["end"]]
+    milliseconds = [1000, *[250] * (len(frames) - 2), 2500]
     pictures = [Image.fromarray(frame) for frame in frames]
     kind = "PNG"
     if Path(path).suffix.lower() == ".gif":
@@ -279,5 +267,5 @@ def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
         kind = "GIF"
     with write_atomically(path) as temporary:
         pictures[0].save(
-            temporary, kind, save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False
+            temporary, kind, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False
         )

@@ -49,6 +49,8 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     >>> axes = ert.plotting.show(image, ert.align(image))
     """
     require_plot_packages("show", "matplotlib")
+    from matplotlib.patches import Rectangle
+
     pixels = check_image(image) if isinstance(image, np.ndarray) else load_image(image)
     listed = [faces] if hasattr(faces, "landmarks") else faces
     if not isinstance(listed, np.ndarray):
@@ -62,8 +64,9 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     ax.set_axis_off()
     # Shapes and boxes beyond the border must not change the view.
     ax.set_autoscale_on(False)
-    for box in check_boxes(boxes):
-        _draw_box(ax, box)
+    for left, top, width, height in check_boxes(boxes):
+        for color, line_width in ((_OUTLINE, 3.0), ("white", 1.5)):
+            ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, ec=color, lw=line_width))
     for shape in shapes:
         _draw_shape(ax, shape)
     return ax
@@ -84,15 +87,6 @@ def _new_axes(image: Pixels) -> Any:
     # Notebooks display figures of pyplot only.
     vars(axes)["_repr_png_"] = png
     return axes
-
-
-def _draw_box(ax: Any, box: Floats) -> None:
-    from matplotlib.patches import Rectangle
-
-    left, top, width, height = box
-    for color, line_width in ((_OUTLINE, 3.0), ("white", 1.5)):
-        rectangle = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, ec=color, lw=line_width)
-        ax.add_patch(rectangle)
 
 
 def _draw_shape(ax: Any, shape: Floats) -> None:
