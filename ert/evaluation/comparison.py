@@ -20,7 +20,15 @@ from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths, normalizer_text
 from ert.plotting.charts import check_chart_file, plot_ced
-from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image, shortened
+from ert.plotting.landmarks import (
+    PHOTO_COLORS,
+    TRUTH,
+    contact_sheet,
+    object_thumbnail,
+    save_image,
+    shortened,
+    write_text,
+)
 from ert.predictor import ShapePredictor
 
 # A batch of images is in memory at a time, so that two calls for the same object are far apart: otherwise its
@@ -335,18 +343,16 @@ def draw_most_different(
 
 
 def _thumbnail(dataset: Dataset, shapes: Floats, comparison: Comparison, i: int) -> Pixels:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
     image, drawn = load_image(dataset.files[i]), [dataset.landmarks[i], *shapes[:, i]]
     colors = [TRUTH, *PHOTO_COLORS]
     picture = Image.fromarray(object_thumbnail(image, dataset.boxes[i], drawn, colors, 2 * _THUMBNAIL_SIZE))
-    pen = ImageDraw.Draw(picture)
     scale = max(picture.size) / _THUMBNAIL_SIZE
-    font = ImageFont.load_default(23 * scale)
     for which, color in enumerate(PHOTO_COLORS):
         place = (8 * scale, picture.height - (34 - 27 * which) * scale)
         text = f"{'AB'[which]} {comparison.errors[which, i]:.2f} %"
-        pen.text(place, text, color, font, anchor="lb", stroke_width=round(2 * scale), stroke_fill="#080e1c")
+        write_text(picture, place, text, 23 * scale, "lb", round(2 * scale), color)
     return np.array(picture, np.uint8)
 
 

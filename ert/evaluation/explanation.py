@@ -23,6 +23,7 @@ from ert.plotting.landmarks import (
     object_view,
     save_image,
     to_thumbnail_pixels,
+    write_text,
 )
 from ert.predictor import ShapePredictor
 from ert.reference import run_stages
@@ -235,7 +236,7 @@ def _reads_map(photo: Pixels, view: tuple[int, int, int], explanation: Explanati
 
 def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pixels]:
     """Yield the frames of an animation: the shape after a stage, and where that stage read pixels."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
     view = _view(box, explanation)
     photo = crop_thumbnail(image, view, _PANEL_SIZE)
@@ -248,9 +249,8 @@ def _frames(image: Pixels, box: Floats, explanation: Explanation) -> Iterator[Pi
             reads = _reads_map(photo, view, explanation, [stage - 1])
             captions = (f"stage {stage} of {n_stages}", f"pixels read by stage {stage}")
         picture = Image.fromarray(np.hstack([_shape(photo, view, explanation, stage, box), reads]))
-        pen = ImageDraw.Draw(picture)
         for x, caption in zip((10, _PANEL_SIZE + 10), captions, strict=True):
-            pen.text((x, 8), caption, "#ffffff", ImageFont.load_default(16), stroke_width=2, stroke_fill="#080e1c")
+            write_text(picture, (x, 8), caption, 16)
         yield np.array(picture, np.uint8)
 
 

@@ -399,7 +399,7 @@ def _write_names(picture: "Image.Image", points: Floats, names: Sequence[str]) -
     for (x, y), name in zip(points, names, strict=True):
         if np.isfinite(x):
             place = x + DOT * size, y - 0.5 * DOT * size
-            _write(picture, place, str(name), max(0.032 * size, 9.0), "ls", outline=1)
+            write_text(picture, place, str(name), max(0.032 * size, 9.0), "ls", outline=1)
 
 
 def _write_labels(picture: "Image.Image", boxes: Floats, labels: Sequence[str]) -> None:
@@ -408,13 +408,20 @@ def _write_labels(picture: "Image.Image", boxes: Floats, labels: Sequence[str]) 
         # Inside the box if there is no space above it.
         above = top - 0.2 * size > size
         place = max(float(left), 0.0), top - 0.2 * size if above else max(float(top), 0.0)
-        _write(picture, place, label, size, "ls" if above else "lt", outline=2)
+        write_text(picture, place, label, size, "ls" if above else "lt")
 
 
-def _write(
-    picture: "Image.Image", place: tuple[float, float], text: str, size: float, anchor: str, outline: int
+def write_text(
+    picture: "Image.Image",
+    place: tuple[float, float],
+    text: str,
+    size: float,
+    anchor: str = "la",
+    outline: int = 2,
+    color: str = "#ffffff",
 ) -> None:
+    """Write text with a dark outline; `anchor` is Pillow's."""
     from PIL import ImageDraw, ImageFont
 
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
-    pen.text(place, text, "#ffffff", font, anchor, stroke_width=outline, stroke_fill="#080e1c")
+    pen.text(place, text, color, font, anchor, stroke_width=outline, stroke_fill="#080e1c")

@@ -109,14 +109,17 @@ def smooth_curves(points: Floats, region: range, closed: bool) -> Iterator[Float
 
 def _spline(points: Floats, steps: int = 10) -> Floats:
     """Interpolate points by a centripetal Catmull-Rom spline: the uniform one would overshoot."""
-    from scipy.interpolate import CubicHermiteSpline
-
-    distances = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6)
-    knots = np.concatenate([[0.0], np.cumsum(distances**0.5)])
+    lengths = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6) ** 0.5
     # The tangent at a landmark is that of the parabola through it and its neighbors.
-    spline = CubicHermiteSpline(knots, points, np.gradient(points, knots, axis=0))
-    last = len(points) - 1
-    return np.asarray(spline(np.interp(np.arange(last * steps + 1) / steps, np.arange(last + 1), knots)))
+    tangents = np.gradient(points, np.append(0, np.cumsum(lengths)), axis=0)
+    t = np.arange(steps)[:, None] / steps
+    pieces = []
+    for i, length in enumerate(lengths):
+        step = points[i + 1] - points[i]
+        leave, arrive = tangents[i] * length, tangents[i + 1] * length
+        bend = (3 * step - 2 * leave - arrive) * t**2 + (leave + arrive - 2 * step) * t**3
+        pieces.append(points[i] + leave * t + bend)
+    return np.vstack([*pieces, points[-1:]])
 
 
 def box_strokes(boxes: Floats, longest_side: int) -> list[Stroke]:
