@@ -70,8 +70,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
 def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each object, in percent.
 
-    NME = 100 / d · mean_k ‖pred_k - true_k‖ over the landmarks k that are not missing, where d is the
-    normalizer.
+    NME = 100 / d · mean_k ‖pred_k - true_k‖ over the landmarks k that are not missing, where d is the normalizer.
 
     Parameters
     ----------

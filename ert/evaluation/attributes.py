@@ -123,8 +123,7 @@ def group_columns(
     dataset : Dataset
         Its images are read only for "brightness".
     folder : pathlib.Path
-        Folder that contains the images, also in subfolders: "source" and the paths of the table are relative
-        to it.
+        Folder that contains the images, also in subfolders: "source" and the paths of the table are relative to it.
     table : pathlib.Path, optional
         CSV file with a header. The column ``image`` (by default the first one) contains the image of each row: a path
         relative to the folder of the table or to `folder`, or a file name; the optional column ``object`` the index of

@@ -258,8 +258,7 @@ def measure(
         Whether to pass all images in gray (luma); otherwise color images are passed as they are, and the
         conversion to gray is part of the call.
     progress : function, optional
-        Called with the number of calls made since the last time, in total
-        ``n_models * (repeats + 1) * len(dataset)``.
+        Called with the number of calls made since the last time, in total ``n_models * (repeats + 1) * len(dataset)``.
 
     Returns
     -------

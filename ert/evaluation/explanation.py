@@ -56,8 +56,7 @@ class Explanation:
     values : (n_stages, n_pixels) int64 array
         Gray levels of the pixels, as the trees read them.
     splits : (n_stages, n_trees, max_depth) int64 array
-        The visited splits of each tree: 0 is the root, and split i has the children 2i + 1 (left) and 2i + 2
-        (right).
+        The visited splits of each tree: 0 is the root, and split i has the children 2i + 1 (left) and 2i + 2 (right).
     """
 
     shapes: Floats

@@ -43,11 +43,10 @@ def errors_by(
     Returns
     -------
     list of dict
-        In the order of the values, the missing ones last: ``group``, its name; ``low`` and ``high``, the
-        limits of a bin (closed below, and above only for the last one), else None; ``n``, the number of
-        objects; ``mean`` error; ``interval_95``, its bootstrap interval, None for fewer than 10 objects;
-        ``failure_rate``, between 0 and 1; ``times_others``, the mean divided by that of all other objects,
-        None if there are none.
+        In the order of the values, the missing ones last: ``group``, its name; ``low`` and ``high``, the limits of a
+        bin (closed below, and above only for the last one), else None; ``n``, the number of objects; ``mean`` error;
+        ``interval_95``, its bootstrap interval, None for fewer than 10 objects; ``failure_rate``, between 0 and 1;
+        ``times_others``, the mean divided by that of all other objects, None if there are none.
 
     Raises
     ------
