@@ -77,18 +77,14 @@ class TrainingReport:
     def seconds_left(self) -> float | None:
         """Estimate the time of the remaining stages; None before the first stage has finished."""
         left = self._model.n_stages - len(self._ends)
-        trained = self._ends[self._finished :]
-        if left == 0:
-            return 0.0
-        if not trained:
+        if left and len(self._ends) <= self._finished:
             return None
-        # Reading images and compiling, before the first stage, is not part of a stage, but cannot be
-        # separated from it as long as there is no second one.
-        before = [self._ends[self._finished - 1]] if self._finished else []
-        moments = [*before, *trained]
-        if len(moments) == 1:
-            return left * (moments[0] - self._begin)
-        return left * (moments[-1] - moments[0]) / (len(moments) - 1)
+        # Reading images and compiling, before the first stage, is not part of a stage, but cannot be separated from it
+        # as long as there is no second one.
+        ends = self._ends[max(self._finished - 1, 0) :]
+        if len(ends) == 1:
+            return left * (ends[0] - self._begin)
+        return left * (ends[-1] - ends[0]) / (len(ends) - 1)
 
     def _write(self, state: str, *, refresh: bool) -> None:
         try:
@@ -111,10 +107,9 @@ class TrainingReport:
             at = now + datetime.timedelta(seconds=left)
             figures.append(("remaining time", f"about {_duration(left)}", f"until {at:%H:%M}"))
         last = self._history[-1] if self._history else {}
-        for name, key in _ERRORS.items():
-            if key in last:
-                figures.append((f"{name} error", f"{last[key]:.2f} %", f"after stage {last['stage']:.0f}"))
         names = [name for name, key in _ERRORS.items() if key in last]
+        for name in names:
+            figures.append((f"{name} error", f"{last[_ERRORS[name]]:.2f} %", f"after stage {last['stage']:.0f}"))
         sections = {"data": "Training data", "parameters": "Parameters"}
         lead = f"Written on {now:%Y-%m-%d at %H:%M:%S}"
         return {
