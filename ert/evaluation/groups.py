@@ -17,6 +17,9 @@ MISSING = "missing"
 
 _FAILURE_PERCENT = 8.0
 
+# Name, limits of a bin, and a mask of the objects.
+_Group = tuple[str, float | None, float | None, NDArray[np.bool_]]
+
 FEWEST = 10
 """Minimum number of objects for a bootstrap interval: with fewer it is far too narrow."""
 
@@ -66,27 +69,21 @@ def errors_by(
         raise InputError(f"values: expected {len(measured)}, one for each error, got shape {given.shape}")
     # NumPy converts None to NaN; text that looks like a number stays text.
     if given.dtype.kind in "iuf" or (given.dtype.kind == "O" and all(map(_is_number, given))):
-        groups = _groups_of_numbers(given.astype(np.float64), n_quantiles)
+        numbers = given.astype(np.float64)
+        groups, missing = _groups_of_numbers(numbers, n_quantiles), np.isnan(numbers)
     else:
         listed: list[Any] = given.tolist()
         # Only NaN differs from itself.
-        texts = ["" if value is None or value != value else str(value) for value in listed]
-        groups = _groups_of_texts(texts)
-    return [_summary(name, low, high, chosen, measured, limit) for name, low, high, chosen in groups]
-
-
-_Group = tuple[str, float | None, float | None, NDArray[np.bool_]]
+        texts = np.array([MISSING if value is None or value != value else str(value) or MISSING for value in listed])
+        names = sorted({*texts.tolist()} - {MISSING}, key=natural_key)
+        groups, missing = [(name, None, None, texts == name) for name in names], texts == MISSING
+    if missing.any():
+        groups.append((MISSING, None, None, missing))
+    return [_summary(group, measured, limit) for group in groups]
 
 
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool))
-
-
-def _groups_of_texts(texts: list[str]) -> list[_Group]:
-    names = sorted({text for text in texts if text not in ("", MISSING)}, key=natural_key)
-    array = np.array([text or MISSING for text in texts])
-    groups: list[_Group] = [(name, None, None, array == name) for name in names]
-    return groups + _missing(array == MISSING)
 
 
 def _groups_of_numbers(numbers: Floats, n_quantiles: int) -> list[_Group]:
@@ -94,28 +91,23 @@ def _groups_of_numbers(numbers: Floats, n_quantiles: int) -> list[_Group]:
         raise InputError(f"values: item {np.flatnonzero(np.isinf(numbers))[0]} is infinite, NaN is missing")
     known = ~np.isnan(numbers)
     distinct = np.unique(numbers[known])
-    groups: list[_Group] = []
     if len(distinct) <= 2 * n_quantiles:
         texts = _distinct(distinct)
-        groups = [(text, None, None, numbers == value) for text, value in zip(texts, distinct, strict=True)]
-    else:
-        inner = np.unique(np.quantile(numbers[known], np.arange(1, n_quantiles) / n_quantiles))
-        # Keep one of several quantiles between the same two values, and none at the lowest value.
-        below, firsts = np.unique(np.searchsorted(distinct, inner), return_index=True)
-        inner = inner[firsts[below > 0]]
-        if not len(inner):
-            inner = distinct[1:2]  # nearly all values are the lowest one; the others are the second group
-        limits = np.array([distinct[0], *inner, distinct[-1]])
-        texts = _distinct(limits)
-        place = np.searchsorted(inner, numbers, side="right")
-        for i in range(len(limits) - 1):
-            name = f"{texts[i]} to {texts[i + 1]}" if limits[i] < limits[i + 1] else texts[i]
-            groups.append((name, float(limits[i]), float(limits[i + 1]), known & (place == i)))
-    return groups + _missing(~known)
-
-
-def _missing(chosen: NDArray[np.bool_]) -> list[_Group]:
-    return [(MISSING, None, None, chosen)] if chosen.any() else []
+        return [(text, None, None, numbers == value) for text, value in zip(texts, distinct, strict=True)]
+    inner = np.unique(np.quantile(numbers[known], np.arange(1, n_quantiles) / n_quantiles))
+    # Keep one of several quantiles between the same two values, and none at the lowest value.
+    below, firsts = np.unique(np.searchsorted(distinct, inner), return_index=True)
+    inner = inner[firsts[below > 0]]
+    if not len(inner):
+        inner = distinct[1:2]  # nearly all values are the lowest one; the others are the second group
+    limits = np.array([distinct[0], *inner, distinct[-1]])
+    texts = _distinct(limits)
+    place = np.searchsorted(inner, numbers, side="right")
+    groups: list[_Group] = []
+    for i in range(len(limits) - 1):
+        name = f"{texts[i]} to {texts[i + 1]}" if limits[i] < limits[i + 1] else texts[i]
+        groups.append((name, float(limits[i]), float(limits[i + 1]), known & (place == i)))
+    return groups
 
 
 def _distinct(numbers: Floats) -> list[str]:
@@ -134,19 +126,18 @@ def _distinct(numbers: Floats) -> list[str]:
     return [repr(number) for number in numbers.tolist()]
 
 
-def _summary(
-    name: str, low: float | None, high: float | None, chosen: NDArray[np.bool_], errors: Floats, limit: float
-) -> dict[str, Any]:
-    group, others = errors[chosen], errors[~chosen]
+def _summary(group: _Group, errors: Floats, limit: float) -> dict[str, Any]:
+    name, low, high, chosen = group
+    inside, others = errors[chosen], errors[~chosen]
     return {
         "group": name,
         "low": low,
         "high": high,
-        "n": len(group),
-        "mean": float(group.mean()),
-        "interval_95": list(bootstrap_interval(group)) if len(group) >= FEWEST else None,
-        "failure_rate": failure_rate(group, limit),
-        "times_others": float(group.mean() / others.mean()) if others.any() else None,
+        "n": len(inside),
+        "mean": float(inside.mean()),
+        "interval_95": list(bootstrap_interval(inside)) if len(inside) >= FEWEST else None,
+        "failure_rate": failure_rate(inside, limit),
+        "times_others": float(inside.mean() / others.mean()) if others.any() else None,
     }
 
 
