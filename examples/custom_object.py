@@ -19,9 +19,7 @@ import ert
 from ert.datasets.checks import check_dataset, read_picture
 from ert.datasets.split import split_groups
 from ert.metrics import nme
-from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.style import PHOTO_COLORS, TRUTH
-from ert.plotting.thumbnails import object_thumbnail
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image
 
 # A wing of length 1 with its base on the left. The twelve landmarks are base, notch, the ends of five veins
 # at the margin, both ends of the two cross-veins, and a fork. The other points only shape the curves.

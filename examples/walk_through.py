@@ -16,11 +16,10 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 import ert
-from ert.evaluation.reports.explanation import explanation_sheet
+from ert.evaluation.explanation import explanation_sheet
 from ert.model.geometry import box_frames, frame_to_image
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.landmarks import draw_landmarks
-from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels
 
 BLUE, ORANGE, RED, PALE = "#56b4e9", "#e69f00", "#b3541e", "#c5cad3"
 plt.rcParams |= {

@@ -221,7 +221,7 @@ def report_page(folder: str | None) -> Path | None:
     """Create the folder of a report, and return the path of its page, which can be written; None for None."""
     if folder is None:
         return None
-    from ert.evaluation.reports.html import check_report_packages
+    from ert.evaluation.report import check_report_packages
 
     page = make_folder(folder) / "report.html"
     check_writable(page)

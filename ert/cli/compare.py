@@ -80,11 +80,11 @@ def _run(options: argparse.Namespace) -> int:
     names = [benchmark_model.name for benchmark_model in pair]
     title = _title(options, dataset)
     if "plot" in files:
-        from ert.evaluation.reports.comparison import plot_errors
+        from ert.evaluation.comparison import plot_errors
 
         plot_errors(files["plot"], comparison, names, title)
     if "draw" in files:
-        from ert.evaluation.reports.comparison import draw_most_different
+        from ert.evaluation.comparison import draw_most_different
 
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
     if "json" in files:
@@ -177,7 +177,7 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         if (option, file) != ("json", "-"):
             check_writable(file)
     if "plot" in files:
-        from ert.plotting.style import check_chart_file
+        from ert.plotting.charts import check_chart_file
 
         check_chart_file(files["plot"])
     if "draw" in files:

@@ -446,8 +446,7 @@ def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
     import numpy as np
 
     from ert._core.images import load_image
-    from ert.plotting.landmarks import draw_landmarks
-    from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+    from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels
 
     image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
     left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)

@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     ert evaluate face68 300w --boxes boxes.csv:dlib --split test --report out
     """
     from ert._core.system import machine_load
-    from ert.evaluation.attributes import by_groups
+    from ert.evaluation.groups import by_groups
     from ert.metrics import evaluate, nme
     from ert.predictor import load
 
@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
-    from ert.evaluation.attributes import group_lines
+    from ert.evaluation.groups import group_lines
 
     lines = [
         f"{options.model} on {options.dataset}, {figures['n']} objects",
@@ -134,7 +134,7 @@ def _report(
 ) -> None:
     """Write the report; `load_before` is the load of the machine before the model ran."""
     from ert._core.system import busy_notes
-    from ert.evaluation.reports.evaluation import Evaluation, write_report
+    from ert.evaluation.report import Evaluation, write_report
 
     if not columns:
         of_faces = _ATTRIBUTES_OF_FACES if dataset.landmarks.shape[1] == 68 else ()

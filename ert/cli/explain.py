@@ -29,8 +29,7 @@ def _run(options: argparse.Namespace) -> int:
     ert explain face68 photo.jpg --box 120,80,200,200 --out stages.gif
     """
     from ert._core.images import load_image
-    from ert.evaluation.explanation import explain
-    from ert.evaluation.reports.explanation import check_explanation_file, save_explanation
+    from ert.evaluation.explanation import check_explanation_file, explain, save_explanation
     from ert.faces.detection import detect_faces
     from ert.predictor import load
 

@@ -16,7 +16,7 @@ from ert.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
-    from ert.evaluation.reports.training import TrainingReport
+    from ert.evaluation.training_report import TrainingReport
     from ert.predictor import ShapePredictor
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
@@ -236,7 +236,7 @@ def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | Non
 def _open_report(
     options: argparse.Namespace, page: Path, model: "ShapePredictor", n_objects: int, n_validation: int, finished: int
 ) -> "TrainingReport":
-    from ert.evaluation.reports.training import TrainingReport
+    from ert.evaluation.training_report import TrainingReport
 
     held_out = f", {n_validation} held out for validation" if n_validation else ""
     about = {
