@@ -22,7 +22,7 @@ from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
 from ert.model.dlib_cascade import DlibCascade, compact
 from ert.model.fitted import Fitted, FittedAttributes, read_fitted, write_fitted
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.model.schemes import resolve_mirror_map
 from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
 
@@ -424,7 +424,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """Return minus the mean NME in percent, so that greater is better."""
         truth = np.asarray(y, dtype=np.float64)
         lengths = (
-            box_frames(box_array(check_pairs(X)))[:, 0]
+            box_transforms(box_array(check_pairs(X)))[:, 0]
             if self.normalizer is None
             else normalizer_lengths(truth, self.normalizer)
         )

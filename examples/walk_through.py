@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 
 import ert
 from ert.evaluation.explanation import explanation_sheet
-from ert.model.geometry import box_frames, frame_to_image
+from ert.model.geometry import box_to_image, box_transforms
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels
 
@@ -234,7 +234,7 @@ shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0
 sides = box[2:] * (1 + shifts[:, 2:])
 lows = box[:2] + box[2:] / 2 + shifts[:, :2] * box[2:] - sides / 2
 boxes = np.hstack([lows, sides])
-inits = frame_to_image(np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes))
+inits = box_to_image(np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_transforms(boxes))
 found = model.predict([(image, each) for each in boxes])
 figure, axes = panels(3, ["seven boxes and initializations", "final shapes", "median"])
 colors = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))

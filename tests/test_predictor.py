@@ -11,13 +11,13 @@ from ert import InputError, PredictionMode, ShapePredictor
 from ert._core.images import to_gray
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import nme
-from ert.model.geometry import INITS, box_frames, frame_to_image, stretched_frames
+from ert.model.geometry import INITS, box_to_image, box_transforms, stretched_transforms
 
 
 def test_it_learns_synthetic_faces(small_model):
     images, boxes, landmarks = synthetic_faces(60, seed=2, size=96)
     X = list(zip(images, boxes, strict=True))
-    start = frame_to_image(np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_frames(boxes))
+    start = box_to_image(np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_transforms(boxes))
     before = nme(landmarks, start, "inter-ocular").mean()
     after = nme(landmarks, small_model.predict(X), "inter-ocular").mean()
     assert after < 0.65 * before
@@ -75,9 +75,9 @@ def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces
         for jobs in (1, 2)
     ]
     shapes = models[0].predict(X)
-    start = frame_to_image(
+    start = box_to_image(
         np.tile(models[0].cascade_.mean_shape, (len(X), 1, 1)).astype(float),
-        stretched_frames(np.array([box for _, box in X])),
+        stretched_transforms(np.array([box for _, box in X])),
     )
     assert nme(y, shapes, "inter-ocular").mean() < 0.65 * nme(y, start, "inter-ocular").mean()
     for number, model in enumerate(models):
@@ -135,8 +135,8 @@ def test_missing_landmarks_neither_pull_nor_push(faces):
     # Half the data: a little worse, not dragged towards the start.
     lacking = np.linalg.norm(predicted[::2, 30] - y[::2, 30], axis=1).mean()
     complete = np.linalg.norm(whole[::2, 30] - y[::2, 30], axis=1).mean()
-    start = frame_to_image(
-        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float), box_frames(np.array([box for _, box in X]))
+    start = box_to_image(
+        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float), box_transforms(np.array([box for _, box in X]))
     )
     untouched = np.linalg.norm(start[::2, 30] - y[::2, 30], axis=1).mean()
     assert complete < lacking < 0.5 * (complete + untouched)

@@ -14,7 +14,7 @@ from ert._core.images import ImageLike
 from ert._core.types import Floats, Pixels, StrPath
 from ert.inference.validation import check_box, read_face
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import box_frames, frame_to_image, stretched_frames
+from ert.model.geometry import box_to_image, box_transforms, stretched_transforms
 from ert.plotting.landmarks import (
     PHOTO_COLORS,
     contact_sheet,
@@ -123,8 +123,8 @@ def explain(
     place = np.array([checked])
     cascade = model.cascade_
     stretched = isinstance(cascade, DlibCascade)
-    start = frame_to_image(
-        cascade.mean_shape[None].astype(float), (stretched_frames if stretched else box_frames)(place)
+    start = box_to_image(
+        cascade.mean_shape[None].astype(float), (stretched_transforms if stretched else box_transforms)(place)
     )
     steps = list(run_stages(model.fitted_, pixels, checked, order))
     reads, splits = [], []

@@ -18,7 +18,7 @@ from ert.evaluation.groups import by_groups, group_notes, group_rows
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.charts import (
     plot_ced,
@@ -151,7 +151,7 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     model, dataset = evaluation.model, evaluation.dataset
     normalizer = model.fitted_.params["normalizer"]
     errors = landmark_errors(dataset.y, evaluation.predicted)
-    lengths = box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
+    lengths = box_transforms(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
     assessment = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
     known = np.isfinite(errors)
     good = np.nanmean(errors, axis=1) <= FAILED * lengths

@@ -23,7 +23,7 @@ from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import INITS, box_frames
+from ert.model.geometry import INITS, box_transforms
 from ert.model.procrustes import fit_similarity
 
 # The error of a roll that a cascade tolerates, in degrees: half the step between rolls that are tried.
@@ -67,21 +67,21 @@ class Surroundings:
         gray_weights: str,
     ) -> None:
         self.cascade = cascade
-        frame = box_frames(np.array([box]))[0]
+        transform = box_transforms(np.array([box]))[0]
         # Only cascades of dlib's kind keep the proportions of the box.
-        sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else frame[[0, 3]]
-        stretch = sides.max() / frame[0]
+        sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else transform[[0, 3]]
+        stretch = sides.max() / transform[0]
         reach, size = _reach(cascade)
         radius = SCALE_RANGE[1] * stretch * float(np.hypot(*reach)) + MAX_SHIFT_SIDES
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        pixels, placed = CropSpec(region, size, 0.0).cut(image, frame, channel_order, gray_weights)
+        pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
         self.pixels = np.ascontiguousarray(pixels.T)
-        self.zoom = float(placed[0] / frame[0])
+        self.zoom = float(placed[0] / transform[0])
         self.side = float(placed[0])
         self.sides = sides * self.zoom
         self.reach = reach * stretch * self.side
         self.middle = placed[4:] + placed[0] / 2
-        self.offset = frame[4:] + frame[0] / 2 - self.middle / self.zoom
+        self.offset = transform[4:] + transform[0] / 2 - self.middle / self.zoom
         self.mean_shape = (cascade.mean_shape - 0.5) * self.sides
 
     def given(self, roll: float) -> Pose:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, read_image
-from ert.model.geometry import MAX_BOX_TO_IMAGE, box_frames, image_to_frame
+from ert.model.geometry import MAX_BOX_TO_IMAGE, box_transforms, image_to_box
 
 MAX_COORDINATE = 1e7
 MAX_BOX_SIDES = 10
@@ -127,7 +127,7 @@ def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool
 
 def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
     """Check that all landmarks are within 10 sides of their object's box."""
-    shapes = image_to_frame(landmarks, box_frames(boxes))
+    shapes = image_to_box(landmarks, box_transforms(boxes))
     distance = np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
     far = np.flatnonzero(distance > MAX_BOX_SIDES)
     if len(far):

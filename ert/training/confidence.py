@@ -26,7 +26,7 @@ from ert.model.cascade import quantize_basis
 from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
 from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
 from ert.training.fit import fit_cascade, log
@@ -76,7 +76,9 @@ def fit_confidence(
     if landmarks.shape[1] != n_landmarks:
         raise InputError(f"y: {landmarks.shape[1]} landmarks, the model has {n_landmarks}")
     normalizer = fitted.params["normalizer"]
-    lengths = box_frames(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
+    lengths = (
+        box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
+    )
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
     models = []

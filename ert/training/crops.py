@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ert._core.types import Floats, Pixels
 from ert.inference.validation import Face, read_face
 from ert.model.cropping import CropSpec
-from ert.model.geometry import frame_to_image
+from ert.model.geometry import box_to_image
 from ert.training.memory import allocate
 from ert.training.parameters import CascadeKind
 
@@ -158,7 +158,7 @@ def occlude_crops(crops: Crops, shapes: Floats, probability: float, random_state
             side = float(np.sqrt(abs(np.linalg.det(crops.transforms[i, :4].reshape(2, 2)))))
             _blur(crop, side * rng.uniform(*_BLUR_SIGMA))
             continue
-        (landmarks,) = frame_to_image(shapes[i : i + 1], crops.transforms[i : i + 1])
+        (landmarks,) = box_to_image(shapes[i : i + 1], crops.transforms[i : i + 1])
         covered = _block(crop, landmarks, rng)
         if way == 1:
             covered[:] = rng.integers(256)

@@ -26,7 +26,7 @@ from ert.metrics import normalizer_lengths, normalizer_text
 from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
-from ert.model.geometry import image_to_frame
+from ert.model.geometry import image_to_box
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
@@ -165,7 +165,7 @@ def _validate(
         normalizer_lengths(landmarks, settings["normalizer"])
     kind.check(settings, boxes, what)
     transforms = kind.box_transforms(boxes)
-    return _Objects(X, what, boxes, landmarks, transforms, image_to_frame(landmarks, transforms))
+    return _Objects(X, what, boxes, landmarks, transforms, image_to_box(landmarks, transforms))
 
 
 def _plan_memory(

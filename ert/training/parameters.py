@@ -19,7 +19,7 @@ from ert.metrics import NORMALIZERS
 from ert.model.cascade import Cascade, Stage, stack_stages
 from ert.model.cropping import CropSpec, crop_native, raw_sizes
 from ert.model.dlib_cascade import DlibCascade, expand
-from ert.model.geometry import box_frames, stretched_frames
+from ert.model.geometry import box_transforms, stretched_transforms
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _native_sizes(X: Sequence[Face], transforms: Floats, crop_spec: CropSpec) ->
 KINDS = {
     "ert": CascadeKind(
         check=lambda settings, boxes, what: None,
-        box_transforms=box_frames,
+        box_transforms=box_transforms,
         crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(X), 1)),
         cut=lambda image, transform, crop_spec, *colors: crop_spec.cut(image, transform, *colors),
         rotates_displacements=True,
@@ -82,7 +82,7 @@ KINDS = {
     ),
     "dlib": CascadeKind(
         check=_check_dlib,
-        box_transforms=stretched_frames,
+        box_transforms=stretched_transforms,
         crop_sizes=_native_sizes,
         cut=lambda image, transform, crop_spec, *colors: crop_native(image, transform, crop_spec.region, *colors),
         rotates_displacements=False,

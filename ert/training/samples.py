@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ert._core.types import Floats
 from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
-from ert.model.geometry import jitter_frames
+from ert.model.geometry import jitter_transforms
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
 from ert.training.crops import Crops
@@ -157,7 +157,7 @@ def draw_samples(
     n = len(shapes) * options.n_inits
     view = np.repeat(np.arange(len(shapes), dtype=np.int32), options.n_inits)
     first = np.arange(n) % options.n_inits == 0
-    jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
+    jitter = jitter_transforms(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
     weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
     others = rng.integers(len(shapes), size=(n, options.n_shapes_mixed))
