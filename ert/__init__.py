@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ert._core.resources import sample_image
     from ert._core.version import __version__
     from ert.datasets.dataset import Dataset, load_dataset
-    from ert.datasets.write import write_dataset
+    from ert.datasets.formats import write_dataset
     from ert.evaluation.explanation import Explanation, explain
     from ert.faces.align import AlignedFace, align
     from ert.faces.blinks import BlinkCounter
@@ -40,7 +40,7 @@ _MODULES = {
     "_core.resources": "sample_image",
     "_core.version": "__version__",
     "datasets.dataset": "Dataset load_dataset",
-    "datasets.write": "write_dataset",
+    "datasets.formats": "write_dataset",
     "evaluation.explanation": "Explanation explain",
     "faces.align": "AlignedFace align",
     "faces.blinks": "BlinkCounter",

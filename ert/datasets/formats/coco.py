@@ -11,8 +11,17 @@ import numpy as np
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import Box, Floats, StrPath
-from ert.datasets.images import find_image, image_folders
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
+from ert.datasets.parsing import (
+    DECIMALS,
+    Annotation,
+    Point,
+    check_number,
+    find_image,
+    first_duplicate,
+    image_folders,
+    quoted,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset

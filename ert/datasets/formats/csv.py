@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
-from ert.datasets.images import find_image, image_folders
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
     check_name,
     csv_table,
+    find_image,
     format_number,
+    image_folders,
     quoted,
     read_number,
     read_point,

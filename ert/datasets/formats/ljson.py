@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
-from ert.datasets.formats.folder import read_folder
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_folder, read_json
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
@@ -63,10 +62,8 @@ def _landmark_names(labels: Any, n: int) -> list[str]:
         point = mask[0] if isinstance(mask, list) and len(mask) == 1 else None
         if isinstance(name, str) and name and isinstance(point, int):
             names[point] = name
-    one_each = isinstance(labels, list) and len(labels) == len(names) == n == len(set(names.values()))
-    if one_each and set(names) == set(range(n)):
-        return [names[i] for i in range(n)]
-    return [str(i) for i in range(n)]
+    one_each = isinstance(labels, list) and len(labels) == len(set(names.values())) == n and set(names) == set(range(n))
+    return [names[i] if one_each else str(i) for i in range(n)]
 
 
 def write_ljson(dataset: "Dataset", images: list[str]) -> Iterator[str]:

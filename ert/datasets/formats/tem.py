@@ -8,8 +8,7 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
-from ert.datasets.formats.folder import read_folder
-from ert.datasets.parsing import Annotation, Point, format_point, quoted, read_point, text_lines
+from ert.datasets.parsing import Annotation, Point, format_number, quoted, read_folder, read_point, text_lines
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
@@ -49,7 +48,8 @@ def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
 def write_tem(dataset: "Dataset", images: list[str]) -> Iterator[str]:
     """Yield one .tem file per object, with 0 lines between points."""
     for shape in dataset.landmarks:
-        yield "\n".join([str(len(shape)), *(format_point(point, "\t") for point in shape), "0", ""])
+        rows = [f"{format_number(x)}\t{format_number(y)}" for x, y in shape]
+        yield "\n".join([str(len(rows)), *rows, "0", ""])
 
 
 def tem_notes(dataset: "Dataset") -> Iterator[str]:

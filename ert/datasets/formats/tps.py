@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
-from ert.datasets.images import find_image, image_folders
-from ert.datasets.parsing import Annotation, Point, check_name, format_number, quoted, read_point, text_lines
+from ert.datasets.parsing import (
+    Annotation,
+    Point,
+    check_name,
+    find_image,
+    format_number,
+    image_folders,
+    quoted,
+    read_point,
+    text_lines,
+)
 
 if TYPE_CHECKING:
     from ert.datasets.dataset import Dataset
