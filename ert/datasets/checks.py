@@ -105,15 +105,14 @@ def check_dataset(
         pictures = read_images(read_picture, dataset.files)
     # For such small matrices, BLAS threads can be a hundred times slower on a busy machine.
     with threadpool_limits(1):
-        odd_shapes = list(_check_shapes(dataset, mirror_map))
-    findings = [
-        *_check_images(pictures),
-        *_check_pairs(dataset),
-        *_check_boxes(dataset, pictures),
-        *_check_landmarks(dataset, pictures),
-        *_check_coincidence(dataset),
-        *odd_shapes,
-    ]
+        findings = [
+            *_check_images(pictures),
+            *_check_pairs(dataset),
+            *_check_boxes(dataset, pictures),
+            *_check_landmarks(dataset, pictures),
+            *_check_coincidence(dataset),
+            *_check_shapes(dataset, mirror_map),
+        ]
     return sorted(findings, key=lambda finding: (KINDS.index(finding.kind), -finding.severity))
 
 
@@ -121,11 +120,9 @@ def _check_images(pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
     first: dict[str, Path] = {}
     for file, picture in pictures.items():
         if picture.error is not None:
-            reason = picture.error.removeprefix(f"{file}: ")
-            yield Finding("unreadable image", file, None, reason, 0)
+            yield Finding("unreadable image", file, None, picture.error.removeprefix(f"{file}: "), 0)
         elif first.setdefault(picture.digest, file) != file:
-            text = f"same pixels as {first[picture.digest]}"
-            yield Finding("duplicated image", file, None, text, 0)
+            yield Finding("duplicated image", file, None, f"same pixels as {first[picture.digest]}", 0)
 
 
 def _check_pairs(dataset: Dataset) -> Iterator[Finding]:
@@ -151,14 +148,13 @@ def _intersection(one: Floats, other: Floats) -> float:
 
 def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
     for i, (file, box) in enumerate(dataset.X):
-        width, height = box[2:]
+        width, height = box[2:].tolist()
         if min(width, height) < MIN_BOX_PIXELS:
-            text = f"the box is {width:.4g} x {height:.4g} pixels"
-            yield Finding("tiny box", file, i, text, -float(min(width, height)))
+            yield Finding("tiny box", file, i, f"the box is {width:.4g} x {height:.4g} pixels", -min(width, height))
         picture = pictures[file]
         if picture.error is None:
             image = np.array((-0.5, -0.5, picture.width, picture.height))
-            outside = 1 - _intersection(box, image) / float(width * height)
+            outside = 1 - _intersection(box, image) / (width * height)
             if outside > MAX_BOX_OUTSIDE:
                 text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
                 yield Finding("box outside the image", file, i, text, outside)
@@ -171,15 +167,14 @@ def _check_landmarks(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iter
         if missing.any():
             yield Finding("missing landmarks", file, i, _named(dataset, missing), int(missing.sum()))
         if picture.error is None:
-            size = np.array((picture.width, picture.height))
-            beyond = np.maximum(-0.5 - shape, shape - (size - 0.5)).max(axis=1)
+            last = np.array((picture.width, picture.height)) - 0.5
+            beyond = np.maximum(-0.5 - shape, shape - last).max(axis=1)
             if (beyond > 0).any():
                 text = f"{_named(dataset, beyond > 0)}: by up to {np.nanmax(beyond):.3g} pixels"
                 yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))
         beyond = (np.maximum(box[:2] - shape, shape - (box[:2] + box[2:] - 1)) / box[2:]).max(axis=1)
         if (beyond > MAX_BOX_SIDES).any():
-            names = _named(dataset, beyond > MAX_BOX_SIDES)
-            text = f"{names}: by up to {np.nanmax(beyond):.2g} of the box side"
+            text = f"{_named(dataset, beyond > MAX_BOX_SIDES)}: by up to {np.nanmax(beyond):.2g} of the box side"
             yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)))
 
 
@@ -192,8 +187,7 @@ def _named(dataset: Dataset, which: NDArray[np.bool_]) -> str:
 def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
     points = as_complex(dataset.landmarks)
     known = ~np.isnan(points)
-    centered = centre_known(points, known)
-    size = np.sqrt((abs(centered) ** 2).sum(axis=1) / known.sum(axis=1))
+    size = np.sqrt((abs(centre_known(points, known)) ** 2).sum(axis=1) / known.sum(axis=1))
     size[size == 0] = 1
     pairs: dict[int, list[tuple[float, str]]] = {}
     for k in range(points.shape[1] - 1):
@@ -218,10 +212,9 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
     shapes = dataset.landmarks
     typical = typical_shape(shapes)
     distances = procrustes_distances(shapes, typical)
-    median = np.nanmedian(distances)
     scores = _robust_scores(distances)
     for i in np.flatnonzero(scores > MIN_OUTLIER_SCORE):
-        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {median:.3g}"
+        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {np.nanmedian(distances):.3g}"
         text += f" (z {scores[i]:.1f})"
         yield Finding("outlier shape", dataset.files[i], int(i), text, float(scores[i]))
     yield from _check_residuals(dataset, typical)
@@ -230,15 +223,13 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
     for i in np.flatnonzero(swapped < MAX_SWAPPED_RATIO * distances):
         text = f"Procrustes distance {distances[i]:.3g}, but {swapped[i]:.3g} when "
         text += "left and right are swapped" if mirror_map is not None else "reflected"
-        severity = 1 - swapped[i] / distances[i]
-        yield Finding("left and right swapped", dataset.files[i], int(i), text, float(severity))
+        yield Finding("left and right swapped", dataset.files[i], int(i), text, 1 - float(swapped[i] / distances[i]))
 
 
 def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
-    """Yield objects with landmarks far from where a shape model of the other objects predicts them.
+    """Yield objects with landmarks far from where the principal components of the other objects predict them.
 
-    The principal components of the other objects explain pose and expression; a large residual is an
-    annotation error or a rare object.
+    The components explain pose and expression; a large residual is an annotation error or a rare object.
     """
     residuals = _residuals(as_complex(dataset.landmarks), as_complex(typical))
     if residuals is None:
@@ -253,9 +244,8 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
     for i in np.flatnonzero(severities > 1):
         worst = np.argsort(-relative[i])
         worst = worst[relative[i, worst] > 0.5 * relative[i, worst[0]]][:3]
-        names = ", ".join(dataset.landmark_names[k] for k in worst)
-        factor = f"{relative[i, worst[0]]:.0f} times the median residual"
-        text = f"{names}: up to {factor} (z of the shape {scores[i]:.1f})"
+        text = ", ".join(dataset.landmark_names[k] for k in worst)
+        text += f": up to {relative[i, worst[0]]:.0f} times the median residual (z of the shape {scores[i]:.1f})"
         yield Finding("stray landmarks", dataset.files[i], int(i), text, float(severities[i]))
 
 
@@ -290,10 +280,9 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
 def _robust_scores(values: Floats) -> Floats:
     """Return robust z scores: the distance above the median in units of 1.4826 times the MAD."""
     median = np.nanmedian(values)
-    deviation = 1.4826 * np.nanmedian(abs(values - median))
     # A lower bound: exact copies of one shape differ by rounding errors only.
-    scores: Floats = (values - median) / max(deviation, 1e-6)
-    return scores
+    deviation = max(1.4826 * float(np.nanmedian(abs(values - median))), 1e-6)
+    return (values - median) / deviation
 
 
 # Procrustes distance between the typical shape and its mirror image; faces of one dataset differ as much.

@@ -289,8 +289,8 @@ def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | No
         if box is None:
             raise InputError(f"{annotation.where}: image {annotation.file} has no row in the box file {spec}")
         if image in seen:
-            what = f"several objects in {annotation.file}, but {spec} has one box per image"
-            raise InputError(f"{annotation.where}: {what}")
+            what = f"several objects in {annotation.file}"
+            raise InputError(f"{annotation.where}: {what}, but {spec} has one box per image")
         seen.add(image)
         yield replace(annotation, box=box)
 
@@ -319,13 +319,13 @@ def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | N
     if not files:
         raise InputError(f"{path}: no annotated object, expected at least one")
     names = list(index)
+    column_of = np.frombuffer(columns, np.intc)
     if part_order is not None:
-        _check_parts(names, np.frombuffer(columns, np.intc), np.frombuffer(counts, np.intc), wheres)
+        _check_parts(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres)
         names.sort(key=natural_key if part_order == "natural" else None)
-    position = np.empty(len(names), np.intp)
-    position[[index[landmark] for landmark in names]] = np.arange(len(names))
+    position = np.argsort([index[landmark] for landmark in names])
     landmarks = np.full((len(files), len(names), 2), np.nan)
-    points, column_of, start = np.frombuffer(coordinates).reshape(-1, 2), np.frombuffer(columns, np.intc), 0
+    points, start = np.frombuffer(coordinates).reshape(-1, 2), 0
     for shape, count in zip(landmarks, counts, strict=True):
         shape[position[column_of[start : start + count]]] = points[start : start + count]
         start += count
@@ -349,27 +349,23 @@ def squares_around(landmarks: Floats) -> Floats:
     return np.hstack([(low + high - side) / 2, side, side])
 
 
-def _check_parts(
-    names: Sequence[str], columns: NDArray[np.intc], counts: NDArray[np.intc], wheres: Sequence[str]
-) -> None:
+def _check_parts(names: list[str], box_of: NDArray[np.intc], part_of: NDArray[np.intc], wheres: list[str]) -> None:
     """Raise InputError for part names that look like typos: in hardly any box, or only in boxes of their own.
 
-    `columns` are the parts of all boxes (indices into `names`), `counts` the number of parts of each box.
+    Box ``box_of[i]`` has part ``part_of[i]``, an index into `names`; `wheres` are the places of the boxes.
     """
-    n = len(counts)
-    box_of = np.repeat(np.arange(n, dtype=np.intc), counts)
-    uses = np.bincount(columns, minlength=len(names))
+    n = len(wheres)
+    uses = np.bincount(part_of, minlength=len(names))
     rare = np.flatnonzero(uses < max(2, n / 100))
     if n > 20 and len(rare):
         part = rare[0]
-        box = box_of[np.argmax(columns == part)]
+        box = box_of[np.argmax(part_of == part)]
         message = f"part {names[part]!r} is in {uses[part]} of {n} boxes only"
         raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
-    group = connected_items(box_of, columns)
-    groups, sizes = np.unique(group, return_counts=True)
+    groups, sizes = np.unique(connected_items(box_of, part_of), return_counts=True)
     if len(groups) > 1:
         # Of groups of equal size, the later one in the file is reported.
         box = groups[len(groups) - 1 - np.argmin(sizes[::-1])]
-        part = columns[np.argmax(box_of == box)]
+        part = part_of[np.argmax(box_of == box)]
         message = f"no part in common with other boxes, it has {names[part]!r}"
         raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")

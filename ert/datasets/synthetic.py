@@ -245,8 +245,7 @@ def _project(points: Floats, rng: np.random.Generator, size: int) -> Floats:
     x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
     scale = rng.uniform(0.42, 0.56)
     center = rng.uniform(-0.06, 0.06, size=2) + 0.5 - scale * np.array([0, 0.25])
-    projected: Floats = size * (center + scale * np.column_stack([x, y])) - 0.5
-    return projected
+    return size * (center + scale * np.column_stack([x, y])) - 0.5
 
 
 def _simulate_box(landmarks: Floats, rng: np.random.Generator) -> Floats:
@@ -265,20 +264,7 @@ _SUPERSAMPLING = 4
 
 
 def _draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
-    """Draw a face through its points, with random hair, light, background, sharpness and noise.
-
-    Parameters
-    ----------
-    points : float array (79, 2)
-        The 68 landmarks and the outline of the skull, in pixels.
-    rng : numpy.random.Generator
-    size : int
-        Width and height of the image in pixels.
-
-    Returns
-    -------
-    uint8 array (size, size)
-    """
+    """Draw a face through its 79 points, with random hair, light, background, sharpness and noise: (size, size)."""
     from PIL import Image, ImageDraw, ImageFilter
 
     skin, hair = rng.uniform(95, 215), rng.choice([25, 45, 80, 150, 205]) + rng.uniform(-15, 15)
@@ -320,12 +306,11 @@ def _spline(n: int) -> Floats:
 
 
 def _curve(points: Floats) -> Floats:
-    curve: Floats = _spline(len(points)) @ points
-    return curve
+    return _spline(len(points)) @ points
 
 
 def _polygon(draw: "ImageDraw", points: Floats, gray: float) -> None:
-    draw.polygon(np.rint(points).astype(int).ravel().tolist(), fill=_gray(gray))
+    draw.polygon(np.rint(points).astype(int).ravel().tolist(), fill=int(np.clip(gray, 0, 255)))
 
 
 def _stroke(draw: "ImageDraw", curve: Floats, width: ArrayLike, gray: float) -> None:
@@ -339,11 +324,7 @@ def _stroke(draw: "ImageDraw", curve: Floats, width: ArrayLike, gray: float) -> 
 
 def _disc(draw: "ImageDraw", center: Floats, rx: float, ry: float, gray: float) -> None:
     box = np.rint([center[0] - rx, center[1] - ry, center[0] + rx, center[1] + ry]).astype(int)
-    draw.ellipse(box.tolist(), fill=_gray(gray))
-
-
-def _gray(value: float) -> int:
-    return int(max(0.0, min(255.0, value)))
+    draw.ellipse(box.tolist(), fill=int(np.clip(gray, 0, 255)))
 
 
 def _background(rng: np.random.Generator, size: int) -> "Image.Image":
@@ -386,8 +367,7 @@ def _draw_head(
             center = end + sign * 0.03 * across - 0.02 * down
             _disc(draw, center, 0.06 * unit, 0.12 * unit, skin * 0.78)
             _disc(draw, center, 0.035 * unit, 0.08 * unit, skin * 0.62)
-    face = _curve(np.concatenate([jaw, skull, jaw[:1]]))
-    _polygon(draw, face, skin)
+    _polygon(draw, _curve(np.concatenate([jaw, skull, jaw[:1]])), skin)
     _stroke(draw, _curve(jaw), 0.014 * unit, skin * 0.55)
     if style != "bald":
         # The hairline starts at the ears and is farthest from the outline above the forehead.
@@ -410,7 +390,7 @@ def _draw_eyes(
     """Draw sclera, iris and pupil on a separate layer, and paste the part between the lids."""
     from PIL import Image, ImageDraw
 
-    layer = Image.new("L", canvas.size, _gray(min(245, skin + 70)))
+    layer = Image.new("L", canvas.size, int(min(245, skin + 70)))
     lids = Image.new("L", canvas.size, 0)
     on_layer, on_lids, draw = ImageDraw.Draw(layer), ImageDraw.Draw(lids), ImageDraw.Draw(canvas)
     iris = min(rng.uniform(25, 110), skin * 0.6)
@@ -466,8 +446,7 @@ def _shading(points: Floats, rng: np.random.Generator, size: int) -> Floats:
 
     canvas = Image.new("L", (size, size), 128)
     draw = ImageDraw.Draw(canvas)
-    jaw, skull = points[_JAW], points[_SKULL]
-    head = np.concatenate([jaw, skull])
+    head = np.concatenate([points[_JAW], points[_SKULL]])
     unit = float(np.hypot(*(points[8] - points[27])))
     light = rng.uniform(-1, 1) * (points[16] - points[0])
     # A head is darker toward its edge, most on the side away from the light.

@@ -78,20 +78,18 @@ def dataset_format(path: StrPath) -> str:
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
     path = Path(path)
-    folder_suffixes = ", ".join(FOLDER_FORMATS)
+    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
+        return FILE_FORMATS[path.suffix.lower()]
+    files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
-        if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-            return FILE_FORMATS[path.suffix.lower()]
         what = "unknown file type" if path.is_file() else "no such file or folder"
-        files = ", ".join(FILE_FORMATS)
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_suffixes} files")
+        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
     names = (name for _, names in walk(path) for name in names if not name.startswith("."))
     suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
     if len(suffixes) > 1:
         raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
     if not suffixes:
-        expected = f"expected {folder_suffixes} files in this folder or its subfolders"
-        raise InputError(f"{path}: {expected}, found none")
+        raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
     return FOLDER_FORMATS[suffixes[0]]
 
 
@@ -124,12 +122,14 @@ def write_dataset(dataset: "Dataset", path: StrPath, format: str | None = None) 
         unreadable image, if the format needs image sizes; a file that cannot be written.
     """
     path = Path(path)
-    name = _choose_format(path, format)
-    chosen = FORMATS[name]
+    chosen = FORMATS[_choose_format(path, format)]
     _check(dataset)
     notes = []
     if chosen.folder:
-        notes += _write_folder(dataset, path, chosen)
+        n_elsewhere = _write_folder(dataset, path, chosen)
+        if n_elsewhere:
+            where = f"beside their {chosen.suffix} files"
+            notes.append(f"{n_elsewhere} images are not {where}: readers need the image folder")
     else:
         check_writable(path)
         write_text(path, chosen.write(dataset, _image_names(dataset, path)))
@@ -197,8 +197,8 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def _write_folder(dataset: "Dataset", folder: Path, format: Format) -> list[str]:
-    """Write one file per image into a folder; return a note if images are not beside them."""
+def _write_folder(dataset: "Dataset", folder: Path, format: Format) -> int:
+    """Write one file per image into a folder; return the number of images that are not beside them."""
     suffix = format.suffix
     owners: dict[str, Path] = {}
     for file in dataset.files:
@@ -218,9 +218,7 @@ def _write_folder(dataset: "Dataset", folder: Path, format: Format) -> list[str]
     texts = format.write(dataset, [file.name for file in dataset.files])
     for file, text in zip(dataset.files, texts, strict=True):
         write_text(folder / (file.stem + suffix), [text])
-    if not n_elsewhere:
-        return []
-    return [f"{n_elsewhere} images are not beside their {suffix} files: readers need the image folder"]
+    return n_elsewhere
 
 
 def _check_folder(folder: Path, suffix: str, files: list[Path]) -> int:
