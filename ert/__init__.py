@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ert._core.images import load_image
     from ert._core.resources import sample_image
     from ert._core.version import __version__
-    from ert.datasets.dataset import Dataset, load_dataset
-    from ert.datasets.formats import write_dataset
+    from ert.datasets.dataset import Dataset
+    from ert.datasets.formats import load_dataset, write_dataset
     from ert.evaluation.explanation import Explanation, explain
     from ert.faces.align import AlignedFace, align
     from ert.faces.blinks import BlinkCounter
@@ -39,8 +39,8 @@ _MODULES = {
     "_core.images": "load_image",
     "_core.resources": "sample_image",
     "_core.version": "__version__",
-    "datasets.dataset": "Dataset load_dataset",
-    "datasets.formats": "write_dataset",
+    "datasets.dataset": "Dataset",
+    "datasets.formats": "load_dataset write_dataset",
     "evaluation.explanation": "Explanation explain",
     "faces.align": "AlignedFace align",
     "faces.blinks": "BlinkCounter",

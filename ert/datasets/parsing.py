@@ -151,8 +151,8 @@ def read_json(path: Path) -> Any:
         except InputError:
             raise
         except json.JSONDecodeError as error:
-            what = f"{error.msg} (column {error.colno})"
-            raise InputError(f"{path}:{error.lineno}: invalid JSON: {what}") from None
+            message = f"{path}:{error.lineno}: invalid JSON: {error.msg} (column {error.colno})"
+            raise InputError(message) from None
         except RecursionError:
             raise InputError(f"{path}: invalid JSON: lists or objects nested too deep") from None
         except UnicodeDecodeError:

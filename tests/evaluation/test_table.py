@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from ert._core.exceptions import InputError
-from ert.datasets.dataset import Dataset, load_dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.formats import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.evaluation.table import read_table
 

@@ -4,14 +4,12 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
+from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_folder, read_json
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
 
 
 def read_ljson_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -66,7 +64,7 @@ def _landmark_names(labels: Any, n: int) -> list[str]:
     return [names[i] if one_each else str(i) for i in range(n)]
 
 
-def write_ljson(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_ljson(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield one .ljson file of version 2 per object, with a label per landmark."""
     labels = [{"label": name, "mask": [i]} for i, name in enumerate(dataset.landmark_names)]
     for shape in dataset.landmarks.tolist():

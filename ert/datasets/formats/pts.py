@@ -3,14 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
+from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import Annotation, Point, format_number, quoted, read_folder, read_point, text_lines
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
 
 
 def read_pts_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -49,7 +46,7 @@ def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
     return count_here, landmarks
 
 
-def write_pts(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_pts(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield one .pts file per object."""
     for shape in dataset.landmarks:
         rows = [f"{format_number(x)} {format_number(y)}" for x, y in shape + 1]

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
+from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import (
     Annotation,
     Point,
@@ -20,9 +20,6 @@ from ert.datasets.parsing import (
     read_point,
     text_lines,
 )
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
 
 # Keys of a specimen that do not change its landmarks.
 _IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
@@ -100,7 +97,7 @@ def _check_image(image: str, where: str) -> str:
     return image
 
 
-def write_tps(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield the specimens of a TPS file."""
     heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
     for i, (file, image) in enumerate(zip(dataset.files, images, strict=True)):
