@@ -109,8 +109,7 @@ def check_dataset(
         findings = [
             *_check_images(pictures),
             *_check_pairs(dataset),
-            *_check_boxes(dataset, pictures),
-            *_check_landmarks(dataset, pictures),
+            *_check_objects(dataset, pictures),
             *_check_coincidence(dataset),
             *_check_shapes(dataset, mirror_map),
         ]
@@ -147,29 +146,23 @@ def _intersection(one: Floats, other: Floats) -> float:
     return float(np.maximum(high - low, 0).prod())
 
 
-def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
+def _check_objects(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
+    """Check the box and the landmarks of each object."""
     for i, (file, box) in enumerate(dataset.X):
+        shape, picture = dataset.landmarks[i], pictures[file]
         width, height = box[2:].tolist()
         if min(width, height) < MIN_BOX_PIXELS:
             yield Finding("tiny box", file, i, f"the box is {width:.4g} x {height:.4g} pixels", -min(width, height))
-        picture = pictures[file]
+        missing = np.isnan(shape[:, 0])
+        if missing.any():
+            yield Finding("missing landmarks", file, i, _named(dataset, missing), int(missing.sum()))
         if picture.error is None:
             image = np.array((-0.5, -0.5, picture.width, picture.height))
             outside = 1 - _intersection(box, image) / (width * height)
             if outside > MAX_BOX_OUTSIDE:
                 text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
                 yield Finding("box outside the image", file, i, text, outside)
-
-
-def _check_landmarks(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
-    for i, (file, box) in enumerate(dataset.X):
-        shape, picture = dataset.landmarks[i], pictures[file]
-        missing = np.isnan(shape[:, 0])
-        if missing.any():
-            yield Finding("missing landmarks", file, i, _named(dataset, missing), int(missing.sum()))
-        if picture.error is None:
-            last = np.array((picture.width, picture.height)) - 0.5
-            beyond = np.maximum(-0.5 - shape, shape - last).max(axis=1)
+            beyond = np.maximum(-0.5 - shape, shape - (image[2:] - 0.5)).max(axis=1)
             if (beyond > 0).any():
                 text = f"{_named(dataset, beyond > 0)}: by up to {np.nanmax(beyond):.3g} pixels"
                 yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))

@@ -207,9 +207,8 @@ def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | N
     for shape, count in zip(landmarks, counts, strict=True):
         shape[position[column_of[start : start + count]]] = points[start : start + count]
         start += count
-    absent = np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0))
-    if len(absent):
-        raise InputError(f"{path}: landmark {names[absent[0]]!r} is missing in all objects, expected in one")
+    for k in np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0)):
+        raise InputError(f"{path}: landmark {names[k]!r} is missing in all objects, expected in one")
     boxes = np.array(numbers).reshape(-1, 4)
     without = np.isnan(boxes[:, 0])
     boxes[without] = squares_around(landmarks[without])
@@ -278,7 +277,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         unreadable image, if the format needs image sizes; a file that cannot be written.
     """
     path = Path(path)
-    chosen = FORMATS[_choose_format(path, format)]
+    chosen = _choose_format(path, format)
     _check(dataset)
     notes = []
     if chosen.folder:
@@ -296,19 +295,18 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
     return [*notes, *chosen.notes(dataset)]
 
 
-def _choose_format(path: Path, format: str | None) -> str:
+def _choose_format(path: Path, format: str | None) -> Format:
     if format is not None and format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}")
     by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not path.is_dir() else None
-    if format is None:
-        if by_suffix is None:
-            files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
-            raise InputError(f"{path}: expected a file ending in {files}, or the format {folders}")
-        return by_suffix
-    if by_suffix != format and (by_suffix or not FORMATS[format].folder):
-        expected = "a folder" if FORMATS[format].folder else f"a file ending in {FORMATS[format].suffix}"
-        raise InputError(f"{path}: expected {expected} for the format {format}")
-    return format
+    name = by_suffix if format is None else format
+    if name is None:
+        files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
+        raise InputError(f"{path}: expected a file ending in {files}, or the format {folders}")
+    if name != by_suffix and (by_suffix or not FORMATS[name].folder):
+        expected = "a folder" if FORMATS[name].folder else f"a file ending in {FORMATS[name].suffix}"
+        raise InputError(f"{path}: expected {expected} for the format {name}")
+    return FORMATS[name]
 
 
 def _check(dataset: Dataset) -> None:
@@ -323,14 +321,11 @@ def _check(dataset: Dataset) -> None:
     bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
     bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)
     bad |= missing.all(axis=(1, 2))
-    if bad.any():
-        i = int(np.argmax(bad))
+    for i in np.flatnonzero(bad):
         expected = "expected at least one landmark, each with x and y, and a box larger than 0, all finite"
         raise InputError(f"{dataset.name}: object {i} ({dataset.files[i]}): {expected}")
-    absent = missing.all(axis=(0, 2))
-    if absent.any():
-        name = names[int(np.argmax(absent))]
-        raise InputError(f"{dataset.name}: landmark {name!r} is missing in all objects, expected in one")
+    for k in np.flatnonzero(missing.all(axis=(0, 2))):
+        raise InputError(f"{dataset.name}: landmark {names[k]!r} is missing in all objects, expected in one")
 
 
 def _image_names(dataset: Dataset, path: Path) -> list[str]:
