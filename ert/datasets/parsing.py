@@ -20,7 +20,6 @@ from ert._core.types import Box, StrPath
 _T = TypeVar("_T")
 Point = tuple[float, float]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
 BOX_COLUMNS = ("left", "top", "width", "height")
 # Beyond any image, but sums and squares of coordinates stay finite.
 MAX_COORDINATE = 1e9

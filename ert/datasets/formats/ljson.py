@@ -36,20 +36,15 @@ def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
     points = body.get("points") if isinstance(body, dict) else None
     if not isinstance(points, list) or not points:
         raise InputError(f"{path}: points are {quoted(points)}, expected a list of y, x")
-    names = _landmark_names(data.get("labels"), len(points))
-    return str(path), {
-        name: _read_point(point, f"{path}: points[{i}]")
-        for i, (name, point) in enumerate(zip(names, points, strict=True))
-    }
-
-
-def _read_point(point: Any, here: str) -> Point:
-    if not isinstance(point, list) or len(point) != 2:
-        raise InputError(f"{here} is {quoted(point)}, expected y, x")
-    y, x = point
-    if x is None and y is None:
-        return math.nan, math.nan
-    return check_number(x, here, "x"), check_number(y, here, "y")
+    landmarks: dict[str, Point] = {}
+    for i, name in enumerate(_landmark_names(data.get("labels"), len(points))):
+        here, point = f"{path}: points[{i}]", points[i]
+        if not isinstance(point, list) or len(point) != 2:
+            raise InputError(f"{here} is {quoted(point)}, expected y, x")
+        landmarks[name] = math.nan, math.nan
+        if point != [None, None]:
+            landmarks[name] = check_number(point[1], here, "x"), check_number(point[0], here, "y")
+    return str(path), landmarks
 
 
 def _landmark_names(labels: Any, n: int) -> list[str]:
