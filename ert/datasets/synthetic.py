@@ -276,7 +276,10 @@ def _draw_face(points: Floats, rng: np.random.Generator, size: int) -> NDArray[n
     canvas = _background(rng, size)
     draw = ImageDraw.Draw(canvas)
     _draw_head(draw, big, unit, skin, hair, rng)
-    _draw_brows(draw, big, unit, ink)
+    # Brows are thick at the nose, pointed at the temple.
+    taper = np.interp(np.arange(25), [0, 8, 20, 24], [0.01, 0.036, 0.044, 0.03]) * unit
+    _stroke(draw, _curve(big[17:22]), taper, ink)
+    _stroke(draw, _curve(big[22:27]), taper[::-1], ink)
     _draw_eyes(canvas, big, unit, skin, ink, rng)
     _draw_nose(draw, big, unit, skin)
     _draw_mouth(draw, big, unit, skin, rng)
@@ -377,13 +380,6 @@ def _draw_head(
         _polygon(draw, np.concatenate([outer, inner[::-1]]), hair)
 
 
-def _draw_brows(draw: "ImageDraw", points: Floats, unit: float, ink: float) -> None:
-    # Thick at the nose, pointed at the temple.
-    taper = np.interp(np.arange(25), [0, 8, 20, 24], [0.01, 0.036, 0.044, 0.03]) * unit
-    _stroke(draw, _curve(points[17:22]), taper, ink)
-    _stroke(draw, _curve(points[22:27]), taper[::-1], ink)
-
-
 def _draw_eyes(
     canvas: "Image.Image", points: Floats, unit: float, skin: float, ink: float, rng: np.random.Generator
 ) -> None:
@@ -406,8 +402,7 @@ def _draw_eyes(
     canvas.paste(layer, mask=lids)
     for eye in (points[36:42], points[42:48]):
         upper, lower = _curve(eye[:4]), _curve(eye[[3, 4, 5, 0]])
-        crease = upper + (eye[1:3].mean(axis=0) - eye[4:].mean(axis=0)) * 0.25
-        crease += (points[27] - points[28]) * 0.22
+        crease = upper + (eye[1:3].mean(axis=0) - eye[4:].mean(axis=0)) * 0.25 + (points[27] - points[28]) * 0.22
         _stroke(draw, crease, 0.008 * unit, skin * 0.72)
         _stroke(draw, lower, 0.009 * unit, skin * 0.6)
         _stroke(draw, upper, 0.02 * unit, ink * 0.8)
@@ -419,9 +414,8 @@ def _draw_nose(draw: "ImageDraw", points: Floats, unit: float, skin: float) -> N
     _stroke(draw, bridge, np.linspace(0.02, 0.045, len(bridge)) * unit, skin * 1.14)
     _disc(draw, points[30], 0.035 * unit, 0.03 * unit, skin * 1.22)
     _stroke(draw, base, 0.016 * unit, skin * 0.62)
-    for side, nostril in ((-1, (points[31] + 2 * points[32]) / 3), (1, (points[35] + 2 * points[34]) / 3)):
-        _disc(draw, nostril + 0.025 * up, 0.026 * unit, 0.015 * unit, skin * 0.3)
-        end = points[31] if side < 0 else points[35]
+    for side, end, inner in ((-1, points[31], points[32]), (1, points[35], points[34])):
+        _disc(draw, (end + 2 * inner) / 3 + 0.025 * up, 0.026 * unit, 0.015 * unit, skin * 0.3)
         rim = _curve(np.array([end, end + 0.07 * side * wing + 0.08 * up, end - 0.03 * side * wing + 0.19 * up]))
         _stroke(draw, rim, np.linspace(0.016, 0.006, len(rim)) * unit, skin * 0.62)
 
