@@ -19,7 +19,7 @@ def train_tuned(data, out):
     import dlib
 
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
     from ert.model.schemes import FACE68_MIRROR
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
@@ -48,7 +48,7 @@ def train_five(data, out):
     import dlib
 
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
     from ert.model.schemes import FACE5_OF_FACE68
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
@@ -82,7 +82,7 @@ def main():
     import dlib
 
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
     from ert.metrics import evaluate
 
     options = common.arguments(__doc__, tuned=0)

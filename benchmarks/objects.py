@@ -22,7 +22,8 @@ SCATTER = 0.05
 
 def objects(data):
     """Return the dataset, the landmarks to use (None for all) and the number of folds by name."""
-    from ert.datasets.dataset import concatenate, load_dataset
+    from ert.datasets.dataset import concatenate
+    from ert.datasets.formats import load_dataset
 
     wings, shells, portraits = data / "wings", data / "shells", data / "webmorph"
     table = f"{data / '300w' / 'boxes.csv'}:dlib"

@@ -27,7 +27,7 @@ def clock(function, *args, **kwargs):
 def helen(data):
     """Return HELEN's test faces: gray images, integer boxes (n, 4) and dlib's rectangles."""
     from ert._core.images import load_image
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test")
     images = [common.dlib_gray(load_image(file)) for file in test.files]

@@ -176,7 +176,7 @@ def cut_out(image, box, landmarks):
 
 def helen(data, n):
     from ert._core.images import load_image
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     test = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="test").subset(slice(n))
     images = (common.dlib_gray(load_image(file)) for file in test.files)
@@ -184,7 +184,7 @@ def helen(data, n):
 
 
 def training_faces(data):
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     return load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
 
@@ -298,7 +298,7 @@ def detected(image, square, typical):
 def video_frames(data, tools, n):
     """Return the errors on the frames of YouTube Faces with two kinds of boxes."""
     from ert._core.images import load_image
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
     from ert.metrics import ced
 
     frames = load_dataset(data / "ytf" / "training_frames_keypoints.csv").subset(slice(n))

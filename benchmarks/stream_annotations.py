@@ -104,7 +104,7 @@ def iterate(kind, path):
 
 
 def load(kind, path):
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     dataset = load_dataset(path)
     return len(dataset), (dataset.boxes.nbytes + dataset.landmarks.nbytes) / 1e6

@@ -30,7 +30,7 @@ DEFAULTS = {
 
 def train_ours(data, threads, out, seed=0):
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     # Explicit, so that the defaults of the estimator do not matter.
@@ -61,7 +61,7 @@ def errors(data, files):
     import numpy as np
 
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
     from ert.metrics import nme
 
     ours, theirs = [ert.load(file) for file in files], dlib.shape_predictor(str(THEIRS))

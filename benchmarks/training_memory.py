@@ -17,7 +17,7 @@ def train(data, threads, n_stages, n_trees, bound):
     import resource
 
     import ert
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split="train")
     params = DEFAULTS | {"n_stages": n_stages, "n_trees": n_trees, "n_jobs": threads}

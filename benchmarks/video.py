@@ -279,7 +279,7 @@ def speed(people, tools):
 def test_people(data, n, split):
     """Return people in random order whose image has a margin around the face."""
     from ert._core.images import load_image
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     dataset = load_dataset(data / "300w", boxes=f"{data / '300w' / 'boxes.csv'}:dlib", split=split)
     people = []

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ert._core.files import sample_image
     from ert._core.images import load_image
     from ert._core.version import __version__
-    from ert.datasets.dataset import Dataset, load_dataset
-    from ert.datasets.write import write_dataset
+    from ert.datasets.dataset import Dataset
+    from ert.datasets.formats import load_dataset, write_dataset
     from ert.evaluation.explanation import Explanation, explain
     from ert.faces.align import AlignedFace, align, to_dataframe
     from ert.faces.detection import detect_faces
@@ -36,8 +36,8 @@ _MODULES = {
     "_core.images": "load_image",
     "_core.files": "sample_image",
     "_core.version": "__version__",
-    "datasets.dataset": "Dataset load_dataset",
-    "datasets.write": "write_dataset",
+    "datasets.dataset": "Dataset",
+    "datasets.formats": "load_dataset write_dataset",
     "evaluation.explanation": "Explanation explain",
     "faces.align": "AlignedFace align to_dataframe",
     "faces.detection": "detect_faces",

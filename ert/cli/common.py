@@ -52,7 +52,7 @@ def add_dataset_options(
 
 def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "Dataset":
     """Read annotations as the options of `add_dataset_options` say."""
-    from ert.datasets.dataset import load_dataset
+    from ert.datasets.formats import load_dataset
 
     return load_dataset(
         path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images

@@ -66,8 +66,7 @@ def _convert_model(options: argparse.Namespace) -> int:
 
 
 def _convert_dataset(options: argparse.Namespace) -> int:
-    from ert.datasets.dataset import dataset_format
-    from ert.datasets.write import write_dataset
+    from ert.datasets.formats import dataset_format, write_dataset
 
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")

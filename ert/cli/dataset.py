@@ -53,7 +53,7 @@ def _add_dataset(parser: Parser) -> None:
 
 def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset") -> dict[Path, _T]:
     from ert._core.runtime import count_threads
-    from ert.datasets.images import read_images
+    from ert.datasets.parsing import read_images
 
     n_images = len(set(dataset.files))
     show = partial(common.with_progress, total=n_images, unit="image")
@@ -81,9 +81,9 @@ def _run_info(options: argparse.Namespace) -> int:
     ert dataset info landmarks.xml
     ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
     """
-    from ert.datasets.dataset import dataset_format
-    from ert.datasets.images import read_size
-    from ert.datasets.summary import describe_dataset
+    from ert.datasets.checks import describe_dataset
+    from ert.datasets.formats import dataset_format
+    from ert.datasets.parsing import read_size
 
     common.check_json_file(options.json)
     dataset = _read(options)
@@ -150,10 +150,9 @@ def _run_split(options: argparse.Namespace) -> int:
     ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
-    from ert.datasets.formats import FILE_FORMATS
-    from ert.datasets.images import read_picture
+    from ert.datasets.formats import FILE_FORMATS, write_dataset
+    from ert.datasets.parsing import read_picture
     from ert.datasets.split import fold_groups, join_groups, split_groups
-    from ert.datasets.write import write_dataset
 
     if options.parts is not None and options.folds is not None:
         raise InputError("--parts and --folds: expected one of the two")
@@ -244,9 +243,8 @@ def _run_mirror(options: argparse.Namespace) -> int:
     import numpy as np
 
     from ert._core.images import image_size, load_image
-    from ert.datasets.formats import FILE_FORMATS
-    from ert.datasets.summary import mirror_dataset
-    from ert.datasets.write import write_dataset
+    from ert.datasets.dataset import mirror_dataset
+    from ert.datasets.formats import FILE_FORMATS, write_dataset
     from ert.plotting.landmarks import save_image
 
     out = Path(options.out)
@@ -288,7 +286,7 @@ def _run_mirror(options: argparse.Namespace) -> int:
 
 
 def _mirror_map(options: argparse.Namespace, dataset: "Dataset") -> "NDArray[np.intp]":
-    from ert.datasets.summary import known_scheme
+    from ert.datasets.checks import known_scheme
     from ert.model.schemes import resolve_mirror_map
 
     n_landmarks = len(dataset.landmark_names)
@@ -357,9 +355,8 @@ def _run_check(options: argparse.Namespace) -> int:
 
 
 def _findings(options: argparse.Namespace, dataset: "Dataset") -> "list[Finding]":
-    from ert.datasets.checks import check_dataset
-    from ert.datasets.images import read_picture
-    from ert.datasets.summary import known_scheme
+    from ert.datasets.checks import check_dataset, known_scheme
+    from ert.datasets.parsing import read_picture
     from ert.model.schemes import resolve_mirror_map
 
     scheme = known_scheme(dataset)

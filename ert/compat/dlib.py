@@ -23,7 +23,7 @@ from ert._core.images import ImageLike as Image
 from ert._core.images import load_image, to_gray
 from ert._core.types import Floats, Pixels, StrPath
 from ert.compat.rectangles import full_object_detection, point, points, rectangle, rectangles
-from ert.datasets.dataset import load_dataset
+from ert.datasets.formats import load_dataset
 from ert.faces.detection import detect_faces
 from ert.inference.mode import PredictionMode
 from ert.inference.validation import Face

@@ -1,11 +1,10 @@
 """Annotated images: datasets, file formats, checks, splits and synthetic faces."""
 
-from ert.datasets.checks import Finding, check_dataset
-from ert.datasets.dataset import Dataset, concatenate, dataset_format, load_dataset
+from ert.datasets.checks import Finding, check_dataset, describe_dataset, known_scheme
+from ert.datasets.dataset import Dataset, concatenate, mirror_dataset
+from ert.datasets.formats import dataset_format, load_dataset, write_dataset
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
-from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
 from ert.datasets.synthetic import FACE68_TEMPLATE, synthetic_dataset, synthetic_faces
-from ert.datasets.write import write_dataset
 
 __all__ = [
     "FACE68_TEMPLATE",

@@ -1,16 +1,18 @@
-"""Sanity checks for annotations: images, boxes and landmarks that differ from the others."""
+"""What a dataset contains, and sanity checks: images, boxes and landmarks that differ from the others."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
-from ert.datasets.images import Picture, read_images, read_picture
+from ert.datasets.formats import squares_around
+from ert.datasets.parsing import Picture, read_images, read_picture, read_size
 from ert.model.procrustes import (
     Points,
     as_complex,
@@ -20,6 +22,7 @@ from ert.model.procrustes import (
     procrustes_distances,
     typical_shape,
 )
+from ert.model.schemes import MIRROR_MAPS
 
 KINDS = (
     "unreadable image",
@@ -87,7 +90,7 @@ def check_dataset(
     dataset : Dataset
         Dataset to check.
     pictures : mapping of pathlib.Path to Picture, optional
-        Result of `ert.datasets.images.read_picture` for each image; by default the images are read.
+        Result of `ert.datasets.parsing.read_picture` for each image; by default the images are read.
     mirror_map : int array (n_landmarks,), optional
         The mirror map. With it, objects are reported whose landmarks fit the typical shape far better after
         swapping left and right; without it, objects whose reflection fits far better.
@@ -103,15 +106,13 @@ def check_dataset(
         pictures = read_images(read_picture, dataset.files)
     # For such small matrices, BLAS threads can be a hundred times slower on a busy machine.
     with threadpool_limits(1):
-        odd_shapes = list(_check_shapes(dataset, mirror_map))
-    findings = [
-        *_check_images(pictures),
-        *_check_pairs(dataset),
-        *_check_boxes(dataset, pictures),
-        *_check_landmarks(dataset, pictures),
-        *_check_coincidence(dataset),
-        *odd_shapes,
-    ]
+        findings = [
+            *_check_images(pictures),
+            *_check_pairs(dataset),
+            *_check_objects(dataset, pictures),
+            *_check_coincidence(dataset),
+            *_check_shapes(dataset, mirror_map),
+        ]
     return sorted(findings, key=lambda finding: (KINDS.index(finding.kind), -finding.severity))
 
 
@@ -119,11 +120,9 @@ def _check_images(pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
     first: dict[str, Path] = {}
     for file, picture in pictures.items():
         if picture.error is not None:
-            reason = picture.error.removeprefix(f"{file}: ")
-            yield Finding("unreadable image", file, None, reason, 0)
+            yield Finding("unreadable image", file, None, picture.error.removeprefix(f"{file}: "), 0)
         elif first.setdefault(picture.digest, file) != file:
-            text = f"same pixels as {first[picture.digest]}"
-            yield Finding("duplicated image", file, None, text, 0)
+            yield Finding("duplicated image", file, None, f"same pixels as {first[picture.digest]}", 0)
 
 
 def _check_pairs(dataset: Dataset) -> Iterator[Finding]:
@@ -147,37 +146,29 @@ def _intersection(one: Floats, other: Floats) -> float:
     return float(np.maximum(high - low, 0).prod())
 
 
-def _check_boxes(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
-    for i, (file, box) in enumerate(dataset.X):
-        width, height = box[2:]
-        if min(width, height) < MIN_BOX_PIXELS:
-            text = f"the box is {width:.4g} x {height:.4g} pixels"
-            yield Finding("tiny box", file, i, text, -float(min(width, height)))
-        picture = pictures[file]
-        if picture.error is None:
-            image = np.array((-0.5, -0.5, picture.width, picture.height))
-            outside = 1 - _intersection(box, image) / float(width * height)
-            if outside > MAX_BOX_OUTSIDE:
-                text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
-                yield Finding("box outside the image", file, i, text, outside)
-
-
-def _check_landmarks(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
+def _check_objects(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterator[Finding]:
+    """Check the box and the landmarks of each object."""
     for i, (file, box) in enumerate(dataset.X):
         shape, picture = dataset.landmarks[i], pictures[file]
+        width, height = box[2:].tolist()
+        if min(width, height) < MIN_BOX_PIXELS:
+            yield Finding("tiny box", file, i, f"the box is {width:.4g} x {height:.4g} pixels", -min(width, height))
         missing = np.isnan(shape[:, 0])
         if missing.any():
             yield Finding("missing landmarks", file, i, _named(dataset, missing), int(missing.sum()))
         if picture.error is None:
-            size = np.array((picture.width, picture.height))
-            beyond = np.maximum(-0.5 - shape, shape - (size - 0.5)).max(axis=1)
+            image = np.array((-0.5, -0.5, picture.width, picture.height))
+            outside = 1 - _intersection(box, image) / (width * height)
+            if outside > MAX_BOX_OUTSIDE:
+                text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
+                yield Finding("box outside the image", file, i, text, outside)
+            beyond = np.maximum(-0.5 - shape, shape - (image[2:] - 0.5)).max(axis=1)
             if (beyond > 0).any():
                 text = f"{_named(dataset, beyond > 0)}: by up to {np.nanmax(beyond):.3g} pixels"
                 yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))
         beyond = (np.maximum(box[:2] - shape, shape - (box[:2] + box[2:] - 1)) / box[2:]).max(axis=1)
         if (beyond > MAX_BOX_SIDES).any():
-            names = _named(dataset, beyond > MAX_BOX_SIDES)
-            text = f"{names}: by up to {np.nanmax(beyond):.2g} of the box side"
+            text = f"{_named(dataset, beyond > MAX_BOX_SIDES)}: by up to {np.nanmax(beyond):.2g} of the box side"
             yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)))
 
 
@@ -190,8 +181,7 @@ def _named(dataset: Dataset, which: NDArray[np.bool_]) -> str:
 def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
     points = as_complex(dataset.landmarks)
     known = ~np.isnan(points)
-    centered = centre_known(points, known)
-    size = np.sqrt((abs(centered) ** 2).sum(axis=1) / known.sum(axis=1))
+    size = np.sqrt((abs(centre_known(points, known)) ** 2).sum(axis=1) / known.sum(axis=1))
     size[size == 0] = 1
     pairs: dict[int, list[tuple[float, str]]] = {}
     for k in range(points.shape[1] - 1):
@@ -216,10 +206,9 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
     shapes = dataset.landmarks
     typical = typical_shape(shapes)
     distances = procrustes_distances(shapes, typical)
-    median = np.nanmedian(distances)
     scores = _robust_scores(distances)
     for i in np.flatnonzero(scores > MIN_OUTLIER_SCORE):
-        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {median:.3g}"
+        text = f"Procrustes distance {distances[i]:.3g} from the typical shape, median {np.nanmedian(distances):.3g}"
         text += f" (z {scores[i]:.1f})"
         yield Finding("outlier shape", dataset.files[i], int(i), text, float(scores[i]))
     yield from _check_residuals(dataset, typical)
@@ -228,15 +217,13 @@ def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iter
     for i in np.flatnonzero(swapped < MAX_SWAPPED_RATIO * distances):
         text = f"Procrustes distance {distances[i]:.3g}, but {swapped[i]:.3g} when "
         text += "left and right are swapped" if mirror_map is not None else "reflected"
-        severity = 1 - swapped[i] / distances[i]
-        yield Finding("left and right swapped", dataset.files[i], int(i), text, float(severity))
+        yield Finding("left and right swapped", dataset.files[i], int(i), text, 1 - float(swapped[i] / distances[i]))
 
 
 def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
-    """Yield objects with landmarks far from where a shape model of the other objects predicts them.
+    """Yield objects with landmarks far from where the principal components of the other objects predict them.
 
-    The principal components of the other objects explain pose and expression; a large residual is an
-    annotation error or a rare object.
+    The components explain pose and expression; a large residual is an annotation error or a rare object.
     """
     residuals = _residuals(as_complex(dataset.landmarks), as_complex(typical))
     if residuals is None:
@@ -251,9 +238,8 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
     for i in np.flatnonzero(severities > 1):
         worst = np.argsort(-relative[i])
         worst = worst[relative[i, worst] > 0.5 * relative[i, worst[0]]][:3]
-        names = ", ".join(dataset.landmark_names[k] for k in worst)
-        factor = f"{relative[i, worst[0]]:.0f} times the median residual"
-        text = f"{names}: up to {factor} (z of the shape {scores[i]:.1f})"
+        text = ", ".join(dataset.landmark_names[k] for k in worst)
+        text += f": up to {relative[i, worst[0]]:.0f} times the median residual (z of the shape {scores[i]:.1f})"
         yield Finding("stray landmarks", dataset.files[i], int(i), text, float(severities[i]))
 
 
@@ -288,7 +274,81 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
 def _robust_scores(values: Floats) -> Floats:
     """Return robust z scores: the distance above the median in units of 1.4826 times the MAD."""
     median = np.nanmedian(values)
-    deviation = 1.4826 * np.nanmedian(abs(values - median))
     # A lower bound: exact copies of one shape differ by rounding errors only.
-    scores: Floats = (values - median) / max(deviation, 1e-6)
-    return scores
+    deviation = max(1.4826 * float(np.nanmedian(abs(values - median))), 1e-6)
+    return (values - median) / deviation
+
+
+# Procrustes distance between the typical shape and its mirror image; faces of one dataset differ as much.
+MAX_ASYMMETRY = 0.15
+
+
+def describe_dataset(dataset: Dataset, sizes: Mapping[Path, tuple[int, int] | None] | None = None) -> dict[str, Any]:
+    """Return counts and sizes of a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        At least one object.
+    sizes : mapping of pathlib.Path to (int, int) or None, optional
+        Width and height of each image in pixels; None for an unreadable one. By default they are read.
+
+    Returns
+    -------
+    dict
+        JSON types only. "images", "objects", "landmarks" and "boxes_around_landmarks" (boxes equal to those
+        that `load_dataset` makes from landmarks) are counts. "missing" is landmark name -> number of objects
+        without it. "objects_per_image", "image_width", "image_height", "box_width" and "box_height" are dicts
+        of "min", "median" and "max", or None without values. "landmark_names" and "unreadable_images" are
+        lists; "mirror_scheme" is the result of `known_scheme`.
+    """
+    sizes = read_images(read_size, dataset.files) if sizes is None else sizes
+    _, counts = np.unique([str(file) for file in dataset.files], return_counts=True)
+    known = np.array([size for size in sizes.values() if size is not None]).reshape(-1, 2)
+    missing = np.isnan(dataset.landmarks[:, :, 0]).sum(axis=0)
+    around = np.isclose(squares_around(dataset.landmarks), dataset.boxes, rtol=0, atol=1e-4).all(axis=1)
+    return {
+        "images": len(counts),
+        "objects": len(dataset),
+        "objects_per_image": _range(counts),
+        "landmarks": len(dataset.landmark_names),
+        "landmark_names": list(dataset.landmark_names),
+        "missing": dict(zip(dataset.landmark_names, missing.tolist(), strict=True)),
+        "image_width": _range(known[:, 0]),
+        "image_height": _range(known[:, 1]),
+        "box_width": _range(dataset.boxes[:, 2]),
+        "box_height": _range(dataset.boxes[:, 3]),
+        "boxes_around_landmarks": int(around.sum()),
+        "mirror_scheme": known_scheme(dataset),
+        "unreadable_images": [str(file) for file, size in sizes.items() if size is None],
+    }
+
+
+def _range(values: NDArray[Any]) -> dict[str, float] | None:
+    if not len(values):
+        return None
+    found = {"min": values.min(), "median": np.median(values), "max": values.max()}
+    return {key: round(float(value), 3) for key, value in found.items()}
+
+
+def known_scheme(dataset: Dataset) -> str | None:
+    """Find the mirror scheme of a dataset: one in which its typical shape is symmetric.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        At least one object.
+
+    Returns
+    -------
+    str or None
+        A key of `ert.model.schemes.MIRROR_MAPS` with the same number of landmarks, or None.
+    """
+    typical = None
+    for name, scheme in MIRROR_MAPS.items():
+        if len(scheme) == len(dataset.landmark_names):
+            typical = typical_shape(dataset.landmarks) if typical is None else typical
+            reflected = typical[list(scheme)] * (-1, 1)
+            if procrustes_distances(reflected[None], typical)[0] < MAX_ASYMMETRY:
+                return name
+    return None

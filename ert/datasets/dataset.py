@@ -1,21 +1,25 @@
-"""The dataset type: images, boxes and landmarks of annotated objects; loading it from any format."""
+"""The dataset type: images, boxes and landmarks of annotated objects."""
 
+import base64
+import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.types import Floats, StrPath
-from ert.datasets.assemble import assemble_arrays
-from ert.datasets.display import dataset_html, dataset_repr
-from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, FORMATS
-from ert.datasets.formats.csv import read_boxes
-from ert.datasets.images import walk
-from ert.datasets.parsing import Annotation
+from ert._core.images import load_image
+from ert._core.types import Floats
+from ert.model.schemes import resolve_mirror_map
+
+# In notebooks.
+MAX_THUMBNAILS = 12
+_COLUMNS = 6
+_THUMBNAIL_PIXELS = 128
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,10 +61,33 @@ class Dataset:
         return len(self.files)
 
     def __repr__(self) -> str:
-        return dataset_repr(self)
+        counts, folder = self._overview()
+        sizes = ", ".join(f"{value} {key}" for key, value in counts.items())
+        return f"<Dataset {self.name!r}: {sizes}" + (f",\n images in {folder}>" if folder else ">")
 
     def _repr_html_(self) -> str:
-        return dataset_html(self)
+        counts, folder = self._overview()
+        cells = "".join(
+            f'<tr><th style="text-align: left">{escape(key)}</th>'
+            f'<td style="text-align: left">{escape(str(value))}</td></tr>'
+            for key, value in {**counts, "image folder": folder or "-"}.items()
+        )
+        sheet = _contact_sheet(self)
+        picture = f'<img alt="objects with landmarks" src="data:image/jpeg;base64,{sheet}">' if sheet else ""
+        return f"<div><b>{escape(self.name)}</b><table>{cells}</table>{picture}</div>"
+
+    def _overview(self) -> tuple[dict[str, int], str]:
+        """Return sizes, and the folder that contains all images, "" if there is none."""
+        counts = {
+            "objects": len(self),
+            "images": len(set(self.files)),
+            "landmarks": len(self.landmark_names),
+            "missing points": int(np.isnan(self.landmarks[:, :, 0]).sum()),
+        }
+        try:
+            return counts, os.path.commonpath({str(file.parent) for file in self.files})
+        except ValueError:  # no images, several drives, or both absolute and relative paths
+            return counts, ""
 
     @property
     def X(self) -> list[tuple[Path, Floats]]:  # noqa: N802
@@ -74,17 +101,38 @@ class Dataset:
 
     def subset(self, indices: slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> "Dataset":
         """Return the objects at `indices` (integers, a mask or a slice) as a new dataset."""
-        chosen = np.arange(len(self))
-        if isinstance(indices, slice):
-            chosen = chosen[indices]
-        else:
+        if not isinstance(indices, slice):
             # An empty list would become an array of floats, which is not an index.
-            chosen = chosen[np.asarray(indices)] if len(indices) else chosen[:0]
+            indices = np.asarray(indices) if len(indices) else slice(0)
+        chosen = np.arange(len(self))[indices]
         files = [self.files[i] for i in chosen]
         return Dataset(files, self.boxes[chosen], self.landmarks[chosen], self.landmark_names, self.name)
 
     def __add__(self, other: "Dataset") -> "Dataset":
         return concatenate([self, other])
+
+
+def _contact_sheet(dataset: Dataset) -> str:
+    """Return a JPEG of up to `MAX_THUMBNAILS` objects, evenly spaced, in base64; "" if none can be drawn."""
+    from PIL import Image
+
+    from ert.plotting.landmarks import contact_sheet, object_thumbnail
+
+    n_known = np.isfinite(dataset.landmarks).all(axis=2).sum(axis=1)
+    items = np.flatnonzero(np.isfinite(dataset.boxes).all(axis=1) & (n_known > 0))
+    thumbnails = []
+    for i in items[np.linspace(0, len(items) - 1, min(len(items), MAX_THUMBNAILS)).astype(int)]:
+        try:
+            image = load_image(dataset.files[i])
+        except InputError:
+            continue
+        thumbnails.append(object_thumbnail(image, dataset.boxes[i], [dataset.landmarks[i]], [None], _THUMBNAIL_PIXELS))
+    if not thumbnails:
+        return ""
+    sheet = contact_sheet(thumbnails, min(_COLUMNS, len(thumbnails)), tile_size=_THUMBNAIL_PIXELS)
+    stream = io.BytesIO()
+    Image.fromarray(sheet).save(stream, "JPEG", quality=88)
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def concatenate(datasets: Sequence[Dataset]) -> Dataset:
@@ -107,15 +155,13 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
     """
     if not datasets:
         raise InputError("no datasets to concatenate, expected at least one")
-    names = datasets[0].landmark_names
+    names, as_in = datasets[0].landmark_names, f"as in {datasets[0].name}"
     for other in datasets[1:]:
-        as_in = f"as in {datasets[0].name}"
         if len(other.landmark_names) != len(names):
-            found = len(other.landmark_names)
-            raise InputError(f"{other.name}: {found} landmarks, expected {len(names)} {as_in}")
-        for i, (found_name, name) in enumerate(zip(other.landmark_names, names, strict=True)):
-            if found_name != name:
-                raise InputError(f"{other.name}: landmark {i} is {found_name!r}, expected {name!r} {as_in}")
+            raise InputError(f"{other.name}: {len(other.landmark_names)} landmarks, expected {len(names)} {as_in}")
+        for i, (found, name) in enumerate(zip(other.landmark_names, names, strict=True)):
+            if found != name:
+                raise InputError(f"{other.name}: landmark {i} is {found!r}, expected {name!r} {as_in}")
     return Dataset(
         [file for dataset in datasets for file in dataset.files],
         np.concatenate([dataset.boxes for dataset in datasets]),
@@ -125,114 +171,41 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
     )
 
 
-def dataset_format(path: StrPath) -> str:
-    """Return the format of annotations: by the suffix of a file, or of the files in a folder.
-
-    Parameters
-    ----------
-    path : path-like
-        The file or folder.
-
-    Returns
-    -------
-    str
-        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
-
-    Raises
-    ------
-    InputError
-        An unknown file type, a path that does not exist, or a folder with files of two formats.
-    """
-    path = Path(path)
-    folder_suffixes = ", ".join(FOLDER_FORMATS)
-    if not path.is_dir():
-        if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-            return FILE_FORMATS[path.suffix.lower()]
-        what = "unknown file type" if path.is_file() else "no such file or folder"
-        files = ", ".join(FILE_FORMATS)
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_suffixes} files")
-    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
-    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
-    if len(suffixes) > 1:
-        raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
-    if not suffixes:
-        expected = f"expected {folder_suffixes} files in this folder or its subfolders"
-        raise InputError(f"{path}: {expected}, found none")
-    return FOLDER_FORMATS[suffixes[0]]
-
-
-def load_dataset(
-    path: StrPath,
-    *,
-    boxes: str | None = None,
-    split: str | None = None,
-    part_order: str = "natural",
-    image_folder: StrPath | None = None,
+def mirror_dataset(
+    dataset: Dataset,
+    widths: ArrayLike,
+    mirror_map: str | Sequence[int] | NDArray[np.integer],
+    files: Sequence[Path] | None = None,
 ) -> Dataset:
-    """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
-
-    If the file has no boxes and `boxes` is not given, the box of an object is the square around its
-    landmarks: centered on their bounding rectangle, with its longer side.
+    """Return the annotations of mirrored images: x becomes width - 1 - x, and landmark pairs are swapped.
 
     Parameters
     ----------
-    path : path-like
-        The file or folder. The modules of `ert.datasets.formats` describe each format.
-    boxes : str, optional
-        ``CSV:PREFIX``: a table of boxes that replace those of the file, see
-        `ert.datasets.formats.csv.read_boxes`.
-    split : str, optional
-        Load only images with this value in the column ``split`` of the table of boxes.
-    part_order : {"natural", "dlib"}
-        Order of the parts of an imglab file: "2" before "10", or sorted as text, as in dlib. Other formats
-        define the order of their landmarks.
-    image_folder : path-like, optional
-        Folder of the images, if they are not beside the annotations. Not for imglab files, which contain the
-        paths of their images.
+    dataset : Dataset
+        Annotations to mirror.
+    widths : array-like (n,)
+        Width of the image of each object in pixels.
+    mirror_map : str or sequence of int
+        Name of a mirror scheme, or for each landmark the index of its mirror partner.
+    files : sequence of pathlib.Path, optional
+        The mirrored image of each object; by default the files of `dataset`.
 
     Returns
     -------
     Dataset
-        At least one object, each with at least one landmark; every landmark is annotated at least once.
+        Mirroring twice gives the original, up to rounding.
 
     Raises
     ------
     InputError
-        An unknown format, an invalid file, an object without landmarks or without a row in the table of
-        boxes, a box without area, a landmark that no object has, or parts of an imglab file that look like
-        typos because hardly any box has them.
+        An unknown scheme, or a map that is not made of pairs.
     """
-    path = Path(path)
-    if part_order not in {"natural", "dlib"}:
-        raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
-    if split is not None and boxes is None:
-        raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
-    format = FORMATS[dataset_format(path)]
-    annotations = format.read(path, image_folder=image_folder)
-    if boxes is not None:
-        annotations = _replace_boxes(annotations, boxes, split)
-    arrays = assemble_arrays(annotations, path, None if format.ordered else part_order)
-    absolute = Path(os.path.abspath(path))
-    return Dataset(*arrays, absolute.name if path.is_dir() else absolute.stem)
-
-
-def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
-    """Replace the boxes by those of a table; with a split, skip images outside it."""
-    boxes = read_boxes(spec)
-    splits = {text for _, text in boxes.values() if text is not None}
-    if split is not None and split not in splits:
-        known = ", ".join(sorted(splits)) or "none"
-        raise InputError(f"{spec}: no row has the split {split!r}; splits found: {known}")
-    seen = set()
-    for annotation in annotations:
-        image = Path(os.path.realpath(annotation.file))
-        box, row_split = boxes.get(image, (None, None))
-        if split is not None and row_split != split:
-            continue
-        if box is None:
-            raise InputError(f"{annotation.where}: image {annotation.file} has no row in the box file {spec}")
-        if image in seen:
-            several = f"several objects in {annotation.file}"
-            raise InputError(f"{annotation.where}: {several}, but {spec} has one box per image")
-        seen.add(image)
-        yield replace(annotation, box=box)
+    numbers = mirror_map if isinstance(mirror_map, str) else np.asarray(mirror_map).tolist()
+    partners = resolve_mirror_map(numbers, len(dataset.landmark_names))
+    columns = np.asarray(widths, float)
+    landmarks = dataset.landmarks[:, partners]
+    landmarks[:, :, 0] = columns[:, None] - 1 - landmarks[:, :, 0]
+    boxes = dataset.boxes.copy()
+    boxes[:, 0] = columns - boxes[:, 0] - boxes[:, 2]
+    mirrored = list(dataset.files if files is None else files)
+    return Dataset(mirrored, boxes, landmarks, dataset.landmark_names, f"{dataset.name} mirrored")

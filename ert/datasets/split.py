@@ -75,10 +75,9 @@ def table_groups(files: Sequence[Path], spec: str) -> list[str]:
     if column not in header:
         known = ", ".join(header[1:]) or "none"
         raise InputError(f"{path}:{line}: no column {column!r} for groups; columns found: {known}")
-    column_index = header.index(column)
     group_of: dict[str, str] = {}
     for line, cells in table:
-        group = cells[column_index]
+        group = cells[header.index(column)]
         keys = {cells[0], os.path.realpath(path.parent / cells[0])}
         if any(group_of.setdefault(key, group) != group for key in keys):
             raise InputError(f"{path}:{line}: duplicate image {cells[0]!r} with different groups")
@@ -171,15 +170,12 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
         weights = np.where(remaining >= sizes[one], remaining, 0)
         if n_left <= empty.sum():
             weights = np.where(empty, np.maximum(remaining, 1e-9), 0)
-        if weights.sum() > 0:
-            part = int(rng.choice(len(shares), p=weights / weights.sum()))
-        else:
-            part = int(np.argmax(remaining))
+        total = weights.sum()
+        part = rng.choice(len(shares), p=weights / total) if total > 0 else np.argmax(remaining)
         part_of[one] = part
         remaining[part] -= sizes[one]
         empty[part] = False
-    parts: NDArray[np.intp] = part_of[group.reshape(-1)]
-    return parts
+    return part_of[group.reshape(-1)]
 
 
 def fold_groups(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.intp]:

@@ -10,7 +10,7 @@ from ert._core import system as provenance
 from ert.cli import compare as module
 from ert.cli.compare import open_benchmark_model
 from ert.cli.main import main
-from ert.datasets.dataset import load_dataset
+from ert.datasets.formats import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.metrics import evaluate
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ert._core.images import load_image
 from ert.cli.main import main
-from ert.datasets.dataset import load_dataset
+from ert.datasets.formats import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.model.schemes import FACE68_MIRROR
 

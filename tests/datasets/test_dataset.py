@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ert._core.exceptions import InputError
-from ert.datasets.dataset import Dataset, concatenate, load_dataset
+from ert.datasets.dataset import Dataset, concatenate
+from ert.datasets.formats import load_dataset
 from ert.datasets.formats.csv import read_boxes
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotated images of ../shared/data")

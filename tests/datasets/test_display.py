@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ert.datasets import Dataset, load_dataset, synthetic_dataset
-from ert.datasets.display import MAX_THUMBNAILS
+from ert.datasets.dataset import MAX_THUMBNAILS
 
 
 def pictures(html):

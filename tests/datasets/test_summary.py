@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ert._core.exceptions import InputError
-from ert.datasets.dataset import Dataset
-from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
+from ert.datasets.checks import describe_dataset, known_scheme
+from ert.datasets.dataset import Dataset, mirror_dataset
 from ert.datasets.synthetic import synthetic_faces
 from ert.model.schemes import FACE68_MIRROR
 

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert.cli.main import main
-from ert.datasets.dataset import Dataset, load_dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.formats import load_dataset
 from ert.datasets.synthetic import synthetic_dataset, synthetic_faces
 from ert.evaluation.attributes import (
     MEASURED,

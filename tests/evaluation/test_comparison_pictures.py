@@ -6,7 +6,7 @@ from PIL import ImageColor
 
 from ert import InputError
 from ert._core.images import load_image
-from ert.datasets.dataset import load_dataset
+from ert.datasets.formats import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.evaluation import comparison as module
 from ert.evaluation.comparison import compare_shapes, draw_most_different, plot_errors

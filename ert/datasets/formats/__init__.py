@@ -1,37 +1,38 @@
-"""File formats of annotations: one module per format, with its reader and its writer.
+"""File formats of annotations: one module per format, with its reader and its writer; load and write any of them.
 
-To add a format:
+A new format is a module in this folder with two functions and a line in `FORMATS`; `CONTRIBUTING.md` has the recipe.
 
-1. Write a module in this folder with two functions. `pts.py` is the shortest example of a format with one
-   file per image, `tps.py` of a format with one file per dataset.
-
-   ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and
-   the center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line.
-
-   ``write(dataset, images)`` yields the text: in pieces, or one text per object if the format has one file
-   per image. ``images[i]`` is the image name of object i, relative to the folder of the file.
-2. Add one line to `FORMATS` below.
-3. Add ``tests/datasets/formats/test_x.py``, and a sample of the file to ``tests/fuzz_readers.py``.
-
-`load_dataset`, `write_dataset` and the command line take everything else from the table.
+- ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and the
+  center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line.
+- ``write(dataset, images)`` yields the text: in pieces, or one text per object if the format has one file per image.
+  ``images[i]`` is the image name of object i, relative to the folder of the file.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+import math
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ert._core.exceptions import InputError
+from ert._core.files import check_writable, write_atomically
+from ert._core.types import Floats, StrPath
+from ert.datasets.dataset import Dataset
 from ert.datasets.formats.coco import read_coco, write_coco
-from ert.datasets.formats.csv import read_csv, write_csv
+from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
 from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
 from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
 from ert.datasets.formats.pts import read_pts_folder, write_pts
 from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
 from ert.datasets.formats.tps import read_tps, write_tps
-from ert.datasets.parsing import Annotation
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
-
-__all__ = ["FILE_FORMATS", "FOLDER_FORMATS", "FORMATS", "Format"]
+from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, image_by_stem, natural_key, walk
+from ert.datasets.split import connected_items
 
 
 class Format(NamedTuple):
@@ -39,12 +40,12 @@ class Format(NamedTuple):
 
     suffix: str
     read: Callable[..., Iterator[Annotation]]
-    write: Callable[["Dataset", list[str]], Iterator[str]]
+    write: Callable[[Dataset, list[str]], Iterator[str]]
     folder: bool = False  # one file per image
     boxes: bool = True  # stores boxes
     names: bool = True  # stores landmark names
     ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
-    notes: Callable[["Dataset"], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
+    notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
 
 
 FORMATS = {
@@ -56,7 +57,331 @@ FORMATS = {
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
 }
-
 # Suffix -> name of the format.
 FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
 FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
+
+
+def dataset_format(path: StrPath) -> str:
+    """Return the format of annotations: by the suffix of a file, or of the files in a folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The file or folder.
+
+    Returns
+    -------
+    str
+        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
+
+    Raises
+    ------
+    InputError
+        An unknown file type, a path that does not exist, or a folder with files of two formats.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
+        return FILE_FORMATS[path.suffix.lower()]
+    files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
+    if not path.is_dir():
+        what = "unknown file type" if path.is_file() else "no such file or folder"
+        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
+    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
+    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
+    if len(suffixes) > 1:
+        raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
+    if not suffixes:
+        raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
+    return FOLDER_FORMATS[suffixes[0]]
+
+
+def load_dataset(
+    path: StrPath,
+    *,
+    boxes: str | None = None,
+    split: str | None = None,
+    part_order: str = "natural",
+    image_folder: StrPath | None = None,
+) -> Dataset:
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
+
+    If the file has no boxes and `boxes` is not given, the box of an object is the square around its
+    landmarks: centered on their bounding rectangle, with its longer side.
+
+    Parameters
+    ----------
+    path : path-like
+        The file or folder. The modules of `ert.datasets.formats` describe each format.
+    boxes : str, optional
+        ``CSV:PREFIX``: a table of boxes that replace those of the file, see
+        `ert.datasets.formats.csv.read_boxes`.
+    split : str, optional
+        Load only images with this value in the column ``split`` of the table of boxes.
+    part_order : {"natural", "dlib"}
+        Order of the parts of an imglab file: "2" before "10", or sorted as text, as in dlib. Other formats
+        define the order of their landmarks.
+    image_folder : path-like, optional
+        Folder of the images, if they are not beside the annotations. Not for imglab files, which contain the
+        paths of their images.
+
+    Returns
+    -------
+    Dataset
+        At least one object, each with at least one landmark; every landmark is annotated at least once.
+
+    Raises
+    ------
+    InputError
+        An unknown format, an invalid file, an object without landmarks or without a row in the table of
+        boxes, a box without area, a landmark that no object has, or parts of an imglab file that look like
+        typos because hardly any box has them.
+    """
+    path = Path(path)
+    if part_order not in {"natural", "dlib"}:
+        raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
+    if split is not None and boxes is None:
+        raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
+    format = FORMATS[dataset_format(path)]
+    annotations = format.read(path, image_folder=image_folder)
+    if boxes is not None:
+        annotations = _replace_boxes(annotations, boxes, split)
+    absolute = Path(os.path.abspath(path))
+    name = absolute.name if path.is_dir() else absolute.stem
+    return _assemble(annotations, path, None if format.ordered else part_order, name)
+
+
+def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
+    """Replace the boxes by those of a table; with a split, skip images outside it."""
+    boxes = read_boxes(spec)
+    splits = {text for _, text in boxes.values() if text is not None}
+    if split is not None and split not in splits:
+        known = ", ".join(sorted(splits)) or "none"
+        raise InputError(f"{spec}: no row has the split {split!r}; splits found: {known}")
+    seen = set()
+    for annotation in annotations:
+        image = Path(os.path.realpath(annotation.file))
+        box, row_split = boxes.get(image, (None, None))
+        if split is not None and row_split != split:
+            continue
+        if box is None:
+            raise InputError(f"{annotation.where}: image {annotation.file} has no row in the box file {spec}")
+        if image in seen:
+            what = f"several objects in {annotation.file}"
+            raise InputError(f"{annotation.where}: {what}, but {spec} has one box per image")
+        seen.add(image)
+        yield replace(annotation, box=box)
+
+
+def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | None, name: str) -> Dataset:
+    """Collect annotations in arrays and check them, as `load_dataset` describes.
+
+    `part_order` is "natural" or "dlib" where landmarks have no order of their own, else None.
+    """
+    files: list[Path] = []
+    wheres: list[str] = []
+    index: dict[str, int] = {}
+    # Flat arrays, because Python floats would take several times the memory: object i has counts[i] entries
+    # in columns (which landmark) and twice as many in coordinates.
+    numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
+    for annotation in annotations:
+        if not any(x == x for x, _ in annotation.landmarks.values()):
+            raise InputError(f"{annotation.where}: no landmarks, expected at least one")
+        numbers.extend(annotation.box or (math.nan,) * 4)
+        columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
+        counts.append(len(annotation.landmarks))
+        for point in annotation.landmarks.values():
+            coordinates.extend(point)
+        files.append(annotation.file)
+        wheres.append(annotation.where)
+    if not files:
+        raise InputError(f"{path}: no annotated object, expected at least one")
+    names = list(index)
+    column_of = np.frombuffer(columns, np.intc)
+    if part_order is not None:
+        _check_parts(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres)
+        names.sort(key=natural_key if part_order == "natural" else None)
+    position = np.argsort([index[landmark] for landmark in names])
+    landmarks = np.full((len(files), len(names), 2), np.nan)
+    points, start = np.frombuffer(coordinates).reshape(-1, 2), 0
+    for shape, count in zip(landmarks, counts, strict=True):
+        shape[position[column_of[start : start + count]]] = points[start : start + count]
+        start += count
+    for k in np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0)):
+        raise InputError(f"{path}: landmark {names[k]!r} is missing in all objects, expected in one")
+    boxes = np.array(numbers).reshape(-1, 4)
+    without = np.isnan(boxes[:, 0])
+    boxes[without] = squares_around(landmarks[without])
+    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)):
+        origin = " around the landmarks" if without[i] else ""
+        size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
+        raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
+    return Dataset(files, boxes, landmarks, tuple(names), name)
+
+
+def squares_around(landmarks: Floats) -> Floats:
+    """Return boxes (n, 4) around landmarks: centered on their bounding rectangle, with its longer side."""
+    low, high = np.fmin.reduce(landmarks, axis=1), np.fmax.reduce(landmarks, axis=1)
+    side = (high - low).max(axis=1, keepdims=True)
+    return np.hstack([(low + high - side) / 2, side, side])
+
+
+def _check_parts(names: list[str], box_of: NDArray[np.intc], part_of: NDArray[np.intc], wheres: list[str]) -> None:
+    """Raise InputError for part names that look like typos: in hardly any box, or only in boxes of their own.
+
+    Box ``box_of[i]`` has part ``part_of[i]``, an index into `names`; `wheres` are the places of the boxes.
+    """
+    n = len(wheres)
+    uses = np.bincount(part_of, minlength=len(names))
+    rare = np.flatnonzero(uses < max(2, n / 100))
+    if n > 20 and len(rare):
+        part = rare[0]
+        box = box_of[np.argmax(part_of == part)]
+        message = f"part {names[part]!r} is in {uses[part]} of {n} boxes only"
+        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
+    groups, sizes = np.unique(connected_items(box_of, part_of), return_counts=True)
+    if len(groups) > 1:
+        # Of groups of equal size, the later one in the file is reported.
+        box = groups[len(groups) - 1 - np.argmin(sizes[::-1])]
+        part = part_of[np.argmax(box_of == box)]
+        message = f"no part in common with other boxes, it has {names[part]!r}"
+        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
+
+
+def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
+    """Write annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
+
+    Coordinates are written to a millionth of a pixel, in imglab files as integers. Image names are relative
+    to the folder of the file. A folder gets one file per image, named after it; images are not copied.
+    Existing files are replaced atomically.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Every object has at least one landmark, and every landmark is annotated in at least one object.
+    path : path-like
+        The file, or the folder, which is created if necessary.
+    format : {"imglab", "csv", "tps", "coco", "pts", "tem", "ljson"}, optional
+        By default, the format of the suffix of `path`. Required for folders.
+
+    Returns
+    -------
+    list of str
+        What the format rounds, drops or changes, one line each; empty if nothing is lost.
+
+    Raises
+    ------
+    InputError
+        An unknown format, or one that does not match the suffix; a name that the format cannot store; in
+        folders, several objects in an image, two images of the same name, or files of another dataset; an
+        unreadable image, if the format needs image sizes; a file that cannot be written.
+    """
+    path = Path(path)
+    chosen = _choose_format(path, format)
+    _check(dataset)
+    notes = []
+    if chosen.folder:
+        n_elsewhere = _write_folder(dataset, path, chosen)
+        if n_elsewhere:
+            where = f"beside their {chosen.suffix} files"
+            notes.append(f"{n_elsewhere} images are not {where}: readers need the image folder")
+    else:
+        check_writable(path)
+        write_text(path, chosen.write(dataset, _image_names(dataset, path)))
+    if not chosen.boxes:
+        notes.append("boxes are dropped: the format has none")
+    if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
+        notes.append("landmark names are dropped: the format numbers landmarks")
+    return [*notes, *chosen.notes(dataset)]
+
+
+def _choose_format(path: Path, format: str | None) -> Format:
+    if format is not None and format not in FORMATS:
+        raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}")
+    by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not path.is_dir() else None
+    name = by_suffix if format is None else format
+    if name is None:
+        files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
+        raise InputError(f"{path}: expected a file ending in {files}, or the format {folders}")
+    if name != by_suffix and (by_suffix or not FORMATS[name].folder):
+        expected = "a folder" if FORMATS[name].folder else f"a file ending in {FORMATS[name].suffix}"
+        raise InputError(f"{path}: expected {expected} for the format {name}")
+    return FORMATS[name]
+
+
+def _check(dataset: Dataset) -> None:
+    """Raise InputError for a dataset that could not be read back."""
+    names, landmarks, boxes = dataset.landmark_names, dataset.landmarks, dataset.boxes
+    missing = np.isnan(landmarks)
+    if not len(dataset) or not names:
+        raise InputError(f"{dataset.name}: no objects or no landmarks, expected at least one of each")
+    duplicate = first_duplicate(names)
+    if duplicate is not None:
+        raise InputError(f"{dataset.name}: duplicate landmark name {duplicate!r}")
+    bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
+    bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)
+    bad |= missing.all(axis=(1, 2))
+    for i in np.flatnonzero(bad):
+        expected = "expected at least one landmark, each with x and y, and a box larger than 0, all finite"
+        raise InputError(f"{dataset.name}: object {i} ({dataset.files[i]}): {expected}")
+    for k in np.flatnonzero(missing.all(axis=(0, 2))):
+        raise InputError(f"{dataset.name}: landmark {names[k]!r} is missing in all objects, expected in one")
+
+
+def _image_names(dataset: Dataset, path: Path) -> list[str]:
+    """Return the image names relative to the folder of a file, if possible."""
+    # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
+    folder = os.path.realpath(path.parent)
+    names: dict[Path, str] = {}
+    for file in set(dataset.files):
+        image = os.path.join(os.path.realpath(file.parent), file.name)
+        with suppress(ValueError):  # another drive
+            image = os.path.relpath(image, folder)
+        names[file] = Path(image).as_posix()
+    return [names[file] for file in dataset.files]
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Write pieces of text to a file, atomically."""
+    text = "".join(pieces)
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:
+    """Write one file per image into a folder; return the number of images that are not beside them."""
+    suffix = format.suffix
+    owners: dict[str, Path] = {}
+    for file in dataset.files:
+        # Names that differ only in case are the same file on many systems.
+        other = owners.get(file.stem.lower())
+        if other is not None:
+            why = "it has several objects" if other == file else f"{other} has the same name"
+            raise InputError(f"{file}: {why}, expected one object per {suffix} file")
+        owners[file.stem.lower()] = file
+        if file.stem.startswith("."):
+            raise InputError(f"{file}: a hidden file, which readers of {suffix} skip")
+    n_elsewhere = _check_folder(folder, suffix, dataset.files)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot create folder: {error.strerror}") from None
+    texts = format.write(dataset, [file.name for file in dataset.files])
+    for file, text in zip(dataset.files, texts, strict=True):
+        write_text(folder / (file.stem + suffix), [text])
+    return n_elsewhere
+
+
+def _check_folder(folder: Path, suffix: str, files: list[Path]) -> int:
+    """Raise InputError if readers would find other annotations or images; count images outside the folder."""
+    own = {folder / (file.stem + suffix) for file in files}
+    for parent, names in walk(folder) if folder.is_dir() else ():
+        for path in (Path(parent, name) for name in names if name.lower().endswith(tuple(FOLDER_FORMATS))):
+            if path not in own and not path.name.startswith("."):
+                raise InputError(f"{path}: folder already contains annotations of another dataset")
+    images = image_by_stem(os.listdir(folder)) if folder.is_dir() else {}
+    for file in files:
+        name = images.get(file.stem)
+        if name is not None and os.path.realpath(folder / name) != os.path.realpath(file):
+            raise InputError(f"{file}: {folder / name} would be read as the image of its {suffix} file")
+    return sum(file.stem not in images for file in files)

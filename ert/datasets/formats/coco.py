@@ -2,22 +2,27 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import Box, Floats, StrPath
-from ert.datasets.images import find_image, image_folders
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
-
-_T = TypeVar("_T")
+from ert.datasets.dataset import Dataset
+from ert.datasets.parsing import (
+    DECIMALS,
+    Annotation,
+    Point,
+    check_number,
+    find_image,
+    first_duplicate,
+    image_folders,
+    quoted,
+    read_json,
+)
 
 
 def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -29,8 +34,8 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
     """
     path = Path(path)
     data = read_json(path)
-    images = _by_id(_entries(data, "images", path), _file_name)
-    categories = _by_id(_entries(data, "categories", path), _keypoint_names)
+    images = {number: _file_name(image, here) for number, here, image in _numbered(data, "images", path)}
+    categories = {number: _keypoint_names(entry, here) for number, here, entry in _numbered(data, "categories", path)}
     folders = image_folders(path, image_folder)
     previous: int | str | None = None
     for here, annotation in _entries(data, "annotations", path):
@@ -56,18 +61,17 @@ def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, A
         yield here, entry
 
 
-def _by_id(
-    entries: Iterator[tuple[str, dict[str, Any]]], read: Callable[[dict[str, Any], str], _T]
-) -> dict[int | str, _T]:
-    found: dict[int | str, _T] = {}
-    for here, entry in entries:
-        key = entry.get("id")
-        if not isinstance(key, int | str):
-            raise InputError(f"{here}: id is {quoted(key)}, expected an integer or a string")
-        if key in found:
-            raise InputError(f"{here}: duplicate id {quoted(key)}")
-        found[key] = read(entry, here)
-    return found
+def _numbered(data: Any, key: str, path: Path) -> Iterator[tuple[int | str, str, dict[str, Any]]]:
+    """Yield (id, "file: key[i]", entry) for the objects of a list; check that the ids are unique."""
+    seen = set()
+    for here, entry in _entries(data, key, path):
+        number = entry.get("id")
+        if not isinstance(number, int | str):
+            raise InputError(f"{here}: id is {quoted(number)}, expected an integer or a string")
+        if number in seen:
+            raise InputError(f"{here}: duplicate id {quoted(number)}")
+        seen.add(number)
+        yield number, here, entry
 
 
 def _reference(annotation: dict[str, Any], key: str, known: dict[Any, Any], here: str) -> int | str:
@@ -112,8 +116,7 @@ def _landmarks(annotation: dict[str, Any], names: list[str] | None, here: str) -
     if not isinstance(numbers, list) or not numbers or len(numbers) % 3:
         raise InputError(f"{here}: keypoints are {quoted(numbers)}, expected x, y and v of each")
     n = len(numbers) // 3
-    if names is None:
-        names = [str(i) for i in range(n)]
+    names = [str(i) for i in range(n)] if names is None else names
     if n != len(names):
         raise InputError(f"{here}: {n} keypoints, expected {len(names)} as in the category")
     landmarks = {}
@@ -121,20 +124,18 @@ def _landmarks(annotation: dict[str, Any], names: list[str] | None, here: str) -
         x, y, visibility = numbers[3 * i : 3 * i + 3]
         if isinstance(visibility, bool) or visibility not in (0, 1, 2):
             raise InputError(f"{here}: v of {quoted(name)} is {quoted(visibility)}, expected 0, 1 or 2")
+        landmarks[name] = math.nan, math.nan
         if visibility:
             which = f"of {quoted(name)}"
             landmarks[name] = check_number(x, here, f"x {which}"), check_number(y, here, f"y {which}")
-        else:
-            landmarks[name] = math.nan, math.nan
     return landmarks
 
 
-def write_coco(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_coco(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield a COCO keypoints file with one category; every landmark that is not missing is visible."""
     ids = {file: i for i, file in enumerate(dict.fromkeys(dataset.files), 1)}
     names = dict(zip(dataset.files, images, strict=True))
     sizes = {file: image_size(file) for file in ids}
-    keypoints = list(dataset.landmark_names)
     data: dict[str, Any] = {
         "images": [
             {"id": i, "file_name": names[file], "width": sizes[file][0], "height": sizes[file][1]}
@@ -144,7 +145,7 @@ def write_coco(dataset: "Dataset", images: list[str]) -> Iterator[str]:
             {"id": i + 1, "image_id": ids[file], **_annotation(dataset.boxes[i], dataset.landmarks[i])}
             for i, file in enumerate(dataset.files)
         ],
-        "categories": [{"id": 1, "name": "object", "keypoints": keypoints, "skeleton": []}],
+        "categories": [{"id": 1, "name": "object", "keypoints": list(dataset.landmark_names), "skeleton": []}],
     }
     yield json.dumps(data, indent=1, allow_nan=False) + "\n"
 

@@ -7,24 +7,22 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
-from ert.datasets.images import find_image, image_folders
+from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
     check_name,
     csv_table,
+    find_image,
     format_number,
+    image_folders,
     quoted,
     read_number,
     read_point,
 )
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
 
 
 def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -60,11 +58,8 @@ def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tu
     box = [] if absent else [index[prefix + name] for name in BOX_COLUMNS]
     if 0 < len(absent) < len(BOX_COLUMNS):
         raise InputError(f"{here}: no column {', '.join(absent)}, expected all four columns of a box or none")
-    rest = [
-        i
-        for i in range(1, len(header))
-        if i not in box and not re.fullmatch(r"confidence|std[0-9]+", header[i], re.IGNORECASE)
-    ]
+    ignored = re.compile(r"confidence|std[0-9]+", re.IGNORECASE)
+    rest = [i for i in range(1, len(header)) if i not in box and not ignored.fullmatch(header[i])]
     if not rest:
         raise InputError(f"{here}: no landmark columns, expected the image, then x0, y0, x1, y1, ...")
     names = [header[i] for i in rest]
@@ -90,23 +85,11 @@ def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tu
 def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
-    Parameters
-    ----------
-    spec : str
-        ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
-        dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
+    `spec` is ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
+    dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
 
-    Returns
-    -------
-    dict
-        Resolved path of an image (relative to the folder of the table) -> (box, split). The box is left, top,
-        width, height in pixels; split is None without such a column.
-
-    Raises
-    ------
-    InputError
-        No such table, missing columns, text instead of a number, a width or height that is not positive, a
-        duplicate image.
+    The result is resolved path of an image (relative to the folder of the table) -> (box, split). The box is in pixels;
+    split is None without such a column.
     """
     # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
@@ -135,7 +118,7 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
     return boxes
 
 
-def write_csv(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_csv(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield a table with one object per row: image, box, x and y of each landmark."""
     names = [check_name(name, "a CSV header") for name in dataset.landmark_names]
     # Landmark columns that start with box_ would be read as the box.

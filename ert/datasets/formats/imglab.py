@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
+from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
@@ -21,9 +22,6 @@ from ert.datasets.parsing import (
     quoted,
     read_number,
 )
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
 
 # Element -> its parent.
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
@@ -40,8 +38,8 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     """
     path = Path(path)
     if image_folder is not None:
-        paths = "an imglab file contains the paths of its images"
-        raise InputError(f"{path}: image_folder {image_folder}, expected None: {paths}")
+        why = "an imglab file contains the paths of its images"
+        raise InputError(f"{path}: image_folder {image_folder}, expected None: {why}")
     file, box_number, where = path, 0, ""
     box: Box | None = None
     parts: dict[str, Point] = {}
@@ -114,8 +112,7 @@ def _check_nesting(element: Any, here: str) -> None:
             raise InputError(f"{here}: not an imglab file: {wrong}, expected {' or '.join(known) or 'nothing'}")
         return
     if found != expected:
-        wrong = f"<{element.tag}> in {found}, expected in {expected}"
-        raise InputError(f"{here}: not an imglab file: {wrong}")
+        raise InputError(f"{here}: not an imglab file: <{element.tag}> in {found}, expected in {expected}")
     # Entities, which may be bombs, need a DOCTYPE, and imglab files have none.
     if parent is None and element.getroottree().docinfo.internalDTD is not None:
         raise InputError(f"{here}: expected no DOCTYPE before <dataset>")
@@ -128,7 +125,7 @@ def _attribute(element: Any, name: str, here: str) -> str:
     return value
 
 
-def write_imglab(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_imglab(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield an imglab XML file; coordinates are rounded to integers, which dlib requires."""
 
     def attribute(name: str) -> str:
@@ -152,7 +149,7 @@ def write_imglab(dataset: "Dataset", images: list[str]) -> Iterator[str]:
     yield "</images>\n</dataset>\n"
 
 
-def imglab_notes(dataset: "Dataset") -> Iterator[str]:
+def imglab_notes(dataset: Dataset) -> Iterator[str]:
     """Yield what an imglab file does not keep."""
     numbers = np.concatenate([dataset.boxes.ravel(), dataset.landmarks.ravel()])
     if np.any(np.rint(numbers) != numbers, where=np.isfinite(numbers)):

@@ -4,15 +4,12 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
-from ert.datasets.formats.folder import read_folder
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_folder, read_json
 
 
 def read_ljson_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -39,20 +36,15 @@ def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
     points = body.get("points") if isinstance(body, dict) else None
     if not isinstance(points, list) or not points:
         raise InputError(f"{path}: points are {quoted(points)}, expected a list of y, x")
-    names = _landmark_names(data.get("labels"), len(points))
-    return str(path), {
-        name: _read_point(point, f"{path}: points[{i}]")
-        for i, (name, point) in enumerate(zip(names, points, strict=True))
-    }
-
-
-def _read_point(point: Any, here: str) -> Point:
-    if not isinstance(point, list) or len(point) != 2:
-        raise InputError(f"{here} is {quoted(point)}, expected y, x")
-    y, x = point
-    if x is None and y is None:
-        return math.nan, math.nan
-    return check_number(x, here, "x"), check_number(y, here, "y")
+    landmarks: dict[str, Point] = {}
+    for i, name in enumerate(_landmark_names(data.get("labels"), len(points))):
+        here, point = f"{path}: points[{i}]", points[i]
+        if not isinstance(point, list) or len(point) != 2:
+            raise InputError(f"{here} is {quoted(point)}, expected y, x")
+        landmarks[name] = math.nan, math.nan
+        if point != [None, None]:
+            landmarks[name] = check_number(point[1], here, "x"), check_number(point[0], here, "y")
+    return str(path), landmarks
 
 
 def _landmark_names(labels: Any, n: int) -> list[str]:
@@ -63,13 +55,11 @@ def _landmark_names(labels: Any, n: int) -> list[str]:
         point = mask[0] if isinstance(mask, list) and len(mask) == 1 else None
         if isinstance(name, str) and name and isinstance(point, int):
             names[point] = name
-    one_each = isinstance(labels, list) and len(labels) == len(names) == n == len(set(names.values()))
-    if one_each and set(names) == set(range(n)):
-        return [names[i] for i in range(n)]
-    return [str(i) for i in range(n)]
+    one_each = isinstance(labels, list) and len(labels) == len(set(names.values())) == n and set(names) == set(range(n))
+    return [names[i] if one_each else str(i) for i in range(n)]
 
 
-def write_ljson(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_ljson(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield one .ljson file of version 2 per object, with a label per landmark."""
     labels = [{"label": name, "mask": [i]} for i, name in enumerate(dataset.landmark_names)]
     for shape in dataset.landmarks.tolist():

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
-from ert.datasets.formats.folder import read_folder
-from ert.datasets.parsing import Annotation, Point, format_point, quoted, read_point, text_lines
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.parsing import Annotation, Point, format_number, quoted, read_folder, read_point, text_lines
 
 
 def read_tem_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -46,13 +42,14 @@ def _read_file(path: Path) -> tuple[str, dict[str, Point]]:
     return first, landmarks
 
 
-def write_tem(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_tem(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield one .tem file per object, with 0 lines between points."""
     for shape in dataset.landmarks:
-        yield "\n".join([str(len(shape)), *(format_point(point, "\t") for point in shape), "0", ""])
+        rows = [f"{format_number(x)}\t{format_number(y)}" for x, y in shape]
+        yield "\n".join([str(len(rows)), *rows, "0", ""])
 
 
-def tem_notes(dataset: "Dataset") -> Iterator[str]:
+def tem_notes(dataset: Dataset) -> Iterator[str]:
     """Yield what webmorph cannot read."""
     if np.isnan(dataset.landmarks).any():
         yield "missing landmarks are written as nan, which webmorph itself cannot read"

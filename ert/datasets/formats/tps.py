@@ -4,16 +4,22 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
-from ert.datasets.images import find_image, image_folders
-from ert.datasets.parsing import Annotation, Point, check_name, format_number, quoted, read_point, text_lines
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.parsing import (
+    Annotation,
+    Point,
+    check_name,
+    find_image,
+    format_number,
+    image_folders,
+    quoted,
+    read_point,
+    text_lines,
+)
 
 # Keys of a specimen that do not change its landmarks.
 _IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
@@ -34,20 +40,21 @@ def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
     first: tuple[str, int] | None = None
     file, height = path, 0
     for here, points, name in _specimens(path):
+        if not name:
+            raise InputError(f"{here}: specimen without IMAGE=, expected the name of its image")
         first = first or (here, len(points))
         if len(points) != first[1]:
             raise InputError(f"{here}: LM is {len(points)}, expected {first[1]} as in {first[0]}")
         image = find_image(name, folders, here)
         if image != file:
             file, height = image, image_size(image)[1]
-        landmarks = {str(i): (x, height - 1 - y) for i, (x, y) in enumerate(points)}
-        yield Annotation(file, None, landmarks, here)
+        yield Annotation(file, None, {str(i): (x, height - 1 - y) for i, (x, y) in enumerate(points)}, here)
     if first is None:
         raise InputError(f"{path}:1: expected 'LM=' and a number, found the end of the file")
 
 
 def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
-    """Yield ("file:line" of LM=, points as in the file, image name)."""
+    """Yield ("file:line" of LM=, points as in the file, image name or "")."""
     lines = ((f"{path}:{line}", text.strip()) for line, text in text_lines(path) if text.strip())
     where, points, image = "", list[Point](), ""
     for here, text in lines:
@@ -57,7 +64,7 @@ def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
             raise InputError(f"{here}: {quoted(text)}, expected landmarks only: no curves, outlines or 3-D")
         if key == "LM":
             if where:
-                yield where, points, _check_image(image, where)
+                yield where, points, image
             if not re.fullmatch("[1-9][0-9]{0,5}", value):
                 raise InputError(f"{here}: LM is {quoted(value)}, expected the number of landmarks")
             where, image = here, ""
@@ -72,7 +79,7 @@ def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
             expected = ", ".join(f"{name}=" for name in ("LM", "IMAGE", *_IGNORED))
             raise InputError(f"{here}: {quoted(text)}, expected one of {expected}")
     if where:
-        yield where, points, _check_image(image, where)
+        yield where, points, image
 
 
 def _read_point(here: str, text: str, which: str) -> Point:
@@ -85,13 +92,7 @@ def _read_point(here: str, text: str, which: str) -> Point:
     return (math.nan, math.nan) if point == (-1, -1) else point
 
 
-def _check_image(image: str, where: str) -> str:
-    if not image:
-        raise InputError(f"{where}: specimen without IMAGE=, expected the name of its image")
-    return image
-
-
-def write_tps(dataset: "Dataset", images: list[str]) -> Iterator[str]:
+def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield the specimens of a TPS file."""
     heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
     for i, (file, image) in enumerate(zip(dataset.files, images, strict=True)):

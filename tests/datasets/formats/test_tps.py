@@ -10,7 +10,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.tps import read_tps
-from ert.datasets.images import find_image
+from ert.datasets.parsing import find_image
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotated images of ../shared/data")
 
