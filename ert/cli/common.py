@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+from tqdm import tqdm
+
+from ert import metrics
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
-    from ert.inference.mode import PredictionMode
-    from ert.predictor import ShapePredictor
+from ert.datasets.dataset import Dataset, load_dataset
+from ert.evaluation.reports.html import check_report_packages
+from ert.inference.mode import PredictionMode, resolve_mode
+from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
@@ -50,13 +53,16 @@ def add_dataset_options(
     add("--images", metavar="DIR", help="folder of the images, if they are not beside the annotations")
 
 
-def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "Dataset":
+def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
     """Read annotations as the options of `add_dataset_options` say."""
-    from ert.datasets.dataset import load_dataset
-
     return load_dataset(
         path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
     )
+
+
+def random_subset(dataset: Dataset, n: int) -> Dataset:
+    """Return n objects drawn at random, since neighbors in a dataset are often alike; the same in every run."""
+    return dataset.subset(np.sort(np.random.default_rng(0).permutation(len(dataset))[:n]))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +101,8 @@ def add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inits", type=int, metavar="N", help=inits)
 
 
-def prediction_mode(options: argparse.Namespace, model: "ShapePredictor") -> "PredictionMode":
+def prediction_mode(options: argparse.Namespace, model: ShapePredictor) -> PredictionMode:
     """Return the mode that `--mode` and `--inits` ask for, checked against the model."""
-    from ert.inference.mode import resolve_mode
-
     mode = resolve_mode(options.mode, model.fitted_)
     inits = {} if options.inits is None else {"n_inits": options.inits}
     return resolve_mode(replace(mode, **inits), model.fitted_)
@@ -152,8 +156,6 @@ def progress(total: int | None, unit: str) -> Iterator[Callable[..., object]]:
     `unit` is what an item is, in the singular.
     """
     if sys.stderr.isatty():
-        from tqdm import tqdm
-
         few = total is not None and total < MIN_PROGRESS_ITEMS
         with tqdm(total=total, unit=unit, leave=False, disable=few) as bar:
             yield bar.update
@@ -189,10 +191,8 @@ def stage_errors(entry: dict[str, float], what: str = "") -> str:
     return ", ".join(f"{name}{what} {value:.2f} %" for name, value in errors.items())
 
 
-def normalizer_text(model: "ShapePredictor") -> str:
+def normalizer_text(model: ShapePredictor) -> str:
     """Return what the errors of a model are percentages of."""
-    from ert import metrics
-
     if model.normalizer in ("box", "diagonal"):
         return f"landmarks' {model.normalizer}"
     return metrics.normalizer_text(model.normalizer)
@@ -221,8 +221,6 @@ def report_page(folder: str | None) -> Path | None:
     """Create the folder of a report, and return the path of its page, which can be written; None for None."""
     if folder is None:
         return None
-    from ert.evaluation.reports.html import check_report_packages
-
     page = make_folder(folder) / "report.html"
     check_writable(page)
     check_report_packages(page)

@@ -3,23 +3,32 @@
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
+from ert._core.images import image_size, load_image
+from ert._core.threads import count_threads
+from ert._core.types import Pixels
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ert.datasets.checks import Finding
-    from ert.datasets.dataset import Dataset
+from ert.cli.parser import Parser, add_commands
+from ert.datasets.checks import Finding, check_dataset
+from ert.datasets.dataset import Dataset, dataset_format
+from ert.datasets.formats import FILE_FORMATS
+from ert.datasets.images import read_images, read_picture, read_size
+from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
+from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
+from ert.datasets.write import write_dataset
+from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
+from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
+from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
 
 _T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind
@@ -32,18 +41,19 @@ ert dataset split landmarks.csv --out parts
 """
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command and its subcommands."""
-    add_command(commands, "dataset", None, _add_subcommands, text=_TEXT)
+_COMMANDS = {
+    "info": ("dataset", "Count the objects, images and landmarks, and measure the images and boxes."),
+    "check": ("dataset", "Find likely mistakes in the annotations, and corrupt or duplicate images."),
+    "show": ("dataset", "Draw a contact sheet of objects with their boxes and landmarks."),
+    "split": ("dataset", "Split the objects into parts or folds by groups, one file each."),
+    "mirror": ("dataset", "Write mirrored images and their annotations."),
+}
 
 
-def _add_subcommands(parser: Parser) -> None:
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_command(commands, "info", _run_info, _add_info_options)
-    add_command(commands, "check", _run_check, _add_check_options)
-    add_command(commands, "show", _run_show, _add_show_options)
-    add_command(commands, "split", _run_split, _add_split_options)
-    add_command(commands, "mirror", _run_mirror, _add_mirror_options)
+def add_dataset_options(parser: Parser) -> None:
+    """Add the subcommands."""
+    parser.describe(_TEXT)
+    add_commands(parser, _COMMANDS)
 
 
 def _add_dataset(parser: Parser) -> None:
@@ -51,10 +61,7 @@ def _add_dataset(parser: Parser) -> None:
     common.add_dataset_options(parser)
 
 
-def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset") -> dict[Path, _T]:
-    from ert._core.threads import count_threads
-    from ert.datasets.images import read_images
-
+def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: Dataset) -> dict[Path, _T]:
     n_images = len(set(dataset.files))
     show = partial(common.with_progress, total=n_images, unit="image")
     return read_images(read, dataset.files, count_threads(options.jobs), show)
@@ -65,26 +72,23 @@ def _add_seed(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
 
 
-def _read(options: argparse.Namespace) -> "Dataset":
+def _read(options: argparse.Namespace) -> Dataset:
     return common.read_dataset(options, options.dataset, options.boxes)
 
 
-def _add_info_options(parser: Parser) -> None:
+def add_info_options(parser: Parser) -> None:
+    """Add the options."""
     common.add_json(parser, "everything")
     common.add_jobs(parser)
     _add_dataset(parser)
 
 
-def _run_info(options: argparse.Namespace) -> int:
+def run_info(options: argparse.Namespace) -> int:
     """Count the objects, images and landmarks, and measure the images and boxes.
 
     ert dataset info landmarks.xml
     ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
     """
-    from ert.datasets.dataset import dataset_format
-    from ert.datasets.images import read_size
-    from ert.datasets.summary import describe_dataset
-
     common.check_json_file(options.json)
     dataset = _read(options)
     sizes = _read_images(read_size, options, dataset)
@@ -128,7 +132,8 @@ def _range_text(values: dict[str, float]) -> str:
     return f"{values['min']:g} to {values['max']:g}, median {values['median']:g}"
 
 
-def _add_split_options(parser: Parser) -> None:
+def add_split_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="output folder, with a file for each part")
     parts = f"names and fractions of the parts, which sum to 1 (default: {_DEFAULT_PARTS})"
@@ -144,17 +149,12 @@ def _add_split_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_split(options: argparse.Namespace) -> int:
+def run_split(options: argparse.Namespace) -> int:
     """Split the objects into parts or folds by groups, one file each.
 
     ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
-    from ert.datasets.formats import FILE_FORMATS
-    from ert.datasets.images import read_picture
-    from ert.datasets.split import fold_groups, join_groups, split_groups
-    from ert.datasets.write import write_dataset
-
     if options.parts is not None and options.folds is not None:
         raise InputError("--parts and --folds: expected one of the two")
     suffix = "." + options.to.lower().lstrip(".")
@@ -211,8 +211,6 @@ def _parse_parts(text: str) -> dict[str, float]:
 
 
 def _groups(files: Sequence[Path], spec: str) -> list[str]:
-    from ert.datasets.split import pattern_groups, table_groups
-
     if spec == "image":
         return [str(file) for file in files]
     if spec == "folder":
@@ -222,9 +220,8 @@ def _groups(files: Sequence[Path], spec: str) -> list[str]:
     return pattern_groups(files, spec)
 
 
-def _add_mirror_options(parser: Parser) -> None:
-    from ert.model.schemes import MIRROR_MAPS
-
+def add_mirror_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     out = "annotations to write, with the images in a folder of the same name; or a folder for both"
     add("--out", required=True, metavar="FILE_OR_DIR", help=out)
@@ -235,20 +232,12 @@ def _add_mirror_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_mirror(options: argparse.Namespace) -> int:
+def run_mirror(options: argparse.Namespace) -> int:
     """Write mirrored images and their annotations.
 
     ert dataset mirror landmarks.csv --out mirrored
     ert dataset mirror landmarks.csv --map 1,0,2 --out mirrored.csv
     """
-    import numpy as np
-
-    from ert._core.images import image_size, load_image
-    from ert.datasets.formats import FILE_FORMATS
-    from ert.datasets.summary import mirror_dataset
-    from ert.datasets.write import write_dataset
-    from ert.plotting.landmarks import save_image
-
     out = Path(options.out)
     if out.suffix.lower() in FILE_FORMATS:
         target, folder = out, out.with_suffix("")
@@ -287,10 +276,7 @@ def _run_mirror(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mirror_map(options: argparse.Namespace, dataset: "Dataset") -> "NDArray[np.intp]":
-    from ert.datasets.summary import known_scheme
-    from ert.model.schemes import resolve_mirror_map
-
+def _mirror_map(options: argparse.Namespace, dataset: Dataset) -> NDArray[np.intp]:
     n_landmarks = len(dataset.landmark_names)
     if options.map is not None:
         if options.scheme is not None:
@@ -321,13 +307,14 @@ def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return names
 
 
-def _add_check_options(parser: Parser) -> None:
+def add_check_options(parser: Parser) -> None:
+    """Add the options."""
     common.add_json(parser, "all findings")
     common.add_jobs(parser)
     _add_dataset(parser)
 
 
-def _run_check(options: argparse.Namespace) -> int:
+def run_check(options: argparse.Namespace) -> int:
     """Find likely mistakes in the annotations, and corrupt or duplicate images.
 
     The exit status is 0 without findings and 1 with findings.
@@ -356,18 +343,13 @@ def _run_check(options: argparse.Namespace) -> int:
     return 1 if findings else 0
 
 
-def _findings(options: argparse.Namespace, dataset: "Dataset") -> "list[Finding]":
-    from ert.datasets.checks import check_dataset
-    from ert.datasets.images import read_picture
-    from ert.datasets.summary import known_scheme
-    from ert.model.schemes import resolve_mirror_map
-
+def _findings(options: argparse.Namespace, dataset: Dataset) -> list[Finding]:
     scheme = known_scheme(dataset)
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
     return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
 
-def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
+def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
         print(f"{kind}: {len(of_kind)}")
@@ -380,7 +362,8 @@ def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
     print(f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
 
 
-def _add_show_options(parser: Parser) -> None:
+def add_show_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("--out", required=True, metavar="FILE", help="image to write: .png or .jpg")
     add("--n", type=int, default=24, metavar="N", help="number of objects (default: 24)")
@@ -391,16 +374,12 @@ def _add_show_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_show(options: argparse.Namespace) -> int:
+def run_show(options: argparse.Namespace) -> int:
     """Draw a contact sheet of objects with their boxes and landmarks.
 
     ert dataset show landmarks.xml --out sheet.png
     ert dataset show landmarks.xml --suspicious --n 40 --out sheet.png
     """
-    import numpy as np
-
-    from ert.plotting.landmarks import contact_sheet, save_image
-
     if options.n < 1:
         raise InputError(f"--n {options.n}: expected at least 1")
     if options.seed < 0:
@@ -410,7 +389,7 @@ def _run_show(options: argparse.Namespace) -> int:
     check_writable(options.out)
     dataset = _read(options)
     if options.suspicious:
-        chosen = dict(_worst(_findings(options, dataset), dataset, options.n))
+        chosen = _worst(_findings(options, dataset), dataset, options.n)
     else:
         rng = np.random.default_rng(options.seed)
         drawn = rng.choice(len(dataset), min(options.n, len(dataset)), replace=False)
@@ -426,8 +405,8 @@ def _run_show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterator[tuple[int, str]]:
-    """Yield up to n objects and captions: the worst of each kind, then the second worst, and so on."""
+def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> dict[int, str]:
+    """Return up to n objects and captions: the worst of each kind, then the second worst, and so on."""
     first = {file: i for i, file in reversed(list(enumerate(dataset.files)))}
     unreadable = {finding.file for finding in findings if finding.kind == "unreadable image"}
     visible = [finding for finding in findings if finding.file not in unreadable]
@@ -438,17 +417,11 @@ def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterato
             item = first[finding.file] if finding.item is None else finding.item
             if len(chosen) < n:
                 chosen.setdefault(item, f"{finding.file.name}: {finding.kind}")
-    yield from chosen.items()
+    return chosen
 
 
-def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
+def _thumbnail(dataset: Dataset, i: int) -> Pixels:
     """Crop an object from its image, and draw its box and landmarks."""
-    import numpy as np
-
-    from ert._core.images import load_image
-    from ert.plotting.landmarks import draw_landmarks
-    from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
-
     image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
     left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)
     # The view of a huge box still shows the image, with at most its size of black around it.

@@ -1,35 +1,27 @@
 """``ert info`` and ``ert models``: the contents of a model file, and the bundled models."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ert._core.resources import bundled_models
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    from ert.predictor import ShapePredictor
-
-
-def add_parser(commands: Subparsers) -> None:
-    """Add both commands."""
-    add_command(commands, "info", _run_info, _add_info_options)
-    add_command(commands, "models", _run_models)
+from ert.cli.parser import Parser
+from ert.model.fitted import cascade_sizes
+from ert.predictor import ShapePredictor, load
 
 
-def _add_info_options(parser: Parser) -> None:
+def add_info_options(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     common.add_json(parser, "everything")
 
 
-def _run_info(options: argparse.Namespace) -> int:
+def run_info(options: argparse.Namespace) -> int:
     """Print the contents of a model file.
 
     ert info face68
     ert info model.ert --json -
     """
-    from ert.model.fitted import cascade_sizes
-    from ert.predictor import load
-
     common.check_json_file(options.json)
     model = load(options.model)
     facts: dict[str, Any] = {
@@ -49,7 +41,7 @@ def _run_info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_facts(facts: dict[str, Any], model: "ShapePredictor") -> None:
+def _print_facts(facts: dict[str, Any], model: ShapePredictor) -> None:
     print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory")
     trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
     print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components")
@@ -76,15 +68,16 @@ def _confidence(summary: dict[str, Any] | None) -> str:
     return text
 
 
-def _run_models(options: argparse.Namespace) -> int:
+def add_models_options(_: Parser) -> None:
+    """Add nothing: the command has no options."""
+
+
+def run_models(options: argparse.Namespace) -> int:
     """List the bundled models.
 
     ert models
     ert models | grep landmarks
     """
-    from ert._core.resources import bundled_models
-    from ert.predictor import load
-
     for name, path in bundled_models().items():
         model = load(name)
         size = path.stat().st_size / 1e6
