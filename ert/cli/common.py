@@ -104,8 +104,7 @@ def add_mode(parser: argparse.ArgumentParser) -> None:
 def prediction_mode(options: argparse.Namespace, model: ShapePredictor) -> PredictionMode:
     """Return the mode that `--mode` and `--inits` ask for, checked against the model."""
     mode = resolve_mode(options.mode, model.fitted_)
-    inits = {} if options.inits is None else {"n_inits": options.inits}
-    return resolve_mode(replace(mode, **inits), model.fitted_)
+    return mode if options.inits is None else resolve_mode(replace(mode, n_inits=options.inits), model.fitted_)
 
 
 def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
@@ -198,7 +197,15 @@ def normalizer_text(model: ShapePredictor) -> str:
     return metrics.normalizer_text(model.normalizer)
 
 
-# Files
+# Output
+
+
+def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
+    """Write the data to the file of `--json`, and print the lines unless the data go to standard output."""
+    if json_file:
+        write_json(data, json_file)
+    if json_file != "-":
+        print("\n".join(lines))
 
 
 def check_json_file(file: str | None) -> None:

@@ -87,14 +87,9 @@ def run_compare(options: argparse.Namespace) -> int:
         plot_errors(files["plot"], comparison, names, title)
     if "draw" in files:
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
-    if "json" in files:
-        record = _record(options, pair, dataset, comparison, times)
-        common.write_json(system.provenance(_PACKAGES) | {"load": load_before, "notes": notes} | record, files["json"])
-    if files.get("json") != "-":
-        for line in _table(title, pair, comparison, times, options):
-            print(line)
-        for note in notes:
-            print(note)
+    record = system.provenance(_PACKAGES) | {"load": load_before, "notes": notes}
+    record |= _record(options, pair, dataset, comparison, times)
+    common.output(record, files.get("json"), [*_table(title, pair, comparison, times, options), *notes])
     for file in files.values():
         if file != "-":
             common.log(f"wrote {file}")
@@ -241,15 +236,10 @@ def _record(
     ]
     return {
         "models": {
-            letter: {"model": str(model), "bytes": benchmark_model.n_bytes}
-            for letter, model, benchmark_model in zip("ab", (options.a, options.b), pair, strict=True)
+            "a": {"model": options.a, "bytes": pair[0].n_bytes},
+            "b": {"model": options.b, "bytes": pair[1].n_bytes},
         },
-        "dataset": str(options.dataset),
-        "boxes": options.boxes,
-        "split": options.split,
-        "limit": options.limit,
-        "repeats": options.repeats,
-        "gray": options.gray,
+        **{name: getattr(options, name) for name in ("dataset", "boxes", "split", "limit", "repeats", "gray")},
         "errors": comparison.figures,
         "times": times,
         "objects": objects,

@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -39,8 +39,6 @@ _TEXT = """Describe, check, show, split or mirror annotated images.
 ert dataset check landmarks.xml
 ert dataset split landmarks.csv --out parts
 """
-
-
 _COMMANDS = {
     "info": ("dataset", "Count the objects, images and landmarks, and measure the images and boxes."),
     "check": ("dataset", "Find likely mistakes in the annotations, and corrupt or duplicate images."),
@@ -91,41 +89,30 @@ def run_info(options: argparse.Namespace) -> int:
     """
     common.check_json_file(options.json)
     dataset = _read(options)
-    sizes = _read_images(read_size, options, dataset)
-    facts = {
-        "dataset": str(options.dataset),
-        "format": dataset_format(options.dataset),
-        **describe_dataset(dataset, sizes),
-    }
-    if options.json:
-        common.write_json(facts, options.json)
-    if options.json != "-":
-        _print_info(facts)
+    facts = {"dataset": str(options.dataset), "format": dataset_format(options.dataset)}
+    facts |= describe_dataset(dataset, _read_images(read_size, options, dataset))
+    common.output(facts, options.json, _describe(facts))
     return 0
 
 
-def _print_info(facts: dict[str, Any]) -> None:
-    n = facts["objects"]
-    print(f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images")
+def _describe(facts: dict[str, Any]) -> Iterator[str]:
+    n, names, n_squares = facts["objects"], facts["landmark_names"], facts["boxes_around_landmarks"]
+    yield f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images"
     if facts["objects_per_image"]["max"] > 1:
-        print(f"  objects in an image: {_range_text(facts['objects_per_image'])}")
-    names = facts["landmark_names"]
-    shown = ", ".join(names) if len(names) <= 20 else ", ".join([*names[:4], "...", names[-1]])
-    print(f"  {len(names)} landmarks: {shown}")
+        yield f"  objects in an image: {_range_text(facts['objects_per_image'])}"
+    yield f"  {len(names)} landmarks: {', '.join(names if len(names) <= 20 else [*names[:4], '...', names[-1]])}"
     missing = [f"{name} in {count}" for name, count in facts["missing"].items() if count]
-    print(f"  missing: {', '.join(missing) or 'none'}")
+    yield f"  missing: {', '.join(missing) or 'none'}"
     for what in ("image", "box"):
         width, height = facts[f"{what}_width"], facts[f"{what}_height"]
         if width is not None:
-            print(f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels")
-    n_squares = facts["boxes_around_landmarks"]
+            yield f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels"
     if n_squares:
-        print(f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks")
-    scheme = facts["mirror_scheme"]
-    print(f"  mirror scheme: {scheme or 'unknown'}")
-    if facts["unreadable_images"]:
-        bad = facts["unreadable_images"]
-        print(f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check")
+        yield f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks"
+    yield f"  mirror scheme: {facts['mirror_scheme'] or 'unknown'}"
+    bad = facts["unreadable_images"]
+    if bad:
+        yield f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check"
 
 
 def _range_text(values: dict[str, float]) -> str:
@@ -325,8 +312,11 @@ def run_check(options: argparse.Namespace) -> int:
     common.check_json_file(options.json)
     dataset = _read(options)
     findings = _findings(options, dataset)
-    if options.json:
-        listed = [
+    data = {
+        "dataset": str(options.dataset),
+        "images": len(set(dataset.files)),
+        "objects": len(dataset),
+        "findings": [
             {
                 "kind": finding.kind,
                 "file": str(finding.file),
@@ -335,11 +325,9 @@ def run_check(options: argparse.Namespace) -> int:
                 "severity": round(finding.severity, 4),
             }
             for finding in findings
-        ]
-        counts = {"images": len(set(dataset.files)), "objects": len(dataset)}
-        common.write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
-    if options.json != "-":
-        _print_findings(findings, dataset)
+        ],
+    }
+    common.output(data, options.json, _finding_lines(findings, dataset))
     return 1 if findings else 0
 
 
@@ -349,17 +337,17 @@ def _findings(options: argparse.Namespace, dataset: Dataset) -> list[Finding]:
     return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
 
-def _print_findings(findings: Sequence[Finding], dataset: Dataset) -> None:
+def _finding_lines(findings: Sequence[Finding], dataset: Dataset) -> Iterator[str]:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
-        print(f"{kind}: {len(of_kind)}")
+        yield f"{kind}: {len(of_kind)}"
         for finding in of_kind[:MAX_PRINTED_FINDINGS]:
             where = "" if finding.item is None else f": object {finding.item}"
-            print(f"  {finding.file}{where}: {finding.text}")
+            yield f"  {finding.file}{where}: {finding.text}"
         if len(of_kind) > MAX_PRINTED_FINDINGS:
-            print(f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all")
+            yield f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all"
     checked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
-    print(f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
+    yield f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}"
 
 
 def add_show_options(parser: Parser) -> None:

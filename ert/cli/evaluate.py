@@ -67,11 +67,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if columns:
         normalizer = next(iter(figures["norms"]))
         figures["by"] = by_groups(columns, nme(dataset.y, predicted, normalizer), normalizer)
-    if options.json:
-        details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
-        common.write_json(details | figures, options.json)
-    if options.json != "-":
-        print("\n".join(_table(options, figures)))
+    details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
+    common.output(details | figures, options.json, _table(options, figures))
     if page is not None:
         _report(options, page, model, mode, dataset, predicted, columns, load_before)
     return 0

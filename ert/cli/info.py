@@ -1,6 +1,7 @@
 """``ert info`` and ``ert models``: the contents of a model file, and the bundled models."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from ert._core.resources import bundled_models
@@ -34,27 +35,24 @@ def run_info(options: argparse.Namespace) -> int:
         "parameters": model.get_params(),
         "confidence": model.fitted_.confidence_summary or None,
     }
-    if options.json:
-        common.write_json(facts, options.json)
-    if options.json != "-":
-        _print_facts(facts, model)
+    common.output(facts, options.json, _describe(facts, model))
     return 0
 
 
-def _print_facts(facts: dict[str, Any], model: ShapePredictor) -> None:
-    print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory")
+def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
+    yield f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
     trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
-    print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components")
+    yield f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components"
     if model.summary_["n_objects"]:
-        print(f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples")
+        yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
     for key, text in model.summary_["notes"].items():
-        print(f"  {key}: {text}")
-    print(f"  {_confidence(facts['confidence'])}")
+        yield f"  {key}: {text}"
+    yield f"  {_confidence(facts['confidence'])}"
     for entry in model.history_:
         errors = common.stage_errors(entry)
-        print(f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}")
+        yield f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}"
     if model.history_:
-        print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
+        yield "  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items())
 
 
 def _confidence(summary: dict[str, Any] | None) -> str:
@@ -80,9 +78,8 @@ def run_models(options: argparse.Namespace) -> int:
     """
     for name, path in bundled_models().items():
         model = load(name)
-        size = path.stat().st_size / 1e6
         stages = f"{model.n_stages} stages of {model.n_trees} trees"
-        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {size:.2f} MB")
+        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {path.stat().st_size / 1e6:.2f} MB")
         for key, text in model.summary_["notes"].items():
             print(f"  {key}: {text}")
     return 0

@@ -97,7 +97,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         check_writable(options.csv)
 
 
-def _tracker(reader: VideoReader, options: argparse.Namespace) -> Tracker:
+def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) -> int:
     tracker = Tracker(
         options.model,
         detector=options.detector,
@@ -112,11 +112,6 @@ def _tracker(reader: VideoReader, options: argparse.Namespace) -> Tracker:
         tracker.update(np.zeros((64, 64, 3), np.uint8))
         tracker.model.warm_up(rotated=True)
     tracker.reset()
-    return tracker
-
-
-def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) -> int:
-    tracker = _tracker(reader, options)
     n_frames, ids, seconds, status, at_end = 0, set(), 0.0, 0, False
     with ExitStack() as stack:
         write, write_row = open_outputs(
