@@ -1,6 +1,7 @@
 """``ert compare``: compare two models on one dataset; dlib itself may run either."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,10 @@ def add_compare_options(parser: Parser) -> None:
     add("a", metavar="MODEL_A", help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file")
     add("b", metavar="MODEL_B", help="likewise")
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)
-    limit = "use N objects only, drawn at random, the same in every run"
-    add("--limit", type=int, metavar="N", help=limit)
+    add("--limit", type=int, metavar="N", help="use N objects only, drawn at random, the same in every run")
     normalizer = "normalizer of the errors (default: the first that ert evaluate prints)"
     add("--normalizer", choices=NORMALIZERS, help=normalizer)
-    repeats = "timed calls for each object (default: 5)"
-    add("--repeats", type=int, default=5, metavar="N", help=repeats)
+    add("--repeats", type=int, default=5, metavar="N", help="timed calls for each object (default: 5)")
     add("--gray", action="store_true", help="convert the images to gray before either model gets them")
     common.add_json(parser, "the comparison")
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
@@ -72,17 +71,15 @@ def run_compare(options: argparse.Namespace) -> int:
     dataset = _load(options, pair)
     _check_normalizer(dataset, options.normalizer)
     with common.compiling_notice():
-        for benchmark_model in pair:
-            for image in DUMMY_IMAGES:
-                benchmark_model.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
+        for each, image in itertools.product(pair, DUMMY_IMAGES):
+            each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
     with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
         shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=update)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
     notes = _notes(options, dataset, load_before)
 
-    names = [benchmark_model.name for benchmark_model in pair]
-    title = _title(options, dataset)
+    names, title = [each.name for each in pair], _title(options, dataset)
     if "plot" in files:
         plot_errors(files["plot"], comparison, names, title)
     if "draw" in files:
@@ -118,8 +115,7 @@ def _open_dlib(name: str, letter: str) -> BenchmarkModel:
     try:
         predictor = dlib.shape_predictor(str(path))
     except (RuntimeError, MemoryError) as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"{path}: dlib cannot read it as a shape predictor: {message}") from error
+        raise InputError(f"{path}: dlib cannot read it as a shape predictor: {' '.join(str(error).split())}") from error
 
     def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
         left, top, width, height = box.tolist()
@@ -132,14 +128,11 @@ def _open_dlib(name: str, letter: str) -> BenchmarkModel:
         pixels = np.ascontiguousarray(image)
         return lambda: predictor(pixels, rectangle)
 
-    n_landmarks = predictor(np.zeros((9, 9), np.uint8), dlib.rectangle(0, 0, 8, 8)).num_parts
-    return BenchmarkModel(
-        f"{letter} dlib: {path.name}",
-        n_landmarks,
-        path.stat().st_size,
-        prepare,
-        lambda result: [(point.x, point.y) for point in result.parts()],
-    )
+    def points(result: Any) -> list[tuple[int, int]]:
+        return [(point.x, point.y) for point in result.parts()]
+
+    n_landmarks = predictor(DUMMY_IMAGES[0], dlib.rectangle(0, 0, 8, 8)).num_parts
+    return BenchmarkModel(f"{letter} dlib: {path.name}", n_landmarks, path.stat().st_size, prepare, points)
 
 
 def _output_files(options: argparse.Namespace) -> dict[str, str]:
@@ -170,9 +163,9 @@ def _load(options: argparse.Namespace, pair: list[BenchmarkModel]) -> Dataset:
         counts = f"{options.a} has {pair[0].n_landmarks} landmarks, {options.b} has {pair[1].n_landmarks}"
         raise InputError(f"{counts}: expected the same number")
     dataset = common.read_dataset(options, options.dataset, options.boxes)
-    found, expected = len(dataset.landmark_names), pair[0].n_landmarks
-    if found != expected:
-        raise InputError(f"{options.dataset}: {found} landmarks, expected {expected} as in both models")
+    found = len(dataset.landmark_names)
+    if found != pair[0].n_landmarks:
+        raise InputError(f"{options.dataset}: {found} landmarks, expected {pair[0].n_landmarks} as in both models")
     if options.limit is not None:
         if options.limit < 1:
             raise InputError(f"--limit {options.limit}: expected at least 1")
@@ -250,16 +243,16 @@ def _table(
     title: str, pair: list[BenchmarkModel], comparison: Comparison, times: dict[str, Any], options: argparse.Namespace
 ) -> list[str]:
     figures = comparison.figures
-    width = max(len(benchmark_model.name) for benchmark_model in pair) + 2
+    width = max(len(each.name) for each in pair) + 2
     lines = [
         f"{title}; errors in % of the {normalizer_text(comparison.normalizer)}",
         f"{'':<{width}}{'MB':>7}{'NME %':>8}{'95 % interval':>17}{'median':>8}{'over 8 %':>10}{'AUC 8 %':>9}"
         f"{'ms a call':>11}{'quartiles':>15}",
     ]
-    for letter, benchmark_model in zip("ab", pair, strict=True):
+    for letter, each in zip("ab", pair, strict=True):
         row, time = figures[letter], times[letter]
         lines.append(
-            f"{benchmark_model.name:<{width}}{benchmark_model.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
+            f"{each.name:<{width}}{each.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
             f"{_span(row['interval_95'], 3):>17}{row['median']:>8.3f}{row['failure_rate_8']:>10.2%}"
             f"{row['auc_8']:>9.3f}{time['median_ms']:>11.3f}{_span(time['quartiles_ms'], 3):>15}"
         )

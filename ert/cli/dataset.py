@@ -66,8 +66,7 @@ def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, datase
 
 
 def _add_seed(parser: Parser) -> None:
-    text = "seed of the random choice (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random choice (default: 0)")
 
 
 def _read(options: argparse.Namespace) -> Dataset:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when ``ert dataset check`` has findings; 2 for bad input, with one line on standard error; 130
         when interrupted.
     """
-    options = build_parser().parse_args(_join_box(sys.argv[1:] if arguments is None else arguments))
+    options = build_parser().parse_args(arguments)
     try:
         status = int(options.run(options))
         sys.stdout.flush()
@@ -71,14 +71,3 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"ert {__version__}")
     add_commands(parser, _COMMANDS)
     return parser
-
-
-def _join_box(arguments: Sequence[str]) -> list[str]:
-    """Write ``--box -5,..`` as ``--box=-5,..``: argparse takes an argument with a minus for an option."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] == "--box":
-            joined[-1] = f"--box={argument}"
-        else:
-            joined.append(argument)
-    return joined

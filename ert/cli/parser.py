@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -35,6 +36,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_HelpFormatter, **arguments)
         self.describe(text)
         self._add_options = add_options
+        # A box such as -5,0,9,9 is a value too, not only a single negative number.
+        self._negative_number_matcher = re.compile(r"-[\d.]")
 
     def describe(self, text: str) -> None:
         """Set the description and the examples."""
@@ -107,5 +110,5 @@ def _load_command(module_name: str, name: str, parser: Parser) -> None:
     # A command with subcommands does not run itself.
     run = getattr(module, f"run_{name}", None)
     if run is not None:
-        parser.describe(run.__doc__)
+        parser.describe(run.__doc__ or "")
         parser.set_defaults(run=run)

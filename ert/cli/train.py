@@ -46,8 +46,7 @@ def add_train_options(parser: Parser) -> None:
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
     confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
-    resume = "continue an interrupted training after its last finished stage"
-    add("--resume", action="store_true", help=resume)
+    add("--resume", action="store_true", help="continue an interrupted training after its last finished stage")
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
@@ -116,7 +115,11 @@ def run_train(options: argparse.Namespace) -> int:
     """
     out = Path(options.out)
     params = _parameters(options)
-    notes = dict(map(_parse_note, options.note))
+    notes = {}
+    for note in options.note:
+        key, equals, notes[key] = note.partition("=")
+        if not equals or not key:
+            raise InputError(f"--note {note!r}: expected KEY=TEXT")
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
     if out.suffix == ".dat":
@@ -187,13 +190,6 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     if params["mirror"] and "," in params["mirror"]:
         params["mirror"] = common.parse_integers("--mirror", params["mirror"], "the name of a scheme, or ")
     return params
-
-
-def _parse_note(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"--note {text!r}: expected KEY=TEXT")
-    return key, value
 
 
 def _finished_stages(checkpoint: Path) -> int:

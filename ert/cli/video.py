@@ -28,16 +28,14 @@ def add_video_options(parser: Parser) -> None:
 
 def add_webcam_options(parser: Parser) -> None:
     """Add the options."""
-    text = "number of the camera (default: 0)"
-    parser.add_argument("--camera", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--camera", type=int, default=0, metavar="N", help="number of the camera (default: 0)")
     _add_tracking_options(parser)
 
 
 def _add_tracking_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv or .avi")
-    table = "write a row for each face in each frame: frame,time,id,left,...,x0,y0,..."
-    add("--csv", metavar="FILE", help=table)
+    add("--csv", metavar="FILE", help="write a row for each face in each frame: frame,time,id,left,...,x0,y0,...")
     common.add_model(parser)
     common.add_detector(parser)
     every = "time between runs of the detector while no face is lost (default: 3)"
