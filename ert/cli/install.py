@@ -24,7 +24,6 @@ from ert.predictor import ShapePredictor, load
 
 # The beginnings of the names of arguments that take a path, in the help texts.
 _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
-_FOLDER = "DIR"
 
 
 def add_demo_options(parser: Parser) -> None:
@@ -150,5 +149,5 @@ def _mark_paths(parser: Parser, file: object, folder: object) -> None:
                 _mark_paths(command, file, folder)
         elif _FILE.match(str(action.metavar)):
             action.complete = file  # type: ignore[attr-defined]
-        elif action.metavar == _FOLDER:
+        elif action.metavar == "DIR":
             action.complete = folder  # type: ignore[attr-defined]

@@ -117,9 +117,10 @@ def run_train(options: argparse.Namespace) -> int:
     params = _parameters(options)
     notes = {}
     for note in options.note:
-        key, equals, notes[key] = note.partition("=")
+        key, equals, text = note.partition("=")
         if not equals or not key:
             raise InputError(f"--note {note!r}: expected KEY=TEXT")
+        notes[key] = text
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
     if out.suffix == ".dat":
