@@ -48,9 +48,7 @@ def draw_landmarks(file, mean_shape, per_landmark):
 def draw_worst(file, test, predicted, errors, n):
     """Write a contact sheet of the n faces with the largest errors: truth in white, prediction in blue."""
     from ert._core.images import load_image
-    from ert.plotting.landmarks import contact_sheet, save_image
-    from ert.plotting.style import PHOTO_COLORS, TRUTH
-    from ert.plotting.thumbnails import object_thumbnail
+    from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image
 
     thumbnails, captions = [], []
     for i in np.argsort(-errors, kind="stable")[:n]:

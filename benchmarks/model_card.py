@@ -161,7 +161,7 @@ def measure(models, tests, predict, table):
     table : pathlib.Path
         The boxes, in the folder of the images.
     """
-    from ert.evaluation.attributes import by_groups, group_columns
+    from ert.evaluation import by_groups, group_columns
     from ert.metrics import nme, per_landmark_nme
 
     predicted = {name: {detector: predict(name, detector) for detector in tests} for name in models}
@@ -194,7 +194,7 @@ def measure(models, tests, predict, table):
 
 def main():
     import ert
-    from ert._core.resources import bundled_models
+    from ert._core.files import bundled_models
     from ert._core.system import provenance
 
     options = common.arguments(__doc__, out=common.ROOT / "docs" / "models")

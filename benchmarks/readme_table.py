@@ -22,7 +22,7 @@ README_ROWS = (
 
 
 def rows():
-    from ert._core.resources import bundled_models
+    from ert._core.files import bundled_models
 
     accuracy, training, prediction = result("accuracy"), result("train_vs_dlib"), result("predict_vs_dlib")
     start, large = result("startup")["seconds"], result("large_images")

@@ -314,7 +314,7 @@ def training(speeds, n, n_trees):
 
     def run(self, kernel, *args):
         # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
-        kernel = kernel.py_func if kernel is trees.grow_trees_block else timed(kernel)
+        kernel = kernel.py_func if kernel is trees.boost_trees else timed(kernel)
         kernel(0, 1, *args)
 
     def next_block(barrier, counter):
@@ -323,7 +323,7 @@ def training(speeds, n, n_trees):
 
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
-    names = "start_tree", "score_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
+    names = "start_tree", "evaluate_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
     steps = {name: timed(getattr(trees, name)) for name in names} | {"next_block": next_block, "wait": lambda *_: True}
     with mock.patch.multiple(trees, **steps), mock.patch.object(Workers, "run", run):
         begin = time.perf_counter()
@@ -336,7 +336,7 @@ def training(speeds, n, n_trees):
     rows_bytes = n_samples * row
     numbers = n_samples * n_trees * model.n_components
     work = {
-        "score_level": (
+        "evaluate_level": (
             f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
             n_looks * row / beyond["GB/s sequential"],
         ),

@@ -94,7 +94,7 @@ def tail(model, X):
 
 
 def interruptions(seconds):
-    """Tell how often the machine takes the processor away from a loop of a microsecond, and for how long."""
+    """Measure how often, and for how long, the system interrupts a loop of a microsecond."""
     n, clock_ns = 3000, time.perf_counter_ns
     spin(n)
     late, begin = [], clock_ns()

@@ -9,25 +9,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import ert._core.numba_cache  # noqa: F401 - before numba's decorators look for a cache folder
+import ert._core.runtime  # noqa: F401 - before numba's decorators look for a cache folder
 
 if TYPE_CHECKING:
     from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
     from ert._core.exceptions import InputError
+    from ert._core.files import sample_image
     from ert._core.images import load_image
-    from ert._core.resources import sample_image
     from ert._core.version import __version__
     from ert.datasets.dataset import Dataset, load_dataset
     from ert.datasets.write import write_dataset
     from ert.evaluation.explanation import Explanation, explain
-    from ert.faces.align import AlignedFace, align
-    from ert.faces.blinks import BlinkCounter
-    from ert.faces.chip import Chip, chip
-    from ert.faces.dataframe import to_dataframe
+    from ert.faces.align import AlignedFace, align, to_dataframe
     from ert.faces.detection import detect_faces
     from ert.faces.pose import HeadPose, head_pose
-    from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
-    from ert.faces.warp import average_face, triangles, warp
+    from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
+    from ert.faces.warp import Chip, average_face, chip, triangles, warp
     from ert.inference.mode import PredictionMode
     from ert.model.confidence import Assessment
     from ert.predictor import ShapePredictor, load
@@ -37,19 +34,16 @@ if TYPE_CHECKING:
 _MODULES = {
     "_core.exceptions": "InputError",
     "_core.images": "load_image",
-    "_core.resources": "sample_image",
+    "_core.files": "sample_image",
     "_core.version": "__version__",
     "datasets.dataset": "Dataset load_dataset",
     "datasets.write": "write_dataset",
     "evaluation.explanation": "Explanation explain",
-    "faces.align": "AlignedFace align",
-    "faces.blinks": "BlinkCounter",
-    "faces.chip": "Chip chip",
-    "faces.dataframe": "to_dataframe",
+    "faces.align": "AlignedFace align to_dataframe",
     "faces.detection": "detect_faces",
     "faces.pose": "HeadPose head_pose",
-    "faces.regions": "eye_aspect_ratio mouth_opening regions",
-    "faces.warp": "average_face triangles warp",
+    "faces.regions": "BlinkCounter eye_aspect_ratio mouth_opening regions",
+    "faces.warp": "Chip average_face chip triangles warp",
     "inference.mode": "PredictionMode",
     "model.confidence": "Assessment",
     "predictor": "ShapePredictor load",

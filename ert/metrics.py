@@ -70,8 +70,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
 def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each object, in percent.
 
-    NME = 100 / d · mean_k ‖pred_k - true_k‖ over the landmarks k that are not missing, where d is the
-    normalizer.
+    NME = 100 / d · mean_k ‖pred_k - true_k‖ over the landmarks k that are not missing, where d is the normalizer.
 
     Parameters
     ----------
@@ -86,11 +85,10 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Fl
         Percentages.
     """
     relative = _relative_errors(y_true, y_pred, normalizer)
-    known = ~np.isnan(relative)
-    empty = np.flatnonzero(~known.any(axis=1))
+    empty = np.flatnonzero(np.isnan(relative).all(axis=1))
     if len(empty):
         raise InputError(f"y_true: face {empty[0]}: expected at least one landmark that is not missing")
-    return np.asarray(np.where(known, relative, 0.0).sum(axis=1) / known.sum(axis=1))
+    return np.asarray(np.nanmean(relative, axis=1))
 
 
 def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:

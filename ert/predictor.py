@@ -11,18 +11,18 @@ import numpy.typing as npt
 
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.resources import bundled_models
+from ert._core.files import bundled_models
 from ert._core.types import Floats
+from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
 from ert.inference.mode import FAST, PredictionMode, resolve_mode
 from ert.inference.single import locate_gray_face
 from ert.inference.validation import Face, box_array, check_pairs
-from ert.inference.warmup import warm_up
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
 from ert.model.dlib_cascade import DlibCascade, compact
 from ert.model.fitted import Fitted, FittedAttributes, read_fitted, write_fitted
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.model.schemes import resolve_mirror_map
 from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
 
@@ -424,7 +424,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """Return minus the mean NME in percent, so that greater is better."""
         truth = np.asarray(y, dtype=np.float64)
         lengths = (
-            box_frames(box_array(check_pairs(X)))[:, 0]
+            box_transforms(box_array(check_pairs(X)))[:, 0]
             if self.normalizer is None
             else normalizer_lengths(truth, self.normalizer)
         )

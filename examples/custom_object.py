@@ -19,8 +19,7 @@ import ert
 from ert.datasets.checks import check_dataset, read_picture
 from ert.datasets.split import split_groups
 from ert.metrics import nme
-from ert.plotting.landmarks import contact_sheet, save_image
-from ert.plotting.thumbnails import ON_PHOTOS, TRUTH, object_thumbnail
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image
 
 # A wing of length 1 with its base on the left. The twelve landmarks are base, notch, the ends of five veins
 # at the margin, both ends of the two cross-veins, and a fork. The other points only shape the curves.
@@ -140,7 +139,7 @@ print(f"mean error on {len(test)} test wings: {errors.mean():.2f} % of the wing 
 
 thumbnails, captions = [], []
 for name, i in (("best", int(errors.argmin())), ("worst", int(errors.argmax()))):
-    shapes, colors = (test.y[i], found[i]), (TRUTH, ON_PHOTOS[1])
+    shapes, colors = (test.y[i], found[i]), (TRUTH, PHOTO_COLORS[1])
     thumbnails.append(object_thumbnail(ert.load_image(test.files[i]), boxes[i], shapes, colors, 640))
     captions.append(f"{name}: {errors[i]:.2f} %; white: true, orange: predicted")
 save_image(f"{file.stem}_best_and_worst.png", contact_sheet(thumbnails, 2, captions, tile_size=640))

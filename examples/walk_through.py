@@ -16,11 +16,10 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 import ert
-from ert.evaluation.reports.explanation import explanation_sheet
-from ert.model.geometry import box_frames, frame_to_image
+from ert.evaluation.explanation import explanation_sheet
+from ert.model.geometry import box_to_image, box_transforms
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.landmarks import draw_landmarks
-from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels
 
 BLUE, ORANGE, RED, PALE = "#56b4e9", "#e69f00", "#b3541e", "#c5cad3"
 plt.rcParams |= {
@@ -235,7 +234,7 @@ shifts = 0.08 * np.array([(0, 0, 0), (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0
 sides = box[2:] * (1 + shifts[:, 2:])
 lows = box[:2] + box[2:] / 2 + shifts[:, :2] * box[2:] - sides / 2
 boxes = np.hstack([lows, sides])
-inits = frame_to_image(np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_frames(boxes))
+inits = box_to_image(np.repeat(cascade.mean_shape[None].astype(float), len(boxes), axis=0), box_transforms(boxes))
 found = model.predict([(image, each) for each in boxes])
 figure, axes = panels(3, ["seven boxes and initializations", "final shapes", "median"])
 colors = plt.get_cmap("plasma")(np.linspace(0.15, 0.95, len(boxes)))

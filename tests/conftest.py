@@ -31,5 +31,5 @@ def small_model(faces):
 
 @pytest.fixture(scope="session")
 def confident_model(faces):
-    """The same with a judge."""
+    """The same with a confidence model."""
     return small_predictor(mirror="face68", normalizer="inter-ocular").fit(*faces).fit_confidence(*faces, n_folds=2)

@@ -11,19 +11,19 @@ from ert import InputError, PredictionMode, ShapePredictor
 from ert._core.images import to_gray
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import nme
-from ert.model.geometry import INITS, box_frames, frame_to_image, stretched_frames
+from ert.model.geometry import INITS, box_to_image, box_transforms, stretched_transforms
 
 
 def test_it_learns_synthetic_faces(small_model):
     images, boxes, landmarks = synthetic_faces(60, seed=2, size=96)
     X = list(zip(images, boxes, strict=True))
-    start = frame_to_image(np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_frames(boxes))
+    start = box_to_image(np.tile(small_model.cascade_.mean_shape, (60, 1, 1)).astype(float), box_transforms(boxes))
     before = nme(landmarks, start, "inter-ocular").mean()
     after = nme(landmarks, small_model.predict(X), "inter-ocular").mean()
     assert after < 0.65 * before
 
 
-def test_history_tells_the_errors_of_each_stage(faces):
+def test_history_has_the_errors_of_each_stage(faces):
     X, y = faces
     model = small_predictor(normalizer="inter-ocular").fit(X[:80], y[:80], validation=(X[80:], y[80:]))
     assert [entry["stage"] for entry in model.history_] == [1, 2, 3]
@@ -75,9 +75,9 @@ def test_a_cascade_of_dlibs_kind_is_written_for_dlib_and_predicts_the_same(faces
         for jobs in (1, 2)
     ]
     shapes = models[0].predict(X)
-    start = frame_to_image(
+    start = box_to_image(
         np.tile(models[0].cascade_.mean_shape, (len(X), 1, 1)).astype(float),
-        stretched_frames(np.array([box for _, box in X])),
+        stretched_transforms(np.array([box for _, box in X])),
     )
     assert nme(y, shapes, "inter-ocular").mean() < 0.65 * nme(y, start, "inter-ocular").mean()
     for number, model in enumerate(models):
@@ -135,8 +135,8 @@ def test_missing_landmarks_neither_pull_nor_push(faces):
     # Half the data: a little worse, not dragged towards the start.
     lacking = np.linalg.norm(predicted[::2, 30] - y[::2, 30], axis=1).mean()
     complete = np.linalg.norm(whole[::2, 30] - y[::2, 30], axis=1).mean()
-    start = frame_to_image(
-        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float), box_frames(np.array([box for _, box in X]))
+    start = box_to_image(
+        np.tile(model.cascade_.mean_shape, (120, 1, 1)).astype(float), box_transforms(np.array([box for _, box in X]))
     )
     untouched = np.linalg.norm(start[::2, 30] - y[::2, 30], axis=1).mean()
     assert complete < lacking < 0.5 * (complete + untouched)
@@ -261,7 +261,7 @@ def test_one_object_can_validate_and_may_lack_landmarks(faces):
         small_predictor().fit(X, y, validation=(X[:1], y[:2]))
 
 
-def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
+def test_unusable_input_is_refused_before_the_fit(faces, tmp_path):
     X, y = faces
     holes = y.copy()
     holes[7, 36] = np.nan
@@ -277,7 +277,7 @@ def test_what_a_fit_cannot_use_is_said_before_it_starts(faces, tmp_path):
         small_predictor(n_trees=100_000, n_split_tests=10_000, max_depth=10).fit(X, y)
 
 
-def test_a_failed_refit_leaves_the_fitted_model_whole(faces, tmp_path, monkeypatch):
+def test_a_failed_refit_keeps_the_fitted_model(faces, tmp_path, monkeypatch):
     X, y = faces
     model = small_predictor(n_stages=1).fit(X, y)
     expected = model.predict(X[:3])
@@ -367,7 +367,7 @@ def test_bad_parameters_are_named(params, message):
         small_predictor(**params).fit(X, np.full((2, 1, 2), 20.0))
 
 
-def test_what_is_not_fitted_says_so():
+def test_an_unfitted_estimator_raises():
     with pytest.raises(InputError, match="not fitted"):
         ShapePredictor().predict([])
 
@@ -391,7 +391,7 @@ def test_scikit_learn_manners(faces):
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
-def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, kind):
+def test_several_initializations_give_the_median_of_moved_boxes(faces, kind):
     X, y = faces
     model = small_predictor(**kind).fit(X, y)
     single = model.predict(X[:8])
@@ -415,7 +415,7 @@ def test_several_starts_give_the_median_of_what_boxes_moved_by_hand_give(faces, 
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "dlib", "gray_weights": "dlib"}])
-def test_a_flipped_start_predicts_the_mirror_image(faces, kind):
+def test_flip_predicts_the_mirror_image(faces, kind):
     X, y = faces
     model = small_predictor(mirror="face68", **kind).fit(X, y)
     swap = model.mirror_map_

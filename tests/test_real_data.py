@@ -6,7 +6,7 @@ import ert
 from ert.metrics import nme
 
 
-def test_the_bundled_model_knows_real_faces(shared):
+def test_the_bundled_model_locates_real_faces(shared):
     """Faces it was trained on, with both detectors' boxes: a guard against damage, not a figure to quote."""
     for boxes in ("dlib", "haar"):
         table = f"{shared / '300w' / 'boxes.csv'}:{boxes}"

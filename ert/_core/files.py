@@ -1,23 +1,18 @@
-"""Atomic file writes."""
+"""Atomic file writes; the files that come with the package."""
 
 import os
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import resources
 from pathlib import Path
 
 from ert._core.exceptions import InputError
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check, before long work, that a file can be written: its folder exists, and it is no folder itself.
-
-    Raises
-    ------
-    InputError
-        Naming the file.
-    """
+    """Check, before long work, that a file can be written: its folder exists, and it is no folder itself."""
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: cannot be written: Is a directory")
@@ -71,3 +66,16 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+_FOLDER = Path(str(resources.files("ert._core"))) / "data"
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the files of the bundled models by name."""
+    return {file.stem: file for file in sorted((_FOLDER / "models").glob("*.ert"))}
+
+
+def sample_image() -> Path:
+    """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
+    return _FOLDER / "samples" / "astronaut.jpg"

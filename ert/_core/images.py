@@ -256,10 +256,6 @@ def gray_part(
         The part, within the image.
     coefficients : ndarray of uint32
         From :func:`channel_weights`.
-
-    Returns
-    -------
-    ndarray of uint8
     """
     gray = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
     if is_kernel_ready(image):

@@ -10,12 +10,11 @@ the rest            training
 from ert._kernels.confidence import CompiledConfidence as CompiledConfidence
 from ert._kernels.confidence import assess_face, compile_confidence, observe_landmarks, run_forest
 from ert._kernels.crop import crop_resampled
-from ert._kernels.gray import to_gray
 from ert._kernels.grow import grow_trees
+from ert._kernels.images import rotate_image, to_gray
 from ert._kernels.predict import CompiledCascade as CompiledCascade
 from ert._kernels.predict import compile_cascade, predict_batch, predict_face
 from ert._kernels.predict_dlib import compile_dlib_cascade, predict_face_dlib
-from ert._kernels.rotate import rotate_image
 from ert._kernels.stage import apply_stage, read_feature_pool
 from ert._kernels.workers import Workers
 

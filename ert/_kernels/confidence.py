@@ -200,11 +200,9 @@ def observe_landmarks(
 
     Parameters
     ----------
-    compiled : CompiledConfidence
     image : uint8 array (rows, columns)
     landmarks : float64 array (n_landmarks, 2)
         In image pixels.
-    box_side : float
     normalizer : tuple of 5 int
         See :func:`normalizer_length`.
 
@@ -241,7 +239,6 @@ def run_forest(values: npt.NDArray[np.uint8], forest: tuple[npt.NDArray[Any], ..
     Parameters
     ----------
     values : uint8 array (n, n_pixels)
-    forest : pairs, thresholds, leaves, scales, basis
 
     Returns
     -------

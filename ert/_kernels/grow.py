@@ -97,18 +97,10 @@ class GrowWorkspace(NamedTuple):
     leaf_counts: Any
 
 
-class LevelSums(NamedTuple):
-    """The `counts` and `sums` of one thread, and the sums of one block and group before they are added."""
-
-    counts: Any
-    sums: Any
-    left_sums: Any
-
-
 class TreeOutput(NamedTuple):
     """What is written, the same by each thread.
 
-    `chosen` int64 (n_threads, n_trees, n_splits) is the number of each split's candidate; `leaves` is int16
+    `chosen` int64 (n_threads, n_trees, n_splits) is the candidate of each split, a number; `leaves` is int16
     (n_threads, n_trees, n_leaves, n_components).
     """
 
@@ -129,18 +121,14 @@ def grow_trees(
     Parameters
     ----------
     pool : uint8 array (n_blocks, block length, width)
-        Blocks have at most 2048 samples, all blocks but the last one are full. `width` is a multiple of 64,
-        and 64 bytes after the end of the array must be readable.
+        All blocks but the last one are full. 64 bytes after the end of the array must be readable.
     targets : residuals, present, weights, n_samples
-        int16 array (n_blocks, block length, n_components), rewritten; uint8 array of the same shape, 0 where
-        a component is missing, or empty when none is; float64 array (n_scored,), the squared units of the
-        components that splits are scored on; the number of samples.
+        See :class:`TrainingBlocks` and :class:`Boosting`; the residuals are rewritten.
     candidates : pairs, thresholds
-        uint16 array (n_trees, n_splits, n_split_tests, 2), the two pixels of each candidate, and int16 array
-        (n_trees, n_splits, n_split_tests).
+        The two pixels of each candidate, uint16 (n_trees, n_splits, n_split_tests, 2), and int16 (n_trees,
+        n_splits, n_split_tests).
     leaf_rule : learning_rate, n_trees_averaged, leaf_bits
         `n_trees_averaged` trees in a row begin with the same residuals and share the learning rate.
-    workers : Workers
     on_trees : callable, optional
         Called with the number of trees that have been grown since the last call.
 
@@ -164,7 +152,7 @@ def grow_trees(
     leaf_type = np.int8 if leaf_bits == 8 else np.int16
     updated = residuals if n_averaged == 1 else residuals.copy()
     blocks = TrainingBlocks(sizes, pool, residuals, updated, present)
-    workspace = _new_workspace(blocks, thresholds.shape, len(weights), n_threads)
+    workspace = new_workspace(blocks, n_splits, n_tests, len(weights), n_threads)
     boosting = Boosting(
         max(0, largest.bit_length() - SCORED_LIMIT.bit_length()),
         weights,
@@ -194,12 +182,9 @@ def grow_trees(
     return all_pairs, all_thresholds, all_leaves
 
 
-def _new_workspace(
-    blocks: TrainingBlocks, candidates_shape: tuple[int, ...], n_scored: int, n_threads: int
-) -> GrowWorkspace:
-    """Return the workspace of trees with candidates (n_trees, n_splits, n_split_tests)."""
+def new_workspace(blocks: TrainingBlocks, n_splits: int, n_tests: int, n_scored: int, n_threads: int) -> GrowWorkspace:
+    """Return the workspace of trees with `n_tests` candidates for each of `n_splits` splits."""
     n_blocks, block_length, n_components = blocks.residuals.shape
-    _, n_splits, n_tests = candidates_shape
     n_columns = -(-n_scored // COMPONENTS_PER_PASS) * COMPONENTS_PER_PASS
     return GrowWorkspace(
         order=np.empty((n_blocks, block_length), np.int32),
@@ -221,14 +206,12 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
     `workspace` is overwritten and `output` is written.
     """
     n_blocks, (n_trees, n_splits) = blocks.sizes.shape[0], candidates.limits.shape[:2]
-    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
-    level_sums = LevelSums(workspace.counts[thread], workspace.sums[thread], left_sums)
     leaf_sums, leaf_counts = workspace.leaf_sums[thread], workspace.leaf_counts[thread]
     # Not literals, for which the kernels called would be compiled separately.
     counter = zero = np.int64(0)
     for tree in range(n_trees):
-        level_sums.counts[...] = 0
-        level_sums.sums[...] = 0
+        workspace.counts[thread] = 0
+        workspace.sums[thread] = 0
         chosen = output.chosen[thread, tree]
         splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
         first_node = zero
@@ -242,7 +225,7 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
                         leaves = output.leaves[thread, tree - 1]
                         apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[tree - 1])
                     start_tree(block, blocks, workspace, boosting.shift)
-                evaluate_level(block, first_node, blocks, splits, workspace, level_sums)
+                evaluate_level(block, first_node, blocks, splits, workspace, thread)
                 block = next_block(barrier, counter)
             if not wait(barrier, n_threads):
                 return
@@ -282,14 +265,15 @@ def start_tree(block, blocks, workspace, shift):
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_level(block, first_node, blocks, candidates, workspace, level_sums):
+def evaluate_level(block, first_node, blocks, candidates, workspace, thread):
     """Sum the samples of a block that each candidate of each node of a level sends left.
 
     The level has `first_node` + 1 nodes, numbered from `first_node` on; `candidates` are those of one tree.
-    `level_sums` are added to, and `workspace.goes_left` is written.
+    The thread's `counts` and `sums` are added to, and `goes_left` is written.
     """
     pool, scored, bounds = blocks.pool[block], workspace.scored[block], workspace.bounds[block]
-    counts, sums, left_sums = level_sums
+    counts, sums = workspace.counts[thread], workspace.sums[thread]
+    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
     n_columns, n_scored = sums.shape[1:]
     for k in range(first_node + 1):
         node = first_node + k
@@ -321,34 +305,22 @@ def choose_splits(first_node, counts, sums, weights, chosen):
 
     `counts` and `sums` are those of all threads; `chosen`, the candidate of each split, is written.
     """
-    n_threads, _, n_columns = counts.shape
     for node in range(first_node, 2 * first_node + 1):
-        n = _sum_threads(counts, node, n_columns - 1)
+        n = counts[:, node, -1].sum()
         best = -1.0
         chosen[node] = 0
-        for test in range(n_columns - 1):
-            n_left = _sum_threads(counts, node, test)
+        for test in range(counts.shape[2] - 1):
+            n_left = counts[:, node, test].sum()
             if n_left == 0 or n_left == n:
                 continue
             gain = 0.0
             for d in range(weights.shape[0]):
-                left = right = 0.0
-                for thread in range(n_threads):
-                    left += sums[thread, node, test, d]
-                    right += sums[thread, node, n_columns - 1, d]
-                right -= left
+                left = sums[:, node, test, d].sum()
+                right = sums[:, node, -1, d].sum() - left
                 gain += weights[d] * (left * left / n_left + right * right / (n - n_left))
             if gain > best:
                 best = gain
                 chosen[node] = test
-
-
-@numba.njit(cache=True, nogil=True)
-def _sum_threads(counts, node, column):
-    total = 0
-    for thread in range(counts.shape[0]):
-        total += counts[thread, node, column]
-    return total
 
 
 @numba.njit(cache=True, nogil=True)
@@ -415,11 +387,7 @@ def mean_leaves(sums, counts, rule, leaves):
     shrinkage, max_leaf = rule
     for leaf in range(leaves.shape[0]):
         for d in range(leaves.shape[1]):
-            total = n = 0
-            for thread in range(sums.shape[0]):
-                total += sums[thread, leaf, d]
-                n += counts[thread, leaf, d]
-            mean = total / max(n, 1)
+            mean = sums[:, leaf, d].sum() / max(counts[:, leaf, d].sum(), 1)
             leaves[leaf, d] = min(max(np.rint(shrinkage * mean), -max_leaf), max_leaf)
 
 

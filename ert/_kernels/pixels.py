@@ -119,7 +119,7 @@ def pool_args(anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]) 
 
 @register_jitable
 def pool_workspace(n_landmarks: int, n_pixels: int) -> Any:
-    """Return buffers for so many landmarks and pixels, both padded."""
+    """Return buffers for a number of landmarks and of pixels, both padded."""
     return PoolWorkspace(np.empty(n_landmarks, np.uint64), np.empty(n_pixels, np.uint64), np.empty(n_pixels, np.int32))
 
 

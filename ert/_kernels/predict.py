@@ -23,7 +23,7 @@ from numba.extending import overload, register_jitable
 
 from ert._kernels.bound_args import DUMMY_BOX, DUMMY_IMAGE, BoundArgs, entry_point, unpack
 from ert._kernels.crop import CropArgs, crop_args, cut_crop
-from ert._kernels.gray import to_gray
+from ert._kernels.images import to_gray
 from ert._kernels.llvm import kernel
 from ert._kernels.pixels import (
     CropView,
@@ -118,7 +118,6 @@ def compile_cascade(
         The arrays of :class:`ert.model.cascade.Cascade`.
     crop : region, working_size, blur, min_contrast, (columns, rows)
         See :class:`ert._kernels.crop.CropArgs`.
-    stages_per_basis : int
     """
     mean_shape = arrays["mean_shape"]
     pool = pool_args(arrays["anchors"], arrays["deltas"])
@@ -270,7 +269,7 @@ def predict_batch(images, parts, weights, boxes, max_box_to_image, bound, landma
     parts : int array (n, 4)
         Of color images, what is converted to gray: first column, end column, first row, end row.
     weights : uint32 array (4,)
-        See :func:`ert._kernels.gray.to_gray`.
+        See :func:`ert._kernels.images.to_gray`.
     boxes : float64 array (n, 4)
     max_box_to_image : int
         See :func:`is_plain`. Color images and their boxes have been checked.

@@ -20,7 +20,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from ert._kernels.bound_args import DUMMY_BOX, DUMMY_IMAGE, BoundArgs, entry_point, unpack
-from ert._kernels.gray import weigh
+from ert._kernels.images import weigh
 from ert._kernels.llvm import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
 from ert._kernels.predict import CompiledCascade, add_displacement, is_plain
 from ert._kernels.simd import LANES, BasisArgs, add_leaves, aligned, basis_args, product_workspace

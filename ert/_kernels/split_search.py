@@ -65,15 +65,8 @@ def pack_candidates(
 
     The candidate after a split's last one sends every sample left, so that its sums are those of the node.
 
-    Parameters
-    ----------
-    pairs : uint16 array (..., n_split_tests, 2)
-    thresholds : int16 array (..., n_split_tests)
-
-    Returns
-    -------
-    pixels : uint16 array (..., n_groups, 64)
-    limits : int16 array (..., n_groups, 32)
+    Pairs (..., n_split_tests, 2) and thresholds (..., n_split_tests) become pixels (..., n_groups, 64) and limits
+    (..., n_groups, 32).
     """
     *shape, n_tests = thresholds.shape
     n_groups = n_tests // GROUP_SIZE + 1
@@ -179,15 +172,7 @@ _accumulate: Any = intrinsic(_typed_accumulate)
 
 @numba.njit(cache=True, nogil=True)
 def evaluate_splits(pool, samples, pixels, limits, goes_left):
-    """Evaluate 32 candidates on the samples of a node.
-
-    Parameters
-    ----------
-    pool, samples, pixels, limits
-        See the picture at the top of this file. 64 bytes after the end of the pool must be readable.
-    goes_left : uint32 array (n,)
-        Written.
-    """
+    """Write which samples of a node 32 candidates send left; 64 bytes after the end of the pool must be readable."""
     width = pool.shape[1]
     if _USE_TABLES and width <= _MAX_TABLE_PIXELS:
         if width <= 128:
@@ -213,15 +198,5 @@ def evaluate_splits(pool, samples, pixels, limits, goes_left):
 
 @numba.njit(cache=True, nogil=True)
 def accumulate_left_sums(goes_left, samples, scored, column, left_sums):
-    """Sum the components of the samples that each of 32 candidates sends left, and count these samples.
-
-    Parameters
-    ----------
-    goes_left, samples, scored
-        See the picture at the top of this file.
-    column : int
-        The first of the eight components that are summed.
-    left_sums : float32 array (9, 32)
-        Written.
-    """
+    """Write the sums of eight components, from `column` on, of the samples that go left, and count these."""
     _accumulate(goes_left, samples, scored, column, left_sums)

@@ -9,7 +9,6 @@ Samples lie in blocks, all of them full but the last one:
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -34,7 +33,7 @@ def read_feature_pool(
     workers: Workers,
     after_read: Callable[[], object],
 ) -> npt.NDArray[np.float32]:
-    """Read the feature pool of every sample.
+    """Read the feature pool of every sample; return the similarities from the mean shape to its shape.
 
     Parameters
     ----------
@@ -50,14 +49,8 @@ def read_feature_pool(
         shape plus an offset.
     pool : uint8 array (n_blocks, block length, at least n_pixels)
         Written.
-    workers : Workers
     after_read : callable
         Called after each few samples.
-
-    Returns
-    -------
-    similarities : float32 array (n_samples, 2)
-        From the mean shape to the shape of each sample.
     """
     crop_of, transforms, shapes = samples
     block_length = pool.shape[1]
@@ -71,7 +64,7 @@ def read_feature_pool(
             for first in range(start, stop, SAMPLES_PER_READ):
                 part = slice(first, min(first + SAMPLES_PER_READ, stop))
                 rows = pool[block, part.start - start : part.stop - start]
-                inputs = SampleArgs(crop_of[part], transforms[part], shapes[part])
+                inputs = crop_of[part], transforms[part], shapes[part]
                 _read_samples(crops, inputs, *arguments, similarities[part], rows)
                 after_read()
 
@@ -103,7 +96,6 @@ def apply_stage(
         What displacements are multiplied by.
     shapes : float32 array (n_samples, n_landmarks, 2)
         Rewritten.
-    workers : Workers
     """
     pairs, thresholds, leaves = trees
     scales, rows = basis
@@ -118,19 +110,11 @@ def apply_stage(
     workers.run(move)
 
 
-class SampleArgs(NamedTuple):
-    """Arrays with a row per sample: its crop, its transform, its shape."""
-
-    crop_of: Any
-    transforms: Any
-    shapes: Any
-
-
 @numba.njit(cache=True, nogil=True)
 def _read_samples(crops, samples, mean, pool, similarities, rows):
     """Read the pool (PoolArgs) of some samples into `rows`, and write their similarities."""
     pixels, places = crops
-    shapes = samples.shapes
+    crop_of, transforms, shapes = samples
     n_landmarks, n_pixels = shapes.shape[1], pool.anchors.shape[1]
     shape = np.zeros((mean.basis.shape[1], 2), np.float32)
     values = np.empty(n_pixels, np.uint8)
@@ -140,9 +124,9 @@ def _read_samples(crops, samples, mean, pool, similarities, rows):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = similarity(mean, shape)
         similarities[i, 0], similarities[i, 1] = a, b
-        first, n_columns, n_rows = places[samples.crop_of[i]]
+        first, n_columns, n_rows = places[crop_of[i]]
         crop = CropView(pixels[first : first + n_columns * n_rows], n_columns, n_rows, n_rows, 1)
-        read_pixels(crop, samples.transforms[i], shape, (a, b), pool, 0, workspace, values)
+        read_pixels(crop, transforms[i], shape, (a, b), pool, 0, workspace, values)
         # Padding is left out where a row is no longer than the pool.
         for p in range(min(n_pixels, rows.shape[1])):
             rows[i, p] = values[p]

@@ -81,7 +81,6 @@ def pack_nodes(
         The two pixels of each split.
     thresholds : array (..., n_trees, n_splits)
         A face goes left where the difference of the two pixels is greater; integers or not.
-    n_pixels : int
 
     Returns
     -------
@@ -109,7 +108,6 @@ def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_p
         The two pixels of each split, below 512.
     thresholds : array (..., n_trees, 15)
         A face goes left where the difference of the two pixels is greater; integers or not.
-    n_pixels : int
 
     Returns
     -------

@@ -13,7 +13,6 @@ import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Self
 
 import numba
@@ -35,16 +34,6 @@ _YIELD_SYMBOL = "ert_yield_thread"
 _SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
 _YIELD = _SYSTEM.SwitchToThread if os.name == "nt" else _SYSTEM.sched_yield
 binding.add_symbol(_YIELD_SYMBOL, ctypes.cast(_YIELD, ctypes.c_void_p).value)
-
-
-def new_barrier(n_counters: int) -> npt.NDArray[np.int64]:
-    """Return a barrier with `n_counters` work counters; each call of a kernel needs a new one."""
-    return np.zeros(COUNTERS + 8 * n_counters, np.int64)
-
-
-def abort(barrier: npt.NDArray[np.int64]) -> None:
-    """Release the threads that wait for one that has failed."""
-    barrier[ABORTED] = 1
 
 
 def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -76,8 +65,7 @@ def _typed_yield(context: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(32), [])
-        function = cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL)
-        builder.call(function, [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, _YIELD_SYMBOL), [])
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -98,10 +86,7 @@ def next_block(barrier, counter):
 def wait(barrier, n_threads):
     """Wait until all threads have arrived; what each of them has written can be read afterwards.
 
-    Returns
-    -------
-    bool
-        False when a thread has failed and the others must stop.
+    Return False when a thread has failed and the others must stop.
     """
     n_passed = _read(barrier, PASSED)
     if _add(barrier, ARRIVED, 1) + 1 == n_threads:
@@ -119,17 +104,9 @@ def wait(barrier, n_threads):
 
 
 class Workers:
-    """Threads that run one kernel together.
+    """Threads that run one kernel together: `n_threads`, the calling thread included.
 
-    Parameters
-    ----------
-    n_threads : int
-        The number of threads, the calling thread included.
-
-    Attributes
-    ----------
-    failed : bool
-        True once a thread has raised an error: long-running work checks it from time to time and returns.
+    `failed` is True once a thread has raised an error: long-running work checks it from time to time and returns.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -147,7 +124,7 @@ class Workers:
         try:
             for i in range(1, self.n_threads):
                 others.append(self._executor.submit(self._call, kernel, i, *args))
-            self._call(kernel, 0, *args)
+            kernel(0, self.n_threads, *args)
         except BaseException:
             self._fail()
             raise
@@ -159,7 +136,7 @@ class Workers:
 
     def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
         """Call ``kernel(thread, n_threads, barrier, *args)`` in every thread, with a new barrier."""
-        self._barrier = new_barrier(n_counters)
+        self._barrier = np.zeros(COUNTERS + 8 * n_counters, np.int64)
         try:
             self.run(kernel, self._barrier, *args)
         finally:
@@ -175,13 +152,11 @@ class Workers:
     def _fail(self) -> None:
         self.failed = True
         if self._barrier is not None:
-            abort(self._barrier)
+            self._barrier[ABORTED] = 1
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._executor is not None:
             self._executor.shutdown()

@@ -18,7 +18,7 @@ from ert import metrics
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert.datasets.dataset import Dataset, load_dataset
-from ert.evaluation.reports.html import check_report_packages
+from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.predictor import ShapePredictor
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from ert._core import system
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import bundled_models, check_writable
 from ert._core.images import DUMMY_IMAGES, image_size
-from ert._core.resources import bundled_models
 from ert._core.types import Floats, Pixels
 from ert.cli import common
 from ert.cli.parser import Parser
@@ -22,13 +21,14 @@ from ert.evaluation.comparison import (
     Comparison,
     compare_shapes,
     compare_times,
+    draw_most_different,
     make_benchmark_model,
     measure,
+    plot_errors,
 )
-from ert.evaluation.reports.comparison import draw_most_different, plot_errors
 from ert.inference.validation import check_pairs
 from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
-from ert.plotting.style import check_chart_file
+from ert.plotting.charts import check_chart_file
 from ert.predictor import load
 
 _DLIB = "dlib:"

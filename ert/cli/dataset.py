@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert._core.images import image_size, load_image
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.parser import Parser, add_commands
@@ -27,8 +27,14 @@ from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_g
 from ert.datasets.summary import describe_dataset, known_scheme, mirror_dataset
 from ert.datasets.write import write_dataset
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
-from ert.plotting.landmarks import contact_sheet, draw_landmarks, save_image
-from ert.plotting.thumbnails import crop_thumbnail, object_view, to_thumbnail_pixels
+from ert.plotting.landmarks import (
+    contact_sheet,
+    crop_thumbnail,
+    draw_landmarks,
+    object_view,
+    save_image,
+    to_thumbnail_pixels,
+)
 
 _T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind

@@ -7,8 +7,7 @@ from ert._core.files import check_writable
 from ert._core.images import load_image
 from ert.cli import common
 from ert.cli.parser import Parser
-from ert.evaluation.explanation import explain
-from ert.evaluation.reports.explanation import check_explanation_file, save_explanation
+from ert.evaluation.explanation import check_explanation_file, explain, save_explanation
 from ert.faces.detection import detect_faces
 from ert.predictor import load
 

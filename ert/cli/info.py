@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from ert._core.resources import bundled_models
+from ert._core.files import bundled_models
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.model.fitted import cascade_sizes

@@ -11,13 +11,13 @@ from llvmlite.binding import get_host_cpu_name
 from numba import config
 
 from ert._core.exceptions import InputError
+from ert._core.files import bundled_models, sample_image
 from ert._core.images import DUMMY_IMAGES
-from ert._core.resources import bundled_models, sample_image
 from ert._kernels import predict_face
 from ert.cli import common
 from ert.cli.main import build_parser, main
 from ert.cli.parser import Parser
-from ert.inference.warmup import warm_up_batch
+from ert.inference.batch import warm_up_batch
 from ert.model.cascade import Cascade
 from ert.model.dlib_cascade import DlibCascade, compact
 from ert.predictor import ShapePredictor, load

@@ -16,7 +16,7 @@ from ert._core.files import check_writable, remove_temporaries
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
-from ert.evaluation.reports.training import TrainingReport
+from ert.evaluation.training_report import TrainingReport
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
 from ert.training.confidence_samples import group_folds

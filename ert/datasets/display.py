@@ -60,8 +60,7 @@ def _contact_sheet(dataset: "Dataset") -> str:
     """Return a JPEG of up to `MAX_THUMBNAILS` objects, evenly spaced, in base64; "" if none can be drawn."""
     from PIL import Image
 
-    from ert.plotting.landmarks import contact_sheet
-    from ert.plotting.thumbnails import object_thumbnail
+    from ert.plotting.landmarks import contact_sheet, object_thumbnail
 
     n_known = np.isfinite(dataset.landmarks).all(axis=2).sum(axis=1)
     items = np.flatnonzero(np.isfinite(dataset.boxes).all(axis=1) & (n_known > 0))

@@ -1,6 +1,6 @@
 """Comparison of models, explanation of predictions, errors by attributes of objects."""
 
-from ert.evaluation.attributes import attribute_table, by_groups, group_columns
+from ert.evaluation.attributes import attribute_table, group_columns
 from ert.evaluation.comparison import (
     BenchmarkModel,
     Comparison,
@@ -11,7 +11,7 @@ from ert.evaluation.comparison import (
     most_different,
 )
 from ert.evaluation.explanation import Explanation, explain
-from ert.evaluation.groups import errors_by
+from ert.evaluation.groups import by_groups, errors_by
 
 __all__ = [
     "BenchmarkModel",

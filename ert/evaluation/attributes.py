@@ -1,8 +1,8 @@
-"""Attributes of the objects of a dataset, measured or from a user's table, and errors by attribute."""
+"""Attributes of the objects of a dataset: measured, or from a user's table."""
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.images import load_image, to_gray
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import quoted
-from ert.evaluation.groups import FEWEST, errors_by
-from ert.evaluation.table import read_table
+from ert.datasets.parsing import csv_table, quoted
 from ert.faces.regions import lengths, mouth_opening, zero_to_nan
 from ert.model.schemes import FACE68_REGIONS
 
@@ -30,7 +28,6 @@ MEASURED = {
 }
 """Measured attributes and their descriptions."""
 
-_FAILURE_PERCENT = 8.0
 _EYES = (list(FACE68_REGIONS["right_eye"]), list(FACE68_REGIONS["left_eye"]))
 _NOSE_TIP = 30
 # The upper end of the jaw line on each side, from the ear down.
@@ -41,14 +38,9 @@ _NO_SKIN = (*_EYES, list(FACE68_REGIONS["outer_lips"]))
 
 
 def object_size(landmarks: Floats, boxes: Floats) -> Floats:
-    """Return the size of objects in pixels: the distance between the outer eye corners, else that of the box.
+    """Return the sizes of objects in pixels: the distance between the outer eye corners of faces (n, 68, 2).
 
-    Parameters
-    ----------
-    landmarks : (n, n_landmarks, 2) array
-        Eye corners are those of 68 points; NaN = missing.
-    boxes : (n, 4) array
-        Left, top, width, height; the size is the mean of width and height.
+    For other objects it is the mean of the width and the height of their boxes (n, 4).
     """
     if landmarks.shape[1] != 68:
         side: Floats = boxes[:, 2:].mean(axis=1)
@@ -59,10 +51,9 @@ def object_size(landmarks: Floats, boxes: Floats) -> Floats:
 def yaw(landmarks: Floats) -> Floats:
     """Return a proxy for the absolute yaw angle of faces (n, 68, 2).
 
-    |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on
-    each side: 0 for a frontal face, 0.69 if one distance is twice the other. It increases with the angle, but
-    also depends on the face and on annotation errors. It has no sign, so that faces turned to the left and to
-    the right are grouped together.
+    |ln(right / left)| of the mean distances from the tip of the nose to five points of the upper jaw line on each
+    side: 0 for a frontal face, 0.69 if one distance is twice the other. It also depends on the face and on annotation
+    errors. Without a sign, faces turned to the left and to the right are grouped together.
     """
     right, left = (lengths(landmarks[:, cheek] - landmarks[:, [_NOSE_TIP]]).mean(axis=1) for cheek in _CHEEKS)
     asymmetry: Floats = np.abs(np.log(zero_to_nan(right)) - np.log(zero_to_nan(left)))
@@ -78,17 +69,10 @@ def roll(landmarks: Floats) -> Floats:
 
 
 def skin_brightness(image: Pixels, shape: Floats) -> float:
-    """Return the mean gray level of a face's skin: within jaw and brows, without eyes and mouth.
+    """Return the mean gray level of the skin of a face (68, 2): within jaw and brows, without eyes and mouth.
 
-    It depends on light and camera as much as on the skin, so it is not a measure of skin color. NaN if a
-    landmark that is needed is missing or no skin is within the image.
-
-    Parameters
-    ----------
-    image : (rows, columns) or (rows, columns, 3) uint8 array
-        Gray or RGB.
-    shape : (68, 2) array
-        x and y in pixels; NaN = missing.
+    It depends on light and camera as much as on the skin, so it is not a measure of skin color. NaN if a landmark that
+    is needed is missing or no skin is within the image.
     """
     from skimage.draw import polygon
 
@@ -139,10 +123,11 @@ def group_columns(
     dataset : Dataset
         Its images are read only for "brightness".
     folder : pathlib.Path
-        Folder that contains the images, also in subfolders: "source" and the paths of the table are relative
-        to it.
+        Folder that contains the images, also in subfolders: "source" and the paths of the table are relative to it.
     table : pathlib.Path, optional
-        CSV file, see :func:`ert.evaluation.table.read_table`.
+        CSV file with a header. The column ``image`` (by default the first one) contains the image of each row: a path
+        relative to the folder of the table or to `folder`, or a file name; the optional column ``object`` the index of
+        an object within its image.
     part : bool
         Whether to ignore rows of the table for images that are not in the dataset.
     n_jobs : int
@@ -156,7 +141,7 @@ def group_columns(
     Raises
     ------
     InputError
-        When a name is unknown or needs the 68 points of a face, and as `read_table`.
+        When a name is unknown or needs the 68 points of a face, or the table is invalid.
     """
     given = {} if table is None else read_table(table, dataset, folder, part=part)
     columns: dict[str, Column] = {}
@@ -236,7 +221,7 @@ def attribute_table(
     folder : pathlib.Path, optional
         Folder that contains the images, also in subfolders; by default their common folder.
     table : pathlib.Path, optional
-        CSV file with further attributes, see :func:`ert.evaluation.table.read_table`.
+        CSV file with further attributes, see `group_columns`.
     n_jobs : int
         Number of threads that read images.
 
@@ -267,73 +252,73 @@ def attribute_table(
     return {"image": files} | {name: column.values for name, column in columns.items()}
 
 
-def by_groups(columns: Mapping[str, Column], errors: Floats, normalizer: str) -> dict[str, Any]:
-    """Summarize errors by each of several attributes.
+def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False) -> dict[str, list[str]]:
+    """Read a table of attributes: for each column the value of each object, "" without a row.
 
-    Parameters
-    ----------
-    columns : mapping of str to Column
-        Attributes, see `group_columns`.
-    errors : (n,) array
-        :func:`ert.metrics.nme` of the objects.
-    normalizer : str
-        Normalizer of the errors.
-
-    Returns
-    -------
-    dict
-        Can be written as JSON: ``normalizer``; ``failure_limit`` in percent; ``columns``: for each attribute
-        ``about`` and ``groups``, see :func:`ert.evaluation.groups.errors_by`.
+    The column ``image`` (by default the first one) contains the image of each row: a path relative to the folder of the
+    table or to `folder`, or a file name. The optional column ``object`` contains the index of an object within its
+    image, from 0; if it is empty, the row applies to all objects of the image. With `part`, rows of images that are not
+    in the dataset are ignored.
     """
-    groups = {
-        name: {"about": column.about, "groups": errors_by(column.values, errors, limit=_FAILURE_PERCENT)}
-        for name, column in columns.items()
-    }
-    return {"normalizer": normalizer, "failure_limit": _FAILURE_PERCENT, "columns": groups}
+    table = csv_table(path)
+    line, header = next(table)
+    image = header.index("image") if "image" in header else 0
+    number = header.index("object") if "object" in header else None
+    kept = [i for i in range(len(header)) if i not in (image, number)]
+    if not kept:
+        raise InputError(f"{path}:{line}: no column besides {one_line(', '.join(header))}, expected one to group by")
+    items = _items(dataset)
+    row_of: dict[int, tuple[int, list[str]]] = {}
+    for line, cells in table:
+        here = f"{path}:{line}"
+        chosen = _find(cells[image], (path.parent, folder), items, here)
+        if not chosen:
+            if part:
+                continue
+            raise InputError(
+                f"{here}: image {quoted(cells[image])} is not in {dataset.name}, expected one of its images"
+            )
+        if number is not None and cells[number]:
+            chosen = [_object(cells[number], chosen, here)]
+        for i in chosen:
+            if i in row_of:
+                message = f"duplicate row (first in line {row_of[i][0]}), expected one row per object"
+                raise InputError(f"{here}: {quoted(cells[image])}: {message}")
+            row_of[i] = line, cells
+    if not row_of:
+        raise InputError(f"{path}: no row has an image of {dataset.name}, expected at least one")
+    empty = (0, [""] * len(header))
+    return {header[k]: [row_of.get(i, empty)[1][k] for i in range(len(dataset))] for k in kept}
 
 
-def group_lines(by: Mapping[str, Any]) -> list[str]:
-    """Format the result of `by_groups` as text: a table for each attribute, and notes."""
-    rows = [row for column in by["columns"].values() for row in column["groups"]]
-    # Text from a user's table may be long or contain line breaks.
-    shown = {name: one_line(name, 60) for name in (*by["columns"], *(row["group"] for row in rows))}
-    width = max(14, *(len(name) + 2 for name in shown.values()))
-    head = f"{'objects':>8}{'NME %':>9}{'95 % interval':>18}{'over 8 %':>10}{'ratio':>14}"
-    lines = []
-    for name, column in by["columns"].items():
-        lines += ["", f"{shown[name]:<{width}}{head}"]
-        for row, cells in zip(column["groups"], group_rows(column), strict=True):
-            numbers = "".join(f"{cell:>{w}}" for cell, w in zip(cells[1:], (8, 9, 18, 10, 14), strict=True))
-            lines.append(f"{shown[row['group']]:<{width}}{numbers}")
-    return [*lines, "", *group_notes(by)]
+def _items(dataset: Dataset) -> dict[str, dict[str, list[int]]]:
+    """Return a dict of file name to a dict of path to the indices of the image's objects."""
+    items: dict[str, dict[str, list[int]]] = {}
+    for i, file in enumerate(dataset.files):
+        real = os.path.realpath(file)
+        for name in {file.name, os.path.basename(real)}:
+            items.setdefault(name, {}).setdefault(real, []).append(i)
+    return items
 
 
-def group_rows(column: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Format the groups of an attribute: name, objects, mean, interval, failure rate, ratio to others."""
-    return [
-        (
-            row["group"],
-            str(row["n"]),
-            f"{row['mean']:.3f}",
-            "-" if row["interval_95"] is None else "{:.3f} - {:.3f}".format(*row["interval_95"]),
-            f"{row['failure_rate']:.2%}",
-            "-" if row["times_others"] is None else f"{row['times_others']:.2f}",
-        )
-        for row in column["groups"]
-    ]
+def _find(image: str, folders: tuple[Path, Path], items: dict[str, dict[str, list[int]]], here: str) -> list[int]:
+    """Return the indices of the objects of a row's image; none if the image is not in the dataset."""
+    for folder in folders:
+        real = os.path.realpath(folder / image)
+        found = items.get(os.path.basename(real), {}).get(real)
+        if found:
+            return found
+    if os.path.basename(image) != image:
+        return []
+    of_name = items.get(image, {})
+    if len(of_name) > 1:
+        first, second = list(of_name)[:2]
+        raise InputError(f"{here}: ambiguous image name {quoted(image)} ({first}, {second}); give a path")
+    return next(iter(of_name.values()), [])
 
 
-def group_notes(by: Mapping[str, Any]) -> list[str]:
-    """Return lines that explain the result of `by_groups`."""
-    rows = [row for column in by["columns"].values() for row in column["groups"]]
-    lines = [f"NME {by['normalizer']}; ratio: mean of the group divided by the mean of all other objects"]
-    if any(row["low"] is not None for row in rows):
-        lines.append("numbers are binned at their quartiles; a limit belongs to the bin above it")
-    if any(row["interval_95"] is None for row in rows):
-        lines.append(f"no interval for fewer than {FEWEST} objects: it would be far too narrow")
-    lines += [f"{one_line(name, 60)}: {column['about']}" for name, column in by["columns"].items()]
-    if "yaw" in by["columns"] and by["normalizer"].startswith("inter-"):
-        lines.append(
-            "yaw reduces the distance between the eyes, so errors relative to it are larger: compare --normalizer box"
-        )
-    return lines
+def _object(text: str, chosen: list[int], here: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(chosen)):
+        last = len(chosen) - 1
+        raise InputError(f"{here}: object {quoted(text)}, expected an index from 0 to {last}")
+    return chosen[int(text)]

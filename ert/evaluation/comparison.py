@@ -1,4 +1,4 @@
-"""Two models on the same objects: their errors, the distance between their landmarks, and their times.
+"""Two models on the same objects: their errors, the distance between their landmarks, their times, and pictures.
 
 The models are called A and B. A difference is A minus B, so negative differences are in favor of A. Intervals
 are 95 % bootstrap intervals over the objects.
@@ -15,16 +15,28 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import load_image, to_gray
-from ert._core.types import Floats, Pixels
+from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
-from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths
+from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_lengths, normalizer_text
+from ert.plotting.charts import check_chart_file, plot_ced
+from ert.plotting.landmarks import (
+    PHOTO_COLORS,
+    TRUTH,
+    contact_sheet,
+    object_thumbnail,
+    save_image,
+    shortened,
+    write_text,
+)
 from ert.predictor import ShapePredictor
 
 # A batch of images is in memory at a time, so that two calls for the same object are far apart: otherwise its
 # leaves would still be in the processor's cache, as they never are in practice.
 BATCH_FACES = 64
 BATCH_BYTES = 2**28
+
+_THUMBNAIL_SIZE = 420
 
 
 class BenchmarkModel(NamedTuple):
@@ -246,8 +258,7 @@ def measure(
         Whether to pass all images in gray (luma); otherwise color images are passed as they are, and the
         conversion to gray is part of the call.
     progress : function, optional
-        Called with the number of calls made since the last time, in total
-        ``n_models * (repeats + 1) * len(dataset)``.
+        Called with the number of calls made since the last time, in total ``n_models * (repeats + 1) * len(dataset)``.
 
     Returns
     -------
@@ -305,3 +316,65 @@ def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, Pixels]]:
             batch, n_bytes = {}, 0
     if batch:
         yield batch
+
+
+def plot_errors(path: StrPath, comparison: Comparison, names: Sequence[str], title: str) -> None:
+    """Write a plot of the error distributions of both models, in a format that matplotlib writes."""
+    check_chart_file(path)
+    errors = dict(zip(names, comparison.errors, strict=True))
+    x_label = f"mean error of an object (% of the {normalizer_text(comparison.normalizer)})"
+    plot_ced(errors, x_label=x_label, title=title, size=(6.4, 4.3)).save(path)
+
+
+def draw_most_different(
+    path: StrPath, dataset: Dataset, shapes: Floats, comparison: Comparison, names: Sequence[str], n: int = 12
+) -> None:
+    """Write a contact sheet of the objects on which the models differ most, with both shapes and the truth.
+
+    `shapes` (2, n_objects, n_landmarks, 2) are the landmarks of both models; at most `n` objects are shown.
+    """
+    chosen = most_different(comparison, n)
+    thumbnails = [_thumbnail(dataset, shapes, comparison, int(i)) for i in chosen]
+    captions = [shortened(dataset.files[i].name) for i in chosen]
+    sheet = contact_sheet(thumbnails, 4, captions, tile_size=_THUMBNAIL_SIZE)
+    head = f"{len(chosen)} of {len(dataset)} objects, those on which the models differ most"
+    save_image(path, np.vstack([_legend(sheet.shape[1], head, names, comparison.normalizer), sheet]))
+
+
+def _thumbnail(dataset: Dataset, shapes: Floats, comparison: Comparison, i: int) -> Pixels:
+    from PIL import Image
+
+    image, drawn = load_image(dataset.files[i]), [dataset.landmarks[i], *shapes[:, i]]
+    colors = [TRUTH, *PHOTO_COLORS]
+    picture = Image.fromarray(object_thumbnail(image, dataset.boxes[i], drawn, colors, 2 * _THUMBNAIL_SIZE))
+    scale = max(picture.size) / _THUMBNAIL_SIZE
+    for which, color in enumerate(PHOTO_COLORS):
+        place = (8 * scale, picture.height - (34 - 27 * which) * scale)
+        text = f"{'AB'[which]} {comparison.errors[which, i]:.2f} %"
+        write_text(picture, place, text, 23 * scale, "lb", round(2 * scale), color)
+    return np.array(picture, np.uint8)
+
+
+def _legend(width: int, head: str, names: Sequence[str], normalizer: str) -> Pixels:
+    """Draw the legend of the colors; long lines are written smaller."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    left, line = 16, 32
+    texts = [
+        (head, "#ffffff"),
+        *zip(names, PHOTO_COLORS, strict=True),
+        (f"truth; errors in % of the {normalizer_text(normalizer)}", TRUTH),
+    ]
+    picture = Image.new("RGB", (width, line * len(texts) + 14), "#16181d")
+    pen = ImageDraw.Draw(picture)
+    for number, (text, color) in enumerate(texts):
+        middle = 8 + line * number + line / 2
+        indent = 0 if number == 0 else 44
+        if indent:
+            pen.line((left, middle, left + 34, middle), color, 4)
+            pen.ellipse((left + 11, middle - 6, left + 23, middle + 6), color)
+        size = 23.0
+        while pen.textlength(text, ImageFont.load_default(size)) > width - indent - 2 * left and size > 9:
+            size -= 1
+        pen.text((left + indent, middle), text, color, ImageFont.load_default(size), anchor="lm")
+    return np.array(picture, np.uint8)

@@ -3,14 +3,11 @@
 Functions that share the name of their module, such as ``ert.faces.align``, are the functions.
 """
 
-from ert.faces.align import AlignedFace, Faces, align
-from ert.faces.blinks import BlinkCounter
-from ert.faces.chip import Chip, chip
-from ert.faces.dataframe import to_dataframe
+from ert.faces.align import AlignedFace, Faces, align, to_dataframe
 from ert.faces.detection import detect_faces
 from ert.faces.pose import HeadPose, head_pose
-from ert.faces.regions import eye_aspect_ratio, mouth_opening, regions
-from ert.faces.warp import AverageFace, average_face, triangles, warp
+from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
+from ert.faces.warp import AverageFace, Chip, average_face, chip, triangles, warp
 
 __all__ = [
     "AlignedFace",

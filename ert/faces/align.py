@@ -1,4 +1,4 @@
-"""Detect the faces in an image and locate their landmarks."""
+"""Detect the faces in an image and locate their landmarks; faces as a pandas DataFrame."""
 
 import os
 from collections.abc import Sequence
@@ -7,19 +7,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.images import ImageLike, load_image, read_image
-from ert._core.resources import bundled_models
+from ert._core.files import bundled_models
+from ert._core.images import ImageLike, check_image, load_image
 from ert._core.types import Floats, Pixels
-from ert.faces.detection import Detector, detect_faces
-from ert.faces.rotated_detection import detect_rotated_faces
+from ert.faces.detection import Detector, detect_faces, detect_rotated_faces
+from ert.faces.regions import FACE_REGIONS, check_face
 from ert.inference.mode import PredictionMode
 from ert.inference.rotated import roll_of
 from ert.predictor import ShapePredictor, load
 
 if TYPE_CHECKING:
+    import pandas
     from matplotlib.axes import Axes
 
 
@@ -81,8 +82,6 @@ class Faces(list[AlignedFace]):
         return f"Faces([{', '.join(map(repr, self))}])" if len(self) < 3 else f"Faces({self._summary()})"
 
     def _summary(self) -> str:
-        if not self:
-            return "no faces"
         sides = [max(face.box[2:]) for face in self]
         count = "1 face" if len(self) == 1 else f"{len(self)} faces"
         boxes = f"boxes of {min(sides):.0f} to {max(sides):.0f} pixels"
@@ -131,16 +130,15 @@ class Faces(list[AlignedFace]):
         return pixels[..., ::-1] if pixels.ndim == 3 and self[0].channel_order == "bgr" else pixels
 
 
-@lru_cache(maxsize=4)
-def _load_bundled(name: str) -> ShapePredictor:
-    return load(name)
+# A bundled model does not change between calls; a file may.
+_load_bundled = lru_cache(maxsize=4)(load)
 
 
 def align(
     image: ImageLike,
     model: ShapePredictor | str | os.PathLike[str] = "face68",
     *,
-    boxes: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]] | None = None,
+    boxes: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None,
     detector: str | Detector = "auto",
     mode: str | PredictionMode = "fast",
     any_roll: bool = False,
@@ -176,8 +174,7 @@ def align(
     Returns
     -------
     Faces
-        A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face
-        is found.
+        A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face is found.
 
     Raises
     ------
@@ -186,17 +183,19 @@ def align(
     """
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence!r}: expected 0 to 1")
+    source: Pixels | str
     if isinstance(image, (str, os.PathLike)):
-        what, channel_order = os.fspath(image), "rgb"
-    pixels = read_image(image, what)
+        source, channel_order = os.fspath(image), "rgb"
+        pixels, what = load_image(source), source
+    else:
+        source = pixels = check_image(image, what)
     if isinstance(model, ShapePredictor):
         predictor = model
     else:
-        # A file may change between calls; a bundled model does not.
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
     if min_confidence > 0 and predictor.confidence_model_ is None:
         raise InputError(f"min_confidence={min_confidence:g}: the model has no confidence model")
-    found: Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
+    found: Any
     if any_roll and boxes is None:
         found, landmarks = detect_rotated_faces(pixels, predictor, detector, channel_order)
     else:
@@ -209,7 +208,6 @@ def align(
             what=f"{what}, boxes",
         )
     rolls = roll_of(landmarks, predictor.cascade_.mean_shape)
-    source = os.fspath(image) if isinstance(image, (str, os.PathLike)) else pixels
     faces = Faces(
         AlignedFace(np.array(box, np.float64), shape, float(roll), image=source, channel_order=channel_order)
         for box, shape, roll in zip(found, landmarks, rolls, strict=True)
@@ -222,3 +220,76 @@ def align(
         for face, std, confidence in zip(faces, assessment.std, assessment.confidence, strict=True)
         if confidence >= min_confidence
     )
+
+
+def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False) -> "pandas.DataFrame":
+    """Return faces as a table.
+
+    Parameters
+    ----------
+    faces : list of AlignedFace, or (n, n_landmarks, 2) or (n_landmarks, 2) array-like
+        As returned by :func:`ert.align` or :meth:`ert.ShapePredictor.predict`.
+    wide : bool
+        One row per face instead of one per landmark.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per landmark with ``face`` and ``landmark`` (both from 0), ``region`` (for 68 landmarks, see
+        :func:`ert.regions`), ``x``, ``y``; for AlignedFaces of a model with a confidence model also ``std``
+        and ``confidence`` (of the face). Or wide, as in the CSV files that ert reads: ``left``, ``top``,
+        ``width``, ``height`` (for AlignedFaces), ``x0``, ``y0``, ``x1``, ...; then, as above,
+        ``confidence``, ``std0``, ``std1``, ...
+
+    Raises
+    ------
+    InputError
+        When pandas is not installed, `faces` is invalid, or faces differ in their number of landmarks.
+    """
+    try:
+        import pandas as pd
+    except ImportError:
+        raise InputError("to_dataframe: needs pandas, which is not installed: pip install pandas") from None
+    aligned, shapes = _split(faces)
+    n, n_landmarks = shapes.shape[:2]
+    has_confidence = bool(aligned) and all(face.std is not None for face in aligned)
+    if wide:
+        columns: dict[str, Any] = {}
+        if aligned is not None:
+            boxes = np.reshape([face.box for face in aligned], (-1, 4))
+            columns |= dict(zip(("left", "top", "width", "height"), boxes.T, strict=True))
+        for i in range(n_landmarks):
+            columns |= {f"x{i}": shapes[:, i, 0], f"y{i}": shapes[:, i, 1]}
+        if has_confidence:
+            columns["confidence"] = [face.confidence for face in aligned]
+            columns |= {f"std{i}": [face.std[i] for face in aligned] for i in range(n_landmarks)}
+        return pd.DataFrame(columns)
+    table = pd.DataFrame(
+        {
+            "face": np.repeat(np.arange(n), n_landmarks),
+            "landmark": np.tile(np.arange(n_landmarks), n),
+            "x": shapes[..., 0].ravel(),
+            "y": shapes[..., 1].ravel(),
+        }
+    )
+    if n_landmarks == 68:
+        names = [name for name, numbers in FACE_REGIONS["face68"].items() for _ in numbers]
+        table.insert(2, "region", names * n)
+    if has_confidence:
+        table["std"] = np.concatenate([face.std for face in aligned])
+        table["confidence"] = np.repeat([face.confidence for face in aligned], n_landmarks)
+    return table
+
+
+def _split(faces: Any) -> tuple[Any, Floats]:
+    """Return the AlignedFaces, None for an array, and the landmarks (n, n_landmarks, 2) of either."""
+    aligned = [faces] if isinstance(faces, AlignedFace) else faces
+    if not (isinstance(aligned, Sequence) and all(isinstance(face, AlignedFace) for face in aligned)):
+        shapes = check_face(faces)
+        if shapes.ndim > 3:
+            raise InputError(f"faces: array of shape {shapes.shape}, expected (n, n_landmarks, 2)")
+        return None, shapes.reshape(-1, *shapes.shape[-2:])
+    counts = {len(face.landmarks) for face in aligned}
+    if len(counts) > 1:
+        raise InputError(f"faces: {min(counts)} to {max(counts)} landmarks, expected the same number for all")
+    return aligned, np.reshape([face.landmarks for face in aligned], (len(aligned), max(counts, default=0), 2))

@@ -1,8 +1,8 @@
-"""Face detection by one of several installed detectors."""
+"""Face detection by one of several installed detectors, upright or at any in-plane rotation."""
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.images import check_image, load_image, to_gray
-from ert._core.types import Floats, Pixels
+from ert._core.types import Box, Floats, Pixels
+from ert.inference.rotated import rotation, search_roll
+from ert.predictor import ShapePredictor
 
 Detector = Callable[[Pixels], Any]
 
@@ -20,6 +22,13 @@ Detector = Callable[[Pixels], Any]
 _MAX_SIDE_PIXELS = 1000
 # Smaller images cannot contain a face that a detector finds, and some detectors crash on them.
 _MIN_SIDE_PIXELS = 24
+# Rotation between copies: detectors find faces with a roll of half of it.
+_STEP_DEGREES = 30
+# Largest difference between the roll of a face and that of the copy it is detected in.
+_MAX_ROLL_DEGREES = 30.0
+# Where shapes from several initializations have a larger spread, in sides of the box, there is hardly ever a
+# face: in 30 rotated training images of 300-W it removes 17 of 18 false alarms of `face68` and 1 of 28 faces.
+_MAX_SPREAD_BOX_SIDES = 0.012
 
 # None of the detectors is thread-safe.
 _DETECTOR_LOCK = threading.Lock()
@@ -83,19 +92,16 @@ def _run_detector(image: Pixels, detector: str, channel_order: str) -> Floats:
         return np.empty((0, 4))
     with _DETECTOR_LOCK:
         if name == "haar":
-            found, scores = _haar_boxes(to_gray(small, channel_order))
+            gray = to_gray(small, channel_order)
+            found, scores = _haar_cascade().detectMultiScale2(gray, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
         elif name == "lbp":
             found, scores = _lbp_boxes(to_gray(small, channel_order))
-        elif name == "dlib":
-            found, scores = _dlib_boxes(small if channel_order == "rgb" else _swap_colors(small))
         else:
-            found, scores = _yunet_boxes(small if channel_order == "bgr" else _swap_colors(small), model)
+            swap = small.ndim == 3 and channel_order != ("rgb" if name == "dlib" else "bgr")
+            pixels = np.ascontiguousarray(small[..., ::-1] if swap else small)
+            found, scores = _dlib_boxes(pixels) if name == "dlib" else _yunet_boxes(pixels, model)
     boxes = np.array(found, np.float64).reshape(-1, 4)
     return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
-
-
-def _swap_colors(image: Pixels) -> Pixels:
-    return image if image.ndim == 2 else image[..., ::-1]
 
 
 def reduce_image(image: Pixels, longest_side: int = _MAX_SIDE_PIXELS) -> Pixels:
@@ -135,11 +141,6 @@ def _haar_cascade() -> Any:
     return cv2.CascadeClassifier(path)
 
 
-def _haar_boxes(gray: Pixels) -> tuple[Any, Any]:
-    found, scores = _haar_cascade().detectMultiScale2(gray, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
-    return found, scores
-
-
 @lru_cache(maxsize=1)
 def _lbp_cascade() -> Any:
     try:
@@ -167,9 +168,8 @@ def _lbp_boxes(gray: Pixels) -> tuple[Any, Any]:
             intersection_score_threshold=2.0,
         )
         for window in found:
-            left, width = window["c"], window["width"]
-            left = gray.shape[1] - left - width if mirrored else left
-            windows.append((left, window["r"], width, window["height"]))
+            left = gray.shape[1] - window["c"] - window["width"] if mirrored else window["c"]
+            windows.append((left, window["r"], window["width"], window["height"]))
     return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), min_windows=4)
 
 
@@ -196,7 +196,7 @@ def _dlib_detector() -> Any:
 
 def _dlib_boxes(image: Pixels) -> tuple[Any, Any]:
     # Upsampled once, because dlib's window is 80 pixels wide.
-    rectangles, scores, _ = _dlib_detector().run(np.ascontiguousarray(image), 1, 0.0)
+    rectangles, scores, _ = _dlib_detector().run(image, 1, 0.0)
     return [(each.left(), each.top(), each.width(), each.height()) for each in rectangles], scores
 
 
@@ -221,7 +221,7 @@ def _yunet_boxes(bgr: Pixels, model: str) -> tuple[Any, Any]:
         bgr = np.stack([bgr] * 3, axis=-1)  # the network has three input channels
     detector = _yunet_detector(model)
     detector.setInputSize((bgr.shape[1], bgr.shape[0]))
-    _, faces = detector.detect(np.ascontiguousarray(bgr))
+    _, faces = detector.detect(bgr)
     return ([], []) if faces is None else (faces[:, :4], faces[:, -1])
 
 
@@ -233,10 +233,7 @@ def _areas(box: NDArray[Any], boxes: NDArray[Any]) -> tuple[NDArray[Any], Any, N
 
 
 def keep_best(boxes: Floats, scores: Floats) -> NDArray[np.intp]:
-    """Return the indices of the boxes to keep, best first (non-maximum suppression).
-
-    Of boxes that overlap by more than half of the smaller one, the best is kept.
-    """
+    """Return the indices, best first, of boxes that do not overlap a better one by half of the smaller one."""
     rest = np.argsort(-scores, kind="stable")
     kept = []
     while len(rest):
@@ -261,3 +258,46 @@ def _check_boxes(returned: Any) -> Floats:
             expected = "finite left, top, width and height, the last two above 0"
             raise InputError(f"detector: box {number} is {box.tolist()}, expected {expected}")
     return boxes
+
+
+def detect_rotated_faces(
+    image: Pixels, model: ShapePredictor, detector: str | Detector, channel_order: str
+) -> tuple[Floats, Floats]:
+    """Detect faces at any roll and locate their landmarks: boxes (n, 4) and shapes (n, n_landmarks, 2).
+
+    The largest is the first. Boxes are upright, with center and sides of those detected in rotated copies.
+    """
+    cascade = model.cascade_
+    model.warm_up(rotated=True)
+    found = []
+    for box, roll in _detect_in_rotated_copies(image, detector, channel_order):
+        shape, spread = search_roll(cascade, image, box, roll, _MAX_ROLL_DEGREES, channel_order, model.gray_weights)
+        if spread < _MAX_SPREAD_BOX_SIDES:
+            found.append((box, shape, spread))
+    if not found:
+        return np.empty((0, 4)), np.empty((0, *cascade.mean_shape.shape))
+    boxes, shapes, spreads = (np.array(each) for each in zip(*found, strict=True))
+    kept = keep_best(boxes, -spreads)
+    kept = kept[np.argsort(-boxes[kept, 2:].prod(axis=1), kind="stable")]
+    return boxes[kept], shapes[kept]
+
+
+def _detect_in_rotated_copies(
+    image: Pixels, detector: str | Detector, channel_order: str
+) -> Iterator[tuple[Box, float]]:
+    """Yield detected boxes in image coordinates and the roll of the copy each was detected in."""
+    from PIL import Image
+
+    # A function gets full-size copies; the other detectors would reduce them anyway.
+    source = Image.fromarray(image if callable(detector) else reduce_image(image))
+    scale = np.array(image.shape[1::-1]) / source.size
+    for roll in range(0, 360, _STEP_DEGREES):
+        # Pillow rotates counterclockwise, which makes faces of this roll upright.
+        copy = source.rotate(roll, Image.Resampling.BILINEAR, expand=True)
+        for box in detect_faces(np.array(copy), detector, channel_order=channel_order):
+            # Relative to the center of the image, which the rotation keeps in place.
+            offset = rotation(roll) @ (box[:2] + box[2:] / 2 - np.array(copy.size) / 2)
+            center = (offset + np.array(source.size) / 2) * scale
+            if (center >= 0).all() and (center < image.shape[1::-1]).all():
+                sides = box[2:] * scale
+                yield (*(center - sides / 2).tolist(), *sides.tolist()), float(roll)

@@ -10,13 +10,13 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.faces.regions import check_face
 
-# An average adult face by landmark index, in units of the distance between the outer eye corners; the origin
-# is midway between them. x points to the subject's left, y down, z into the head, as seen by a camera in
-# front. Widths and heights are rounded averages of anthropometry (L. G. Farkas, Anthropometry of the Head and
-# Face, 1994): outer eye corners 89 mm apart, inner ones 33 mm; a nose 53 mm long, 20 mm high and 34 mm wide;
-# a mouth 52 mm wide. Depths are estimated from profiles. The chin moves while speaking, and jaw line and
-# brows have no fixed points, so they are not used.
-_LEFT_HALF = {
+# The 3D points that the pose is fitted to, by landmark index: an average adult face in units of the distance
+# between the outer eye corners; the origin is midway between them. x points to the subject's left, y down, z
+# into the head, as seen by a camera in front. Widths and heights are rounded averages of anthropometry (L. G.
+# Farkas, Anthropometry of the Head and Face, 1994): outer eye corners 89 mm apart, inner ones 33 mm; a nose
+# 53 mm long, 20 mm high and 34 mm wide; a mouth 52 mm wide. Depths are estimated from profiles. The chin moves
+# while speaking, and jaw line and brows have no fixed points, so they are not used.
+FACE_POINTS: dict[int, tuple[float, float, float]] = {
     27: (0.00, -0.03, -0.25),
     28: (0.00, 0.11, -0.32),
     29: (0.00, 0.26, -0.41),
@@ -26,17 +26,12 @@ _LEFT_HALF = {
     45: (0.50, 0.00, 0.00),
     35: (0.15, 0.48, -0.30),
     54: (0.29, 0.75, -0.21),
+    39: (-0.20, 0.01, -0.10),
+    36: (-0.50, 0.00, 0.00),
+    31: (-0.15, 0.48, -0.30),
+    48: (-0.29, 0.75, -0.21),
 }
-_MIRRORED = {39: 42, 36: 45, 31: 35, 48: 54}
-
-FACE_POINTS: dict[int, tuple[float, float, float]] = _LEFT_HALF | {
-    right: (-_LEFT_HALF[left][0], *_LEFT_HALF[left][1:]) for right, left in _MIRRORED.items()
-}
-"""The 3D points that the pose is fitted to: landmark index to x, y, z."""
-
-_NUMBERS = list(FACE_POINTS)
-_POINTS = np.array([*FACE_POINTS.values()])
-_NOSE_TIP = np.array(FACE_POINTS[30])
+_NUMBERS, _POINTS = list(FACE_POINTS), np.array([*FACE_POINTS.values()])
 # With fewer landmarks the pose is ambiguous.
 _MIN_LANDMARKS = 6
 
@@ -103,7 +98,7 @@ class HeadPose:
             forward, in pixels.
         """
         ends = np.array([(0, 0, 0), (1, 0, 0), (0, -1, 0), (0, 0, -1)])
-        return self.project(_NOSE_TIP + length * ends)
+        return self.project(FACE_POINTS[30] + length * ends)
 
 
 def head_pose(landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_length: float | None = None) -> HeadPose:

@@ -6,20 +6,19 @@ X ──> boxes checked ──> a batch of 16 plain images, fast mode ──> on
 └──> standard errors, where asked for
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._kernels import Workers
-from ert.inference.batch import BATCH_SIZE, locate_batch
+from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
 from ert.inference.single import initializations, locate_face, locate_gray_face, median_shape
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
-from ert.inference.warmup import warm_up, warm_up_batch
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
 from ert.model.fitted import Fitted
@@ -89,17 +88,12 @@ def locate(
     shapes = np.empty((len(X), *cascade.mean_shape.shape))
     std, within = np.empty((2, len(X) if request.return_std else 0, len(cascade.mean_shape)))
     size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (1, NO_BOXES)
-    # All threads take from it: one whose processor is slowed down takes less.
-    firsts = iter(range(0, len(X), size))
 
-    def locate_some(thread: int, n_threads: int) -> None:
-        for first in firsts:
-            if workers.failed:
-                return
-            if batched and locate_batch(batched, X, corners, first, colors, what, shapes):
-                continue
-            for i in range(first, min(first + size, len(X))):
-                locate_one(i)
+    def locate_block(first: int) -> None:
+        if batched and locate_batch(batched, X, corners, first, colors, what, shapes):
+            return
+        for i in range(first, min(first + size, len(X))):
+            locate_one(i)
 
     def locate_one(i: int) -> None:
         gray = locate_gray_face(fitted, X[i]) if plain else None
@@ -120,8 +114,7 @@ def locate(
         if confidence_model is not None:
             confidence_model.assess_face(image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part)
 
-    with Workers(_n_threads(request.n_jobs, len(X))) as workers:
-        workers.run(locate_some)
+    _share(range(0, len(X), size), locate_block, request.n_jobs, len(X))
     return shapes, std
 
 
@@ -135,22 +128,34 @@ def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request:
     std, within = np.empty((2, *shapes.shape[:2]))
     confidence = np.empty(len(X))
 
-    def assess_some(thread: int, n_threads: int) -> None:
-        for i in range(thread, len(X), n_threads):
-            if workers.failed:
-                return
-            image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
-            read_as = order, request.gray_weights
-            confidence[i] = confidence_model.assess_face(
-                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
-            )
+    def assess_one(i: int) -> None:
+        image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
+        read_as = order, request.gray_weights
+        confidence[i] = confidence_model.assess_face(
+            image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
+        )
 
-    with Workers(_n_threads(request.n_jobs, len(X))) as workers:
-        workers.run(assess_some)
+    _share(range(len(X)), assess_one, request.n_jobs, len(X))
     return Assessment(std, within, confidence)
 
 
-def _n_threads(n_jobs: int | None, n_faces: int) -> int:
+def _share(items: range, work: Callable[[int], None], n_jobs: int | None, n_faces: int) -> None:
+    """Call `work` for each item, in threads if there are many faces."""
     most = max(1, n_faces // MIN_FACES_PER_THREAD)
     # Counting processors takes as long as a face.
-    return 1 if most == 1 and n_jobs in (None, 1, -1) else min(count_threads(n_jobs), most)
+    n_threads = 1 if most == 1 and n_jobs in (None, 1, -1) else min(count_threads(n_jobs), most)
+    if n_threads == 1:
+        for item in items:
+            work(item)
+        return
+    # All threads take from it: one whose processor is slowed down takes less.
+    remaining = iter(items)
+
+    def work_on_some(thread: int, n_threads: int) -> None:
+        for item in remaining:
+            if workers.failed:
+                return
+            work(item)
+
+    with Workers(n_threads) as workers:
+        workers.run(work_on_some)

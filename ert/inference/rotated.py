@@ -23,7 +23,7 @@ from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade
-from ert.model.geometry import INITS, box_frames
+from ert.model.geometry import INITS, box_transforms
 from ert.model.procrustes import fit_similarity
 
 # The error of a roll that a cascade tolerates, in degrees: half the step between rolls that are tried.
@@ -67,21 +67,21 @@ class Surroundings:
         gray_weights: str,
     ) -> None:
         self.cascade = cascade
-        frame = box_frames(np.array([box]))[0]
+        transform = box_transforms(np.array([box]))[0]
         # Only cascades of dlib's kind keep the proportions of the box.
-        sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else frame[[0, 3]]
-        stretch = sides.max() / frame[0]
+        sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else transform[[0, 3]]
+        stretch = sides.max() / transform[0]
         reach, size = _reach(cascade)
         radius = SCALE_RANGE[1] * stretch * float(np.hypot(*reach)) + MAX_SHIFT_SIDES
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        pixels, placed = CropSpec(region, size, 0.0).cut(image, frame, channel_order, gray_weights)
+        pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
         self.pixels = np.ascontiguousarray(pixels.T)
-        self.zoom = float(placed[0] / frame[0])
+        self.zoom = float(placed[0] / transform[0])
         self.side = float(placed[0])
         self.sides = sides * self.zoom
         self.reach = reach * stretch * self.side
         self.middle = placed[4:] + placed[0] / 2
-        self.offset = frame[4:] + frame[0] / 2 - self.middle / self.zoom
+        self.offset = transform[4:] + transform[0] / 2 - self.middle / self.zoom
         self.mean_shape = (cascade.mean_shape - 0.5) * self.sides
 
     def given(self, roll: float) -> Pose:
@@ -154,7 +154,6 @@ def locate_rotated(
 
     Parameters
     ----------
-    cascade : Cascade or DlibCascade
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
         As it would be drawn around the upright object, with the same center.
@@ -243,12 +242,7 @@ def roll_of(shapes: npt.ArrayLike, mean_shape: npt.ArrayLike) -> Floats:
 
 
 def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -> Floats:
-    """Return a roll for each of n objects: 0 by default, one number for all, or one for each.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return a roll for each of n objects: 0 by default, one number for all, or one for each."""
     expected = f"{n} finite numbers of degrees, one for each object, or one for all"
     try:
         given = np.array(0.0 if rolls is None else rolls, dtype=np.float64)
@@ -263,12 +257,7 @@ def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -
 
 
 def check_max_roll(max_roll: Any) -> float:
-    """Check that `max_roll` is a number from 0 to 180.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that `max_roll` is a number from 0 to 180."""
     try:
         number = float(max_roll)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, read_image
-from ert.model.geometry import MAX_BOX_TO_IMAGE, box_frames, image_to_frame
+from ert.model.geometry import MAX_BOX_TO_IMAGE, box_transforms, image_to_box
 
 MAX_COORDINATE = 1e7
 MAX_BOX_SIDES = 10
@@ -31,10 +31,6 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     Returns
     -------
     left, top, width, height : float
-
-    Raises
-    ------
-    InputError
     """
     # Python floats: a face is located in less time than it takes to make small arrays.
     try:
@@ -102,12 +98,7 @@ def _describe(face: object) -> str:
 
 
 def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True) -> npt.NDArray[np.float64]:
-    """Check y: (n, n_landmarks, 2), NaN = missing; no object and, for training, no landmark is all missing.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check y: (n, n_landmarks, 2), NaN = missing; no object and, for training, no landmark is all missing."""
     try:
         landmarks = np.array(y, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -135,14 +126,8 @@ def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool
 
 
 def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
-    """Check that all landmarks are within 10 sides of their object's box.
-
-    Raises
-    ------
-    InputError
-        Naming the object.
-    """
-    shapes = image_to_frame(landmarks, box_frames(boxes))
+    """Check that all landmarks are within 10 sides of their object's box."""
+    shapes = image_to_box(landmarks, box_transforms(boxes))
     distance = np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
     far = np.flatnonzero(distance > MAX_BOX_SIDES)
     if len(far):
@@ -157,7 +142,6 @@ def read_face(
 
     Parameters
     ----------
-    image : uint8 array or path-like
     box : left, top, width, height
         Checked, see :func:`check_box`.
     channel_order : {"rgb", "bgr"}

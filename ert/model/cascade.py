@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
@@ -115,7 +115,6 @@ class Cascade(FieldsOnly):
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-        box : left, top, width, height
         inits : float64 array (n_inits, 4)
             See :data:`ert.model.geometry.INITS`.
         channel_order, gray_weights
@@ -201,12 +200,7 @@ def quantize_basis(
 
 
 def check_cascade(cascade: Cascade) -> None:
-    """Check that the arrays fit together, and that no index in them is out of bounds.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that the arrays fit together, and that no index in them is out of bounds."""
     n_components = cascade.leaves.shape[-1]
     together = cascade.stages_per_basis
     if type(together) is not int or together < 1:
@@ -230,17 +224,8 @@ def check_arrays(
 
     Parameters
     ----------
-    arrays : dict of ndarray
-    threshold_type : str
     leaf_size : int
         Numbers in a leaf.
-    leaf_types : tuple of str
-    basis_type : str
-    n_bases : int
-
-    Raises
-    ------
-    InputError
     """
     n_landmarks = len(arrays["mean_shape"])
     n_stages, n_pixels = arrays["anchors"].shape

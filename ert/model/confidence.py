@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
@@ -168,7 +168,6 @@ class ConfidenceModel:
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-        box : left, top, width, height
         landmarks : float64 array (n_landmarks, 2)
             In image pixels.
         channel_order, gray_weights, normalizer
@@ -263,12 +262,7 @@ _FORESTS = ("errors", "trust")
 
 
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:
-    """Check that a confidence model's arrays fit together, wherever they come from.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that a confidence model's arrays fit together, wherever they come from."""
     check_crop_spec(confidence_model.crop_spec)
     n_landmarks, n_pixels = len(confidence_model.mean_shape), len(confidence_model.anchors)
     expected: list[tuple[str, npt.NDArray[Any], tuple[int, ...], str]] = [

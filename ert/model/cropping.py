@@ -48,7 +48,7 @@ class CropSpec:
     def cut(
         self,
         image: npt.NDArray[np.uint8],
-        frame: npt.NDArray[np.float64],
+        transform: npt.NDArray[np.float64],
         channel_order: str = "rgb",
         gray_weights: str = "luma",
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
@@ -59,7 +59,7 @@ class CropSpec:
         Parameters
         ----------
         image : uint8 array (rows, columns) or (rows, columns, 3)
-        frame : float array (6,)
+        transform : float array (6,)
             The transform of the box, upright and square.
         channel_order : {"rgb", "bgr"}
         gray_weights : {"luma", "dlib"}
@@ -68,10 +68,10 @@ class CropSpec:
         Returns
         -------
         crop : uint8 array (columns, rows)
-        frame : float array (6,)
+        transform : float array (6,)
             From box coordinates to pixels of the crop.
         """
-        x, y, side = frame[4], frame[5], frame[0]
+        x, y, side = transform[4], transform[5], transform[0]
         columns, rows = self._touched(x, y, side, image.shape)
         gray = to_gray(image[rows, columns], channel_order, gray_weights)
         if not gray.flags.c_contiguous or not gray.flags.writeable:
@@ -106,7 +106,7 @@ class CropSpec:
 
 def crop_native(
     image: npt.NDArray[np.uint8],
-    frame: npt.NDArray[np.float64],
+    transform: npt.NDArray[np.float64],
     region: npt.NDArray[np.float64],
     channel_order: str,
     gray_weights: str,
@@ -116,7 +116,7 @@ def crop_native(
     Parameters
     ----------
     image : uint8 array (rows, columns) or (rows, columns, 3)
-    frame : float array (6,)
+    transform : float array (6,)
         The transform of the box, upright.
     region : float array (4,)
         Left, top, right, bottom in box coordinates. One pixel outside the image is kept, for all beyond it.
@@ -126,10 +126,10 @@ def crop_native(
     Returns
     -------
     crop : uint8 array (columns, rows)
-    frame : float array (6,)
+    transform : float array (6,)
         From box coordinates to pixels of the crop.
     """
-    origin, side = frame[4:], frame[[0, 3]]
+    origin, side = transform[4:], transform[[0, 3]]
     size = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(origin + region[:2] * side), -1, size).astype(int)
     high = np.clip(np.ceil(origin + region[2:] * side), low, size).astype(int) + 1
@@ -139,21 +139,16 @@ def crop_native(
         part = image[inside_low[1] : inside_high[1], inside_low[0] : inside_high[0]]
         x, y = inside_low - low
         crop[x : x + part.shape[1], y : y + part.shape[0]] = to_gray(part, channel_order, gray_weights).T
-    return crop, np.concatenate([frame[:4], origin - low])
+    return crop, np.concatenate([transform[:4], origin - low])
 
 
-def raw_sizes(frames: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def raw_sizes(transforms: npt.NDArray[np.float64], region: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the most columns and rows (n, 2) of crops of :func:`crop_native`, for images of any size."""
-    return np.ceil(frames[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
+    return np.ceil(transforms[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
 def check_crop_spec(crop_spec: CropSpec) -> None:
-    """Check that crops have a sensible size.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that crops have a sensible size."""
     region, size, blur = crop_spec.region, crop_spec.working_size, crop_spec.blur
     contrast = crop_spec.min_contrast
     if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
@@ -182,7 +177,7 @@ def crop_region(shapes: npt.NDArray[np.float64], padding: float, symmetric: bool
     shapes : float array (n, n_landmarks, 2)
         In box coordinates; missing landmarks are NaN.
     padding : float
-        See :func:`ert.training.features.draw_pool`.
+        See :func:`ert.training.stage.draw_pool`.
     symmetric : bool
         Whether the region must be its own mirror image.
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import channel_weights
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_dlib_cascade
 from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, GrayKernel, Stage, check_arrays, quantize_basis, stack_stages
 from ert.model.geometry import MAX_BOX_TO_IMAGE
@@ -129,12 +129,7 @@ class DlibCascade(FieldsOnly):
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
-    """Check that the arrays fit together, and that no index in them is out of bounds.
-
-    Raises
-    ------
-    InputError
-    """
+    """Check that the arrays fit together, and that no index in them is out of bounds."""
     n_components = cascade.basis.shape[1]
     size: int = n_components
     types: tuple[str, ...] = ("int8", "int16")

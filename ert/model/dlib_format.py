@@ -35,14 +35,6 @@ _ERRORS = {
 def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
     """Read a `shape_predictor` that dlib wrote.
 
-    Parameters
-    ----------
-    path : path-like
-
-    Returns
-    -------
-    DlibCascade
-
     Raises
     ------
     InputError
@@ -263,7 +255,6 @@ def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
 
     Parameters
     ----------
-    path : path-like
     cascade : DlibCascade
         Of a compact one the leaves are written as the floats that they stand for.
 

@@ -44,10 +44,8 @@ def write_model_file(
 
     Parameters
     ----------
-    path : path-like
     header : dict
         JSON-able, without the key "arrays".
-    arrays : dict of ndarray
     compress : bool
         About half the size, which takes longer to read.
 
@@ -79,10 +77,6 @@ def write_model_file(
 
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Read a model file.
-
-    Parameters
-    ----------
-    path : path-like
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.numba_cache import require_compiler
+from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.cropping import CropSpec
@@ -41,7 +41,7 @@ class Fitted:
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes".
-    confidence_model : Judge or None
+    confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
     """

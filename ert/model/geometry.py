@@ -29,7 +29,7 @@ ONE_INIT = INITS[:1]
 MIN_SIDE_FACTOR, MAX_SIDE_FACTOR, MAX_SHIFT_SIDES = 0.5, 2.0, 0.5
 
 
-def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def box_transforms(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the transforms of boxes, each made square: same center, the mean of its two sides.
 
     A square keeps angles and proportions, whatever box the detector drew.
@@ -44,10 +44,10 @@ def box_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     float array (n, 6)
         a, b, c, d, tx, ty of each box.
     """
-    frames = np.zeros((len(boxes), 6))
-    frames[:, 4], frames[:, 5], side = square_box(*boxes.T)
-    frames[:, 0] = frames[:, 3] = side
-    return frames
+    transforms = np.zeros((len(boxes), 6))
+    transforms[:, 4], transforms[:, 5], side = square_box(*boxes.T)
+    transforms[:, 0] = transforms[:, 3] = side
+    return transforms
 
 
 def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, Any]:
@@ -59,7 +59,7 @@ def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, 
     return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
-def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def stretched_transforms(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the transforms of boxes (n, 4) as in dlib: the unit square is stretched to the box.
 
     Returns
@@ -67,21 +67,21 @@ def stretched_frames(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     float array (n, 6)
         a, b, c, d, tx, ty of each box.
     """
-    frames = np.zeros((len(boxes), 6))
-    frames[:, [0, 3]] = boxes[:, 2:] - 1
-    frames[:, 4:] = boxes[:, :2]
-    return frames
+    transforms = np.zeros((len(boxes), 6))
+    transforms[:, [0, 3]] = boxes[:, 2:] - 1
+    transforms[:, 4:] = boxes[:, :2]
+    return transforms
 
 
-def frame_to_image(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def box_to_image(shapes: npt.NDArray[np.float64], transforms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Transform shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
-    return _turn(shapes, *frames[:, :4].T) + frames[:, None, 4:]
+    return _turn(shapes, *transforms[:, :4].T) + transforms[:, None, 4:]
 
 
-def image_to_frame(shapes: npt.NDArray[np.float64], frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def image_to_box(shapes: npt.NDArray[np.float64], transforms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Transform shapes (n, n_landmarks, 2) from image pixels to box coordinates."""
-    a, b, c, d = frames[:, :4].T
-    return _turn(shapes - frames[:, None, 4:], *(np.stack([d, -b, -c, a]) / (a * d - b * c)))
+    a, b, c, d = transforms[:, :4].T
+    return _turn(shapes - transforms[:, None, 4:], *(np.stack([d, -b, -c, a]) / (a * d - b * c)))
 
 
 def _turn(
@@ -96,18 +96,16 @@ def _turn(
     return np.stack([a[:, None] * x + b[:, None] * y, c[:, None] * x + d[:, None] * y], axis=2)
 
 
-def jitter_frames(
+def jitter_transforms(
     n: int, shift: float, scale: float, degrees: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     """Draw random box transforms: jittered boxes, as a detector scatters them.
 
     Parameters
     ----------
-    n : int
     shift, scale, degrees : float
         Standard deviations of the center in sides of the box, of the logarithm of the side, and of the
         rotation about the center.
-    rng : numpy.random.Generator
 
     Returns
     -------
@@ -119,12 +117,12 @@ def jitter_frames(
     angle = np.deg2rad(degrees) * draws[:, 3]
     cos, sin = size * np.cos(angle), size * np.sin(angle)
     center = 0.5 + shift * draws[:, :2]
-    frames = np.empty((n, 6))
-    frames[:, 0], frames[:, 1] = cos, -sin
-    frames[:, 2], frames[:, 3] = sin, cos
-    frames[:, 4] = center[:, 0] - 0.5 * (cos - sin)
-    frames[:, 5] = center[:, 1] - 0.5 * (sin + cos)
-    return frames
+    transforms = np.empty((n, 6))
+    transforms[:, 0], transforms[:, 1] = cos, -sin
+    transforms[:, 2], transforms[:, 3] = sin, cos
+    transforms[:, 4] = center[:, 0] - 0.5 * (cos - sin)
+    transforms[:, 5] = center[:, 1] - 0.5 * (sin + cos)
+    return transforms
 
 
 def redraw_box(

@@ -1,9 +1,8 @@
 """Landmarks on images, thumbnails and charts."""
 
-from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages
+from ert.plotting.charts import Chart, plot_ced, plot_landmark_errors, plot_reliability, plot_stages
 from ert.plotting.landmarks import contact_sheet, draw_landmarks, draw_poses, picture_html, save_image
 from ert.plotting.overlay import show
-from ert.plotting.style import Chart
 
 __all__ = [
     "Chart",

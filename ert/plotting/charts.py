@@ -1,23 +1,177 @@
-"""Charts: error distributions, errors by stage and by landmark, calibration.
+"""Charts: error distributions, errors by stage and by landmark, calibration; and the style of all of them.
 
 Without matplotlib all of them raise an :class:`ert.InputError` that names what to install.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ert._core.exceptions import one_line
+from ert._core.exceptions import InputError, one_line
+from ert._core.files import write_atomically
+from ert._core.types import StrPath
 from ert.metrics import auc, ced
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
-from ert.plotting.style import CHART_COLORS, DASHES, INK, MUTED, Chart, chart_style, finish_chart, new_axes
+
+# From the palette of Okabe and Ito, which color-blind readers can distinguish; curves also differ without color.
+CHART_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+_INK, _MUTED = "#1c1f24", "#565c66"
+
+_RC_PARAMS: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": _INK,
+    "axes.grid": True,
+    "axes.labelcolor": _INK,
+    "axes.labelsize": 10,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.facecolor": "white",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
+    "font.size": 9,
+    "grid.color": "#dfe3e8",
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 9,
+    "lines.linewidth": 2,
+    # The same chart gives the same bytes, and its text stays text.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ert",
+    # A $ in a file name starts no formula.
+    "text.parse_math": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+}
 
 # Circles of landmark errors are magnified by one of these factors.
 _MAGNIFICATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 # Largest radius, as a fraction of the shape's size: drawn to scale in this range, else as near to the target.
 _MIN_RADIUS, _TARGET_RADIUS, _MAX_RADIUS = 0.012, 0.05, 0.08
+
+
+def require_plot_packages(what: str, *packages: str) -> None:
+    """Raise an InputError that names what to install if one of the packages is missing; `what` needs them."""
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError:
+            raise InputError(
+                f'{what}: needs {package}, which is not installed: pip install "ert-landmarks[plot]"'
+            ) from None
+
+
+def check_chart_file(path: StrPath) -> None:
+    """Raise an InputError, before long work, if matplotlib is missing or does not write such files."""
+    require_plot_packages(str(path), "matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if Path(path).suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"{path}: unknown suffix {Path(path).suffix!r}, expected .png, .pdf or .svg")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart, drawn by matplotlib; notebooks display it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Not registered with pyplot, so that nothing has to be closed.
+    description : str
+        What the chart shows, as its alternative text.
+    tooltips : dict of str to str
+        Texts of marks in the SVG, by the `gid` of their artists.
+    """
+
+    figure: Any
+    description: str
+    tooltips: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        width, height = self.figure.get_size_inches()
+        return f"Chart({width:g} x {height:g} in: {one_line(self.description, 100)})"
+
+    def svg(self) -> str:
+        """Return the chart as an ``<svg>`` element: the same chart gives the same text."""
+        buffer = StringIO()
+        with _chart_style():
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        text = buffer.getvalue()
+        text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+        for gid, tooltip in self.tooltips.items():
+            text = text.replace(f'<g id="{gid}">', f"<g><title>{_escaped(tooltip)}</title>")
+        # A page has several charts: ids that nothing refers to would be duplicates.
+        referred = set(re.findall(r"#([\w.-]+)", text))
+        text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in referred else "", text)
+        text = text.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+        head, body = text.split(">", 1)
+        label = _escaped(self.description)
+        return f'{head} role="img" aria-label="{label}">\n<title>{label}</title>{body.rstrip()}'
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def save(self, path: StrPath) -> None:
+        """Write the chart as ``.png``, ``.svg``, ``.pdf`` or another type that matplotlib writes.
+
+        Raises
+        ------
+        InputError
+            When the suffix is unknown or the file cannot be written.
+        """
+        check_chart_file(path)
+        with write_atomically(path) as temporary, _chart_style():
+            if Path(path).suffix.lower() == ".svg":
+                temporary.write_text(self.svg() + "\n", encoding="utf-8")
+            else:
+                self.figure.savefig(temporary, dpi=200)
+
+
+@contextmanager
+def _chart_style() -> Iterator[None]:
+    """Within this context matplotlib draws and writes in the style of all charts."""
+    require_plot_packages("a chart", "matplotlib")
+    from matplotlib import rc_context
+
+    with rc_context(_RC_PARAMS), warnings.catch_warnings():
+        # The font may lack a character of a file name.
+        warnings.filterwarnings("ignore", "Glyph")
+        yield
+
+
+def _new_axes(width: float = 4.4, height: float = 2.95) -> Any:
+    """Return the axes of a new figure of a size in inches; call it within `_chart_style`.
+
+    By default the figure is so small that its text stays readable when a phone scales it to its screen.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def _finish_chart(axes: Any, description: str, tooltips: Mapping[str, str] | None = None) -> Chart:
+    """Return the chart of axes that are drawn completely; call it within `_chart_style`."""
+    figure = axes.figure
+    # The layout is computed once: at another resolution it would differ by fractions of a pixel.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return Chart(figure, description, tooltips or {})
+
+
+def _escaped(text: str) -> str:
+    return escape(one_line(text))
 
 
 def x_limit(curves: Sequence[ArrayLike]) -> float:
@@ -72,8 +226,8 @@ def plot_ced(
     curves = {one_line(name, 60): np.asarray(values, float) for name, values in errors.items()}
     end = x_limit([*curves.values()]) if x_end is None else x_end
     summaries = []
-    with chart_style():
-        axes = new_axes(*size)
+    with _chart_style():
+        axes = _new_axes(*size)
         for number, (name, values) in enumerate(curves.items()):
             x, fractions = ced(values, np.linspace(0, end, 401))
             mean, area = float(np.mean(values)), auc(values, failure_limit)
@@ -81,19 +235,19 @@ def plot_ced(
             summaries.append(f"{name}: {summary}" if name else summary)
             axes.plot(x, 100 * fractions, label=f"{name}\n{summary}", **_line_style(number))
         if end > failure_limit:
-            line = axes.axvline(failure_limit, color=MUTED, linewidth=1, linestyle=":")
+            line = axes.axvline(failure_limit, color=_MUTED, linewidth=1, linestyle=":")
             line.set_label(f"failures above {failure_limit:g} %")
             if len(errors) == 1:
-                axes.text(failure_limit, 4, " failures", color=MUTED, fontsize=9)
+                axes.text(failure_limit, 4, " failures", color=_MUTED, fontsize=9)
         axes.set(xlim=(0, end), ylim=(0, 100), ylabel="objects (%)")
         axes.set(xlabel=one_line(x_label), title=one_line(title, 80))
         if len(errors) > 1:
             axes.legend(loc="lower right", framealpha=0.95, labelspacing=0.8)
-        return finish_chart(axes, f"Cumulative error distribution; {'; '.join(summaries)}")
+        return _finish_chart(axes, f"Cumulative error distribution; {'; '.join(summaries)}")
 
 
 def _line_style(number: int) -> dict[str, Any]:
-    return {"color": CHART_COLORS[number], "linestyle": DASHES[number]}
+    return {"color": CHART_COLORS[number], "linestyle": _DASHES[number]}
 
 
 def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
@@ -112,10 +266,10 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
     """
     stages = [entry["stage"] for entry in history]
     last, largest = [], 0.0
-    with chart_style():
+    with _chart_style():
         from matplotlib.ticker import MaxNLocator
 
-        axes = new_axes()
+        axes = _new_axes()
         for number, name in enumerate(("training", "validation")):
             key = f"{name.removesuffix('ing')}_nme"
             if key not in history[0]:
@@ -130,7 +284,7 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(last) > 1:
             axes.legend(loc="upper right")
-        return finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
+        return _finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
 
 
 def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Chart:
@@ -147,11 +301,11 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
     Chart
     """
     tooltips, handles = {}, []
-    with chart_style():
+    with _chart_style():
         from matplotlib.lines import Line2D
 
-        axes = new_axes(height=3.3)
-        axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=":")
+        axes = _new_axes(height=3.3)
+        axes.plot([0, 100], [0, 100], color=_MUTED, linewidth=1, linestyle=":")
         for number, (name, table) in enumerate(tables.items()):
             x = [100 * row["probability"] for row in table]
             y = [100 * row["share"] for row in table]
@@ -166,7 +320,7 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
         axes.set(xlim=(0, 100), ylim=(0, 100))
         axes.set(xlabel="predicted probability (%)", ylabel="observed frequency (%)")
         axes.legend(handles=handles, loc="upper left")
-        return finish_chart(axes, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
+        return _finish_chart(axes, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
 
 
 def plot_landmark_errors(
@@ -201,25 +355,25 @@ def plot_landmark_errors(
     factor = _magnification(largest / 100 * length / size)
     radii = factor * values / 100 * length
     tooltips = {}
-    with chart_style():
+    with _chart_style():
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
         from matplotlib.patches import Circle
 
         colors = ScalarMappable(Normalize(0, largest or 1.0), "cividis_r")
-        axes = new_axes(height=4.6)
+        axes = _new_axes(height=4.6)
         axes.set_axis_off()
         axes.set_aspect("equal")
         for region, numbers in FACE68_REGIONS.items() if len(points) == 68 else ():
             line = [*numbers, numbers[0]] if region in FACE68_CLOSED else [*numbers]
             axes.plot(*points[line].T, color="#b9bec6", linewidth=1, zorder=0.5)
-        edge = {"edgecolor": INK, "linewidth": 0.5, "alpha": 0.9}
+        edge = {"edgecolor": _INK, "linewidth": 0.5, "alpha": 0.9}
         # Small circles over large ones.
         for i in order.tolist():
             gid = f"landmark-{i}"
             tooltips[gid] = f"{names[i]}: {values[i]:.2f} %"
             axes.add_patch(Circle(points[i], radii[i], facecolor=colors.to_rgba(values[i]), gid=gid, **edge))
-        axes.plot(*points.T, "o", color=INK, markersize=1.5, markeredgewidth=0)
+        axes.plot(*points.T, "o", color=_INK, markersize=1.5, markeredgewidth=0)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
         (left, top), (right, bottom) = (points - margins).min(axis=0), (points + margins).max(axis=0)
         axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -228,7 +382,7 @@ def plot_landmark_errors(
         bar.set_label(one_line(label) + scale)
         bar.outline.set_visible(False)
         worst = f"; the largest is {tooltips[f'landmark-{order[0]}']}" if len(order) else ""
-        return finish_chart(axes, f"Mean error of each landmark on the mean shape{worst}", tooltips)
+        return _finish_chart(axes, f"Mean error of each landmark on the mean shape{worst}", tooltips)
 
 
 def _magnification(radius: float) -> float:

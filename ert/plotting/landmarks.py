@@ -1,4 +1,4 @@
-"""Landmarks, boxes and head poses drawn on images."""
+"""Landmarks, boxes and head poses drawn on images; thumbnails of objects, contact sheets and image files."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _AXIS_COLORS = ("#ff6b6b", "#7ee787", "#5aa9ff")  # to the subject's left, up, forward
-_JPEG_QUALITY = 85
 _HTML_WIDTH = 480
+
+# Colors of predicted shapes on photographs, from the palette of Okabe and Ito, and of the truth.
+PHOTO_COLORS = ("#56b4e9", "#e69f00")
+TRUTH = "#ffffff"
+
+# A thumbnail shows the landmarks and a margin of this fraction of their extent.
+_MARGIN = 0.15
 
 
 def draw_landmarks(
@@ -91,14 +97,16 @@ def draw_landmarks(
             raise InputError(f"shape {number}: {len(points)} landmarks, expected 68 for scheme 'face68'")
         if names is not None and len(names) != len(points):
             raise InputError(f"names: {len(names)}, expected one for each of {len(points)} landmarks")
-    if labels is not None and len(labels) != (0 if boxes is None else len(check_boxes(boxes))):
+    checked_boxes = check_boxes(boxes)
+    if labels is not None and len(labels) != len(checked_boxes):
         raise InputError(f"labels: {len(labels)}, expected one for each box")
     if colors is not None and len(colors) != len(placed):
         raise InputError(f"colors: {len(colors)}, expected one for each of {len(placed)} shapes")
     if radii is not None and [np.shape(each) for each in radii] != [(len(points),) for points in placed]:
         raise InputError("radii: expected one for each landmark of each shape")
     longest_side = max(picture.size)
-    strokes = [] if boxes is None else box_strokes(check_boxes(boxes) * np.tile(scale, 2), longest_side)
+    placed_boxes = checked_boxes * np.tile(scale, 2)
+    strokes = box_strokes(placed_boxes, longest_side)
     for number, points in enumerate(placed):
         if radii is not None:
             strokes += disc_strokes(points, np.asarray(radii[number], np.float64) * float(np.mean(scale)))
@@ -108,7 +116,7 @@ def draw_landmarks(
         for points in placed:
             _write_names(picture, points, names)
     if labels:
-        _write_labels(picture, check_boxes(boxes) * np.tile(scale, 2), labels)
+        _write_labels(picture, placed_boxes, labels)
     return np.array(picture, np.uint8)
 
 
@@ -161,6 +169,56 @@ def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) ->
                 strokes.append(Stroke(line, width, opaque(_AXIS_COLORS[axis]), 2 * layer + 1))
     paint(picture, strokes)
     return np.array(picture, np.uint8)
+
+
+def object_thumbnail(
+    image: Pixels, box: Floats, shapes: Sequence[Floats], colors: Sequence[str | None], size: int
+) -> Pixels:
+    """Cut out a square around an object, resize it to (size, size, 3) and draw shapes (n_landmarks, 2) on it.
+
+    The square contains all landmarks, except those far from the box; what is outside of the image is black.
+    """
+    left, top, side = object_view(np.vstack(shapes), box)
+    view = left, top, min(side, 3 * max(image.shape[:2]))
+    placed = [to_thumbnail_pixels(shape, view, size) for shape in shapes]
+    return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
+
+
+def crop_thumbnail(image: Pixels, view: tuple[int, int, int], size: int) -> Pixels:
+    """Cut a square (left, top, side in pixels) out of an image and resize it: (size, size, 3) uint8 array."""
+    from PIL import Image
+
+    left, top, side = view
+    # Outside the image Pillow's crop is black.
+    crop = Image.fromarray(image).convert("RGB").crop((left, top, left + side, top + side))
+    how = Image.Resampling.LANCZOS if side > size else Image.Resampling.BICUBIC
+    return np.array(crop.resize((size, size), how), np.uint8)
+
+
+def to_thumbnail_pixels(points: Floats, view: tuple[int, int, int], size: int) -> Floats:
+    """Transform points (..., 2) from pixels of the image to pixels of a thumbnail of that view and size."""
+    left, top, side = view
+    placed: Floats = (points - (left, top) + 0.5) * (size / side) - 0.5
+    return placed
+
+
+def object_view(points: Floats, box: Floats) -> tuple[int, int, int]:
+    """Return left, top and side, integers, of the square around the landmarks that a thumbnail shows."""
+    known = points[np.isfinite(points).all(axis=1)]
+    # At most one box side around the box: an outlier must not shrink the object to a dot.
+    low = np.maximum(known.min(axis=0), box[:2] - box[2:])
+    high = np.minimum(known.max(axis=0), box[:2] + 2 * box[2:])
+    # All landmarks are far from the box: show the box.
+    if (high <= low).any():
+        low, high = box[:2], box[:2] + box[2:]
+    half = (0.5 + _MARGIN) * max(*(high - low), 2.0)
+    left, top = np.floor((low + high) / 2 - half).astype(int).tolist()
+    return left, top, int(np.ceil(2 * half))
+
+
+def shortened(name: str, length: int = 34) -> str:
+    """Shorten a file name in the middle, since its end is the more informative part."""
+    return name if len(name) <= length else f"{name[: length - 16]}…{name[-15:]}"
 
 
 def contact_sheet(
@@ -247,8 +305,9 @@ def save_image(path: StrPath, image: Pixels) -> None:
     if kind not in Image.SAVE:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected an image format: .png, .jpg, .webp")
     picture = Image.fromarray(check_image(image))
+    options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
     with write_atomically(path) as temporary:
-        picture.save(temporary, kind, **({"quality": 92} if kind in ("JPEG", "WEBP") else {}))
+        picture.save(temporary, kind, **options)
 
 
 def data_uri(image: Pixels) -> str:
@@ -257,7 +316,7 @@ def data_uri(image: Pixels) -> str:
 
     data = BytesIO()
     # Without chroma subsampling, which would blur the colors of thin lines.
-    Image.fromarray(check_image(image)).save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    Image.fromarray(check_image(image)).save(data, "JPEG", quality=85, subsampling=0)
     return "data:image/jpeg;base64," + b64encode(data.getvalue()).decode("ascii")
 
 
@@ -284,13 +343,11 @@ def picture_html(
     # Reduced before drawing, so that lines do not become too thin.
     size = (min(picture.width, _HTML_WIDTH), max(1, round(picture.height * min(1, _HTML_WIDTH / picture.width))))
     scale = np.divide(size, picture.size)
-    placed = [(points + 0.5) * scale - 0.5 for points in check_shapes(shapes)]
-    scaled_boxes = None if boxes is None else check_boxes(boxes) * np.tile(scale, 2)
+    placed = [_scale_points(points, scale) for points in check_shapes(shapes)]
     reduced = np.array(picture.resize(size, Image.Resampling.LANCZOS), np.uint8)
-    drawn = draw_landmarks(reduced, placed, scaled_boxes, min_size=_HTML_WIDTH)
+    drawn = draw_landmarks(reduced, placed, check_boxes(boxes) * np.tile(scale, 2), min_size=_HTML_WIDTH)
     rows, columns = drawn.shape[:2]
-    text = escape(one_line(alt))
-    return f'<img src="{data_uri(drawn)}" width="{columns}" height="{rows}" alt="{text}">'
+    return f'<img src="{data_uri(drawn)}" width="{columns}" height="{rows}" alt="{escape(one_line(alt))}">'
 
 
 def _enlarge(image: Pixels, min_size: int) -> tuple["Image.Image", Floats]:
@@ -319,8 +376,8 @@ def check_shapes(shapes: Any) -> list[Floats]:
 
 
 def check_boxes(boxes: Any) -> Floats:
-    """Return boxes as a float64 array (n, 4); a single box is one row."""
-    checked = np.array(boxes, np.float64)
+    """Return boxes as a float64 array (n, 4): a single box is one row, None has no rows."""
+    checked = np.array(() if boxes is None else boxes, np.float64)
     if checked.size == 0:
         return np.empty((0, 4))
     if checked.ndim == 1:
@@ -342,7 +399,7 @@ def _write_names(picture: "Image.Image", points: Floats, names: Sequence[str]) -
     for (x, y), name in zip(points, names, strict=True):
         if np.isfinite(x):
             place = x + DOT * size, y - 0.5 * DOT * size
-            _write(picture, place, str(name), max(0.032 * size, 9.0), "ls", outline=1)
+            write_text(picture, place, str(name), max(0.032 * size, 9.0), "ls", outline=1)
 
 
 def _write_labels(picture: "Image.Image", boxes: Floats, labels: Sequence[str]) -> None:
@@ -351,14 +408,20 @@ def _write_labels(picture: "Image.Image", boxes: Floats, labels: Sequence[str]) 
         # Inside the box if there is no space above it.
         above = top - 0.2 * size > size
         place = max(float(left), 0.0), top - 0.2 * size if above else max(float(top), 0.0)
-        _write(picture, place, label, size, "ls" if above else "lt", outline=2)
+        write_text(picture, place, label, size, "ls" if above else "lt")
 
 
-def _write(
-    picture: "Image.Image", place: tuple[float, float], text: str, size: float, anchor: str, outline: int
+def write_text(
+    picture: "Image.Image",
+    place: tuple[float, float],
+    text: str,
+    size: float,
+    anchor: str = "la",
+    outline: int = 2,
+    color: str = "#ffffff",
 ) -> None:
+    """Write text with a dark outline; `anchor` is Pillow's."""
     from PIL import ImageDraw, ImageFont
 
-    font = ImageFont.load_default(size)
-    pen = ImageDraw.Draw(picture)
-    pen.text(place, text, "#ffffff", font, anchor, stroke_width=outline, stroke_fill="#080e1c")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
+    pen.text(place, text, color, font, anchor, stroke_width=outline, stroke_fill="#080e1c")

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from ert._core.images import ImageLike, check_image, load_image
 from ert._core.types import Floats, Pixels
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
+from ert.plotting.charts import require_plot_packages
 from ert.plotting.landmarks import check_boxes, check_shapes
 from ert.plotting.strokes import OUTLINE, POINT_COLOR, REGION_COLORS, smooth_curves
-from ert.plotting.style import require_plot_packages
 
 _HEIGHT = 6.0  # inches
 _OUTLINE = tuple(level / 255 for level in OUTLINE)
@@ -49,12 +49,14 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     >>> axes = ert.plotting.show(image, ert.align(image))
     """
     require_plot_packages("show", "matplotlib")
+    from matplotlib.patches import Rectangle
+
     pixels = check_image(image) if isinstance(image, np.ndarray) else load_image(image)
     listed = [faces] if hasattr(faces, "landmarks") else faces
     if not isinstance(listed, np.ndarray):
         listed = list(listed)
         if listed and hasattr(listed[0], "landmarks"):
-            boxes = [*(face.box for face in listed), *(() if boxes is None else check_boxes(boxes))]
+            boxes = [*(face.box for face in listed), *check_boxes(boxes)]
             listed = [face.landmarks for face in listed]
     shapes = check_shapes(listed)
     ax = _new_axes(pixels) if ax is None else ax
@@ -62,8 +64,9 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     ax.set_axis_off()
     # Shapes and boxes beyond the border must not change the view.
     ax.set_autoscale_on(False)
-    for box in () if boxes is None else check_boxes(boxes):
-        _draw_box(ax, box)
+    for left, top, width, height in check_boxes(boxes):
+        for color, line_width in ((_OUTLINE, 3.0), ("white", 1.5)):
+            ax.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, ec=color, lw=line_width))
     for shape in shapes:
         _draw_shape(ax, shape)
     return ax
@@ -84,15 +87,6 @@ def _new_axes(image: Pixels) -> Any:
     # Notebooks display figures of pyplot only.
     vars(axes)["_repr_png_"] = png
     return axes
-
-
-def _draw_box(ax: Any, box: Floats) -> None:
-    from matplotlib.patches import Rectangle
-
-    left, top, width, height = box
-    for color, line_width in ((_OUTLINE, 3.0), ("white", 1.5)):
-        rectangle = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, ec=color, lw=line_width)
-        ax.add_patch(rectangle)
 
 
 def _draw_shape(ax: Any, shape: Floats) -> None:

@@ -25,7 +25,6 @@ REGION_COLORS = {
     "inner_lips": "#ff8fa3",
 }
 POINT_COLOR = "#ffc857"
-_BOX_COLOR = "#ffffff"
 _SHADE = (8, 14, 28, 130)  # under every line, so that it is visible on bright pictures too
 _DISC = (255, 80, 30, 105)
 OUTLINE = (8, 14, 28, 255)
@@ -97,35 +96,29 @@ def line_width(width: float, longest_side: int) -> float:
 
 def smooth_curves(points: Floats, region: range, closed: bool) -> Iterator[Floats]:
     """Yield smooth curves through the landmarks of a region, interrupted at missing ones."""
-    if closed:
-        # Eyes and lips: an upper and a lower curve that meet in corners.
-        half = len(region) // 2
-        arcs = [[*region[: half + 1]], [*region[half:], region[0]]]
-    else:
-        arcs = [[*region]]
+    # Eyes and lips: an upper and a lower curve that meet in corners.
+    half = len(region) // 2
+    arcs = [[*region[: half + 1]], [*region[half:], region[0]]] if closed else [[*region]]
     for arc in arcs:
-        known = np.isfinite(points[arc, 0])
-        for run in np.split(np.arange(len(arc)), np.flatnonzero(~known)):
-            run = run[known[run]]
+        line = points[arc]
+        for run in np.split(line, np.flatnonzero(~np.isfinite(line[:, 0]))):
+            run = run[np.isfinite(run[:, 0])]
             if len(run) > 1:
-                yield _spline(points[[arc[number] for number in run]])
+                yield _spline(run)
 
 
 def _spline(points: Floats, steps: int = 10) -> Floats:
     """Interpolate points by a centripetal Catmull-Rom spline: the uniform one would overshoot."""
-    before, after = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
-    padded = np.vstack([before, points, after])
-    knots = np.maximum(np.linalg.norm(np.diff(padded, axis=0), axis=1), 1e-6)[:, None] ** 0.5
-    slopes = np.diff(padded, axis=0) / knots
+    lengths = np.maximum(np.linalg.norm(np.diff(points, axis=0), axis=1), 1e-6) ** 0.5
     # The tangent at a landmark is that of the parabola through it and its neighbors.
-    tangents = (slopes[:-1] * knots[1:] + slopes[1:] * knots[:-1]) / (knots[:-1] + knots[1:])
+    tangents = np.gradient(points, np.append(0, np.cumsum(lengths)), axis=0)
     t = np.arange(steps)[:, None] / steps
     pieces = []
-    for number in range(len(points) - 1):
-        start, end = points[number], points[number + 1]
-        leave, arrive = tangents[number] * knots[number + 1], tangents[number + 1] * knots[number + 1]
-        bend = (3 * (end - start) - 2 * leave - arrive) * t**2 + (leave + arrive - 2 * (end - start)) * t**3
-        pieces.append(start + leave * t + bend)
+    for i, length in enumerate(lengths):
+        step = points[i + 1] - points[i]
+        leave, arrive = tangents[i] * length, tangents[i + 1] * length
+        bend = (3 * step - 2 * leave - arrive) * t**2 + (leave + arrive - 2 * step) * t**3
+        pieces.append(points[i] + leave * t + bend)
     return np.vstack([*pieces, points[-1:]])
 
 
@@ -143,7 +136,7 @@ def box_strokes(boxes: Floats, longest_side: int) -> list[Stroke]:
         corners = centers[:, None] + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
         outline = np.vstack([corners.reshape(-1, 2), corners[0, :1]]) - 0.5
         strokes.append(Stroke(outline, 2.2 * line, _SHADE, 0))
-        strokes.append(Stroke(outline, line, opaque(_BOX_COLOR), 1))
+        strokes.append(Stroke(outline, line, (255, 255, 255, 255), 1))
     return strokes
 
 

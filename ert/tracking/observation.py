@@ -44,20 +44,7 @@ class Observation(NamedTuple):
 
 
 class Observer:
-    """Locate objects in frames at expected positions.
-
-    Parameters
-    ----------
-    model : ShapePredictor
-        A fitted model of at least two landmarks.
-    channel_order : {"rgb", "bgr"}
-        Order of the colors in frames.
-
-    Raises
-    ------
-    InputError
-        When the model has a single landmark.
-    """
+    """Locate objects in frames at expected positions, by a model of at least two landmarks."""
 
     def __init__(self, model: ShapePredictor, channel_order: str) -> None:
         self.model, self.channel_order = model, channel_order
@@ -77,13 +64,12 @@ class Observer:
 
     def observe(self, frame: Pixels, expected: Floats) -> Observation | None:
         """Locate the object near an expected shape; return None when that is outside the frame."""
-        (x, y), (a, b) = fit_pose(expected, self._centered)
-        size, roll = float(np.hypot(a, b)), float(np.degrees(np.arctan2(b, a)))
+        (x, y), size, roll = self._place(expected)
         rows, columns = frame.shape[:2]
         if not (-0.5 < x < columns - 0.5 and -0.5 < y < rows - 0.5 and 4 < size < 4 * max(rows, columns)):
             return None
         roll = roll if abs(roll) > _MAX_UPRIGHT_DEGREES else 0.0
-        left, top = np.array((x, y)) - size * (rotation(roll) @ (self._center - 0.5) + 0.5)
+        left, top = (x, y) - size * (rotation(roll) @ (self._center - 0.5) + 0.5)
         box = float(left), float(top), size + 1, size + 1
         shapes = self.locate(frame, box, roll)
         shape = shapes.mean(axis=0)
@@ -98,10 +84,7 @@ class Observer:
         return self.model.cascade_.predict_face(frame, box, *arguments)
 
     def _assess(self, frame: Pixels, box: Box, shape: Floats, shapes: Floats) -> tuple[Floats, float]:
-        """Return standard errors (n_landmarks,) in pixels and the confidence.
-
-        They come from the confidence model; without one, from the spread of the shapes.
-        """
+        """Return standard errors in pixels and the confidence, without a confidence model from the spread."""
         if self.model.confidence_model_ is not None:
             assessment = self.model.assess([(frame, box)], shape[None], channel_order=self.channel_order)
             return assessment.std[0], float(assessment.confidence[0])
@@ -120,18 +103,20 @@ class Observer:
 
     def box(self, shape: Floats) -> tuple[Floats, float]:
         """Return the upright box (4,) in which the mean shape fits a shape best, and the shape's roll."""
-        (x, y), (a, b) = fit_pose(shape, self._centered)
-        size = float(np.hypot(a, b))
-        left, top = (x, y) - size * self._center
-        return np.array([left, top, size + 1, size + 1]), float(np.degrees(np.arctan2(b, a)))
+        center, size, roll = self._place(shape)
+        return np.array([*(center - size * self._center), size + 1, size + 1]), roll
 
     def distance(self, shape: Floats, other: Floats) -> float:
         """Return the mean distance of the landmarks of two shapes, in sizes of the first."""
-        size = float(np.hypot(*fit_pose(shape, self._centered)[1]))
+        _, size, _ = self._place(shape)
         return float(np.sqrt(((shape - other) ** 2).sum(axis=1)).mean()) / size
+
+    def _place(self, shape: Floats) -> tuple[Floats, float, float]:
+        """Return the center of a shape in pixels, its size and its roll in degrees."""
+        center, (a, b) = fit_pose(shape, self._centered)
+        return center, float(np.hypot(a, b)), float(np.degrees(np.arctan2(b, a)))
 
 
 def normalized(values: npt.NDArray[Any]) -> Floats:
     """Return values scaled to length 1."""
-    length = float(np.linalg.norm(values))
-    return np.asarray(values, np.float64) / max(length, 1e-9)
+    return np.asarray(values, np.float64) / max(float(np.linalg.norm(values)), 1e-9)

@@ -31,55 +31,27 @@ _POSE_NOISE, _DEFORMATION_NOISE = 0.003, 0.005
 
 
 class AdaptiveFilter:
-    """Filter noisy points that rest, start, move and stop.
+    """Filter noisy points (n, 2) that rest, start, move and stop.
 
     Each point has its own gain. At rest it is that of a running mean, down to a minimum; it rises with the
     mean prediction error, in standard deviations of the noise, and with the speed. The noise of a point is
-    estimated from the differences of successive errors.
-
-    Parameters
-    ----------
-    values : float array (n, 2)
-        The first observation.
-    use_velocity : bool
-        Whether to estimate velocities and predict with them.
-
-    Attributes
-    ----------
-    values : float array (n, 2)
-        The filtered points.
-    velocities : float array (n, 2)
-        Per second; 0 without `use_velocity`.
+    estimated from the differences of successive errors. Velocities are per second; 0 without `use_velocity`.
     """
 
     def __init__(self, values: Floats, *, use_velocity: bool) -> None:
-        n = len(values)
-        self.values = values.copy()
-        self.velocities = np.zeros((n, 2))
-        self.use_velocity = use_velocity
-        self._error = np.zeros((n, 2))
+        self.values, self.use_velocity = values.copy(), use_velocity
+        self.velocities, self._error = np.zeros_like(values), np.zeros_like(values)
         self._last_error: Floats | None = None
-        self._noise = np.ones((n, 1))
-        self._gain = np.ones((n, 1))
+        self._noise, self._gain = np.ones((len(values), 1)), np.ones((len(values), 1))
 
     def predict(self, seconds: float) -> Floats:
         """Return the expected points after some time."""
         return self.values + seconds * self.velocities
 
     def update(self, values: Floats, noise: Floats, seconds: float) -> Floats:
-        """Add an observation and return the filtered points.
+        """Add an observation, some time above 0 after the last, and return the filtered points.
 
-        Parameters
-        ----------
-        values : float array (n, 2)
-        noise : float array (n, 1)
-            Expected standard deviation of both coordinates; a correction factor is estimated.
-        seconds : float
-            Time since the previous observation, above 0.
-
-        Returns
-        -------
-        float array (n, 2)
+        `noise` (n, 1) is the expected standard deviation of both coordinates; a correction factor is estimated.
         """
         steps = seconds * _FRAMES_PER_SECOND
         predicted = self.predict(seconds)
@@ -122,20 +94,10 @@ def _gain_over(gain: float | Floats, steps: float) -> Floats:
 
 
 def fit_pose(shape: Floats, mean_shape: Floats) -> Floats:
-    """Return the pose of a shape: the least-squares similarity from the mean shape to it.
+    """Return the pose of a shape, the least-squares similarity from the mean shape, centered at 0, to it.
 
-    Parameters
-    ----------
-    shape : float array (n_landmarks, 2)
-        In pixels.
-    mean_shape : float array (n_landmarks, 2)
-        Centered at 0.
-
-    Returns
-    -------
-    float array (2, 2)
-        The center of the shape, in pixels; a and b of the matrix ((a, -b), (b, a)), the identity when the
-        mean shape is a single point.
+    The rows are the center of the shape, in pixels, and a, b of the matrix ((a, -b), (b, a)), which is the
+    identity when the mean shape is a single point.
     """
     turn, _, center = fit_similarity(mean_shape, shape)
     a, b = (turn.real, turn.imag) if mean_shape.any() else (1.0, 0.0)
@@ -150,15 +112,7 @@ def place_shape(points: Floats, pose: Floats) -> Floats:
 
 
 class ShapeSmoother:
-    """Smooth the landmarks of one object over frames.
-
-    Parameters
-    ----------
-    shape : float array (n_landmarks, 2)
-        The first shape, in pixels.
-    mean_shape : float array (n_landmarks, 2)
-        The mean shape of the model; the size of an object is its scale relative to it.
-    """
+    """Smooth the landmarks of one object over frames; its size is its scale relative to the mean shape."""
 
     def __init__(self, shape: Floats, mean_shape: Floats) -> None:
         self._mean = mean_shape - mean_shape.mean(axis=0)
@@ -166,47 +120,30 @@ class ShapeSmoother:
         self._pose = AdaptiveFilter(pose, use_velocity=True)
         self._deformation = AdaptiveFilter(self._deformation_of(shape, pose), use_velocity=False)
 
-    @property
-    def shape(self) -> Floats:
-        """The filtered shape (n_landmarks, 2), in pixels."""
-        return self.predict(0.0)
-
     def predict(self, seconds: float) -> Floats:
-        """Return the expected shape (n_landmarks, 2) after some time."""
+        """Return the expected shape (n_landmarks, 2) in pixels after some time."""
         return place_shape(self._mean + self._deformation.values, self._pose.predict(seconds))
 
     def update(self, shape: Floats, seconds: float, std: Floats | None = None) -> Floats:
         """Add the shape of the next frame and return the filtered shape.
 
-        Parameters
-        ----------
-        shape : float array (n_landmarks, 2)
-            In pixels.
-        seconds : float
-            Time since the previous frame, above 0.
-        std : float array (n_landmarks,), optional
-            Standard errors in pixels. Landmarks whose error is large relative to the others are smoothed
-            more.
-
-        Returns
-        -------
-        float array (n_landmarks, 2)
+        Landmarks whose standard error (n_landmarks,) is large relative to the others are smoothed more.
         """
         pose = fit_pose(shape, self._mean)
         size = float(np.hypot(*pose[1]))
-        self._pose.update(pose, np.array([[_POSE_NOISE * size], [_POSE_NOISE * size]]), seconds)
+        self._pose.update(pose, np.full((2, 1), _POSE_NOISE * size), seconds)
         noise = np.full((len(shape), 1), _DEFORMATION_NOISE)
         if std is not None:
             # Only relative to the median: errors that persist over frames are not noise.
             noise *= np.clip(std / max(float(np.median(std)), 1e-9), 0.5, 2.0)[:, None]
         self._deformation.update(self._deformation_of(shape, pose), noise, seconds)
-        return self.shape
+        return self.predict(0.0)
 
     def coast(self, seconds: float) -> Floats:
         """Extrapolate without a shape, slowing down, and return the expected landmarks."""
         self._pose.coast(seconds, keep=0.1)
         self._deformation.coast(seconds, keep=1.0)
-        return self.shape
+        return self.predict(0.0)
 
     def _deformation_of(self, shape: Floats, pose: Floats) -> Floats:
         """Return the difference of a shape from the mean shape, in mean shape coordinates."""

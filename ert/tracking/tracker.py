@@ -18,14 +18,16 @@ from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
 from ert.faces.detection import Detector, detect_faces, reduce_image
 from ert.predictor import ShapePredictor, load
-from ert.tracking.observation import Observation, Observer
-from ert.tracking.track import Track, match
+from ert.tracking.observation import Observation, Observer, normalized
+from ert.tracking.smoothing import ShapeSmoother
 
 # Correlations of appearances: of a face with itself one frame earlier above 0.87, with another person's below
 # 0.45. A lost track needs more, since it is compared at the same position in many frames.
 _MIN_CORRELATION, _MIN_LOST_CORRELATION, _MAX_OTHER_CORRELATION = 0.6, 0.8, 0.45
 # A tracked face needs only this fraction of the confidence of a new one, since its appearance matches.
 _TRACKED_CONFIDENCE_FACTOR = 0.2
+# Weight of a new observation in the appearance of a track.
+_APPEARANCE_GAIN = 0.1
 # Of two tracks on one face the older one is kept, unless the younger correlates better by this margin.
 _CORRELATION_MARGIN = 0.15
 # Frames in which a missing face is still returned, at its expected position.
@@ -55,8 +57,7 @@ class TrackedFace:
     id : int
         From 0; the same in all frames in which the face is tracked.
     box : float array (4,)
-        Left, top, width, height in pixels: the box in which the mean shape of the model fits the landmarks
-        best.
+        Left, top, width, height in pixels: the box in which the mean shape of the model fits the landmarks best.
     landmarks : float array (n_landmarks, 2)
         x, y in pixels of the frame; pixel centers have integer coordinates.
     std : float array (n_landmarks,)
@@ -85,6 +86,44 @@ class TrackedFace:
         )
 
 
+class Track:
+    """A face since it was first seen: its smoothed shape, its appearance and the frames since it was last found."""
+
+    def __init__(self, number: int, observation: Observation, mean_shape: Floats, now: float) -> None:
+        self.id, self.born = number, now
+        self.appearance = observation.appearance
+        self.restart(observation, mean_shape, now)
+
+    def restart(self, observation: Observation, mean_shape: Floats, now: float) -> None:
+        """Continue from an observation elsewhere, without smoothing."""
+        self.smoother = ShapeSmoother(observation.shape, mean_shape)
+        self._update(observation, observation.shape, now)
+
+    def follow(self, observation: Observation, seconds: float, now: float, smooth: bool) -> None:
+        """Add an observation at the expected position."""
+        smoothed = self.smoother.update(observation.shape, seconds, observation.std)
+        self._update(observation, smoothed if smooth else observation.shape, now)
+
+    def _update(self, observation: Observation, shape: Floats, now: float) -> None:
+        self.observation, self.shape, self.last_seen, self.misses = observation, shape, now, 0
+        mixed = (1 - _APPEARANCE_GAIN) * self.appearance + _APPEARANCE_GAIN * observation.appearance
+        self.appearance = normalized(mixed)
+
+    def miss(self, observation: Observation | None, seconds: float, max_confidence: float) -> None:
+        """Extrapolate over a frame in which the face is not at its expected position.
+
+        What is observed there is another object, whose confidence may be high; hence the maximum.
+        """
+        self.shape = self.smoother.coast(seconds)
+        confidence = 0.0 if observation is None else min(observation.confidence, max_confidence)
+        self.observation = self.observation._replace(shape=self.shape, confidence=confidence)
+        self.misses += 1
+
+    def similarity(self, observation: Observation) -> float:
+        """Return the correlation of an observation with the appearance of the face."""
+        return float(self.appearance @ observation.appearance)
+
+
 class Tracker:
     """Track the faces of a video: stable ids, smoothed landmarks, a detector that runs at intervals.
 
@@ -101,8 +140,7 @@ class Tracker:
         Seconds between runs of the detector while no face is lost. New faces are found by it.
     detect_size : int
         Longest side in pixels of the copy of a frame on which the detector runs. "haar" finds faces above 30
-        pixels in it; its time is proportional to the area. While it finds none, every other copy is twice as
-        large.
+        pixels in it; its time is proportional to the area. While it finds none, every other copy is twice as large.
     search_every : float
         Seconds between runs of the detector while a face is lost or there is none. It runs immediately when
         a face is lost.
@@ -266,9 +304,8 @@ class Tracker:
         self._n_empty_searches = 0 if detected else self._n_empty_searches + 1
         mean_shape = self._observer.mean_shape
         tracked = [track for track in self._tracks if track.misses == 0]
-        matched = set()
-        for i, j in match(_costs(detected, tracked, self._tracked_cost)):
-            matched.add(i)
+        matched = _match(detected, tracked, self._tracked_cost)
+        for i, j in matched.items():
             observation, track = detected[i], tracked[j]
             drift = self._observer.distance(observation.shape, track.observation.shape)
             surer = observation.confidence > track.observation.confidence
@@ -281,10 +318,9 @@ class Tracker:
             if i not in matched and not any(self._may_be(track, observation, now) for track in self._tracks)
         ]
         lost = [track for track in self._tracks if track.misses]
-        matched = set()
-        for i, j in match(_costs(rest, lost, self._lost_cost)):
+        matched = _match(rest, lost, self._lost_cost)
+        for i, j in matched.items():
             lost[j].restart(rest[i], mean_shape, now)
-            matched.add(i)
         for i, observation in enumerate(rest):
             n_tracked = sum(track.misses == 0 for track in self._tracks)
             if i not in matched and (self.max_faces is None or n_tracked < self.max_faces):
@@ -309,7 +345,7 @@ class Tracker:
             if observation is None or observation.confidence < self.min_confidence:
                 continue
             distances = [self._observer.distance(observation.shape, other.shape) for other in detected]
-            if all(distance > _SAME_DETECTION_FACE_SIZES for distance in distances):
+            if min(distances, default=np.inf) > _SAME_DETECTION_FACE_SIZES:
                 detected.append(observation)
         return detected
 
@@ -326,16 +362,19 @@ class Tracker:
 
     def _face(self, track: Track, now: float) -> TrackedFace:
         box, roll = self._observer.box(track.shape)
-        return TrackedFace(
-            id=track.id,
-            box=box,
-            landmarks=track.shape.copy(),
-            std=track.observation.std,
-            confidence=track.observation.confidence,
-            age=now - track.born,
-            roll=roll,
-        )
+        _, std, confidence, _ = track.observation
+        return TrackedFace(track.id, box, track.shape.copy(), std, confidence, now - track.born, roll)
 
 
-def _costs(detected: list[Observation], tracks: list[Track], cost: Callable[[Observation, Track], float]) -> Floats:
-    return np.array([[cost(observation, track) for track in tracks] for observation in detected], np.float64)
+def _match(
+    detected: list[Observation], tracks: list[Track], cost: Callable[[Observation, Track], float]
+) -> dict[int, int]:
+    """Return the pairs of indices with the smallest total cost; infinite costs exclude a pair."""
+    if not (detected and tracks):
+        return {}
+    from scipy.optimize import linear_sum_assignment
+
+    # So large that no pair is worth an excluded one.
+    excluded = 1e6
+    costs = np.array([[min(cost(observation, track), excluded) for track in tracks] for observation in detected])
+    return {int(i): int(j) for i, j in zip(*linear_sum_assignment(costs), strict=True) if costs[i, j] < excluded}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import numpy as np
@@ -103,8 +104,6 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[tuple[float, Pixels]]:
         """Yield increasing times in seconds and frames: uint8 (rows, columns, 3), in BGR."""
-        from time import monotonic
-
         time, frame, start = -math.inf, self._first, monotonic()
         while frame is not None:
             reported = monotonic() - start if self._camera else self._capture.get(self._position) / 1000
@@ -175,21 +174,8 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
 def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
     """Write the faces of frames to a CSV file atomically, when the block ends without an error.
 
-    Parameters
-    ----------
-    path : path-like
-    n_landmarks : int
-
-    Yields
-    ------
-    callable
-        Takes the index of a frame, its time in seconds and its faces. Writes one row per face: frame, time,
-        id, left, top, width, height, confidence, x0, y0, x1, ...
-
-    Raises
-    ------
-    InputError
-        When the file cannot be written.
+    The function yielded takes the index of a frame, its time in seconds and its faces, and writes one row per
+    face: frame, time, id, left, top, width, height, confidence, x0, y0, x1, ...
     """
     names = ["frame", "time", "id", "left", "top", "width", "height", "confidence"]
     names += [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]

@@ -24,10 +24,9 @@ def fit_error_curve(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tup
 
     Parameters
     ----------
-    deviations : float array (n, n_landmarks)
-        Predicted deviation of the logarithm of each error from the typical one.
-    log_errors : float array (n, n_landmarks)
-        The logarithm of each error; NaN where unknown.
+    deviations, log_errors : float arrays (n, n_landmarks)
+        The predicted deviation of the logarithm of each error from the typical one, and this logarithm, NaN
+        where unknown.
 
     Returns
     -------
@@ -37,7 +36,7 @@ def fit_error_curve(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tup
     """
     x, y = np.asarray(deviations, np.float64), np.asarray(log_errors, np.float64)
     known = np.isfinite(y)
-    typical = _quantiles(y)
+    typical: Floats = np.nanquantile(y, LEVEL, axis=0)
     n_knots = max(1, min(MAX_ERROR_KNOTS, int(known.sum()) // MIN_PER_KNOT))
     curve = np.zeros((2, 2))
     # The typical error of a landmark and the curve depend on each other a little.
@@ -47,29 +46,14 @@ def fit_error_curve(deviations: npt.ArrayLike, log_errors: npt.ArrayLike) -> tup
         xs = np.array([np.median(flat[part]) for part in parts])
         ys = np.maximum.accumulate([np.quantile(rest[part], LEVEL) for part in parts])
         curve = np.array([[*xs, xs[-1] + EXTRAPOLATION], [*ys, ys[-1] + EXTRAPOLATION]])
-        typical = _quantiles(y - np.interp(x, *curve))
+        typical = np.nanquantile(y - np.interp(x, *curve), LEVEL, axis=0)
     return curve, typical
 
 
-def _quantiles(values: Floats) -> Floats:
-    quantiles: Floats = np.nanquantile(values, LEVEL, axis=0)
-    return quantiles
-
-
 def fit_logistic(features: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Floats:
-    """Fit a ridge-penalized logistic regression by Newton's method.
+    """Fit a ridge-penalized logistic regression to `features` (n, k) by Newton's method.
 
-    Parameters
-    ----------
-    features : float array (n, k)
-    truth : bool array (n,)
-    weights : float array (n,), optional
-        Of the rows; 1 by default.
-
-    Returns
-    -------
-    float array (k + 1,)
-        The intercept and the weights of the features in the logit of the probability.
+    Return the intercept and the weights of the features in the logit of the probability, (k + 1,).
     """
     rows = np.column_stack([np.ones(len(np.asarray(truth))), np.asarray(features, np.float64)])
     y = np.asarray(truth, np.float64)
@@ -91,15 +75,7 @@ def fit_logistic(features: npt.ArrayLike, truth: npt.ArrayLike, weights: npt.Arr
 def fit_isotonic(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     """Fit the frequency of an event as a nondecreasing function of its predicted probability.
 
-    Parameters
-    ----------
-    probabilities : float array (n,)
-    truth : bool array (n,)
-
-    Returns
-    -------
-    float array (2, n_knots)
-        Predicted probabilities, and frequencies; at least two knots.
+    Return predicted probabilities and frequencies, (2, n_knots), at least two knots.
     """
     from scipy.optimize import isotonic_regression
 
@@ -126,17 +102,8 @@ def reliability(
 ) -> list[dict[str, float]]:
     """Compare predicted probabilities with observed frequencies in ten bins.
 
-    Parameters
-    ----------
-    probabilities : float array (n,)
-    truth : bool array (n,)
-    weights : float array (n,), optional
-
-    Returns
-    -------
-    list of dict
-        For each bin that is not empty: "probability" and "share", the weighted means of the predicted
-        probabilities and of `truth`, "count", and "weight", its share of the total weight.
+    For each bin that is not empty return "probability" and "share", the weighted means of the predicted
+    probabilities and of `truth`, "count", and "weight", its share of the total weight.
     """
     predicted, occurred = np.ravel(probabilities).astype(np.float64), np.ravel(truth).astype(np.float64)
     counts = np.ones(len(predicted)) if weights is None else np.asarray(weights, np.float64).ravel()
@@ -173,19 +140,9 @@ def roc_auc(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def rejection_rate_at_recall(objects: npt.ArrayLike, others: npt.ArrayLike, recall: float = 0.95) -> dict[str, Any]:
-    """Return the share of other things that is rejected at a threshold with a given recall of objects.
+    """Return the "threshold" that the share `recall` of the objects exceeds, and "rejected", the others' share below.
 
-    Parameters
-    ----------
-    objects, others : float arrays
-        Confidences.
-    recall : float
-        The share of the objects that are accepted.
-
-    Returns
-    -------
-    dict
-        "threshold", and "rejected", the share of the others below it.
+    `objects` and `others`, which are no objects, are confidences.
     """
     threshold = float(np.quantile(np.asarray(objects, np.float64), 1 - recall))
     return {"threshold": threshold, "rejected": float((np.asarray(others, np.float64) < threshold).mean())}

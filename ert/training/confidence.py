@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels import Workers, grow_trees, run_forest
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
@@ -26,15 +26,13 @@ from ert.model.cascade import quantize_basis
 from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
 from ert.model.cropping import CropSpec
 from ert.model.fitted import Fitted
-from ert.model.geometry import box_frames
-from ert.training.buffers import BLOCK_LENGTH, new_pool
+from ert.model.geometry import box_transforms
 from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
 from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
-from ert.training.features import draw_pairs, draw_pool, draw_thresholds
-from ert.training.fit import fit_cascade
+from ert.training.fit import fit_cascade, log
+from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, plain_params, training_options
-from ert.training.progress import log
-from ert.training.targets import Targets, leaf_scales
+from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.
@@ -65,24 +63,9 @@ def fit_confidence(
 ) -> Fitted:
     """Train the confidence model of a fitted model on objects that its fold models have not seen.
 
-    The fold models are trained one after another: each fit uses all threads.
-
-    Parameters
-    ----------
-    settings : mapping
-        All parameters of the estimator.
-    fitted : Fitted
-    X, y, n_folds, groups, checkpoint, resume
-        As for :meth:`ert.ShapePredictor.fit_confidence`.
-
-    Returns
-    -------
-    Fitted
-        The model with a confidence model.
-
-    Raises
-    ------
-    InputError
+    `settings` are all parameters of the estimator; the others are those of
+    :meth:`ert.ShapePredictor.fit_confidence`. The fold models are trained one after another: each fit uses all
+    threads.
     """
     from threadpoolctl import threadpool_limits
 
@@ -93,7 +76,9 @@ def fit_confidence(
     if landmarks.shape[1] != n_landmarks:
         raise InputError(f"y: {landmarks.shape[1]} landmarks, the model has {n_landmarks}")
     normalizer = fitted.params["normalizer"]
-    lengths = box_frames(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
+    lengths = (
+        box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
+    )
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
     models = []
@@ -124,20 +109,8 @@ def train_forests(
 ) -> tuple[ConfidenceModel, dict[str, Any]]:
     """Grow the two forests of a confidence model and calibrate them.
 
-    Parameters
-    ----------
-    mean_shape : float32 array (n_landmarks, 2)
-        Of the model whose landmarks are assessed.
-    objects : LeftOutObjects
-    options : Options
-        Those of the model.
-    workers : Workers
-
-    Returns
-    -------
-    confidence_model : ConfidenceModel
-    summary : dict
-        Counts, and how well left-out objects were assessed.
+    `mean_shape` and `options` are those of the model whose landmarks are assessed. The summary has counts, and
+    how well left-out objects were assessed.
     """
     rng = np.random.default_rng([options.random_state, 3])
     pool = _draw_pool(mean_shape, rng)
@@ -198,8 +171,7 @@ def _crop_spec(
 
 def _log_errors(samples: ConfidenceSamples, floor: float) -> Floats:
     """Return the logarithm of every error in sides of the shape's box; NaN where unknown."""
-    relative = samples.errors / samples.side[:, None]
-    logs: Floats = np.log(np.hypot(relative, floor))
+    logs: Floats = np.log(np.hypot(samples.errors / samples.side[:, None], floor))
     return logs
 
 
@@ -244,33 +216,21 @@ def _grow(
     pool = new_pool(n, n_pixels)
     residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
     pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
-    rows = residuals.reshape(-1, residuals.shape[2])
-    for first in range(0, n, BLOCK_LENGTH):
-        part = slice(first, min(first + BLOCK_LENGTH, n))
-        rows[part] = np.rint(targets[part] / scales)
+    residuals.reshape(-1, residuals.shape[2])[:n] = np.rint(targets / scales)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)
-    thresholds = draw_thresholds(pool, pairs, n, rng)
-    present = np.zeros((0, 0, 0), np.uint8)
-    grown = grow_trees(
-        pool,
-        Targets(residuals, present, scales, n).kernel_arguments(),
-        (pairs, thresholds),
-        (options.learning_rate, options.n_trees_averaged, options.leaf_bits),
-        workers,
-    )
+    thresholds = pixel_differences(pool, pairs, rng.integers(n, size=shape))
+    grow_targets = residuals, np.zeros((0, 0, 0), np.uint8), scales[:N_SCORED] ** 2, n
+    leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
+    grown = grow_trees(pool, grow_targets, (pairs, thresholds), leaf_rule, workers)
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 
 
 def _calibrate(samples: ConfidenceSamples, deviations: Floats, trust: Floats) -> tuple[dict[str, Any], dict[str, Any]]:
     """Calibrate the predictions of forests on samples that they were not fitted to.
 
-    Returns
-    -------
-    tables : dict
-        The calibration of a :class:`ert.model.confidence.ConfidenceModel`.
-    figures : dict
-        How well these samples were assessed.
+    Return the calibration of a :class:`ert.model.confidence.ConfidenceModel`, and how well these samples were
+    assessed.
     """
     on_curve = samples.on_object & (samples.level < N_CURVE_LEVELS)
     typical = samples.on_object & (samples.level < N_TYPICAL_LEVELS)

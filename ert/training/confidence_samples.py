@@ -37,61 +37,36 @@ GRAY_REQUEST = Request(FAST, "rgb", "luma", 1, "X")
 
 @dataclass(frozen=True)
 class LeftOutObjects:
-    """Objects, and a model for each of them that was trained without it.
-
-    Parameters
-    ----------
-    settings : mapping
-        The parameters of the estimator.
-    models : sequence of Fitted
-        One per fold.
-    folds : int array (n,)
-        The fold of each object.
-    X : sequence of (image, box)
-    landmarks : float array (n, n_landmarks, 2)
-        NaN = missing.
-    boxes : list of (left, top, width, height)
-        The checked boxes of X.
-    lengths : float array (n,)
-        The length by which the errors of each object are divided.
-    """
+    """Objects, and for each fold a model that was trained without the objects of this fold."""
 
     settings: Mapping[str, Any]
     models: Sequence[Fitted]
+    # The fold of each object (n,).
     folds: npt.NDArray[np.int64]
     X: Sequence[Face]
+    # (n, n_landmarks, 2), NaN where missing.
     landmarks: Floats
+    # The checked boxes of X.
     boxes: list[Box]
+    # The lengths (n,) by which errors are divided.
     lengths: Floats
 
 
 @dataclass(frozen=True)
 class ConfidenceSamples:
-    """The samples of a confidence model.
+    """The samples of a confidence model."""
 
-    Parameters
-    ----------
-    values : uint8 array (n, n_pixels)
-        The pixels that the model reads.
-    owner : int array (n,)
-        The index of the object in X.
-    level : int array (n,)
-        How far the box was scattered: an index into LEVELS, or BACKGROUND.
-    errors : float32 array (n, n_landmarks)
-        Distance of each landmark from the truth in pixels; NaN where unknown.
-    side : float array (n,)
-        Side of the box in which the mean shape would lie on the predicted landmarks.
-    length : float array (n,)
-        The normalizer of the predicted landmarks.
-    true_length : float array (n,)
-        The normalizer of the true landmarks.
-    """
-
+    # The pixels (n, n_pixels) that the model reads.
     values: Pixels
+    # The index of the object in X.
     owner: npt.NDArray[np.int64]
+    # How far the box was scattered: an index into LEVELS, or BACKGROUND.
     level: npt.NDArray[np.int64]
+    # The distance of each landmark from the truth in pixels (n, n_landmarks); NaN where unknown.
     errors: npt.NDArray[np.float32]
+    # The side of the box in which the mean shape would lie on the predicted landmarks.
     side: Floats
+    # The normalizers of the predicted landmarks, and of the true ones.
     length: Floats
     true_length: Floats
 
@@ -115,25 +90,7 @@ class ConfidenceSamples:
 
 
 def group_folds(X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """Assign a fold to every object; objects of one group, by default of one image, have the same fold.
-
-    Parameters
-    ----------
-    X : sequence of (image, box)
-    groups : sequence, optional
-        The group of each object, such as the name of the person; by default the image.
-    n_folds : int
-    seed : int
-
-    Returns
-    -------
-    int array (n,)
-
-    Raises
-    ------
-    InputError
-        When there are fewer groups than folds, or `groups` has another length than X.
-    """
+    """Return the fold of each object (n,); objects of one group, by default of one image, have the same fold."""
     labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
     if len(labels) != len(X):
         raise InputError(f"groups: {len(labels)}, expected one for each of {len(X)} objects")
@@ -157,18 +114,7 @@ def draw_confidence_samples(
 ) -> ConfidenceSamples:
     """Locate every object with the model of its fold, in boxes scattered at all levels.
 
-    Parameters
-    ----------
-    objects : LeftOutObjects
-    view : mean_shape, crop_spec, anchors, deltas
-        See :class:`ert.model.confidence.ConfidenceModel`.
-    options : Options
-    workers : Workers
-
-    Returns
-    -------
-    ConfidenceSamples
-        Object by object.
+    `view` is the mean shape, crop specification, anchors and deltas of the confidence model.
     """
     X, boxes, models = objects.X, objects.boxes, objects.models
     mirror_map = models[0].mirror_map

@@ -1,4 +1,4 @@
-"""The crops of all objects that a model is trained on."""
+"""The crops of all objects that a model is trained on: cutting them, and augmentation by blur and occlusion."""
 
 import ctypes
 import itertools
@@ -15,50 +15,40 @@ import numpy.typing as npt
 from ert._core.types import Floats, Pixels
 from ert.inference.validation import Face, read_face
 from ert.model.cropping import CropSpec
-from ert.training.buffers import allocate
-from ert.training.kinds import CascadeKind
+from ert.model.geometry import box_to_image
+from ert.training.memory import allocate
+from ert.training.parameters import CascadeKind
 
 # Objects after which memory that image decoders have freed is returned to the system.
 _TRIM_INTERVAL = 64
+# Ranges: sigma of the blur in sides of the box; the share of the landmarks' rectangle that a block covers.
+_BLUR_SIGMA = 0.01, 0.05
+_COVERED_SHARE = 0.08, 0.35
+# Largest logarithm of the aspect ratio of a block relative to that of the rectangle.
+_MAX_LOG_STRETCH = 0.3
 
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops of many objects, one after another in one array.
-
-    Parameters
-    ----------
-    pixels : uint8 array (n_pixels,)
-    places : int64 array (n_objects, 3)
-        The first pixel, the columns and the rows of each crop, which lies column by column.
-    transforms : float64 array (n_objects, 6)
-        From box coordinates to pixels of each crop.
-    mapping : mmap.mmap or None
-        The temporary file that `pixels` are mapped from.
-    """
+    """The crops of many objects, one after another in one array."""
 
     pixels: Pixels
+    # The first pixel, the columns and the rows of each crop (n_objects, 3), which lies column by column.
     places: npt.NDArray[np.int64]
+    # From box coordinates to pixels of each crop (n_objects, 6).
     transforms: Floats
+    # The temporary file that `pixels` are mapped from.
     mapping: mmap.mmap | None = None
 
     def __len__(self) -> int:
         return len(self.places)
 
     @classmethod
-    def of_one_size(cls, crops: Pixels, transform: Floats) -> Self:
-        """Return crops (n_objects, columns, rows) of one :class:`CropSpec`."""
-        n, columns, rows = crops.shape
-        first = np.arange(n, dtype=np.int64) * (columns * rows)
-        places = np.stack([first, np.full(n, columns), np.full(n, rows)], axis=1)
-        return cls(crops.reshape(-1), places, np.tile(transform, (n, 1)))
-
-    @classmethod
-    def of_many_sizes(cls, crops: Sequence[Pixels], transforms: Floats) -> Self:
-        """Return a list of crops (columns, rows), as :func:`crop_native` cuts them."""
-        result = cls.reserve(np.array([crop.shape for crop in crops], np.int64).reshape(-1, 2))
-        for i, (crop, transform) in enumerate(zip(crops, transforms, strict=True)):
-            result.put(i, crop, transform)
+    def pack(cls, crops: Sequence[Pixels] | Pixels, transforms: Floats) -> Self:
+        """Return crops (columns, rows) with transforms (n_objects, 6), or one (6,) for all."""
+        result = cls.reserve(np.array([crop.shape for crop in crops], np.int64))
+        for i, crop in enumerate(crops):
+            result.put(i, crop, np.broadcast_to(transforms, (len(crops), 6))[i])
         return result
 
     @classmethod
@@ -109,25 +99,9 @@ def cut_crops(
     crop_spec: CropSpec,
     reader: FaceReader,
 ) -> Crops:
-    """Cut the crops of many faces; only a few images are in memory at the same time.
+    """Cut the crops of faces X, whose `boxes` (n, 4) have been checked, into reserved `crops`, and return these.
 
-    Parameters
-    ----------
-    crops : Crops
-        From :meth:`Crops.reserve`; written.
-    X : sequence of (image, box)
-    boxes : float array (n, 4)
-        The checked boxes of X.
-    transforms : float array (n, 6)
-        Their box transforms.
-    kind : CascadeKind
-    crop_spec : CropSpec
-    reader : FaceReader
-
-    Returns
-    -------
-    Crops
-        The same.
+    `transforms` (n, 6) are the box transforms. Only a few images are in memory at the same time.
     """
 
     def cut(i: int) -> None:
@@ -168,3 +142,49 @@ def _trim_heap() -> None:
     """Return memory that image decoders have freed to the system: some C libraries keep tens of MB of it."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def occlude_crops(crops: Crops, shapes: Floats, probability: float, random_state: int) -> npt.NDArray[np.intp]:
+    """Blur some crops, and cover parts of others by a gray block or by a block of another crop.
+
+    Each object is changed with the given probability, in one of the three ways. `shapes` (n_objects, n_landmarks,
+    2) are in box coordinates, NaN where missing. Return the indices of the objects that have been changed.
+    """
+    rng = np.random.default_rng([random_state, 2])
+    chosen = np.flatnonzero(rng.random(len(crops)) < probability)
+    for i in chosen.tolist():
+        crop, way = crops.crop(i), rng.integers(3)
+        if way == 0:
+            side = float(np.sqrt(abs(np.linalg.det(crops.transforms[i, :4].reshape(2, 2)))))
+            _blur(crop, side * rng.uniform(*_BLUR_SIGMA))
+            continue
+        (landmarks,) = box_to_image(shapes[i : i + 1], crops.transforms[i : i + 1])
+        covered = _block(crop, landmarks, rng)
+        if way == 1:
+            covered[:] = rng.integers(256)
+        else:
+            other = crops.crop(int(rng.integers(len(crops))))
+            across, down = (
+                (start + np.arange(n)) % size
+                for start, n, size in zip(rng.integers(other.shape), covered.shape, other.shape, strict=True)
+            )
+            covered[:] = other[across[:, None], down]
+    crops.release()
+    return chosen
+
+
+def _blur(crop: Pixels, sigma: float) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    crop[:] = np.rint(gaussian_filter(crop.astype(np.float64), sigma, mode="nearest"))
+
+
+def _block(crop: Pixels, landmarks: Floats, rng: np.random.Generator) -> Pixels:
+    """Return a random part of the landmarks' rectangle, clipped to the crop, as a view."""
+    low, high = np.nanmin(landmarks, axis=0), np.nanmax(landmarks, axis=0)
+    stretch = np.exp(rng.uniform(-_MAX_LOG_STRETCH, _MAX_LOG_STRETCH))
+    size = np.sqrt(rng.uniform(*_COVERED_SHARE)) * (high - low) * (stretch, 1 / stretch)
+    first = low + rng.random(2) * (high - low - size)
+    left, top = np.clip(np.rint(first), 0, crop.shape).astype(int)
+    right, bottom = np.clip(np.rint(first + size), 0, crop.shape).astype(int)
+    return crop[left:right, top:bottom]

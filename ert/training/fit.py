@@ -4,10 +4,12 @@ objects -> box transforms -> crops -> augmentation -> samples -> stages -> model
 """
 
 import os
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,25 +17,20 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
-from ert._core.interrupts import uninterrupted
-from ert._core.numba_cache import require_compiler
-from ert._core.threads import count_threads
+from ert._core.runtime import count_threads, require_compiler, uninterrupted
 from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
 from ert._kernels import Workers
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
-from ert.metrics import normalizer_lengths
+from ert.metrics import normalizer_lengths, normalizer_text
 from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
-from ert.model.geometry import image_to_frame
+from ert.model.geometry import image_to_box
 from ert.model.schemes import check_names, resolve_mirror_map
-from ert.training.augmentation import occlude_crops
-from ert.training.crops import Crops, FaceReader, cut_crops
-from ert.training.kinds import CascadeKind
+from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
-from ert.training.parameters import Options, check_parameters, plain_params, training_options
-from ert.training.progress import Progress, log
+from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
 from ert.training.samples import draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, warm_up_training
 
@@ -50,22 +47,9 @@ def fit_cascade(
     resume: bool = False,
     on_stage: Callable[[Fitted], object] = lambda fitted: None,
 ) -> Fitted:
-    """Fit a cascade; parameters not listed here are those of :meth:`ert.ShapePredictor.fit`.
+    """Fit a cascade with all `settings` of the estimator; `on_stage` is called with the model after each stage.
 
-    Parameters
-    ----------
-    settings : mapping
-        All parameters of the estimator.
-    on_stage : callable
-        Called with the model after each stage.
-
-    Returns
-    -------
-    Fitted
-
-    Raises
-    ------
-    InputError
+    The other parameters are those of :meth:`ert.ShapePredictor.fit`.
     """
     from threadpoolctl import threadpool_limits
 
@@ -89,7 +73,11 @@ def fit_cascade(
         parts["validation"] = _validate(*validation, kind, settings, n_landmarks=n_landmarks)
     crop_sizes = {name: kind.crop_sizes(part.X, part.transforms, crop_spec) for name, part in parts.items()}
     plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
-    _warm_up(options, crop_spec, objects, n_threads)
+    # Compile all kernels before Ctrl-C can interrupt the compiler.
+    with uninterrupted():
+        for image in DUMMY_IMAGES:
+            kind.cut(image, objects.transforms[0], crop_spec, "rgb", "luma")
+        warm_up_training(options, missing=objects.n_missing > 0, n_threads=n_threads)
 
     crops = {}
     for name, part in parts.items():
@@ -98,18 +86,18 @@ def fit_cascade(
         crops[name] = cut_crops(reserved, part.X, part.boxes, part.transforms, kind, crop_spec, reader)
     if options.occlusion:
         occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
-    map_pools = plan.map_pools
-    training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=map_pools)
+    training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=plan.map_pools)
     samples = {"train": training}
     if "validation" in parts:
-        shapes = parts["validation"].shapes
-        samples["validation"] = plain_samples(crops["validation"], shapes, training.mean_shape, map_pools=map_pools)
+        samples["validation"] = plain_samples(
+            crops["validation"], parts["validation"].shapes, training.mean_shape, map_pools=plan.map_pools
+        )
 
     digest = training.digest(options)
     summary = {
-        "n_objects": len(objects),
+        "n_objects": len(objects.X),
         "n_samples": len(training),
-        "n_missing": int(np.isnan(objects.landmarks[:, :, 0]).sum()),
+        "n_missing": objects.n_missing,
         "digest": digest,
         "library_version": __version__,
         "notes": {str(key): str(text) for key, text in (notes or {}).items()},
@@ -151,8 +139,9 @@ class _Objects:
     transforms: Floats
     shapes: Floats
 
-    def __len__(self) -> int:
-        return len(self.X)
+    @property
+    def n_missing(self) -> int:
+        return int(np.isnan(self.landmarks[:, :, 0]).sum())
 
 
 def _validate(
@@ -176,7 +165,7 @@ def _validate(
         normalizer_lengths(landmarks, settings["normalizer"])
     kind.check(settings, boxes, what)
     transforms = kind.box_transforms(boxes)
-    return _Objects(X, what, boxes, landmarks, transforms, image_to_frame(landmarks, transforms))
+    return _Objects(X, what, boxes, landmarks, transforms, image_to_box(landmarks, transforms))
 
 
 def _plan_memory(
@@ -188,12 +177,12 @@ def _plan_memory(
 ) -> MemoryPlan:
     objects = parts["train"]
     sizes = Sizes(
-        n_objects=len(objects),
-        n_validation=len(parts["validation"]) if "validation" in parts else 0,
+        n_objects=len(objects.X),
+        n_validation=len(parts["validation"].X) if "validation" in parts else 0,
         n_landmarks=objects.landmarks.shape[1],
         n_stages=settings["n_stages"],
         mirrored=mirrored,
-        missing=bool(np.isnan(objects.landmarks).any()),
+        missing=objects.n_missing > 0,
         crop_bytes=sum(int(part.prod(axis=1).sum()) for part in crop_sizes.values()),
     )
     plan = plan_memory(settings["max_memory"], sizes, options)
@@ -201,16 +190,6 @@ def _plan_memory(
         what = "crops and feature pools" if plan.map_pools else "crops"
         log(f"max_memory={settings['max_memory']}: {what} are mapped from temporary files")
     return plan
-
-
-def _warm_up(options: Options, crop_spec: CropSpec, objects: _Objects, n_threads: int) -> None:
-    """Compile all kernels before Ctrl-C can interrupt the compiler."""
-    missing = bool(np.isnan(objects.landmarks).any())
-    kind = options.cascade_kind
-    with uninterrupted():
-        for image in DUMMY_IMAGES:
-            kind.cut(image, objects.transforms[0], crop_spec, "rgb", "luma")
-        warm_up_training(options, missing=missing, n_threads=n_threads)
 
 
 def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> list[Stage]:
@@ -224,3 +203,63 @@ def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> l
     if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
         raise InputError(f"{os.fspath(checkpoint)}: the checkpoint was written by a fit with other data or parameters")
     return fitted.cascade.stages()
+
+
+def log(text: str) -> None:
+    """Write a line to standard error."""
+    print(f"ert: {text}", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """The progress of a fit on standard error: a bar on a terminal, one line per stage elsewhere.
+
+    It is silent unless `verbose`. Errors are percentages of `normalizer`.
+    """
+
+    def __init__(self, n_stages: int, n_trees: int, normalizer: str | None, verbose: int) -> None:
+        self._n_stages, self._n_trees, self._normalizer = n_stages, n_trees, normalizer
+        self._verbose = bool(verbose)
+        self._bar: Any = None
+        self._begin = time.monotonic()
+        self._n_replayed = 0
+
+    def __enter__(self) -> Self:
+        if self._verbose and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            total = self._n_stages * self._n_trees
+            self._bar = tqdm(total=total, unit="tree", desc="training", dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def add_trees(self, n: int) -> None:
+        """Count trees that have been grown."""
+        if self._bar is not None:
+            self._bar.update(n)
+
+    def end_stage(self, number: int, errors: Mapping[str, float], *, replayed: bool) -> None:
+        """Report the errors ("train", "validation") after stage `number`, counted from 1, in percent."""
+        if replayed:
+            self._n_replayed = number
+            self.add_trees(self._n_trees)
+        if self._bar is not None:
+            self._bar.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
+        elif self._verbose:
+            elapsed = time.monotonic() - self._begin
+            names = {"train": "training", "validation": "validation"}
+            text = ", ".join(f"{names[name]} error {value:.2f} %" for name, value in errors.items())
+            line = f"stage {number} of {self._n_stages}: {text} of the {normalizer_text(self._normalizer)}"
+            line += f", {_clock(elapsed)} elapsed"
+            if number > self._n_replayed:
+                left = elapsed / (number - self._n_replayed) * (self._n_stages - number)
+                line += f", {_clock(left)} left"
+            log(line)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

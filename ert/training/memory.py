@@ -1,23 +1,79 @@
-"""How much memory a fit takes, and which arrays are mapped from files to keep a bound."""
+"""Memory of a fit: large arrays, in memory or mapped from temporary files, and which of them are mapped."""
 
 import math
+import mmap
+import os
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert.training.buffers import BLOCK_LENGTH, ROW_ALIGNMENT
+from ert._core.types import Pixels
 from ert.training.parameters import Options
-from ert.training.samples import PART_LENGTH
-from ert.training.stage import CANDIDATES_PER_DRAW
-from ert.training.targets import N_SCORED
 
+# Samples are grouped into blocks of this many: a block's pool and residuals stay in the processor's cache.
+BLOCK_LENGTH = 2048
+# Samples whose landmarks are processed at once, so that temporary arrays stay small.
+PART_LENGTH = 128
+# A sample's row of a feature pool takes a multiple of this many bytes, a cache line.
+ROW_ALIGNMENT = 64
+# Candidate splits that are drawn at once: drawing takes ten times the memory of what is kept.
+CANDIDATES_PER_DRAW = 50_000
+# Components of the residuals that splits are scored on: more only take time (SketchBoost, arXiv 2211.12858,
+# found the same of random projections).
+N_SCORED = 8
 # Crops of more bytes than this are mapped from a temporary file even without a bound: the system keeps the
 # file in memory as long as there is enough.
 MAPPED_CROPS_BYTES = 32_000_000
+# Bytes of a temporary file that are written at once.
+_WRITE_SIZE = 2**22
 # Bytes that the threads need, estimated for this many: the plan must not depend on the machine.
 _WORKSPACE_BYTES = 10_000_000
 _N_THREADS = 4
+
+
+def allocate(size: int, *, mapped: bool | None = False) -> tuple[Pixels, mmap.mmap | None]:
+    """Return zeros, uint8 (size,), and the temporary file that they are mapped from, if any.
+
+    `mapped` None maps a file if it can be written; with True a file that cannot be written is an InputError.
+    """
+    if mapped is not False and size:
+        try:
+            mapping = _map_file(size)
+        except InputError:
+            if mapped:
+                raise
+        else:
+            return np.frombuffer(mapping, np.uint8), mapping
+    return np.zeros(size, np.uint8), None
+
+
+def new_pool(n_samples: int, n_pixels: int, *, mapped: bool = False) -> Pixels:
+    """Return a feature pool (n_blocks, BLOCK_LENGTH, width) as the kernels expect it.
+
+    The width is `n_pixels` rounded up to a multiple of 64; 64 readable bytes follow the array.
+    """
+    shape = -(-n_samples // BLOCK_LENGTH), BLOCK_LENGTH, _round_up(n_pixels, ROW_ALIGNMENT)
+    array, _ = allocate(math.prod(shape) + ROW_ALIGNMENT, mapped=mapped)
+    return array[:-ROW_ALIGNMENT].reshape(shape)
+
+
+def _map_file(size: int) -> mmap.mmap:
+    # /tmp is often kept in memory, /var/tmp never.
+    on_disk = "TMPDIR" not in os.environ and os.access("/var/tmp", os.W_OK)
+    folder = "/var/tmp" if on_disk else tempfile.gettempdir()
+    try:
+        # Nameless where the system allows it: nothing is left of the file even if the process is killed.
+        with tempfile.TemporaryFile(prefix="ert-", dir=folder) as file:
+            # Written, not only extended: a full disk is an error here, and would be a crash later.
+            for start in range(0, size, _WRITE_SIZE):
+                file.write(bytes(min(_WRITE_SIZE, size - start)))
+            file.flush()
+            return mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{folder}: no space for {size / 1e6:.0f} MB of training data: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -39,6 +95,23 @@ class MemoryPlan:
 
     map_crops: bool | None
     map_pools: bool
+
+
+def plan_memory(max_memory: float | None, sizes: Sizes, options: Options) -> MemoryPlan:
+    """Choose which arrays are mapped from files to keep a bound in MB: crops first, then feature pools too."""
+    large = sizes.crop_bytes > MAPPED_CROPS_BYTES
+    if max_memory is None:
+        return MemoryPlan(None if large else False, False)
+    is_number = isinstance(max_memory, (int, float, np.number)) and not isinstance(max_memory, bool)
+    if not (is_number and max_memory > 0):
+        raise InputError(f"max_memory={max_memory!r}: expected a number of MB, or None")
+    for map_crops, map_pools in ((large, False), (True, False), (True, True)):
+        plan = MemoryPlan(map_crops, map_pools)
+        needed = math.ceil(training_bytes(sizes, options, plan) / 1e6)
+        if needed <= max_memory:
+            return plan
+    what = f"{sizes.n_objects} objects with n_inits={options.n_inits}"
+    raise InputError(f"max_memory={max_memory:g}: expected at least {needed} MB for {what}")
 
 
 def training_bytes(sizes: Sizes, options: Options, plan: MemoryPlan) -> int:
@@ -82,33 +155,3 @@ def training_bytes(sizes: Sizes, options: Options, plan: MemoryPlan) -> int:
 
 def _round_up(n: int, step: int) -> int:
     return -(-n // step) * step
-
-
-def plan_memory(max_memory: float | None, sizes: Sizes, options: Options) -> MemoryPlan:
-    """Choose which arrays are mapped from files to keep a bound: crops first, then feature pools too.
-
-    Parameters
-    ----------
-    max_memory : float or None
-        The bound in MB; None is no bound.
-    sizes : Sizes
-    options : Options
-
-    Raises
-    ------
-    InputError
-        When the bound is not a positive number, or too small for this fit.
-    """
-    large = sizes.crop_bytes > MAPPED_CROPS_BYTES
-    if max_memory is None:
-        return MemoryPlan(None if large else False, False)
-    is_number = isinstance(max_memory, (int, float, np.number)) and not isinstance(max_memory, bool)
-    if not (is_number and max_memory > 0):
-        raise InputError(f"max_memory={max_memory!r}: expected a number of MB, or None")
-    for map_crops, map_pools in ((large, False), (True, False), (True, True)):
-        plan = MemoryPlan(map_crops, map_pools)
-        needed = math.ceil(training_bytes(sizes, options, plan) / 1e6)
-        if needed <= max_memory:
-            return plan
-    what = f"{sizes.n_objects} objects with n_inits={options.n_inits}"
-    raise InputError(f"max_memory={max_memory:g}: expected at least {needed} MB for {what}")

@@ -1,14 +1,98 @@
-"""The parameters of training and their limits."""
+"""The parameters of training and their limits, and the two kinds of cascade that can be trained.
 
-from collections.abc import Mapping
+"ert" is the library's own kind. "dlib" follows dlib's `shape_predictor`, so that dlib can run the model.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ert._core.exceptions import InputError
+from ert._core.images import image_size
+from ert._core.types import Floats, Pixels
+from ert.inference.validation import Face
 from ert.metrics import NORMALIZERS
-from ert.training.kinds import KINDS, CascadeKind
+from ert.model.cascade import Cascade, Stage, stack_stages
+from ert.model.cropping import CropSpec, crop_native, raw_sizes
+from ert.model.dlib_cascade import DlibCascade, expand
+from ert.model.geometry import box_transforms, stretched_transforms
+
+
+@dataclass(frozen=True)
+class CascadeKind:
+    """All that differs between the two kinds of cascade."""
+
+    # (settings, boxes, what): raise an InputError when this kind cannot use them.
+    check: Callable[[Mapping[str, Any], Floats, str], None]
+    # Boxes (n, 4) -> transforms (n, 6) from box coordinates to image pixels.
+    box_transforms: Callable[[Floats], Floats]
+    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most.
+    crop_sizes: Callable[[Sequence[Face], Floats, CropSpec], npt.NDArray[np.int64]]
+    # (image, transform, crop_spec, channel_order, gray_weights) -> a crop (columns, rows) and its transform.
+    cut: Callable[[Pixels, Floats, CropSpec, str, str], tuple[Pixels, Floats]]
+    # Whether a stage's displacement is rotated and scaled with the current shape.
+    rotates_displacements: bool
+    basis_dtype: type[np.signedinteger]
+    # Whether leaves of the finished model are displacements of all landmarks in float32.
+    has_float_leaves: bool
+    # (mean_shape, crop_spec, stages, stages_per_basis) -> the cascade.
+    assemble: Callable[[npt.NDArray[np.float32], CropSpec, list[Stage], int], Cascade | DlibCascade]
+    # The cascade after the last stage -> the cascade of the model.
+    finish: Callable[[Any], Cascade | DlibCascade]
+
+
+def _check_dlib(settings: Mapping[str, Any], boxes: Floats, what: str) -> None:
+    if settings["gray_weights"] != "dlib":
+        raise InputError(f"gray_weights={settings['gray_weights']!r}: expected 'dlib' with kind='dlib'")
+    thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
+    if len(thin):
+        size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
+        raise InputError(f"{what}[{thin[0]}]: a box of {size} pixels, expected more than 1 each way")
+
+
+def _native_sizes(X: Sequence[Face], transforms: Floats, crop_spec: CropSpec) -> npt.NDArray[np.int64]:
+    sizes = raw_sizes(transforms, crop_spec.region)
+    for i, (image, _) in enumerate(X):
+        if isinstance(image, (str, os.PathLike)):
+            columns, rows = image_size(image)
+        else:
+            rows, columns = np.shape(image)[:2]
+        # At most the image, and one pixel on either side in place of everything outside it.
+        sizes[i] = np.minimum(sizes[i], (columns + 2, rows + 2))
+    return sizes
+
+
+KINDS = {
+    "ert": CascadeKind(
+        check=lambda settings, boxes, what: None,
+        box_transforms=box_transforms,
+        crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(X), 1)),
+        cut=lambda image, transform, crop_spec, *colors: crop_spec.cut(image, transform, *colors),
+        rotates_displacements=True,
+        basis_dtype=np.int8,
+        has_float_leaves=False,
+        assemble=lambda mean_shape, crop_spec, stages, stages_per_basis: Cascade(
+            mean_shape, crop_spec, **stack_stages(stages, stages_per_basis), stages_per_basis=stages_per_basis
+        ),
+        finish=lambda cascade: cascade,
+    ),
+    "dlib": CascadeKind(
+        check=_check_dlib,
+        box_transforms=stretched_transforms,
+        crop_sizes=_native_sizes,
+        cut=lambda image, transform, crop_spec, *colors: crop_native(image, transform, crop_spec.region, *colors),
+        rotates_displacements=False,
+        basis_dtype=np.int16,
+        has_float_leaves=True,
+        assemble=lambda mean_shape, crop_spec, stages, stages_per_basis: DlibCascade.from_stages(mean_shape, stages),
+        # As the .dat file will have it, so that dlib finds the same landmarks.
+        finish=expand,
+    ),
+}
 
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
@@ -83,13 +167,7 @@ class Options:
 
 
 def check_parameters(params: Mapping[str, Any]) -> None:
-    """Check the parameters of :class:`ert.ShapePredictor`.
-
-    Raises
-    ------
-    InputError
-        Naming the parameter, its value and what was expected.
-    """
+    """Check the parameters of :class:`ert.ShapePredictor`."""
     for name, (kind, low, high) in _LIMITS.items():
         value = params[name]
         is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)

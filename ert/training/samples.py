@@ -11,51 +11,33 @@ import numpy.typing as npt
 from ert._core.types import Floats
 from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
-from ert.model.geometry import jitter_frames
+from ert.model.geometry import jitter_transforms
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
-from ert.training.buffers import BLOCK_LENGTH
 from ert.training.crops import Crops
+from ert.training.memory import BLOCK_LENGTH, PART_LENGTH
 from ert.training.parameters import Options
-
-# Samples whose landmarks are processed at once, so that temporary arrays stay small.
-PART_LENGTH = 128
 
 
 @dataclass
 class Samples:
-    """Every object with each of its initializations, then the same of the mirror images.
-
-    Parameters
-    ----------
-    crops : Crops
-    truth : float32 array (n_views, n_landmarks, 2)
-        True landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
-    view, crop_of : int32 array (n,)
-        The row of `truth` and the crop of each sample.
-    jitter : float32 array (n, 6)
-        Transform from the sample's jittered box coordinates to those of the box.
-    transforms : float32 array (n, 6)
-        Transform from the sample's box coordinates to pixels of the crop.
-    shapes : float32 array (n, n_landmarks, 2)
-        The current estimates of the landmarks, in the sample's box coordinates.
-    mean_shape : float32 array (n_landmarks, 2)
-    sides : float32 array (n_views, 2)
-        Width and height of each object's box coordinates relative to their mean: 1 where a box transform is
-        square.
-    map_pools : bool
-        Whether feature pools are mapped from temporary files.
-    """
+    """Every object with each of its initializations, then the same of the mirror images."""
 
     crops: Crops
-    truth: npt.NDArray[np.float32]
+    # The true landmarks of each object, then of its mirror image, in box coordinates; NaN where missing.
+    truth: npt.NDArray[np.float32]  # (n_views, n_landmarks, 2)
+    # The row of `truth` and the crop of each sample.
     view: npt.NDArray[np.int32]
     crop_of: npt.NDArray[np.int32]
-    jitter: npt.NDArray[np.float32]
-    transforms: npt.NDArray[np.float32]
-    shapes: npt.NDArray[np.float32]
+    # From a sample's jittered box coordinates to those of the box, and to pixels of the crop.
+    jitter: npt.NDArray[np.float32]  # (n, 6)
+    transforms: npt.NDArray[np.float32]  # (n, 6)
+    # The current estimates of the landmarks, in the sample's box coordinates.
+    shapes: npt.NDArray[np.float32]  # (n, n_landmarks, 2)
     mean_shape: npt.NDArray[np.float32]
-    sides: npt.NDArray[np.float32]
+    # Width and height of box coordinates relative to their mean: 1 where a box transform is square.
+    sides: npt.NDArray[np.float32]  # (n_views, 2)
+    # Whether feature pools are mapped from temporary files.
     map_pools: bool = False
 
     def __len__(self) -> int:
@@ -73,18 +55,9 @@ class Samples:
     def aligned_residuals(
         self, chosen: npt.NDArray[np.integer], similarities: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """Return the residuals of some samples, rotated and scaled back to the mean shape.
+        """Return the residuals (m, 2 * n_landmarks) of the samples `chosen` (m,), NaN where a landmark is missing.
 
-        Parameters
-        ----------
-        chosen : int array (m,)
-        similarities : float32 array (n, 2)
-            From the mean shape to each sample's shape.
-
-        Returns
-        -------
-        float32 array (m, 2 * n_landmarks)
-            NaN where a landmark is missing.
+        They are rotated and scaled back to the mean shape, by `similarities` (n, 2) from it to the shapes.
         """
         residuals = np.empty((len(chosen), self.mean_shape.size), np.float32)
         arrays = self.truth, self.view, self.jitter, self.shapes
@@ -143,17 +116,7 @@ def aligned_residuals(chosen, truth, view, jitter, shapes, similarities, residua
 def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-untyped-def]
     """Return the sum of the errors of some samples: mean distances over landmarks present, over a length.
 
-    Parameters
-    ----------
-    truth, sides : arrays
-        See :class:`Samples`; `sides` in float64.
-    view, jitter, shapes : arrays
-        Those of the samples whose errors are added.
-    lengths : float64 array (n_views,)
-
-    Returns
-    -------
-    float
+    `truth`, `sides` (float64) and `lengths` have a row per view; `view`, `jitter` and `shapes` are the samples'.
     """
     total = 0.0
     for i in range(view.shape[0]):
@@ -177,20 +140,8 @@ def draw_samples(
 ) -> Samples:
     """Return every object with the mean shape in its box, then with training shapes in jittered boxes.
 
-    Parameters
-    ----------
-    crops : Crops
-    shapes : float array (n_objects, n_landmarks, 2)
-        True landmarks in box coordinates, NaN where missing.
-    mirror_map : int array (n_landmarks,) or None
-        With a mirror map, every object is also used mirrored.
-    options : Options
-    map_pools : bool
-        See :class:`Samples`.
-
-    Returns
-    -------
-    Samples
+    `shapes` (n_objects, n_landmarks, 2) are the true landmarks in box coordinates, NaN where missing. With a
+    mirror map every object is also used mirrored.
     """
     rng = np.random.default_rng([options.random_state, 0])
     n_objects = len(crops)
@@ -206,7 +157,7 @@ def draw_samples(
     n = len(shapes) * options.n_inits
     view = np.repeat(np.arange(len(shapes), dtype=np.int32), options.n_inits)
     first = np.arange(n) % options.n_inits == 0
-    jitter = jitter_frames(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
+    jitter = jitter_transforms(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
     weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
     others = rng.integers(len(shapes), size=(n, options.n_shapes_mixed))

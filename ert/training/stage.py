@@ -1,6 +1,9 @@
-"""Training one stage of the cascade (Kazemi & Sullivan 2014, algorithm 1)."""
+"""Training one stage of the cascade (Kazemi & Sullivan 2014, algorithm 1).
 
-from collections.abc import Callable
+feature pool -> residuals, as integers in a basis of displacements -> candidate splits -> trees -> new shapes
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,16 +12,17 @@ import numpy.typing as npt
 from ert._core.types import Floats, Pixels
 from ert._kernels import Workers, apply_stage, grow_trees, read_feature_pool
 from ert.model.cascade import Stage, quantize_basis
-from ert.training.buffers import new_pool
 from ert.training.crops import Crops
-from ert.training.features import draw_pool, pair_prior, pick_pairs, pixel_differences
-from ert.training.kinds import CascadeKind
-from ert.training.parameters import Options
+from ert.training.memory import BLOCK_LENGTH, CANDIDATES_PER_DRAW, N_SCORED, PART_LENGTH, new_pool
+from ert.training.parameters import CascadeKind, Options
 from ert.training.samples import Samples, draw_samples
-from ert.training.targets import compute_targets, residual_basis
 
-# Candidate splits that are drawn at once: drawing takes ten times the memory of what is kept.
-CANDIDATES_PER_DRAW = 50_000
+# Least half-width of a pool in sides of the box: a single landmark, or several on a line, have no width.
+MIN_HALF_WIDTH = 0.1
+# Residuals of at most this many samples determine the basis.
+MAX_BASIS_SAMPLES = 20_000
+# Largest residual in units of its component.
+MAX_RESIDUAL = 16_000
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
 N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
 
@@ -33,22 +37,8 @@ def train_stage(
 ) -> Stage:
     """Train one stage of the cascade and move the samples' shapes by it.
 
-    Parameters
-    ----------
-    samples : Samples
-        `shapes` is rewritten.
-    stage : int
-        The number of the stage, which seeds its random draws.
-    options : Options
-    workers : Workers
-    before : Stage, optional
-        The stage before, whose basis may be shared.
-    on_trees : callable, optional
-        Called with the number of trees that have been grown since the last call.
-
-    Returns
-    -------
-    Stage
+    Random draws are seeded by the number of the stage. `before` is the stage before, whose basis may be shared;
+    `on_trees` is called with the number of trees that have been grown since the last call.
     """
     rng = np.random.default_rng([options.random_state, 1, stage])
     kind = options.cascade_kind
@@ -59,7 +49,7 @@ def train_stage(
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
     n_components = None if missing else options.n_components
     basis = residual_basis(samples, similarities, n_components, shared, rng)
-    targets = compute_targets(samples, similarities, basis, missing, options, workers)
+    targets, scales = compute_targets(samples, similarities, basis, missing, options, workers)
 
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
@@ -67,14 +57,15 @@ def train_stage(
         n_tests = min(options.n_split_tests, N_SELECTION_TESTS)
         trial = replace(options, n_trees=N_SELECTION_TREES, n_split_tests=n_tests)
         candidates = _draw_candidates(pool, positions, trial, len(samples), workers, rng)
-        arguments = targets.copy().kernel_arguments(), candidates, leaf_rule
-        kept = most_used(grow_trees(pool, *arguments, workers)[0], n_drawn, options.n_pixels)
+        trial_targets = targets[0].copy(), *targets[1:]
+        trial_pairs, _, _ = grow_trees(pool, trial_targets, candidates, leaf_rule, workers)
+        del trial_targets
+        kept = most_used(trial_pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
         pool = _select_pixels(pool, kept, samples)
     candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
-    trees = grow_trees(pool, targets.kernel_arguments(), candidates, leaf_rule, workers, on_trees)
-    scales, directions = quantize_basis(basis[0], targets.scales, kind.basis_dtype)
-    result = Stage(anchors, deltas, *trees, scales, directions)
+    trees = grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
+    result = Stage(anchors, deltas, *trees, *quantize_basis(basis[0], scales, kind.basis_dtype))
     _move_shapes(samples, result, pool, similarities, workers)
     return result
 
@@ -93,12 +84,16 @@ def _read_pool(
     workers: Workers,
 ) -> tuple[Pixels, npt.NDArray[np.float32]]:
     """Return every sample's feature pool, and the similarity (n, 2) that transforms its displacements."""
-    pool = new_pool(len(samples), len(anchors), mapped=samples.map_pools)
-    crops = samples.crops.pixels, samples.crops.places
-    inputs = samples.crop_of, samples.transforms, samples.shapes
-    features = anchors, deltas
-    release = samples.crops.release
-    similarities = read_feature_pool(crops, inputs, samples.mean_shape, features, pool, workers, release)
+    pool, crops = new_pool(len(samples), len(anchors), mapped=samples.map_pools), samples.crops
+    similarities = read_feature_pool(
+        (crops.pixels, crops.places),
+        (samples.crop_of, samples.transforms, samples.shapes),
+        samples.mean_shape,
+        (anchors, deltas),
+        pool,
+        workers,
+        crops.release,
+    )
     if not kind.rotates_displacements:
         similarities[:] = 1, 0
     return pool, similarities
@@ -111,6 +106,27 @@ def _move_shapes(
     trees = stage.pairs, stage.thresholds, stage.leaves
     basis = stage.scales, stage.basis
     apply_stage(trees, basis, len(stage.anchors), pool, similarities, samples.shapes, workers)
+
+
+def draw_pool(
+    mean_shape: Floats, n_pixels: int, padding: float, spread: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]]:
+    """Draw the feature pool of a stage: positions on the mean shape, relative to the nearest landmarks.
+
+    Positions lie up to `padding` outside the mean shape's bounding rectangle; with a positive `spread` they are
+    normally distributed around random landmarks, with this standard deviation. All are in sides of the box.
+    Return the nearest landmark (n_pixels,) and the offset from it (n_pixels, 2) (Kazemi & Sullivan 2014, eq. 4).
+    """
+    if spread > 0:
+        around = mean_shape[rng.integers(len(mean_shape), size=n_pixels)]
+        positions = around + rng.normal(0, spread, (n_pixels, 2))
+    else:
+        low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
+        half = np.maximum((high - low) / 2 + padding, MIN_HALF_WIDTH)
+        positions = (low + high) / 2 + rng.uniform(-half, half, (n_pixels, 2))
+    distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
+    anchors = distances.argmin(axis=1)
+    return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
 
 
 def _draw_candidates(
@@ -142,16 +158,142 @@ def _draw_candidates(
     return pairs.reshape(*shape, 2), thresholds.reshape(shape)
 
 
+def draw_pairs(
+    positions: Floats, n_pairs: int, prior_length: float, rng: np.random.Generator
+) -> npt.NDArray[np.uint16]:
+    """Draw pairs (n_pairs, 2) of pixels with probability proportional to exp(-distance / prior_length).
+
+    Lengths are in sides of the box; `prior_length` is the inverse of the paper's lambda (eq. 6), dlib's
+    `lambda_param`.
+    """
+    prior = pair_prior(positions, prior_length)
+    return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
+
+
+def pair_prior(positions: Floats, prior_length: float) -> tuple[npt.NDArray[np.uint16], Floats]:
+    """Return all pairs (n, 2) of pixels and their cumulative, unnormalized probabilities (n,)."""
+    pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
+    distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+    return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
+
+
+def pick_pairs(prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
+    """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
+    pairs, cumulative = prior
+    picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]
+    exchanged = order < 0.5
+    picked[exchanged] = picked[exchanged, ::-1]
+    return picked
+
+
+def pixel_differences(
+    pool: Pixels, pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int16]:
+    """Return the first pixel minus the second one of pairs (..., 2), each in one of the samples (...)."""
+    block, row = np.divmod(samples, pool.shape[1])
+    first = pool[block, row, pairs[..., 0]].astype(np.int16)
+    return first - pool[block, row, pairs[..., 1]]
+
+
+def residual_basis(
+    samples: Samples,
+    similarities: npt.NDArray[np.float32],
+    n_components: int | None,
+    shared: npt.NDArray[np.signedinteger] | None,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Return the principal directions (n_components, 2 * n_landmarks) of the residuals and their deviations.
+
+    `similarities` (n, 2) are those from the mean shape to each sample's shape. Where `n_components` is None,
+    which missing landmarks require, the basis is the identity. A `shared` basis, that of the stage before, is
+    kept; the standard deviations are those of the residuals along it.
+    """
+    n_chosen = min(len(samples), MAX_BASIS_SAMPLES)
+    chosen = np.sort(rng.choice(len(samples), n_chosen, replace=False))
+    # The second moment, not the covariance: the mean residual must be corrected as well.
+    moment = np.zeros((samples.mean_shape.size, samples.mean_shape.size))
+    for first in range(0, n_chosen, PART_LENGTH):
+        part = chosen[first : first + PART_LENGTH]
+        residuals = np.nan_to_num(samples.aligned_residuals(part, similarities)).astype(float)
+        moment += residuals.T @ residuals / n_chosen
+    if n_components is None:
+        return np.eye(len(moment)), np.sqrt(np.diag(moment))
+    if shared is not None:
+        # Nearly orthogonal: later trees correct what rounding to integers has changed.
+        directions = shared / np.linalg.norm(shared.astype(float), axis=1, keepdims=True)
+        variances = np.einsum("di,ij,dj->d", directions, moment, directions)
+        return directions, np.sqrt(np.maximum(variances, 0))
+    variances, vectors = np.linalg.eigh(moment)
+    largest = slice(None, -min(n_components, len(moment)) - 1, -1)
+    return vectors.T[largest].copy(), np.sqrt(np.maximum(variances[largest], 0))
+
+
+def leaf_scales(sigma: Floats, largest: Floats, shrinkage: float, leaf_bits: int) -> Floats:
+    """Return the unit of each component (n_components,), as small as leaves of `leaf_bits` allow.
+
+    The leaves of the first trees, the largest, reach three standard deviations of the residuals times the
+    shrinkage; the largest residual has at most 16,000 units.
+    """
+    leaf_units = 3 * shrinkage * sigma / (2 ** (leaf_bits - 1) - 1)
+    scales: Floats = np.maximum(np.maximum(leaf_units, largest / MAX_RESIDUAL), 1e-12)
+    return scales
+
+
+def compute_targets(
+    samples: Samples,
+    similarities: npt.NDArray[np.float32],
+    basis: tuple[Floats, Floats],
+    missing: bool,
+    options: Options,
+    workers: Workers,
+) -> tuple[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int], Floats]:
+    """Return the residuals in a basis as :func:`ert._kernels.grow_trees` takes them, and their units.
+
+    The residuals are in integer units of the leaves, so that each tree corrects the rounding of those before it.
+    """
+    directions, sigma = basis
+    blocks = samples.blocks
+    shape = len(blocks), BLOCK_LENGTH, len(directions)
+    residuals = np.zeros(shape, np.int16)
+    present = np.zeros(shape if missing else (0, 0, 0), np.uint8)
+    projection = directions.T.astype(np.float32)
+
+    def read_parts(thread: int, n_threads: int) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
+        """Yield the block, its rows and the components, NaN where missing, of parts of a thread's blocks."""
+        for number in range(thread, len(blocks), n_threads):
+            for part in samples.parts(blocks[number]):
+                aligned = samples.aligned_residuals(np.arange(part.start, part.stop), similarities)
+                rows = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
+                yield number, rows, aligned if missing else aligned @ projection
+
+    # Computed twice, first for the extremes: in float32 they would be the largest array of all.
+    extremes = np.zeros((len(blocks), len(directions)), np.float32)
+
+    def find_extremes(thread: int, n_threads: int) -> None:
+        for number, _, components in read_parts(thread, n_threads):
+            # fmax ignores NaN.
+            extremes[number] = np.fmax(extremes[number], np.fmax.reduce(np.abs(components)))
+
+    workers.run(find_extremes)
+    shrinkage = options.learning_rate / options.n_trees_averaged
+    scales = leaf_scales(sigma, extremes.max(axis=0).astype(float), shrinkage, options.leaf_bits)
+
+    def quantize(thread: int, n_threads: int) -> None:
+        for number, rows, components in read_parts(thread, n_threads):
+            if missing:
+                present[number, rows] = ~np.isnan(components)
+                components = np.nan_to_num(components)
+            residuals[number, rows] = np.rint(components / scales.astype(np.float32))
+
+    workers.run(quantize)
+    n_scored = len(scales) if missing else N_SCORED
+    return (residuals, present, scales[:n_scored] ** 2, len(samples)), scales
+
+
 def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.NDArray[np.intp]:
-    """Return the pixels that splits use most, in ascending order.
+    """Return the `n_kept` of `n_drawn` pixels that splits (n_trees, n_splits, 2) use most, in ascending order.
 
     Each use counts as much as the share of the samples that reach the split.
-
-    Parameters
-    ----------
-    pairs : uint16 array (n_trees, n_splits, 2)
-    n_drawn, n_kept : int
-        Number of pixels in the pool, and of those to return.
     """
     level = np.log2(np.arange(1, pairs.shape[1] + 1)).astype(int)
     shares = np.broadcast_to(0.5 ** level[:, None], pairs.shape)
@@ -183,7 +325,7 @@ def warm_up_training(options: Options, *, missing: bool, n_threads: int) -> None
     shapes = np.random.default_rng(0).random((4, 3, 2))
     if missing:
         shapes[0, 0] = np.nan
-    crops = Crops.of_one_size(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
+    crops = Crops.pack(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
     samples = draw_samples(crops, shapes, None, small)
     with threadpool_limits(1), Workers(n_threads) as workers:
         replay_stage(samples, train_stage(samples, 0, small, workers), small.cascade_kind, workers)

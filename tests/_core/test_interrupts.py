@@ -11,12 +11,12 @@ import numba
 import numpy as np
 import pytest
 
-from ert._core.interrupts import uninterrupted
+from ert._core.runtime import uninterrupted
 from ert._kernels.bound_args import entry_point
 from ert.datasets.synthetic import synthetic_dataset
 
 
-def test_a_compiled_kernel_is_called_without_a_look_at_the_types():
+def test_an_entry_point_does_not_check_types():
     @numba.njit
     def scaled(array, factor):
         return array.sum() * factor
@@ -31,7 +31,7 @@ def test_a_compiled_kernel_is_called_without_a_look_at_the_types():
         quick(np.ones(3, np.float32), 2.0)
 
 
-def test_what_kernels_were_kept_is_not_pickled(small_model, faces):
+def test_compiled_kernels_are_not_pickled(small_model, faces):
     X = faces[0][:1]
     found = small_model.predict(X)
     size = len(pickle.dumps(small_model))

@@ -22,7 +22,7 @@ def test_versions_processor_and_date():
     assert json.loads(json.dumps(found)) == found
 
 
-def test_the_processor_where_linux_does_not_tell(monkeypatch, tmp_path):
+def test_the_processor_outside_linux(monkeypatch, tmp_path):
     monkeypatch.setattr(module.platform, "processor", lambda: "arm")
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Fast One: 3 GHz\n")
     monkeypatch.setattr(module, "Path", lambda _: tmp_path / "cpuinfo")
@@ -41,7 +41,7 @@ def test_the_load_of_the_machine(monkeypatch):
     assert machine_load() is None
 
 
-def test_a_busy_machine_is_said_to_be_busy():
+def test_a_busy_machine_is_noted():
     assert busy_notes(None) == busy_notes(0.1) == []
     (note,) = busy_notes(1.5)
     assert "busy (a load of 150%" in note

@@ -59,13 +59,13 @@ def test_arguments_come_out_as_they_went_in():
             assert np.shape(value) == np.shape(expected)
 
 
-def test_arrays_are_held_for_as_long_as_they_may_be_read():
+def test_arrays_are_kept_alive():
     bound = BoundArgs((np.full(10**6, 3.0),))
     for _ in range(3):
         np.full(10**6, 4.0)
     assert (unpacked(bound)[0] == 3).all()
 
 
-def test_what_lies_in_pieces_is_refused():
+def test_arrays_that_are_not_contiguous_are_refused():
     with pytest.raises(ValueError, match="contiguous"):
         BoundArgs((np.zeros((4, 4))[:, ::2],))

@@ -31,7 +31,7 @@ def test_a_crop_of_one_level_becomes_the_middle(level):
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.0])
-def test_a_model_with_least_contrast_bears_dim_images(faces, blur):
+def test_a_model_with_min_contrast_is_robust_to_dim_images(faces, blur):
     X, y = faces
     made = {"n_stages": 3, "n_trees": 20, "max_depth": 3, "n_inits": 3, "working_size": 40, "blur": blur}
     dim = [((image // 8), box) for image, box in X[60:90]]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from reference import naive
 
 from ert._core.images import channel_weights
-from ert._kernels.gray import to_gray, weigh
+from ert._kernels.images import to_gray, weigh
 
 
 @given(st.data(), st.sampled_from(["rgb", "bgr"]), st.sampled_from(["luma", "dlib"]))

@@ -9,15 +9,15 @@ from ert._kernels.grow import (
     SCORED_LIMIT,
     Boosting,
     Candidates,
-    GrowWorkspace,
     TrainingBlocks,
     TreeOutput,
     boost_trees,
     grow_trees,
+    new_workspace,
 )
-from ert._kernels.split_search import COMPONENTS_PER_PASS, GROUP_SIZE, pack_candidates
+from ert._kernels.split_search import pack_candidates
 from ert._kernels.workers import Workers
-from ert.training.buffers import new_pool
+from ert.training.memory import new_pool
 
 BLOCK = MAX_BLOCK_LENGTH
 DEPTH, PIXELS, COMPONENTS, SCORED, LIMIT = 3, 12, 5, 3, 100
@@ -48,34 +48,22 @@ def random_candidates(rng, n_trees, n_tests):
 def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
     """Boost trees, and compare each of them with its twin."""
     sizes, pool, residuals, plain_pool = random_blocks(n, rng)
-    n_blocks = len(sizes)
     present = np.zeros((0, 0, 0), np.uint8) if present is None else present
     there = plain(present, n) if present.size else np.ones((n, COMPONENTS), int)
     residuals *= present if present.size else np.int16(1)
     pairs, thresholds = random_candidates(rng, n_trees, n_tests)
     weights = rng.random(SCORED)
-    counts = np.empty((n_threads, N_SPLITS, n_tests + 1), np.int64)
-    leaf_sums = np.empty((n_threads, N_LEAVES, COMPONENTS), np.int64)
-    workspace = GrowWorkspace(
-        order=np.empty((n_blocks, BLOCK), np.int32),
-        bounds=np.empty((n_blocks, N_LEAVES + 1), np.int32),
-        goes_left=np.empty((n_blocks, n_tests // GROUP_SIZE + 1, BLOCK), np.uint32),
-        scored=np.empty((n_blocks, BLOCK, COMPONENTS_PER_PASS), np.float32),
-        counts=counts,
-        sums=np.empty((*counts.shape, SCORED)),
-        leaf_sums=leaf_sums,
-        leaf_counts=np.empty_like(leaf_sums),
-    )
     chosen = np.empty((n_threads, n_trees, N_SPLITS), np.int64)
     leaves = np.empty((n_threads, n_trees, N_LEAVES, COMPONENTS), np.int16)
     before = plain(residuals, n)
     updated = residuals if tier is None else residuals.copy()
     ends = np.zeros(n_trees, int) if tier is None else np.array(tier)
+    blocks = TrainingBlocks(sizes, pool, residuals, updated, present)
     arguments = (
-        TrainingBlocks(sizes, pool, residuals, updated, present),
+        blocks,
         Candidates(*pack_candidates(pairs, thresholds)),
         Boosting(shift=1, weights=weights, shrinkage=0.25, max_leaf=LIMIT, ends_tier=ends),
-        workspace,
+        new_workspace(blocks, N_SPLITS, n_tests, SCORED, n_threads),
         TreeOutput(chosen, leaves),
     )
     with Workers(n_threads) as workers:

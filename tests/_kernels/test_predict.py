@@ -11,7 +11,7 @@ from ert._kernels.simd import basis_args, padded, product_workspace
 from ert.model.geometry import INITS
 
 
-def test_a_displacement_is_turned_and_scaled_with_the_shape():
+def test_a_displacement_is_rotated_and_scaled_with_the_shape():
     rng = np.random.default_rng(0)
     shape = rng.random((N_LANDMARKS, 2))
     scales = rng.random(N_COMPONENTS).astype(np.float32)
@@ -29,7 +29,7 @@ def test_a_displacement_is_turned_and_scaled_with_the_shape():
     assert not moved[N_LANDMARKS:].any()
 
 
-def test_starts_go_through_the_stages_each_for_itself():
+def test_initializations_are_independent():
     rng = np.random.default_rng(1)
     cascade = random_cascade(rng)
     image = rng.integers(0, 256, (70, 80), dtype=np.uint8)

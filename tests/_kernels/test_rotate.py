@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import naive
 
-from ert._kernels.rotate import rotate_image
+from ert._kernels.images import rotate_image
 from ert.inference.rotated import rotation
 
 sides = st.integers(1, 20)
@@ -18,7 +18,7 @@ sides = st.integers(1, 20)
     st.floats(0.1, 3),
     st.tuples(st.floats(-30, 30), st.floats(-30, 30)),
 )
-def test_turned_pixels_match_the_slow_twin(seed, shape, size, degrees, scale, place):
+def test_rotated_pixels_match_the_slow_twin(seed, shape, size, degrees, scale, place):
     image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     turn, out = scale * rotation(degrees), np.empty(size, np.uint8)
     rotate_image(image, turn, np.array(place), out)

@@ -11,7 +11,7 @@ from ert._kernels.split_search import (
     evaluate_splits,
     pack_candidates,
 )
-from ert.training.buffers import BLOCK_LENGTH, new_pool
+from ert.training.memory import BLOCK_LENGTH, new_pool
 
 
 @settings(max_examples=60, deadline=None)

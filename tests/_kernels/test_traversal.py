@@ -45,7 +45,7 @@ def expected_rows(values, pairs, thresholds, depth):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([2, 3, 400, 1024, 2048, 2049, 9000]))
-def test_walking_node_by_node_matches_its_twin(seed, depth, n_pixels):
+def test_traversal_node_by_node_matches_its_twin(seed, depth, n_pixels):
     rng = np.random.default_rng(seed)
     pairs, thresholds = random_trees(rng, 2, 9, 2**depth - 1, n_pixels)
     values = rng.integers(0, 256, n_pixels).astype(np.uint8)
@@ -57,7 +57,7 @@ def test_walking_node_by_node_matches_its_twin(seed, depth, n_pixels):
 
 @pytest.mark.skipif(not processor_has("avx512vbmi"), reason="the processor has no such instruction")
 @given(st.integers(0, 10**6), st.integers(1, 70), st.sampled_from([2, 64, 128, 129, 256, 257, 300, 512]))
-def test_deciding_all_splits_at_once_matches_the_twin(seed, n_trees, n_pixels):
+def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
     rng = np.random.default_rng(seed)
     pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
     values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
@@ -75,7 +75,7 @@ def test_trees_are_packed_for_the_processor(monkeypatch):
         assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 400).dtype == np.uint32
 
 
-def test_aligned_arrays_may_be_written_to_and_start_a_line():
+def test_aligned_arrays_are_writeable_and_begin_with_a_cache_line():
     array = np.arange(30, dtype=np.float32).reshape(5, 6)
     read_only = np.frombuffer(array.tobytes(), np.float32).reshape(5, 6)
     for each in (read_only, array[:, ::2], array):

@@ -1,10 +1,12 @@
 import threading
 
+import numba
+import numpy as np
 import pytest
 
 from ert import InputError
-from ert._core.threads import count_threads
-from ert._kernels.workers import Workers
+from ert._core.runtime import count_threads
+from ert._kernels.workers import ABORTED, COUNTERS, Workers, next_block, wait
 
 
 def test_every_thread_gets_its_number():
@@ -50,3 +52,46 @@ def test_counting_threads():
     for wrong in (0, 1.5, "many"):
         with pytest.raises(InputError, match="n_jobs"):
             count_threads(wrong)
+
+
+@numba.njit(nogil=True)
+def take_turns(thread, n_threads, barrier, taken, seen, n):
+    """In each round threads take cells from a work counter, wait, and count the cells that all have taken."""
+    for counter in range(seen.shape[1]):
+        cell = next_block(barrier, counter)
+        while cell < n:
+            taken[counter, cell] += 1 + thread
+            cell = next_block(barrier, counter)
+        if not wait(barrier, n_threads):
+            return
+        seen[thread, counter] = (taken[counter] > 0).sum()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+def test_each_cell_is_taken_once_and_all_are_taken_after_the_wait(n_threads):
+    taken, seen = np.zeros((200, 50), int), np.zeros((n_threads, 200), int)
+    with Workers(n_threads) as workers:
+        workers.run_synchronized(take_turns, 200, taken, seen, 50)
+    assert (taken >= 1).all()
+    assert (taken <= n_threads).all()
+    assert (seen == 50).all()
+
+
+def test_no_thread_waits_for_one_that_has_failed():
+    barrier = np.zeros(COUNTERS + 8, np.int64)
+    barrier[ABORTED] = 1
+    assert not wait(barrier, 2)
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_error_before_the_wait_releases_the_other_threads(failing):
+    def work(thread, n_threads, barrier):
+        if thread == failing:
+            raise KeyboardInterrupt
+        assert not wait(barrier, n_threads)
+
+    with Workers(3) as workers:
+        with pytest.raises(KeyboardInterrupt):
+            workers.run_synchronized(work, 1)
+        # The threads can still be used.
+        workers.run_synchronized(lambda *_: None, 1)

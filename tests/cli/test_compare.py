@@ -92,7 +92,7 @@ def test_json_on_standard_output_stands_alone(models, dataset, capsys):
 
 def test_out_writes_all_three_and_an_option_overrules(models, dataset, tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("ert.evaluation.reports.comparison._THUMBNAIL_SIZE", 120)
+    monkeypatch.setattr("ert.evaluation.comparison._THUMBNAIL_SIZE", 120)
     out, other = tmp_path / "new" / "folder", tmp_path / "other.png"
     assert run(*models, dataset, "--out", out, "--draw", other, "--repeats", 1) == 0
     assert sorted(path.name for path in out.iterdir()) == ["comparison.json", "errors.png"]

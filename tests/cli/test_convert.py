@@ -22,7 +22,7 @@ def test_models_are_converted_there_and_back(tmp_path, capsys):
     assert "cannot express" in refused(capsys, "convert", "face68", tmp_path / "c.dat")
     assert run("info", source) == 0
     assert run("convert", "face68", tmp_path / "copy.ert") == 0
-    assert (tmp_path / "copy.ert").read_bytes() == ert._core.resources.bundled_models()["face68"].read_bytes()
+    assert (tmp_path / "copy.ert").read_bytes() == ert._core.files.bundled_models()["face68"].read_bytes()
 
 
 def test_annotations_are_converted(dataset, tmp_path, capsys):

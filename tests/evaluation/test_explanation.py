@@ -9,7 +9,7 @@ import ert.plotting.landmarks
 from ert import InputError, ShapePredictor
 from ert.evaluation.explanation import explain
 from ert.model.cropping import CropSpec
-from ert.model.geometry import box_frames, image_to_frame, stretched_frames
+from ert.model.geometry import box_transforms, image_to_box, stretched_transforms
 
 
 def path_of(leaf, n_splits):
@@ -37,13 +37,13 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
     differing = total = 0
     for image, box in faces[0][:4]:
         found = explain(small_model, image, box)
-        frames = box_frames(box[None])
+        frames = box_transforms(box[None])
         np.testing.assert_array_equal(found.shapes[-1], small_model.predict([(image, box)])[0])
         crop, frame = cascade.crop_spec.cut(image, frames[0])
         mean = cascade.mean_shape.astype(float)
-        np.testing.assert_allclose(image_to_frame(found.shapes[:1], frames)[0], mean, atol=1e-6)
+        np.testing.assert_allclose(image_to_box(found.shapes[:1], frames)[0], mean, atol=1e-6)
         for number, stage in enumerate(cascade.stages()):
-            shape = image_to_frame(found.shapes[[number]], frames)[0]
+            shape = image_to_box(found.shapes[[number]], frames)[0]
             matrix = naive.similarity(mean, shape)
             values = naive.read_pixels(crop, frame, shape, matrix, stage.anchors, stage.deltas)
             reads, leaves = slow_reads(values, stage.pairs, stage.thresholds)
@@ -56,7 +56,7 @@ def test_it_agrees_with_the_slow_twin_and_with_prediction(small_model, faces):
                 np.testing.assert_array_equal(found.splits[number], paths)
                 moved = naive.add_leaves(stage.leaves, leaves) * stage.scales @ stage.basis
                 expected = shape + moved.reshape(-1, 2) @ matrix.T
-                after = image_to_frame(found.shapes[[number + 1]], frames)[0]
+                after = image_to_box(found.shapes[[number + 1]], frames)[0]
                 np.testing.assert_allclose(after, expected, atol=1e-4)
             places = (shape[stage.anchors] + stage.deltas @ matrix.T) * frames[0, 0] + frames[0, 4:]
             np.testing.assert_allclose(found.pixels[number], places, atol=1e-3)
@@ -76,9 +76,9 @@ def test_models_of_dlib_are_explained_too(compact, tmp_path):
         image = np.random.default_rng(seed).integers(0, 256, (60, 70), dtype=np.uint8)
         found = explain(model, image, box)
         np.testing.assert_array_equal(found.shapes[-1], model.predict([(image, box)])[0])
-        frames = stretched_frames(np.array([box]))
+        frames = stretched_transforms(np.array([box]))
         for stage in range(len(cascade.anchors)):
-            shape = image_to_frame(found.shapes[[stage]], frames)[0]
+            shape = image_to_box(found.shapes[[stage]], frames)[0]
             matrix = naive.similarity(cascade.mean_shape.astype(float), shape)
             values = []
             for anchor, delta in zip(cascade.anchors[stage], cascade.deltas[stage], strict=True):

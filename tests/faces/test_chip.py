@@ -7,7 +7,7 @@ from skimage.transform import estimate_transform
 import ert
 from ert import InputError, chip
 from ert.datasets.synthetic import FACE68_TEMPLATE, synthetic_faces
-from ert.faces.chip import face_template
+from ert.faces.warp import face_template
 from ert.model.schemes import FACE5_OF_FACE68
 
 # A smooth image whose values encode their position: red grows along x, green along y.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ert import InputError, PredictionMode
-from ert.inference.restart import MIN_CONFIDENCE, RESTART_BOXES, restart
+from ert.inference.single import MIN_CONFIDENCE, RESTART_BOXES, restart
 from ert.metrics import nme
 
 MEAN = np.array([[0.2, 0.3], [0.8, 0.3], [0.5, 0.9]], np.float32)
@@ -39,11 +39,11 @@ def restarted(confidence, box):
     return restart(cascade, confidence_model, *given), looked
 
 
-def test_what_is_trusted_is_kept_without_another_look():
+def test_confident_landmarks_are_kept_without_a_restart():
     assert restarted(lambda distance: MIN_CONFIDENCE, TRUE) == (None, [])
 
 
-def test_the_box_that_the_judge_likes_best_is_found():
+def test_the_box_with_the_highest_confidence_is_found():
     for right, down, scale in RESTART_BOXES:
         side = TRUE[2] / scale
         middle = np.array(TRUE[:2]) + TRUE[2] / 2 - (right * side, down * side)

@@ -68,7 +68,7 @@ def test_an_upright_roll_is_the_plain_prediction(face68, photo):
 
 
 @pytest.mark.parametrize("name", ["face5", "synthetic", "smoothed", "dlib"])
-def test_any_model_is_turned(name, faces, photo, upright):
+def test_any_model_locates_rotated_objects(name, faces, photo, upright):
     X, y = faces
     if name == "face5":
         model = ert.load(name)
@@ -89,7 +89,7 @@ def test_any_model_is_turned(name, faces, photo, upright):
 
 
 def test_boxes_that_are_not_square(faces, small_model):
-    # The frame of a wide box is the square one with its center and the mean of its sides.
+    # The transform of a wide box is the square one with its center and the mean of its sides.
     (image, (left, top, width, height)), shift = faces[0][0], 9.0
     wide = (left - shift, top + shift, width + 2 * shift, height - 2 * shift)
     square = small_model.predict([(image, (left, top, width, height))], max_roll=0)

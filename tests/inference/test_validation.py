@@ -6,9 +6,9 @@ from ert import InputError
 from ert._core.images import read_image
 from ert.inference.validation import check_box, check_landmarks, check_pairs, read_face
 from ert.model.cropping import CropSpec
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.training.crops import Crops, FaceReader, cut_crops
-from ert.training.kinds import KINDS
+from ert.training.parameters import KINDS
 
 CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 
@@ -16,7 +16,7 @@ CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 def cut_faces(X, boxes, channel_order, n_jobs):
     reader = FaceReader(channel_order, "luma", n_jobs)
     crops = Crops.reserve(np.tile(CROPPING.shape, (len(X), 1)))
-    return cut_crops(crops, X, boxes, box_frames(boxes), KINDS["ert"], CROPPING, reader)
+    return cut_crops(crops, X, boxes, box_transforms(boxes), KINDS["ert"], CROPPING, reader)
 
 
 def test_boxes_become_numbers():

@@ -4,7 +4,7 @@ from builders import random_cascade
 from ert.model.cascade import quantize_basis, stack_stages
 
 
-def test_directions_in_whole_numbers_are_nearly_the_same():
+def test_quantized_directions_are_nearly_the_same():
     rng = np.random.default_rng(0)
     directions, amounts = rng.normal(size=(3, 20)), np.array([1e-6, 1e-3, 2.0])
     for kind in (np.int8, np.int16):

@@ -13,7 +13,7 @@ from ert.model.cropping import CropSpec
 N_PIXELS = 50
 
 
-def random_judge(rng, n_landmarks=68, blur=0.0):
+def random_confidence_model(rng, n_landmarks=68, blur=0.0):
     def forest(n_trees, n_components, n_outputs, scale):
         return Forest(
             rng.integers(0, N_PIXELS, (n_trees, 7, 2)).astype(np.uint16),
@@ -57,11 +57,11 @@ def assess(confidence_model, image, box, shape, normalizer=None):
 
 
 @pytest.mark.parametrize("normalizer", [None, "inter-ocular", "inter-pupil", "box", "diagonal"])
-def test_judging_matches_its_twin(normalizer):
+def test_assessment_matches_its_twin(normalizer):
     agreed = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        confidence_model = random_judge(rng, blur=(0.0, 1.0)[seed % 2])
+        confidence_model = random_confidence_model(rng, blur=(0.0, 1.0)[seed % 2])
         image = rng.integers(0, 256, (100, 120), dtype=np.uint8)
         # Upright, turned, far larger than the box, and partly outside of the image.
         shape = random_shape(rng, confidence_model, (60.0, 50.0 - 3 * seed), 20.0 + 8 * seed, 0.3 * seed)
@@ -73,9 +73,9 @@ def test_judging_matches_its_twin(normalizer):
     assert agreed >= 17
 
 
-def test_forests_say_the_same_of_pixels_read_before():
+def test_a_forest_matches_its_twin():
     rng = np.random.default_rng(0)
-    confidence_model = random_judge(rng)
+    confidence_model = random_confidence_model(rng)
     values = rng.integers(0, 256, (5, N_PIXELS), dtype=np.uint8)
     forest = confidence_model.errors
     out = run_forest(values, forest.arrays())
@@ -88,7 +88,7 @@ def test_forests_say_the_same_of_pixels_read_before():
 
 def test_parts_of_an_image_and_colors_give_what_all_of_it_gives():
     rng = np.random.default_rng(1)
-    confidence_model = random_judge(rng)
+    confidence_model = random_confidence_model(rng)
     image = rng.integers(0, 256, (300, 320), dtype=np.uint8)
     color = np.stack([image] * 3, axis=2)
     read_only = image.copy()
@@ -114,11 +114,11 @@ def test_a_part_that_was_read_before_changes_nothing(confident_model, faces):
 def test_a_shape_without_extent_has_the_scale_of_its_box():
     rng = np.random.default_rng(2)
     image = rng.integers(0, 256, (100, 100), dtype=np.uint8)
-    single = random_judge(rng, 1)
+    single = random_confidence_model(rng, 1)
     std, within, confidence = assess(single, image, (10.0, 10.0, 41.0, 41.0), np.array([[30.0, 30.0]]))
     assert np.isfinite(std).all()
     assert 0 < confidence < 1
-    confidence_model = random_judge(rng)
+    confidence_model = random_confidence_model(rng)
     std, within, confidence = assess(confidence_model, image, (10.0, 10.0, 41.0, 41.0), np.full((68, 2), 30.0), "box")
     assert np.isfinite(std).all()
     assert np.isfinite(within).all()
@@ -126,7 +126,7 @@ def test_a_shape_without_extent_has_the_scale_of_its_box():
 
 
 def test_arrays_that_do_not_fit_are_named():
-    confidence_model = random_judge(np.random.default_rng(0))
+    confidence_model = random_confidence_model(np.random.default_rng(0))
     bad = [
         (
             replace(confidence_model, anchors=confidence_model.anchors + np.uint16(68)),
@@ -160,7 +160,7 @@ def test_arrays_that_do_not_fit_are_named():
 
 
 def test_the_radius_follows_the_quantiles():
-    confidence_model = replace(random_judge(np.random.default_rng(0)), ratios=np.array([0.0, 1.0, 4.0]))
+    confidence_model = replace(random_confidence_model(np.random.default_rng(0)), ratios=np.array([0.0, 1.0, 4.0]))
     assert [confidence_model.radius(level) for level in (0.25, 0.5, 0.75)] == [0.5, 1.0, 2.5]
 
 
@@ -204,21 +204,21 @@ def test_bad_input_is_named(confident_model, small_model, faces):
             ask()
 
 
-def test_a_judge_is_kept_in_the_file(confident_model, small_model, faces, tmp_path):
-    confident_model.save(tmp_path / "judged.ert")
-    again = ert.load(tmp_path / "judged.ert")
+def test_the_confidence_model_is_saved(confident_model, small_model, faces, tmp_path):
+    confident_model.save(tmp_path / "confident.ert")
+    again = ert.load(tmp_path / "confident.ert")
     X = faces[0][:3]
     shapes, std = confident_model.predict(X, return_std=True)
     for a, b in zip(again.predict(X, return_std=True), (shapes, std), strict=True):
         assert np.array_equal(a, b)
     assert again.fitted_.confidence_summary == confident_model.fitted_.confidence_summary
     again.save(tmp_path / "again.ert")
-    assert (tmp_path / "again.ert").read_bytes() == (tmp_path / "judged.ert").read_bytes()
+    assert (tmp_path / "again.ert").read_bytes() == (tmp_path / "confident.ert").read_bytes()
     small_model.save(tmp_path / "small.ert")
     assert ert.load(tmp_path / "small.ert").confidence_model_ is None
 
 
-def test_aligned_faces_carry_what_the_judge_says(confident_model, small_model):
+def test_aligned_faces_have_their_assessment(confident_model, small_model):
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     boxes = [(10.0, 12.0, 60.0, 60.0), (30.0, 20.0, 50.0, 50.0)]
     faces = ert.align(image, confident_model, boxes=boxes)

@@ -10,7 +10,7 @@ from ert import InputError
 from ert._core.images import to_gray
 from ert._kernels.crop import reduce, resample
 from ert.model.cropping import CropSpec, check_crop_spec, crop_native, crop_region
-from ert.model.geometry import box_frames, stretched_frames
+from ert.model.geometry import box_transforms, stretched_transforms
 from ert.training.crops import Crops
 
 
@@ -44,13 +44,13 @@ def crop_spec(size=32):
     return CropSpec(np.array([-0.25, -0.5, 1.25, 1.5]), size, 1.0)
 
 
-def test_the_crop_puts_the_box_where_its_frame_says():
+def test_the_crop_puts_the_box_where_its_transform_says():
     image = np.zeros((200, 300), np.uint8)
     image[60:125, 100:165] = 255
     plan = crop_spec()
-    crop, frame = plan.cut(image, box_frames(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
+    crop, transform = plan.cut(image, box_transforms(np.array([[100.0, 60.0, 65.0, 65.0]]))[0])
     assert crop.shape == plan.shape == (49, 65)
-    left, top = frame[4:].astype(int)
+    left, top = transform[4:].astype(int)
     assert (left, top) == (8, 16)
     inside = crop[left : left + 33, top : top + 33]
     assert inside[1:-1, 1:-1].min() == 255
@@ -58,12 +58,12 @@ def test_the_crop_puts_the_box_where_its_frame_says():
 
 
 @pytest.mark.parametrize("box", [(100, 60, 65, 65), (-40, -30, 90, 90), (250, 150, 400, 400), (3.3, 7.7, 20.1, 20.1)])
-def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_gray(box):
+def test_the_crop_is_the_same_for_a_part_of_the_image(box):
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    frame = box_frames(np.array([box], dtype=float))[0]
+    transform = box_transforms(np.array([box], dtype=float))[0]
     for plan in (crop_spec(), replace(crop_spec(), blur=0.0)):
-        crop, placed = plan.cut(image, frame)
-        for other in (plan.cut(to_gray(image), frame), plan.cut(image[..., ::-1], frame, "bgr")):
+        crop, placed = plan.cut(image, transform)
+        for other in (plan.cut(to_gray(image), transform), plan.cut(image[..., ::-1], transform, "bgr")):
             assert np.array_equal(crop, other[0])
             assert np.array_equal(placed, other[1])
 
@@ -71,16 +71,16 @@ def test_the_crop_is_the_same_whether_all_or_a_part_of_the_image_is_turned_to_gr
 def test_a_face_in_a_large_image_has_the_crop_that_it_has_alone():
     rng = np.random.default_rng(0)
     large = rng.integers(0, 256, (900, 1200), dtype=np.uint8)
-    frames = box_frames(np.array([[500.0, 400.0, 80.0, 80.0], [100.0, 100.0, 80.0, 80.0]]))
+    transforms = box_transforms(np.array([[500.0, 400.0, 80.0, 80.0], [100.0, 100.0, 80.0, 80.0]]))
     alone = np.ascontiguousarray(large[300:600, 400:700])
     for plan in (crop_spec(), replace(crop_spec(), blur=0.0)):
-        assert np.array_equal(plan.cut(large, frames[0])[0], plan.cut(alone, frames[1])[0])
+        assert np.array_equal(plan.cut(large, transforms[0])[0], plan.cut(alone, transforms[1])[0])
 
 
 def test_a_one_pixel_image_gives_a_flat_crop():
     for blur in (1.0, 0.0):
         plan = replace(crop_spec(), blur=blur)
-        crop, _ = plan.cut(np.full((1, 1), 7, np.uint8), box_frames(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
+        crop, _ = plan.cut(np.full((1, 1), 7, np.uint8), box_transforms(np.array([[-5.0, -5.0, 10.0, 10.0]]))[0])
         assert (crop == 7).all()
 
 
@@ -94,19 +94,19 @@ def test_reducing_matches_its_twin(seed, factor, column, row):
 
 
 @pytest.mark.parametrize("side", [20, 33, 50, 64, 81, 200])
-def test_without_smoothing_a_whole_factor_brings_the_box_near_the_working_size(side):
+def test_without_smoothing_an_integer_factor_is_used(side):
     # A ramp: its value at any place is known.
     image = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     plan = replace(crop_spec(), blur=0.0, region=np.array([-0.1, -0.1, 1.1, 1.1]))
-    crop, frame = plan.cut(image, box_frames(np.array([[20.0, 30.0, side + 1.0, side + 1.0]]))[0])
-    assert frame[0] == pytest.approx(side / max(1, round(side / 32)))
+    crop, transform = plan.cut(image, box_transforms(np.array([[20.0, 30.0, side + 1.0, side + 1.0]]))[0])
+    assert transform[0] == pytest.approx(side / max(1, round(side / 32)))
     assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
     for u in (0.0, 0.3, 1.0):
-        column = round(u * frame[0] + frame[4])
-        assert abs(crop[column, 5] - (20 + u * side)) <= side / frame[0] / 2 + 0.5
+        column = round(u * transform[0] + transform[4])
+        assert abs(crop[column, 5] - (20 + u * side)) <= side / transform[0] / 2 + 0.5
 
 
-def test_the_region_holds_the_shapes_the_padding_and_a_margin():
+def test_the_region_contains_the_shapes_the_padding_and_a_margin():
     shapes = np.array([[[0.1, 0.2], [0.8, 0.9]], [[0.1, 0.2], [np.nan, np.nan]]])
     np.testing.assert_allclose(crop_region(shapes, 0.0, False)[:2], [0.05, 0.15])
     np.testing.assert_allclose(crop_region(shapes[:1], 0.5, False), [-0.45, -0.35, 1.35, 1.45])
@@ -135,20 +135,20 @@ def test_croppings_that_make_no_sense_are_refused(changes, message):
 )
 def test_raw_crops_hold_the_region_and_zeros_round_the_image(box, region):
     image = np.random.default_rng(0).integers(1, 256, (23, 31), dtype=np.uint8)
-    frame = stretched_frames(np.array([box]))[0]
-    crop, placed = crop_native(image, frame, np.array(region), "rgb", "dlib")
+    transform = stretched_transforms(np.array([box]))[0]
+    crop, placed = crop_native(image, transform, np.array(region), "rgb", "dlib")
     around = np.pad(image, 200)
     for u, v in np.random.default_rng(1).random((50, 2)) * (np.array(region[2:]) - region[:2]) + region[:2]:
-        x, y = round(u * frame[0] + frame[4]), round(v * frame[3] + frame[5])
+        x, y = round(u * transform[0] + transform[4]), round(v * transform[3] + transform[5])
         column, row = round(u * placed[0] + placed[4]), round(v * placed[3] + placed[5])
         column, row = min(max(column, 0), crop.shape[0] - 1), min(max(row, 0), crop.shape[1] - 1)
         assert crop[column, row] == around[y + 200, x + 200]
 
 
-def test_crops_of_many_sizes_lie_one_after_another():
+def test_crops_of_many_sizes_are_consecutive():
     rng = np.random.default_rng(0)
     parts = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((3, 4), (1, 7), (5, 2))]
-    crops = Crops.of_many_sizes(parts, np.zeros((3, 6)))
+    crops = Crops.pack(parts, np.zeros((3, 6)))
     assert all(np.array_equal(crops.crop(i), part) for i, part in enumerate(parts))
     assert len(crops) == 3
     for part, (first, rows, columns) in zip(parts, crops.places, strict=True):
@@ -167,7 +167,7 @@ def test_crops_of_many_sizes_lie_one_after_another():
 def test_a_crop_fits_its_room_whatever_the_rounding(left, top, width, height, size, blur, side):
     region = np.array([left, top, left + width, top + height]) / 100
     plan = CropSpec(region, size, blur)
-    crop, _ = plan.cut(np.zeros((30, 40), np.uint8), box_frames(np.array([[3.3, 1.7, side, side]]))[0])
+    crop, _ = plan.cut(np.zeros((30, 40), np.uint8), box_transforms(np.array([[3.3, 1.7, side, side]]))[0])
     assert all(got <= most for got, most in zip(crop.shape, plan.shape, strict=True))
 
 

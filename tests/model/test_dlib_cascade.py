@@ -40,7 +40,7 @@ def test_colors_become_gray_pixel_by_pixel():
         )
 
 
-def test_compact_leaves_stand_for_nearly_the_same_floats():
+def test_compact_leaves_are_nearly_the_same():
     cascade = likely_cascade(2)
     small = compact(cascade)
     check_dlib_cascade(small)

@@ -59,7 +59,7 @@ def test_a_compressed_model_is_smaller_and_the_same(saved, tmp_path):
 
 
 @pytest.mark.parametrize("told", [0, 10, 10**15, -1, "many", None])
-def test_a_compressed_model_that_tells_another_size_is_refused(tmp_path, told):
+def test_a_compressed_model_of_another_size_is_refused(tmp_path, told):
     path = tmp_path / "x.ert"
     write_model_file(path, {}, {"a": np.zeros(100, np.uint8)}, compress=True)
     content = bytearray(path.read_bytes())

@@ -6,7 +6,7 @@ from reference import naive
 from ert._kernels.pixels import similarity as similarity_of_padded
 from ert._kernels.pixels import similarity_args
 from ert._kernels.simd import padded
-from ert.model.geometry import box_frames, frame_to_image, image_to_frame, jitter_frames, redraw_box
+from ert.model.geometry import box_to_image, box_transforms, image_to_box, jitter_transforms, redraw_box
 
 
 def similarity(mean, shape):
@@ -22,7 +22,7 @@ def test_similarity_matches_the_general_solver(seed):
     np.testing.assert_allclose([[a, -b], [b, a]], expected, atol=1e-4)
 
 
-def test_similarity_recovers_a_turned_shape():
+def test_similarity_recovers_a_rotation():
     mean = np.random.default_rng(0).random((5, 2)).astype(np.float32)
     turn = 1.3 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
     a, b = similarity(similarity_args(mean), (mean @ turn.T + [3, 4]).astype(np.float32))
@@ -30,32 +30,32 @@ def test_similarity_recovers_a_turned_shape():
 
 
 def test_a_box_reaches_from_the_centre_of_its_first_pixel_to_that_of_its_last():
-    frames = box_frames(np.array([[10.0, 20.0, 5.0, 5.0]]))
-    corners = frame_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), frames)
+    transforms = box_transforms(np.array([[10.0, 20.0, 5.0, 5.0]]))
+    corners = box_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), transforms)
     np.testing.assert_allclose(corners, [[[10, 20], [14, 24]]])
 
 
 def test_an_oblong_box_gets_a_square_frame_round_its_centre():
-    frames = box_frames(np.array([[0.0, 0.0, 21.0, 11.0]]))
-    corners = frame_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), frames)
+    transforms = box_transforms(np.array([[0.0, 0.0, 21.0, 11.0]]))
+    corners = box_to_image(np.array([[[0.0, 0.0], [1.0, 1.0]]]), transforms)
     np.testing.assert_allclose(corners, [[[2.5, -2.5], [17.5, 12.5]]])
 
 
 @given(st.integers(0, 10**6))
 def test_frames_carry_shapes_there_and_back(seed):
     rng = np.random.default_rng(seed)
-    frames = jitter_frames(3, 0.2, 0.2, 30, rng)
+    transforms = jitter_transforms(3, 0.2, 0.2, 30, rng)
     shapes = rng.random((3, 4, 2))
-    np.testing.assert_allclose(image_to_frame(frame_to_image(shapes, frames), frames), shapes, atol=1e-9)
+    np.testing.assert_allclose(image_to_box(box_to_image(shapes, transforms), transforms), shapes, atol=1e-9)
 
 
 def test_jitter_turns_and_scales_about_the_centre_of_the_box():
     rng = np.random.default_rng(1)
     middle = np.full((50, 1, 2), 0.5)
-    np.testing.assert_allclose(frame_to_image(middle, jitter_frames(50, 0, 0.3, 40, rng)), middle)
-    shifted = frame_to_image(np.full((4000, 1, 2), 0.5), jitter_frames(4000, 0.1, 0.3, 40, rng))
+    np.testing.assert_allclose(box_to_image(middle, jitter_transforms(50, 0, 0.3, 40, rng)), middle)
+    shifted = box_to_image(np.full((4000, 1, 2), 0.5), jitter_transforms(4000, 0.1, 0.3, 40, rng))
     np.testing.assert_allclose(shifted.std(axis=0), 0.1, rtol=0.1)
-    assert np.array_equal(jitter_frames(2, 0, 0, 0, rng), [[1, 0, 0, 1, 0, 0]] * 2)
+    assert np.array_equal(jitter_transforms(2, 0, 0, 0, rng), [[1, 0, 0, 1, 0, 0]] * 2)
 
 
 def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
@@ -70,13 +70,13 @@ def test_the_similarity_of_a_collapsed_shape_stays_in_bounds():
 
 
 @given(st.integers(0, 10**6), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(0.7, 1.5), st.floats(-30, 30))
-def test_a_box_is_drawn_anew_where_the_mean_shape_lies_best(seed, right, down, scale, degrees):
+def test_a_box_is_redrawn_where_the_mean_shape_fits_best(seed, right, down, scale, degrees):
     mean = np.random.default_rng(seed).random((9, 2)).astype(np.float32)
     true = np.array([[30.0, 40.0, 101.0, 101.0]])
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = mean.mean(axis=0)
-    shape = frame_to_image(((mean - middle) @ turn.T + middle)[None].astype(float), box_frames(true))[0]
+    shape = box_to_image(((mean - middle) @ turn.T + middle)[None].astype(float), box_transforms(true))[0]
     side = 100 * scale
     start = (80 - side / 2 + right * 100, 90 - side / 2 + down * 100, side + 1, side + 1)
     again = redraw_box(shape, mean, start)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from reference import naive
 from skimage.transform import SimilarityTransform
 
-from ert.faces.chip import chip
+from ert.faces.warp import chip
 from ert.inference.rotated import roll_of
 from ert.model.geometry import redraw_box
 from ert.model.procrustes import as_complex, fit_similarity, move_onto, procrustes_distances, typical_shape

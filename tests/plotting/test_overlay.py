@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from io import BytesIO
 from types import SimpleNamespace
@@ -33,7 +34,12 @@ def test_faces_are_drawn_in_pixels_of_the_image():
     assert axes.get_xlim() == (-0.5, 159.5)
     assert axes.get_ylim() == (119.5, -0.5)
     assert axes._repr_png_().startswith(b"\x89PNG")
-    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_pyplot_is_not_imported():
+    code = "import sys, numpy, ert; ert.plotting.show(numpy.zeros((9, 9), numpy.uint8))._repr_png_()"
+    code += "; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
 
 
 def test_single_faces_arrays_paths_and_gray_images_are_accepted(tmp_path):

@@ -146,12 +146,12 @@ def least_squares(mean_shape, shape):
     return np.array([[a, -b], [b, a]])
 
 
-def read_pixels(crop, frame, shape, matrix, anchors, deltas):
-    """Each pool pixel: landmark + matrix @ delta, through the frame, rounded, nearest pixel of the crop."""
-    to_crop = np.array([[frame[0], frame[1]], [frame[2], frame[3]]])
+def read_pixels(crop, transform, shape, matrix, anchors, deltas):
+    """Each pool pixel: landmark + matrix @ delta, through the transform, rounded, nearest pixel of the crop."""
+    to_crop = np.array([[transform[0], transform[1]], [transform[2], transform[3]]])
     values = []
     for anchor, delta in zip(anchors, deltas, strict=True):
-        x, y = to_crop @ (shape[anchor] + matrix @ delta) + frame[4:]
+        x, y = to_crop @ (shape[anchor] + matrix @ delta) + transform[4:]
         column = min(max(math.floor(x + 0.5), 0), crop.shape[0] - 1)
         row = min(max(math.floor(y + 0.5), 0), crop.shape[1] - 1)
         values.append(crop[column, row])
@@ -242,9 +242,11 @@ def confidence_model(image, box, landmarks, confidence_model, normalizer):
     side = np.sqrt(abs(np.linalg.det(_plain_similarity(mean, landmarks))))
     side = min(max(side, box_side / 4), 4 * box_side)
     origin = landmarks.mean(axis=0) - side / 2
-    crop, frame = confidence_model.crop_spec.cut(image, np.array([side, 0, 0, side, *origin]))
+    crop, transform = confidence_model.crop_spec.cut(image, np.array([side, 0, 0, side, *origin]))
     shape = (landmarks - origin) / side
-    values = read_pixels(crop, frame, shape, similarity(mean, shape), confidence_model.anchors, confidence_model.deltas)
+    values = read_pixels(
+        crop, transform, shape, similarity(mean, shape), confidence_model.anchors, confidence_model.deltas
+    )
     said = []
     for forest in (confidence_model.errors, confidence_model.trust):
         components = np.zeros(len(forest.scales))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from builders import small_options
 from helpers import small_predictor
@@ -14,7 +15,17 @@ import ert
 from ert import InputError
 from ert.cli.main import main
 from ert.training.crops import Crops
-from ert.training.memory import MAPPED_CROPS_BYTES, MemoryPlan, Sizes, plan_memory, training_bytes
+from ert.training.memory import (
+    BLOCK_LENGTH,
+    MAPPED_CROPS_BYTES,
+    ROW_ALIGNMENT,
+    MemoryPlan,
+    Sizes,
+    allocate,
+    new_pool,
+    plan_memory,
+    training_bytes,
+)
 
 SIZES = Sizes(
     n_objects=1000,
@@ -120,7 +131,7 @@ def test_bounds_that_cannot_be_kept_are_refused(faces, bound):
 def test_any_bound_gives_the_same_model(faces, tmp_path, monkeypatch, params):
     """From no bound to the least that the error names, also where a checkpoint is resumed."""
     X, y = faces
-    reserve, new_pool, mapped = Crops.reserve, ert.training.stage.new_pool, []
+    reserve, mapped = Crops.reserve, []
 
     def watched_reserve(sizes, **how):
         crops = reserve(sizes, **how)
@@ -167,3 +178,25 @@ def test_the_command_takes_a_bound(tmp_path, capsys):
     assert re.search(r"ert: max_memory=1: expected at least \d+ MB for 6 objects", capsys.readouterr().err)
     assert main([*train, "--max-memory=500"]) == 0
     assert ert.load(tmp_path / "model.ert").n_inits == 20
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_rows_of_a_pool_are_aligned_and_readable_bytes_follow_the_last(mapped):
+    pool = new_pool(2 * BLOCK_LENGTH + 1, 65, mapped=mapped)
+    assert pool.shape == (3, BLOCK_LENGTH, 128)
+    behind = pool.base
+    while isinstance(behind, np.ndarray) and behind.size < pool.size + ROW_ALIGNMENT:
+        behind = behind.base
+    assert behind.size == pool.size + ROW_ALIGNMENT
+    assert not pool.any()
+    pool[...] = 7
+
+
+def test_a_full_disk_is_an_error_only_where_the_file_is_required(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    assert allocate(9, mapped=None)[1] is None
+    with pytest.raises(InputError, match="no space for 0 MB of training data: No space left on device"):
+        allocate(9, mapped=True)

@@ -3,8 +3,8 @@ import pytest
 
 from ert._kernels.workers import Workers
 from ert.metrics import nme
-from ert.model.geometry import image_to_frame, jitter_frames
-from ert.training.buffers import BLOCK_LENGTH
+from ert.model.geometry import image_to_box, jitter_transforms
+from ert.training.memory import BLOCK_LENGTH
 from ert.training.samples import Samples, aligned_residuals
 
 N, VIEWS = BLOCK_LENGTH + 30, 50
@@ -21,7 +21,7 @@ def samples(request):
         truth=truth,
         view=rng.integers(0, VIEWS, N).astype(np.int32),
         crop_of=np.zeros(N, np.int32),
-        jitter=jitter_frames(N, 0.1, 0.1, 20, rng).astype(np.float32),
+        jitter=jitter_transforms(N, 0.1, 0.1, 20, rng).astype(np.float32),
         transforms=np.zeros((N, 6), np.float32),
         shapes=rng.random((N, 68, 2)).astype(np.float32),
         mean_shape=truth[0],
@@ -31,7 +31,7 @@ def samples(request):
 
 def targets(samples):
     """The true landmarks in each sample's own box coordinates."""
-    return image_to_frame(samples.truth[samples.view].astype(float), samples.jitter.astype(float))
+    return image_to_box(samples.truth[samples.view].astype(float), samples.jitter.astype(float))
 
 
 def test_aligned_residuals_are_rotated_back_to_the_mean_shape(samples):

@@ -3,8 +3,8 @@ import pytest
 from helpers import small_predictor
 from lxml import html
 
-from ert.evaluation.reports import training as module
-from ert.evaluation.reports.training import TrainingReport
+from ert.evaluation import training_report as module
+from ert.evaluation.training_report import TrainingReport
 
 
 class Clock:

@@ -2,87 +2,60 @@
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ert._core.exceptions import one_line
+from ert._core.files import write_atomically
 from ert._core.images import load_image
 from ert._core.system import provenance
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
-from ert.evaluation.attributes import Column, by_groups, group_notes, group_rows
-from ert.evaluation.reports.html import check_report_packages, write_page
+from ert.evaluation.attributes import Column
+from ert.evaluation.groups import by_groups, group_notes, group_rows
 from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
-from ert.model.geometry import box_frames
+from ert.model.geometry import box_transforms
 from ert.model.schemes import FACE68_REGIONS
-from ert.plotting.charts import plot_ced, plot_landmark_errors, plot_reliability, plot_stages, x_limit
-from ert.plotting.style import PHOTO_COLORS, TRUTH
-from ert.plotting.thumbnails import object_thumbnail, shortened
+from ert.plotting.charts import (
+    plot_ced,
+    plot_landmark_errors,
+    plot_reliability,
+    plot_stages,
+    require_plot_packages,
+    x_limit,
+)
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, data_uri, object_thumbnail, shortened
 from ert.predictor import ShapePredictor
 from ert.training.calibration import coverage, reliability, roc_auc
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 _FAILURE_PERCENT = 8.0
 _PERCENTILES = (50, 90, 95, 99)
-_N_BEST, _N_WORST = 6, 12
-_THUMBNAIL_SIZE = 320
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 _NORMALIZERS = {"inter-ocular": "distance between the outer eye corners", "inter-pupil": "distance between the pupils"}
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A model and its predictions on a dataset.
-
-    Parameters
-    ----------
-    model : ShapePredictor
-        Fitted.
-    dataset : Dataset
-        Its images are read again for the pictures of objects.
-    predicted : (n, n_landmarks, 2) array
-        The model's landmarks.
-    norms : sequence of str or None
-        Normalizers; the first is that of all charts and tables but the summary. None as in
-        :func:`ert.metrics.evaluate`.
-    columns : dict of str to Column
-        Attributes to group the objects by.
-    milliseconds : (n_timed, repeats) array or None
-        Times of single calls for one object, on one thread.
-    about : dict of str to str
-        What was evaluated: "Model", "Dataset", ...
-    notes : sequence of str
-        Remarks on the times.
-    """
+class Evaluation(NamedTuple):
+    """A fitted model and its predictions on a dataset, whose images are read again for the pictures of objects."""
 
     model: ShapePredictor
     dataset: Dataset
-    predicted: Floats
-    norms: Sequence[str] | None
-    columns: Mapping[str, Column]
-    milliseconds: Floats | None
-    about: Mapping[str, str]
-    notes: Sequence[str] = ()
+    predicted: Floats  # (n, n_landmarks, 2)
+    norms: Sequence[str] | None  # the first is that of all charts and tables but the summary; see `evaluate`
+    columns: Mapping[str, Column]  # to group the objects by
+    milliseconds: Floats | None  # (n_timed, repeats): times of single calls for one object, on one thread
+    about: Mapping[str, str]  # what was evaluated: "Model", "Dataset", ...
+    notes: Sequence[str] = ()  # remarks on the times
 
 
 def write_report(path: StrPath, title: str, evaluation: Evaluation) -> None:
-    """Write the report of an evaluation as one self-contained HTML file.
-
-    Parameters
-    ----------
-    path : path-like
-        ``.html``; an existing file is replaced atomically.
-    title : str
-    evaluation : Evaluation
-
-    Raises
-    ------
-    InputError
-        When the landmarks do not fit the dataset, an image cannot be read, the file cannot be written, or
-        Jinja2 or matplotlib is not installed.
-    """
+    """Write the report of an evaluation as one self-contained HTML file."""
     check_report_packages(path)
     model, dataset, predicted = evaluation.model, evaluation.dataset, evaluation.predicted
     summary = evaluate(dataset.y, predicted, evaluation.norms)
@@ -132,9 +105,8 @@ def _key_figures(row: Mapping[str, Any], milliseconds: Floats | None) -> Iterato
 
 def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, Any]:
     end = x_limit([errors])
-    beyond = int((errors > end).sum())
     caption = f"Cumulative error distribution: objects with at most a given error, in % of the {unit}."
-    if beyond:
+    if beyond := int((errors > end).sum()):
         caption += f" {beyond} with an error above {end:g} % are not shown."
     texts = (f"{name}: {_NORMALIZERS.get(name, normalizer_text(name))}" for name in summary["norms"])
     return {
@@ -157,7 +129,7 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
 
 
 def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str) -> dict[str, Any]:
-    values = np.array([np.nan if value is None else value for value in per_landmark])
+    values = np.array(per_landmark, float)  # NaN for None
     shape, names = model.cascade_.mean_shape.astype(float), model.landmark_names_
     length = float(normalizer_lengths(shape[None], normalizer)[0])
     known = np.flatnonzero(np.isfinite(values))
@@ -179,7 +151,7 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     model, dataset = evaluation.model, evaluation.dataset
     normalizer = model.fitted_.params["normalizer"]
     errors = landmark_errors(dataset.y, evaluation.predicted)
-    lengths = box_frames(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
+    lengths = box_transforms(dataset.boxes)[:, 0] if normalizer is None else normalizer_lengths(dataset.y, normalizer)
     assessment = model.assess(dataset.X, evaluation.predicted, n_jobs=-1)
     known = np.isfinite(errors)
     good = np.nanmean(errors, axis=1) <= FAILED * lengths
@@ -207,24 +179,21 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-_Picture = tuple[Pixels, str, str]
-
-
-def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[_Picture], list[_Picture]]:
+def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[Any], list[Any]]:
     """Return pictures, captions and alternative texts of the objects with the smallest and largest errors."""
-    order = np.argsort(errors, kind="stable")
-    best = order[: min(_N_BEST, len(order) // 2)]
-    worst = order[::-1][: min(_N_WORST, len(order) - len(best))]
 
-    def picture(i: int) -> _Picture:
+    def picture(i: int) -> tuple[Pixels, str, str]:
         shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])
         image, name = load_image(dataset.files[i]), dataset.files[i].name
-        thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, _THUMBNAIL_SIZE)
+        thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, 320)
         error = f"{errors[i]:.2f} %"
         alt = f"{name} with its true landmarks in white and the predicted ones in blue, error {error}"
         return thumbnail, f"{error} {shortened(name)}", alt
 
-    return [picture(i) for i in best.tolist()], [picture(i) for i in worst.tolist()]
+    order = np.argsort(errors, kind="stable").tolist()
+    n_best = min(6, len(order) // 2)
+    worst = order[n_best:][::-1][:12]
+    return [picture(i) for i in order[:n_best]], [picture(i) for i in worst]
 
 
 def _times(milliseconds: Floats) -> dict[str, Any]:
@@ -286,3 +255,37 @@ def _percent(share: float) -> str:
 
 def _interval(pair: Sequence[float], digits: int = 2) -> str:
     return f"{pair[0]:.{digits}f} - {pair[1]:.{digits}f}"
+
+
+def check_report_packages(path: StrPath) -> None:
+    """Raise an InputError, before long work, if a package is missing that a report needs."""
+    require_plot_packages(str(path), "jinja2", "matplotlib")
+
+
+def write_page(path: StrPath, template: str, **values: Any) -> None:
+    """Render a template of the folder ``templates`` with its variables, and write the page.
+
+    Texts may come from anywhere: each is escaped, and shortened to one line.
+    """
+    check_report_packages(path)
+    text = environment().get_template(template).render(values)
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@cache
+def environment() -> "Environment":
+    """Return the Jinja2 environment of the templates."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        loader=PackageLoader("ert.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: one_line(value) if type(value) is str else value,
+    )
+    made.filters["data_uri"] = lambda image: Markup(data_uri(image))
+    return made

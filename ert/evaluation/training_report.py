@@ -11,8 +11,7 @@ from typing import Any, Self
 from ert._core.exceptions import InputError
 from ert._core.system import provenance
 from ert._core.types import StrPath
-from ert.evaluation.reports.evaluation import parameter_table, provenance_facts
-from ert.evaluation.reports.html import check_report_packages, write_page
+from ert.evaluation.report import check_report_packages, parameter_table, provenance_facts, write_page
 from ert.metrics import normalizer_text
 from ert.plotting.charts import plot_stages
 from ert.predictor import ShapePredictor
@@ -24,31 +23,11 @@ _ERRORS = {"training": "train_nme", "validation": "validation_nme"}
 class TrainingReport:
     """Report of a training; browsers reload the page until the training has ended.
 
-    Parameters
-    ----------
-    path : path-like
-        ``.html``; each version replaces the previous one atomically.
-    title : str
-    model : ShapePredictor
-        The predictor to be fitted.
-    about : dict of str to str
-        Description of the training data.
-    finished : int
-        Number of stages in the checkpoint of an interrupted fit. They are replayed immediately, so they are
-        ignored in the estimate of the remaining time.
-    clock : callable
-        Returns seconds.
+    Call ``model.fit(X, y, on_stage=report.stage)`` within ``with report:``; if the fit fails or is interrupted, the
+    page shows it. If the page cannot be written, a warning is printed once and the training continues.
 
-    Raises
-    ------
-    InputError
-        When Jinja2 or matplotlib is not installed.
-
-    Notes
-    -----
-    Call ``model.fit(X, y, on_stage=report.stage)`` within ``with report:``; if the fit fails or is
-    interrupted, the page shows it. If the page cannot be written, a warning is printed once and the training
-    continues.
+    The stages in the checkpoint of an interrupted fit, `finished` of them, are replayed immediately, so they are
+    ignored in the estimate of the remaining time. `clock` returns seconds.
     """
 
     def __init__(
@@ -83,8 +62,7 @@ class TrainingReport:
         if kind is None:
             self.end("Finished")
         else:
-            stopped = "Interrupted" if kind is KeyboardInterrupt else f"Stopped: {error or kind.__name__}"
-            self.end(stopped)
+            self.end("Interrupted" if kind is KeyboardInterrupt else f"Stopped: {error or kind.__name__}")
 
     def stage(self, model: ShapePredictor) -> None:
         """Update the page after a stage, from the `history_` of the model."""
@@ -99,18 +77,14 @@ class TrainingReport:
     def seconds_left(self) -> float | None:
         """Estimate the time of the remaining stages; None before the first stage has finished."""
         left = self._model.n_stages - len(self._ends)
-        trained = self._ends[self._finished :]
-        if left == 0:
-            return 0.0
-        if not trained:
+        if left and len(self._ends) <= self._finished:
             return None
-        # Reading images and compiling, before the first stage, is not part of a stage, but cannot be
-        # separated from it as long as there is no second one.
-        before = [self._ends[self._finished - 1]] if self._finished else []
-        moments = [*before, *trained]
-        if len(moments) == 1:
-            return left * (moments[0] - self._begin)
-        return left * (moments[-1] - moments[0]) / (len(moments) - 1)
+        # Reading images and compiling, before the first stage, is not part of a stage, but cannot be separated from it
+        # as long as there is no second one.
+        ends = self._ends[max(self._finished - 1, 0) :]
+        if len(ends) == 1:
+            return left * (ends[0] - self._begin)
+        return left * (ends[-1] - ends[0]) / (len(ends) - 1)
 
     def _write(self, state: str, *, refresh: bool) -> None:
         try:
@@ -133,10 +107,9 @@ class TrainingReport:
             at = now + datetime.timedelta(seconds=left)
             figures.append(("remaining time", f"about {_duration(left)}", f"until {at:%H:%M}"))
         last = self._history[-1] if self._history else {}
-        for name, key in _ERRORS.items():
-            if key in last:
-                figures.append((f"{name} error", f"{last[key]:.2f} %", f"after stage {last['stage']:.0f}"))
         names = [name for name, key in _ERRORS.items() if key in last]
+        for name in names:
+            figures.append((f"{name} error", f"{last[_ERRORS[name]]:.2f} %", f"after stage {last['stage']:.0f}"))
         sections = {"data": "Training data", "parameters": "Parameters"}
         lead = f"Written on {now:%Y-%m-%d at %H:%M:%S}"
         return {

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from ert import InputError, explain
-from ert.evaluation.reports import explanation as module
-from ert.evaluation.reports.explanation import check_explanation_file, explanation_sheet, save_explanation
+from ert.evaluation import explanation as module
+from ert.evaluation.explanation import check_explanation_file, explanation_sheet, save_explanation
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numba
 import pytest
 
 import ert
-from ert._core import numba_cache as cache
+from ert._core import runtime as cache
 
 
 def test_a_folder_is_usable_when_files_can_be_written_to_it(tmp_path):

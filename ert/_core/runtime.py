@@ -1,10 +1,14 @@
-"""A usable cache folder for numba, temporary if need be."""
+"""How numba runs here: a cache folder it can write to, Ctrl-C while it compiles, the number of threads."""
 
 import atexit
+import operator
 import os
 import shutil
+import signal
 import tempfile
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ert._core.exceptions import InputError
@@ -66,6 +70,45 @@ def is_usable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delay Ctrl-C until the block has ended.
+
+    Only the main thread receives signals; in others this does nothing.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the end of the block, when Ctrl-C was pressed in it.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or previous is None:
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def count_threads(n_jobs: int | None) -> int:
+    """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""
+    if n_jobs is None:
+        return 1
+    jobs = operator.index(n_jobs) if hasattr(n_jobs, "__index__") else 0
+    if jobs == 0:
+        raise InputError(f"n_jobs={n_jobs!r}: expected an integer other than 0; -1 uses all processors")
+    if jobs > 0:
+        return jobs
+    from joblib import cpu_count
+
+    return max(1, int(cpu_count()) + 1 + jobs)
 
 
 ensure_cache()

@@ -8,10 +8,10 @@ from ert import InputError
 from ert._core.images import load_image
 from ert.datasets.dataset import load_dataset
 from ert.datasets.synthetic import synthetic_dataset
-from ert.evaluation.comparison import compare_shapes
-from ert.evaluation.reports import comparison as module
-from ert.evaluation.reports.comparison import draw_most_different, plot_errors
-from ert.plotting.style import CHART_COLORS, PHOTO_COLORS, TRUTH, check_chart_file
+from ert.evaluation import comparison as module
+from ert.evaluation.comparison import compare_shapes, draw_most_different, plot_errors
+from ert.plotting.charts import CHART_COLORS, check_chart_file
+from ert.plotting.landmarks import PHOTO_COLORS, TRUTH
 
 NAMES = ("A first", "B second: $cost$.dat")
 

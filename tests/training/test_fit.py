@@ -3,8 +3,8 @@ import re
 import pytest
 from helpers import small_predictor
 
-from ert.training import progress as module
-from ert.training.progress import Progress
+from ert.training import fit as module
+from ert.training.fit import Progress
 
 
 class Terminal:

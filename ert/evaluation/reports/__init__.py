@@ -1,1 +1,0 @@
-"""Reports of evaluations, comparisons, explanations and trainings: HTML pages and pictures."""
