@@ -11,9 +11,9 @@ from ert._core.types import Floats
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
+from ert.evaluation.attributes import Column, group_columns
 from ert.evaluation.comparison import make_benchmark_model, measure
 from ert.evaluation.groups import by_groups, group_lines
-from ert.evaluation.attributes import Column, group_columns
 from ert.evaluation.report import Evaluation, write_report
 from ert.inference.mode import PredictionMode
 from ert.metrics import NORMALIZERS, evaluate, nme
