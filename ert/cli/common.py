@@ -35,7 +35,7 @@ MIN_PROGRESS_ITEMS = 5
 # Options
 
 
-def add_dataset_options(
+def add_annotation_options(
     parser: argparse.ArgumentParser, *, part_order: str | None = "natural", many: bool = False
 ) -> None:
     """Add the options that `read_dataset` reads; with `many`, `--boxes` may be repeated."""
@@ -54,7 +54,7 @@ def add_dataset_options(
 
 
 def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
-    """Read annotations as the options of `add_dataset_options` say."""
+    """Read annotations as the options of `add_annotation_options` say."""
     return load_dataset(
         path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
     )

@@ -54,7 +54,7 @@ def add_compare_options(parser: Parser) -> None:
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
     add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
     add("--out", metavar="DIR", help="write all three to DIR")
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
 def run_compare(options: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ def add_convert_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=("pts", "tem", "ljson"), help="format of the files in the folder DST")
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
 def run_convert(options: argparse.Namespace) -> int:

@@ -62,7 +62,7 @@ def add_dataset_options(parser: Parser) -> None:
 
 def _add_dataset(parser: Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=common.DATASET_HELP)
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
 def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: Dataset) -> dict[Path, _T]:

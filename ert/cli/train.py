@@ -50,7 +50,7 @@ def add_train_options(parser: Parser) -> None:
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
-    common.add_dataset_options(parser, part_order=None, many=True)
+    common.add_annotation_options(parser, part_order=None, many=True)
     _add_parameters(parser)
 
 
