@@ -1,1 +1,1 @@
-"""The command line: one file per command, with its options and what it does."""
+"""The command line: a function that adds the options of a command, and one that runs it, together in a file."""

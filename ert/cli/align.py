@@ -3,25 +3,20 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ert._core.exceptions import InputError
+from ert._core.images import load_image
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    from ert.faces.align import AlignedFace
-    from ert.inference.mode import PredictionMode
-    from ert.predictor import ShapePredictor
-
-
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    add_command(commands, "align", run, add_options)
+from ert.cli.parser import Parser
+from ert.faces.align import AlignedFace, align
+from ert.inference.mode import PredictionMode
+from ert.plotting.landmarks import draw_landmarks, save_image
+from ert.predictor import ShapePredictor, load
 
 
-def add_options(parser: Parser) -> None:
-    """Add the options that `run` reads."""
+def add_align_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="image files")
     common.add_model(parser)
@@ -38,27 +33,25 @@ def add_options(parser: Parser) -> None:
     common.add_jobs(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run_align(options: argparse.Namespace) -> int:
     """Find faces in images and locate their landmarks.
 
     ert align photo.jpg --draw out
     ert align *.jpg --mode accurate --json landmarks.json
     """
-    from ert.predictor import load
-
     model = load(options.model).set_params(n_jobs=options.jobs)
     if model.confidence_model_ is None and (options.min_confidence or options.show_std):
         raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
-    pictures = _picture_paths(options.images, options.draw)
+    pictures = {} if options.draw is None else _picture_paths(options.images, options.draw)
     results: list[dict[str, Any]] = []
     try:
         with common.compiling_notice():
             model.warm_up(rotated=options.any_roll)
         for file in common.with_progress(options.images, len(options.images), "image"):
             try:
-                results.append(_align_image(file, model, mode, options, pictures[file]))
+                results.append(_align_image(file, model, mode, options, pictures.get(file)))
             except InputError as error:
                 # The other images are still processed.
                 common.log(f"ert: {error}")
@@ -71,11 +64,9 @@ def run(options: argparse.Namespace) -> int:
     return 2 if any("error" in result for result in results) else 0
 
 
-def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path | None]:
+def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
     """Name the picture of each image after its stem, with a number where two images share one."""
-    if folder is None:
-        return dict.fromkeys(images)
-    paths: dict[str, Path | None] = {}
+    paths: dict[str, Path] = {}
     taken: set[str] = set()
     for image in dict.fromkeys(images):
         stem, number = Path(image).stem, 1
@@ -84,16 +75,13 @@ def _picture_paths(images: Sequence[str], folder: str | None) -> dict[str, Path 
             number += 1
             name = f"{stem}_landmarks_{number}.png"
         taken.add(name)
-        paths[image] = Path(folder) / name
+        paths[image] = Path(folder, name)
     return paths
 
 
 def _align_image(
-    file: str, model: "ShapePredictor", mode: "PredictionMode", options: argparse.Namespace, picture: Path | None
+    file: str, model: ShapePredictor, mode: PredictionMode, options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
-    from ert._core.images import load_image
-    from ert.faces.align import align
-
     image = load_image(file)
     faces = align(
         image,
@@ -106,7 +94,10 @@ def _align_image(
         what=file,
     )
     if picture is not None:
-        _draw(image, faces, picture, model.std_radius() if options.show_std else None)
+        common.make_folder(picture.parent)
+        radii = [face.std * model.std_radius() for face in faces if face.std is not None] if options.show_std else None
+        drawn = draw_landmarks(image, [face.landmarks for face in faces], [face.box for face in faces], radii=radii)
+        save_image(picture, drawn)
     if faces:
         found = f"{len(faces)} face{'s' * (len(faces) != 1)}: {', '.join(map(_describe, faces))}"
     else:
@@ -116,12 +107,12 @@ def _align_image(
     return {"file": file, "width": columns, "height": rows, "faces": [_face_entry(face) for face in faces]}
 
 
-def _describe(face: "AlignedFace") -> str:
+def _describe(face: AlignedFace) -> str:
     box = "box " + ",".join(f"{number:.0f}" for number in face.box)
     return box if face.confidence is None else f"{box} ({face.confidence:.2f})"
 
 
-def _face_entry(face: "AlignedFace") -> dict[str, Any]:
+def _face_entry(face: AlignedFace) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "box": face.box.round(3).tolist(),
         "roll": round(face.roll, 3),
@@ -130,12 +121,3 @@ def _face_entry(face: "AlignedFace") -> dict[str, Any]:
     if face.std is not None and face.confidence is not None:
         entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
     return entry
-
-
-def _draw(image: Any, faces: "list[AlignedFace]", path: Path, radius: float | None) -> None:
-    from ert.plotting.landmarks import draw_landmarks, save_image
-
-    common.make_folder(path.parent)
-    shapes, boxes = [face.landmarks for face in faces], [face.box for face in faces]
-    radii = None if radius is None else [radius * face.std for face in faces if face.std is not None]
-    save_image(path, draw_landmarks(image, shapes, boxes, radii=radii))

@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+from tqdm import tqdm
+
+from ert import metrics
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
-    from ert.inference.mode import PredictionMode
-    from ert.predictor import ShapePredictor
+from ert.datasets.dataset import Dataset
+from ert.datasets.formats import load_dataset
+from ert.evaluation.report import check_report_packages
+from ert.inference.mode import PredictionMode, resolve_mode
+from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
@@ -32,7 +36,7 @@ MIN_PROGRESS_ITEMS = 5
 # Options
 
 
-def add_dataset_options(
+def add_annotation_options(
     parser: argparse.ArgumentParser, *, part_order: str | None = "natural", many: bool = False
 ) -> None:
     """Add the options that `read_dataset` reads; with `many`, `--boxes` may be repeated."""
@@ -50,13 +54,16 @@ def add_dataset_options(
     add("--images", metavar="DIR", help="folder of the images, if they are not beside the annotations")
 
 
-def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> "Dataset":
-    """Read annotations as the options of `add_dataset_options` say."""
-    from ert.datasets.formats import load_dataset
-
+def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
+    """Read annotations as the options of `add_annotation_options` say."""
     return load_dataset(
         path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
     )
+
+
+def random_subset(dataset: Dataset, n: int) -> Dataset:
+    """Return n objects drawn at random, since neighbors in a dataset are often alike; the same in every run."""
+    return dataset.subset(np.sort(np.random.default_rng(0).permutation(len(dataset))[:n]))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -95,13 +102,10 @@ def add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--inits", type=int, metavar="N", help=inits)
 
 
-def prediction_mode(options: argparse.Namespace, model: "ShapePredictor") -> "PredictionMode":
+def prediction_mode(options: argparse.Namespace, model: ShapePredictor) -> PredictionMode:
     """Return the mode that `--mode` and `--inits` ask for, checked against the model."""
-    from ert.inference.mode import resolve_mode
-
     mode = resolve_mode(options.mode, model.fitted_)
-    inits = {} if options.inits is None else {"n_inits": options.inits}
-    return resolve_mode(replace(mode, **inits), model.fitted_)
+    return mode if options.inits is None else resolve_mode(replace(mode, n_inits=options.inits), model.fitted_)
 
 
 def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
@@ -152,8 +156,6 @@ def progress(total: int | None, unit: str) -> Iterator[Callable[..., object]]:
     `unit` is what an item is, in the singular.
     """
     if sys.stderr.isatty():
-        from tqdm import tqdm
-
         few = total is not None and total < MIN_PROGRESS_ITEMS
         with tqdm(total=total, unit=unit, leave=False, disable=few) as bar:
             yield bar.update
@@ -189,16 +191,22 @@ def stage_errors(entry: dict[str, float], what: str = "") -> str:
     return ", ".join(f"{name}{what} {value:.2f} %" for name, value in errors.items())
 
 
-def normalizer_text(model: "ShapePredictor") -> str:
+def normalizer_text(model: ShapePredictor) -> str:
     """Return what the errors of a model are percentages of."""
-    from ert import metrics
-
     if model.normalizer in ("box", "diagonal"):
         return f"landmarks' {model.normalizer}"
     return metrics.normalizer_text(model.normalizer)
 
 
-# Files
+# Output
+
+
+def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
+    """Write the data to the file of `--json`, and print the lines unless the data go to standard output."""
+    if json_file:
+        write_json(data, json_file)
+    if json_file != "-":
+        print("\n".join(lines))
 
 
 def check_json_file(file: str | None) -> None:
@@ -221,8 +229,6 @@ def report_page(folder: str | None) -> Path | None:
     """Create the folder of a report, and return the path of its page, which can be written; None for None."""
     if folder is None:
         return None
-    from ert.evaluation.report import check_report_packages
-
     page = make_folder(folder) / "report.html"
     check_writable(page)
     check_report_packages(page)

@@ -1,22 +1,35 @@
 """``ert compare``: compare two models on one dataset; dlib itself may run either."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from ert._core import system
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import bundled_models, check_writable
+from ert._core.images import DUMMY_IMAGES, image_size
+from ert._core.types import Floats, Pixels
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from ert._core.types import Floats
-    from ert.datasets.dataset import Dataset
-    from ert.evaluation.comparison import BenchmarkModel, Comparison
+from ert.cli.parser import Parser
+from ert.datasets.dataset import Dataset
+from ert.evaluation.comparison import (
+    BenchmarkModel,
+    Comparison,
+    compare_shapes,
+    compare_times,
+    draw_most_different,
+    make_benchmark_model,
+    measure,
+    plot_errors,
+)
+from ert.inference.validation import check_pairs
+from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
+from ert.plotting.charts import check_chart_file
+from ert.predictor import load
 
 _DLIB = "dlib:"
 _PACKAGES = ("pillow", "dlib", "dlib-bin")
@@ -26,42 +39,31 @@ MIN_OBJECTS_FOR_VERDICT = 10
 _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    add_command(commands, "compare", _run, _add_options)
-
-
-def _add_options(parser: Parser) -> None:
-    from ert.metrics import NORMALIZERS
-
+def add_compare_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("a", metavar="MODEL_A", help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file")
     add("b", metavar="MODEL_B", help="likewise")
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)
-    limit = "use N objects only, drawn at random, the same in every run"
-    add("--limit", type=int, metavar="N", help=limit)
+    add("--limit", type=int, metavar="N", help="use N objects only, drawn at random, the same in every run")
     normalizer = "normalizer of the errors (default: the first that ert evaluate prints)"
     add("--normalizer", choices=NORMALIZERS, help=normalizer)
-    repeats = "timed calls for each object (default: 5)"
-    add("--repeats", type=int, default=5, metavar="N", help=repeats)
+    add("--repeats", type=int, default=5, metavar="N", help="timed calls for each object (default: 5)")
     add("--gray", action="store_true", help="convert the images to gray before either model gets them")
     common.add_json(parser, "the comparison")
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
     add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
     add("--out", metavar="DIR", help="write all three to DIR")
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_compare(options: argparse.Namespace) -> int:
     """Compare the errors and times of two models on annotated images.
 
     ert compare model.ert face68 test.xml --out comparison
     ert compare model.ert dlib:shape_predictor.dat test.xml --limit 500
     """
-    from ert._core.system import machine_load, provenance
-    from ert.evaluation.comparison import compare_shapes, compare_times, measure
-
-    load_before = machine_load()
+    load_before = system.machine_load()
     files = _output_files(options)
     if options.repeats < 1:
         raise InputError(f"--repeats {options.repeats}: expected at least 1")
@@ -69,44 +71,30 @@ def _run(options: argparse.Namespace) -> int:
     dataset = _load(options, pair)
     _check_normalizer(dataset, options.normalizer)
     with common.compiling_notice():
-        for benchmark_model in pair:
-            _warm_up(benchmark_model)
+        for each, image in itertools.product(pair, DUMMY_IMAGES):
+            each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
     with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
         shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=update)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
     notes = _notes(options, dataset, load_before)
 
-    names = [benchmark_model.name for benchmark_model in pair]
-    title = _title(options, dataset)
+    names, title = [each.name for each in pair], _title(options, dataset)
     if "plot" in files:
-        from ert.evaluation.comparison import plot_errors
-
         plot_errors(files["plot"], comparison, names, title)
     if "draw" in files:
-        from ert.evaluation.comparison import draw_most_different
-
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
-    if "json" in files:
-        record = _record(options, pair, dataset, comparison, times)
-        common.write_json(provenance(_PACKAGES) | {"load": load_before, "notes": notes} | record, files["json"])
-    if files.get("json") != "-":
-        for line in _table(title, pair, comparison, times, options):
-            print(line)
-        for note in notes:
-            print(note)
+    record = system.provenance(_PACKAGES) | {"load": load_before, "notes": notes}
+    record |= _record(options, pair, dataset, comparison, times)
+    common.output(record, files.get("json"), [*_table(title, pair, comparison, times, options), *notes])
     for file in files.values():
         if file != "-":
             common.log(f"wrote {file}")
     return 0
 
 
-def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
+def open_benchmark_model(model: str, letter: str) -> BenchmarkModel:
     """Open a model, or with ``dlib:FILE.dat`` let dlib open it; `letter` is put before its name."""
-    from ert._core.files import bundled_models
-    from ert.evaluation.comparison import make_benchmark_model
-    from ert.predictor import load
-
     if model.startswith(_DLIB):
         return _open_dlib(model, letter)
     path = bundled_models().get(model, Path(model))
@@ -114,11 +102,7 @@ def open_benchmark_model(model: str, letter: str) -> "BenchmarkModel":
     return make_benchmark_model(f"{letter} {title}", load(model), path.stat().st_size)
 
 
-def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
-    import numpy as np
-
-    from ert.evaluation.comparison import BenchmarkModel
-
+def _open_dlib(name: str, letter: str) -> BenchmarkModel:
     path = Path(name.removeprefix(_DLIB))
     try:
         import dlib
@@ -131,10 +115,9 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
     try:
         predictor = dlib.shape_predictor(str(path))
     except (RuntimeError, MemoryError) as error:
-        message = " ".join(str(error).split())
-        raise InputError(f"{path}: dlib cannot read it as a shape predictor: {message}") from error
+        raise InputError(f"{path}: dlib cannot read it as a shape predictor: {' '.join(str(error).split())}") from error
 
-    def prepare(image: "npt.NDArray[np.uint8]", box: "Floats") -> Callable[[], Any]:
+    def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
         left, top, width, height = box.tolist()
         right, bottom = round(left + width) - 1, round(top + height) - 1
         rectangle = dlib.rectangle(round(left), round(top), right, bottom)
@@ -145,21 +128,11 @@ def _open_dlib(name: str, letter: str) -> "BenchmarkModel":
         pixels = np.ascontiguousarray(image)
         return lambda: predictor(pixels, rectangle)
 
-    n_landmarks = predictor(np.zeros((9, 9), np.uint8), dlib.rectangle(0, 0, 8, 8)).num_parts
-    return BenchmarkModel(
-        f"{letter} dlib: {path.name}",
-        n_landmarks,
-        path.stat().st_size,
-        prepare,
-        lambda result: [(point.x, point.y) for point in result.parts()],
-    )
+    def points(result: Any) -> list[tuple[int, int]]:
+        return [(point.x, point.y) for point in result.parts()]
 
-
-def _warm_up(benchmark_model: "BenchmarkModel") -> None:
-    import numpy as np
-
-    for image in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)):
-        benchmark_model.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
+    n_landmarks = predictor(DUMMY_IMAGES[0], dlib.rectangle(0, 0, 8, 8)).num_parts
+    return BenchmarkModel(f"{letter} dlib: {path.name}", n_landmarks, path.stat().st_size, prepare, points)
 
 
 def _output_files(options: argparse.Namespace) -> dict[str, str]:
@@ -177,8 +150,6 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         if (option, file) != ("json", "-"):
             check_writable(file)
     if "plot" in files:
-        from ert.plotting.charts import check_chart_file
-
         check_chart_file(files["plot"])
     if "draw" in files:
         suffix = Path(files["draw"]).suffix
@@ -187,25 +158,18 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
     return files
 
 
-def _load(options: argparse.Namespace, pair: "list[BenchmarkModel]") -> "Dataset":
-    import numpy as np
-
-    from ert._core.images import image_size
-    from ert.inference.validation import check_pairs
-
+def _load(options: argparse.Namespace, pair: list[BenchmarkModel]) -> Dataset:
     if pair[0].n_landmarks != pair[1].n_landmarks:
         counts = f"{options.a} has {pair[0].n_landmarks} landmarks, {options.b} has {pair[1].n_landmarks}"
         raise InputError(f"{counts}: expected the same number")
     dataset = common.read_dataset(options, options.dataset, options.boxes)
-    found, expected = len(dataset.landmark_names), pair[0].n_landmarks
-    if found != expected:
-        raise InputError(f"{options.dataset}: {found} landmarks, expected {expected} as in both models")
+    found = len(dataset.landmark_names)
+    if found != pair[0].n_landmarks:
+        raise InputError(f"{options.dataset}: {found} landmarks, expected {pair[0].n_landmarks} as in both models")
     if options.limit is not None:
         if options.limit < 1:
             raise InputError(f"--limit {options.limit}: expected at least 1")
-        # A random sample, because neighbors in a dataset are often alike; the same one in every run.
-        drawn = np.random.default_rng(0).permutation(len(dataset))[: options.limit]
-        dataset = dataset.subset(np.sort(drawn))
+        dataset = common.random_subset(dataset, options.limit)
     boxes = check_pairs(dataset.X, str(options.dataset))
     for file, (left, top, width, height) in zip(dataset.files, boxes, strict=True):
         columns, rows = image_size(file)
@@ -214,12 +178,8 @@ def _load(options: argparse.Namespace, pair: "list[BenchmarkModel]") -> "Dataset
     return dataset
 
 
-def _check_normalizer(dataset: "Dataset", normalizer: str | None) -> None:
+def _check_normalizer(dataset: Dataset, normalizer: str | None) -> None:
     """Check, before long work, that the normalizer can be computed for every object."""
-    import numpy as np
-
-    from ert.metrics import NORMALIZERS, normalizer_lengths
-
     # The default is the first that ert evaluate prints.
     if normalizer is None:
         eyes = dataset.y.shape[1] == 68 and bool(np.isfinite(dataset.y[:, 36:48]).all())
@@ -231,7 +191,7 @@ def _check_normalizer(dataset: "Dataset", normalizer: str | None) -> None:
             raise InputError(f"{file}: {str(error).replace('face 0: ', '')}") from None
 
 
-def _title(options: argparse.Namespace, dataset: "Dataset") -> str:
+def _title(options: argparse.Namespace, dataset: Dataset) -> str:
     """Return the name of the dataset, and which of its objects were used."""
     parts = [dataset.name]
     if options.split is not None:
@@ -242,14 +202,10 @@ def _title(options: argparse.Namespace, dataset: "Dataset") -> str:
     return f"{', '.join(parts)}: {len(dataset)} object{'s' * (len(dataset) != 1)}{drawn}"
 
 
-def _notes(options: argparse.Namespace, dataset: "Dataset", load_before: float | None) -> list[str]:
+def _notes(options: argparse.Namespace, dataset: Dataset, load_before: float | None) -> list[str]:
     """Return what limits the validity of the figures."""
-    import numpy as np
-
-    from ert._core.system import busy_notes
-
     # The interval does not show it: it is over the objects, and other load slows all of them.
-    notes = busy_notes(load_before)
+    notes = system.busy_notes(load_before)
     by_dlib = [model.startswith(_DLIB) for model in (options.a, options.b)]
     if any(by_dlib):
         notes.append("dlib returns integer coordinates; the landmarks of ert are compared unrounded.")
@@ -260,9 +216,9 @@ def _notes(options: argparse.Namespace, dataset: "Dataset", load_before: float |
 
 def _record(
     options: argparse.Namespace,
-    pair: "list[BenchmarkModel]",
-    dataset: "Dataset",
-    comparison: "Comparison",
+    pair: list[BenchmarkModel],
+    dataset: Dataset,
+    comparison: Comparison,
     times: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the contents of the JSON file besides the provenance."""
@@ -273,15 +229,10 @@ def _record(
     ]
     return {
         "models": {
-            letter: {"model": str(model), "bytes": benchmark_model.n_bytes}
-            for letter, model, benchmark_model in zip("ab", (options.a, options.b), pair, strict=True)
+            "a": {"model": options.a, "bytes": pair[0].n_bytes},
+            "b": {"model": options.b, "bytes": pair[1].n_bytes},
         },
-        "dataset": str(options.dataset),
-        "boxes": options.boxes,
-        "split": options.split,
-        "limit": options.limit,
-        "repeats": options.repeats,
-        "gray": options.gray,
+        **{name: getattr(options, name) for name in ("dataset", "boxes", "split", "limit", "repeats", "gray")},
         "errors": comparison.figures,
         "times": times,
         "objects": objects,
@@ -289,25 +240,19 @@ def _record(
 
 
 def _table(
-    title: str,
-    pair: "list[BenchmarkModel]",
-    comparison: "Comparison",
-    times: dict[str, Any],
-    options: argparse.Namespace,
+    title: str, pair: list[BenchmarkModel], comparison: Comparison, times: dict[str, Any], options: argparse.Namespace
 ) -> list[str]:
-    from ert.metrics import normalizer_text
-
     figures = comparison.figures
-    width = max(len(benchmark_model.name) for benchmark_model in pair) + 2
+    width = max(len(each.name) for each in pair) + 2
     lines = [
         f"{title}; errors in % of the {normalizer_text(comparison.normalizer)}",
         f"{'':<{width}}{'MB':>7}{'NME %':>8}{'95 % interval':>17}{'median':>8}{'over 8 %':>10}{'AUC 8 %':>9}"
         f"{'ms a call':>11}{'quartiles':>15}",
     ]
-    for letter, benchmark_model in zip("ab", pair, strict=True):
+    for letter, each in zip("ab", pair, strict=True):
         row, time = figures[letter], times[letter]
         lines.append(
-            f"{benchmark_model.name:<{width}}{benchmark_model.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
+            f"{each.name:<{width}}{each.n_bytes / 1e6:>7.2f}{row['mean']:>8.3f}"
             f"{_span(row['interval_95'], 3):>17}{row['median']:>8.3f}{row['failure_rate_8']:>10.2%}"
             f"{row['auc_8']:>9.3f}{time['median_ms']:>11.3f}{_span(time['quartiles_ms'], 3):>15}"
         )

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from ert._core.exceptions import InputError
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
+from ert.cli.parser import Parser
+from ert.datasets.formats import dataset_format, write_dataset
+from ert.model.dlib_cascade import DlibCascade
+from ert.predictor import load
 
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
@@ -17,12 +20,8 @@ _NOT_READ = {
 }
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    add_command(commands, "convert", _run, _add_options)
-
-
-def _add_options(parser: Parser) -> None:
+def add_convert_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("source", metavar="SRC", help="model (.ert, .dat) or annotations of any format")
     destination = "model (.ert, .dat) or annotations (.xml, .csv, .tps, .json, or a folder with --to)"
@@ -30,10 +29,10 @@ def _add_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=("pts", "tem", "ljson"), help="format of the files in the folder DST")
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_convert(options: argparse.Namespace) -> int:
     """Convert a model or annotations to another format.
 
     ert convert shape_predictor.dat model.ert
@@ -44,9 +43,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _convert_model(options: argparse.Namespace) -> int:
-    from ert.model.dlib_cascade import DlibCascade
-    from ert.predictor import load
-
     for_datasets = (options.to, options.boxes, options.split, options.images)
     if any(option is not None for option in for_datasets) or options.part_order != "natural":
         raise InputError(
@@ -66,15 +62,12 @@ def _convert_model(options: argparse.Namespace) -> int:
 
 
 def _convert_dataset(options: argparse.Namespace) -> int:
-    from ert.datasets.formats import dataset_format, write_dataset
-
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")
     dataset = common.read_dataset(options, options.source, options.boxes)
     notes = write_dataset(dataset, options.destination, options.to)
-    not_read = _NOT_READ.get(dataset_format(options.source))
     n, n_landmarks = len(dataset), len(dataset.landmark_names)
     common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
-    for note in [*([not_read] if not_read else []), *notes]:
+    for note in filter(None, [_NOT_READ.get(dataset_format(options.source)), *notes]):
         common.log(f"  {note}")
     return 0

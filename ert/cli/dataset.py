@@ -7,19 +7,32 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
+from ert._core.images import image_size, load_image
+from ert._core.runtime import count_threads
+from ert._core.types import Pixels
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ert.datasets.checks import Finding
-    from ert.datasets.dataset import Dataset
+from ert.cli.parser import Parser, add_commands
+from ert.datasets.checks import Finding, check_dataset, describe_dataset, known_scheme
+from ert.datasets.dataset import Dataset, mirror_dataset
+from ert.datasets.formats import FILE_FORMATS, write_dataset
+from ert.datasets.parsing import read_images, read_picture, read_size
+from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
+from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
+from ert.plotting.landmarks import (
+    contact_sheet,
+    crop_thumbnail,
+    draw_landmarks,
+    object_view,
+    save_image,
+    to_thumbnail_pixels,
+)
 
 _T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind
@@ -30,105 +43,87 @@ _TEXT = """Describe, check, show, split or mirror annotated images.
 ert dataset check landmarks.xml
 ert dataset split landmarks.csv --out parts
 """
+_COMMANDS = {
+    "info": ("dataset", "Count the objects, images and landmarks, and measure the images and boxes."),
+    "check": ("dataset", "Find likely mistakes in the annotations, and corrupt or duplicate images."),
+    "show": ("dataset", "Draw a contact sheet of objects with their boxes and landmarks."),
+    "split": ("dataset", "Split the objects into parts or folds by groups, one file each."),
+    "mirror": ("dataset", "Write mirrored images and their annotations."),
+}
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command and its subcommands."""
-    add_command(commands, "dataset", None, _add_subcommands, text=_TEXT)
-
-
-def _add_subcommands(parser: Parser) -> None:
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_command(commands, "info", _run_info, _add_info_options)
-    add_command(commands, "check", _run_check, _add_check_options)
-    add_command(commands, "show", _run_show, _add_show_options)
-    add_command(commands, "split", _run_split, _add_split_options)
-    add_command(commands, "mirror", _run_mirror, _add_mirror_options)
+def add_dataset_options(parser: Parser) -> None:
+    """Add the subcommands."""
+    parser.describe(_TEXT)
+    add_commands(parser, _COMMANDS)
 
 
 def _add_dataset(parser: Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help=common.DATASET_HELP)
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
-def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: "Dataset") -> dict[Path, _T]:
-    from ert._core.runtime import count_threads
-    from ert.datasets.parsing import read_images
-
+def _read_images(read: Callable[[Path], _T], options: argparse.Namespace, dataset: Dataset) -> dict[Path, _T]:
     n_images = len(set(dataset.files))
     show = partial(common.with_progress, total=n_images, unit="image")
     return read_images(read, dataset.files, count_threads(options.jobs), show)
 
 
 def _add_seed(parser: Parser) -> None:
-    text = "seed of the random choice (default: 0)"
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=text)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random choice (default: 0)")
 
 
-def _read(options: argparse.Namespace) -> "Dataset":
+def _read(options: argparse.Namespace) -> Dataset:
     return common.read_dataset(options, options.dataset, options.boxes)
 
 
-def _add_info_options(parser: Parser) -> None:
+def add_info_options(parser: Parser) -> None:
+    """Add the options."""
     common.add_json(parser, "everything")
     common.add_jobs(parser)
     _add_dataset(parser)
 
 
-def _run_info(options: argparse.Namespace) -> int:
+def run_info(options: argparse.Namespace) -> int:
     """Count the objects, images and landmarks, and measure the images and boxes.
 
     ert dataset info landmarks.xml
     ert dataset info 300w/afw --boxes boxes.csv:dlib --json -
     """
-    from ert.datasets.checks import describe_dataset
-    from ert.datasets.formats import dataset_format
-    from ert.datasets.parsing import read_size
-
     common.check_json_file(options.json)
     dataset = _read(options)
-    sizes = _read_images(read_size, options, dataset)
-    facts = {
-        "dataset": str(options.dataset),
-        "format": dataset_format(options.dataset),
-        **describe_dataset(dataset, sizes),
-    }
-    if options.json:
-        common.write_json(facts, options.json)
-    if options.json != "-":
-        _print_info(facts)
+    facts = {"dataset": str(options.dataset), "format": dataset_format(options.dataset)}
+    facts |= describe_dataset(dataset, _read_images(read_size, options, dataset))
+    common.output(facts, options.json, _describe(facts))
     return 0
 
 
-def _print_info(facts: dict[str, Any]) -> None:
-    n = facts["objects"]
-    print(f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images")
+def _describe(facts: dict[str, Any]) -> Iterator[str]:
+    n, names, n_squares = facts["objects"], facts["landmark_names"], facts["boxes_around_landmarks"]
+    yield f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images"
     if facts["objects_per_image"]["max"] > 1:
-        print(f"  objects in an image: {_range_text(facts['objects_per_image'])}")
-    names = facts["landmark_names"]
-    shown = ", ".join(names) if len(names) <= 20 else ", ".join([*names[:4], "...", names[-1]])
-    print(f"  {len(names)} landmarks: {shown}")
+        yield f"  objects in an image: {_range_text(facts['objects_per_image'])}"
+    yield f"  {len(names)} landmarks: {', '.join(names if len(names) <= 20 else [*names[:4], '...', names[-1]])}"
     missing = [f"{name} in {count}" for name, count in facts["missing"].items() if count]
-    print(f"  missing: {', '.join(missing) or 'none'}")
+    yield f"  missing: {', '.join(missing) or 'none'}"
     for what in ("image", "box"):
         width, height = facts[f"{what}_width"], facts[f"{what}_height"]
         if width is not None:
-            print(f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels")
-    n_squares = facts["boxes_around_landmarks"]
+            yield f"  {what} width: {_range_text(width)}; height: {_range_text(height)} pixels"
     if n_squares:
-        print(f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks")
-    scheme = facts["mirror_scheme"]
-    print(f"  mirror scheme: {scheme or 'unknown'}")
-    if facts["unreadable_images"]:
-        bad = facts["unreadable_images"]
-        print(f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check")
+        yield f"  boxes: {'all' if n_squares == n else n_squares} are the squares around the landmarks"
+    yield f"  mirror scheme: {facts['mirror_scheme'] or 'unknown'}"
+    bad = facts["unreadable_images"]
+    if bad:
+        yield f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check"
 
 
 def _range_text(values: dict[str, float]) -> str:
     return f"{values['min']:g} to {values['max']:g}, median {values['median']:g}"
 
 
-def _add_split_options(parser: Parser) -> None:
+def add_split_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="output folder, with a file for each part")
     parts = f"names and fractions of the parts, which sum to 1 (default: {_DEFAULT_PARTS})"
@@ -144,16 +139,12 @@ def _add_split_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_split(options: argparse.Namespace) -> int:
+def run_split(options: argparse.Namespace) -> int:
     """Split the objects into parts or folds by groups, one file each.
 
     ert dataset split landmarks.csv --out parts --parts train=0.7,val=0.1,test=0.2
     ert dataset split landmarks.csv --out folds --folds 5 --group people.csv:person
     """
-    from ert.datasets.formats import FILE_FORMATS, write_dataset
-    from ert.datasets.parsing import read_picture
-    from ert.datasets.split import fold_groups, join_groups, split_groups
-
     if options.parts is not None and options.folds is not None:
         raise InputError("--parts and --folds: expected one of the two")
     suffix = "." + options.to.lower().lstrip(".")
@@ -210,8 +201,6 @@ def _parse_parts(text: str) -> dict[str, float]:
 
 
 def _groups(files: Sequence[Path], spec: str) -> list[str]:
-    from ert.datasets.split import pattern_groups, table_groups
-
     if spec == "image":
         return [str(file) for file in files]
     if spec == "folder":
@@ -221,9 +210,8 @@ def _groups(files: Sequence[Path], spec: str) -> list[str]:
     return pattern_groups(files, spec)
 
 
-def _add_mirror_options(parser: Parser) -> None:
-    from ert.model.schemes import MIRROR_MAPS
-
+def add_mirror_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     out = "annotations to write, with the images in a folder of the same name; or a folder for both"
     add("--out", required=True, metavar="FILE_OR_DIR", help=out)
@@ -234,19 +222,12 @@ def _add_mirror_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_mirror(options: argparse.Namespace) -> int:
+def run_mirror(options: argparse.Namespace) -> int:
     """Write mirrored images and their annotations.
 
     ert dataset mirror landmarks.csv --out mirrored
     ert dataset mirror landmarks.csv --map 1,0,2 --out mirrored.csv
     """
-    import numpy as np
-
-    from ert._core.images import image_size, load_image
-    from ert.datasets.dataset import mirror_dataset
-    from ert.datasets.formats import FILE_FORMATS, write_dataset
-    from ert.plotting.landmarks import save_image
-
     out = Path(options.out)
     if out.suffix.lower() in FILE_FORMATS:
         target, folder = out, out.with_suffix("")
@@ -285,10 +266,7 @@ def _run_mirror(options: argparse.Namespace) -> int:
     return 0
 
 
-def _mirror_map(options: argparse.Namespace, dataset: "Dataset") -> "NDArray[np.intp]":
-    from ert.datasets.checks import known_scheme
-    from ert.model.schemes import resolve_mirror_map
-
+def _mirror_map(options: argparse.Namespace, dataset: Dataset) -> NDArray[np.intp]:
     n_landmarks = len(dataset.landmark_names)
     if options.map is not None:
         if options.scheme is not None:
@@ -319,13 +297,14 @@ def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return names
 
 
-def _add_check_options(parser: Parser) -> None:
+def add_check_options(parser: Parser) -> None:
+    """Add the options."""
     common.add_json(parser, "all findings")
     common.add_jobs(parser)
     _add_dataset(parser)
 
 
-def _run_check(options: argparse.Namespace) -> int:
+def run_check(options: argparse.Namespace) -> int:
     """Find likely mistakes in the annotations, and corrupt or duplicate images.
 
     The exit status is 0 without findings and 1 with findings.
@@ -336,8 +315,11 @@ def _run_check(options: argparse.Namespace) -> int:
     common.check_json_file(options.json)
     dataset = _read(options)
     findings = _findings(options, dataset)
-    if options.json:
-        listed = [
+    data = {
+        "dataset": str(options.dataset),
+        "images": len(set(dataset.files)),
+        "objects": len(dataset),
+        "findings": [
             {
                 "kind": finding.kind,
                 "file": str(finding.file),
@@ -346,38 +328,33 @@ def _run_check(options: argparse.Namespace) -> int:
                 "severity": round(finding.severity, 4),
             }
             for finding in findings
-        ]
-        counts = {"images": len(set(dataset.files)), "objects": len(dataset)}
-        common.write_json({"dataset": str(options.dataset), **counts, "findings": listed}, options.json)
-    if options.json != "-":
-        _print_findings(findings, dataset)
+        ],
+    }
+    common.output(data, options.json, _finding_lines(findings, dataset))
     return 1 if findings else 0
 
 
-def _findings(options: argparse.Namespace, dataset: "Dataset") -> "list[Finding]":
-    from ert.datasets.checks import check_dataset, known_scheme
-    from ert.datasets.parsing import read_picture
-    from ert.model.schemes import resolve_mirror_map
-
+def _findings(options: argparse.Namespace, dataset: Dataset) -> list[Finding]:
     scheme = known_scheme(dataset)
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
     return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
 
-def _print_findings(findings: "Sequence[Finding]", dataset: "Dataset") -> None:
+def _finding_lines(findings: Sequence[Finding], dataset: Dataset) -> Iterator[str]:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
-        print(f"{kind}: {len(of_kind)}")
+        yield f"{kind}: {len(of_kind)}"
         for finding in of_kind[:MAX_PRINTED_FINDINGS]:
             where = "" if finding.item is None else f": object {finding.item}"
-            print(f"  {finding.file}{where}: {finding.text}")
+            yield f"  {finding.file}{where}: {finding.text}"
         if len(of_kind) > MAX_PRINTED_FINDINGS:
-            print(f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all")
+            yield f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all"
     checked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
-    print(f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
+    yield f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}"
 
 
-def _add_show_options(parser: Parser) -> None:
+def add_show_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("--out", required=True, metavar="FILE", help="image to write: .png or .jpg")
     add("--n", type=int, default=24, metavar="N", help="number of objects (default: 24)")
@@ -388,16 +365,12 @@ def _add_show_options(parser: Parser) -> None:
     _add_dataset(parser)
 
 
-def _run_show(options: argparse.Namespace) -> int:
+def run_show(options: argparse.Namespace) -> int:
     """Draw a contact sheet of objects with their boxes and landmarks.
 
     ert dataset show landmarks.xml --out sheet.png
     ert dataset show landmarks.xml --suspicious --n 40 --out sheet.png
     """
-    import numpy as np
-
-    from ert.plotting.landmarks import contact_sheet, save_image
-
     if options.n < 1:
         raise InputError(f"--n {options.n}: expected at least 1")
     if options.seed < 0:
@@ -407,7 +380,7 @@ def _run_show(options: argparse.Namespace) -> int:
     check_writable(options.out)
     dataset = _read(options)
     if options.suspicious:
-        chosen = dict(_worst(_findings(options, dataset), dataset, options.n))
+        chosen = _worst(_findings(options, dataset), dataset, options.n)
     else:
         rng = np.random.default_rng(options.seed)
         drawn = rng.choice(len(dataset), min(options.n, len(dataset)), replace=False)
@@ -423,8 +396,8 @@ def _run_show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterator[tuple[int, str]]:
-    """Yield up to n objects and captions: the worst of each kind, then the second worst, and so on."""
+def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> dict[int, str]:
+    """Return up to n objects and captions: the worst of each kind, then the second worst, and so on."""
     first = {file: i for i, file in reversed(list(enumerate(dataset.files)))}
     unreadable = {finding.file for finding in findings if finding.kind == "unreadable image"}
     visible = [finding for finding in findings if finding.file not in unreadable]
@@ -435,16 +408,11 @@ def _worst(findings: "Sequence[Finding]", dataset: "Dataset", n: int) -> Iterato
             item = first[finding.file] if finding.item is None else finding.item
             if len(chosen) < n:
                 chosen.setdefault(item, f"{finding.file.name}: {finding.kind}")
-    yield from chosen.items()
+    return chosen
 
 
-def _thumbnail(dataset: "Dataset", i: int) -> "NDArray[np.uint8]":
+def _thumbnail(dataset: Dataset, i: int) -> Pixels:
     """Crop an object from its image, and draw its box and landmarks."""
-    import numpy as np
-
-    from ert._core.images import load_image
-    from ert.plotting.landmarks import crop_thumbnail, draw_landmarks, object_view, to_thumbnail_pixels
-
     image, box, shape = load_image(dataset.files[i]), dataset.boxes[i], dataset.landmarks[i]
     left, top, side = object_view(np.vstack([shape, box[:2], box[:2] + box[2:]]), box)
     # The view of a huge box still shows the image, with at most its size of black around it.

@@ -3,20 +3,21 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ert._core.exceptions import InputError
+from ert._core.system import busy_notes, machine_load
+from ert._core.types import Floats
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ert._core.types import Floats
-    from ert.datasets.dataset import Dataset
-    from ert.evaluation.attributes import Column
-    from ert.inference.mode import PredictionMode
-    from ert.predictor import ShapePredictor
+from ert.cli.parser import Parser
+from ert.datasets.dataset import Dataset
+from ert.evaluation.attributes import Column, group_columns
+from ert.evaluation.comparison import make_benchmark_model, measure
+from ert.evaluation.groups import by_groups, group_lines
+from ert.evaluation.report import Evaluation, write_report
+from ert.inference.mode import PredictionMode
+from ert.metrics import NORMALIZERS, evaluate, nme
+from ert.predictor import ShapePredictor, load
 
 # Enough calls for a 99th percentile, in a few seconds.
 N_TIMED_OBJECTS, N_REPEATS = 300, 5
@@ -24,14 +25,8 @@ N_TIMED_OBJECTS, N_REPEATS = 300, 5
 _ATTRIBUTES, _ATTRIBUTES_OF_FACES = ("size", "source"), ("yaw", "roll", "mouth")
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    add_command(commands, "evaluate", _run, _add_options)
-
-
-def _add_options(parser: Parser) -> None:
-    from ert.metrics import NORMALIZERS
-
+def add_evaluate_options(parser: Parser) -> None:
+    """Add the options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help=common.MODEL_HELP)
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)
@@ -47,28 +42,23 @@ def _add_options(parser: Parser) -> None:
     report = "write DIR/report.html: curves, groups, errors per landmark, best and worst faces, times"
     add("--report", metavar="DIR", help=report)
     common.add_jobs(parser)
-    common.add_dataset_options(parser)
+    common.add_annotation_options(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_evaluate(options: argparse.Namespace) -> int:
     """Measure the errors of a model on annotated images.
 
     ert evaluate model.ert test.xml --by size,yaw
     ert evaluate face68 300w --boxes boxes.csv:dlib --split test --report out
     """
-    from ert._core.system import machine_load
-    from ert.evaluation.groups import by_groups
-    from ert.metrics import evaluate, nme
-    from ert.predictor import load
-
     model = load(options.model)
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
     page = common.report_page(options.report)
     load_before = machine_load()
     dataset = common.read_dataset(options, options.dataset, options.boxes)
-    if len(dataset.landmark_names) != model.n_landmarks_:
-        found = len(dataset.landmark_names)
+    found = len(dataset.landmark_names)
+    if found != model.n_landmarks_:
         raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
     columns = _columns(options, dataset)
     with common.compiling_notice():
@@ -78,19 +68,14 @@ def _run(options: argparse.Namespace) -> int:
     if columns:
         normalizer = next(iter(figures["norms"]))
         figures["by"] = by_groups(columns, nme(dataset.y, predicted, normalizer), normalizer)
-    if options.json:
-        details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
-        common.write_json(details | figures, options.json)
-    if options.json != "-":
-        print("\n".join(_table(options, figures)))
+    details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
+    common.output(details | figures, options.json, _table(options, figures))
     if page is not None:
         _report(options, page, model, mode, dataset, predicted, columns, load_before)
     return 0
 
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
-    from ert.evaluation.groups import group_lines
-
     lines = [
         f"{options.model} on {options.dataset}, {figures['n']} objects",
         f"{'normalizer':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}",
@@ -106,10 +91,8 @@ def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
     return lines + (group_lines(figures["by"]) if "by" in figures else [])
 
 
-def _columns(options: argparse.Namespace, dataset: "Dataset", default: Sequence[str] = ()) -> "dict[str, Column]":
+def _columns(options: argparse.Namespace, dataset: Dataset, default: Sequence[str] = ()) -> dict[str, Column]:
     """Return the columns of --by, or without it the `default` ones."""
-    from ert.evaluation.attributes import group_columns
-
     names = default
     if options.by is not None:
         names = list(dict.fromkeys(name.strip() for name in options.by.split(",")))
@@ -118,24 +101,20 @@ def _columns(options: argparse.Namespace, dataset: "Dataset", default: Sequence[
     path = Path(options.dataset)
     folder = Path(options.images or (path if path.is_dir() else path.parent))
     table = None if options.columns is None else Path(options.columns)
-    part = options.split is not None
-    return group_columns(names, dataset, folder, table, part=part, n_jobs=options.jobs)
+    return group_columns(names, dataset, folder, table, part=options.split is not None, n_jobs=options.jobs)
 
 
 def _report(
     options: argparse.Namespace,
     page: Path,
-    model: "ShapePredictor",
-    mode: "PredictionMode",
-    dataset: "Dataset",
-    predicted: "Floats",
-    columns: "dict[str, Column]",
+    model: ShapePredictor,
+    mode: PredictionMode,
+    dataset: Dataset,
+    predicted: Floats,
+    columns: dict[str, Column],
     load_before: float | None,
 ) -> None:
     """Write the report; `load_before` is the load of the machine before the model ran."""
-    from ert._core.system import busy_notes
-    from ert.evaluation.report import Evaluation, write_report
-
     if not columns:
         of_faces = _ATTRIBUTES_OF_FACES if dataset.landmarks.shape[1] == 68 else ()
         columns = _columns(options, dataset, (*_ATTRIBUTES, *of_faces))
@@ -152,6 +131,10 @@ def _report(
     if options.split is not None:
         title += f", split {options.split}"
         about["Split"] = options.split
+    timed = make_benchmark_model("", model, 0)._replace(
+        prepare=lambda image, box: lambda: model.predict([(image, box)], mode, channel_order="rgb")
+    )
+    _, milliseconds = measure([timed], common.random_subset(dataset, N_TIMED_OBJECTS), N_REPEATS)
     evaluation = Evaluation(
         model,
         dataset,
@@ -159,25 +142,9 @@ def _report(
         None if options.normalizer is None else [options.normalizer],
         # A single group of all objects shows nothing.
         {key: column for key, column in columns.items() if len(set(column.values.tolist())) > 1},
-        _call_times(model, mode, dataset),
+        milliseconds[0],
         about,
         busy_notes(load_before),
     )
     write_report(page, title, evaluation)
     common.log(f"wrote {page}")
-
-
-def _call_times(model: "ShapePredictor", mode: "PredictionMode", dataset: "Dataset") -> "Floats":
-    import numpy as np
-
-    from ert.evaluation.comparison import make_benchmark_model, measure
-
-    def prepare(image: "np.ndarray[Any, Any]", box: "Floats") -> Any:
-        return lambda: model.predict([(image, box)], mode, channel_order="rgb")
-
-    timed = make_benchmark_model("", model, 0)._replace(prepare=prepare)
-    # A random sample, because neighbors in a dataset are often alike; the same one in every run.
-    drawn = np.sort(np.random.default_rng(0).permutation(len(dataset))[:N_TIMED_OBJECTS])
-    _, milliseconds = measure([timed], dataset.subset(drawn), N_REPEATS)
-    times: Floats = milliseconds[0]
-    return times

@@ -4,16 +4,16 @@ import argparse
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
+from ert._core.images import load_image
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
+from ert.cli.parser import Parser
+from ert.evaluation.explanation import check_explanation_file, explain, save_explanation
+from ert.faces.detection import detect_faces
+from ert.predictor import load
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    add_command(commands, "explain", _run, _add_options)
-
-
-def _add_options(parser: Parser) -> None:
+def add_explain_options(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     parser.add_argument("image", metavar="IMAGE", help="image file")
     common.add_box(parser, "the largest face detected")
@@ -22,17 +22,12 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help=out)
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_explain(options: argparse.Namespace) -> int:
     """Draw which pixels a model compares, and the shape after each stage.
 
     ert explain face68 photo.jpg --out sheet.png
     ert explain face68 photo.jpg --box 120,80,200,200 --out stages.gif
     """
-    from ert._core.images import load_image
-    from ert.evaluation.explanation import check_explanation_file, explain, save_explanation
-    from ert.faces.detection import detect_faces
-    from ert.predictor import load
-
     model = load(options.model)
     check_explanation_file(options.out)
     check_writable(options.out)

@@ -1,35 +1,28 @@
 """``ert info`` and ``ert models``: the contents of a model file, and the bundled models."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from ert._core.files import bundled_models
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    from ert.predictor import ShapePredictor
-
-
-def add_parser(commands: Subparsers) -> None:
-    """Add both commands."""
-    add_command(commands, "info", _run_info, _add_info_options)
-    add_command(commands, "models", _run_models)
+from ert.cli.parser import Parser
+from ert.model.fitted import cascade_sizes
+from ert.predictor import ShapePredictor, load
 
 
-def _add_info_options(parser: Parser) -> None:
+def add_info_options(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     common.add_json(parser, "everything")
 
 
-def _run_info(options: argparse.Namespace) -> int:
+def run_info(options: argparse.Namespace) -> int:
     """Print the contents of a model file.
 
     ert info face68
     ert info model.ert --json -
     """
-    from ert.model.fitted import cascade_sizes
-    from ert.predictor import load
-
     common.check_json_file(options.json)
     model = load(options.model)
     facts: dict[str, Any] = {
@@ -42,27 +35,24 @@ def _run_info(options: argparse.Namespace) -> int:
         "parameters": model.get_params(),
         "confidence": model.fitted_.confidence_summary or None,
     }
-    if options.json:
-        common.write_json(facts, options.json)
-    if options.json != "-":
-        _print_facts(facts, model)
+    common.output(facts, options.json, _describe(facts, model))
     return 0
 
 
-def _print_facts(facts: dict[str, Any], model: "ShapePredictor") -> None:
-    print(f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory")
+def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
+    yield f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
     trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
-    print(f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components")
+    yield f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components"
     if model.summary_["n_objects"]:
-        print(f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples")
+        yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
     for key, text in model.summary_["notes"].items():
-        print(f"  {key}: {text}")
-    print(f"  {_confidence(facts['confidence'])}")
+        yield f"  {key}: {text}"
+    yield f"  {_confidence(facts['confidence'])}"
     for entry in model.history_:
         errors = common.stage_errors(entry)
-        print(f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}")
+        yield f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}"
     if model.history_:
-        print("  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items()))
+        yield "  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items())
 
 
 def _confidence(summary: dict[str, Any] | None) -> str:
@@ -76,20 +66,20 @@ def _confidence(summary: dict[str, Any] | None) -> str:
     return text
 
 
-def _run_models(options: argparse.Namespace) -> int:
+def add_models_options(_: Parser) -> None:
+    """Add nothing: the command has no options."""
+
+
+def run_models(options: argparse.Namespace) -> int:
     """List the bundled models.
 
     ert models
     ert models | grep landmarks
     """
-    from ert._core.files import bundled_models
-    from ert.predictor import load
-
     for name, path in bundled_models().items():
         model = load(name)
-        size = path.stat().st_size / 1e6
         stages = f"{model.n_stages} stages of {model.n_trees} trees"
-        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {size:.2f} MB")
+        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {path.stat().st_size / 1e6:.2f} MB")
         for key, text in model.summary_["notes"].items():
             print(f"  {key}: {text}")
     return 0

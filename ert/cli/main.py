@@ -1,20 +1,35 @@
-"""The entry point of the command line: the parser of all commands, and how errors end the program."""
+"""The entry point of the command line: the commands, and how errors end the program."""
 
 import os
 import sys
 from collections.abc import Sequence
 
 from ert._core.exceptions import InputError
-from ert.cli import align, compare, completion, convert, dataset, demo, evaluate, explain, info, train, video, warmup
-from ert.cli.common import log
-from ert.cli.parser import Parser
+from ert._core.version import __version__
+from ert.cli.parser import Parser, add_commands
 
-_COMMANDS = (align, train, evaluate, compare, explain, video, convert, info, dataset, demo, warmup)
 _TEXT = """Landmark localization with ensembles of regression trees.
 
 ert align photo.jpg --draw out
 ert evaluate face68 test.xml --by size,yaw
 """
+# The module of each command, and the first sentence of its help text.
+_COMMANDS = {
+    "align": ("align", "Find faces in images and locate their landmarks."),
+    "train": ("train", "Train a model on annotated images."),
+    "evaluate": ("evaluate", "Measure the errors of a model on annotated images."),
+    "compare": ("compare", "Compare the errors and times of two models on annotated images."),
+    "explain": ("explain", "Draw which pixels a model compares, and the shape after each stage."),
+    "video": ("video", "Track the faces in a video and write an annotated video or a table of landmarks."),
+    "webcam": ("video", "Track the faces that a camera sees and show them in a window."),
+    "convert": ("convert", "Convert a model or annotations to another format."),
+    "info": ("info", "Print the contents of a model file."),
+    "models": ("info", "List the bundled models."),
+    "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),
+    "demo": ("install", "Run the bundled model on the bundled image."),
+    "warmup": ("install", "Compile all kernels now, so that the first prediction is fast."),
+    "completion": ("install", "Print a script that completes commands, options and files in a shell."),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,45 +46,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when ``ert dataset check`` has findings; 2 for bad input, with one line on standard error; 130
         when interrupted.
     """
-    options = build_parser().parse_args(_join_box(sys.argv[1:] if arguments is None else arguments))
+    options = build_parser().parse_args(arguments)
     try:
         status = int(options.run(options))
         sys.stdout.flush()
         return status
     except InputError as error:
-        log(f"ert: {error}")
-        return 2
+        status, message = 2, str(error)
     except KeyboardInterrupt:
-        log("ert: interrupted")
-        return 130
+        status, message = 130, "interrupted"
     except BrokenPipeError:
         # The reader of our output has gone. Python's own flush at exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        log(f"ert: {error.filename or 'standard output'}: {error.strerror or error}")
-        return 2
+        status, message = 2, f"{error.filename or 'standard output'}: {error.strerror or error}"
+    print(f"ert: {message}", file=sys.stderr, flush=True)
+    return status
 
 
 def build_parser() -> Parser:
     """Return the parser of all commands; the parsed options have the function to call as ``run``."""
-    from ert import __version__
-
     parser = Parser(_TEXT, prog="ert")
     parser.add_argument("--version", action="version", version=f"ert {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        module.add_parser(commands)
-    completion.add_parser(commands, parser)
+    add_commands(parser, _COMMANDS)
     return parser
-
-
-def _join_box(arguments: Sequence[str]) -> list[str]:
-    """Write ``--box -5,..`` as ``--box=-5,..``: argparse takes an argument with a minus for an option."""
-    joined: list[str] = []
-    for argument in arguments:
-        if joined and joined[-1] == "--box":
-            joined[-1] = f"--box={argument}"
-        else:
-            joined.append(argument)
-    return joined

@@ -1,14 +1,16 @@
-"""The parser of a command: its help text with examples, its suggestions, and options added when needed."""
+"""The parser of a command: its help text with examples, its suggestions, and options added when they are needed."""
 
 import argparse
 import difflib
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from inspect import cleandoc
 from itertools import takewhile
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 _EXAMPLES_TITLE = "examples:"
 
 
@@ -24,29 +26,25 @@ class _HelpFormatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose errors take one line and suggest the option or command that was meant.
 
-    Parameters
-    ----------
-    text : str
-        The description, and lines that begin with ``ert``, which are examples.
-    add_options : callable, optional
-        Adds options to the parser when it is first used, so that ``ert --help`` does not import what only the
-        options of one command need.
-    **arguments
-        Those of `argparse.ArgumentParser`.
+    `text` is the description, and lines that begin with ``ert``, which are examples. `add_options` adds the
+    options when the parser is first used, so that ``ert --help`` does not import what only one command needs.
     """
 
     def __init__(
         self, text: str = "", add_options: "Callable[[Parser], object] | None" = None, **arguments: Any
     ) -> None:
+        super().__init__(formatter_class=_HelpFormatter, **arguments)
+        self.describe(text)
+        self._add_options = add_options
+        # A box such as -5,0,9,9 is a value too, not only a single negative number.
+        self._negative_number_matcher = re.compile(r"-[\d.]")
+
+    def describe(self, text: str) -> None:
+        """Set the description and the examples."""
         lines = cleandoc(text).splitlines()
         examples = [f"  {line}" for line in lines if line.startswith("ert ")]
-        super().__init__(
-            description=" ".join(line for line in lines if line and not line.startswith("ert ")),
-            epilog="\n".join([_EXAMPLES_TITLE, *examples]) if examples else None,
-            formatter_class=_HelpFormatter,
-            **arguments,
-        )
-        self._add_options = add_options
+        self.description = " ".join(line for line in lines if line and not line.startswith("ert "))
+        self.epilog = "\n".join([_EXAMPLES_TITLE, *examples]) if examples else None
 
     def complete(self) -> None:
         """Add the options that were not added yet."""
@@ -67,16 +65,13 @@ class Parser(argparse.ArgumentParser):
         own = takewhile(lambda text: text.startswith("-"), arguments) if has_commands else arguments
         for argument in takewhile(lambda text: text != "--", own):
             name = argument.partition("=")[0]
-            if name.startswith("-") and name.lstrip("-")[:1].isalpha():
-                self._check_option(name)
+            # Otherwise argparse would first report the required option that is then missing. It accepts an
+            # unambiguous beginning of an option.
+            known = list(self._option_string_actions)
+            is_option = name.startswith("-") and name.lstrip("-")[:1].isalpha()
+            if is_option and not any(option.startswith(name) for option in known):
+                self.error(f"unknown option {name}{_suggestion(name, known)}")
         return super().parse_known_args(arguments, namespace)
-
-    def _check_option(self, name: str) -> None:
-        # Otherwise argparse would first report the required option that is then missing.
-        known = list(self._option_string_actions)
-        # argparse accepts an unambiguous beginning of an option.
-        if not any(option.startswith(name) for option in known):
-            self.error(f"unknown option {name}{_suggestion(name, known)}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
@@ -97,22 +92,23 @@ def _suggestion(word: str, known: Sequence[str]) -> str:
     return f", did you mean {' or '.join(names[name] for name in close)}?" if close else ""
 
 
-def add_command(
-    commands: Subparsers,
-    name: str,
-    run: Callable[[argparse.Namespace], int] | None,
-    add_options: Callable[[Parser], object] | None = None,
-    text: str | None = None,
-    **arguments: Any,
-) -> None:
-    """Add a command.
+def add_commands(parser: Parser, commands: Mapping[str, tuple[str, str]]) -> None:
+    """Add commands by name, each with its module in `ert.cli` and the first sentence of its help text.
 
-    `run` takes the parsed options and returns the exit status; it is None for a command with subcommands.
-    `text` is by default its docstring, and the first sentence is the summary in the parent's help text.
-    `add_options` is that of `Parser`.
+    The module is imported when the command is used. Its function `add_NAME_options` adds the options to a parser;
+    `run_NAME` takes the parsed options and returns the exit status, and its docstring is the help text.
     """
-    text = cleandoc(text or run.__doc__ or "")
-    summary = text.partition(".")[0]
-    summary = summary[:1].lower() + summary[1:]
-    parser = commands.add_parser(name, help=summary, text=text, add_options=add_options, **arguments)
-    parser.set_defaults(run=run)
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, (module, sentence) in commands.items():
+        summary = sentence[0].lower() + sentence[1:].rstrip(".")
+        subparsers.add_parser(name, help=summary, add_options=partial(_load_command, f"ert.cli.{module}", name))
+
+
+def _load_command(module_name: str, name: str, parser: Parser) -> None:
+    module = import_module(module_name)
+    getattr(module, f"add_{name}_options")(parser)
+    # A command with subcommands does not run itself.
+    run = getattr(module, f"run_{name}", None)
+    if run is not None:
+        parser.describe(run.__doc__ or "")
+        parser.set_defaults(run=run)

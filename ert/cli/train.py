@@ -7,17 +7,19 @@ import re
 from collections.abc import Container
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, remove_temporaries
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    from ert.datasets.dataset import Dataset
-    from ert.evaluation.training_report import TrainingReport
-    from ert.predictor import ShapePredictor
+from ert.cli.parser import Parser
+from ert.datasets.dataset import Dataset
+from ert.evaluation.training_report import TrainingReport
+from ert.predictor import ShapePredictor, load
+from ert.training.confidence import fold_checkpoints
+from ert.training.confidence_samples import group_folds
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
@@ -32,13 +34,9 @@ _GROUPS = {
 _NO_OPTIONS = ("self", "channel_order", "verbose")
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add the command."""
-    usage = "ert train DATASET [DATASET ...] --out FILE [options]"
-    add_command(commands, "train", _run, _add_options, usage=usage)
-
-
-def _add_options(parser: Parser) -> None:
+def add_train_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.usage = "ert train DATASET [DATASET ...] --out FILE [options]"
     add = parser.add_argument
     add("datasets", nargs="+", metavar="DATASET", help=common.DATASET_HELP)
     out = "model file to write: .ert, or .dat to train a model that dlib can read"
@@ -48,19 +46,16 @@ def _add_options(parser: Parser) -> None:
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
     confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
-    resume = "continue an interrupted training after its last finished stage"
-    add("--resume", action="store_true", help=resume)
+    add("--resume", action="store_true", help="continue an interrupted training after its last finished stage")
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
-    common.add_dataset_options(parser, part_order=None, many=True)
+    common.add_annotation_options(parser, part_order=None, many=True)
     _add_parameters(parser)
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
     """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
-    from ert.predictor import ShapePredictor
-
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items()
@@ -112,19 +107,20 @@ def _plain_text(text: str, parameters: Container[str]) -> str:
     return text[0].lower() + text[1:] if text[1:2].islower() else text
 
 
-def _run(options: argparse.Namespace) -> int:
+def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
     ert train landmarks.xml --out model.ert --validation 0.1
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
-    from ert.predictor import ShapePredictor
-    from ert.training.confidence import fold_checkpoints
-    from ert.training.confidence_samples import group_folds
-
     out = Path(options.out)
     params = _parameters(options)
-    notes = dict(map(_parse_note, options.note))
+    notes = {}
+    for note in options.note:
+        key, equals, text = note.partition("=")
+        if not equals or not key:
+            raise InputError(f"--note {note!r}: expected KEY=TEXT")
+        notes[key] = text
     if out.suffix not in (".ert", ".dat"):
         raise InputError(f"{out}: expected a model file ending in .ert, or in .dat for dlib")
     if out.suffix == ".dat":
@@ -190,8 +186,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, Any]:
-    from ert.predictor import ShapePredictor
-
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
     if params["mirror"] and "," in params["mirror"]:
@@ -199,23 +193,12 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     return params
 
 
-def _parse_note(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"--note {text!r}: expected KEY=TEXT")
-    return key, value
-
-
 def _finished_stages(checkpoint: Path) -> int:
-    from ert.predictor import load
-
     return len(load(checkpoint).cascade_.anchors) if checkpoint.exists() else 0
 
 
-def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | None]":
+def _read_datasets(options: argparse.Namespace) -> tuple[Dataset, Dataset | None]:
     """Read all datasets, with each of the boxes, and split off the validation images."""
-    import numpy as np
-
     datasets = [
         common.read_dataset(options, path, boxes) for boxes in options.boxes or [None] for path in options.datasets
     ]
@@ -234,10 +217,8 @@ def _read_datasets(options: argparse.Namespace) -> "tuple[Dataset, Dataset | Non
 
 
 def _open_report(
-    options: argparse.Namespace, page: Path, model: "ShapePredictor", n_objects: int, n_validation: int, finished: int
-) -> "TrainingReport":
-    from ert.evaluation.training_report import TrainingReport
-
+    options: argparse.Namespace, page: Path, model: ShapePredictor, n_objects: int, n_validation: int, finished: int
+) -> TrainingReport:
     held_out = f", {n_validation} held out for validation" if n_validation else ""
     about = {
         "Datasets": ", ".join(options.datasets),

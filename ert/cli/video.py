@@ -4,44 +4,38 @@ import argparse
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert.cli import common
-from ert.cli.parser import Parser, Subparsers, add_command
-
-if TYPE_CHECKING:
-    from ert.tracking.tracker import Tracker
-    from ert.tracking.video import VideoReader
+from ert.cli.parser import Parser
+from ert.tracking.tracker import Tracker
+from ert.tracking.video import VideoReader, check_video_file, draw_tracked, open_outputs
 
 _WINDOW = "ert webcam - press q or Esc to quit"
 # A video is reported as truncated if fewer of its frames can be read.
 MIN_READABLE_FRACTION = 0.95
 
 
-def add_parser(commands: Subparsers) -> None:
-    """Add both commands."""
-    add_command(commands, "video", _run_video, _add_video_options)
-    add_command(commands, "webcam", _run_webcam, _add_webcam_options)
-
-
-def _add_video_options(parser: Parser) -> None:
+def add_video_options(parser: Parser) -> None:
+    """Add the options."""
     parser.add_argument("video", metavar="VIDEO", help="video file, of any format that OpenCV reads")
     _add_tracking_options(parser)
 
 
-def _add_webcam_options(parser: Parser) -> None:
-    text = "number of the camera (default: 0)"
-    parser.add_argument("--camera", type=int, default=0, metavar="N", help=text)
+def add_webcam_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("--camera", type=int, default=0, metavar="N", help="number of the camera (default: 0)")
     _add_tracking_options(parser)
 
 
 def _add_tracking_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--out", metavar="FILE", help="write an annotated video: .mp4, .mkv or .avi")
-    table = "write a row for each face in each frame: frame,time,id,left,...,x0,y0,..."
-    add("--csv", metavar="FILE", help=table)
+    add("--csv", metavar="FILE", help="write a row for each face in each frame: frame,time,id,left,...,x0,y0,...")
     common.add_model(parser)
     common.add_detector(parser)
     every = "time between runs of the detector while no face is lost (default: 3)"
@@ -53,7 +47,7 @@ def _add_tracking_options(parser: Parser) -> None:
     add("--seconds", type=float, metavar="S", help="stop after S seconds of video")
 
 
-def _run_video(options: argparse.Namespace) -> int:
+def run_video(options: argparse.Namespace) -> int:
     """Track the faces in a video and write an annotated video or a table of landmarks.
 
     An interrupted run keeps what it has written.
@@ -61,8 +55,6 @@ def _run_video(options: argparse.Namespace) -> int:
     ert video clip.mp4 --out annotated.mp4
     ert video clip.mp4 --csv landmarks.csv --max-faces 1
     """
-    from ert.tracking.video import VideoReader
-
     _check_outputs(options)
     if options.out and Path(options.out).exists() and Path(options.out).samefile(options.video):
         raise InputError(f"{options.out}: is the input video, expected another file")
@@ -70,7 +62,7 @@ def _run_video(options: argparse.Namespace) -> int:
         return _track(reader, options, window=False)
 
 
-def _run_webcam(options: argparse.Namespace) -> int:
+def run_webcam(options: argparse.Namespace) -> int:
     """Track the faces that a camera sees and show them in a window.
 
     Press q, Esc or Ctrl-C to stop.
@@ -78,8 +70,6 @@ def _run_webcam(options: argparse.Namespace) -> int:
     ert webcam
     ert webcam --camera 1 --csv landmarks.csv --seconds 30
     """
-    from ert.tracking.video import VideoReader
-
     _check_outputs(options)
     with VideoReader(options.camera) as reader:
         window = _open_window()
@@ -99,19 +89,13 @@ def _run_webcam(options: argparse.Namespace) -> int:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    from ert.tracking.video import check_video_file
-
     if options.out:
         check_video_file(options.out)
     if options.csv:
         check_writable(options.csv)
 
 
-def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
-    import numpy as np
-
-    from ert.tracking.tracker import Tracker
-
+def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) -> int:
     tracker = Tracker(
         options.model,
         detector=options.detector,
@@ -126,13 +110,6 @@ def _tracker(reader: "VideoReader", options: argparse.Namespace) -> "Tracker":
         tracker.update(np.zeros((64, 64, 3), np.uint8))
         tracker.model.warm_up(rotated=True)
     tracker.reset()
-    return tracker
-
-
-def _track(reader: "VideoReader", options: argparse.Namespace, *, window: bool) -> int:
-    from ert.tracking.video import draw_tracked, open_outputs
-
-    tracker = _tracker(reader, options)
     n_frames, ids, seconds, status, at_end = 0, set(), 0.0, 0, False
     with ExitStack() as stack:
         write, write_row = open_outputs(

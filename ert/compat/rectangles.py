@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
-__all__ = ["full_object_detection", "point", "points", "rectangle", "rectangles"]
-
 
 @dataclass
 class point:

@@ -82,7 +82,7 @@ def test_an_interrupted_align_keeps_what_it_has_done(model, dataset, tmp_path, m
             raise KeyboardInterrupt
         return align(image, *args, what=what, **kwargs)
 
-    monkeypatch.setattr(sys.modules["ert.faces.align"], "align", interrupted)
+    monkeypatch.setattr("ert.cli.align.align", interrupted)
     images = [dataset / f"face_000{i}.png" for i in range(4)]
     assert run("align", *images, "--model", model, "--box", "20,20,80,80", "--json", out) == 130
     assert len(json.loads(out.read_text())["images"]) == 2

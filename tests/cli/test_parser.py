@@ -44,6 +44,13 @@ def test_every_help_ends_with_two_examples_that_are_valid(name):
         assert build_parser().parse_args(command[1:]).run is not None
 
 
+def test_the_line_of_a_command_is_the_first_sentence_of_its_help():
+    for parser in (PARSERS["ert"], PARSERS["ert dataset"]):
+        (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+        for line in commands._choices_actions:
+            assert commands.choices[line.dest].description.lower().startswith(f"{line.help.lower()}.")
+
+
 @EVERY_PARSER
 def test_no_help_has_markup_or_leaves_out_an_argument(name):
     text = PARSERS[name].format_help()

@@ -238,10 +238,8 @@ def test_an_interrupted_command_keeps_its_results(tmp_path, frames):
 
 
 def test_webcam_takes_any_reader(monkeypatch, clip, tmp_path, capsys):
-    import ert.tracking.video
-
     reader = VideoReader(clip)
-    monkeypatch.setattr(ert.tracking.video, "VideoReader", lambda camera: reader)
+    monkeypatch.setattr("ert.cli.video.VideoReader", lambda camera: reader)
     table = tmp_path / "seen.csv"
     assert main(["webcam", "--csv", str(table)]) == 0
     assert "20 frames, 1 face" in capsys.readouterr().err
@@ -249,12 +247,7 @@ def test_webcam_takes_any_reader(monkeypatch, clip, tmp_path, capsys):
 
 
 def test_webcam_needs_a_window_or_a_file(monkeypatch, clip, capsys):
-    import ert.cli.video
-    import ert.tracking.video
-
-    monkeypatch.setattr(
-        ert.tracking.video, "VideoReader", lambda camera, opened=ert.tracking.video.VideoReader: opened(clip)
-    )
-    monkeypatch.setattr(ert.cli.video, "_open_window", lambda: False)
+    monkeypatch.setattr("ert.cli.video.VideoReader", lambda camera: VideoReader(clip))
+    monkeypatch.setattr("ert.cli.video._open_window", lambda: False)
     assert main(["webcam"]) == 2
     assert "cannot open windows (opencv-python can), expected --out or --csv" in capsys.readouterr().err
