@@ -26,9 +26,9 @@ _COMMANDS = {
     "info": ("info", "Print the contents of a model file."),
     "models": ("info", "List the bundled models."),
     "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),
-    "demo": ("install", "Run the bundled model on the bundled image."),
-    "warmup": ("install", "Compile all kernels now, so that the first prediction is fast."),
-    "completion": ("install", "Print a script that completes commands, options and files in a shell."),
+    "demo": ("demo", "Run the bundled model on the bundled image."),
+    "warmup": ("warmup", "Compile all kernels now, so that the first prediction is fast."),
+    "completion": ("completion", "Print a script that completes commands, options and files in a shell."),
 }
 
 
