@@ -21,7 +21,7 @@ from ert.cli import common
 from ert.cli.parser import Parser, add_commands
 from ert.datasets.checks import Finding, check_dataset, describe_dataset, known_scheme
 from ert.datasets.dataset import Dataset, mirror_dataset
-from ert.datasets.formats import FILE_FORMATS, write_dataset
+from ert.datasets.formats import FILE_FORMATS, dataset_format, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
