@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 from ert._kernels.llvm import INT8, INT16, chosen, constant, data, fetch, load, store, vector
 from ert._kernels.simd import aligned
 
-# Contrast: one line of a crop in so many gives its gray levels; gains are bounded, or noise is amplified.
+# Contrast: gray levels are taken from every eighth line of a crop; gains are bounded, or noise is amplified.
 CONTRAST_LINE_STEP = 8
 MAX_GAIN = 16.0
 MIDDLE_GRAY = 128.0

@@ -25,9 +25,9 @@ from ert._kernels.llvm import (
 )
 
 _WIDE = processor_has("avx512bw")
-# Pixels that are converted to gray together, and as many as the bytes reach that are read for them.
+# Pixels that are converted to gray together; the bytes that are read for them are those of more pixels.
 LANES = 16
-REACH = 22
+PIXELS_READ = 22
 
 
 @numba.njit(cache=True, nogil=True)
@@ -95,7 +95,7 @@ def to_gray(image, row, column, weights, out):
     for r in range(out.shape[0]):
         start, place = ((row + r) * image.shape[1] + column) * 3, r * n
         # Not where the image may end.
-        if _WIDE and n >= LANES and start + 3 * (n - LANES + REACH) <= channels.size:
+        if _WIDE and n >= LANES and start + 3 * (n - LANES + PIXELS_READ) <= channels.size:
             for c in range(0, n - LANES, LANES):
                 _some_to_gray(channels, start + 3 * c, weights, gray, place + c)
             # Some of them once more, if the line does not end with them.

@@ -171,13 +171,13 @@ def restart(
     left, top, width, height : float
         Redrawn around the landmarks with the highest confidence; None to keep `found`.
     """
-    room = np.empty((2, len(found)))
+    workspace = np.empty((2, len(found)))
 
-    def trust(shape: npt.NDArray[np.float64]) -> float:
-        return confidence_model.assess_face(image, box, shape, channel_order, gray_weights, normalizer, *room)
+    def confidence_of(shape: npt.NDArray[np.float64]) -> float:
+        return confidence_model.assess_face(image, box, shape, channel_order, gray_weights, normalizer, *workspace)
 
-    most, best = trust(found), None
-    if most >= MIN_CONFIDENCE:
+    highest, best = confidence_of(found), None
+    if highest >= MIN_CONFIDENCE:
         return None
     left, top, width, height = box
     for right, down, scale in RESTART_BOXES:
@@ -188,7 +188,7 @@ def restart(
             scale * height,
         )
         shape = cascade.predict_face(image, moved, ONE_INIT, channel_order, gray_weights)[0]
-        confidence = trust(shape)
-        if confidence > most:
-            most, best = confidence, redraw_box(shape, cascade.mean_shape, moved)
-    return best if most >= MIN_RESTART_CONFIDENCE else None
+        confidence = confidence_of(shape)
+        if confidence > highest:
+            highest, best = confidence, redraw_box(shape, cascade.mean_shape, moved)
+    return best if highest >= MIN_RESTART_CONFIDENCE else None
