@@ -37,6 +37,8 @@ class BoundArgs:
         self.arguments = arguments
         self.table = np.array(list(_numbers(arguments)), np.int64)
         self.address = self.table.ctypes.data
+        # numba asks for it at every call that is not through an entry point.
+        self.numba_type = _BoundArgsType(numba.typeof(arguments))
 
 
 def _numbers(argument: Any) -> Iterator[int]:
@@ -65,7 +67,7 @@ register_model(_BoundArgsType)(models.OpaqueModel)
 
 @typeof_impl.register(BoundArgs)
 def _typeof(bound: BoundArgs, context: Any) -> Any:
-    return _BoundArgsType(numba.typeof(bound.arguments))
+    return bound.numba_type
 
 
 @unbox(_BoundArgsType)
