@@ -1,7 +1,6 @@
 """The crops of all objects that a model is trained on: cutting them, and augmentation by blur and occlusion."""
 
 import ctypes
-import itertools
 import mmap
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.types import Floats, Pixels
+from ert._kernels import Workers
 from ert.inference.validation import Face, read_face
 from ert.model.cropping import CropSpec
 from ert.model.geometry import box_to_image
@@ -114,26 +114,27 @@ def cut_crops(
 
 def _run_all(work: Callable[[int], None], n: int, n_threads: int, release: Callable[[], None]) -> None:
     """Call ``work(i)`` for each i in threads; of several errors the one with the smallest i is raised."""
-    from joblib import Parallel, delayed
+    numbers, lock, errors = iter(range(n)), threading.Lock(), dict[int, Exception]()
 
-    failed = threading.Event()
+    def run(_thread: int, _n_threads: int) -> None:
+        while not workers.failed:
+            with lock:
+                # Items start in order: when none is started anymore, all with a smaller number have been started.
+                i = None if errors else next(numbers, None)
+            if i is None:
+                return
+            try:
+                work(i)
+                if i % _TRIM_INTERVAL == 0:
+                    release()
+                    _trim_heap()
+            except Exception as error:
+                errors[i] = error
 
-    def attempt(i: int) -> Exception | None:
-        try:
-            work(i)
-            if i % _TRIM_INTERVAL == 0:
-                release()
-                _trim_heap()
-        except Exception as error:
-            failed.set()
-            return error
-        return None
-
-    # Tasks start in order: when none is started any more, all with a smaller number have been started.
-    numbers = itertools.takewhile(lambda i: not failed.is_set(), range(n))
-    for error in Parallel(n_threads, prefer="threads")(delayed(attempt)(i) for i in numbers):
-        if error is not None:
-            raise error
+    with Workers(n_threads) as workers:
+        workers.run(run)
+    if errors:
+        raise errors[min(errors)]
     release()
     _trim_heap()
 
