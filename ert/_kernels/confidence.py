@@ -120,8 +120,9 @@ def compile_confidence(
     if not forests:
         return compiled
     errors, trust = (_forest_args(forest, observation.pool.anchors.shape[1]) for forest in forests)
-    contiguous = (np.ascontiguousarray(table, np.float64) for table in tables)
-    args = ConfidenceArgs(observation, errors, trust, CalibrationTables(*contiguous))
+    # Copies, since numba compiles everything again for arrays that are read-only.
+    copies = (np.array(table, np.float64) for table in tables)
+    args = ConfidenceArgs(observation, errors, trust, CalibrationTables(*copies))
     compiled.bound = BoundArgs(args)
     landmarks, std, within = (np.zeros((len(mean_shape), 2)), np.empty(len(mean_shape)), np.empty(len(mean_shape)))
     normalizer = 0, 0, 0, 0, 0, 0.05
@@ -227,8 +228,8 @@ def _sum_trees(values, n_pixels, forest):
     products = product_workspace(forest.basis)
     for p in range(values.shape[0]):
         traversal.values[p] = values[p]
-    find_leaves(forest.trees, 0, n_pixels, traversal)
-    add_leaves(forest.trees, 0, traversal.leaf_offsets, products.components)
+    find_leaves(forest.trees, np.int64(0), n_pixels, traversal)
+    add_leaves(forest.trees, np.int64(0), traversal.leaf_offsets, products.components)
     add_products(forest.basis, 0, 0, products)
     return products.displacement
 

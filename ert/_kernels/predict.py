@@ -253,7 +253,8 @@ def predict_face(image, origin, box, max_box_to_image, inits, mirror_map, bound,
         return False
     cascade = unpack(bound)
     faces = _face_batch(1, inits.shape[0], cascade)
-    _start_face(image, origin, box, 0, inits, cascade, faces)
+    # A literal 0 has a type of its own: the function would be compiled twice.
+    _start_face(image, origin, box, np.int64(0), inits, cascade, faces)
     _finish_faces(inits, mirror_map, cascade, faces, landmarks[np.newaxis])
     return True
 
@@ -317,7 +318,7 @@ def _choose_is_usable(image, box, max_box_to_image):
 @overload(_gray_part)
 def _choose_gray_part(image, part, weights):
     def whole(image, part, weights):
-        return image, 0, 0
+        return image, np.int64(0), np.int64(0)
 
     def converted(image, part, weights):
         column, right, row, bottom = part

@@ -142,8 +142,8 @@ def _move_samples(trees, basis, n_pixels, rows, similarities, shapes):
     for i in range(shapes.shape[0]):
         for p in range(n_pixels):
             traversal.values[p] = rows[i, p]
-        find_leaves(trees, 0, n_pixels, traversal)
-        add_leaves(trees, 0, traversal.leaf_offsets, products.components)
+        find_leaves(trees, np.int64(0), n_pixels, traversal)
+        add_leaves(trees, np.int64(0), traversal.leaf_offsets, products.components)
         for k in range(n_landmarks):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         add_displacement(basis, 0, 0, (similarities[i, 0], similarities[i, 1]), products, shape)
