@@ -1,4 +1,4 @@
-"""Models by name and from files."""
+"""The estimator, and models by name and from files."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The package keeps its layout: few entries, short modules, kernels with few parameters behind one door."""
+"""The package keeps its layout: few entries, short modules, kernels with few parameters, imported from one place."""
 
 import ast
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import ert
-import ert._kernels as door
+from ert import _kernels
 
 PACKAGE = Path(ert.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 KERNEL_DECORATORS = ("njit", "kernel", "register_jitable", "intrinsic")
-MAX_ENTRIES, MAX_FILES, MAX_LINES, MAX_PARAMETERS, MAX_DOOR = 18, 16, 500, 8, 16
+MAX_ENTRIES, MAX_FILES, MAX_LINES, MAX_PARAMETERS, MAX_EXPORTS = 18, 16, 500, 8, 16
 
 
 def visible(folder):
@@ -25,7 +25,7 @@ def test_entries_of_the_package_are_few():
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda path: path.name)
 def test_no_folder_has_too_many_files(folder):
-    assert len([path for path in visible(folder) if path.is_file()]) <= MAX_FILES
+    assert len([path for path in visible(folder) if path.is_file() and path.name != "__init__.py"]) <= MAX_FILES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -49,8 +49,8 @@ def test_kernels_have_few_parameters(path):
         assert len(node.args.args) <= MAX_PARAMETERS, node.name
 
 
-def test_the_kernels_have_one_door():
-    assert len(door.__all__) <= MAX_DOOR
+def test_kernels_are_imported_from_one_place():
+    assert len(_kernels.__all__) <= MAX_EXPORTS
     for path in MODULES:
         if path.parent.name != "_kernels":
             text = path.read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ert._core.exceptions import InputError
 from ert.cli import common
 from ert.cli.parser import Parser
-from ert.datasets.formats import dataset_format, write_dataset
+from ert.datasets.formats import FOLDER_FORMATS, dataset_format, write_dataset
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
 
@@ -28,7 +28,7 @@ def add_convert_options(parser: Parser) -> None:
     add("destination", metavar="DST", help=destination)
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
-    add("--to", choices=("pts", "tem", "ljson"), help="format of the files in the folder DST")
+    add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
     common.add_annotation_options(parser)
 
 
