@@ -30,10 +30,12 @@ def astronaut():
 
 @pytest.fixture(autouse=True)
 def _fresh_detectors():
+    loaded = detection._haar_cascade, detection._lbp_cascade, detection._dlib_detector, detection._yunet_detector
+    for detector in loaded:
+        detector.cache_clear()
     yield
-    detection._haar_cascade.cache_clear()
-    detection._dlib_detector.cache_clear()
-    detection._yunet_detector.cache_clear()
+    for detector in loaded:
+        detector.cache_clear()
 
 
 def near_the_face(box, scale=1.0):
@@ -118,7 +120,6 @@ class TestChoice:
         ],
     )
     def test_a_detector_that_is_not_installed(self, detector, module, message, monkeypatch):
-        detection._lbp_cascade.cache_clear()
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(InputError, match=message):
             detect_faces(np.zeros((50, 50), np.uint8), detector)
