@@ -1,8 +1,8 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused_at, write_with_image
 from PIL import Image
 
 from ert._core.exceptions import InputError
@@ -55,33 +55,20 @@ def test_json_in_any_encoding_of_the_standard(tmp_path, encoding):
     assert read_json(path) == data
 
 
-def write(path: Path, content) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    path.with_suffix(".jpg").touch()
-    return path
-
-
-def refused(generator, start, message):
-    with pytest.raises(InputError) as info:
-        list(generator)
-    assert str(info.value).startswith(start)
-    assert message in str(info.value)
-    assert "\n" not in str(info.value)
-
-
 def test_images_elsewhere(tmp_path):
-    path = write(tmp_path / "labels" / "a.tem", "1\n1 2\n")
+    path = write_with_image(tmp_path / "labels" / "a.tem", "1\n1 2\n")
     image = tmp_path / "images" / "deep" / "a.jpg"
     image.parent.mkdir(parents=True)
     path.with_suffix(".jpg").rename(image)
-    refused(read_tem_folder(path.parent), f"{path}: no image beside it", "expected a.jpg")
+    refused_at(read_tem_folder(path.parent), f"{path}: no image beside it", "expected a.jpg")
     (annotation,) = read_tem_folder(path.parent, image_folder=tmp_path / "images")
     assert annotation.file == image
-    refused(read_tem_folder(path.parent, image_folder=tmp_path / "labels"), f"{path}: no image in", "or its subfolders")
+    refused_at(
+        read_tem_folder(path.parent, image_folder=tmp_path / "labels"), f"{path}: no image in", "or its subfolders"
+    )
     (tmp_path / "images" / "a.png").touch()
-    refused(read_tem_folder(path.parent, image_folder=tmp_path / "images"), f"{path}: ambiguous image", "a.png")
-    refused(read_tem_folder(path.parent, image_folder=tmp_path / "no"), str(tmp_path / "no"), "cannot be read")
+    refused_at(read_tem_folder(path.parent, image_folder=tmp_path / "images"), f"{path}: ambiguous image", "a.png")
+    refused_at(read_tem_folder(path.parent, image_folder=tmp_path / "no"), str(tmp_path / "no"), "cannot be read")
 
 
 def test_pictures_have_size_and_digest_of_the_pixels(tmp_path):

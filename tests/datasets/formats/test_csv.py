@@ -1,28 +1,13 @@
 import math
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused, write
 
 from ert._core.exceptions import InputError
 from ert.datasets import Dataset, load_dataset, write_dataset
 from ert.datasets.formats.csv import read_boxes, read_csv
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def refused(generator, *fragments: str) -> None:
-    with pytest.raises(InputError) as info:
-        list(generator)
-    message = str(info.value)
-    assert "\n" not in message
-    for fragment in fragments:
-        assert fragment in message
 
 
 @pytest.mark.parametrize(

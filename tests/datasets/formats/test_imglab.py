@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused, write
 
-from ert._core.exceptions import InputError
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats import imglab as imglab_format
 from ert.datasets.formats.imglab import read_imglab
@@ -13,25 +13,10 @@ BOX = "<box top='2' left='1' width='30.5' height='40'>"
 PART = "<part name='a' x='3' y='4.5'/>"
 
 
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
 def imglab(folder: Path, images: str, encoding: str = "UTF-8", before: str = "") -> Path:
     """Write labels.xml, whose images begin in line 3."""
     head = f"<?xml version='1.0' encoding='{encoding}'?>{before}\n<dataset><images>\n"
     return write(folder / "labels.xml", f"{head}{images}\n</images></dataset>\n".encode(encoding))
-
-
-def refused(generator, *fragments: str) -> None:
-    with pytest.raises(InputError) as info:
-        list(generator)
-    message = str(info.value)
-    assert "\n" not in message
-    for fragment in fragments:
-        assert fragment in message
 
 
 def test_imglab_yields_every_box_of_every_image(tmp_path):

@@ -4,17 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused_at, write_with_image
 
-from ert._core.exceptions import InputError
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.ljson import read_ljson_folder
 
 
-def write(path: Path, content) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    path.with_suffix(".jpg").touch()
-    return path
+def write_ljson(path: Path, content) -> Path:
+    return write_with_image(path, content if isinstance(content, str) else json.dumps(content))
 
 
 def ljson(points, labels=(), version=2):
@@ -22,18 +19,10 @@ def ljson(points, labels=(), version=2):
     return data | {"version": 2} if version == 2 else {"version": 3, "groups": {"LJSON": data}}
 
 
-def refused(generator, start, message):
-    with pytest.raises(InputError) as info:
-        list(generator)
-    assert str(info.value).startswith(start)
-    assert message in str(info.value)
-    assert "\n" not in str(info.value)
-
-
 @pytest.mark.parametrize("version", [2, 3])
 def test_ljson_has_y_before_x_and_null(tmp_path, version):
     labels = [{"label": "nose", "mask": [0]}, {"label": "chin", "mask": [1]}]
-    write(tmp_path / "a.ljson", ljson([[1, 2.5], [None, None]], labels, version))
+    write_ljson(tmp_path / "a.ljson", ljson([[1, 2.5], [None, None]], labels, version))
     (annotation,) = read_ljson_folder(tmp_path)
     assert annotation.landmarks["nose"] == (2.5, 1)
     assert all(math.isnan(value) for value in annotation.landmarks["chin"])
@@ -53,7 +42,7 @@ def test_ljson_has_y_before_x_and_null(tmp_path, version):
     ],
 )
 def test_ljson_labels_of_regions_are_not_names(tmp_path, labels):
-    write(tmp_path / "a.ljson", ljson([[1, 2], [3, 4]], labels))
+    write_ljson(tmp_path / "a.ljson", ljson([[1, 2], [3, 4]], labels))
     (annotation,) = read_ljson_folder(tmp_path)
     assert annotation.landmarks == {"0": (2, 1), "1": (4, 3)}
 
@@ -80,9 +69,9 @@ def test_ljson_labels_of_regions_are_not_names(tmp_path, labels):
     ],
 )
 def test_ljson_refuses(tmp_path, content, place, message):
-    write(tmp_path / "a.ljson", ljson([[1, 2], [3, 4]]))
-    path = write(tmp_path / "b.ljson", content)
-    refused(read_ljson_folder(tmp_path), f"{path}{place}", message)
+    write_ljson(tmp_path / "a.ljson", ljson([[1, 2], [3, 4]]))
+    path = write_ljson(tmp_path / "b.ljson", content)
+    refused_at(read_ljson_folder(tmp_path), f"{path}{place}", message)
 
 
 def test_ljson_written_and_read_again(three, tmp_path):

@@ -1,31 +1,15 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused, write
 
-from ert._core.exceptions import InputError
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.pts import read_pts_folder
 
 
-def write(path: Path, content: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
 def pts(points: str = "1 2\n3.5 4\n", n_points: int = 2) -> str:
     return f"version: 1\nn_points: {n_points}\n{{\n{points}}}\n"
-
-
-def refused(generator, *fragments: str) -> None:
-    with pytest.raises(InputError) as info:
-        list(generator)
-    message = str(info.value)
-    assert "\n" not in message
-    for fragment in fragments:
-        assert fragment in message
 
 
 def test_pts_folder_counts_from_0_and_sorts_naturally(tmp_path):

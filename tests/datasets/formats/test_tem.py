@@ -1,11 +1,9 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SHARED
+from helpers import SHARED, refused_at, write_with_image
 
-from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.tem import read_tem_folder
@@ -13,24 +11,9 @@ from ert.datasets.formats.tem import read_tem_folder
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotated images of ../shared/data")
 
 
-def write(path: Path, content) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    path.with_suffix(".jpg").touch()
-    return path
-
-
-def refused(generator, start, message):
-    with pytest.raises(InputError) as info:
-        list(generator)
-    assert str(info.value).startswith(start)
-    assert message in str(info.value)
-    assert "\n" not in str(info.value)
-
-
 def test_tem_reads_the_points_and_ignores_the_lines(tmp_path):
-    write(tmp_path / "b.tem", "2\r\n1.5\t2\r\n-3\t4\r\n1\r\n0\r\n2\r\n0 1\r\n")
-    write(tmp_path / "a" / "z.TEM", "2\n5 6\nnan\tnan")
+    write_with_image(tmp_path / "b.tem", "2\r\n1.5\t2\r\n-3\t4\r\n1\r\n0\r\n2\r\n0 1\r\n")
+    write_with_image(tmp_path / "a" / "z.TEM", "2\n5 6\nnan\tnan")
     first, second = read_tem_folder(tmp_path)
     assert first.file == tmp_path / "a" / "z.jpg"
     assert first.landmarks["0"] == (5, 6)
@@ -54,9 +37,9 @@ def test_tem_reads_the_points_and_ignores_the_lines(tmp_path):
     ],
 )
 def test_tem_refuses(tmp_path, content, line, message):
-    write(tmp_path / "a.tem", "2\n1 2\n3 4\n")
-    path = write(tmp_path / "b.tem", content)
-    refused(read_tem_folder(tmp_path), f"{path}:{line}: ", message)
+    write_with_image(tmp_path / "a.tem", "2\n1 2\n3 4\n")
+    path = write_with_image(tmp_path / "b.tem", content)
+    refused_at(read_tem_folder(tmp_path), f"{path}:{line}: ", message)
 
 
 @needs_shared
