@@ -11,6 +11,7 @@ A thread on a slower core takes fewer blocks, and no thread returns to Python be
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
@@ -133,6 +134,26 @@ class Workers:
         for error in errors:
             if error is not None:
                 raise error
+
+    def run_each(self, work: Callable[[int], None], items: range) -> None:
+        """Call ``work(item)`` for each item, in any thread; of several errors the one of the first item is raised."""
+        remaining, lock, errors = iter(items), threading.Lock(), dict[int, Exception]()
+
+        def run(_thread: int, _n_threads: int) -> None:
+            while not self.failed:
+                with lock:
+                    # Items start in order: when none is started anymore, all before it have been started.
+                    item = None if errors else next(remaining, None)
+                if item is None:
+                    return
+                try:
+                    work(item)
+                except Exception as error:
+                    errors[item] = error
+
+        self.run(run)
+        if errors:
+            raise errors[min(errors)]
 
     def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
         """Call ``kernel(thread, n_threads, barrier, *args)`` in every thread, with a new barrier."""

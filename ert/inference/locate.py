@@ -148,14 +148,5 @@ def _share(items: range, work: Callable[[int], None], n_jobs: int | None, n_face
         for item in items:
             work(item)
         return
-    # All threads take from it: one whose processor is slowed down takes less.
-    remaining = iter(items)
-
-    def work_on_some(thread: int, n_threads: int) -> None:
-        for item in remaining:
-            if workers.failed:
-                return
-            work(item)
-
     with Workers(n_threads) as workers:
-        workers.run(work_on_some)
+        workers.run_each(work, items)

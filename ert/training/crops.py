@@ -2,8 +2,7 @@
 
 import ctypes
 import mmap
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -107,36 +106,15 @@ def cut_crops(
     def cut(i: int) -> None:
         image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")
         crops.put(i, *kind.cut(image, transforms[i], crop_spec, order, reader.gray_weights))
+        if i % _TRIM_INTERVAL == 0:
+            crops.release()
+            _trim_heap()
 
-    _run_all(cut, len(X), reader.n_threads, crops.release)
-    return crops
-
-
-def _run_all(work: Callable[[int], None], n: int, n_threads: int, release: Callable[[], None]) -> None:
-    """Call ``work(i)`` for each i in threads; of several errors the one with the smallest i is raised."""
-    numbers, lock, errors = iter(range(n)), threading.Lock(), dict[int, Exception]()
-
-    def run(_thread: int, _n_threads: int) -> None:
-        while not workers.failed:
-            with lock:
-                # Items start in order: when none is started anymore, all with a smaller number have been started.
-                i = None if errors else next(numbers, None)
-            if i is None:
-                return
-            try:
-                work(i)
-                if i % _TRIM_INTERVAL == 0:
-                    release()
-                    _trim_heap()
-            except Exception as error:
-                errors[i] = error
-
-    with Workers(n_threads) as workers:
-        workers.run(run)
-    if errors:
-        raise errors[min(errors)]
-    release()
+    with Workers(reader.n_threads) as workers:
+        workers.run_each(cut, range(len(X)))
+    crops.release()
     _trim_heap()
+    return crops
 
 
 def _trim_heap() -> None:

@@ -1,4 +1,7 @@
+import os
+import signal
 import threading
+import time
 
 import numba
 import numpy as np
@@ -95,3 +98,49 @@ def test_an_error_before_the_wait_releases_the_other_threads(failing):
             workers.run_synchronized(work, 1)
         # The threads can still be used.
         workers.run_synchronized(lambda *_: None, 1)
+
+
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_of_several_errors_the_first_objects_is_raised(n_threads):
+    """Even where a later one occurs first, and no work is started long after it."""
+    later = threading.Event()
+    done = []
+
+    def work(i):
+        done.append(i)
+        if i == 2:
+            later.wait(5 if n_threads > 1 else 0)
+            raise ValueError("object 2")
+        if i == 3:
+            later.set()
+            raise ValueError("object 3")
+
+    with Workers(n_threads) as workers, pytest.raises(ValueError, match="object 2"):
+        workers.run_each(work, range(100_000))
+    assert len(done) < 100_000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends itself a signal")
+def test_an_interrupt_ends_the_work():
+    done = []
+
+    def work(i):
+        done.append(i)
+        if i == 20:
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.001)
+
+    with Workers(3) as workers, pytest.raises(KeyboardInterrupt):
+        workers.run_each(work, range(100_000))
+    assert len(done) < 50_000
+
+
+def test_every_object_is_worked_on_once():
+    counts = np.zeros(1000, int)
+
+    def work(i):
+        counts[i] += 1
+
+    with Workers(3) as workers:
+        workers.run_each(work, range(len(counts)))
+    assert (counts == 1).all()
