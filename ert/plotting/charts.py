@@ -238,7 +238,9 @@ def plot_ced(
             line = axes.axvline(failure_limit, color=_MUTED, linewidth=1, linestyle=":")
             line.set_label(f"failures above {failure_limit:g} %")
             if len(errors) == 1:
-                axes.text(failure_limit, 4, " failures", color=_MUTED, fontsize=9)
+                # SVG drops a space at the beginning: an offset keeps the text off the line.
+                place = {"xytext": (3, 0), "textcoords": "offset points"}
+                axes.annotate("failures", (failure_limit, 4), color=_MUTED, fontsize=9, **place)
         axes.set(xlim=(0, end), ylim=(0, 100), ylabel="objects (%)")
         axes.set(xlabel=one_line(x_label), title=one_line(title, 80))
         if len(errors) > 1:
@@ -319,7 +321,7 @@ def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Cha
                 axes.plot(x[i], y[i], "o", gid=gid, markersize=4 + 14 * row["weight"] ** 0.5, **marker)
         axes.set(xlim=(0, 100), ylim=(0, 100))
         axes.set(xlabel="predicted probability (%)", ylabel="observed frequency (%)")
-        axes.legend(handles=handles, loc="upper left")
+        axes.legend(handles=handles, loc="lower right")
         return _finish_chart(axes, f"Reliability diagram; {'; '.join(tooltips.values())}", tooltips)
 
 
