@@ -74,7 +74,7 @@ class ImageFinder:
                         if k:
                             self._check_unique(found[0], parts, here)
                         return Found(Path(found[0]), None)
-        below = " or its subfolders" if self._with_subfolders and self._other_folders() else ""
+        below = " or its subfolders; give another folder with --images" if self._with_subfolders else ""
         fault = f"{here}: image {quoted(name)} not found, expected it in {Path(self._first)}{below}"
         return Found(Path(as_written), fault)
 
