@@ -22,7 +22,6 @@ IMAGE_SUFFIXES = (
     *(".rgb", ".rgba", ".sgi", ".tga", ".vda", ".vst", ".xbm", ".xpm"),
 )
 _RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
-_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
 _SEPARATOR = re.compile(r"[\\/]+")
 
 
@@ -62,10 +61,10 @@ class ImageFinder:
         if os.path.isfile(as_written):
             return Found(Path(as_written), None)
         for spelling in _spellings(name):
-            parts, is_absolute = _parts(spelling), _ABSOLUTE.match(spelling) is not None
+            parts = name_parts(spelling)
             for k in range(len(parts)):
                 # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
-                others = self._other_folders() if k == 0 and not is_absolute else []
+                others = self._other_folders() if k == 0 and not is_absolute(spelling) else []
                 for match_case, folders in product((True, False), ([self._first], others)):
                     found = [file for folder in folders for file in self._look_up(folder, parts[k:], match_case)]
                     if len(found) > 1:
@@ -117,6 +116,23 @@ class ImageFinder:
             raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
 
 
+class TableImages:
+    """Absolute paths of the images that a table about images names, to be compared with those of a dataset."""
+
+    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+        self._folder = path.parent
+        folders = [None] if image_folder is None else [None, image_folder]
+        self._finders = [ImageFinder(path, folder) for folder in folders]
+
+    def resolve(self, name: str, here: str) -> Path:
+        """Return the path of an image without links; one that is not found is taken as it is written."""
+        for finder in self._finders:
+            file, fault = finder.find(name, here)
+            if fault is None:
+                return Path(os.path.realpath(file))
+        return Path(os.path.realpath(self._folder / name))
+
+
 def _spellings(name: str) -> Iterator[str]:
     """Yield a name, and what it may be if its encoding is not the one that the file states."""
     yield name
@@ -133,7 +149,12 @@ def _spellings(name: str) -> Iterator[str]:
             yield other
 
 
-def _parts(name: str) -> list[str]:
+def is_absolute(name: str) -> bool:
+    """Return whether a name is a URL or an absolute path of any system."""
+    return re.match(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
+def name_parts(name: str) -> list[str]:
     """Return the folders and the file name of a path of any system, or of a URL, without "." and ".."."""
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", name):
         try:

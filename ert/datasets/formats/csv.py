@@ -11,7 +11,7 @@ from pathlib import Path
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.finder import ImageFinder
+from ert.datasets.finder import ImageFinder, TableImages
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
@@ -82,14 +82,14 @@ def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tu
     return box, {name: (found["x"], found["y"]) for name, found in axes.items()}
 
 
-def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
+def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tuple[Box, str | None]]:
     """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
     `spec` is ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
     dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
 
-    The result is resolved path of an image (relative to the folder of the table) -> (box, split). The box is in pixels;
-    split is None without such a column.
+    The result is resolved path of an image (relative to the folder of the table, or to `image_folder`) -> (box, split).
+    The box is in pixels; split is None without such a column.
     """
     # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
@@ -105,10 +105,11 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
+    images = TableImages(path, image_folder)
     boxes: dict[Path, tuple[Box, str | None]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
-        file = Path(os.path.realpath(path.parent / cells[image]))
+        file = images.resolve(cells[image], here)
         if file in boxes:
             raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
         left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
