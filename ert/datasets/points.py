@@ -4,8 +4,10 @@ import math
 import re
 from collections.abc import Collection
 
+import numpy as np
+
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import MAX_COORDINATE, Point, format_number, quoted
+from ert.datasets.parsing import DECIMALS, MAX_COORDINATE, Point, format_number, quoted
 
 MISSING: Point = (math.nan, math.nan)
 # Pairs of the same number that some programs write for a missing landmark, and others for a point.
@@ -103,9 +105,27 @@ class CoordinateReader:
             raise InputError(f"{self._doubtful}, expected a decimal point: the comma may separate thousands")
 
 
-def format_point(x: float, y: float, separator: str) -> str:
+def format_point(x: float, y: float) -> tuple[str, str]:
     """Return a point as text; one that readers could take for a missing landmark moves by a millionth of a pixel."""
     first, second = format_number(x), format_number(y)
     if first == second and float(first) in FILLERS:
-        first = format_number(float(first) + 1e-6)
-    return f"{first}{separator}{second}"
+        first = format_number(float(first) + 10**-DECIMALS)
+    return first, second
+
+
+def read_scale(text: str, what: str) -> float | None:
+    """Parse the length of a pixel, or return None for an empty text; `what` is place and item for the error message."""
+    if text.lower() in _WORDS:
+        return None
+    try:
+        scale = math.nan if "_" in text else float(text.replace(",", "."))
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale < math.inf:
+        raise InputError(f"{what} is {quoted(text)}, expected a number above 0 or nothing")
+    return scale
+
+
+def format_scale(scale: float) -> str:
+    """Return a scale with all its digits, without an exponent, which some programs cannot read; "" for NaN."""
+    return "" if math.isnan(scale) else np.format_float_positional(scale, trim="-")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,14 @@ from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.finder import image_by_stem, walk
 from ert.datasets.formats.coco import read_coco, write_coco
+from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
 from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
 from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
 from ert.datasets.formats.pts import read_pts_folder, write_pts
 from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
-from ert.datasets.formats.tps import read_tps, write_tps
+from ert.datasets.formats.tps import read_specimens, write_tps
+from ert.datasets.formats.wflw import read_wflw
 from ert.datasets.parsing import (
     DECIMALS,
     Annotation,
@@ -60,17 +62,29 @@ class Format(NamedTuple):
     names: bool = True  # stores landmark names
     ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
     notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
+    options: tuple[str, ...] = ()  # of `missing` and `curves`, those that the reader takes
+    y_origin: str = "top"  # where the reader's y starts
 
 
 FORMATS = {
     "imglab": Format(".xml", read_imglab, write_imglab, ordered=False, notes=imglab_notes),
-    "csv": Format(".csv", read_csv, write_csv),
-    "tps": Format(".tps", read_tps, write_tps, boxes=False, names=False),
+    "csv": Format(".csv", read_csv, write_csv, options=("missing",)),
+    "tps": Format(
+        *(".tps", read_specimens, write_tps),
+        boxes=False,
+        names=False,
+        options=("missing", "curves"),
+        y_origin="bottom",
+    ),
     "coco": Format(".json", read_coco, write_coco),
-    "pts": Format(".pts", read_pts_folder, write_pts, folder=True, boxes=False, names=False),
+    "pts": Format(
+        *(".pts", read_pts_folder, write_pts), folder=True, boxes=False, names=False, options=("missing",)
+    ),
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
 }
+# Formats that are not written: lists of WFLW.
+READ_ONLY = {"wflw": Format(".txt", read_wflw, lambda dataset, images: iter(()), options=("missing",))}
 # Suffix -> name of the format.
 FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
 FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
@@ -87,7 +101,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -95,9 +109,10 @@ def dataset_format(path: StrPath) -> str:
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-        return FILE_FORMATS[path.suffix.lower()]
-    files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
+    formats = FILE_FORMATS | {format.suffix: name for name, format in READ_ONLY.items()}
+    if path.is_file() and path.suffix.lower() in formats:
+        return formats[path.suffix.lower()]
+    files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
         what = "unknown file type" if path.is_file() else "no such file or folder"
         raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
@@ -120,6 +135,9 @@ def load_dataset(
     category: str | Sequence[str] | None = None,
     label: str | Sequence[str] | None = None,
     skip_bad: bool = False,
+    y_origin: str | None = None,
+    missing: Sequence[float] | None = None,
+    curves: str | None = None,
 ) -> Dataset:
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -148,6 +166,14 @@ def load_dataset(
     skip_bad : bool
         Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
         are read for this. By default, the first one is an error.
+    y_origin : {"top", "bottom"}, optional
+        The row of pixels from which y is counted: by default the bottom one in .tps files, else the top one.
+    missing : sequence of float, optional
+        Numbers v such that a landmark at v, v in the file is missing, for example ``[-1]``; ``[]`` is none. By
+        default, as the format has it; where it has nothing (.csv, .pts), 0, -1 and the like are an error.
+    curves : {"as-landmarks"}, optional
+        Append the points of the curves and outlines of a .tps file to its landmarks. By default, they are
+        passed over.
 
     Returns
     -------
@@ -171,6 +197,9 @@ def load_dataset(
         category=category,
         label=label,
         skip_bad=skip_bad,
+        y_origin=y_origin,
+        missing=missing,
+        curves=curves,
     )
     return drop_unreadable(dataset, read_images(read_picture, dataset.files)) if skip_bad else dataset
 
@@ -185,6 +214,7 @@ def read_annotations(
     category: str | Sequence[str] | None,
     label: str | Sequence[str] | None,
     skip_bad: bool,
+    **conventions: Any,
 ) -> Dataset:
     """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
     path = Path(path)
@@ -193,12 +223,12 @@ def read_annotations(
     if split is not None and boxes is None:
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
     name = dataset_format(path)
-    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab")):
-        if value is not None and name != wanted:
-            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted} files have it")
-    format = FORMATS[name]
-    annotations = format.read(path, image_folder=image_folder)
-    if name in ("coco", "imglab"):
+    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab csv")):
+        if value is not None and name not in wanted.split():
+            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted.split()[0]} files have it")
+    format = (FORMATS | READ_ONLY)[name]
+    annotations = read_with_conventions(format, path, image_folder=image_folder, **conventions)
+    if name in ("coco", "imglab", "csv"):
         annotations = _choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
     if boxes is not None:
         annotations = _replace_boxes(annotations, boxes, split)
@@ -277,6 +307,7 @@ def _assemble(
     # in columns (which landmark) and twice as many in coordinates.
     numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
     skipped: list[Skipped] = []
+    ids_read, scales_read = list[str](), array("d")
     notes: Counter[str] = Counter()
     for annotation in annotations:
         if annotation.fault is not None:
@@ -294,6 +325,8 @@ def _assemble(
         counts.append(len(annotation.landmarks))
         for point in annotation.landmarks.values():
             coordinates.extend(point)
+        ids_read.append(annotation.id or "")
+        scales_read.append(annotation.scale or math.nan)
         files.append(annotation.file)
         wheres.append(annotation.where)
     if not files:
@@ -319,8 +352,10 @@ def _assemble(
         origin = " around the landmarks" if without[i] else ""
         size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
         raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
+    ids = tuple(ids_read) if any(ids_read) else None
+    scales = None if np.isnan(scales_read).all() else np.array(scales_read)
     told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    return Dataset(files, boxes, landmarks, tuple(names), name, tuple(skipped), told)
+    return Dataset(files, boxes, landmarks, tuple(names), name, tuple(skipped), told, ids, scales)
 
 
 def squares_around(landmarks: Floats) -> Floats:

@@ -6,16 +6,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import ImageFinder
-from ert.datasets.formats.y_origin import count_y_from_top
-from ert.datasets.parsing import Annotation, Point, check_name, format_number, quoted
-from ert.datasets.points import MISSING, CoordinateReader, format_point
+from ert.datasets.formats.conventions import count_y_from_top
+from ert.datasets.parsing import Annotation, Point, check_name, quoted
+from ert.datasets.points import MISSING, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.text import text_lines
 
 # Keys of a specimen that do not change its landmarks and are not kept.
@@ -148,8 +146,11 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
             specimen.image = _unquoted(value)
         elif key == "ID":
             specimen.id = _unquoted(value)
-        elif key == "SCALE" and value:
-            _set_scale(specimen, value)
+        elif key == "SCALE":
+            try:
+                specimen.scale = read_scale(value, here)
+            except InputError:
+                specimen.notes.append("SCALE= that is no number above 0 is not kept")
         elif key == "COMMENT" and value == _NEGATIVE:
             specimen.keeps_negative = True
     if specimen is not None:
@@ -158,17 +159,6 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
 
 def _unquoted(text: str) -> str:
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
-def _set_scale(specimen: _Specimen, text: str) -> None:
-    try:
-        scale = math.nan if "_" in text else float(text.replace(",", "."))
-    except ValueError:
-        scale = math.nan
-    if 0 < scale < math.inf:
-        specimen.scale = scale
-    else:
-        specimen.notes.append("SCALE= is no positive number and is not kept")
 
 
 def _read_point(here: str, text: str, which: str, coordinates: CoordinateReader) -> Point:
@@ -186,15 +176,11 @@ def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
         yield f"LM={len(dataset.landmark_names)}\n"
         points = dataset.landmarks[i] * (1, -1) + (0, heights[file] - 1)
         for x, y in points:
-            yield ("-1 -1" if math.isnan(x) else format_point(x, y, " ")) + "\n"
+            yield ("-1 -1" if math.isnan(x) else " ".join(format_point(x, y))) + "\n"
         yield f"IMAGE={check_name(image, 'TPS')}\n"
-        yield f"ID={i if dataset.ids is None else dataset.ids[i]}\n"
+        identity = str(i) if dataset.ids is None else dataset.ids[i]
+        yield f"ID={identity and check_name(identity, 'TPS')}\n"
         if dataset.scales is not None and not math.isnan(dataset.scales[i]):
             yield f"SCALE={format_scale(dataset.scales[i])}\n"
         if (points < 0).all(axis=1).any():
             yield f"COMMENT={_NEGATIVE}\n"
-
-
-def format_scale(scale: float) -> str:
-    """Return a scale with all its digits and without an exponent, which other programs may not read."""
-    return np.format_float_positional(scale, trim="-")
