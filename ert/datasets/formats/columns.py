@@ -14,7 +14,8 @@ _BOXES = [BOX_COLUMNS, ("x", "y", "width", "height"), ("x", "y", "w", "h"), *_CO
 # Only with a prefix: without one, these are landmarks.
 _PREFIXED_CORNERS = [("x1", "y1", "x2", "y2")]
 _BOX_PREFIXES = ("box_", "bbox_", "rect_")
-_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split", re.IGNORECASE)
+# An index without a name, too.
+_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|", re.IGNORECASE)
 _LABELS = frozenset(("label", "class", "category"))
 _SCORES = re.compile(r"(.+)[_ .](likelihood|score|confidence)", re.IGNORECASE)
 # Of "x0" and "x_0", "nose_x", "p0x" and "noseX", "x_nose".
@@ -78,13 +79,15 @@ def _find_image(header: list[str], here: str) -> int:
 def _find_box(index: dict[str, int], here: str) -> tuple[list[int], bool]:
     """Return the columns of the box, and whether they are its corners."""
     prefixes = [prefix for prefix in _BOX_PREFIXES if any(name.startswith(prefix) for name in index)]
+    is_usual = all((prefixes or [""])[0] + name in index for name in BOX_COLUMNS)
     found = [
         ([index[prefix + name] for name in names], names in _CORNERS + _PREFIXED_CORNERS)
         for prefix in prefixes or [""]
         for names in _BOXES + (_PREFIXED_CORNERS if prefix else [])
         if all(prefix + name in index for name in names)
     ]
-    if len(found) > 1:
+    # The usual names come first: beside them, the x and y of "box_x, box_y, box_width, box_height" are a landmark.
+    if len(found) > 1 and not is_usual:
         raise InputError(f"{here}: columns of several boxes, expected one box")
     if found:
         return found[0]

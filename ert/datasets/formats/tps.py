@@ -93,6 +93,8 @@ def read_specimens(
         yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
     if specimen is None:
         raise InputError(f"{path}:1: expected 'LM=' and a number, found the end of the file")
+    if first is None and specimen.curves:
+        raise InputError(f"{specimen.here}: no landmarks, but points of curves: --curves=as-landmarks takes them")
     coordinates.finish()
 
 
@@ -114,9 +116,9 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
 
     def read_points(count: str, what: str) -> list[Point]:
         if not re.fullmatch("[0-9]{1,6}", count):
-            raise InputError(f"{here}: {what} is {quoted(count)}, expected the number of its points")
-        which = f"of {int(count)} after {what}="
-        return [_read_point(*next(lines, (here, "")), f"{i + 1} {which}", coordinates) for i in range(int(count))]
+            raise InputError(f"{here}: {what} is {quoted(count)}, expected the number of landmarks or points")
+        n, kind = int(count), "landmark" if what == "LM" else "point"
+        return [_read_point(*next(lines, (here, "")), f"{kind} {i + 1} of {n}", coordinates) for i in range(n)]
 
     for here, text in lines:
         key, equals, value = (part.strip() for part in text.partition("="))
@@ -165,7 +167,7 @@ def _read_point(here: str, text: str, which: str, coordinates: CoordinateReader)
     cells = coordinates.cells(text.partition("#")[0], here)
     if len(cells) != 2:
         found = quoted(text) if text else "the end of the file"
-        raise InputError(f"{here}: expected x and y of landmark {which}, found {found}")
+        raise InputError(f"{here}: expected x and y of {which}, found {found}")
     return coordinates.point(cells[0], cells[1], here)
 
 
