@@ -11,7 +11,7 @@ from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import ImageFinder
-from ert.datasets.formats.conventions import count_y_from_top
+from ert.datasets.formats.y_origin import count_y_from_top
 from ert.datasets.parsing import Annotation, Point, check_name, quoted
 from ert.datasets.points import MISSING, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.text import text_lines
