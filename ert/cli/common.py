@@ -26,7 +26,7 @@ from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: an imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 COMPILING_NOTICE_SECONDS = 1.0
@@ -65,7 +65,8 @@ def add_annotation_options(
     add("--y-origin", choices=("top", "bottom"), help=y_origin)
     missing = "V,... such as -1: landmarks at V,V in the file are missing; none: no such number stands for that"
     add("--missing", type=_numbers, metavar="V,...", help=missing)
-    add("--curves", choices=("as-landmarks",), help="take the points of curves and outlines of a .tps file as landmarks")
+    curves = "take the points of curves and outlines of a .tps file as landmarks"
+    add("--curves", choices=("as-landmarks",), help=curves)
 
 
 def _numbers(text: str) -> list[float]:

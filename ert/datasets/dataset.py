@@ -87,9 +87,9 @@ class Dataset:
         for what, values, shape in (("boxes", self.boxes, (n, 4)), ("landmarks", self.landmarks, (n, n_landmarks, 2))):
             if values.shape != shape:
                 raise InputError(f"{self.name}: {what} have shape {values.shape}, expected {shape}")
-        for what, values in (("ids", self.ids), ("scales", self.scales)):
-            if values is not None and len(values) != n:
-                raise InputError(f"{self.name}: {len(values)} {what}, expected one for each of {n} objects")
+        for what, column in (("ids", self.ids), ("scales", self.scales)):
+            if column is not None and len(column) != n:
+                raise InputError(f"{self.name}: {len(column)} {what}, expected one for each of {n} objects")
 
     def __len__(self) -> int:
         return len(self.files)

@@ -221,7 +221,8 @@ def find_pairs(folder: Path, suffix: str, image_folder: StrPath | None) -> list[
             candidates = same_case or candidates
             if not candidates and os.path.splitext(stem)[1].lower() in _RANKS:
                 # a.png.pts
-                candidates = [image for image in images.get(_key(os.path.splitext(stem)[0]), []) if image.endswith(stem)]
+                inner = images.get(_key(os.path.splitext(stem)[0]), [])
+                candidates = [image for image in inner if _key(os.path.basename(image)) == _key(stem)]
             if not candidates:
                 where = "beside it" if image_folder is None else f"in {image_folder} or its subfolders"
                 fault = f"{Path(path)}: no image {where}, expected {stem}.jpg, .png or similar"

@@ -1,6 +1,6 @@
 """File formats of annotations: one module per format, with its reader and its writer; load and write any of them.
 
-A new format is a module in this folder with two functions and a line in `registry.py`; `CONTRIBUTING.md` has the recipe.
+A new format is a module in this folder with two functions and a line in `registry.py`; `CONTRIBUTING.md` says how.
 
 - ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and the
   center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line. Where reading can
@@ -13,7 +13,7 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert._core.types import Floats, StrPath
@@ -29,10 +30,11 @@ from ert.datasets.finder import image_by_stem, walk
 from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes
 from ert.datasets.formats.parts import part_faults
-from ert.datasets.formats.registry import FILE_FORMATS, FOLDER_FORMATS, FORMATS, READ_ONLY, Format
+from ert.datasets.formats.registry import FILE_FORMATS as FILE_FORMATS
+from ert.datasets.formats.registry import FOLDER_FORMATS as FOLDER_FORMATS
+from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
 from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
 from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
-
 
 _OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
 
@@ -365,6 +367,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         write_text(path, chosen.write(dataset, _image_names(dataset, path)))
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
+    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
+        if values is not None and not chosen.ids:
+            notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
     return [*notes, *chosen.notes(dataset)]
@@ -393,6 +398,10 @@ def _check(dataset: Dataset) -> None:
     duplicate = first_duplicate(names)
     if duplicate is not None:
         raise InputError(f"{dataset.name}: duplicate landmark name {duplicate!r}")
+    for file in dataset.files:
+        if embedded_pixels(file) is not None:
+            way = "ert convert --write-images DIR, or ert.datasets.write_images, writes them as files"
+            raise InputError(f"{file.parent}: its images are pixels in the table; {way}")
     bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
     bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)
     bad |= missing.all(axis=(1, 2))

@@ -6,9 +6,7 @@ from typing import NamedTuple
 from ert._core.exceptions import InputError
 from ert.datasets.parsing import BOX_COLUMNS, quoted
 
-_IMAGE_NAMES = frozenset(
-    "image img file filename imagename imgname imagefile imagepath imgpath filepath path photo picture".split()
-)
+_IMAGE_NAMES = re.compile("(image|img|file)(name|file|path)?|path")
 _CORNERS = [("left", "top", "right", "bottom"), ("xmin", "ymin", "xmax", "ymax"), ("x_min", "y_min", "x_max", "y_max")]
 _BOXES = [BOX_COLUMNS, ("x", "y", "width", "height"), ("x", "y", "w", "h"), *_CORNERS]
 # Only with a prefix: without one, these are landmarks.
@@ -65,7 +63,7 @@ def find_columns(header: list[str], here: str) -> Columns:
 
 def _find_image(header: list[str], here: str) -> int:
     """Return the column of the image: the first one, unless the name of one other column says that it is that."""
-    named = [i for i, name in enumerate(header) if re.sub("[ _-]", "", name).lower() in _IMAGE_NAMES]
+    named = [i for i, name in enumerate(header) if _IMAGE_NAMES.fullmatch(re.sub("[ _-]", "", name.lower()))]
     if not named or named[0] == 0:
         if not named and len(header) > 1 and _axis_of(header[0]) and _axis_of(header[1]):
             raise InputError(f"{here}: no column of the image, expected one named image")

@@ -13,7 +13,6 @@ from ert.datasets.parsing import Annotation
 from ert.datasets.points import MISSING
 
 
-
 def read_with_conventions(
     format: Format,
     path: Path,

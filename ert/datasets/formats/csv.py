@@ -63,7 +63,7 @@ def read_csv(
     coordinates = CoordinateReader(missing, takes_halves=True)
     landmarks = _landmark_reader(columns, labels, coordinates, FILLERS if missing is None else frozenset(missing))
     finder = ImageFinder(path, image_folder)
-    notes = ("scores of landmarks are not kept",) if columns.has_scores else ()
+    notes: tuple[str, ...] = ("scores of landmarks are not kept",) if columns.has_scores else ()
     for line, cells in table:
         here = f"{path}:{line}"
         box = None
@@ -79,14 +79,14 @@ def read_csv(
             extra["id"] = cells[columns.id]
         if columns.scale is not None:
             extra["scale"] = read_scale(cells[columns.scale], f"{here}: {labels[columns.scale]}")
-        name, half = cells[columns.image], ()
+        name, told = cells[columns.image], notes
         if coordinates.n_halves > n_halves:
-            half = ("a landmark of which one coordinate is missing is missing",)
+            told = (*notes, "landmarks with x or y only are missing")
         if is_pixel_text(name):
             file, fault = read_pixels(name, path, line, here)
         else:
             file, fault = finder.find(name, here)
-        yield Annotation(file, box, points, here, fault, notes=(*notes, *half), **extra)
+        yield Annotation(file, box, points, here, fault, notes=told, **extra)
     coordinates.finish()
 
 

@@ -41,10 +41,8 @@ def _read_file(coordinates: CoordinateReader, path: Path) -> tuple[str, dict[str
     n_cells, last_line, is_open, is_closed = 0, 0, False, False
     for line, row in text_lines(path):
         here, last_line = f"{path}:{line}", line
-        if "{" in row or "}" in row or "#" in row:
-            pieces = _BRACES.split(row.partition("#")[0])
-        else:
-            pieces = [row]
+        usual = "{" not in row and "}" not in row and "#" not in row
+        pieces = [row] if usual else _BRACES.split(row.partition("#")[0])
         for text in map(str.strip, pieces):
             if not text:
                 continue

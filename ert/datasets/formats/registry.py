@@ -24,6 +24,7 @@ class Format(NamedTuple):
     folder: bool = False  # one file per image
     boxes: bool = True  # stores boxes
     names: bool = True  # stores landmark names
+    ids: bool = False  # stores ids and scales of objects
     ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
     notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
     options: tuple[str, ...] = ()  # of `missing` and `curves`, those that the reader takes
@@ -32,18 +33,17 @@ class Format(NamedTuple):
 
 FORMATS = {
     "imglab": Format(".xml", read_imglab, write_imglab, ordered=False, notes=imglab_notes),
-    "csv": Format(".csv", read_csv, write_csv, options=("missing",)),
+    "csv": Format(".csv", read_csv, write_csv, ids=True, options=("missing",)),
     "tps": Format(
         *(".tps", read_specimens, write_tps),
         boxes=False,
         names=False,
+        ids=True,
         options=("missing", "curves"),
         y_origin="bottom",
     ),
     "coco": Format(".json", read_coco, write_coco),
-    "pts": Format(
-        *(".pts", read_pts_folder, write_pts), folder=True, boxes=False, names=False, options=("missing",)
-    ),
+    "pts": Format(*(".pts", read_pts_folder, write_pts), folder=True, boxes=False, names=False, options=("missing",)),
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
 }

@@ -33,7 +33,7 @@ class _Layout(NamedTuple):
 def is_tracks_table(header: list[str]) -> bool:
     """Return whether a table with this first row is one of DeepLabCut or SLEAP."""
     names = [name.lower() for name in header]
-    return names[:1] and names[0] in _DEEPLABCUT_ROWS or "frame_idx" in names
+    return "frame_idx" in names or (bool(names) and names[0] in _DEEPLABCUT_ROWS)
 
 
 def read_tracks(
@@ -52,7 +52,9 @@ def read_tracks(
     images, the image of frame 7 is the one in the folder of the table or `image_folder`, or a folder below, whose name
     ends with 7, such as ``img0007.png``. Likelihoods and scores are not kept.
     """
-    layout = _sleap_layout(path, header) if "frame_idx" in header else _deeplabcut_layout(path, header, rows)
+    layout = (
+        _sleap_layout(path, header) if "frame_idx" in map(str.lower, header) else _deeplabcut_layout(path, header, rows)
+    )
     coordinates = CoordinateReader(missing, takes_halves=True)
     finder, frames = ImageFinder(path, image_folder), _FrameFinder(Path(image_folder or path.parent))
     n_objects = len(layout.landmarks)
@@ -63,9 +65,9 @@ def read_tracks(
             raise InputError(f"{here}: {len(cells)} cells, expected {len(header)} as in the header")
         name = "/".join(cells[i] for i in layout.image)
         is_frame = re.fullmatch(r"[0-9]{1,9}(\.0)?", name) if layout.is_frame is not False else None
-        notes = (_SCORE_NOTE,) if layout.has_scores else ()
+        notes = [_SCORE_NOTE] if layout.has_scores else []
         if is_frame:
-            notes += (_FRAME_NOTE,)
+            notes.append(_FRAME_NOTE)
             file, fault = frames.find(int(float(name)), here)
         else:
             file, fault = finder.find(name, here)
@@ -76,7 +78,7 @@ def read_tracks(
             }
             # Absent individuals are no objects.
             if n_objects == 1 or not all(math.isnan(x) for x, _ in points.values()):
-                yield Annotation(file, None, points, here, fault, individual if differ else None, notes)
+                yield Annotation(file, None, points, here, fault, individual if differ else None, tuple(notes))
     coordinates.finish()
 
 
@@ -84,11 +86,11 @@ def _deeplabcut_layout(path: Path, header: list[str], rows: Iterator[Row]) -> _L
     levels = {header[0].lower(): header}
     n, line = len(header), 1
     while "coords" not in levels:
-        line, cells = next(rows, (line, [""]))
-        if cells[0].lower() not in _DEEPLABCUT_ROWS or cells[0].lower() in levels or len(cells) != n:
+        line, row = next(rows, (line, [""]))
+        if row[0].lower() not in _DEEPLABCUT_ROWS or row[0].lower() in levels or len(row) != n:
             expected = "rows scorer, bodyparts and coords of the same length, as DeepLabCut writes them"
-            raise InputError(f"{path}:{line}: {quoted(cells[0])}, expected {expected}")
-        levels[cells[0].lower()] = cells
+            raise InputError(f"{path}:{line}: {quoted(row[0])}, expected {expected}")
+        levels[row[0].lower()] = row
     if "bodyparts" not in levels:
         raise InputError(f"{path}:{line}: no row bodyparts, expected one above the row coords")
     coords, parts = levels["coords"], levels["bodyparts"]
@@ -107,7 +109,7 @@ def _sleap_layout(path: Path, header: list[str]) -> _Layout:
         part, dot, coordinate = name.rpartition(".")
         if dot and part != "instance":
             cells.append(("", part, coordinate.lower(), i))
-    return _layout(path, 1, [header.index("frame_idx")], True, cells, header)
+    return _layout(path, 1, [[name.lower() for name in header].index("frame_idx")], True, cells, header)
 
 
 def _layout(
