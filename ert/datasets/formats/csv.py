@@ -28,6 +28,7 @@ from ert.datasets.parsing import (
     read_number,
 )
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
+from ert.datasets.selection import image_box
 from ert.datasets.tables import csv_rows, csv_table, with_header
 
 
@@ -44,9 +45,10 @@ def read_csv(
     :func:`ert.to_dataframe` writes, are ignored.
 
     The table is separated by commas, semicolons or tabs, and has a header. Numbers may have decimal commas. An empty
-    cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers. Of
-    Kaggle's table of facial keypoints, the images are the pixels in the column ``Image``. Tables of DeepLabCut and
-    SLEAP are read by `ert.datasets.formats.tracks.read_tracks`.
+    cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers.
+
+    In Kaggle's table of facial keypoints, the images are the pixels in the column ``Image``, and the box is the image.
+    Tables of DeepLabCut and SLEAP are read by `ert.datasets.formats.tracks.read_tracks`.
     """
     path = Path(path)
     rows = csv_rows(path)
@@ -84,6 +86,8 @@ def read_csv(
             told = (*notes, "landmarks with x or y only are missing")
         if is_pixel_text(name):
             file, fault = read_pixels(name, path, line, here)
+            if fault is None:
+                box = box or image_box(file)
         else:
             file, fault = finder.find(name, here)
         yield Annotation(file, box, points, here, fault, notes=told, **extra)
