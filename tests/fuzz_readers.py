@@ -169,7 +169,9 @@ def lines_of(data):
 def count_pts(data):
     text = "\n".join(line.partition("#")[0] for line in lines_of(data))
     pieces = [piece for line in text.split("\n") for piece in re.split("[{}]", line) if piece.strip()]
-    return 1, sum(not re.match("version|n_points", piece.strip(), re.IGNORECASE) for piece in pieces)
+    points = [piece for piece in pieces if not re.match("version|n_points", piece.strip(), re.IGNORECASE)]
+    # A number alone at the start is the number of points.
+    return 1, len(points) - (len(points) == len(pieces) and points[0].strip().isdigit())
 
 
 def rows_of(data):
@@ -188,7 +190,7 @@ def count_csv(data):
         re.search("^[xy]_?[0-9]+$|[_ .-][xy]$|[0-9][xy]$|^[xy][_ .-]", name.strip(), re.IGNORECASE) for name in header
     ]
     n_boxes = sum(name.strip().lower() in ("left", "top", "width", "height") for name in header)
-    numbered = sum(name.strip().isdigit() for name in header)
+    numbered = sum(name.strip().isdigit() for name in header[1:])
     return len(rows), len(rows) * (sum(map(bool, axes)) + numbered) // 2 if n_boxes in (0, 2, 4) else None
 
 
@@ -199,7 +201,8 @@ def count_boxes(data):
 
 
 def count_tracks(data):
-    return None if b'"' in data else (len(rows_of(data)) - 3, 2 * (len(rows_of(data)) - 3))
+    rows = [row for row in rows_of(data) if row[0].strip().lower() not in ("scorer", "bodyparts", "coords")]
+    return None if b'"' in data else (len(rows), 2 * len(rows))
 
 
 def count_sleap(data):
