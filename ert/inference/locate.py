@@ -17,7 +17,7 @@ from ert._kernels import Workers
 from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
-from ert.inference.single import initializations, locate_face, locate_gray_face, median_shape
+from ert.inference.single import initializations, locate_face, locate_plain_face, median_shape
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
@@ -90,20 +90,21 @@ def locate(
     size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (1, NO_BOXES)
 
     def locate_block(first: int) -> None:
-        if batched and locate_batch(batched, X, corners, first, colors, what, shapes):
+        if batched and locate_batch(batched, X, corners, first, colors, shapes):
             return
         for i in range(first, min(first + size, len(X))):
             locate_one(i)
 
     def locate_one(i: int) -> None:
-        gray = locate_gray_face(fitted, X[i]) if plain else None
-        if gray is not None and confidence_model is None:
-            shapes[i] = gray[0]
-            return
+        found = locate_plain_face(fitted, X[i], *colors) if plain else None
+        if found is not None:
+            shapes[i] = found[0]
+            if confidence_model is None:
+                return
         image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
         read_as, part = (order, request.gray_weights), None
-        if gray is not None:
-            shapes[i] = gray[0]
+        if found is not None:
+            pass
         elif max_roll is not None:
             shapes[i] = search_roll(cascade, image, boxes[i], rolls[i], max_roll, *read_as)[0]
         elif rotated:
