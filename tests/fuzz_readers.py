@@ -145,6 +145,10 @@ IMGLAB = b"""<?xml version='1.0' encoding='UTF-8'?>
 def count_imglab(data):
     # Not lxml; expat follows an older edition of XML, in which these letters are not allowed in names.
     data = re.sub(b"\xef\xbb\xbf|\xd9\xa3", b"_", data.removeprefix(b"\xef\xbb\xbf"))
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("cp1252").encode()
     root = ElementTree.fromstring(data)
     boxes = [box for box in root.iter("box") if box.get("ignore", "0").lower() in ("0", "false")]
     n_other = sum(len(box) for box in boxes) - sum(len(box.findall("label")) for box in boxes)

@@ -16,9 +16,10 @@ from ert.datasets.parsing import natural_key, quoted
 
 # What `load_image` reads. Of several images with the same stem, the one with the first of these suffixes is taken.
 IMAGE_SUFFIXES = (
-    *(".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".apng", ".avif", ".avifs", ".dib", ".gif", ".heic"),
-    *(".heif", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpf", ".jpx", ".pbm", ".pcx", ".pfm"),
-    *(".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb", ".sgi", ".tga", ".xbm", ".xpm"),
+    *(".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".apng", ".avif", ".avifs", ".blp", ".bw", ".dds"),
+    *(".dib", ".gif", ".heic", ".heif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc"),
+    *(".jpe", ".jpf", ".jpx", ".mpo", ".msp", ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".ras"),
+    *(".rgb", ".rgba", ".sgi", ".tga", ".vda", ".vst", ".xbm", ".xpm"),
 )
 _RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
 _ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
@@ -83,7 +84,7 @@ class ImageFinder:
         by_stem = self._find_by_stem(name, here)
         if by_stem is not None:
             return by_stem
-        below = " or its subfolders" if self._with_subfolders and self._other_folders() else ""
+        below = " or its subfolders; give another folder with --images" if self._with_subfolders else ""
         fault = f"{here}: image {quoted(name)} not found, expected it in {Path(self._first)}{below}"
         return Found(Path(as_written), fault)
 

@@ -29,10 +29,12 @@ from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.finder import image_by_stem, walk
 from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes
+from ert.datasets.formats.foreign import tool_of_suffix
 from ert.datasets.formats.parts import part_faults
 from ert.datasets.formats.registry import FILE_FORMATS as FILE_FORMATS
 from ert.datasets.formats.registry import FOLDER_FORMATS as FOLDER_FORMATS
 from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
+from ert.datasets.formats.sleap import read_sleap
 from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
 from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
 
@@ -63,15 +65,29 @@ def dataset_format(path: StrPath) -> str:
         return formats[path.suffix.lower()]
     files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
-        what = "unknown file type" if path.is_file() else "no such file or folder"
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
-    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
-    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
+        tool = tool_of_suffix(path) if path.is_file() else None
+        what = tool or ("unknown file type" if path.is_file() else "no such file or folder")
+        raise InputError(
+            f"{path}: {what}" + ("" if tool else f", expected a file {files} or a folder of {folder_files}")
+        )
+    # Suffix -> the first file that has it.
+    first: dict[str, str] = {}
+    for parent, names in walk(path):
+        for name in names:
+            if not name.startswith("."):
+                first.setdefault(os.path.splitext(name)[1].lower(), os.path.join(parent, name))
+    suffixes = sorted(set(first) & set(FOLDER_FORMATS))
     if len(suffixes) > 1:
         raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
-    if not suffixes:
-        raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
-    return FOLDER_FORMATS[suffixes[0]]
+    if suffixes:
+        return FOLDER_FORMATS[suffixes[0]]
+    for suffix in sorted(set(first) & set(FILE_FORMATS)):
+        raise InputError(f"{path}: expected a folder of {folder_files}, or a file such as {first[suffix]}")
+    for file in first.values():
+        tool = tool_of_suffix(Path(file))
+        if tool is not None:
+            raise InputError(f"{file}: {tool}")
+    raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
 
 
 def load_dataset(
@@ -189,6 +205,17 @@ def read_annotations(
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
     return _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+
+
+def import_sleap(
+    path: StrPath, frames: Path, *, boxes: str | None, image_folder: StrPath | None, skip_bad: bool
+) -> Dataset:
+    """Load a file that the package sleap-io reads; frames that are not image files are written to a folder."""
+    path = Path(path)
+    annotations = read_sleap(path, frames, image_folder=image_folder)
+    if boxes is not None:
+        annotations = image_boxes(annotations) if boxes == "image" else _replace_boxes(annotations, boxes, None)
+    return check_not_empty(_assemble(annotations, path, None, path.stem, skip_bad), path)
 
 
 def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:

@@ -13,9 +13,10 @@ from typing import Any
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
+from ert.datasets.embedded import is_pixel_text, read_pixels
 from ert.datasets.finder import ImageFinder
 from ert.datasets.formats.columns import Columns, find_columns
-from ert.datasets.formats.kaggle import is_pixel_text, read_pixels
+from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
 from ert.datasets.parsing import (
     BOX_COLUMNS,
@@ -56,6 +57,8 @@ def read_csv(
     if is_tracks_table(header):
         yield from read_tracks(path, header, rows, image_folder=image_folder, missing=missing)
         return
+    if tool := tool_of_table(header):
+        raise InputError(f"{path}: {tool}")
     table = with_header(path, line, header, rows)
     next(table)
     columns = find_columns(header, f"{path}:{line}")
