@@ -8,6 +8,7 @@ from ert._core.exceptions import InputError
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
+from ert.datasets.embedded import write_images
 from ert.datasets.formats import FOLDER_FORMATS, dataset_format, import_sleap, write_dataset
 from ert.datasets.formats.sleap import SLEAP_SUFFIXES
 from ert.model.dlib_cascade import DlibCascade
@@ -16,7 +17,7 @@ from ert.predictor import load
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
-    "tps": "SCALE= and ID= are not kept",
+    "tps": "COMMENT= and VARIABLES= are not kept",
     "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
     "tem": "the lines that webmorph draws are not kept",
     "ljson": "connectivity, and labels of regions, are not kept",
@@ -33,6 +34,8 @@ def add_convert_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
+    write_images = "write images that are pixels in the table SRC (Kaggle's facial keypoints) to this folder"
+    add("--write-images", metavar="DIR", help=write_images)
     common.add_annotation_options(parser)
 
 
@@ -71,6 +74,8 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     if Path(options.source).suffix.lower() in SLEAP_SUFFIXES:
         return _convert_sleap(options)
     dataset = common.read_dataset(options, options.source, options.boxes)
+    if options.write_images is not None:
+        dataset = write_images(dataset, options.write_images)
     notes = write_dataset(dataset, options.destination, options.to)
     _log_conversion(options, dataset, [_NOT_READ.get(dataset_format(options.source)), *notes])
     return 0

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert.datasets.finder import TableImages, is_absolute, name_parts
-from ert.datasets.parsing import csv_table
+from ert.datasets.tables import csv_table
 
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:

@@ -15,7 +15,8 @@ from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import TableImages
-from ert.datasets.parsing import csv_table, quoted
+from ert.datasets.parsing import quoted
+from ert.datasets.tables import csv_table
 from ert.faces.regions import lengths, mouth_opening, zero_to_nan
 from ert.model.schemes import FACE68_REGIONS
 
