@@ -22,7 +22,6 @@ IMAGE_SUFFIXES = (
     *(".rgb", ".rgba", ".sgi", ".tga", ".vda", ".vst", ".xbm", ".xpm"),
 )
 _RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
-_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
 _SEPARATOR = re.compile(r"[\\/]+")
 
 
@@ -47,9 +46,12 @@ class ImageFinder:
         The annotation file.
     image_folder : path-like, optional
         The folder of the images.
+    any_suffix : bool
+        Whether ``a.jpg`` may be ``a.png`` if there is no other; ``a``, without a suffix, always may.
     """
 
-    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+    def __init__(self, path: Path, image_folder: StrPath | None = None, *, any_suffix: bool = False) -> None:
+        self._any_suffix = any_suffix
         self._first = str(path.parent if image_folder is None else image_folder)
         self._with_subfolders = image_folder is None
         self._subfolders: list[str] | None = None
@@ -68,10 +70,10 @@ class ImageFinder:
             other = self._found_by_stem.get(as_written)
             return Found(Path(as_written), other and _same_image(other, name, as_written, here))
         for spelling in _spellings(name):
-            parts, is_absolute = _parts(spelling), _ABSOLUTE.match(spelling) is not None
+            parts = name_parts(spelling)
             for k in range(len(parts)):
                 # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
-                others = self._other_folders() if k == 0 and not is_absolute else []
+                others = self._other_folders() if k == 0 and not is_absolute(spelling) else []
                 for match_case, folders in product((True, False), ([self._first], others)):
                     found = [file for folder in folders for file in self._look_up(folder, parts[k:], match_case)]
                     if len(found) > 1:
@@ -91,9 +93,9 @@ class ImageFinder:
     def _find_by_stem(self, name: str, here: str) -> Found | None:
         """Return the only image of that name up to its suffix, if there is one: names may lack it or have another."""
         for spelling in _spellings(name):
-            parts = _parts(spelling)
+            parts = name_parts(spelling)
             for k in range(len(parts)):
-                folders = [self._first, *(self._other_folders() if k == 0 and not _ABSOLUTE.match(spelling) else [])]
+                folders = [self._first, *(self._other_folders() if k == 0 and not is_absolute(spelling) else [])]
                 found = [file for folder in folders for file in self._look_up_stem(folder, parts[k:])]
                 if not found:
                     continue
@@ -118,7 +120,11 @@ class ImageFinder:
                     if suffix.lower() in _RANKS:
                         stems.setdefault(_key(stem), []).append(os.path.join(folder, image))
         stem, suffix = os.path.splitext(name)
-        return self._stems[folder].get(_key(stem if suffix.lower() in _RANKS else name), [])
+        if suffix.lower() not in _RANKS:
+            stem = name
+        elif not self._any_suffix:
+            return []
+        return self._stems[folder].get(_key(stem), [])
 
     def _other_folders(self) -> list[str]:
         if self._subfolders is None:
@@ -158,8 +164,32 @@ class ImageFinder:
             raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
 
 
+def suffix_notes(name: str, file: Path) -> tuple[str, ...]:
+    """Return a note if an image was found under a name with another suffix."""
+    if name[-3:].lower() == file.name[-3:].lower() or os.path.splitext(name)[1].lower() not in _RANKS:
+        return ()
+    return ("the image has another suffix than its name",)
+
+
 def _same_image(one: str, other: str, file: str, here: str) -> str:
     return f"{here}: both {quoted(one)} and {quoted(other)} would be {file}, expected an image for each"
+
+
+class TableImages:
+    """Absolute paths of the images that a table about images names, to be compared with those of a dataset."""
+
+    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+        self._folder = path.parent
+        folders = [None] if image_folder is None else [None, image_folder]
+        self._finders = [ImageFinder(path, folder) for folder in folders]
+
+    def resolve(self, name: str, here: str) -> Path:
+        """Return the path of an image without links; one that is not found is taken as it is written."""
+        for finder in self._finders:
+            file, fault = finder.find(name, here)
+            if fault is None:
+                return Path(os.path.realpath(file))
+        return Path(os.path.realpath(self._folder / name))
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -178,7 +208,12 @@ def _spellings(name: str) -> Iterator[str]:
             yield other
 
 
-def _parts(name: str) -> list[str]:
+def is_absolute(name: str) -> bool:
+    """Return whether a name is a URL or an absolute path of any system."""
+    return re.match(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
+def name_parts(name: str) -> list[str]:
     """Return the folders and the file name of a path of any system, or of a URL, without "." and ".."."""
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", name):
         try:

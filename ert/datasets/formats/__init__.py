@@ -201,7 +201,7 @@ def read_annotations(
     if boxes == "image":
         annotations = image_boxes(annotations)
     elif boxes is not None:
-        annotations = _replace_boxes(annotations, boxes, split)
+        annotations = _replace_boxes(annotations, boxes, split, image_folder)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
     return _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
@@ -213,14 +213,18 @@ def import_sleap(
     """Load a file that the package sleap-io reads; frames that are not image files are written to a folder."""
     path = Path(path)
     annotations = read_sleap(path, frames, image_folder=image_folder)
-    if boxes is not None:
-        annotations = image_boxes(annotations) if boxes == "image" else _replace_boxes(annotations, boxes, None)
+    if boxes == "image":
+        annotations = image_boxes(annotations)
+    elif boxes is not None:
+        annotations = _replace_boxes(annotations, boxes, None, image_folder)
     return check_not_empty(_assemble(annotations, path, None, path.stem, skip_bad), path)
 
 
-def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
+def _replace_boxes(
+    annotations: Iterable[Annotation], spec: str, split: str | None, image_folder: StrPath | None
+) -> Iterator[Annotation]:
     """Replace the boxes by those of a table; with a split, skip images outside it."""
-    boxes = read_boxes(spec)
+    boxes = read_boxes(spec, image_folder)
     splits = {text for _, text in boxes.values() if text is not None}
     if split is not None and split not in splits:
         known = ", ".join(sorted(splits)) or "none"

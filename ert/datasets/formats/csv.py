@@ -14,7 +14,7 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.embedded import is_pixel_text, read_pixels
-from ert.datasets.finder import ImageFinder
+from ert.datasets.finder import ImageFinder, TableImages, suffix_notes
 from ert.datasets.formats.columns import Columns, find_columns
 from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
@@ -26,7 +26,6 @@ from ert.datasets.parsing import (
     check_name,
     format_number,
     quoted,
-    read_number,
 )
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.selection import image_box
@@ -67,7 +66,7 @@ def read_csv(
         missing = (0.0,)
     coordinates = CoordinateReader(missing, takes_halves=True)
     landmarks = _landmark_reader(columns, labels, coordinates, FILLERS if missing is None else frozenset(missing))
-    finder = ImageFinder(path, image_folder)
+    finder = ImageFinder(path, image_folder, any_suffix=True)
     notes: tuple[str, ...] = ("scores of landmarks are not kept",) if columns.has_scores else ()
     for line, cells in table:
         here = f"{path}:{line}"
@@ -93,6 +92,7 @@ def read_csv(
                 box = box or image_box(file)
         else:
             file, fault = finder.find(name, here)
+            told += suffix_notes(name, file)
         yield Annotation(file, box, points, here, fault, notes=told, **extra)
     coordinates.finish()
 
@@ -121,14 +121,14 @@ def _landmark_reader(
     return read
 
 
-def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
+def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tuple[Box, str | None]]:
     """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
     `spec` is ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
     dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
 
-    The result is resolved path of an image (relative to the folder of the table) -> (box, split). The box is in pixels;
-    split is None without such a column.
+    The result is resolved path of an image (relative to the folder of the table, or to `image_folder`) -> (box, split).
+    The box is in pixels; split is None without such a column.
     """
     # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
@@ -144,16 +144,18 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
+    images, coordinates = TableImages(path, image_folder), CoordinateReader(())
     boxes: dict[Path, tuple[Box, str | None]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
-        file = Path(os.path.realpath(path.parent / cells[image]))
+        file = images.resolve(cells[image], here)
         if file in boxes:
             raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
-        left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
+        left, top, width, height = (coordinates.number(cells[i], here, header[i]) for i in box_columns)
         if width <= 0 or height <= 0:
             raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
         boxes[file] = (left, top, width, height), None if split is None else cells[split]
+    coordinates.finish()
     return boxes
 
 

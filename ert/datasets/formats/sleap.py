@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.images import load_image
+from ert._core.images import check_image, load_image
 from ert._core.types import StrPath
 from ert.datasets.finder import Found, ImageFinder
 from ert.datasets.formats.foreign import tool_of_suffix
@@ -55,13 +55,12 @@ def _image_of(frame: Any, finder: ImageFinder, frames: Path, here: str) -> Found
         return finder.find(names[index], here)
     file = frames / f"{Path(str(names).replace(chr(92), '/')).stem}_{index:06d}.png"
     try:
-        pixels = np.asarray(frame.image)
-        pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+        pixels = np.ascontiguousarray(check_image(np.asarray(frame.image)))
     except Exception as error:
         return Found(file, f"{here}: frame {index} of {names} cannot be read: {one_line(str(error))}")
     if not file.exists():
         frames.mkdir(exist_ok=True)
-        save_image(file, np.ascontiguousarray(pixels))
+        save_image(file, pixels)
     elif not np.array_equal(load_image(file), pixels):
         raise InputError(f"{file}: already exists and is another image, expected a folder without frames")
     return Found(file, None)
