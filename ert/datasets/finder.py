@@ -102,8 +102,10 @@ class ImageFinder:
                 fault = None
                 if len(found) > 1:
                     fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
-                elif found[0] in self._as_written or self._found_by_stem.setdefault(found[0], name) != name:
-                    fault = _same_image(self._found_by_stem.get(found[0], found[0]), name, found[0], here)
+                elif found[0] in self._as_written:
+                    fault = _same_image(os.path.basename(found[0]), name, found[0], here)
+                elif _key(other := self._found_by_stem.setdefault(found[0], name)) != _key(name):
+                    fault = _same_image(other, name, found[0], here)
                 return Found(Path(found[0]), fault)
         return None
 

@@ -9,7 +9,7 @@ from PIL import Image
 from ert import InputError
 from ert._core.images import load_image
 from ert.datasets import load_dataset
-from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, image_by_stem
+from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, image_by_stem, suffix_notes
 
 EMPTY_COCO = '{{"images": [{{"id": 1, "file_name": "{name}"}}], "categories": [{{"id": 1, "keypoints": ["a", "b"]}}], '
 EMPTY_COCO += '"annotations": [{{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 5, 2]}}]}}'
@@ -166,7 +166,8 @@ def test_names_without_suffix_and_with_another_one(tmp_path):
         write(tmp_path / name, "")
     finder = ImageFinder(tmp_path / "x.csv", any_suffix=True)
     assert finder.find("a", "here") == (tmp_path / "a.png", None)
-    assert finder.find("A", "here").fault.startswith("here: both 'a' and 'A' would be")
+    assert finder.find("A", "here") == (tmp_path / "a.png", None)
+    assert finder.find("a.jpg", "here").fault.startswith("here: both 'a' and 'a.jpg' would be")
     assert finder.find("c.d", "here") == (tmp_path / "c.d.tif", None)
     assert finder.find("E.JPG", "here") == (tmp_path / "in" / "e.png", None)
     assert finder.find("C:\\other\\in\\e.JPG", "here").fault.startswith("here: both 'E.JPG' and")

@@ -18,15 +18,7 @@ from ert.datasets.finder import ImageFinder, TableImages, suffix_notes
 from ert.datasets.formats.columns import Columns, find_columns
 from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
-from ert.datasets.parsing import (
-    BOX_COLUMNS,
-    MAX_COORDINATE,
-    Annotation,
-    Point,
-    check_name,
-    format_number,
-    quoted,
-)
+from ert.datasets.parsing import BOX_COLUMNS, MAX_COORDINATE, Annotation, Point, check_name, format_number, quoted
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.selection import image_box
 from ert.datasets.tables import csv_rows, csv_table, with_header
