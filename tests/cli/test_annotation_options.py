@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from cli.running import refused, run
 from PIL import Image
 
 import ert
-
-from cli.running import refused, run
 
 
 @pytest.fixture
