@@ -50,7 +50,7 @@ def test_several_kinds_of_objects_are_not_one_model(folder, write_file, option):
         load_dataset(path, **{option: "cow"})
     assert len(load_dataset(write_file(folder, "cat", "cat"))) == 2
     with pytest.raises(InputError, match=f"{option} 'x', expected none: only .* files have it"):
-        load_dataset(write(folder / "x.csv", "image,a_x,a_y\n"), **{option: "x"})
+        load_dataset(write(folder / "x.tps", "LM=0\n"), **{option: "x"})
 
 
 def test_boxes_without_a_label(folder):

@@ -14,7 +14,7 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.embedded import is_pixel_text, read_pixels
-from ert.datasets.finder import ImageFinder, TableImages, suffix_notes
+from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, TableImages, suffix_notes
 from ert.datasets.formats.columns import Columns, find_columns
 from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
@@ -50,6 +50,8 @@ def read_csv(
         return
     if tool := tool_of_table(header):
         raise InputError(f"{path}: {tool}")
+    if any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in header):
+        raise InputError(f"{path}:{line}: an image in the first row, expected a header above it: image,x0,y0,x1,y1,...")
     table = with_header(path, line, header, rows)
     next(table)
     columns = find_columns(header, f"{path}:{line}")

@@ -147,12 +147,17 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
                 raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name per specimen")
             specimen.image = _unquoted(value)
         elif key == "ID":
+            if specimen.id not in (None, "", _unquoted(value)):
+                raise InputError(f"{here}: {quoted(text)}, expected one ID= per specimen")
             specimen.id = _unquoted(value)
         elif key == "SCALE":
+            previous = specimen.scale
             try:
                 specimen.scale = read_scale(value, here)
             except InputError:
                 specimen.notes.append("SCALE= that is no number above 0 is not kept")
+            if previous not in (None, specimen.scale):
+                raise InputError(f"{here}: {quoted(text)}, expected one SCALE= per specimen")
         elif key == "COMMENT" and value == _NEGATIVE:
             specimen.keeps_negative = True
     if specimen is not None:

@@ -83,6 +83,8 @@ def test_images_in_another_folder(folder):
         ("LM=0\nCURVES=1\nPOINTS=1\n1 2\nIMAGE=a.png\n", 1, "no landmarks, but points of curves: --curves=as-land"),
         ("LM3=1\n1 2 3\n", 1, "'LM3=1', expected landmarks of an image, with x and y only"),
         (TWO + "1 2\n", 5, "'1 2', expected one of LM=, IMAGE="),
+        (TWO + "ID=3\nID=4\n", 6, "'ID=4', expected one ID= per specimen"),
+        (TWO + "SCALE=2\nSCALE=0,2\n", 6, "'SCALE=0,2', expected one SCALE= per specimen"),
         (TWO + "AGE=2\n", 5, "'AGE=2', expected one of LM=, IMAGE=, ID=, SCALE="),
         (TWO + "LM=1\n1 2\nIMAGE=a.png\n", 5, "1 landmarks, expected 2 as in"),
         (TWO.replace("a.png", "b.png"), 1, "image 'b.png' not found"),
