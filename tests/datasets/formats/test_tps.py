@@ -191,10 +191,11 @@ def test_scales_and_ids_are_kept_and_written_again(folder):
     text = (folder / "y.tps").read_text()
     assert text.count("SCALE=") == text.count("SCALE=0.0123\n") == 1
     assert [line for line in text.splitlines() if line.startswith("ID")] == ["ID=f7", "ID=", "ID=a b"]
-    write_dataset(load_dataset(folder / "y.tps"), folder / "z.csv")
-    again = load_dataset(folder / "z.csv")
-    assert again.ids == data.ids
-    np.testing.assert_array_equal(again.scales, data.scales)
+    for name in ("z.json", "z.csv"):
+        write_dataset(load_dataset(folder / "y.tps"), folder / name)
+        again = load_dataset(folder / name)
+        assert again.ids == data.ids
+        np.testing.assert_array_equal(again.scales, data.scales)
     dropped = ["ids are dropped: the format has none", "scales are dropped: the format has none"]
     assert write_dataset(again, folder / "z.xml")[:2] == dropped
     assert again.subset([2, 0]).ids == ("a b", "f7")
