@@ -14,7 +14,16 @@ from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import Found, ImageFinder
 from ert.datasets.formats.foreign import tool_of_json
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
+from ert.datasets.parsing import (
+    DECIMALS,
+    MAX_COORDINATE,
+    Annotation,
+    Point,
+    check_number,
+    first_duplicate,
+    quoted,
+    read_json,
+)
 
 
 def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -148,7 +157,7 @@ def _id_and_scale(annotation: dict[str, Any]) -> dict[str, Any]:
         return {}
     number, scale = attributes.get("id"), attributes.get("scale")
     known: dict[str, Any] = {"id": number} if isinstance(number, str) else {}
-    if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale < float("inf"):
+    if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= MAX_COORDINATE:
         known["scale"] = float(scale)
     return known
 
