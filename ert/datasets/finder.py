@@ -46,9 +46,12 @@ class ImageFinder:
         The annotation file.
     image_folder : path-like, optional
         The folder of the images.
+    any_suffix : bool
+        Whether ``a.jpg`` may be ``a.png`` if there is no other; ``a``, without a suffix, always may.
     """
 
-    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+    def __init__(self, path: Path, image_folder: StrPath | None = None, *, any_suffix: bool = False) -> None:
+        self._any_suffix = any_suffix
         self._first = str(path.parent if image_folder is None else image_folder)
         self._with_subfolders = image_folder is None
         self._subfolders: list[str] | None = None
@@ -99,8 +102,10 @@ class ImageFinder:
                 fault = None
                 if len(found) > 1:
                     fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
-                elif found[0] in self._as_written or self._found_by_stem.setdefault(found[0], name) != name:
-                    fault = _same_image(self._found_by_stem.get(found[0], found[0]), name, found[0], here)
+                elif found[0] in self._as_written:
+                    fault = _same_image(os.path.basename(found[0]), name, found[0], here)
+                elif _key(other := self._found_by_stem.setdefault(found[0], name)) != _key(name):
+                    fault = _same_image(other, name, found[0], here)
                 return Found(Path(found[0]), fault)
         return None
 
@@ -117,7 +122,11 @@ class ImageFinder:
                     if suffix.lower() in _RANKS:
                         stems.setdefault(_key(stem), []).append(os.path.join(folder, image))
         stem, suffix = os.path.splitext(name)
-        return self._stems[folder].get(_key(stem if suffix.lower() in _RANKS else name), [])
+        if suffix.lower() not in _RANKS:
+            stem = name
+        elif not self._any_suffix:
+            return []
+        return self._stems[folder].get(_key(stem), [])
 
     def _other_folders(self) -> list[str]:
         if self._subfolders is None:
@@ -155,6 +164,13 @@ class ImageFinder:
         if known != tuple(parts):
             both = f"{quoted('/'.join(known))} and {quoted('/'.join(parts))}"
             raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
+
+
+def suffix_notes(name: str, file: Path) -> tuple[str, ...]:
+    """Return a note if an image was found under a name with another suffix."""
+    if name[-3:].lower() == file.name[-3:].lower() or os.path.splitext(name)[1].lower() not in _RANKS:
+        return ()
+    return ("the image has another suffix than its name",)
 
 
 def _same_image(one: str, other: str, file: str, here: str) -> str:

@@ -151,6 +151,7 @@ def test_imglab_lines_are_right_beyond_65535(tmp_path):
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1'/></box></image>", (":5", "<part> without y")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1' y='1,5'/></box></image>", (":5", "y is '1,5'")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1e99' y='1'/></box></image>", (":5", "x is '1e99'")),
+        (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1_0' y='1'/></box></image>", (":5", "x is '1_0'")),
         (f"<image file='a.jpg'>{BOX}{PART}\n{PART}</box></image>", (":4", "duplicate part 'a'")),
         (f"<image file='a.jpg'>{PART}</image>", (":3", "<part> in image, expected in box")),
         (f"{BOX}</box>", (":3", "<box> in images, expected in image")),
