@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.files import bundled_models
+from ert._core.files import as_path, bundled_models
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
@@ -475,11 +474,11 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         When there is no such model, or the file is corrupt, truncated, of another kind or from a newer
         version.
     """
-    path = Path(name_or_path)
+    path = as_path(name_or_path)
     bundled = bundled_models()
     if str(name_or_path) in bundled:
         path = bundled[str(name_or_path)]
-    elif path.name == str(name_or_path) and not path.suffix and not path.exists():
+    elif path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
         known = ", ".join(bundled)
         raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
     fitted = read_fitted(path)

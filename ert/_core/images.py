@@ -13,6 +13,7 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
+from ert._core.files import check_input
 from ert._kernels import to_gray as convert_to_gray
 
 if TYPE_CHECKING:
@@ -80,9 +81,7 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected an image file")
+    path = check_input(path, "an image file")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty, expected an image file")
@@ -97,8 +96,6 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             yield image
     except (InputError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read") from None
     except Image.DecompressionBombError:

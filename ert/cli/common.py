@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from ert import metrics
 from ert._core.exceptions import InputError, printable
-from ert._core.files import check_writable, write_atomically
+from ert._core.files import claim, descriptor, protect, write_text
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import load_dataset
+from ert.datasets.parsing import walk
 from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.predictor import ShapePredictor
@@ -56,9 +57,13 @@ def add_annotation_options(
 
 def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
     """Read annotations as the options of `add_annotation_options` say."""
-    return load_dataset(
+    dataset = load_dataset(
         path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
     )
+    protect(dataset.files)
+    if Path(path).is_dir():
+        protect(Path(parent, name) for parent, names in walk(Path(path)) for name in names)
+    return dataset
 
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:
@@ -117,6 +122,12 @@ def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add `--json`, which `check_json_file` and `write_json` take."""
     parser.add_argument("--json", metavar="FILE", help=f"write {what} to FILE as JSON; - is standard output")
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add `--force`, which the main program reads."""
+    text = "also replace files of another kind than what is written; never a file that is read"
+    parser.add_argument("--force", action="store_true", help=text)
 
 
 def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
@@ -210,24 +221,28 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
     """Write the data to the file of `--json`, and print the lines unless the data go to standard output."""
     if json_file:
         write_json(data, json_file)
-    if json_file != "-":
+    if json_file is None or not _is_standard_output(json_file):
         show(*lines)
 
 
 def check_json_file(file: str | None) -> None:
     """Check, before long work, that the file of `--json` can be written."""
-    if file not in (None, "-"):
-        check_writable(str(file))
+    if file is not None and not _is_standard_output(file):
+        claim(file, "json", "--json")
+
+
+def _is_standard_output(file: str) -> bool:
+    return file == "-" or descriptor(file) == 1
 
 
 def write_json(data: Any, file: str) -> None:
     """Write to a file, or with "-" to standard output."""
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    if file == "-":
+    if _is_standard_output(file):
         sys.stdout.write(text)
         return
-    with write_atomically(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with write_text(file, "json") as target:
+        target.write(text)
 
 
 def report_page(folder: str | None) -> Path | None:
@@ -235,7 +250,7 @@ def report_page(folder: str | None) -> Path | None:
     if folder is None:
         return None
     page = make_folder(folder) / "report.html"
-    check_writable(page)
+    claim(page, "page", "--report")
     check_report_packages(page)
     return page
 

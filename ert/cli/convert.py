@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from ert._core.exceptions import InputError
+from ert._core.files import claim
 from ert.cli import common
 from ert.cli.parser import Parser
-from ert.datasets.formats import FOLDER_FORMATS, dataset_format, write_dataset
+from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, dataset_format, write_dataset
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
 
@@ -29,6 +30,7 @@ def add_convert_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
+    common.add_force(parser)
     common.add_annotation_options(parser)
 
 
@@ -48,10 +50,11 @@ def _convert_model(options: argparse.Namespace) -> int:
         raise InputError(
             "--to, --boxes, --split, --part-order and --images are for annotations, expected none with a model"
         )
-    model = load(options.source)
     destination = Path(options.destination)
     if destination.suffix not in _MODEL_SUFFIXES:
         raise InputError(f"{destination}: expected a model file ending in .ert or .dat")
+    claim(destination, "model", "DST")
+    model = load(options.source)
     if destination.suffix == ".ert" and not options.exact:
         model = model.compact()
     model.save(destination, compress=options.compress)
@@ -64,6 +67,8 @@ def _convert_model(options: argparse.Namespace) -> int:
 def _convert_dataset(options: argparse.Namespace) -> int:
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")
+    if Path(options.destination).suffix.lower() in FILE_FORMATS and options.to is None:
+        claim(options.destination, FILE_FORMATS[Path(options.destination).suffix.lower()], "DST")
     dataset = common.read_dataset(options, options.source, options.boxes)
     notes = write_dataset(dataset, options.destination, options.to)
     n, n_landmarks = len(dataset), len(dataset.landmark_names)

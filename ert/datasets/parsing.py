@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.exceptions import quoted as quoted
+from ert._core.files import check_input
 from ert._core.images import image_size, load_image
 from ert._core.types import Box, StrPath
 
@@ -66,6 +67,7 @@ def first_duplicate(items: Iterable[str]) -> str | None:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a file for reading; an OSError becomes an InputError with the path."""
+    check_input(path, "a file of annotations")
     try:
         return path.open("rb")
     except OSError as error:

@@ -264,7 +264,7 @@ def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
         palette = pictures[-1].quantize(256)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         kind = "GIF"
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "image") as temporary:
         pictures[0].save(
             temporary, kind, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False
         )

@@ -307,7 +307,7 @@ def save_image(path: StrPath, image: Pixels) -> None:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected an image format: .png, .jpg, .webp")
     picture = Image.fromarray(check_image(image))
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "image") as temporary:
         picture.save(temporary, kind, **options)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable, write_atomically
+from ert._core.files import check_input, check_writable, write_atomically, write_text
 from ert._core.types import Pixels
 from ert.tracking.tracker import TrackedFace
 
@@ -77,11 +77,7 @@ class VideoReader:
         self.name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
         cv2 = _import_opencv(self.name)
         if not isinstance(source, int):
-            path = Path(source)
-            if path.is_dir():
-                raise InputError(f"{path}: is a folder, expected a video file")
-            if not path.exists():
-                raise InputError(f"{path}: no such file")
+            check_input(source, "a video file")
         with _quiet(cv2):
             # Other backends take a name with digits for a sequence of images.
             has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
@@ -128,7 +124,7 @@ def check_video_file(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix.lower() not in _CODECS:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(_CODECS)}")
-    check_writable(path)
+    check_writable(path, "video")
 
 
 @contextmanager
@@ -157,7 +153,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
     cv2 = _import_opencv(os.fspath(path))
     check_video_file(path)
     codec = _CODECS[Path(path).suffix.lower()]
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "video") as temporary:
         with _quiet(cv2):
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), rate, size)
         try:
@@ -166,7 +162,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
             yield writer.write
         finally:
             writer.release()
-        if not temporary.is_file():
+        if not temporary.stat().st_size:
             raise InputError(f"{path}: this OpenCV cannot write {codec} video: it wrote nothing")
 
 
@@ -179,7 +175,7 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
     """
     names = ["frame", "time", "id", "left", "top", "width", "height", "confidence"]
     names += [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]
-    with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with write_text(path, "csv") as file:
         rows = csv.writer(file)
         rows.writerow(names)
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable, write_atomically
+from ert._core.files import as_path, check_input, check_writable, write_text
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats.coco import read_coco, write_coco
@@ -80,13 +80,15 @@ def dataset_format(path: StrPath) -> str:
     InputError
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
-    path = Path(path)
-    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-        return FILE_FORMATS[path.suffix.lower()]
     files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
+    expected = f"a file {files} or a folder of {folder_files}"
+    if not os.path.exists(path := as_path(path)):
+        raise InputError(f"{path}: no such file or folder, expected {expected}")
     if not path.is_dir():
-        what = "unknown file type" if path.is_file() else "no such file or folder"
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
+        check_input(path, expected)
+        if path.suffix.lower() in FILE_FORMATS:
+            return FILE_FORMATS[path.suffix.lower()]
+        raise InputError(f"{path}: unknown file type, expected {expected}")
     names = (name for _, names in walk(path) for name in names if not name.startswith("."))
     suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
     if len(suffixes) > 1:
@@ -137,7 +139,7 @@ def load_dataset(
         boxes, a box without area, a landmark that no object has, or parts of an imglab file that look like
         typos because hardly any box has them.
     """
-    path = Path(path)
+    path = as_path(path)
     if part_order not in {"natural", "dlib"}:
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
     if split is not None and boxes is None:
@@ -276,7 +278,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         folders, several objects in an image, two images of the same name, or files of another dataset; an
         unreadable image, if the format needs image sizes; a file that cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     chosen = _choose_format(path, format)
     _check(dataset)
     notes = []
@@ -286,8 +288,11 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             where = f"beside their {chosen.suffix} files"
             notes.append(f"{n_elsewhere} images are not {where}: readers need the image folder")
     else:
-        check_writable(path)
-        write_text(path, chosen.write(dataset, _image_names(dataset, path)))
+        kind = FILE_FORMATS[chosen.suffix]
+        check_writable(path, kind)
+        text = "".join(chosen.write(dataset, _image_names(dataset, path)))
+        with write_text(path, kind) as file:
+            file.write(text)
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
@@ -341,13 +346,6 @@ def _image_names(dataset: Dataset, path: Path) -> list[str]:
     return [names[file] for file in dataset.files]
 
 
-def write_text(path: Path, pieces: Iterable[str]) -> None:
-    """Write pieces of text to a file, atomically."""
-    text = "".join(pieces)
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-
-
 def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:
     """Write one file per image into a folder; return the number of images that are not beside them."""
     suffix = format.suffix
@@ -366,9 +364,12 @@ def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot create folder: {error.strerror}") from None
+    for file in dataset.files:
+        check_writable(folder / (file.stem + suffix), suffix[1:])
     texts = format.write(dataset, [file.name for file in dataset.files])
     for file, text in zip(dataset.files, texts, strict=True):
-        write_text(folder / (file.stem + suffix), [text])
+        with write_text(folder / (file.stem + suffix), suffix[1:]) as target:
+            target.write(text)
     return n_elsewhere
 
 
