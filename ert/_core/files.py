@@ -143,12 +143,14 @@ def protect(paths: Iterable[str | os.PathLike[str]]) -> None:
     if guard is None:
         return
     for path in paths:
-        with suppress(OSError, ValueError):
+        try:
             key = _file_key(path)
-            if os.path.isfile(path):
-                guard.inputs.setdefault(key, os.fspath(path))
-            if key in guard.outputs:
-                _refuse_input(guard.outputs[key][0], os.fspath(path))
+        except (OSError, ValueError):
+            continue
+        if os.path.isfile(path):
+            guard.inputs.setdefault(key, os.fspath(path))
+        if key in guard.outputs:
+            _refuse_input(guard.outputs[key][0], os.fspath(path))
 
 
 def claim(path: str | os.PathLike[str], kind: str, option: str) -> None:
