@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 
@@ -39,6 +40,7 @@ _OUTER_CORNERS = (slice(36, 37), slice(45, 46))
 _EYES = (slice(36, 42), slice(42, 48))
 
 
+@checked_arguments
 def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     """Return the distance between each predicted landmark and the true one.
 
@@ -67,6 +69,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     return errors
 
 
+@checked_arguments
 def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each object, in percent.
 
@@ -91,6 +94,7 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Fl
     return np.asarray(np.nanmean(relative, axis=1))
 
 
+@checked_arguments
 def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each landmark over all objects, in percent.
 
@@ -115,6 +119,7 @@ def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | Arr
     return np.asarray(np.divide(sums, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
+@checked_arguments
 def ced(errors: ArrayLike, thresholds: ArrayLike | None = None) -> tuple[Floats, Floats]:
     """Return the cumulative error distribution.
 
@@ -139,6 +144,7 @@ def ced(errors: ArrayLike, thresholds: ArrayLike | None = None) -> tuple[Floats,
     return at, np.searchsorted(sorted_errors, at, side="right") / len(sorted_errors)
 
 
+@checked_arguments
 def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     """Return the area under the cumulative error distribution up to a limit.
 
@@ -159,6 +165,7 @@ def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     return float(np.maximum(0.0, 1.0 - _errors(errors) / _limit(limit)).mean())
 
 
+@checked_arguments
 def failure_rate(errors: ArrayLike, limit: float = 8.0) -> float:
     """Return the fraction of objects with an error above a limit, 1 - CED(limit).
 
@@ -177,6 +184,7 @@ def failure_rate(errors: ArrayLike, limit: float = 8.0) -> float:
     return float((_errors(errors) > _limit(limit)).mean())
 
 
+@checked_arguments
 def bootstrap_interval(
     values: ArrayLike,
     level: float = 0.95,
@@ -217,6 +225,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+@checked_arguments
 def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None = None) -> dict[str, Any]:
     """Summarize the errors of predictions in a dict that can be written as JSON.
 
@@ -277,6 +286,7 @@ def _limit(limit: float) -> float:
     return limit
 
 
+@checked_arguments
 def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the length of each object by which its errors are divided.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.estimator import Estimator
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import as_path, bundled_models
 from ert._core.types import Floats
@@ -379,6 +380,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         shapes, std = locate(fitted, X, request)
         return (shapes, std) if return_std else shapes
 
+    @checked_arguments
     def assess(
         self,
         X: Sequence[Face],
@@ -419,6 +421,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """Compile the kernels of `predict`, with `rolls` too if `rotated`, or load them from the cache."""
         warm_up(self._fitted(), rotated=rotated)
 
+    @checked_arguments
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, so that greater is better."""
         truth = np.asarray(y, dtype=np.float64)

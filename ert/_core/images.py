@@ -294,7 +294,7 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channel_ord
 def _dtype_hint(image: NDArray[Any]) -> str:
     if image.dtype == np.bool_:
         return ": multiply by 255"
-    if image.dtype.kind == "f" and image.size and np.nanmax(image) <= 1:
+    if image.dtype.kind == "f" and image.size and not (image > 1).any():
         return ": multiply by 255, round and convert with .astype(numpy.uint8)"
     if image.dtype.kind == "f":
         return ": round and convert with .astype(numpy.uint8)"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 from ert._core.images import ImageLike
@@ -75,6 +76,7 @@ class Explanation:
         )
 
 
+@checked_arguments
 def explain(
     model: ShapePredictor,
     image: ImageLike,

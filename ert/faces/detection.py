@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import check_input
 from ert._core.images import check_image, load_image, to_gray
@@ -35,6 +36,7 @@ _MAX_SPREAD_BOX_SIDES = 0.012
 _DETECTOR_LOCK = threading.Lock()
 
 
+@checked_arguments
 def detect_faces(
     image: Pixels | str | os.PathLike[str], detector: str | Detector = "auto", *, channel_order: str = "rgb"
 ) -> Floats:

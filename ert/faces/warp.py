@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
@@ -55,6 +56,7 @@ class Chip:
         return f"Chip({columns} x {rows} pixels, {color}, scale {math.hypot(a, b):.3g}, rotation {angle:.1f}°)"
 
 
+@checked_arguments
 def chip(
     image: Pixels, landmarks: ArrayLike, size: int = 160, *, padding: float = 0.25, template: ArrayLike | None = None
 ) -> Chip:
@@ -158,6 +160,7 @@ def _crop(image: Pixels, matrix: Floats, size: int) -> Pixels:
     return pixels
 
 
+@checked_arguments
 def triangles(points: ArrayLike) -> NDArray[np.intp]:
     """Return the Delaunay triangulation of points.
 
@@ -182,6 +185,7 @@ def triangles(points: ArrayLike) -> NDArray[np.intp]:
     return corners
 
 
+@checked_arguments
 def warp(
     image: Pixels,
     from_points: ArrayLike,
@@ -262,6 +266,7 @@ class AverageFace(NamedTuple):
     """float64 (n_landmarks, 2), in pixels of the image."""
 
 
+@checked_arguments
 def average_face(
     images: Sequence[Pixels],
     landmarks: Sequence[ArrayLike],

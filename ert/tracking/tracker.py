@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
@@ -168,6 +169,7 @@ class Tracker:
     ...         print(face.id, face.landmarks[30])
     """
 
+    @checked_arguments
     def __init__(
         self,
         model: ShapePredictor | str = "face68",
@@ -218,6 +220,7 @@ class Tracker:
         self._n_empty_searches = 0
         self._next_id = 0
 
+    @checked_arguments
     def update(self, frame: Pixels, time: float | None = None) -> list[TrackedFace]:
         """Return the faces of the next frame.
 

@@ -11,13 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from ert._core.exceptions import InputError
-from ert._core.files import check_input, check_writable, write_atomically, write_text
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, quoted
+from ert._core.files import as_path, check_input, check_writable, write_atomically, write_text
 from ert._core.types import Pixels
 from ert.tracking.tracker import TrackedFace
 
 # Codecs by suffix that OpenCV's wheels can write.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+# OpenCV crashes on negative numbers.
+MAX_CAMERA = 999
 # For files and cameras that report no frame rate or an invalid one.
 _DEFAULT_FRAMES_PER_SECOND, _MAX_FRAMES_PER_SECOND = 30.0, 1000.0
 _COLORS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
@@ -72,9 +75,12 @@ class VideoReader:
         When OpenCV is not installed, there is no such file or camera, or the file is not a video.
     """
 
+    @checked_arguments
     def __init__(self, source: str | os.PathLike[str] | int) -> None:
         self._camera = isinstance(source, int)
-        self.name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
+        if isinstance(source, int) and not 0 <= source <= MAX_CAMERA:
+            raise InputError(f"camera {quoted(source)}: expected a number from 0 to {MAX_CAMERA}")
+        self.name = f"camera {source}" if isinstance(source, int) else str(as_path(source))
         cv2 = _import_opencv(self.name)
         if not isinstance(source, int):
             check_input(source, "a video file")

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import as_path, check_input, check_writable, write_text
 from ert._core.types import Floats, StrPath
@@ -98,6 +99,7 @@ def dataset_format(path: StrPath) -> str:
     return FOLDER_FORMATS[suffixes[0]]
 
 
+@checked_arguments
 def load_dataset(
     path: StrPath,
     *,
@@ -250,6 +252,7 @@ def _check_parts(names: list[str], box_of: NDArray[np.intc], part_of: NDArray[np
         raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
 
 
+@checked_arguments
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
     """Write annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -303,7 +306,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
 def _choose_format(path: Path, format: str | None) -> Format:
     if format is not None and format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}")
-    by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not path.is_dir() else None
+    by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not os.path.isdir(path) else None
     name = by_suffix if format is None else format
     if name is None:
         files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
