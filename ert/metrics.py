@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.types import Floats
 
 __all__ = [
@@ -37,6 +37,7 @@ NORMALIZERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
 
 # Of the 68 iBUG points: the outer eye corners, and the six points around each eye.
 _OUTER_CORNERS = (slice(36, 37), slice(45, 46))
+MAX_RESAMPLES = 1_000_000
 _EYES = (slice(36, 42), slice(42, 48))
 
 
@@ -217,8 +218,10 @@ def bootstrap_interval(
         raise InputError(f"values: expected a 1-D array of finite numbers, got shape {sample.shape}")
     if not 0 < level < 1:
         raise InputError(f"level: expected a number between 0 and 1, got {level!r}")
-    if n < 1:
-        raise InputError(f"n: expected at least 1, got {n!r}")
+    if not 1 <= n <= MAX_RESAMPLES:
+        raise InputError(f"n: expected 1 to {MAX_RESAMPLES}, got {quoted(n)}")
+    if seed < 0:
+        raise InputError(f"seed: expected 0 or more, got {quoted(seed)}")
     rng, compute = np.random.default_rng(seed), statistic or np.mean
     resampled = [float(compute(sample[rng.integers(len(sample), size=len(sample))])) for _ in range(n)]
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])

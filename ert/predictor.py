@@ -8,8 +8,8 @@ from typing import Any, Literal, Self, TypeAlias, overload
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.estimator import Estimator
 from ert._core.arguments import checked_arguments
+from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import as_path, bundled_models
 from ert._core.types import Floats
@@ -190,6 +190,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.random_state = random_state
         self.verbose = verbose
 
+    @checked_arguments
     def fit(
         self,
         X: Sequence[Face],
@@ -256,6 +257,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         )
         return self
 
+    @checked_arguments
     def fit_confidence(
         self,
         X: Sequence[Face],

@@ -79,6 +79,8 @@ def _fits(value: Any, annotation: Any) -> bool:
         known = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
         return known and all(_fits(item, kind) for kind in items[:1] for item in value)
     if isinstance(origin, type):
+        if origin is tuple and items and Ellipsis not in items:
+            return isinstance(value, tuple) and len(value) == len(items)
         return isinstance(value, origin)
     return True
 

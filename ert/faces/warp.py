@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
 from ert.faces.regions import check_face
@@ -21,6 +21,8 @@ from ert.predictor import load
 # Pixels within this distance of an edge belong to both triangles, so that rounding leaves no gap between
 # them. Triangles of less height are skipped.
 _TOLERANCE_PIXELS = 1e-6
+# Longest side of a picture that is made, which takes up to 2 GB.
+MAX_SIZE_PIXELS = 10_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,8 +92,8 @@ def chip(
         When an argument is invalid, or fewer than two distinct landmarks are present.
     """
     image = check_image(image)
-    if size < 1:
-        raise InputError(f"size: {size} pixels, expected at least 1")
+    if not 1 <= size <= MAX_SIZE_PIXELS:
+        raise InputError(f"size: {quoted(size)} pixels, expected 1 to {MAX_SIZE_PIXELS}")
     if template is None:
         points = check_face(landmarks, 68, 5, many=False)
         target = face_template(len(points), size, padding)
@@ -226,9 +228,10 @@ def warp(
     start, end = check_face(from_points, many=False), check_face(to_points, many=False)
     if start.shape != end.shape:
         raise InputError(f"to_points: array of shape {end.shape}, expected that of from_points, {start.shape}")
-    width, height = image.shape[1::-1] if size is None else size
-    if width < 1 or height < 1:
-        raise InputError(f"size: {width} x {height} pixels, expected at least 1 of each")
+    sides = image.shape[1::-1] if size is None else size
+    if len(sides) != 2 or (size is not None and not 1 <= min(size) <= max(size) <= MAX_SIZE_PIXELS):
+        raise InputError(f"size: {quoted(size)}, expected width and height, each 1 to {MAX_SIZE_PIXELS} pixels")
+    width, height = sides
     known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
     start, end = start[known], end[known]
     if border:
