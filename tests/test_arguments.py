@@ -111,7 +111,7 @@ def calls(faces, confident_model, tmp_path_factory):
             {"X": X, "y": y, "validation": (X, y), "landmark_names": None, "notes": {"a": "b"}, "checkpoint": None},
         ),
         "fit_confidence": (
-            ert.load(folder / "m.ert").fit_confidence,
+            ert.ShapePredictor(**small).fit(X, y).fit_confidence,
             {"X": X, "y": y, "groups": None, "n_folds": 2, "checkpoint": None},
         ),
         "tracker": (

@@ -34,7 +34,7 @@ _COMMANDS = {
     "completion": ("completion", "Print a script that completes commands, options and files in a shell."),
 }
 # Options whose values are written, not read.
-OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination")
+OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
