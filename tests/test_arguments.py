@@ -1,5 +1,6 @@
 """Arguments of a wrong type or value: public functions accept them or raise an `InputError` of one short line."""
 
+import inspect
 from functools import partial
 
 import numpy as np
@@ -180,6 +181,7 @@ def calls(faces, confident_model, tmp_path_factory):
     }
 
 
+PARAMETERS = inspect.signature(ert.ShapePredictor).parameters
 NAMES = [
     "load",
     "load_image",
@@ -239,3 +241,16 @@ def test_wrong_arguments_raise_the_usual_error(calls, name, monkeypatch, tmp_pat
             except Exception as error:
                 failures.append(f"{argument}={quoted(value)}: {printable(repr(error), 200)}")
     assert not failures, "\n".join(["", *failures])
+
+
+@pytest.mark.parametrize("name", [name for name in PARAMETERS if name != "verbose"])
+def test_wrong_parameters_raise_the_usual_error(faces, name):
+    small = {"n_stages": 1, "n_trees": 2, "n_inits": 2, "n_pixels": 20, "working_size": 32, "n_jobs": 1}
+    for value in WRONG:
+        is_number = isinstance(value, (int, float))
+        if value is None or (is_number and (abs(value) < 10 or name == "max_memory")):
+            continue
+        with pytest.raises(InputError) as info:
+            ert.ShapePredictor(**(small | {name: value})).fit(faces[0][:4], faces[1][:4])
+        assert "\n" not in str(info.value)
+        assert len(str(info.value)) <= 1000
