@@ -189,8 +189,8 @@ def test_imglab_refuses_other_files(tmp_path, content, fragment):
 
 
 def test_imglab_refuses_a_missing_file(tmp_path):
-    refused(read_imglab(tmp_path / "no.xml"), "no.xml: cannot be read")
-    refused(read_imglab(tmp_path), f"{tmp_path}: cannot be read")
+    refused(read_imglab(tmp_path / "no.xml"), "no.xml: no such file")
+    refused(read_imglab(tmp_path), f"{tmp_path}: is a folder, expected a file of annotations")
 
 
 LAUGHS = "".join(f"<!ENTITY l{i} '{f'&l{i - 1};' * 10}'>" for i in range(1, 12))
