@@ -100,6 +100,7 @@ def test_bad_objects_are_left_out(folder):
     assert [skipped.file.name for skipped in data.skipped] == ["no.png", "b.png", "b.png", "cut.png"]
     findings = check_dataset(data)
     assert {finding.kind for finding in findings} >= set(kinds)
+    assert "4 objects left out" in repr(data)
     assert concatenate([data, data]).skipped == data.skipped * 2
     assert data.subset([0]).skipped == ()
 
