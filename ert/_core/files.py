@@ -345,7 +345,7 @@ def _temporary_file(path: Path) -> Iterator[Path]:
     number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if fcntl is not None:
         with suppress(OSError):  # file systems without locks
-            fcntl.flock(number, fcntl.LOCK_EX)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     else:
         os.close(number)  # open files cannot be renamed there
     try:
