@@ -110,7 +110,8 @@ def log_skipped(dataset: Dataset, path: str) -> None:
     """Print how many objects of a file were left out, and what else was passed over."""
     for kind, count in Counter(skipped.kind for skipped in dataset.skipped).items():
         first = next(skipped.text for skipped in dataset.skipped if skipped.kind == kind)
-        log(f"{path}: {count} of {len(dataset) + len(dataset.skipped)} objects left out ({kind}), first: {first}")
+        what = f"{count} of {len(dataset) + len(dataset.skipped)} objects left out ({kind})"
+        log(f"{path}: {what}, first: {first}")
     for note in dataset.notes:
         log(f"{path}: {note}")
 

@@ -52,11 +52,9 @@ def run_convert(options: argparse.Namespace) -> int:
 
 
 def _convert_model(options: argparse.Namespace) -> int:
-    for_datasets = (options.to, options.boxes, options.split, options.images, options.category, options.label)
-    if any(option is not None for option in for_datasets) or options.part_order != "natural":
-        raise InputError(
-            "--to, --boxes, --split, --part-order and --images are for annotations, expected none with a model"
-        )
+    for_datasets = (options.to, options.boxes, options.write_images, *common.annotation_options(options).values())
+    if any(option not in (None, "natural") for option in for_datasets):
+        raise InputError("--to, --boxes, --images and the like are for annotations, expected none with a model")
     destination = Path(options.destination)
     if destination.suffix not in _MODEL_SUFFIXES:
         raise InputError(f"{destination}: expected a model file ending in .ert or .dat")

@@ -88,7 +88,7 @@ def check_name(name: str, format: str) -> str:
 def read_number(text: str, here: str, what: str) -> float:
     """Parse a coordinate in pixels; `here` and `what` are place and item for the error message."""
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not abs(value) <= MAX_COORDINATE:
