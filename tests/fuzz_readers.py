@@ -178,8 +178,8 @@ def count_tps(data):
 
 def count_coco(data):
     annotations = json.loads(data)["annotations"]
-    taken = [a for a in annotations if a.get("iscrowd") != 1 and a.get("num_keypoints") != 0]
-    return len(taken), sum(len(a["keypoints"]) for a in taken) // 3
+    taken = [a for a in annotations if a.get("iscrowd") != 1]
+    return len(taken), sum(len(a.get("keypoints") or ()) for a in taken if a.get("num_keypoints") != 0) // 3
 
 
 def count_tem(data):
@@ -204,6 +204,9 @@ def count_dat(data):
 
 def annotations(reader, path):
     found = list(reader(path))
+    for annotation in found:
+        if annotation.fault is not None:
+            raise InputError(annotation.fault)
     return len(found), sum(len(annotation.landmarks) for annotation in found)
 
 

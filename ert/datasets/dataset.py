@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,24 @@ from ert.model.schemes import resolve_mirror_map
 MAX_THUMBNAILS = 12
 _COLUMNS = 6
 _THUMBNAIL_PIXELS = 128
+
+
+class Skipped(NamedTuple):
+    """An object of a file that was not loaded.
+
+    Attributes
+    ----------
+    kind : str
+        "no landmarks", "image not found", "invalid annotation" or "unreadable image".
+    file : pathlib.Path
+        The image, or where it was expected.
+    text : str
+        Place and reason, in one line.
+    """
+
+    kind: str
+    file: Path
+    text: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +57,10 @@ class Dataset:
         Landmark names, in the order of the array.
     name : str
         Name of the dataset in reports.
+    skipped : tuple of Skipped
+        Objects of the file that were not loaded.
+    notes : tuple of str
+        What else was passed over in loading, one line each.
 
     Raises
     ------
@@ -50,6 +73,8 @@ class Dataset:
     landmarks: Floats
     landmark_names: tuple[str, ...]
     name: str
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
@@ -100,7 +125,7 @@ class Dataset:
         return self.landmarks
 
     def subset(self, indices: slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> "Dataset":
-        """Return the objects at `indices` (integers, a mask or a slice) as a new dataset."""
+        """Return the objects at `indices` (integers, a mask or a slice) as a new dataset, without `skipped`."""
         if not isinstance(indices, slice):
             # An empty list would become an array of floats, which is not an index.
             indices = np.asarray(indices) if len(indices) else slice(0)
@@ -168,6 +193,8 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         np.concatenate([dataset.landmarks for dataset in datasets]),
         names,
         " + ".join(dataset.name for dataset in datasets),
+        tuple(skipped for dataset in datasets for skipped in dataset.skipped),
+        tuple(note for dataset in datasets for note in dataset.notes),
     )
 
 

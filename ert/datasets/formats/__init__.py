@@ -3,7 +3,8 @@
 A new format is a module in this folder with two functions and a line in `FORMATS`; `CONTRIBUTING.md` has the recipe.
 
 - ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and the
-  center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line.
+  center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line. Where reading can
+  go on, the message is the `fault` of the annotation, and is not raised. An object without landmarks is no error.
 - ``write(dataset, images)`` yields the text: in pieces, or one text per object if the format has one file per image.
   ``images[i]`` is the image name of object i, relative to the folder of the file.
 """
@@ -11,7 +12,8 @@ A new format is a module in this folder with two functions and a line in `FORMAT
 import math
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,8 @@ from numpy.typing import NDArray
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert._core.types import Floats, StrPath
-from ert.datasets.dataset import Dataset
+from ert.datasets.dataset import Dataset, Skipped
+from ert.datasets.finder import image_by_stem, walk
 from ert.datasets.formats.coco import read_coco, write_coco
 from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
 from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
@@ -31,8 +34,19 @@ from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
 from ert.datasets.formats.pts import read_pts_folder, write_pts
 from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
 from ert.datasets.formats.tps import read_tps, write_tps
-from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, image_by_stem, natural_key, walk
+from ert.datasets.parsing import (
+    DECIMALS,
+    Annotation,
+    Picture,
+    first_duplicate,
+    natural_key,
+    quoted,
+    read_images,
+    read_picture,
+)
 from ert.datasets.split import connected_items
+
+MAX_LISTED_LABELS = 10
 
 
 class Format(NamedTuple):
@@ -103,6 +117,9 @@ def load_dataset(
     split: str | None = None,
     part_order: str = "natural",
     image_folder: StrPath | None = None,
+    category: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    skip_bad: bool = False,
 ) -> Dataset:
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -122,33 +139,104 @@ def load_dataset(
         Order of the parts of an imglab file: "2" before "10", or sorted as text, as in dlib. Other formats
         define the order of their landmarks.
     image_folder : path-like, optional
-        Folder of the images, if they are not beside the annotations. Not for imglab files, which contain the
-        paths of their images.
+        Folder of the images, if they are not beside the annotations. An image of which the file gives a path
+        of another machine, or a URL, is looked for there by the end of that path.
+    category : str or sequence of str, optional
+        Load only objects of these categories of a COCO file; ``"*"`` is all. Required if there are several.
+    label : str or sequence of str, optional
+        The same for the labels of the boxes of an imglab file; ``""`` is a box without a label.
+    skip_bad : bool
+        Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
+        are read for this. By default, the first one is an error.
 
     Returns
     -------
     Dataset
-        At least one object, each with at least one landmark; every landmark is annotated at least once.
+        At least one object, each with at least one landmark; every landmark is annotated at least once. Objects
+        without landmarks are left out. They and those of `skip_bad` are in its attribute ``skipped``.
 
     Raises
     ------
     InputError
-        An unknown format, an invalid file, an object without landmarks or without a row in the table of
-        boxes, a box without area, a landmark that no object has, or parts of an imglab file that look like
-        typos because hardly any box has them.
+        An unknown format, an invalid file, an image that does not exist, an object without a row in the table
+        of boxes, a box without area, several categories or labels, a landmark that no object has, or parts of
+        an imglab file that look like typos because hardly any box has them.
     """
+    dataset = read_annotations(
+        path,
+        boxes=boxes,
+        split=split,
+        part_order=part_order,
+        image_folder=image_folder,
+        category=category,
+        label=label,
+        skip_bad=skip_bad,
+    )
+    return drop_unreadable(dataset, read_images(read_picture, dataset.files)) if skip_bad else dataset
+
+
+def read_annotations(
+    path: StrPath,
+    *,
+    boxes: str | None,
+    split: str | None,
+    part_order: str,
+    image_folder: StrPath | None,
+    category: str | Sequence[str] | None,
+    label: str | Sequence[str] | None,
+    skip_bad: bool,
+) -> Dataset:
+    """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
     path = Path(path)
     if part_order not in {"natural", "dlib"}:
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
     if split is not None and boxes is None:
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
-    format = FORMATS[dataset_format(path)]
+    name = dataset_format(path)
+    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab")):
+        if value is not None and name != wanted:
+            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted} files have it")
+    format = FORMATS[name]
     annotations = format.read(path, image_folder=image_folder)
+    if name in ("coco", "imglab"):
+        annotations = _choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
     if boxes is not None:
         annotations = _replace_boxes(annotations, boxes, split)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
-    return _assemble(annotations, path, None if format.ordered else part_order, name)
+    return _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+
+
+def _choose_label(
+    annotations: Iterable[Annotation], path: Path, option: str, wanted: str | Sequence[str] | None
+) -> Iterator[Annotation]:
+    """Yield the objects with a wanted category or label; without a choice, raise InputError if there are several."""
+    chosen = {wanted} if isinstance(wanted, str) else None if wanted is None else set(wanted)
+    counts: Counter[str] = Counter()
+    for annotation in annotations:
+        label = annotation.label or ""
+        counts[label] += bool(annotation.landmarks)
+        if chosen is None or "*" in chosen or label in chosen:
+            yield annotation
+    found = [label for label, count in counts.items() if count]
+    listed = ", ".join(f"{quoted(label)} ({counts[label]} objects)" for label in found[:MAX_LISTED_LABELS])
+    listed += f" and {len(found) - MAX_LISTED_LABELS} more" if len(found) > MAX_LISTED_LABELS else ""
+    if chosen is None and len(set(found) - {""}) > 1:
+        raise InputError(f"{path}: several values of {option}: {listed}; choose with --{option} NAME, '*' is all")
+    for label in sorted((chosen or set()) - {"*"} - set(found)):
+        raise InputError(f"{path}: no object of {option} {quoted(label)}; found: {listed or 'none'}")
+
+
+def drop_unreadable(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Dataset:
+    """Leave out the objects in images that cannot be read; `pictures` are the results of `read_picture`."""
+    errors = [pictures[file].error for file in dataset.files]
+    keep = [i for i, error in enumerate(errors) if error is None]
+    bad = [Skipped("unreadable image", dataset.files[i], error) for i, error in enumerate(errors) if error is not None]
+    if not bad:
+        return dataset
+    if not keep:
+        raise InputError(f"{bad[0].text}; no other image can be used")
+    return replace(dataset.subset(keep), skipped=(*dataset.skipped, *bad), notes=dataset.notes)
 
 
 def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
@@ -164,16 +252,20 @@ def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | No
         box, row_split = boxes.get(image, (None, None))
         if split is not None and row_split != split:
             continue
-        if box is None:
-            raise InputError(f"{annotation.where}: image {annotation.file} has no row in the box file {spec}")
-        if image in seen:
-            what = f"several objects in {annotation.file}"
-            raise InputError(f"{annotation.where}: {what}, but {spec} has one box per image")
-        seen.add(image)
-        yield replace(annotation, box=box)
+        if annotation.fault is None and annotation.landmarks:
+            fault = None
+            if box is None:
+                fault = f"{annotation.where}: image {annotation.file} has no row in the box file {spec}"
+            elif image in seen:
+                fault = f"{annotation.where}: several objects in {annotation.file}, but {spec} has one box per image"
+            seen.add(image)
+            annotation = replace(annotation, box=box, fault=fault)
+        yield annotation
 
 
-def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | None, name: str) -> Dataset:
+def _assemble(
+    annotations: Iterable[Annotation], path: Path, part_order: str | None, name: str, skip_bad: bool
+) -> Dataset:
     """Collect annotations in arrays and check them, as `load_dataset` describes.
 
     `part_order` is "natural" or "dlib" where landmarks have no order of their own, else None.
@@ -184,9 +276,19 @@ def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | N
     # Flat arrays, because Python floats would take several times the memory: object i has counts[i] entries
     # in columns (which landmark) and twice as many in coordinates.
     numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
+    skipped: list[Skipped] = []
+    notes: Counter[str] = Counter()
     for annotation in annotations:
+        if annotation.fault is not None:
+            if not skip_bad:
+                raise InputError(annotation.fault)
+            kind = "invalid annotation" if os.path.isfile(annotation.file) else "image not found"
+            skipped.append(Skipped(kind, annotation.file, annotation.fault))
+            continue
         if not any(x == x for x, _ in annotation.landmarks.values()):
-            raise InputError(f"{annotation.where}: no landmarks, expected at least one")
+            skipped.append(Skipped("no landmarks", annotation.file, f"{annotation.where}: no landmarks"))
+            continue
+        notes.update(annotation.notes)
         numbers.extend(annotation.box or (math.nan,) * 4)
         columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
         counts.append(len(annotation.landmarks))
@@ -195,7 +297,8 @@ def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | N
         files.append(annotation.file)
         wheres.append(annotation.where)
     if not files:
-        raise InputError(f"{path}: no annotated object, expected at least one")
+        why = f": {skipped[0].text}, as the first of {len(skipped)} objects" if skipped else ""
+        raise InputError(f"{path}: no annotated object, expected at least one{why}")
     names = list(index)
     column_of = np.frombuffer(columns, np.intc)
     if part_order is not None:
@@ -216,7 +319,8 @@ def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | N
         origin = " around the landmarks" if without[i] else ""
         size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
         raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
-    return Dataset(files, boxes, landmarks, tuple(names), name)
+    told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
+    return Dataset(files, boxes, landmarks, tuple(names), name, tuple(skipped), told)
 
 
 def squares_around(landmarks: Floats) -> Floats:

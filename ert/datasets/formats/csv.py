@@ -11,14 +11,13 @@ from pathlib import Path
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
+from ert.datasets.finder import ImageFinder
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
     check_name,
     csv_table,
-    find_image,
     format_number,
-    image_folders,
     quoted,
     read_number,
     read_point,
@@ -39,7 +38,7 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
     line, header = next(table)
     box_columns, columns = _find_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
-    folders = image_folders(path, image_folder)
+    finder = ImageFinder(path, image_folder)
     for line, cells in table:
         here = f"{path}:{line}"
         box = None
@@ -47,7 +46,8 @@ def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
             left, top, width, height = (read_number(cells[i], here, labels[i]) for i in box_columns)
             box = left, top, width, height
         points = {name: read_point(cells[x], cells[y], here, labels[x], labels[y]) for name, (x, y) in columns.items()}
-        yield Annotation(find_image(cells[0], folders, here), box, points, here)
+        file, fault = finder.find(cells[0], here)
+        yield Annotation(file, box, points, here, fault)
 
 
 def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:

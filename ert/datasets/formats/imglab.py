@@ -1,6 +1,5 @@
 """Imglab XML, the format of dlib's tools."""
 
-import os
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
@@ -12,6 +11,7 @@ import numpy as np
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
+from ert.datasets.finder import Found, ImageFinder
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
@@ -33,29 +33,32 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     """Read the boxes of an imglab XML file in little memory; landmarks are the parts of a box.
 
     Boxes with ``ignore='1'`` and images without boxes are skipped. Coordinates are not changed. Image files
-    are relative to the folder of the XML file, so `image_folder` is not supported. A DOCTYPE is an error, so
-    that there are no entities.
+    are relative to `image_folder`, or to the folder of the XML file. A DOCTYPE is an error, so that there are
+    no entities.
     """
     path = Path(path)
-    if image_folder is not None:
-        why = "an imglab file contains the paths of its images"
-        raise InputError(f"{path}: image_folder {image_folder}, expected None: {why}")
-    file, box_number, where = path, 0, ""
+    finder = ImageFinder(path, image_folder)
+    name, box_number, where, label = "", 0, "", ""
+    found: Found | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
     for here, event, element in _imglab_events(path):
         if event == "end" and element.tag == "box" and box is not None:
-            yield Annotation(file, box, parts, where)
+            # The image is looked for only if it has a box that is not ignored.
+            found = found or finder.find(name, where)
+            yield Annotation(found.file, box, parts, where, found.fault, label or None)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
             while element.getprevious() is not None:
                 del element.getparent()[0]
+        elif event == "end" and element.tag == "label":
+            label = (element.text or "").strip()
         elif event == "start" and element.tag == "image":
-            file, box_number = path.parent / _attribute(element, "file", here), 0
+            name, box_number, found = _attribute(element, "file", here), 0, None
         elif event == "start" and element.tag == "box":
             box_number += 1
-            box, parts, where = None, {}, f"{here}: box {box_number} of {one_line(repr(str(file)))}"
+            box, parts, label, where = None, {}, "", f"{here}: box {box_number} of {one_line(repr(name))}"
             ignored = element.get("ignore", "0").lower()
             if ignored not in {"0", "1", "false", "true"}:
                 raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
@@ -63,14 +66,12 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
                 continue
             left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
             box = left, top, width, height
-            if not os.path.isfile(file):
-                raise InputError(f"{where}: image file not found")
         elif event == "start" and element.tag == "part" and box is not None:
-            name = _attribute(element, "name", here)
-            if name in parts:
-                raise InputError(f"{here}: duplicate part {quoted(name)} in a box")
+            part = _attribute(element, "name", here)
+            if part in parts:
+                raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
             x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
-            parts[name] = x, y
+            parts[part] = x, y
 
 
 def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -93,7 +94,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 for event, element in events:
                     if event == "start":
                         _check_nesting(element, here)
-                    if element.tag in _PARENTS:
+                    if element.tag in _PARENTS or element.tag == "label":
                         yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()

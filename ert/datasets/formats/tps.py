@@ -9,17 +9,8 @@ from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import (
-    Annotation,
-    Point,
-    check_name,
-    find_image,
-    format_number,
-    image_folders,
-    quoted,
-    read_point,
-    text_lines,
-)
+from ert.datasets.finder import ImageFinder
+from ert.datasets.parsing import Annotation, Point, check_name, format_number, quoted, read_point, text_lines
 
 # Keys of a specimen that do not change its landmarks.
 _IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
@@ -36,7 +27,7 @@ def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
     errors.
     """
     path = Path(path)
-    folders = image_folders(path, image_folder)
+    finder = ImageFinder(path, image_folder)
     first: tuple[str, int] | None = None
     file, height = path, 0
     for here, points, name in _specimens(path):
@@ -45,10 +36,14 @@ def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[
         first = first or (here, len(points))
         if len(points) != first[1]:
             raise InputError(f"{here}: LM is {len(points)}, expected {first[1]} as in {first[0]}")
-        image = find_image(name, folders, here)
-        if image != file:
-            file, height = image, image_size(image)[1]
-        yield Annotation(file, None, {str(i): (x, height - 1 - y) for i, (x, y) in enumerate(points)}, here)
+        image, fault = finder.find(name, here)
+        if image != file and fault is None:
+            try:
+                file, height = image, image_size(image)[1]
+            except InputError as error:
+                fault = str(error)
+        landmarks = {str(i): (x, height - 1 - y) for i, (x, y) in enumerate(points)}
+        yield Annotation(image, None, landmarks, here, fault)
     if first is None:
         raise InputError(f"{path}:1: expected 'LM=' and a number, found the end of the file")
 

@@ -3,14 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SHARED
+from helpers import SHARED, raise_faults
 from PIL import Image
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.tps import read_tps
-from ert.datasets.parsing import find_image
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the annotated images of ../shared/data")
 
@@ -53,7 +52,7 @@ def test_images_in_another_folder(folder):
     (folder / "labels").mkdir()
     path = write(folder / "labels", TWO)
     with pytest.raises(InputError, match=r"x.tps:1: image 'a.png' not found"):
-        list(read_tps(path))
+        list(raise_faults(read_tps(path)))
     assert [annotation.file for annotation in read_tps(path, image_folder=folder)] == [folder / "a.png"]
 
 
@@ -89,7 +88,7 @@ def test_images_in_another_folder(folder):
 def test_refuses(folder, content, line, message):
     path = write(folder, content)
     with pytest.raises(InputError) as info:
-        list(read_tps(path))
+        list(raise_faults(read_tps(path)))
     assert str(info.value).startswith(f"{path}:{line}: ")
     assert message in str(info.value)
     assert "\n" not in str(info.value)
@@ -98,7 +97,7 @@ def test_refuses(folder, content, line, message):
 def test_refuses_an_image_that_cannot_be_read(folder):
     (folder / "a.png").write_text("text")
     with pytest.raises(InputError, match=r"a\.png: is not an image"):
-        list(read_tps(write(folder, TWO)))
+        list(raise_faults(read_tps(write(folder, TWO))))
 
 
 def inside(dataset) -> np.ndarray:
@@ -114,7 +113,7 @@ def test_real_wings():
     assert inside(data)
     # A vein meets the wing's lower edge at landmark 0, its upper edge at 3.
     assert (data.landmarks[:, 0, 1] > data.landmarks[:, 3, 1] + 100).all()
-    first = data.landmarks[data.files.index(find_image("63001.jpg", [wings / "image-examples"], ""))]
+    first = data.landmarks[data.files.index(wings / "image-examples" / "63001.jpg")]
     assert first[0].tolist() == [290, 480 - 1 - 108]
 
 
