@@ -171,6 +171,8 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
         When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
         gray pixels of more than 8 bits and there are no levels.
     """
+    from PIL.Image import Transpose
+
     stored, of_path = (path.stored, path.levels) if isinstance(path, ImagePath) else (False, None)
     levels = of_path if levels is None else check_levels(levels)
     with _open_image(path) as image:
@@ -187,11 +189,9 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
         else:
             pixels = image.convert("RGBA").convert("RGB")  # straight to RGB, some transparent palettes warn
         if stored:
-            turn = _INVERSE.get(before, before) if orientation != before else 1
-        else:
-            turn = orientation
-        if turn in _TRANSPOSITIONS:
-            pixels = pixels.transpose(_TRANSPOSITIONS[turn])
+            orientation = _INVERSE.get(before, before) if orientation != before else 1
+        if orientation in _TRANSPOSITIONS:
+            pixels = pixels.transpose(Transpose(_TRANSPOSITIONS[orientation]))
         return np.array(pixels, dtype=np.uint8, order="C")
 
 

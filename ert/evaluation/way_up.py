@@ -1,9 +1,9 @@
-"""Do the landmarks fit the images better in another reading? A small cascade, trained on some objects, tells.
+"""Find out by the pixels whether the landmarks fit the images better upside down, or with images turned.
 
-Tools count y from the top or from the bottom of an image, and turn photos by their EXIF orientation or do not. Landmarks
-that are read the wrong way have plausible shapes; only the pixels show it. A small cascade is trained on half of
-the objects and tried on the other half, in boxes that are slightly off; then the same with the other reading.
-The right one has the smaller error.
+Tools count y from the top or from the bottom of an image, and turn photos by their EXIF orientation or do not.
+Landmarks that are read the wrong way have plausible shapes; only the pixels show it. A small cascade is trained
+on half of the objects and tried on the other half, in boxes that are slightly off; then the same with the other
+reading. The right one has the smaller error.
 """
 
 from collections.abc import Callable
@@ -125,8 +125,8 @@ def way_up_notes(dataset: Dataset, n_jobs: int = -1) -> list[str]:
     ):
         found = compare(dataset, n_jobs)
         if found is not None and found.other_is_better:
-            share = f"{found.share:.0%} of {found.n_objects} objects"
-            notes.append(f"the landmarks fit the images far better {what} ({share}, error {found.ratio:.1f} times smaller)")
+            figures = f"{found.share:.0%} of {found.n_objects} objects, error {found.ratio:.1f} times smaller"
+            notes.append(f"the landmarks fit the images far better {what} ({figures})")
     return notes
 
 
@@ -139,9 +139,13 @@ def _compare(dataset: Dataset, other: Callable[[Path, Pixels], Pixels], n_jobs: 
     from joblib import Parallel, delayed
 
     known = ~np.isnan(dataset.landmarks[:, :, 0])
-    often = np.flatnonzero(known.mean(axis=0) >= MIN_SHARE_KNOWN) if len(dataset) else []
-    chosen = [often[i] for i in np.linspace(0, len(often) - 1, min(len(often), MAX_LANDMARKS)).astype(int)]
-    complete = np.flatnonzero(known[:, chosen].all(axis=1)) if chosen else np.zeros(0, int)
+    if len(dataset) < MIN_OBJECTS:
+        return None
+    often = np.flatnonzero(known.mean(axis=0) >= MIN_SHARE_KNOWN)
+    if not len(often):
+        return None
+    chosen = often[np.linspace(0, len(often) - 1, min(len(often), MAX_LANDMARKS)).astype(int)]
+    complete = np.flatnonzero(known[:, chosen].all(axis=1))
     if len(complete) < MIN_OBJECTS:
         return None
     drawn = np.sort(np.random.default_rng(0).permutation(complete)[:MAX_OBJECTS])
@@ -176,7 +180,7 @@ def _halves(files: list[Path]) -> NDArray[np.intp]:
 
 
 def _cut_patch(image: Pixels, box: Floats, shape: Floats) -> _Patch:
-    """Cut the square around a box with twice its longer side, in gray; outside the image are the pixels of its border."""
+    """Cut the square around a box with twice its longer side, in gray; the border of the image continues."""
     from PIL import Image
 
     side = float(box[2:].max())

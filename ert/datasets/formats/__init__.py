@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
+from ert._core.image_paths import Levels
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.finder import image_by_stem, walk
@@ -45,6 +46,7 @@ from ert.datasets.parsing import (
     read_picture,
 )
 from ert.datasets.split import connected_items
+from ert.datasets.turns import Turns
 
 MAX_LISTED_LABELS = 10
 
@@ -120,6 +122,8 @@ def load_dataset(
     category: str | Sequence[str] | None = None,
     label: str | Sequence[str] | None = None,
     skip_bad: bool = False,
+    exif: str | None = None,
+    levels: Levels | None = None,
 ) -> Dataset:
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -148,6 +152,13 @@ def load_dataset(
     skip_bad : bool
         Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
         are read for this. By default, the first one is an error.
+    exif : {"stored", "upright"}, optional
+        How images are read in which a turn is noted (EXIF), here and wherever the paths of the dataset are
+        given to ert: the pixels as they are stored, or turned. By default, in the way that fits the size that
+        the file gives of the image, or else the one in which more landmarks are inside; where nothing tells, as
+        stored for imglab files and for ``part_order="dlib"``, as dlib does, and upright for other files.
+    levels : (float, float) or "auto", optional
+        The values that become black and white in gray images of more than 8 bits, see :func:`ert.load_image`.
 
     Returns
     -------
@@ -171,6 +182,8 @@ def load_dataset(
         category=category,
         label=label,
         skip_bad=skip_bad,
+        exif=exif,
+        levels=levels,
     )
     return drop_unreadable(dataset, read_images(read_picture, dataset.files)) if skip_bad else dataset
 
@@ -185,6 +198,8 @@ def read_annotations(
     category: str | Sequence[str] | None,
     label: str | Sequence[str] | None,
     skip_bad: bool,
+    exif: str | None = None,
+    levels: Levels | None = None,
 ) -> Dataset:
     """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
     path = Path(path)
@@ -197,14 +212,16 @@ def read_annotations(
         if value is not None and name != wanted:
             raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted} files have it")
     format = FORMATS[name]
-    annotations = format.read(path, image_folder=image_folder)
+    turns = Turns(exif, levels, stored_by_default=name == "imglab" or part_order == "dlib")
+    annotations = turns.read(format.read(path, image_folder=image_folder))
     if name in ("coco", "imglab"):
         annotations = _choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
     if boxes is not None:
         annotations = _replace_boxes(annotations, boxes, split)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
-    return _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+    dataset = _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+    return replace(dataset, notes=(*dataset.notes, *turns.notes()))
 
 
 def _choose_label(

@@ -27,6 +27,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
     path = Path(path)
     data = read_json(path)
     images = {number: _file_name(image, here) for number, here, image in _numbered(data, "images", path)}
+    sizes = {number: _size(image) for number, _, image in _numbered(data, "images", path)}
     categories = {
         number: (str(entry.get("name") or number), _keypoint_names(entry, here))
         for number, here, entry in _numbered(data, "categories", path)
@@ -51,7 +52,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
         except InputError as error:
             yield Annotation(path, None, {}, here, str(error), label)
             continue
-        yield Annotation(found.file, box, landmarks, here, found.fault, label)
+        yield Annotation(found.file, box, landmarks, here, found.fault, label, sizes[image])
 
 
 def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -92,6 +93,12 @@ def _file_name(image: dict[str, Any], here: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{here}: file_name is {quoted(name)}, expected a name")
     return name
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Return width and height of an image, which are optional and often 0."""
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None
 
 
 def _keypoint_names(category: dict[str, Any], here: str) -> list[str] | None:

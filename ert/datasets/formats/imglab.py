@@ -1,5 +1,6 @@
 """Imglab XML, the format of dlib's tools."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
@@ -27,6 +28,8 @@ from ert.datasets.parsing import (
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
+# Width or height of an image, which newer versions of dlib write.
+_SIDE = re.compile("[1-9][0-9]{0,5}")
 
 
 def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -40,13 +43,14 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     finder = ImageFinder(path, image_folder)
     name, box_number, where, label = "", 0, "", ""
     found: Found | None = None
+    size: tuple[int, int] | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
     for here, event, element in _imglab_events(path):
         if event == "end" and element.tag == "box" and box is not None:
             # The image is looked for only if it has a box that is not ignored.
             found = found or finder.find(name, where)
-            yield Annotation(found.file, box, parts, where, found.fault, label or None)
+            yield Annotation(found.file, box, parts, where, found.fault, label or None, size)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
@@ -56,6 +60,8 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
             label = (element.text or "").strip()
         elif event == "start" and element.tag == "image":
             name, box_number, found = _attribute(element, "file", here), 0, None
+            sides = [element.get(side, "") for side in ("width", "height")]
+            size = (int(sides[0]), int(sides[1])) if all(map(_SIDE.fullmatch, sides)) else None
         elif event == "start" and element.tag == "box":
             box_number += 1
             box, parts, label, where = None, {}, "", f"{here}: box {box_number} of {one_line(repr(name))}"
