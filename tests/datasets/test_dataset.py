@@ -306,8 +306,19 @@ def test_refuses_boxes_without_area_in_a_csv(folder):
 
 
 def test_refuses_to_make_a_box_around_one_point(folder):
+    path = write(folder / "faces.csv", "image,x0,y0,x1,y1\na.jpg,1,2,,\na.jpg,1,2,3,4\n")
+    message = "faces.csv:2: the box around the landmarks is 0 wide and 0 high, expected more than 0; --boxes gives"
+    refused(message, path=path)
+
+
+def test_the_box_of_a_single_landmark_is_the_image(folder):
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\n")
-    refused("faces.csv:2: the box around the landmarks is 0 wide and 0 high", path=path)
+    refused("a.jpg: is empty, expected an image", path=path)
+    Image.new("L", (30, 20)).save(folder / "a.jpg")
+    data = load_dataset(path)
+    assert data.boxes.tolist() == [[0, 0, 30, 20]]
+    assert data.notes[0].startswith("the box is the whole image")
+    assert data.notes[0].endswith("(1 objects)")
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])

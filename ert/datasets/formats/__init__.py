@@ -13,14 +13,13 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
@@ -32,23 +31,13 @@ from ert.datasets.formats.coco import read_coco, write_coco
 from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
 from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
 from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
+from ert.datasets.formats.parts import part_faults
 from ert.datasets.formats.pts import read_pts_folder, write_pts
 from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
 from ert.datasets.formats.tps import read_tps, write_tps
-from ert.datasets.parsing import (
-    DECIMALS,
-    Annotation,
-    Picture,
-    first_duplicate,
-    natural_key,
-    quoted,
-    read_images,
-    read_picture,
-)
-from ert.datasets.split import connected_items
+from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
+from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
 from ert.datasets.turns import Turns
-
-MAX_LISTED_LABELS = 10
 
 
 class Format(NamedTuple):
@@ -73,6 +62,7 @@ FORMATS = {
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
 }
+_OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
 # Suffix -> name of the format.
 FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
 FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
@@ -136,7 +126,8 @@ def load_dataset(
         The file or folder. The modules of `ert.datasets.formats` describe each format.
     boxes : str, optional
         ``CSV:PREFIX``: a table of boxes that replace those of the file, see
-        `ert.datasets.formats.csv.read_boxes`.
+        `ert.datasets.formats.csv.read_boxes`. Or ``image``: the box of each object is its whole image, as it is
+        by default where a dataset of a single landmark has no boxes.
     split : str, optional
         Load only images with this value in the column ``split`` of the table of boxes.
     part_order : {"natural", "dlib"}
@@ -185,7 +176,9 @@ def load_dataset(
         exif=exif,
         levels=levels,
     )
-    return drop_unreadable(dataset, read_images(read_picture, dataset.files)) if skip_bad else dataset
+    if skip_bad:
+        dataset = drop_unreadable(dataset, read_images(read_picture, dataset.files))
+    return check_not_empty(dataset, Path(path))
 
 
 def read_annotations(
@@ -205,7 +198,7 @@ def read_annotations(
     path = Path(path)
     if part_order not in {"natural", "dlib"}:
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
-    if split is not None and boxes is None:
+    if split is not None and boxes in (None, "image"):
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
     name = dataset_format(path)
     for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab")):
@@ -215,45 +208,15 @@ def read_annotations(
     turns = Turns(exif, levels, stored_by_default=name == "imglab" or part_order == "dlib")
     annotations = turns.read(format.read(path, image_folder=image_folder))
     if name in ("coco", "imglab"):
-        annotations = _choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
-    if boxes is not None:
+        annotations = choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
+    if boxes == "image":
+        annotations = image_boxes(annotations)
+    elif boxes is not None:
         annotations = _replace_boxes(annotations, boxes, split)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
     dataset = _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
     return replace(dataset, notes=(*dataset.notes, *turns.notes()))
-
-
-def _choose_label(
-    annotations: Iterable[Annotation], path: Path, option: str, wanted: str | Sequence[str] | None
-) -> Iterator[Annotation]:
-    """Yield the objects with a wanted category or label; without a choice, raise InputError if there are several."""
-    chosen = {wanted} if isinstance(wanted, str) else None if wanted is None else set(wanted)
-    counts: Counter[str] = Counter()
-    for annotation in annotations:
-        label = annotation.label or ""
-        counts[label] += bool(annotation.landmarks)
-        if chosen is None or "*" in chosen or label in chosen:
-            yield annotation
-    found = [label for label, count in counts.items() if count]
-    listed = ", ".join(f"{quoted(label)} ({counts[label]} objects)" for label in found[:MAX_LISTED_LABELS])
-    listed += f" and {len(found) - MAX_LISTED_LABELS} more" if len(found) > MAX_LISTED_LABELS else ""
-    if chosen is None and len(set(found) - {""}) > 1:
-        raise InputError(f"{path}: several values of {option}: {listed}; choose with --{option} NAME, '*' is all")
-    for label in sorted((chosen or set()) - {"*"} - set(found)):
-        raise InputError(f"{path}: no object of {option} {quoted(label)}; found: {listed or 'none'}")
-
-
-def drop_unreadable(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Dataset:
-    """Leave out the objects in images that cannot be read; `pictures` are the results of `read_picture`."""
-    errors = [pictures[file].error for file in dataset.files]
-    keep = [i for i, error in enumerate(errors) if error is None]
-    bad = [Skipped("unreadable image", dataset.files[i], error) for i, error in enumerate(errors) if error is not None]
-    if not bad:
-        return dataset
-    if not keep:
-        raise InputError(f"{bad[0].text}; no other image can be used")
-    return replace(dataset.subset(keep), skipped=(*dataset.skipped, *bad), notes=dataset.notes)
 
 
 def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
@@ -299,8 +262,7 @@ def _assemble(
         if annotation.fault is not None:
             if not skip_bad:
                 raise InputError(annotation.fault)
-            kind = "invalid annotation" if os.path.isfile(annotation.file) else "image not found"
-            skipped.append(Skipped(kind, annotation.file, annotation.fault))
+            skipped.append(Skipped(_kind_of_fault(annotation, path), annotation.file, annotation.fault))
             continue
         if not any(x == x for x, _ in annotation.landmarks.values()):
             skipped.append(Skipped("no landmarks", annotation.file, f"{annotation.where}: no landmarks"))
@@ -314,12 +276,12 @@ def _assemble(
         files.append(annotation.file)
         wheres.append(annotation.where)
     if not files:
-        why = f": {skipped[0].text}, as the first of {len(skipped)} objects" if skipped else ""
-        raise InputError(f"{path}: no annotated object, expected at least one{why}")
+        return Dataset([], np.empty((0, 4)), np.empty((0, 0, 2)), (), name, tuple(skipped))
     names = list(index)
     column_of = np.frombuffer(columns, np.intc)
+    faults: dict[int, str] = {}
     if part_order is not None:
-        _check_parts(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres)
+        faults = dict(part_faults(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres))
         names.sort(key=natural_key if part_order == "natural" else None)
     position = np.argsort([index[landmark] for landmark in names])
     landmarks = np.full((len(files), len(names), 2), np.nan)
@@ -327,17 +289,56 @@ def _assemble(
     for shape, count in zip(landmarks, counts, strict=True):
         shape[position[column_of[start : start + count]]] = points[start : start + count]
         start += count
-    for k in np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0)):
-        raise InputError(f"{path}: landmark {names[k]!r} is missing in all objects, expected in one")
     boxes = np.array(numbers).reshape(-1, 4)
     without = np.isnan(boxes[:, 0])
     boxes[without] = squares_around(landmarks[without])
-    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)):
-        origin = " around the landmarks" if without[i] else ""
-        size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
-        raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
+    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)).tolist():
+        try:
+            if not without[i] or len(names) > 1:
+                origin, way = (" around the landmarks", f"; {_OTHER_BOXES}") if without[i] else ("", "")
+                size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
+                raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0{way}")
+            boxes[i] = image_box(files[i])
+            notes[f"the box is the whole image, since there is one landmark; {_OTHER_BOXES}"] += 1
+        except InputError as error:
+            faults.setdefault(i, str(error))
+    for i, fault in faults.items():
+        if not skip_bad:
+            raise InputError(fault)
+        skipped.append(Skipped("invalid annotation", files[i], fault))
     told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    return Dataset(files, boxes, landmarks, tuple(names), name, tuple(skipped), told)
+    dataset = Dataset(files, boxes, landmarks, tuple(names), name)
+    if faults:
+        dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
+    dataset = replace(dataset, skipped=tuple(skipped), notes=told)
+    # Parts of the boxes that were left out.
+    return dataset if not faults or part_order is None else without_empty_landmarks(dataset)
+
+
+def _kind_of_fault(annotation: Annotation, path: Path) -> str:
+    if not os.path.isfile(annotation.file):
+        return "image not found"
+    is_of_image = annotation.file != path and str(annotation.fault).startswith(f"{annotation.file}: ")
+    return "unreadable image" if is_of_image else "invalid annotation"
+
+
+def without_empty_landmarks(dataset: Dataset) -> Dataset:
+    """Leave out landmarks that no object has."""
+    used = np.flatnonzero(~np.isnan(dataset.landmarks[:, :, 0]).all(axis=0))
+    names = tuple(dataset.landmark_names[k] for k in used)
+    return replace(dataset, landmarks=dataset.landmarks[:, used], landmark_names=names)
+
+
+def check_not_empty(dataset: Dataset, path: Path) -> Dataset:
+    """Raise InputError for a dataset without objects, or with a landmark that no object has."""
+    skipped = dataset.skipped
+    if not len(dataset):
+        why = f": {skipped[0].text}, as the first of {len(skipped)} objects" if skipped else ""
+        raise InputError(f"{path}: no annotated object, expected at least one{why}")
+    for k in np.flatnonzero(np.isnan(dataset.landmarks[:, :, 0]).all(axis=0)):
+        name = dataset.landmark_names[k]
+        raise InputError(f"{path}: landmark {name!r} is missing in all objects, expected in one")
+    return dataset
 
 
 def squares_around(landmarks: Floats) -> Floats:
@@ -345,28 +346,6 @@ def squares_around(landmarks: Floats) -> Floats:
     low, high = np.fmin.reduce(landmarks, axis=1), np.fmax.reduce(landmarks, axis=1)
     side = (high - low).max(axis=1, keepdims=True)
     return np.hstack([(low + high - side) / 2, side, side])
-
-
-def _check_parts(names: list[str], box_of: NDArray[np.intc], part_of: NDArray[np.intc], wheres: list[str]) -> None:
-    """Raise InputError for part names that look like typos: in hardly any box, or only in boxes of their own.
-
-    Box ``box_of[i]`` has part ``part_of[i]``, an index into `names`; `wheres` are the places of the boxes.
-    """
-    n = len(wheres)
-    uses = np.bincount(part_of, minlength=len(names))
-    rare = np.flatnonzero(uses < max(2, n / 100))
-    if n > 20 and len(rare):
-        part = rare[0]
-        box = box_of[np.argmax(part_of == part)]
-        message = f"part {names[part]!r} is in {uses[part]} of {n} boxes only"
-        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
-    groups, sizes = np.unique(connected_items(box_of, part_of), return_counts=True)
-    if len(groups) > 1:
-        # Of groups of equal size, the later one in the file is reported.
-        box = groups[len(groups) - 1 - np.argmin(sizes[::-1])]
-        part = part_of[np.argmax(box_of == box)]
-        message = f"no part in common with other boxes, it has {names[part]!r}"
-        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
 
 
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
