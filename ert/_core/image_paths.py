@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from ert._core.exceptions import InputError
@@ -52,7 +51,7 @@ def parse_levels(text: str) -> Levels:
     try:
         low, high = map(float, text.split(","))
     except ValueError:
-        raise InputError(f"levels {text!r}: expected MIN,MAX or auto") from None
+        raise InputError(f"levels {text!r}: expected two numbers MIN,MAX, or auto") from None
     return check_levels((low, high))
 
 
@@ -119,6 +118,6 @@ def _png_may_turn(stream: BinaryIO) -> bool:
     return False
 
 
-def plain_path(path: Path) -> Path:
-    """Return the path without what it says about reading."""
-    return Path(path) if isinstance(path, ImagePath) else path
+def is_stored(path: object) -> bool:
+    """Return whether the path of an image says that its pixels are read as they are stored."""
+    return isinstance(path, ImagePath) and path.stored

@@ -314,7 +314,7 @@ def train_shape_predictor(
         if path.suffix == ".dat":
             model.set_params(kind="dlib", gray_weights="dlib")
         check_writable(path)
-        dataset = load_dataset(images, part_order="dlib")
+        dataset = load_dataset(images, part_order="dlib", exif="stored")
         model.fit(dataset.X, dataset.y, landmark_names=dataset.landmark_names).save(path)
         return None
 
@@ -362,7 +362,7 @@ def test_shape_predictor(images: Any, detections: Any, *rest: Any) -> float:
         normalizers = np.ones(1)
         faces: Sequence[Face]
         if isinstance(images, (str, os.PathLike)):
-            dataset = load_dataset(images, part_order="dlib")
+            dataset = load_dataset(images, part_order="dlib", exif="stored")
             faces, truth, predictor = dataset.X, dataset.y, detections
         else:
             *scales, predictor = rest

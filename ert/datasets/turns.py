@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ert._core.exceptions import InputError
-from ert._core.image_paths import Levels, check_levels, image_path, quick_header
+from ert._core.image_paths import Levels, check_levels, image_path, is_stored, quick_header
 from ert._core.images import has_turn, image_size
 from ert.datasets.parsing import Annotation
 
@@ -134,3 +134,12 @@ class Turns:
         if stored or self._levels is not None:
             return replace(annotation, file=image_path(annotation.file, stored, self._levels))
         return annotation
+
+
+def turn_notes(files: Iterable[Path], *, stored_by_default: bool) -> Iterator[str]:
+    """Yield how to read a file that is written for these images, unless that is the default of its format."""
+    other = [file for file in set(files) if is_stored(file) != stored_by_default and has_turn(file)]
+    if other:
+        way, pixels = ("upright", "upright images") if stored_by_default else ("stored", "pixels as stored")
+        n = f"{len(other)} image{'s carry' if len(other) > 1 else ' carries'} a turn (EXIF)"
+        yield f"{n}, and the coordinates are those of the {pixels}: read this file with --exif {way}"

@@ -73,6 +73,11 @@ class Readings:
         """Whether the other reading fits far better."""
         return self.ratio >= MIN_RATIO and self.share >= MIN_SHARE
 
+    def text(self, other: str) -> str:
+        """Return the finding as text; `other` names the other reading."""
+        figures = f"on {self.share:.0%} of {self.n_objects} objects, error {self.ratio:.1f} times smaller"
+        return f"the landmarks fit the images far better {other} ({figures})"
+
 
 def compare_upside_down(dataset: Dataset, n_jobs: int = -1) -> Readings | None:
     """Compare the landmarks with themselves upside down, as if y were counted from the other side of the image.
@@ -116,18 +121,32 @@ def compare_turned(dataset: Dataset, n_jobs: int = -1) -> Readings | None:
     return _compare(dataset.subset(np.array([file in turned for file in dataset.files], bool)), other, n_jobs)
 
 
-def way_up_notes(dataset: Dataset, n_jobs: int = -1) -> list[str]:
-    """Return a line for each way to read the annotations in which they fit the images far better."""
-    notes = []
-    for compare, what in (
-        (compare_upside_down, "upside down: is y counted from the other side of the image? See --y-origin"),
-        (compare_turned, "in images turned the other way, see --exif"),
-    ):
-        found = compare(dataset, n_jobs)
-        if found is not None and found.other_is_better:
-            figures = f"{found.share:.0%} of {found.n_objects} objects, error {found.ratio:.1f} times smaller"
-            notes.append(f"the landmarks fit the images far better {what} ({figures})")
-    return notes
+def better_readings(dataset: Dataset, n_jobs: int = -1, *, upside_down: bool = True) -> dict[str, str]:
+    """Find the ways to read the annotations in which they fit the images far better.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        At least 30 objects, otherwise nothing is found.
+    n_jobs : int
+        Threads; -1 is all processors.
+    upside_down : bool
+        Whether to try the landmarks upside down, which takes a second. Images with a turn are tried anyway.
+
+    Returns
+    -------
+    dict of str
+        "images turned" or "upside down" -> a line that says what to do; empty if the reading is right.
+    """
+    turned = compare_turned(dataset, n_jobs)
+    if turned is not None and turned.other_is_better:
+        text = f"{turned.text('with the images turned the other way')}: --exif stored or upright turns them"
+        return {"images turned": text}
+    mirrored = compare_upside_down(dataset, n_jobs) if upside_down else None
+    if mirrored is not None and mirrored.other_is_better:
+        text = f"{mirrored.text('upside down')}: y may be counted from the other side, see --y-origin"
+        return {"upside down": text}
+    return {}
 
 
 # Pixels, box and landmarks.

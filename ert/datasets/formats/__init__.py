@@ -37,7 +37,7 @@ from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
 from ert.datasets.formats.tps import read_tps, write_tps
 from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
 from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
-from ert.datasets.turns import Turns
+from ert.datasets.turns import Turns, turn_notes
 
 
 class Format(NamedTuple):
@@ -392,7 +392,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         notes.append("boxes are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
-    return [*notes, *chosen.notes(dataset)]
+    return [*notes, *turn_notes(dataset.files, stored_by_default=chosen.suffix == ".xml"), *chosen.notes(dataset)]
 
 
 def _choose_format(path: Path, format: str | None) -> Format:
