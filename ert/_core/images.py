@@ -1,6 +1,7 @@
 """Images: read from files, validated, converted to gray."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -180,19 +181,19 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
         before = _orientation(image) if stored and image.format == "TIFF" else 1
         _load(image)
         orientation = _orientation(image)
-        if image.mode in _DEEP_MODES:
-            pixels = _scale_levels(image, levels, path)
-        elif image.mode in _GRAY_MODES:
-            pixels = image.convert("L")
-        elif image.mode == "RGB":
-            pixels = image
-        else:
-            pixels = image.convert("RGBA").convert("RGB")  # straight to RGB, some transparent palettes warn
+        pixels = _scale_levels(image, levels, path) if image.mode in _DEEP_MODES else _gray_or_rgb(image)
         if stored:
             orientation = _INVERSE.get(before, before) if orientation != before else 1
         if orientation in _TRANSPOSITIONS:
             pixels = pixels.transpose(Transpose(_TRANSPOSITIONS[orientation]))
         return np.array(pixels, dtype=np.uint8, order="C")
+
+
+def _gray_or_rgb(image: "Image.Image") -> "Image.Image":
+    if image.mode in _GRAY_MODES:
+        return image.convert("L")
+    # Straight to RGB, some transparent palettes warn.
+    return image if image.mode == "RGB" else image.convert("RGBA").convert("RGB")
 
 
 def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.PathLike[str]) -> "Image.Image":
@@ -257,15 +258,15 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3)
-        The array.
+    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3), or PIL.Image.Image
+        The array; or an image of Pillow, whose pixels are taken as they are, gray or RGB.
     what : str
         Its name in error messages.
 
     Returns
     -------
     ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        The same array, or a view of it; never a copy.
+        The same array, or a view of it; never a copy of an array.
 
     Raises
     ------
@@ -273,7 +274,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
         When it is not such an array, or has no pixels.
     """
     if not isinstance(image, np.ndarray):
-        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+        image = _pillow_pixels(image, what)
     if image.dtype.char != "B":
         raise InputError(f"{what}: {image.dtype} pixels, expected uint8 (0 to 255){_dtype_hint(image)}")
     if image.ndim == 3 and image.shape[2] == 1:
@@ -366,6 +367,20 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channel_ord
     return part, columns.start, rows.start
 
 
+def _pillow_pixels(image: Any, what: str) -> NDArray[np.uint8]:
+    # An image of Pillow exists only where Pillow has been imported.
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is None or not isinstance(image, pillow.Image):
+        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+    if image.mode not in _GRAY_MODES + _COLOR_MODES:
+        raise InputError(f"{what}: an image of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
+    try:
+        return np.array(_gray_or_rgb(image), np.uint8, order="C")
+    except (OSError, ValueError, SyntaxError) as error:
+        # Pillow reads pixels when they are first needed.
+        raise InputError(f"{what}: the image cannot be read: {' '.join(str(error).split())}") from error
+
+
 def _dtype_hint(image: NDArray[Any]) -> str:
     if image.dtype == np.bool_:
         return ": multiply by 255"
@@ -428,11 +443,12 @@ _TIFF_SIZE = 256, 257
 _INVERSE = {6: 8, 8: 6}
 
 
-ImageLike: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
+# An array, a path or an image of Pillow.
+ImageLike: TypeAlias = "npt.NDArray[np.uint8] | str | os.PathLike[str] | Image.Image"
 
 
 def read_image(image: ImageLike, what: str) -> npt.NDArray[np.uint8]:
-    """Return an image given as an array or as a path; `what` is its name in error messages."""
+    """Return an image given as an array, a path or an image of Pillow; `what` is its name in error messages."""
     # Arrays first: the test for a path takes longer than all tests of an array.
     if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
         return load_image(image)  # its errors name the file

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from ert._core.exceptions import InputError
@@ -48,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     try:
-        status = int(options.run(options))
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"ert: {message}", file=sys.stderr, flush=True)
+            status = int(options.run(options))
         sys.stdout.flush()
         return status
     except InputError as error:
