@@ -209,7 +209,7 @@ def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.Pa
     if levels == "auto":
         low, high = np.percentile(finite, _AUTO_PERCENTILES) if finite.size else (0.0, 0.0)
         # An image of one value is black.
-        levels = float(low), float(max(high, np.nextafter(low, np.inf)))
+        levels = float(low), float(high if high > low else low + max(1.0, abs(low)))
     low, high = levels
     known = np.clip(np.where(np.isnan(values), low, values), low, high)
     return Image.fromarray(np.rint((known - low) * (255 / (high - low))).astype(np.uint8))
