@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.image_paths import ImagePath, Levels, check_levels, quick_header
 from ert._kernels import to_gray as convert_to_gray
@@ -174,6 +175,8 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
     """
     from PIL.Image import Transpose
 
+    if (pixels := embedded_pixels(path)) is not None:
+        return pixels.copy()
     stored, of_path = (path.stored, path.levels) if isinstance(path, ImagePath) else (False, None)
     levels = of_path if levels is None else check_levels(levels)
     with _open_image(path) as image:
@@ -181,12 +184,12 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
         before = _orientation(image) if stored and image.format == "TIFF" else 1
         _load(image)
         orientation = _orientation(image)
-        pixels = _scale_levels(image, levels, path) if image.mode in _DEEP_MODES else _gray_or_rgb(image)
+        result = _scale_levels(image, levels, path) if image.mode in _DEEP_MODES else _gray_or_rgb(image)
         if stored:
             orientation = _INVERSE.get(before, before) if orientation != before else 1
         if orientation in _TRANSPOSITIONS:
-            pixels = pixels.transpose(Transpose(_TRANSPOSITIONS[orientation]))
-        return np.array(pixels, dtype=np.uint8, order="C")
+            result = result.transpose(Transpose(_TRANSPOSITIONS[orientation]))
+        return np.array(result, dtype=np.uint8, order="C")
 
 
 def _gray_or_rgb(image: "Image.Image") -> "Image.Image":
@@ -233,6 +236,8 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     InputError
         As `load_image`, but damage behind the header is not noticed.
     """
+    if (pixels := embedded_pixels(path)) is not None:
+        return pixels.shape[1], pixels.shape[0]
     stored = isinstance(path, ImagePath) and path.stored
     with _open_image(path) as image:
         width, height = image.size

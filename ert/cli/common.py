@@ -27,7 +27,7 @@ from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 COMPILING_NOTICE_SECONDS = 1.0
@@ -70,6 +70,19 @@ def add_annotation_options(
     add_levels(add)
     skip_bad = "go on without objects whose annotation is invalid or whose image is missing or damaged"
     add("--skip-bad", action="store_true", help=skip_bad)
+    y_origin = "the row of pixels from which y is counted (default: bottom in .tps files, else top)"
+    add("--y-origin", choices=("top", "bottom"), help=y_origin)
+    missing = "V,... such as -1: landmarks at V,V in the file are missing; none: no such number stands for that"
+    add("--missing", type=_numbers, metavar="V,...", help=missing)
+    curves = "take the points of curves and outlines of a .tps file as landmarks"
+    add("--curves", choices=("as-landmarks",), help=curves)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [] if text == "none" else [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers such as -1, or none") from None
 
 
 def annotation_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -82,6 +95,9 @@ def annotation_options(options: argparse.Namespace) -> dict[str, Any]:
         "label": options.label,
         "exif": options.exif,
         "levels": options.levels,
+        "y_origin": options.y_origin,
+        "missing": options.missing,
+        "curves": options.curves,
     }
 
 

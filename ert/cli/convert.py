@@ -6,6 +6,7 @@ from pathlib import Path
 from ert._core.exceptions import InputError
 from ert.cli import common
 from ert.cli.parser import Parser
+from ert.datasets.embedded import write_images
 from ert.datasets.formats import FOLDER_FORMATS, dataset_format, write_dataset
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
@@ -13,7 +14,7 @@ from ert.predictor import load
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
-    "tps": "SCALE= and ID= are not kept",
+    "tps": "COMMENT= and VARIABLES= are not kept",
     "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
     "tem": "the lines that webmorph draws are not kept",
     "ljson": "connectivity, and labels of regions, are not kept",
@@ -29,6 +30,8 @@ def add_convert_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
+    write_images = "write images that are pixels in the table SRC (Kaggle's facial keypoints) to this folder"
+    add("--write-images", metavar="DIR", help=write_images)
     common.add_annotation_options(parser)
 
 
@@ -65,6 +68,8 @@ def _convert_dataset(options: argparse.Namespace) -> int:
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")
     dataset = common.read_dataset(options, options.source, options.boxes)
+    if options.write_images is not None:
+        dataset = write_images(dataset, options.write_images)
     notes = write_dataset(dataset, options.destination, options.to)
     n, n_landmarks = len(dataset), len(dataset.landmark_names)
     common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")

@@ -4,7 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +61,10 @@ class Dataset:
         Objects of the file that were not loaded.
     notes : tuple of str
         What else was passed over in loading, one line each.
+    ids : tuple of str, optional
+        The user's number or name of each object, ``ID=`` in .tps files; "" is none.
+    scales : float64 array (n,), optional
+        Length of a pixel in the user's unit, ``SCALE=`` in .tps files; NaN is unknown.
 
     Raises
     ------
@@ -75,12 +79,17 @@ class Dataset:
     name: str
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
+    scales: Floats | None = None
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
         for what, values, shape in (("boxes", self.boxes, (n, 4)), ("landmarks", self.landmarks, (n, n_landmarks, 2))):
             if values.shape != shape:
                 raise InputError(f"{self.name}: {what} have shape {values.shape}, expected {shape}")
+        for what, column in (("ids", self.ids), ("scales", self.scales)):
+            if column is not None and len(column) != n:
+                raise InputError(f"{self.name}: {len(column)} {what}, expected one for each of {n} objects")
 
     def __len__(self) -> int:
         return len(self.files)
@@ -137,7 +146,10 @@ class Dataset:
             indices = np.asarray(indices) if len(indices) else slice(0)
         chosen = np.arange(len(self))[indices]
         files = [self.files[i] for i in chosen]
-        return Dataset(files, self.boxes[chosen], self.landmarks[chosen], self.landmark_names, self.name)
+        ids = None if self.ids is None else tuple(self.ids[i] for i in chosen)
+        scales = None if self.scales is None else self.scales[chosen]
+        arrays = self.boxes[chosen], self.landmarks[chosen]
+        return Dataset(files, *arrays, self.landmark_names, self.name, ids=ids, scales=scales)
 
     def __add__(self, other: "Dataset") -> "Dataset":
         return concatenate([self, other])
@@ -201,7 +213,23 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         " + ".join(dataset.name for dataset in datasets),
         tuple(skipped for dataset in datasets for skipped in dataset.skipped),
         tuple(note for dataset in datasets for note in dataset.notes),
+        _joined_ids(datasets),
+        _joined_scales(datasets),
     )
+
+
+def _joined_ids(datasets: Sequence[Dataset]) -> tuple[str, ...] | None:
+    if all(dataset.ids is None for dataset in datasets):
+        return None
+    return tuple(id for dataset in datasets for id in dataset.ids or [""] * len(dataset))
+
+
+def _joined_scales(datasets: Sequence[Dataset]) -> Floats | None:
+    if all(dataset.scales is None for dataset in datasets):
+        return None
+    unknown = [np.full(len(dataset), np.nan) for dataset in datasets]
+    parts = zip((dataset.scales for dataset in datasets), unknown, strict=True)
+    return np.concatenate([default if scales is None else scales for scales, default in parts])
 
 
 def mirror_dataset(
@@ -241,4 +269,5 @@ def mirror_dataset(
     boxes = dataset.boxes.copy()
     boxes[:, 0] = columns - boxes[:, 0] - boxes[:, 2]
     mirrored = list(dataset.files if files is None else files)
-    return Dataset(mirrored, boxes, landmarks, dataset.landmark_names, f"{dataset.name} mirrored")
+    name = f"{dataset.name} mirrored"
+    return replace(dataset, files=mirrored, boxes=boxes, landmarks=landmarks, name=name, skipped=(), notes=())

@@ -54,12 +54,18 @@ class ImageFinder:
         self._subfolders: list[str] | None = None
         self._listings: dict[str, dict[str, list[str]]] = {}
         self._names_of: dict[str, tuple[str, ...]] = {}
+        # Folder -> stem -> images, and image -> the name without or with another suffix that led to it.
+        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._found_by_stem: dict[str, str] = {}
+        self._as_written: set[str] = set()
 
     def find(self, name: str, here: str) -> Found:
         """Return the image `name`, or with `here`, the place of the name, why it is not found."""
         as_written = os.path.join(self._first, name)
         if os.path.isfile(as_written):
-            return Found(Path(as_written), None)
+            self._as_written.add(as_written)
+            other = self._found_by_stem.get(as_written)
+            return Found(Path(as_written), other and _same_image(other, name, as_written, here))
         for spelling in _spellings(name):
             parts, is_absolute = _parts(spelling), _ABSOLUTE.match(spelling) is not None
             for k in range(len(parts)):
@@ -74,9 +80,44 @@ class ImageFinder:
                         if k:
                             self._check_unique(found[0], parts, here)
                         return Found(Path(found[0]), None)
+        by_stem = self._find_by_stem(name, here)
+        if by_stem is not None:
+            return by_stem
         below = " or its subfolders" if self._with_subfolders and self._other_folders() else ""
         fault = f"{here}: image {quoted(name)} not found, expected it in {Path(self._first)}{below}"
         return Found(Path(as_written), fault)
+
+    def _find_by_stem(self, name: str, here: str) -> Found | None:
+        """Return the only image of that name up to its suffix, if there is one: names may lack it or have another."""
+        for spelling in _spellings(name):
+            parts = _parts(spelling)
+            for k in range(len(parts)):
+                folders = [self._first, *(self._other_folders() if k == 0 and not _ABSOLUTE.match(spelling) else [])]
+                found = [file for folder in folders for file in self._look_up_stem(folder, parts[k:])]
+                if not found:
+                    continue
+                fault = None
+                if len(found) > 1:
+                    fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
+                elif found[0] in self._as_written or self._found_by_stem.setdefault(found[0], name) != name:
+                    fault = _same_image(self._found_by_stem.get(found[0], found[0]), name, found[0], here)
+                return Found(Path(found[0]), fault)
+        return None
+
+    def _look_up_stem(self, folder: str, parts: list[str]) -> list[str]:
+        *parents, name = parts
+        for part in parents:
+            names = self._listing(folder).get(_key(part), [])
+            folder = os.path.join(folder, names[0] if len(names) == 1 else part)
+        if folder not in self._stems:
+            stems = self._stems[folder] = {}
+            for names in self._listing(folder).values():
+                for image in names:
+                    stem, suffix = os.path.splitext(image)
+                    if suffix.lower() in _RANKS:
+                        stems.setdefault(_key(stem), []).append(os.path.join(folder, image))
+        stem, suffix = os.path.splitext(name)
+        return self._stems[folder].get(_key(stem if suffix.lower() in _RANKS else name), [])
 
     def _other_folders(self) -> list[str]:
         if self._subfolders is None:
@@ -114,6 +155,10 @@ class ImageFinder:
         if known != tuple(parts):
             both = f"{quoted('/'.join(known))} and {quoted('/'.join(parts))}"
             raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
+
+
+def _same_image(one: str, other: str, file: str, here: str) -> str:
+    return f"{here}: both {quoted(one)} and {quoted(other)} would be {file}, expected an image for each"
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -174,6 +219,10 @@ def find_pairs(folder: Path, suffix: str, image_folder: StrPath | None) -> list[
             candidates = images.get(_key(stem), [])
             same_case = [image for image in candidates if os.path.splitext(os.path.basename(image))[0] == stem]
             candidates = same_case or candidates
+            if not candidates and os.path.splitext(stem)[1].lower() in _RANKS:
+                # a.png.pts
+                inner = images.get(_key(os.path.splitext(stem)[0]), [])
+                candidates = [image for image in inner if _key(os.path.basename(image)) == _key(stem)]
             if not candidates:
                 where = "beside it" if image_folder is None else f"in {image_folder} or its subfolders"
                 fault = f"{Path(path)}: no image {where}, expected {stem}.jpg, .png or similar"

@@ -1,13 +1,11 @@
 """One annotated object, and what all formats share: text, numbers, names, JSON, tables and images."""
 
-import codecs
-import csv
 import hashlib
 import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -37,8 +35,10 @@ class Annotation:
     where: str  # place of the object (file, line, box), the prefix of error messages
     fault: str | None = None  # error message if the object cannot be used, but reading can go on
     label: str | None = None  # its category in a COCO file, or label in an imglab file
-    size: tuple[int, int] | None = None  # width and height of the image, where the file gives them
     notes: tuple[str, ...] = ()  # what the reader passed over; the user is told each different one, with a count
+    id: str | None = None  # the user's number or name of the object
+    scale: float | None = None  # length of a pixel in the user's unit
+    size: tuple[int, int] | None = None  # width and height of the image, where the file gives them
 
 
 def natural_key(text: str) -> tuple[str, str]:
@@ -80,16 +80,6 @@ def open_binary(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and text of each line; bytes that are not UTF-8 become an InputError."""
-    with open_binary(path) as stream:
-        for line, raw in enumerate(stream, 1):
-            text = (raw.removeprefix(codecs.BOM_UTF8) if line == 1 else raw).decode(errors="replace")
-            if "\ufffd" in text or "\0" in text:
-                raise InputError(f"{path}:{line}: bytes that are not UTF-8 text")
-            yield line, text
 
 
 def check_name(name: str, format: str) -> str:
@@ -134,7 +124,7 @@ def format_number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-# --- JSON and CSV ---
+# --- JSON ---
 
 
 def read_json(path: Path) -> Any:
@@ -160,27 +150,6 @@ def read_json(path: Path) -> Any:
             raise InputError(f"{path}: invalid JSON: bytes that are not text") from None
         except ValueError:
             raise InputError(f"{path}: invalid JSON: a number with too many digits") from None
-
-
-def csv_table(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line, cells) of a CSV file: the header, then at least one row, all of the same length."""
-    reader = csv.reader((text for _, text in text_lines(path)), strict=True)
-    rows = ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
-    try:
-        line, header = next(rows, (1, []))
-        duplicate = first_duplicate(header)
-        if duplicate is not None:
-            raise InputError(f"{path}:{line}: duplicate column {quoted(duplicate)}")
-        yield line, header
-        header_line = line
-        for line, cells in rows:
-            if len(cells) != len(header):
-                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {len(header)} as in the header")
-            yield line, cells
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: invalid CSV: {error}") from None
-    if line == header_line:
-        raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")
 
 
 # --- images ---

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import csv_table
+from ert.datasets.tables import csv_table
 
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.image_paths import Levels, check_levels, image_path, is_stored, quick_header
 from ert._core.images import has_turn, image_size
@@ -131,7 +132,7 @@ class Turns:
         stored = image.turned and bool(image.as_stored)
         if image.fault is not None:
             return replace(annotation, fault=f"{annotation.where}: {image.fault}")
-        if stored or self._levels is not None:
+        if stored or (self._levels is not None and embedded_pixels(annotation.file) is None):
             return replace(annotation, file=image_path(annotation.file, stored, self._levels))
         return annotation
 

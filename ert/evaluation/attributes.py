@@ -14,7 +14,8 @@ from ert._core.images import load_image, to_gray
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import csv_table, quoted
+from ert.datasets.parsing import quoted
+from ert.datasets.tables import csv_table
 from ert.faces.regions import lengths, mouth_opening, zero_to_nan
 from ert.model.schemes import FACE68_REGIONS
 

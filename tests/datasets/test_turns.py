@@ -170,7 +170,7 @@ class TestOption:
 
     def test_levels_are_in_every_path(self, tmp_path):
         Image.fromarray(np.array([[0, 500], [1000, 1000]], np.uint16)).save(tmp_path / "a.png")
-        path = write(tmp_path / "a.csv", csv([(0, 0), (1, 1)]))
+        path = write(tmp_path / "a.csv", csv([(0, 1), (1, 0)]))
         with pytest.raises(InputError, match="16-bit gray pixels"):
             load_image(load_dataset(path).files[0])
         assert load_image(load_dataset(path, levels=(0, 1000)).files[0]).tolist() == [[0, 128], [255, 255]]
@@ -181,7 +181,7 @@ class TestOption:
         image = Image.fromarray(np.array([[0, 500, 1000]], np.uint16))
         image.save(tmp_path / "a.png", exif=exif_bytes(6))
         stored, upright = (
-            load_dataset(write(tmp_path / "a.csv", csv([(0, 0), (1, 1)])), exif=exif, levels=(0, 1000)).files[0]
+            load_dataset(write(tmp_path / "a.csv", csv([(0, 1), (1, 0)])), exif=exif, levels=(0, 1000)).files[0]
             for exif in ("stored", "upright")
         )
         assert load_image(stored).tolist() == [[0, 128, 255]]

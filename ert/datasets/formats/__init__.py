@@ -1,6 +1,6 @@
 """File formats of annotations: one module per format, with its reader and its writer; load and write any of them.
 
-A new format is a module in this folder with two functions and a line in `FORMATS`; `CONTRIBUTING.md` has the recipe.
+A new format is a module in this folder with two functions and a line in `registry.py`; `CONTRIBUTING.md` says how.
 
 - ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and the
   center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line. Where reading can
@@ -13,59 +13,32 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert._core.image_paths import Levels
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.finder import image_by_stem, walk
-from ert.datasets.formats.coco import read_coco, write_coco
-from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
-from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
-from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
+from ert.datasets.formats.conventions import read_with_conventions
+from ert.datasets.formats.csv import read_boxes
 from ert.datasets.formats.parts import part_faults
-from ert.datasets.formats.pts import read_pts_folder, write_pts
-from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
-from ert.datasets.formats.tps import read_tps, write_tps
+from ert.datasets.formats.registry import FILE_FORMATS as FILE_FORMATS
+from ert.datasets.formats.registry import FOLDER_FORMATS as FOLDER_FORMATS
+from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
 from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
 from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
 from ert.datasets.turns import Turns, turn_notes
 
-
-class Format(NamedTuple):
-    """A file format."""
-
-    suffix: str
-    read: Callable[..., Iterator[Annotation]]
-    write: Callable[[Dataset, list[str]], Iterator[str]]
-    folder: bool = False  # one file per image
-    boxes: bool = True  # stores boxes
-    names: bool = True  # stores landmark names
-    ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
-    notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
-
-
-FORMATS = {
-    "imglab": Format(".xml", read_imglab, write_imglab, ordered=False, notes=imglab_notes),
-    "csv": Format(".csv", read_csv, write_csv),
-    "tps": Format(".tps", read_tps, write_tps, boxes=False, names=False),
-    "coco": Format(".json", read_coco, write_coco),
-    "pts": Format(".pts", read_pts_folder, write_pts, folder=True, boxes=False, names=False),
-    "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
-    "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
-}
 _OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
-# Suffix -> name of the format.
-FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
-FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
 
 
 def dataset_format(path: StrPath) -> str:
@@ -79,7 +52,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -87,9 +60,10 @@ def dataset_format(path: StrPath) -> str:
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-        return FILE_FORMATS[path.suffix.lower()]
-    files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
+    formats = FILE_FORMATS | {format.suffix: name for name, format in READ_ONLY.items()}
+    if path.is_file() and path.suffix.lower() in formats:
+        return formats[path.suffix.lower()]
+    files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
         what = "unknown file type" if path.is_file() else "no such file or folder"
         raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
@@ -114,6 +88,9 @@ def load_dataset(
     skip_bad: bool = False,
     exif: str | None = None,
     levels: Levels | None = None,
+    y_origin: str | None = None,
+    missing: Sequence[float] | None = None,
+    curves: str | None = None,
 ) -> Dataset:
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -150,6 +127,14 @@ def load_dataset(
         stored for imglab files and for ``part_order="dlib"``, as dlib does, and upright for other files.
     levels : (float, float) or "auto", optional
         The values that become black and white in gray images of more than 8 bits, see :func:`ert.load_image`.
+    y_origin : {"top", "bottom"}, optional
+        The row of pixels from which y is counted: by default the bottom one in .tps files, else the top one.
+    missing : sequence of float, optional
+        Numbers v such that a landmark at v, v in the file is missing, for example ``[-1]``; ``[]`` is none. By
+        default, as the format has it; where it has nothing (.csv, .pts), 0, -1 and the like are an error.
+    curves : {"as-landmarks"}, optional
+        Append the points of the curves and outlines of a .tps file to its landmarks. By default, they are
+        passed over.
 
     Returns
     -------
@@ -175,6 +160,9 @@ def load_dataset(
         skip_bad=skip_bad,
         exif=exif,
         levels=levels,
+        y_origin=y_origin,
+        missing=missing,
+        curves=curves,
     )
     if skip_bad:
         dataset = drop_unreadable(dataset, read_images(read_picture, dataset.files))
@@ -193,6 +181,7 @@ def read_annotations(
     skip_bad: bool,
     exif: str | None = None,
     levels: Levels | None = None,
+    **conventions: Any,
 ) -> Dataset:
     """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
     path = Path(path)
@@ -201,13 +190,13 @@ def read_annotations(
     if split is not None and boxes in (None, "image"):
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
     name = dataset_format(path)
-    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab")):
-        if value is not None and name != wanted:
-            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted} files have it")
-    format = FORMATS[name]
+    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab csv")):
+        if value is not None and name not in wanted.split():
+            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted.split()[0]} files have it")
+    format = (FORMATS | READ_ONLY)[name]
     turns = Turns(exif, levels, stored_by_default=name == "imglab" or part_order == "dlib")
-    annotations = turns.read(format.read(path, image_folder=image_folder))
-    if name in ("coco", "imglab"):
+    annotations = read_with_conventions(format, path, turns, image_folder=image_folder, **conventions)
+    if name in ("coco", "imglab", "csv"):
         annotations = choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
     if boxes == "image":
         annotations = image_boxes(annotations)
@@ -257,6 +246,7 @@ def _assemble(
     # in columns (which landmark) and twice as many in coordinates.
     numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
     skipped: list[Skipped] = []
+    ids_read, scales_read = list[str](), array("d")
     notes: Counter[str] = Counter()
     for annotation in annotations:
         if annotation.fault is not None:
@@ -273,6 +263,8 @@ def _assemble(
         counts.append(len(annotation.landmarks))
         for point in annotation.landmarks.values():
             coordinates.extend(point)
+        ids_read.append(annotation.id or "")
+        scales_read.append(annotation.scale or math.nan)
         files.append(annotation.file)
         wheres.append(annotation.where)
     if not files:
@@ -306,8 +298,10 @@ def _assemble(
         if not skip_bad:
             raise InputError(fault)
         skipped.append(Skipped("invalid annotation", files[i], fault))
+    ids = tuple(ids_read) if any(ids_read) else None
+    scales = None if np.isnan(scales_read).all() else np.array(scales_read)
     told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    dataset = Dataset(files, boxes, landmarks, tuple(names), name)
+    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales)
     if faults:
         dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
     dataset = replace(dataset, skipped=tuple(skipped), notes=told)
@@ -390,6 +384,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         write_text(path, chosen.write(dataset, _image_names(dataset, path)))
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
+    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
+        if values is not None and not chosen.ids:
+            notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
     return [*notes, *turn_notes(dataset.files, stored_by_default=chosen.suffix == ".xml"), *chosen.notes(dataset)]
@@ -418,6 +415,10 @@ def _check(dataset: Dataset) -> None:
     duplicate = first_duplicate(names)
     if duplicate is not None:
         raise InputError(f"{dataset.name}: duplicate landmark name {duplicate!r}")
+    for file in dataset.files:
+        if embedded_pixels(file) is not None:
+            way = "ert convert --write-images DIR, or ert.datasets.write_images, writes them as files"
+            raise InputError(f"{file.parent}: its images are pixels in the table; {way}")
     bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
     bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)
     bad |= missing.all(axis=(1, 2))

@@ -52,7 +52,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
         except InputError as error:
             yield Annotation(path, None, {}, here, str(error), label)
             continue
-        yield Annotation(found.file, box, landmarks, here, found.fault, label, sizes[image])
+        yield Annotation(found.file, box, landmarks, here, found.fault, label, size=sizes[image])
 
 
 def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

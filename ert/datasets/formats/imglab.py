@@ -50,7 +50,7 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
         if event == "end" and element.tag == "box" and box is not None:
             # The image is looked for only if it has a box that is not ignored.
             found = found or finder.find(name, where)
-            yield Annotation(found.file, box, parts, where, found.fault, label or None, size)
+            yield Annotation(found.file, box, parts, where, found.fault, label or None, size=size)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
