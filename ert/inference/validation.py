@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -200,13 +201,16 @@ def fits_as_corners(box: Box, columns: int, rows: int) -> bool:
 
 
 def warn_of_corners(box: Box, columns: int, rows: int) -> None:
-    """Warn of a box that may have been given as x1, y1, x2, y2; of many, Python shows the first warning."""
+    """Warn of a box that may have been given as x1, y1, x2, y2."""
     if fits_as_corners(box, columns, rows):
-        warnings.warn(
-            "a box lies mostly outside its image, but would lie inside it as x1, y1, x2, y2; is it meant so? "
-            "Boxes are left, top, width, height",
-            stacklevel=2,
-        )
+        _warn_of_corners()
+
+
+# Once: reading images resets what Python remembers of warnings.
+@cache
+def _warn_of_corners() -> None:
+    question = "a box lies mostly outside its image, but would lie inside it as x1, y1, x2, y2; is it meant so?"
+    warnings.warn(f"{question} Boxes are left, top, width, height", stacklevel=3)
 
 
 def check_landmark_array(landmarks: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -193,7 +193,7 @@ class TestFormats:
     @pytest.mark.parametrize(("name", "format"), FORMATS)
     def test_what_is_written_is_read_as_the_notes_say(self, tmp_path, name, format, orientation):
         """Coordinates are kept; where the format's default is the other way, a note says how to read the file."""
-        dataset = turned_faces(tmp_path / "faces", 3, orientation)
+        dataset = turned_faces(tmp_path / "faces", 3, [orientation])
         write_dataset(dataset, tmp_path / "faces.xml")
         stored = load_dataset(tmp_path / "faces.xml")
         assert all(map(is_stored, stored.files))
@@ -234,7 +234,7 @@ def pair(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("turned")
     datasets = []
     for name, orientation in (("plain", None), ("turned", request.param)):
-        write_dataset(turned_faces(folder / name, 12, orientation), folder / f"{name}.xml")
+        write_dataset(turned_faces(folder / name, 12, [orientation]), folder / f"{name}.xml")
         datasets.append(load_dataset(folder / f"{name}.xml"))
     return datasets
 
@@ -263,7 +263,7 @@ class TestEverywhere:
 
 
 def test_an_object_is_a_pair(tmp_path):
-    dataset = turned_faces(tmp_path, 3, None)
+    dataset = turned_faces(tmp_path, 3)
     file, box = dataset[1]
     assert file == dataset.files[1]
     assert box is not None
