@@ -79,10 +79,20 @@ class TestQuickHeader:
         assert not may_turn
         assert size in (None, (9, 6))
 
-    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"icc_profile": bytes(70000)}, {"comment": "text"}])
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"icc_profile": bytes(3000)}, {"comment": "text"}])
     def test_size_in_a_jpeg(self, tmp_path, picture, options):
-        Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif_bytes(8), **options)
-        assert quick_header(tmp_path / "a.jpg") == (True, (9, 6))
+        path = tmp_path / "a.jpg"
+        Image.fromarray(picture).save(path, exif=exif_bytes(8), **options)
+        assert quick_header(path) == (True, (9, 6))
+        Image.fromarray(picture).save(path, **options)
+        assert quick_header(path) == (False, (9, 6))
+
+    @pytest.mark.parametrize("orientation", [None, 6])
+    def test_a_long_color_profile_leaves_it_open(self, tmp_path, picture, orientation):
+        path, exif = tmp_path / "a.jpg", b"" if orientation is None else exif_bytes(6)
+        Image.fromarray(picture).save(path, icc_profile=bytes(70000), exif=exif)
+        assert quick_header(path) == (True, None)
+        assert has_turn(path) == (orientation == 6)
 
     @pytest.mark.parametrize(
         "content", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0"]
