@@ -20,16 +20,10 @@ from ert._core.runtime import count_threads
 from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.parser import Parser, add_commands
+from ert.datasets.assembly import check_not_empty, without_empty_landmarks
 from ert.datasets.checks import NOT_LOADED, Finding, check_dataset, describe_dataset, known_scheme
 from ert.datasets.dataset import Dataset, Skipped, mirror_dataset
-from ert.datasets.formats import (
-    FILE_FORMATS,
-    check_not_empty,
-    dataset_format,
-    read_annotations,
-    without_empty_landmarks,
-    write_dataset,
-)
+from ert.datasets.formats import FILE_FORMATS, dataset_format, read_annotations, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
 from ert.evaluation.way_up import better_readings

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.types import Floats
+from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats import squares_around
 from ert.datasets.parsing import Picture, read_images, read_picture, read_size
 from ert.inference.validation import fits_as_corners
 from ert.model.procrustes import (

@@ -16,12 +16,12 @@ from ert.datasets.parsing import natural_key, quoted
 
 # What `load_image` reads. Of several images with the same stem, the one with the first of these suffixes is taken.
 IMAGE_SUFFIXES = (
-    *(".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".apng", ".avif", ".avifs", ".dib", ".gif", ".heic"),
-    *(".heif", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpf", ".jpx", ".pbm", ".pcx", ".pfm"),
-    *(".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".ras", ".rgb", ".sgi", ".tga", ".xbm", ".xpm"),
+    *(".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".apng", ".avif", ".avifs", ".blp", ".bw", ".dds"),
+    *(".dib", ".gif", ".heic", ".heif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc"),
+    *(".jpe", ".jpf", ".jpx", ".mpo", ".msp", ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".ras"),
+    *(".rgb", ".rgba", ".sgi", ".tga", ".vda", ".vst", ".xbm", ".xpm"),
 )
 _RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
-_ABSOLUTE = re.compile(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://")
 _SEPARATOR = re.compile(r"[\\/]+")
 
 
@@ -67,10 +67,10 @@ class ImageFinder:
             other = self._found_by_stem.get(as_written)
             return Found(Path(as_written), other and _same_image(other, name, as_written, here))
         for spelling in _spellings(name):
-            parts, is_absolute = _parts(spelling), _ABSOLUTE.match(spelling) is not None
+            parts = name_parts(spelling)
             for k in range(len(parts)):
                 # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
-                others = self._other_folders() if k == 0 and not is_absolute else []
+                others = self._other_folders() if k == 0 and not is_absolute(spelling) else []
                 for match_case, folders in product((True, False), ([self._first], others)):
                     found = [file for folder in folders for file in self._look_up(folder, parts[k:], match_case)]
                     if len(found) > 1:
@@ -83,16 +83,16 @@ class ImageFinder:
         by_stem = self._find_by_stem(name, here)
         if by_stem is not None:
             return by_stem
-        below = " or its subfolders" if self._with_subfolders and self._other_folders() else ""
+        below = " or its subfolders; give another folder with --images" if self._with_subfolders else ""
         fault = f"{here}: image {quoted(name)} not found, expected it in {Path(self._first)}{below}"
         return Found(Path(as_written), fault)
 
     def _find_by_stem(self, name: str, here: str) -> Found | None:
         """Return the only image of that name up to its suffix, if there is one: names may lack it or have another."""
         for spelling in _spellings(name):
-            parts = _parts(spelling)
+            parts = name_parts(spelling)
             for k in range(len(parts)):
-                folders = [self._first, *(self._other_folders() if k == 0 and not _ABSOLUTE.match(spelling) else [])]
+                folders = [self._first, *(self._other_folders() if k == 0 and not is_absolute(spelling) else [])]
                 found = [file for folder in folders for file in self._look_up_stem(folder, parts[k:])]
                 if not found:
                     continue
@@ -161,6 +161,23 @@ def _same_image(one: str, other: str, file: str, here: str) -> str:
     return f"{here}: both {quoted(one)} and {quoted(other)} would be {file}, expected an image for each"
 
 
+class TableImages:
+    """Absolute paths of the images that a table about images names, to be compared with those of a dataset."""
+
+    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+        self._folder = path.parent
+        folders = [None] if image_folder is None else [None, image_folder]
+        self._finders = [ImageFinder(path, folder) for folder in folders]
+
+    def resolve(self, name: str, here: str) -> Path:
+        """Return the path of an image without links; one that is not found is taken as it is written."""
+        for finder in self._finders:
+            file, fault = finder.find(name, here)
+            if fault is None:
+                return Path(os.path.realpath(file))
+        return Path(os.path.realpath(self._folder / name))
+
+
 def _spellings(name: str) -> Iterator[str]:
     """Yield a name, and what it may be if its encoding is not the one that the file states."""
     yield name
@@ -177,7 +194,12 @@ def _spellings(name: str) -> Iterator[str]:
             yield other
 
 
-def _parts(name: str) -> list[str]:
+def is_absolute(name: str) -> bool:
+    """Return whether a name is a URL or an absolute path of any system."""
+    return re.match(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
+def name_parts(name: str) -> list[str]:
     """Return the folders and the file name of a path of any system, or of a URL, without "." and ".."."""
     if re.match("[A-Za-z][A-Za-z0-9+.-]+://", name):
         try:

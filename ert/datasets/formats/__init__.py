@@ -9,10 +9,7 @@ A new format is a module in this folder with two functions and a line in `regist
   ``images[i]`` is the image name of object i, relative to the folder of the file.
 """
 
-import math
 import os
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,20 +22,20 @@ from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
 from ert._core.image_paths import Levels
-from ert._core.types import Floats, StrPath
-from ert.datasets.dataset import Dataset, Skipped
+from ert._core.types import StrPath
+from ert.datasets.assembly import assemble, check_not_empty
+from ert.datasets.dataset import Dataset
 from ert.datasets.finder import image_by_stem, walk
 from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes
-from ert.datasets.formats.parts import part_faults
+from ert.datasets.formats.foreign import tool_of_suffix
 from ert.datasets.formats.registry import FILE_FORMATS as FILE_FORMATS
 from ert.datasets.formats.registry import FOLDER_FORMATS as FOLDER_FORMATS
 from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
-from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, natural_key, read_images, read_picture
-from ert.datasets.selection import choose_label, drop_unreadable, image_box, image_boxes
+from ert.datasets.formats.sleap import read_sleap
+from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, read_images, read_picture
+from ert.datasets.selection import choose_label, drop_unreadable, image_boxes
 from ert.datasets.turns import Turns, turn_notes
-
-_OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
 
 
 def dataset_format(path: StrPath) -> str:
@@ -65,15 +62,29 @@ def dataset_format(path: StrPath) -> str:
         return formats[path.suffix.lower()]
     files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
-        what = "unknown file type" if path.is_file() else "no such file or folder"
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
-    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
-    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
+        tool = tool_of_suffix(path) if path.is_file() else None
+        what = tool or ("unknown file type" if path.is_file() else "no such file or folder")
+        raise InputError(
+            f"{path}: {what}" + ("" if tool else f", expected a file {files} or a folder of {folder_files}")
+        )
+    # Suffix -> the first file that has it.
+    first: dict[str, str] = {}
+    for parent, names in walk(path):
+        for name in names:
+            if not name.startswith("."):
+                first.setdefault(os.path.splitext(name)[1].lower(), os.path.join(parent, name))
+    suffixes = sorted(set(first) & set(FOLDER_FORMATS))
     if len(suffixes) > 1:
         raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
-    if not suffixes:
-        raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
-    return FOLDER_FORMATS[suffixes[0]]
+    if suffixes:
+        return FOLDER_FORMATS[suffixes[0]]
+    for suffix in sorted(set(first) & set(FILE_FORMATS)):
+        raise InputError(f"{path}: expected a folder of {folder_files}, or a file such as {first[suffix]}")
+    for file in first.values():
+        tool = tool_of_suffix(Path(file))
+        if tool is not None:
+            raise InputError(f"{file}: {tool}")
+    raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
 
 
 def load_dataset(
@@ -201,16 +212,31 @@ def read_annotations(
     if boxes == "image":
         annotations = image_boxes(annotations)
     elif boxes is not None:
-        annotations = _replace_boxes(annotations, boxes, split)
+        annotations = _replace_boxes(annotations, boxes, split, image_folder)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
-    dataset = _assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+    dataset = assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
     return replace(dataset, notes=(*dataset.notes, *turns.notes()))
 
 
-def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
+def import_sleap(
+    path: StrPath, frames: Path, *, boxes: str | None, image_folder: StrPath | None, skip_bad: bool
+) -> Dataset:
+    """Load a file that the package sleap-io reads; frames that are not image files are written to a folder."""
+    path = Path(path)
+    annotations = read_sleap(path, frames, image_folder=image_folder)
+    if boxes == "image":
+        annotations = image_boxes(annotations)
+    elif boxes is not None:
+        annotations = _replace_boxes(annotations, boxes, None, image_folder)
+    return check_not_empty(assemble(annotations, path, None, path.stem, skip_bad), path)
+
+
+def _replace_boxes(
+    annotations: Iterable[Annotation], spec: str, split: str | None, image_folder: StrPath | None
+) -> Iterator[Annotation]:
     """Replace the boxes by those of a table; with a split, skip images outside it."""
-    boxes = read_boxes(spec)
+    boxes = read_boxes(spec, image_folder)
     splits = {text for _, text in boxes.values() if text is not None}
     if split is not None and split not in splits:
         known = ", ".join(sorted(splits)) or "none"
@@ -230,116 +256,6 @@ def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | No
             seen.add(image)
             annotation = replace(annotation, box=box, fault=fault)
         yield annotation
-
-
-def _assemble(
-    annotations: Iterable[Annotation], path: Path, part_order: str | None, name: str, skip_bad: bool
-) -> Dataset:
-    """Collect annotations in arrays and check them, as `load_dataset` describes.
-
-    `part_order` is "natural" or "dlib" where landmarks have no order of their own, else None.
-    """
-    files: list[Path] = []
-    wheres: list[str] = []
-    index: dict[str, int] = {}
-    # Flat arrays, because Python floats would take several times the memory: object i has counts[i] entries
-    # in columns (which landmark) and twice as many in coordinates.
-    numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
-    skipped: list[Skipped] = []
-    ids_read, scales_read = list[str](), array("d")
-    notes: Counter[str] = Counter()
-    for annotation in annotations:
-        if annotation.fault is not None:
-            if not skip_bad:
-                raise InputError(annotation.fault)
-            skipped.append(Skipped(_kind_of_fault(annotation, path), annotation.file, annotation.fault))
-            continue
-        if not any(x == x for x, _ in annotation.landmarks.values()):
-            skipped.append(Skipped("no landmarks", annotation.file, f"{annotation.where}: no landmarks"))
-            continue
-        notes.update(annotation.notes)
-        numbers.extend(annotation.box or (math.nan,) * 4)
-        columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
-        counts.append(len(annotation.landmarks))
-        for point in annotation.landmarks.values():
-            coordinates.extend(point)
-        ids_read.append(annotation.id or "")
-        scales_read.append(annotation.scale or math.nan)
-        files.append(annotation.file)
-        wheres.append(annotation.where)
-    if not files:
-        return Dataset([], np.empty((0, 4)), np.empty((0, 0, 2)), (), name, tuple(skipped))
-    names = list(index)
-    column_of = np.frombuffer(columns, np.intc)
-    faults: dict[int, str] = {}
-    if part_order is not None:
-        faults = dict(part_faults(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres))
-        names.sort(key=natural_key if part_order == "natural" else None)
-    position = np.argsort([index[landmark] for landmark in names])
-    landmarks = np.full((len(files), len(names), 2), np.nan)
-    points, start = np.frombuffer(coordinates).reshape(-1, 2), 0
-    for shape, count in zip(landmarks, counts, strict=True):
-        shape[position[column_of[start : start + count]]] = points[start : start + count]
-        start += count
-    boxes = np.array(numbers).reshape(-1, 4)
-    without = np.isnan(boxes[:, 0])
-    boxes[without] = squares_around(landmarks[without])
-    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)).tolist():
-        try:
-            if not without[i] or len(names) > 1:
-                origin, way = (" around the landmarks", f"; {_OTHER_BOXES}") if without[i] else ("", "")
-                size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
-                raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0{way}")
-            boxes[i] = image_box(files[i])
-            notes[f"the box is the whole image, since there is one landmark; {_OTHER_BOXES}"] += 1
-        except InputError as error:
-            faults.setdefault(i, str(error))
-    for i, fault in faults.items():
-        if not skip_bad:
-            raise InputError(fault)
-        skipped.append(Skipped("invalid annotation", files[i], fault))
-    ids = tuple(ids_read) if any(ids_read) else None
-    scales = None if np.isnan(scales_read).all() else np.array(scales_read)
-    told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales)
-    if faults:
-        dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
-    dataset = replace(dataset, skipped=tuple(skipped), notes=told)
-    # Parts of the boxes that were left out.
-    return dataset if not faults or part_order is None else without_empty_landmarks(dataset)
-
-
-def _kind_of_fault(annotation: Annotation, path: Path) -> str:
-    if not os.path.isfile(annotation.file):
-        return "image not found"
-    is_of_image = annotation.file != path and str(annotation.fault).startswith(f"{annotation.file}: ")
-    return "unreadable image" if is_of_image else "invalid annotation"
-
-
-def without_empty_landmarks(dataset: Dataset) -> Dataset:
-    """Leave out landmarks that no object has."""
-    used = np.flatnonzero(~np.isnan(dataset.landmarks[:, :, 0]).all(axis=0))
-    names = tuple(dataset.landmark_names[k] for k in used)
-    return replace(dataset, landmarks=dataset.landmarks[:, used], landmark_names=names)
-
-
-def check_not_empty(dataset: Dataset, path: Path) -> Dataset:
-    """Raise InputError for a dataset without objects, or with a landmark that no object has."""
-    skipped = dataset.skipped
-    if not len(dataset):
-        why = f": {skipped[0].text}, as the first of {len(skipped)} objects" if skipped else ""
-        raise InputError(f"{path}: no annotated object, expected at least one{why}")
-    for k in np.flatnonzero(np.isnan(dataset.landmarks[:, :, 0]).all(axis=0)):
-        name = dataset.landmark_names[k]
-        raise InputError(f"{path}: landmark {name!r} is missing in all objects, expected in one")
-    return dataset
-
-
-def squares_around(landmarks: Floats) -> Floats:
-    """Return boxes (n, 4) around landmarks: centered on their bounding rectangle, with its longer side."""
-    low, high = np.fmin.reduce(landmarks, axis=1), np.fmax.reduce(landmarks, axis=1)
-    side = (high - low).max(axis=1, keepdims=True)
-    return np.hstack([(low + high - side) / 2, side, side])
 
 
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:

@@ -13,6 +13,7 @@ from ert._core.images import image_size
 from ert._core.types import Box, Floats, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import Found, ImageFinder
+from ert.datasets.formats.foreign import tool_of_json
 from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
 
 
@@ -26,6 +27,9 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
     """
     path = Path(path)
     data = read_json(path)
+    tool = tool_of_json(data)
+    if tool is not None:
+        raise InputError(f"{path}: {tool}")
     images = {number: _file_name(image, here) for number, here, image in _numbered(data, "images", path)}
     sizes = {number: _size(image) for number, _, image in _numbered(data, "images", path)}
     categories = {

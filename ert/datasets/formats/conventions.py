@@ -8,10 +8,10 @@ from pathlib import Path
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
 from ert.datasets.formats.registry import Format
-from ert.datasets.formats.y_origin import count_y_from_top
 from ert.datasets.parsing import Annotation
 from ert.datasets.points import MISSING
 from ert.datasets.turns import Turns
+from ert.datasets.y_origin import count_y_from_top
 
 
 def read_with_conventions(

@@ -13,9 +13,10 @@ from typing import Any
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.finder import ImageFinder
+from ert.datasets.embedded import is_pixel_text, read_pixels
+from ert.datasets.finder import ImageFinder, TableImages
 from ert.datasets.formats.columns import Columns, find_columns
-from ert.datasets.formats.kaggle import is_pixel_text, read_pixels
+from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
 from ert.datasets.parsing import (
     BOX_COLUMNS,
@@ -28,6 +29,7 @@ from ert.datasets.parsing import (
     read_number,
 )
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
+from ert.datasets.selection import image_box
 from ert.datasets.tables import csv_rows, csv_table, with_header
 
 
@@ -44,9 +46,10 @@ def read_csv(
     :func:`ert.to_dataframe` writes, are ignored.
 
     The table is separated by commas, semicolons or tabs, and has a header. Numbers may have decimal commas. An empty
-    cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers. Of
-    Kaggle's table of facial keypoints, the images are the pixels in the column ``Image``. Tables of DeepLabCut and
-    SLEAP are read by `ert.datasets.formats.tracks.read_tracks`.
+    cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers.
+
+    In Kaggle's table of facial keypoints, the images are the pixels in the column ``Image``, and the box is the image.
+    Tables of DeepLabCut and SLEAP are read by `ert.datasets.formats.tracks.read_tracks`.
     """
     path = Path(path)
     rows = csv_rows(path)
@@ -54,6 +57,8 @@ def read_csv(
     if is_tracks_table(header):
         yield from read_tracks(path, header, rows, image_folder=image_folder, missing=missing)
         return
+    if tool := tool_of_table(header):
+        raise InputError(f"{path}: {tool}")
     table = with_header(path, line, header, rows)
     next(table)
     columns = find_columns(header, f"{path}:{line}")
@@ -84,6 +89,8 @@ def read_csv(
             told = (*notes, "landmarks with x or y only are missing")
         if is_pixel_text(name):
             file, fault = read_pixels(name, path, line, here)
+            if fault is None:
+                box = box or image_box(file)
         else:
             file, fault = finder.find(name, here)
         yield Annotation(file, box, points, here, fault, notes=told, **extra)
@@ -114,14 +121,14 @@ def _landmark_reader(
     return read
 
 
-def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
+def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tuple[Box, str | None]]:
     """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
     `spec` is ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
     dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
 
-    The result is resolved path of an image (relative to the folder of the table) -> (box, split). The box is in pixels;
-    split is None without such a column.
+    The result is resolved path of an image (relative to the folder of the table, or to `image_folder`) -> (box, split).
+    The box is in pixels; split is None without such a column.
     """
     # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
@@ -137,10 +144,11 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
+    images = TableImages(path, image_folder)
     boxes: dict[Path, tuple[Box, str | None]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
-        file = Path(os.path.realpath(path.parent / cells[image]))
+        file = images.resolve(cells[image], here)
         if file in boxes:
             raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
         left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)

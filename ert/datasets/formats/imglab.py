@@ -1,5 +1,6 @@
 """Imglab XML, the format of dlib's tools."""
 
+import codecs
 import re
 from collections.abc import Iterator
 from html import escape
@@ -13,6 +14,7 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import Found, ImageFinder
+from ert.datasets.formats.foreign import tool_of_xml
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
@@ -30,6 +32,8 @@ _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box":
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
 # Width or height of an image, which newer versions of dlib write.
 _SIDE = re.compile("[1-9][0-9]{0,5}")
+# Of these one is often stated and another meant.
+_CONFUSED_ENCODINGS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252", b"cp1252")
 
 
 def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -85,7 +89,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
     from lxml import etree
 
     safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-    parser = etree.XMLPullParser(events=("start", "end"), **safe)
+    parser = etree.XMLPullParser(events=("start", "end"), encoding=_real_encoding(path), **safe)
     line, here = 1, f"{path}:1"
     with open_binary(path) as stream:
         try:
@@ -105,13 +109,46 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 line += piece.endswith(b"\n")
             parser.close()
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{here}: malformed XML: {one_line(str(error.msg))}") from None
+            # The parser may notice an error some lines after its place, but does not count beyond 65535.
+            if 0 < (error.lineno or 0) < min(line, 65535):
+                here = f"{path}:{error.lineno}"
+            message = re.sub(r", line [0-9]+, column [0-9]+$", "", one_line(str(error.msg)))
+            raise InputError(f"{here}: malformed XML: {message}") from None
+
+
+def _real_encoding(path: Path) -> str | None:
+    """Return the encoding of a file whose header may be wrong about it; None if the header decides.
+
+    imglab states ISO-8859-1 and writes names as the system stores them.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_binary(path) as stream:
+        piece = stream.read(1 << 16)
+        stated = re.match(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*['\"]([\w.-]+)", piece)
+        if stated is not None and stated[1].lower() not in _CONFUSED_ENCODINGS:
+            return None
+        if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in piece[:4]:
+            return None
+        is_ascii = True
+        try:
+            while piece:
+                if not piece.isascii() or not is_ascii:
+                    is_ascii = False
+                    decoder.decode(piece)
+                piece = stream.read(1 << 16)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "windows-1252"
+    return None if is_ascii else "UTF-8"
 
 
 def _check_nesting(element: Any, here: str) -> None:
     parent = element.getparent()
     found = "nothing" if parent is None else one_line(parent.tag, 60)
     expected = _PARENTS.get(element.tag)
+    tool = tool_of_xml(element.tag) if parent is None else None
+    if tool is not None:
+        raise InputError(f"{here}: {tool}")
     if expected is None:
         if element.tag not in _OTHER_CHILDREN.get(found, (element.tag,)):
             known = [tag for tag, place in _PARENTS.items() if place == found] + list(_OTHER_CHILDREN[found])

@@ -11,10 +11,10 @@ from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import ImageFinder
-from ert.datasets.formats.y_origin import count_y_from_top
 from ert.datasets.parsing import Annotation, Point, check_name, quoted
 from ert.datasets.points import MISSING, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.text import text_lines
+from ert.datasets.y_origin import count_y_from_top
 
 # Keys of a specimen that do not change its landmarks and are not kept.
 _IGNORED = ("COMMENT", "VARIABLES")
