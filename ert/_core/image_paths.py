@@ -19,8 +19,8 @@ Levels: TypeAlias = tuple[float, float] | Literal["auto"]
 class ImagePath(_PlatformPath):
     """The path of an image that is not read as :func:`ert.load_image` reads a plain path.
 
-    It equals the plain path and has the same hash. Paths derived from it, such as its parent, are plain in what they
-    read.
+    It equals the plain path and has the same hash. Paths of other files that are derived from it, such as with
+    `with_suffix`, are read as plain paths.
 
     Attributes
     ----------
@@ -33,6 +33,14 @@ class ImagePath(_PlatformPath):
     # Of the class, because methods of Path make paths without calling __init__.
     stored: bool = False
     levels: Levels | None = None
+
+    def absolute(self) -> "ImagePath":
+        """Return the absolute path, which is read in the same way."""
+        return image_path(super().absolute(), self.stored, self.levels)
+
+    def resolve(self, strict: bool = False) -> "ImagePath":
+        """Return the path without symbolic links, which is read in the same way."""
+        return image_path(super().resolve(strict), self.stored, self.levels)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return image_path, (str(self), self.stored, self.levels)

@@ -135,6 +135,7 @@ def _identify(path: Path) -> "Image.Image":
         pillow_heif.register_heif_opener()
         with suppress(UnidentifiedImageError):
             return Image.open(path)
+        raise InputError(f"{path}: a HEIC photo that pillow-heif cannot read, perhaps damaged") from None
     text = start.lstrip().lower()
     kind = ""
     if text.startswith((b"<!doctype html", b"<html")):

@@ -40,6 +40,15 @@ class TestImagePath:
             assert not getattr(other, "stored", False)
             assert getattr(other, "levels", None) is None
 
+    def test_other_spellings_are_read_alike(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "link").symlink_to(tmp_path / "a.jpg")
+        for name in ("a.jpg", "link"):
+            path = image_path(name, True, "auto")
+            for other in (path.absolute(), path.resolve()):
+                assert other.is_absolute()
+                assert (other.stored, other.levels) == (True, "auto")
+
     @pytest.mark.parametrize("levels", [None, "auto", (0.0, 4095.0)])
     @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda path: pickle.loads(pickle.dumps(path))])
     def test_copies_keep_how_it_is_read(self, tmp_path, way, levels):

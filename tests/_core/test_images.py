@@ -220,7 +220,7 @@ class TestHeic:
 
     def test_a_damaged_photo(self, photo, monkeypatch):
         monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=lambda: None))
-        with pytest.raises(InputError, match=r"photo\.heic: is not an image"):
+        with pytest.raises(InputError, match=r"photo\.heic: a HEIC photo that pillow-heif cannot read"):
             load_image(photo)
 
 
