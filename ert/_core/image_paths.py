@@ -80,6 +80,12 @@ def check_levels(levels: Any) -> Levels:
 # Start of frame: the segments of a JPEG file that hold the size of the image.
 _SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF_MARKER, _SCAN_MARKER = 0xE1, 0xDA
+# Kinds of chunks of a PNG file, and the keywords at the start of texts with metadata.
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_KEYWORDS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_MAX_KEYWORD_BYTES = max(map(len, _KEYWORDS))
+# More than libpng writes for 250 megapixels.
+_MAX_PNG_CHUNKS = 200_000
 # Of a JPEG file all before the pixels, unless it has a preview or a long color profile.
 _HEADER_BYTES = 8192
 
@@ -90,6 +96,8 @@ def quick_header(path: str | os.PathLike[str]) -> tuple[bool, tuple[int, int] | 
     It takes a fifth of the time of Pillow, because of JPEG and PNG files only the headings of their parts are read;
     where that does not tell, the answer is True and None. A file that cannot be read has no turn.
     """
+    if not os.path.isfile(path):
+        return False, None  # reading from a pipe would wait
     try:
         with open(path, "rb", buffering=0) as stream:
             start = stream.read(_HEADER_BYTES)
@@ -108,8 +116,10 @@ def _jpeg_header(stream: BytesIO) -> tuple[bool, tuple[int, int] | None]:
     stream.seek(2)
     while True:
         segment = stream.read(4)
-        if len(segment) < 4 or segment[0] != 0xFF or segment[1] < 0xC0 or segment[1] == 0xFF:
-            return True, size
+        if len(segment) < 4 or segment[:2] == b"\xff\xff":
+            return True, size  # more to read, or fill bytes, which are rare
+        if segment[0] != 0xFF:
+            return may_turn, size
         marker, n_bytes = segment[1], int.from_bytes(segment[2:], "big")
         if marker == _SCAN_MARKER:
             return may_turn, size
@@ -123,10 +133,15 @@ def _jpeg_header(stream: BytesIO) -> tuple[bool, tuple[int, int] | None]:
 
 def _png_may_turn(stream: RawIOBase) -> bool:
     stream.seek(8)
-    while len(heading := stream.read(8)) == 8 and heading[4:] != b"IEND":
-        if heading[4:] in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+    for _ in range(_MAX_PNG_CHUNKS):
+        heading = stream.read(8 + _MAX_KEYWORD_BYTES)
+        kind = heading[4:8]
+        if kind == b"eXIf" or (kind in _TEXT_CHUNKS and heading[8:].startswith(_KEYWORDS)):
             return True
-        stream.seek(int.from_bytes(heading[:4], "big") + 4, os.SEEK_CUR)
+        if not kind.isalpha() or kind == b"IEND":
+            return False
+        # Behind the data and their checksum.
+        stream.seek(int.from_bytes(heading[:4], "big") + 12 - len(heading), os.SEEK_CUR)
     return False
 
 

@@ -56,6 +56,8 @@ DUMMY_IMAGES = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 
 # Medium-format cameras stay below 250 megapixels; larger images are mistakes or attacks.
 MAX_PIXELS = 250_000_000
+# Enough for so many pixels of 16-bit colors without compression.
+MAX_BYTES = 2_000_000_000
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GRAY_MODES = ("L", "1", "LA")
@@ -93,8 +95,11 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected an image file")
     try:
-        if path.stat().st_size == 0:
+        n_bytes = path.stat().st_size
+        if n_bytes == 0:
             raise InputError(f"{path}: is empty, expected an image file")
+        if n_bytes > MAX_BYTES:
+            raise InputError(f"{path}: is a file of {n_bytes / 1e9:.0f} GB, expected at most {MAX_BYTES / 1e9:.0f} GB")
         with _quiet_pillow():
             image = _identify(path)
         with image:
@@ -204,8 +209,8 @@ def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.Pa
     """Return gray pixels of more than 8 bits as 8 bits."""
     from PIL import Image
 
-    values = np.asarray(image, np.float64)
-    finite = values[np.isfinite(values)]
+    values = np.asarray(image)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if levels is None:
         found = f", here from {finite.min():g} to {finite.max():g}" if finite.size else ""
         what = f"{_DEEP_MODES[image.mode]} gray pixels{found}; 8-bit pixels were expected, or levels"
@@ -215,8 +220,11 @@ def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.Pa
         # An image of one value is black.
         levels = float(low), float(high if high > low else low + max(1.0, abs(low)))
     low, high = levels
-    known = np.clip(np.where(np.isnan(values), low, values), low, high)
-    return Image.fromarray(np.rint((known - low) * (255 / (high - low))).astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for rows, target in zip(values, scaled, strict=True):  # not at once, which would take a multiple of the memory
+        known = np.clip(np.where(np.isnan(rows), low, rows), low, high)
+        target[:] = np.rint((known - low) * (255 / (high - low)))
+    return Image.fromarray(scaled)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -316,7 +324,7 @@ def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str =
     InputError
         When `image` is not an image, or `channel_order` or `weights` is none of the above.
     """
-    coefficients = channel_weights(channel_order, weights)
+    coefficients = channel_weights(channel_order if isinstance(image, np.ndarray) else "rgb", weights)
     image = check_image(image)
     if image.ndim == 2:
         return image
@@ -417,15 +425,10 @@ def _load(image: "Image.Image") -> None:
         image.load()
 
 
-def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
-    data = Path(path).read_bytes()
-    return any(mark in data for mark in (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"))
-
-
 def _late_orientation(image: "Image.Image", path: str | os.PathLike[str]) -> int:
     """Return the orientation of an image that is not loaded yet."""
     # A PNG may store it behind the pixels.
-    if image.format == "PNG" and _may_have_late_metadata(path):
+    if image.format == "PNG" and quick_header(path)[0]:
         _load(image)
     return _orientation(image)
 

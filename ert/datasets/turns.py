@@ -76,7 +76,7 @@ class Turns:
 
     def notes(self) -> Iterator[str]:
         """Yield what was done with images that have a turn, one line for each of both ways."""
-        turned = [bool(image.as_stored) for image in self._images.values() if image.turned]
+        turned = [bool(image.as_stored) for image in self._images.values() if image.turned and not image.fault]
         for as_stored, way in (
             (True, "read as stored, without it; --exif upright applies it"),
             (False, "read upright; --exif stored reads them without it"),

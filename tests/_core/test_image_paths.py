@@ -1,6 +1,8 @@
 import copy
 import os
 import pickle
+import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,39 @@ class TestQuickHeader:
     def test_absent_file(self, tmp_path):
         assert quick_header(tmp_path / "a.jpg") == (False, None)
         assert not has_turn(tmp_path / "a.jpg")
+
+    @pytest.mark.parametrize("start", [PNG_START, PNG_START + b"\0\0\0\0IDAT\0\0\0\0" * 9, b"\xff\xd8\xff\xe0\0\0"])
+    def test_giants_without_contents_take_no_time(self, tmp_path, start):
+        path = write(tmp_path / "a.png", start)
+        os.truncate(path, 2**40)
+        begin = time.process_time()
+        assert not has_turn(path)
+        assert time.process_time() - begin < 0.5
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+    def test_nothing_waits_for_a_pipe(self, tmp_path):
+        os.mkfifo(tmp_path / "a.jpg")
+        assert not has_turn(tmp_path / "a.jpg")
+        assert not has_turn("/dev/zero")
+        assert not has_turn(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("kind", "data", "expected"),
+        [
+            (b"tEXt", b"Software\0a program", False),
+            (b"tEXt", b"Raw profile type exif\0...", True),
+            (b"zTXt", b"Raw profile type exif\0\0...", True),
+            (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>", True),
+            (b"iTXt", b"XML:com.adobe", False),
+        ],
+    )
+    def test_texts_in_a_png(self, tmp_path, picture, kind, data, expected):
+        png = save_turned(tmp_path / "a.png", picture, None).read_bytes()
+        chunk = len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        for place in (33, png.index(b"IEND") - 4):
+            path = write(tmp_path / "b.png", png[:place] + chunk + png[place:])
+            assert quick_header(path)[0] == expected
+            assert not has_turn(path)
 
     @pytest.mark.parametrize("suffix", TURNING)
     def test_every_truncation_and_flipped_byte_is_taken(self, tmp_path, picture, suffix):

@@ -1,4 +1,5 @@
 import io
+import os
 import struct
 import sys
 import warnings
@@ -237,6 +238,15 @@ class TestRefusedSizes:
         with pytest.raises(InputError, match=r"bomb\.png.* at most 250 million"):
             read(path)
 
+    @pytest.mark.parametrize("read", [load_image, image_size])
+    @pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b""])
+    def test_giants_without_contents_are_refused_at_once(self, tmp_path, read, start):
+        path = tmp_path / "giant.jpg"
+        path.write_bytes(start)
+        os.truncate(path, 2**40)
+        with pytest.raises(InputError, match=r"giant\.jpg: is a file of 1100 GB, expected at most 2 GB"):
+            read(path)
+
     def test_the_limit_is_ours_and_not_pillows(self, tmp_path, picture, monkeypatch):
         path = save(tmp_path / "a.png", picture)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
@@ -269,6 +279,10 @@ class TestPillowImages:
     def test_an_opened_file_is_taken_as_its_pixels_are(self, tmp_path, picture):
         with Image.open(save(tmp_path / "a.png", picture, exif=exif_bytes(6))) as image:
             np.testing.assert_array_equal(check_image(image), picture)
+
+    def test_gray_is_that_of_rgb_whatever_the_order_of_arrays(self, picture):
+        for order in ("rgb", "bgr"):
+            np.testing.assert_array_equal(to_gray(Image.fromarray(picture), order), to_gray(picture))
 
     @pytest.mark.parametrize("mode", ["I;16", "I", "F", "LAB"])
     def test_other_modes_are_refused(self, mode):
