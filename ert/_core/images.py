@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
+from ert._core.files import check_input
 from ert._core.image_paths import ImagePath, Levels, check_levels, quick_header
 from ert._kernels import to_gray as convert_to_gray
 
@@ -56,8 +57,6 @@ DUMMY_IMAGES = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 
 # Medium-format cameras stay below 250 megapixels; larger images are mistakes or attacks.
 MAX_PIXELS = 250_000_000
-# Enough for so many pixels of 16-bit colors without compression.
-MAX_BYTES = 2_000_000_000
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GRAY_MODES = ("L", "1", "LA")
@@ -91,15 +90,10 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
     from PIL import Image
 
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected an image file")
+    path = check_input(path, "an image file")
     try:
-        n_bytes = path.stat().st_size
-        if n_bytes == 0:
+        if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty, expected an image file")
-        if n_bytes > MAX_BYTES:
-            raise InputError(f"{path}: is a file of {n_bytes / 1e9:.0f} GB, expected at most {MAX_BYTES / 1e9:.0f} GB")
         with _quiet_pillow():
             image = _identify(path)
         with image:
@@ -111,8 +105,6 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             yield image
     except (InputError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: too many pixels, expected {_AT_MOST}") from None
     except PermissionError as error:
@@ -398,7 +390,7 @@ def _pillow_pixels(image: Any, what: str) -> NDArray[np.uint8]:
 def _dtype_hint(image: NDArray[Any]) -> str:
     if image.dtype == np.bool_:
         return ": multiply by 255"
-    if image.dtype.kind == "f" and image.size and np.nanmax(image) <= 1:
+    if image.dtype.kind == "f" and image.size and not (image > 1).any():
         return ": multiply by 255, round and convert with .astype(numpy.uint8)"
     if image.dtype.kind == "f":
         return ": round and convert with .astype(numpy.uint8)"

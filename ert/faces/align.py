@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import bundled_models
 from ert._core.image_paths import ImagePath
@@ -152,7 +153,8 @@ def align(
 ) -> list[Faces]: ...
 
 
-def align(  # type: ignore[misc]  # the overloads leave out what both calls share
+@checked_arguments  # type: ignore[misc]  # the overloads leave out what both calls share
+def align(
     image: Any,
     model: ShapePredictor | str | os.PathLike[str] = "face68",
     *,
@@ -262,6 +264,7 @@ def align(  # type: ignore[misc]  # the overloads leave out what both calls shar
     )
 
 
+@checked_arguments
 def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False) -> "pandas.DataFrame":
     """Return faces as a table.
 

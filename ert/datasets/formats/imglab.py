@@ -32,6 +32,7 @@ _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box":
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
 # Width or height of an image, which newer versions of dlib write.
 _SIDE = re.compile("[1-9][0-9]{0,5}")
+_READ = {*_PARENTS, "label"}
 # Of these one is often stated and another meant.
 _CONFUSED_ENCODINGS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252", b"cp1252")
 
@@ -45,16 +46,17 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     """
     path = Path(path)
     finder = ImageFinder(path, image_folder)
-    name, box_number, where, label = "", 0, "", ""
+    name, box_number, where, label, is_ignored = "", 0, "", "", False
     found: Found | None = None
     size: tuple[int, int] | None = None
+    fault: str | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
     for here, event, element in _imglab_events(path):
-        if event == "end" and element.tag == "box" and box is not None:
+        if event == "end" and element.tag == "box" and not is_ignored:
             # The image is looked for only if it has a box that is not ignored.
             found = found or finder.find(name, where)
-            yield Annotation(found.file, box, parts, where, found.fault, label or None, size=size)
+            yield Annotation(found.file, box, parts, where, fault or found.fault, label or None, size=size)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
@@ -68,20 +70,31 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
             size = (int(sides[0]), int(sides[1])) if all(map(_SIDE.fullmatch, sides)) else None
         elif event == "start" and element.tag == "box":
             box_number += 1
-            box, parts, label, where = None, {}, "", f"{here}: box {box_number} of {one_line(repr(name))}"
-            ignored = element.get("ignore", "0").lower()
-            if ignored not in {"0", "1", "false", "true"}:
-                raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
-            if ignored in {"1", "true"}:
-                continue
-            left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
-            box = left, top, width, height
-        elif event == "start" and element.tag == "part" and box is not None:
-            part = _attribute(element, "name", here)
-            if part in parts:
-                raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
-            x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
-            parts[part] = x, y
+            box, parts, label, fault, is_ignored = None, {}, "", None, False
+            where = f"{here}: box {box_number} of {one_line(repr(name))}"
+            try:
+                is_ignored = _is_ignored(element, here)
+                if not is_ignored:
+                    left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
+                    box = left, top, width, height
+            except InputError as error:
+                fault = str(error)
+        elif event == "start" and element.tag == "part" and not is_ignored:
+            try:
+                part = _attribute(element, "name", here)
+                if part in parts:
+                    raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
+                x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
+                parts[part] = x, y
+            except InputError as error:
+                fault = fault or str(error)
+
+
+def _is_ignored(box: Any, here: str) -> bool:
+    ignored = box.get("ignore", "0").lower()
+    if ignored not in {"0", "1", "false", "true"}:
+        raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
+    return ignored in {"1", "true"}
 
 
 def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -104,7 +117,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 for event, element in events:
                     if event == "start":
                         _check_nesting(element, here)
-                    if element.tag in _PARENTS or element.tag == "label":
+                    if element.tag in _READ:
                         yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()
