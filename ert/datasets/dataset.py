@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,12 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the pair (image file, box) of an object; of a slice, a mask or a list of integers, see `subset`."""
+        if isinstance(index, (int, np.integer)):
+            return self.files[index], self.boxes[index]
+        return self.subset(index)
 
     def __repr__(self) -> str:
         counts, folder = self._overview()
