@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ert import metrics
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
 from ert._core.files import check_writable, write_atomically
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import load_dataset
@@ -132,7 +132,12 @@ def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
 
 def log(text: str) -> None:
     """Print a line for the user on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def show(*lines: str) -> None:
+    """Print the lines of a result on standard output."""
+    print("\n".join(map(printable, lines)))
 
 
 @contextmanager
@@ -206,7 +211,7 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
     if json_file:
         write_json(data, json_file)
     if json_file != "-":
-        print("\n".join(lines))
+        show(*lines)
 
 
 def check_json_file(file: str | None) -> None:

@@ -23,5 +23,5 @@ def run_demo(options: argparse.Namespace) -> int:
     landmarks = out / "astronaut.json"
     status = main(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}"])
     if status == 0:
-        print(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
+        common.show(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
     return status

@@ -1,10 +1,11 @@
 """The entry point of the command line: the commands, and how errors end the program."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
 from ert._core.version import __version__
 from ert.cli.parser import Parser, add_commands
 
@@ -46,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when ``ert dataset check`` has findings; 2 for bad input, with one line on standard error; 130
         when interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     try:
         status = int(options.run(options))
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         status, message = 2, f"{error.filename or 'standard output'}: {error.strerror or error}"
-    print(f"ert: {message}", file=sys.stderr, flush=True)
+    print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
     return status
 
 

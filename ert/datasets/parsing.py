@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 from ert._core.exceptions import InputError
+from ert._core.exceptions import quoted as quoted
 from ert._core.images import image_size, load_image
 from ert._core.types import Box, StrPath
 
@@ -48,15 +49,6 @@ def natural_key(text: str) -> tuple[str, str]:
         return f"\0{chr(min(len(digits), sys.maxunicode))}{digits}"
 
     return re.sub("[0-9]+", number_key, text), text
-
-
-def quoted(value: Any) -> str:
-    """Return a value from a file as one short line for an error message."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
 
 
 def first_duplicate(items: Iterable[str]) -> str | None:

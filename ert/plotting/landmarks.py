@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, one_line, printable
 from ert._core.files import write_atomically
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels, StrPath
@@ -218,6 +218,7 @@ def object_view(points: Floats, box: Floats) -> tuple[int, int, int]:
 
 def shortened(name: str, length: int = 34) -> str:
     """Shorten a file name in the middle, since its end is the more informative part."""
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 16]}…{name[-15:]}"
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
 from ert._core.files import check_writable, remove_temporaries
 from ert._core.images import DUMMY_IMAGES
 from ert._core.runtime import count_threads, require_compiler, uninterrupted
@@ -207,7 +207,7 @@ def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> l
 
 def log(text: str) -> None:
     """Write a line to standard error."""
-    print(f"ert: {text}", file=sys.stderr, flush=True)
+    print(printable(f"ert: {text}"), file=sys.stderr, flush=True)
 
 
 class Progress:
