@@ -39,9 +39,10 @@ PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
     "random_state": (int, 0, 2**32 - 1),
 }
 MAX_LANDMARKS = 10_000
-# Coordinates in sides of the box: of a mean shape, and of a pixel of the pool from its landmark.
+# Coordinates in sides of the box: of a mean shape, and of a pixel of the pool from its landmark (training draws it with
+# a standard deviation of at most 5).
 MAX_SHAPE_SIDES = 50.0
-MAX_DELTA_SIDES = 100.0
+MAX_DELTA_SIDES = 50.0
 # What the leaves of a stage can add up to, in sides of the box, if all are as large as the largest one.
 MAX_STAGE_SIDES = 1e10
 # The same of the forests of a confidence model, whose outputs are logarithms and logits.

@@ -49,7 +49,7 @@ def seeds():
         *(("bmp", picture, {}) for picture in (gray, rgb, rgb.convert("P"), gray.convert("1"))),
         ("gif", rgb.convert("P"), {}),
         ("gif", rgb.convert("P"), {"save_all": True, "append_images": [gray.convert("P")]}),
-        *((suffix, rgb, {}) for suffix in ("ppm", "pcx", "tga", "ico", "dib", "im", "sgi")),
+        *((suffix, rgb, {}) for suffix in ("ppm", "pcx", "tga", "ico", "dib", "sgi")),
         ("pgm", gray, {}),
     ]
     if features.check("webp"):

@@ -80,8 +80,8 @@ def run_chunk(kind, first, n, how, seed, kept):
             counts["crashed"] += 1
             faults.append({"case": done, "fault": f"CRASH {name}: {text}", "kind": kind, "kernels": how})
             kept.mkdir(parents=True, exist_ok=True)
-            for file in place.iterdir():
-                if file.is_file() and file.name != "number":
+            for file in place.rglob("x.*"):
+                if file.is_file():
                     shutil.copy(file, kept / f"{kind}-{seed}-{done}-{file.name}")
             first = done + 1
     return dict(counts), faults
