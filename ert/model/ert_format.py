@@ -23,8 +23,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,7 @@ MAX_FILE_BYTES = 2**32
 # Bytes of arrays for each byte of a compressed stream, and levels of lists and objects in a header, at most.
 MAX_INFLATION = 8
 MAX_HEADER_LEVELS = 8
+_INFLATED_AT_ONCE = 2**18
 
 
 def write_model_file(
@@ -133,13 +135,12 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
             if type(inflated) is not int or inflated != n_bytes:
                 raise ValueError(f"its arrays are of {n_bytes} bytes, inflated_bytes is {inflated!r}")
             _check_size(size - file.tell(), n_bytes, compressed)
-            content = file.read()
+            content = file.readall()
             if zlib.crc32(content, zlib.crc32(text, zlib.crc32(start[: _START.size]))) != checksum:
                 raise InputError("corrupt or truncated: its checksum does not match")
-            if compressed:
-                content = _inflate(content, n_bytes)
+            memory = _inflate(content, n_bytes) if compressed else content
             arrays = {
-                name: np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape)
+                name: np.frombuffer(memory, dtype, math.prod(shape), offset).reshape(shape)
                 for name, (dtype, shape, offset) in index.items()
             }
         except InputError as error:
@@ -150,7 +151,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
 
 
 @contextmanager
-def open_model_file(path: Path) -> Iterator[IO[bytes]]:
+def open_model_file(path: Path) -> Iterator[FileIO]:
     """Open a model file to read, of either format.
 
     Raises
@@ -164,7 +165,8 @@ def open_model_file(path: Path) -> Iterator[IO[bytes]]:
             raise InputError(f"{path}: is not a regular file: a model is read from a file on a disk")
         if status.st_size > MAX_FILE_BYTES:
             raise InputError(f"{path}: a file of {status.st_size} bytes, expected at most {MAX_FILE_BYTES}")
-        with open(path, "rb") as file:
+        # Not buffered: that would copy the arrays once more.
+        with open(path, "rb", buffering=0) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -215,11 +217,18 @@ def _check_size(n_read: int, n_bytes: int, compressed: bool) -> None:
         raise InputError(f"longer than its arrays: {n_read} bytes for {n_bytes}")
 
 
-def _inflate(stream: bytes, size: int) -> bytes:
+def _inflate(stream: bytes, size: int) -> npt.NDArray[np.uint8]:
     """Decompress a stream of a known size: a corrupt one could grow without end."""
-    inflater = zlib.decompressobj()
-    # One byte more, so that the end of a stream of the right length is read as well.
-    content = inflater.decompress(stream, size + 1)
-    if len(content) != size or not inflater.eof:
+    inflater, content, place = zlib.decompressobj(), np.empty(size, np.uint8), 0
+    for first in range(0, len(stream), _INFLATED_AT_ONCE):
+        rest = stream[first : first + _INFLATED_AT_ONCE]
+        while rest and place <= size:
+            # Some at a time: zlib has twice in memory what it returns.
+            part = np.frombuffer(inflater.decompress(rest, _INFLATED_AT_ONCE), np.uint8)
+            content[place : place + len(part)] = part[: size - place]
+            place += len(part)
+            rest = inflater.unconsumed_tail
+    if place != size or not inflater.eof:
         raise ValueError(f"its arrays are not of {size} bytes, as its header has it")
+    content.flags.writeable = False
     return content
