@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve()
 KINDS = "models", "annotations", "images"
-CHUNK = {"models": 2000, "annotations": 5000, "images": 5000}
+CHUNK = {"models": 5000, "annotations": 5000, "images": 5000}
 # What a worker may take of address space, and of time for a chunk.
 ADDRESS_BYTES, CHUNK_SECONDS = 16 * 2**30, 3600
 MAX_FAULTS_KEPT = 500
@@ -43,7 +43,9 @@ def environment(how):
     """Return the environment of a worker."""
     paths = [str(HERE.parents[1]), str(HERE.parents[2])]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
-    env |= {"PYTHONFAULTHANDLER": "1", "ERT_KERNELS": {"": "auto", "checked": "portable"}.get(how, how)}
+    # Threads of linear algebra would wait for each other.
+    env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
+    env |= {"ERT_KERNELS": {"": "auto", "checked": "portable"}.get(how, how)}
     if how == "checked":
         # numba's cache does not tell such code from other code.
         cache = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(tempfile.gettempdir()) / "ert-fuzz") / "checked"
