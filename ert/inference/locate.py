@@ -29,8 +29,8 @@ MIN_BATCH = 4 * BATCH_SIZE
 # Larger crops are cut one at a time: those of a batch are in memory together.
 MAX_BATCH_CROP_PIXELS = 1_000_000
 NO_BOXES = box_array([])
-# A thread takes longer to start than fewer faces to locate.
-MIN_FACES_PER_THREAD = 4
+# Faces of a thread at a time: it takes longer to start than fewer faces to locate.
+BLOCK_SIZE = 4
 
 
 class Request(NamedTuple):
@@ -91,7 +91,7 @@ def locate(
         batched = cascade
     shapes = np.empty((len(X), *cascade.mean_shape.shape))
     std, within = np.empty((2, len(X) if request.return_std else 0, len(cascade.mean_shape)))
-    size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (1, NO_BOXES)
+    size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (BLOCK_SIZE, NO_BOXES)
 
     def locate_block(first: int) -> None:
         if batched and locate_batch(batched, X, corners, first, colors, shapes):
@@ -119,7 +119,7 @@ def locate(
         if confidence_model is not None:
             confidence_model.assess_face(image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part)
 
-    _share(range(0, len(X), size), locate_block, request.n_jobs, len(X))
+    _share(range(0, len(X), size), locate_block, request.n_jobs)
     return shapes, std
 
 
@@ -133,25 +133,26 @@ def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request:
     std, within = np.empty((2, *shapes.shape[:2]))
     confidence = np.empty(len(X))
 
-    def assess_one(i: int) -> None:
-        image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
-        read_as = order, request.gray_weights
-        confidence[i] = confidence_model.assess_face(
-            image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
-        )
+    def assess_block(first: int) -> None:
+        for i in range(first, min(first + BLOCK_SIZE, len(X))):
+            image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
+            read_as = order, request.gray_weights
+            confidence[i] = confidence_model.assess_face(
+                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
+            )
 
-    _share(range(len(X)), assess_one, request.n_jobs, len(X))
+    _share(range(0, len(X), BLOCK_SIZE), assess_block, request.n_jobs)
     return Assessment(std, within, confidence)
 
 
-def _share(items: range, work: Callable[[int], None], n_jobs: int | None, n_faces: int) -> None:
-    """Call `work` for each item, in threads if there are many faces."""
-    most = max(1, n_faces // MIN_FACES_PER_THREAD)
+def _share(blocks: range, work: Callable[[int], None], n_jobs: int | None) -> None:
+    """Call `work` for each block of faces, in threads if there are several."""
+    n_blocks = len(blocks)
     # Counting processors takes as long as a face.
-    n_threads = 1 if most == 1 and n_jobs in (None, 1, -1) else min(count_threads(n_jobs), most)
+    n_threads = 1 if n_blocks <= 1 and n_jobs in (None, 1, -1) else max(1, min(count_threads(n_jobs), n_blocks))
     if n_threads == 1:
-        for item in items:
-            work(item)
+        for first in blocks:
+            work(first)
         return
     with Workers(n_threads) as workers:
-        workers.run_each(work, items)
+        list(workers.map(work, blocks))
