@@ -4,7 +4,7 @@ import random
 import time
 
 from fuzz.guards import PeakMemory
-from fuzz_readers import FORMATS, assessed, damaged
+from fuzz.readers import FORMATS, assessed, damaged
 from PIL import Image
 
 SECONDS, MEMORY_BYTES, MEMORY_FILES = 1.0, 64e6, 10

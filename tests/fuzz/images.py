@@ -11,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 from fuzz.guards import PeakMemory
 from fuzz.models import line_fault
-from fuzz_readers import damaged
+from fuzz.readers import damaged
 from PIL import Image, features
 
 import ert

@@ -21,7 +21,7 @@ import zlib
 import numpy as np
 from builders import likely_cascade
 from fuzz.guards import PeakMemory, collect, guarded, guarded_kernels
-from fuzz_readers import damaged, with_checksum
+from fuzz.readers import damaged, with_checksum
 from model.test_confidence import random_confidence_model
 
 import ert
