@@ -267,6 +267,8 @@ class ConfidenceModel:
 
 _ARRAYS = ("anchors", "deltas", "curve", "baseline", "ratios", "within_curve", "confidence_weights")
 _FORESTS = ("errors", "trust")
+# Of the crop, see :mod:`ert.model.cropping`: restarts assess a face a dozen times, and training does not smooth here.
+MAX_BLURRED_SIDES = 10
 # The least and the largest number of each table. Standard errors are exponentials of the first two.
 _BOUNDS = {
     "deltas": (-MAX_DELTA_SIDES, MAX_DELTA_SIDES),
@@ -281,7 +283,7 @@ _BOUNDS = {
 
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:
     """Check that a confidence model's arrays fit together, wherever they come from."""
-    check_crop_spec(confidence_model.crop_spec)
+    check_crop_spec(confidence_model.crop_spec, MAX_BLURRED_SIDES)
     n_landmarks, n_pixels = len(confidence_model.mean_shape), len(confidence_model.anchors)
     expected: list[tuple[str, npt.NDArray[Any], tuple[int, ...], str]] = [
         ("anchors", confidence_model.anchors, (n_pixels,), "uint16"),

@@ -157,7 +157,7 @@ def largest_working_size(sides: float) -> int:
     return max(1, int((math.isqrt(MAX_PIXELS) - 2) / (1.5 * sides)))
 
 
-def check_crop_spec(crop_spec: CropSpec) -> None:
+def check_crop_spec(crop_spec: CropSpec, max_blurred_sides: float = MAX_BLURRED_SIDES) -> None:
     """Check that crops have a sensible size, and do not take too long to cut."""
     region, size, blur = crop_spec.region, crop_spec.working_size, crop_spec.blur
     contrast = crop_spec.min_contrast
@@ -166,9 +166,9 @@ def check_crop_spec(crop_spec: CropSpec) -> None:
     for name, value in (("working_size", size), ("blur", blur), ("min_contrast", contrast)):
         check_size(name, value)
     sides = float((region[2:] - region[:2]).max())
-    if sides * blur > MAX_BLURRED_SIDES:
+    if sides * blur > max_blurred_sides:
         text = f"blur={blur:g} in a region of {sides:.3g} sides of the box"
-        raise InputError(f"{text}: expected a product of at most {MAX_BLURRED_SIDES}")
+        raise InputError(f"{text}: expected a product of at most {max_blurred_sides:g}")
     columns, rows = crop_spec.shape
     if rows * columns > MAX_PIXELS:
         raise InputError(f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size")

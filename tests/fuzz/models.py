@@ -243,8 +243,9 @@ def encoded(header, arrays, random):
     if bomb:
         # Megabytes of zeros in kilobytes.
         shape = index[-1][2]
-        shape[0] += 10**6
-        body += bytes(10**6 * math.prod(shape[1:]) * arrays[index[-1][0]].itemsize)
+        row = max(1, math.prod(shape[1:]) * arrays[index[-1][0]].itemsize)
+        shape[0] += 10**7 // row
+        body += bytes(10**7 // row * row)
     elif random.random() < 0.05:
         entry = random.choice(index)
         entry[random.randrange(3)] = random.choice(NUMBERS + VALUES)
