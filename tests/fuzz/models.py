@@ -145,7 +145,7 @@ def resized(header, rng, random):
     return header, arrays
 
 
-def damage_arrays(arrays, header, rng, random):
+def damage_arrays(arrays, rng, random):
     """Change the values, the type, the shape or the presence of one array."""
     name = random.choice(list(arrays))
     array = arrays[name]
@@ -290,7 +290,7 @@ def case(number, seed, models, dat, folder):
         return "x.ert", with_checksum(content) if chance.random() < 0.8 else content, chance
     for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
         if chance.random() < 0.55 and arrays:
-            damage_arrays(arrays, header, rng, chance)
+            damage_arrays(arrays, rng, chance)
         else:
             damage_header(header, chance)
         if not header:
