@@ -96,8 +96,11 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             if image.mode not in _GRAY_MODES + _COLOR_MODES:
                 raise InputError(f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
             yield image
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError:
+        # Pillow's limit for a line of pixels is less than that of an image, too.
+        raise InputError(f"{path}: the image does not fit into memory") from None
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnidentifiedImageError:
