@@ -166,7 +166,7 @@ def open_model_file(path: Path) -> Iterator[FileIO]:
         if status.st_size > MAX_FILE_BYTES:
             raise InputError(f"{path}: a file of {status.st_size} bytes, expected at most {MAX_FILE_BYTES}")
         # Not buffered: that would copy the arrays once more.
-        with open(path, "rb", buffering=0) as file:
+        with FileIO(path) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
