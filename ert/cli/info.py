@@ -16,6 +16,7 @@ def add_info_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     common.add_json(parser, "everything")
+    common.add_force(parser)
 
 
 def run_info(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from ert._core.exceptions import InputError
 from ert._core.exceptions import quoted as quoted
+from ert._core.files import check_input
 from ert._core.images import image_size, load_image
 from ert._core.types import Box
 
@@ -67,6 +68,7 @@ def first_duplicate(items: Iterable[str]) -> str | None:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a file for reading; an OSError becomes an InputError with the path."""
+    check_input(path, "a file of annotations")
     try:
         return path.open("rb")
     except OSError as error:
@@ -86,7 +88,7 @@ def check_name(name: str, format: str) -> str:
 def read_number(text: str, here: str, what: str) -> float:
     """Parse a coordinate in pixels; `here` and `what` are place and item for the error message."""
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not abs(value) <= MAX_COORDINATE:

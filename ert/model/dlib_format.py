@@ -22,6 +22,7 @@ from ert._core.files import write_atomically
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.ert_format import open_model_file
 
+_FIRST_BYTES = 16
 _ERRORS = {
     -1: "is truncated",
     -2: "holds numbers as text, as very old versions of dlib wrote them",
@@ -43,9 +44,9 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
         the word of a damaged count.
     """
     path = Path(path)
-    with open_model_file(path) as file:
+    with open_model_file(path, "a model file of dlib") as file:
         # The first number tells most other files before all of a large one is read.
-        start = np.fromfile(file, np.uint8, 16)
+        start = np.fromfile(file, np.uint8, _FIRST_BYTES)
         _check(path, _read_version(start))
         file.seek(0)
         data = np.fromfile(file, np.uint8)
@@ -278,7 +279,7 @@ def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
     numbers = sum(array.size for array in arrays) + 3 * whole.leaves.size + 100
     buffer = np.empty(9 * numbers, np.uint8)
     n = _write_model(buffer, *arrays)
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "model") as temporary:
         buffer[:n].tofile(temporary)
 
 

@@ -18,7 +18,6 @@ header, and is checked before the arrays are read.
 import json
 import math
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
-from ert._core.files import write_atomically
+from ert._core.files import check_input, write_atomically
 from ert.model.limits import MAX_HEADER_BYTES
 
 MAGIC = b"\x89ERTmdl\n"
@@ -88,7 +87,7 @@ def write_model_file(
             f"{path}: names, notes and history take {len(text)} bytes, expected at most {MAX_HEADER_BYTES}"
         )
     joined = text + content
-    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+    with write_atomically(path, "model") as temporary, open(temporary, "wb") as file:
         start = _START.pack(MAGIC, FORMAT_VERSION, len(text))
         file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
@@ -151,20 +150,18 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
 
 
 @contextmanager
-def open_model_file(path: Path) -> Iterator[FileIO]:
+def open_model_file(path: str | os.PathLike[str], expected: str = "a model file") -> Iterator[FileIO]:
     """Open a model file to read, of either format.
 
     Raises
     ------
     InputError
-        When it cannot be read, is no regular file (a pipe or a device may have no end), or is too large.
+        When it cannot be read, is no regular file, or is too large.
     """
+    path = check_input(path, expected)
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise InputError(f"{path}: a file of {size} bytes, expected at most {MAX_FILE_BYTES}")
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path}: is not a regular file: a model is read from a file on a disk")
-        if status.st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: a file of {status.st_size} bytes, expected at most {MAX_FILE_BYTES}")
         # Not buffered: that would copy the arrays once more.
         with FileIO(path) as file:
             yield file

@@ -97,8 +97,9 @@ def test_large_crops_are_cut_one_at_a_time(small_model, faces, monkeypatch):
     assert MAX_BATCH_CROP_PIXELS >= 900 * 900
 
 
-def kernels_of(value):
-    code = "from ert._kernels import simd, traversal, images; print(simd._IN_PAIRS, traversal._WIDE, images._WIDE)"
+def kernels_of(value, before=""):
+    code = f"{before}\nfrom ert._kernels import simd, traversal, images\n"
+    code += "print(simd._IN_PAIRS, traversal._WIDE, images._WIDE)"
     env = os.environ | {"ERT_KERNELS": value}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
 
@@ -107,5 +108,8 @@ def test_an_environment_variable_chooses_the_kernels():
     """Those of processors without wide vectors can be tried on all, the others where the processor has them."""
     assert kernels_of("portable").stdout.split() == ["False"] * 3
     wide = kernels_of("avx512")
-    assert wide.stdout.split() == ["True"] * 3 or "this processor lacks avx512bw or avx512vbmi" in wide.stderr
+    is_wide = wide.stdout.split() == ["True"] * 3
+    assert is_wide or "this processor lacks avx512bw or avx512vbmi" in wide.stderr
     assert "ERT_KERNELS=sse: expected auto, avx512 or portable" in kernels_of("sse").stderr
+    late = kernels_of("portable", "import numba; numba.njit(lambda x: x)(1)")
+    assert not is_wide or "import ert before numba compiles other functions" in late.stderr

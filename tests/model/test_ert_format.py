@@ -110,7 +110,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="version 2, this ert reads version 1: update ert"):
         ert.load(path)
-    with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"nothing\.ert: no such file"):
         ert.load(tmp_path / "nothing.ert")
     with pytest.raises(InputError, match=r"no bundled model of that name; bundled: .*face68"):
         ert.load("nothing")
@@ -159,7 +159,8 @@ def test_an_unwritable_place_is_named_and_an_existing_file_kept(small_model, tmp
     with pytest.raises(InputError, match=r"nowhere/model\.ert: cannot be written"):
         small_model.save(tmp_path / "nowhere" / "model.ert")
     path = tmp_path / "model.ert"
-    path.write_bytes(b"precious")
+    small_model.save(path)
+    precious = path.read_bytes()
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -167,7 +168,7 @@ def test_an_unwritable_place_is_named_and_an_existing_file_kept(small_model, tmp
     monkeypatch.setattr("ert.model.ert_format.zlib.crc32", full)
     with pytest.raises(InputError, match=r"model\.ert: cannot be written: No space left on device"):
         small_model.save(path)
-    assert path.read_bytes() == b"precious"
+    assert path.read_bytes() == precious
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -318,40 +319,42 @@ def test_a_file_that_inflates_more_than_any_model_does_is_refused_before_it_is_r
         read_model_file(rewritten(path, lambda text: text))
 
 
-def test_a_file_that_is_longer_than_its_arrays_is_refused_before_it_is_read(saved, tmp_path):
+def test_a_file_that_is_longer_than_its_arrays_is_refused(saved, tmp_path):
     for compress in (False, True):
         path = tmp_path / "x.ert"
         ert.load(saved).save(path, compress=compress)
-        with open(path, "r+b") as file:
-            # Sparse: it takes no space on the disk.
-            file.truncate(3 * 10**9)
-        with pytest.raises(InputError, match=r"x\.ert: the model file is longer than its arrays: 29\d+ bytes for"):
+        with open(path, "ab") as file:
+            file.write(bytes(200_000))
+        with pytest.raises(InputError, match=r"x\.ert: the model file is longer than its arrays: \d+ bytes for \d+"):
             ert.load(path)
 
 
 @pytest.mark.parametrize("name", ["x.ert", "x.dat"])
 def test_what_is_no_regular_file_or_has_no_end_is_refused_at_once(tmp_path, name):
+    expected = "expected a model file"
     os.mkfifo(tmp_path / name)
-    with pytest.raises(InputError, match=rf"{name}: is not a regular file: a model is read from a file on a disk"):
+    with pytest.raises(InputError, match=rf"{name}: is a pipe.*, {expected}"):
         ert.load(tmp_path / name)
     (tmp_path / "zero").mkdir()
     (tmp_path / "zero" / name).symlink_to("/dev/zero")
-    with pytest.raises(InputError, match=rf"{name}: is not a regular file"):
+    with pytest.raises(InputError, match=rf"{name}: is a device.*, {expected}"):
         ert.load(tmp_path / "zero" / name)
     (tmp_path / "folder" / name).mkdir(parents=True)
-    with pytest.raises(InputError, match=rf"{name}: cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=rf"{name}: is a folder, {expected}"):
         ert.load(tmp_path / "folder" / name)
     (tmp_path / "sparse").mkdir()
     with open(tmp_path / "sparse" / name, "wb") as file:
-        file.truncate(3 * 10**9)
+        file.truncate(10**13)
     with pytest.raises(
-        InputError, match=rf"{name}: (is not an ert model file|the dlib model file is no shape_predictor)"
+        InputError, match=rf"{name}: (10000000 MB of nearly nothing but zeros|a file of 10{{13}} bytes)"
     ):
         ert.load(tmp_path / "sparse" / name)
-    with open(tmp_path / "sparse" / name, "wb") as file:
-        file.truncate(10**13)
-    with pytest.raises(InputError, match=rf"{name}: a file of 10000000000000 bytes, expected at most 4294967296"):
-        ert.load(tmp_path / "sparse" / name)
+
+
+def test_a_file_larger_than_any_model_is_refused_before_it_is_read(saved, monkeypatch):
+    monkeypatch.setattr("ert.model.ert_format.MAX_FILE_BYTES", 999)
+    with pytest.raises(InputError, match=r"a file of \d+ bytes, expected at most 999"):
+        ert.load(saved)
 
 
 def test_files_that_were_found_to_be_harmful_are_refused_in_one_line():
