@@ -59,13 +59,15 @@ def _check(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
         return  # a missing or unknown argument
     for name, value in given.items():
         annotation = described.parameters[name].annotation
-        if annotation is not Parameter.empty and not _fits(value, annotation):
+        if not _fits(value, annotation):
             raise InputError(f"{name}: {quoted(value)}, expected {_describe(annotation)}") from error
 
 
 def _fits(value: Any, annotation: Any) -> bool:
     """Return whether a value is of the type of an annotation, as far as that can be seen."""
     origin, items = get_origin(annotation) or annotation, get_args(annotation)
+    if annotation in (Any, Parameter.empty):
+        return True
     if origin in (Union, types.UnionType):
         # numpy's type of what is like an array has these among others.
         return _is_array(value) if complex in items else any(_fits(value, item) for item in items)
