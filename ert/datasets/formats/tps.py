@@ -87,7 +87,8 @@ def read_specimens(
                 raise InputError(f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}")
         file, fault = finder.find(specimen.image or specimen.id or "", here)
         if fault is not None and not specimen.image:
-            fault = f"{here}: specimen without IMAGE=, expected the name of its image"
+            why = f"; its ID {quoted(specimen.id)} is not the name of exactly one" if specimen.id else ""
+            fault = f"{here}: specimen without IMAGE=, expected the name of its image{why}"
         landmarks = {str(i): point for i, point in enumerate(points)}
         notes = (*specimen.notes, *suffix_notes(specimen.image, file))
         yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
