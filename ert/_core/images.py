@@ -103,7 +103,7 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             if image.mode not in (*_GRAY_MODES, *_COLOR_MODES, *_DEEP_MODES):
                 raise InputError(f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
             yield image
-    except (InputError, MemoryError):
+    except InputError:
         raise
     except Image.DecompressionBombError:
         raise InputError(f"{path}: too many pixels, expected {_AT_MOST}") from None

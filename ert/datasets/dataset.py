@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
 from ert._core.images import load_image
 from ert._core.types import Floats
 from ert.model.schemes import resolve_mirror_map
@@ -103,7 +103,7 @@ class Dataset:
     def __repr__(self) -> str:
         counts, folder = self._overview()
         sizes = ", ".join(f"{value} {key}" for key, value in counts.items())
-        return f"<Dataset {self.name!r}: {sizes}" + (f",\n images in {folder}>" if folder else ">")
+        return f"<Dataset {self.name!r}: {sizes}" + (f",\n images in {printable(folder)}>" if folder else ">")
 
     def _repr_html_(self) -> str:
         counts, folder = self._overview()

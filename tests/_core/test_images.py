@@ -385,3 +385,14 @@ def test_a_photograph_from_memory_survives_a_jpeg_round_trip(tmp_path):
     path.write_bytes(buffer.getvalue())
     assert image_size(path) == (64, 48)
     assert np.abs(load_image(path).astype(int) - ramp).max() < 10
+
+
+def test_an_image_that_does_not_fit_into_memory_is_refused(tmp_path):
+    """Few bytes that declare a line of 134 million pixels."""
+    path = tmp_path / "x.png"
+    Image.new("RGBA", (4, 1)).save(path)
+    content = path.read_bytes()
+    header = b"IHDR" + (134_217_760).to_bytes(4, "big") + content[20:29]
+    path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
+    with pytest.raises(InputError, match=r"x\.png: the image is corrupt or truncated"):
+        load_image(path)

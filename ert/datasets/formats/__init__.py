@@ -266,7 +266,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
 
     Coordinates are written to a millionth of a pixel, in imglab files as integers. Image names are relative
     to the folder of the file. A folder gets one file per image, named after it; images are not copied.
-    Existing files are replaced atomically.
+    Existing files of the format are replaced atomically.
 
     Parameters
     ----------
