@@ -78,7 +78,7 @@ def test_evaluate_with_a_report(folder, model, capsys):
 def test_compare(folder, model):
     for name in ("plain", "turned"):
         files = ["--draw", folder / f"{name}_faces.png", "--json", folder / f"{name}_compared.json"]
-        assert run("compare", model, model, folder / f"{name}.xml", *files, "--repeats", 1, "--limit", 8) == 0
+        assert run("compare", model, model, folder / f"{name}.xml", *files, "--repeats", 1, "--limit", 4) == 0
     plain, turned = (
         json.loads((folder / f"{name}_compared.json").read_text())["objects"] for name in ("plain", "turned")
     )
