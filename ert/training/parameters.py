@@ -61,7 +61,7 @@ def _native_sizes(X: Sequence[Face], transforms: Floats, crop_spec: CropSpec) ->
         if isinstance(image, (str, os.PathLike)):
             columns, rows = image_size(image)
         else:
-            rows, columns = np.shape(image)[:2]
+            rows, columns = np.shape(np.asarray(image))[:2]
         # At most the image, and one pixel on either side in place of everything outside it.
         sizes[i] = np.minimum(sizes[i], (columns + 2, rows + 2))
     return sizes
