@@ -37,7 +37,7 @@ def costliest(path, working_size=2000):
     region = np.array([0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half])
 
     def crop(blurred_sides):
-        return CropSpec(region, working_size, min(50.0, blurred_sides / (2 * half)), 127.0)
+        return CropSpec(region, working_size, min(50.0, 0.999 * blurred_sides / (2 * half)), 127.0)
 
     fitted = model.fitted_
     confidence_model = replace(
