@@ -456,3 +456,14 @@ def test_the_table_of_figures(tmp_path, monkeypatch):
     readme_table.main()
     assert len(written["README.md"]) == 2 + len(readme_table.README_ROWS)
     assert set(written["README.md"]) < set(written["results.md"])
+
+
+def test_the_costliest_model_loads_and_its_costs_become_a_table(tmp_path):
+    import model_cost
+
+    found = model_cost.measure(quick=1)
+    (times,) = found["seconds"].values()
+    assert set(times) == set(model_cost.WAYS)
+    lines = model_cost.table(found)
+    assert lines[2].startswith("| 500 x 500 | ")
+    assert lines[-1].startswith("The file has ")

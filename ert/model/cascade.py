@@ -19,6 +19,7 @@ from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import ONE_INIT
 from ert.model.limits import (
+    FINITE,
     MAX_DELTA_SIDES,
     MAX_SHAPE_SIDES,
     MAX_STAGE_SIDES,
@@ -264,7 +265,7 @@ def check_arrays(
     check_size("n_components", leaf_size, max(PARAMETER_LIMITS["n_components"][2], 2 * n_landmarks))
     check_bounds("mean_shape", arrays["mean_shape"], -MAX_SHAPE_SIDES, MAX_SHAPE_SIDES)
     check_bounds("deltas", arrays["deltas"], -MAX_DELTA_SIDES, MAX_DELTA_SIDES)
-    check_bounds("thresholds", arrays["thresholds"], -np.inf, np.inf)
+    check_bounds("thresholds", arrays["thresholds"], *FINITE)
     check_sum_of_leaves("the cascade", arrays["leaves"], arrays["scales"], arrays["basis"], MAX_STAGE_SIDES)
     n_bytes = sum(array.nbytes for array in arrays.values())
     check_basis_products(n_stages, arrays["basis"].shape[1], n_landmarks, n_bytes)

@@ -25,6 +25,7 @@ from ert.model.cascade import FieldsOnly
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
 from ert.model.limits import (
+    FINITE,
     MAX_DELTA_SIDES,
     MAX_FOREST_OUTPUT,
     check_bounds,
@@ -317,7 +318,7 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
             raise InputError(
                 f"confidence model: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
             )
-        check_bounds(f"confidence model: {name}", array, *_BOUNDS.get(name, (-np.inf, np.inf)))
+        check_bounds(f"confidence model: {name}", array, *_BOUNDS.get(name, FINITE))
     for name, forest in (("errors", confidence_model.errors), ("trust", confidence_model.trust)):
         check_sum_of_leaves(f"confidence model: {name}", forest.leaves, forest.scales, forest.basis, MAX_FOREST_OUTPUT)
     if confidence_model.anchors.max() >= n_landmarks:

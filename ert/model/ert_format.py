@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import check_input, write_atomically
-from ert.model.limits import MAX_HEADER_BYTES
+from ert.model.limits import MAX_FILE_BYTES, MAX_HEADER_BYTES
 
 MAGIC = b"\x89ERTmdl\n"
 FORMAT_VERSION = 1
@@ -42,8 +42,6 @@ _ALIGN = 64
 _DTYPES = ("|u1", "|i1", "<u2", "<i2", "<i4", "<f4", "<f8")
 _MAX_DIMENSIONS = 4
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error)
-# The largest model file that is read, of either format, in bytes.
-MAX_FILE_BYTES = 2**32
 # Bytes of arrays for each byte of a compressed stream, and levels of lists and objects in a header, at most.
 MAX_INFLATION = 8
 MAX_HEADER_LEVELS = 8

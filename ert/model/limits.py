@@ -38,6 +38,8 @@ PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
     "min_contrast": (float, 0, 127),
     "random_state": (int, 0, 2**32 - 1),
 }
+# Any number but infinities, in single precision.
+FINITE = -float(np.finfo(np.float32).max), float(np.finfo(np.float32).max)
 MAX_LANDMARKS = 10_000
 # Coordinates in sides of the box: of a mean shape, and of a pixel of the pool from its landmark (training draws it with
 # a standard deviation of at most 5).
@@ -50,6 +52,8 @@ MAX_FOREST_OUTPUT = 1e6
 # Products that a face takes for the bases of its stages: so many, and some more for each byte of the arrays.
 # Stages that share a basis could otherwise take the square of the size of the file.
 MAX_BASIS_PRODUCTS, BASIS_PRODUCTS_PER_BYTE = 30_000_000, 4
+# Bytes of a model file of either format.
+MAX_FILE_BYTES = 2**32
 # Bytes of a header: its names, notes and history; and of what a user puts there.
 MAX_HEADER_BYTES = 2_000_000
 MAX_TEXT_BYTES = 1_000_000

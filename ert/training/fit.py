@@ -28,7 +28,14 @@ from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
 from ert.model.geometry import image_to_box
-from ert.model.limits import MAX_SHAPE_SIDES, MAX_TEXT_BYTES, check_basis_products, check_bounds, check_landmark_count
+from ert.model.limits import (
+    MAX_FILE_BYTES,
+    MAX_SHAPE_SIDES,
+    MAX_TEXT_BYTES,
+    check_basis_products,
+    check_bounds,
+    check_landmark_count,
+)
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
@@ -183,6 +190,10 @@ def _check_model(objects: _Objects, n_stages: int, options: Options) -> None:
     n_bases = -(-n_stages // options.stages_per_basis)
     n_leaves = n_stages * options.n_trees * 2**options.max_depth
     n_bytes = n_components * (n_leaves * options.leaf_bits // 8 + n_bases * 2 * n_landmarks)
+    leaf_bytes = 8 * n_landmarks if options.cascade_kind.has_float_leaves else n_components * options.leaf_bits // 8
+    if (size := n_leaves * (6 + leaf_bytes)) > MAX_FILE_BYTES:
+        trees = f"{n_stages} stages of {options.n_trees} trees with {2**options.max_depth} leaves"
+        raise InputError(f"{trees} take {size / 1e9:.3g} GB, expected at most {MAX_FILE_BYTES / 1e9:.3g} GB")
     check_basis_products(n_stages, n_components, n_landmarks, n_bytes)
 
 

@@ -189,7 +189,9 @@ def count_csv(data):
     ]
     n_boxes = sum(name.strip().lower() in ("left", "top", "width", "height") for name in header)
     numbered = sum(name.strip().isdigit() for name in header[1:])
-    return len(rows), len(rows) * (sum(map(bool, axes)) + numbered) // 2 if n_boxes in (0, 2, 4) else None
+    n_axes = sum(map(bool, axes)) + numbered
+    # The column of images may be named as an axis.
+    return (len(rows), len(rows) * n_axes // 2) if n_boxes in (0, 2, 4) and n_axes % 2 == 0 else None
 
 
 def count_boxes(data):

@@ -9,6 +9,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
+if sys.platform == "win32":
+    pytest.skip("memory is guarded with mprotect", allow_module_level=True)
+
 from fuzz import annotations, images, models, run
 from fuzz.guards import guarded
 

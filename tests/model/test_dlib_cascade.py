@@ -52,7 +52,10 @@ def test_compact_leaves_are_nearly_the_same():
     np.testing.assert_allclose(one, other, atol=0.01)
 
 
-@pytest.mark.parametrize(("name", "value"), [("pairs", 30), ("anchors", 5), ("scales", np.nan)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("pairs", 30), ("anchors", 5), ("scales", np.nan), ("thresholds", np.inf), ("mean_shape", 51), ("deltas", -51)],
+)
 def test_arrays_that_lead_outside_are_refused(name, value):
     cascade = compact(likely_cascade(0))
     cascade.arrays()[name].flat[0] = value

@@ -269,6 +269,7 @@ def absurd(name, value):
     [
         (absurd("mean_shape", 51), "mean_shape has the number 51, expected -50 to 50"),
         (absurd("mean_shape", np.inf), "mean_shape has numbers that are not finite"),
+        (absurd("confidence_confidence_weights", np.inf), "not finite"),
         (absurd("deltas", -1e30), "deltas has the number -1e.30, expected -50 to 50"),
         (absurd("scales", 1e30), "leaves and scales add up to .*, expected at most 1e.10"),
         (absurd("scales", np.nan), "not finite"),

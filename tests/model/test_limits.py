@@ -76,6 +76,10 @@ def test_a_confidence_model_of_extreme_parameters_is_loaded_again(few, tmp_path)
     ("params", "message"),
     [
         ({"padding": 5, "blur": 50}, r"blur=50 in a region of 1[01]\.\d sides .*: expected a product of at most 100"),
+        (
+            {"n_stages": 1000, "n_trees": 100_000},
+            r"1000 stages of 100000 trees with 4 leaves take 1\d\.\d GB, expected at",
+        ),
         ({"padding": 5, "working_size": 2000}, "expected at most 16000000: reduce working_size"),
     ],
 )
