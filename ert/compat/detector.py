@@ -95,6 +95,10 @@ class fhog_object_detector:
         return int(self._detector.detection_window_height)
 
 
+# What `get_frontal_face_detector` returns where no detector is named; see `replace_dlib`.
+default_detector: Any = "auto"
+
+
 class _FaceDetector(fhog_object_detector):
     """The detector of :func:`ert.detect_faces`, with the interface of dlib's.
 
@@ -141,14 +145,14 @@ class _InstalledFaceDetector(fhog_object_detector):
         return type(self), ()
 
 
-def get_frontal_face_detector(detector: Any = "auto") -> fhog_object_detector:
+def get_frontal_face_detector(detector: Any = None) -> fhog_object_detector:
     """Return a detector of faces.
 
     Parameters
     ----------
     detector : str or callable
-        Not in dlib. "dlib" is dlib's own detector, with its boxes and scores, where dlib is installed;
-        everything else is as for :func:`ert.detect_faces`, whose boxes differ from those of dlib's detector.
+        Not in dlib. "auto", the default, and everything else is as for :func:`ert.detect_faces`, whose boxes
+        differ from those of dlib's detector; "dlib" is that one, box by box, where dlib is installed.
         `upsample_num_times` has no effect then, since small faces are always found, and `adjust_threshold`
         only leaves out faces of lower scores.
 
@@ -157,4 +161,6 @@ def get_frontal_face_detector(detector: Any = "auto") -> fhog_object_detector:
     fhog_object_detector
         Call it with a gray or RGB image; the rectangles are sorted, the largest first.
     """
+    if detector is None:
+        detector = default_detector
     return _InstalledFaceDetector() if detector == "dlib" else _FaceDetector(detector)

@@ -7,14 +7,14 @@ both a RuntimeError, as in dlib, and an InputError, as in ert.
 
 Where dlib is installed, its other names are here too, and take and return the objects of this module, so that
 face recognition and tracking go on as before; :func:`to_dlib` and :func:`from_dlib` convert for everything
-else. A program that says ``import dlib`` itself, such as a package, runs on ert after
-``sys.modules["dlib"] = ert.compat.dlib``.
+else. A package that says ``import dlib`` itself runs on ert after :func:`replace_dlib`.
 """
 
 import sys
 from opcode import opmap
 from typing import Any
 
+from ert.compat import detector as _detector
 from ert.compat.detector import fhog_object_detector, get_frontal_face_detector
 from ert.compat.errors import DlibError
 from ert.compat.files import load_grayscale_image, load_rgb_image, save_image
@@ -71,6 +71,7 @@ __all__ = [
     "rectangle",
     "rectangles",
     "rectangless",
+    "replace_dlib",
     "save_image",
     "scale_rect",
     "shape_predictor",
@@ -86,6 +87,21 @@ __all__ = [
 __version__ = "20.0.1"
 # What programs ask for before they choose a detector; an installed dlib knows better.
 _WITHOUT_DLIB = {"DLIB_USE_CUDA": False, "USE_AVX_INSTRUCTIONS": False, "USE_NEON_INSTRUCTIONS": False}
+
+
+def replace_dlib(detector: Any = "auto") -> None:
+    """Let every later ``import dlib`` of this process, as in other packages, import this module.
+
+    Parameters
+    ----------
+    detector : str or callable
+        What ``dlib.get_frontal_face_detector()`` returns then, see :func:`get_frontal_face_detector`. "dlib" is
+        the choice for programs that recognize faces, or use a `.dat` model trained on the boxes of dlib's
+        detector.
+    """
+    installed_dlib()
+    _detector.default_detector = detector
+    sys.modules["dlib"] = sys.modules[__name__]
 
 
 def __getattr__(name: str) -> Any:

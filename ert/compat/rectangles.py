@@ -79,7 +79,7 @@ class _Rectangle:
         """Return whether a point (or x and y) or all of another rectangle is inside."""
         other: Any = next((each for each in (point, rectangle, x) if each is not None), None)
         if isinstance(other, type(self)):
-            return other.joined(self) == self  # type: ignore[no-any-return]
+            return self._contains_all(other)
         if hasattr(other, "x") and hasattr(other, "y"):
             x, y = other.x, other.y
         elif y is None:
@@ -87,6 +87,9 @@ class _Rectangle:
         else:
             x, y = integer(x, "x"), integer(y, "y")
         return bool(self.left() <= x <= self.right() and self.top() <= y <= self.bottom())
+
+    def _contains_all(self, other: Self) -> bool:
+        return other.joined(self) == self
 
     def intersect(self, rectangle: Self) -> Self:
         """Return the intersection, which may be empty."""
@@ -178,6 +181,10 @@ class drectangle(_Rectangle):
     def center(self) -> point:
         """Return the center, rounded."""
         return self.dcenter()
+
+    def _contains_all(self, other: Self) -> bool:
+        # As in dlib, whose other rectangles contain empty ones only in part.
+        return other.is_empty() or super()._contains_all(other)
 
     def __repr__(self) -> str:
         return f"drectangle({','.join(f'{edge:g}' for edge in self._edges)})"

@@ -9,7 +9,7 @@ import pytest
 from ert.compat import dlib as ours
 
 P, D, R, DR = "point(1, 2)", "dpoint(1.5, 2.25)", "rectangle(1, 2, 10, 21)", "drectangle(1.5, 2.25, 10, 20.5)"
-O = f"full_object_detection({R}, [{P}])"
+FACE = f"full_object_detection({R}, [{P}])"
 
 # Evaluated in both modules: the type of the result and its text are the same.
 SAME = f"""
@@ -128,7 +128,7 @@ full_object_detection({R}, [{P}]).rect
 full_object_detection({R}, ({P},)).parts()
 full_object_detection(rect={R}, parts=points([{P}, {P}])).num_parts
 full_object_detection({R}, [{P}]).part(0)
-full_object_detections([{O}]) == full_object_detections([{O}])
+full_object_detections([{FACE}]) == full_object_detections([{FACE}])
 pickle.loads(pickle.dumps({P}))
 pickle.loads(pickle.dumps({D}))
 pickle.loads(pickle.dumps({R}))
