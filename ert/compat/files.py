@@ -18,10 +18,11 @@ def load_rgb_image(filename: StrPath) -> Pixels:
     Parameters
     ----------
     filename : path-like
-        What dlib reads, and whatever else Pillow reads. An EXIF orientation is ignored, as in dlib. Transparent
-        pixels of PNG files are drawn on black, and levels of 16-bit gray above 255 are white, as in dlib. JPEG
-        files are decoded by the installed dlib; without it by Pillow, whose bytes differ a little where colors
-        are stored at half the resolution, as those of two builds of dlib do.
+        What dlib reads, and whatever else Pillow reads. As in dlib, an EXIF orientation is ignored, transparent
+        pixels of PNG files are drawn on black, and levels of 16-bit gray above 255 are white. JPEG and PNG
+        files are decoded by the installed dlib. Without it, bytes differ a little in JPEG files with colors at
+        half the resolution, as those of two builds of dlib do, and of 16-bit colors the upper 8 bits are taken,
+        where dlib takes the lower.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def load_grayscale_image(filename: StrPath) -> Pixels:
 def _load(filename: StrPath, function: str, convert: Callable[[Pixels, Pixels | None], Pixels]) -> Pixels:
     """Read an image file; `convert` takes gray or RGB pixels and their alpha, if there is any."""
     with _open_image(filename) as image:
-        if image.format == "JPEG" and (dlib := installed_dlib()) is not None:
+        if image.format in ("JPEG", "PNG") and (dlib := installed_dlib()) is not None:
             try:
                 pixels: Pixels = getattr(dlib, function)(str(filename))
                 return pixels

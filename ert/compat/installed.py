@@ -40,9 +40,7 @@ _TYPES: dict[str, Any] = {
     )
 }
 # In the signature of a function of dlib: that it takes or returns one of these types, or a list.
-_CONVERTED = re.compile(
-    r"\b(d?points?|d?rectangles*|full_object_detections?|mmod_rect\w*|full_object_detection)\b|: (list|object)\b"
-)
+_CONVERTED = re.compile(r"\b(d?points?|d?rectangles*|full_object_detections?|mmod_rect\w*)\b|: (list|object)\b")
 _IMPORTING = threading.RLock()
 
 
@@ -171,7 +169,15 @@ _HINTS = {
 def _wrap_function(function: Any) -> Any:
     @functools.wraps(function, updated=())
     def call(*args: Any, **kwargs: Any) -> Any:
-        return from_dlib(function(*to_dlib(args), **{key: to_dlib(value) for key, value in kwargs.items()}))
+        given = [*args, *kwargs.values()]
+        converted = [to_dlib(value) for value in given]
+        named = dict(zip(kwargs, converted[len(args) :], strict=True))
+        result = from_dlib(function(*converted[: len(args)], **named))
+        for mine, its in zip(given, converted, strict=True):
+            # Some functions append what they find.
+            if type(mine) is list and len(mine) != len(its):
+                mine[:] = from_dlib(its)
+        return result
 
     return call
 

@@ -218,8 +218,12 @@ def theirs():
     return pytest.importorskip("dlib")
 
 
+# Not in dlib.
+OURS = ("to_dlib", "from_dlib", "DlibError", "replace_dlib")
+
+
 def names_of(module):
-    names = {name: getattr(module, name) for name in ours.__all__ if name not in ("to_dlib", "from_dlib", "DlibError")}
+    names = {name: getattr(module, name) for name in ours.__all__ if name not in OURS}
     return names | {"np": np, "pickle": pickle, "copy": copy}
 
 
