@@ -46,8 +46,7 @@ _IMPORTING = threading.RLock()
 
 def installed_dlib() -> ModuleType | None:
     """Return the dlib that is installed, even where sys.modules["dlib"] is ert's stand-in for it; None without."""
-    found = sys.modules.get("dlib")
-    if found is not None and not found.__name__.startswith("ert."):
+    if (found := sys.modules.get("dlib")) is not None and not _is_stand_in(found):
         return found
     with _IMPORTING:
         return _import_dlib()
@@ -55,14 +54,20 @@ def installed_dlib() -> ModuleType | None:
 
 @functools.lru_cache(maxsize=1)
 def _import_dlib() -> ModuleType | None:
-    stand_in = sys.modules.pop("dlib", None)
+    found = sys.modules.get("dlib")
+    if _is_stand_in(found):
+        del sys.modules["dlib"]
     try:
         return importlib.import_module("dlib")
     except ImportError:
         return None
     finally:
-        if stand_in is not None:
-            sys.modules["dlib"] = stand_in
+        if found is not None and _is_stand_in(found):
+            sys.modules["dlib"] = found
+
+
+def _is_stand_in(module: ModuleType | None) -> bool:
+    return module is not None and module.__name__.startswith("ert.")
 
 
 def require_dlib(purpose: str) -> Any:

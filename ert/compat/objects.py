@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from ert.compat.arrays import Array
-from ert.compat.points import point, points
+from ert.compat.points import point, point_of_pixel, points
 from ert.compat.rectangles import rectangle
 
 
@@ -48,11 +48,11 @@ class full_object_detection:
         """Return a point by its index; raise an IndexError when there is none."""
         if not 0 <= idx < len(self._parts):
             raise IndexError("Index out of range")
-        return point(*self._parts[idx])
+        return point_of_pixel(*self._parts[idx])
 
     def parts(self) -> points:
         """Return all points."""
-        return points(point(x, y) for x, y in self._parts)
+        return points.of_pixels(self._parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, full_object_detection):

@@ -1,7 +1,7 @@
 """dlib's points, with integer coordinates and with floats."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -104,6 +104,18 @@ class point(_Point):
         return f"({self.x}, {self.y})"
 
 
+def point_of_pixel(x: int, y: int) -> point:
+    """Return the point of two integers, which are not checked: that takes longer than to locate landmarks."""
+    found = _new(point)
+    _set_x(found, x)
+    _set_y(found, y)
+    return found
+
+
+_new = object.__new__
+_set_x, _set_y = vars(_Point)["x"].__set__, vars(_Point)["y"].__set__
+
+
 class dpoint(_Point):
     """A point with floats as coordinates.
 
@@ -123,6 +135,13 @@ class points(Array):
     """An array of points."""
 
     item = point
+
+    @classmethod
+    def of_pixels(cls, pixels: Iterable[tuple[int, int]]) -> Self:
+        """Return the points of pairs of integers, which are not checked."""
+        found = cls()
+        list.extend(found, [point_of_pixel(x, y) for x, y in pixels])
+        return found
 
 
 class dpoints(Array):

@@ -34,7 +34,7 @@ def test_the_hook_collects_models_and_modules(monkeypatch):
     found = run_hook(monkeypatch)
     files = {Path(source).resolve() for source, _ in found["datas"]}
     assert {*bundled_models().values(), sample_image(), Path(lbp_frontal_face_cascade_filename())} <= files
-    assert any(file.suffix == ".html" for file in files)
+    assert any(file.suffix == ".j2" for file in files)
     assert found["hiddenimports"] == ["ert"]
     # numba caches functions of modules whose source it finds.
     assert found["module_collection_mode"] == {"ert": "pyz+py"}
