@@ -77,7 +77,7 @@ def detect_faces(
 
 
 def detect_scored_faces(
-    image: Pixels | str | os.PathLike[str], detector: str | Detector = "auto", channel_order: str = "rgb"
+    image: Any, detector: str | Detector = "auto", channel_order: str = "rgb"
 ) -> tuple[Floats, Floats]:
     """Detect faces, see :func:`detect_faces`; also return their scores (n,).
 
