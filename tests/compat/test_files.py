@@ -7,6 +7,7 @@ from PIL import Image
 import ert
 from ert.compat import dlib as ours
 from ert.compat import files
+from ert.datasets.synthetic import synthetic_dataset
 
 ORIENTATION = 0x0112
 READERS = ("load_rgb_image", "load_grayscale_image")
@@ -137,3 +138,29 @@ def test_images_are_written(tmp_path):
         with pytest.raises(ours.DlibError, match=message):
             ours.save_image(pixels, tmp_path / name)
     assert not list(tmp_path.glob("*x.*"))
+
+
+def test_16_bits_are_clipped_as_in_dlib(theirs, decoder, tmp_path):
+    pytest.importorskip("ert._core.image_paths")
+    levels = RNG.integers(0, 600, (12, 17)).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    for reader in READERS:
+        expected = getattr(theirs, reader)(str(tmp_path / "deep.png"))
+        np.testing.assert_array_equal(getattr(ours, reader)(tmp_path / "deep.png"), expected)
+    np.testing.assert_array_equal(expected, np.minimum(levels, 255))
+
+
+def test_training_takes_points_in_the_pixels_as_stored(theirs, tmp_path):
+    pytest.importorskip("ert._core.image_paths")
+    folder = synthetic_dataset(tmp_path, 8, seed=4)
+    for file in folder.glob("*.png"):
+        with Image.open(file) as picture:
+            # Not square, so that a turn changes the size.
+            picture.crop((0, 0, picture.width, picture.height - 6)).save(file, exif=turned())
+    xml = str(folder / "landmarks.xml")
+    options = ours.shape_predictor_training_options()
+    options.cascade_depth, options.num_trees_per_cascade_level, options.oversampling_amount = 2, 20, 5
+    ours.train_shape_predictor(xml, str(tmp_path / "model.dat"), options)
+    expected = theirs.test_shape_predictor(xml, str(tmp_path / "model.dat"))
+    assert ours.test_shape_predictor(xml, str(tmp_path / "model.dat")) == pytest.approx(expected, rel=1e-12)
+    assert 0 < expected < 5
