@@ -105,7 +105,7 @@ def replace_dlib(detector: Any = "auto") -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
+    if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _WITHOUT_DLIB and installed_dlib() is None:
         return _WITHOUT_DLIB[name]

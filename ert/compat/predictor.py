@@ -110,7 +110,8 @@ def _locate(model: ShapePredictor, image: Any, rect: rectangle, mode: str | Pred
         # The kernel answers as dlib does, for boxes of any kind.
         model.warm_up()
         pixels = np.require(pixels, requirements=("C", "W"))
-        return cascade.predict_face(pixels, box, ONE_INIT, "rgb", model.gray_weights)
+        floats = float(left), float(top), float(width), float(height)
+        return cascade.predict_face(pixels, floats, ONE_INIT, "rgb", model.gray_weights)
     if inside:
         return model.predict([(image, box)], mode, channel_order="rgb")
     # All pixels of the box are black.

@@ -124,6 +124,19 @@ def test_faces_are_recognized_by_dlib(theirs, image):
     np.testing.assert_array_equal(model.compute_face_descriptor(image, face), expected)
 
 
+def test_faces_are_found_by_the_network_of_dlib(theirs, image):
+    models = pytest.importorskip("face_recognition_models")
+    path = models.cnn_face_detector_model_location()
+    part = image[40:200, 140:300].copy()
+    found, expected = ours.cnn_face_detection_model_v1(path)(part), theirs.cnn_face_detection_model_v1(path)(part)
+    assert isinstance(found, ours.mmod_rectangles)
+    assert [(str(each.rect), each.confidence) for each in found] == [(str(e.rect), e.confidence) for e in expected]
+    assert len(found) == 1
+    assert isinstance(found[0].rect, ours.rectangle)
+    (batch,) = ours.cnn_face_detection_model_v1(path)([part], batch_size=1)
+    assert batch == found
+
+
 def test_functions_may_append_to_a_list(theirs):
     image = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
     mine, its = [], []
