@@ -53,7 +53,6 @@ def test_it_runs_without_docstrings_and_asserts():
         "import ert, numpy as np; model = ert.load('face68'); assert False\n"
         "image = np.full((200, 200), 90, np.uint8)\n"
         "assert model.predict([(image, (50, 50, 100, 100))]).shape[1] == 68 or exit(1)\n"
-        "from ert.compat import dlib; dlib.shape_predictor(model)(image, dlib.rectangle(50, 50, 149, 149))\n"
         "from ert.cli.main import main; main(['train', '--help'])"
     )
     done = subprocess.run([sys.executable, "-OO", "-c", script], capture_output=True, text=True, check=True)
