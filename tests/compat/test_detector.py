@@ -45,14 +45,14 @@ def test_any_detector_can_be_named(image):
 
 
 def test_scores_are_0_at_the_threshold(image):
-    for detector in ("haar", "lbp"):
+    for detector in ("auto", "lbp"):
         boxes, scores = detect_scored_faces(image, detector)
         np.testing.assert_array_equal(boxes, ert.detect_faces(image, detector))
         assert scores.shape == (len(boxes),)
         assert (scores >= 0).all()
         assert scores[0] > 1
     empty = np.full((100, 100), 200, np.uint8)
-    assert [each.shape for each in detect_scored_faces(empty, "haar")] == [(0, 4), (0,)]
+    assert [each.shape for each in detect_scored_faces(empty)] == [(0, 4), (0,)]
 
 
 def test_the_detector_of_dlib_can_be_taken(image):
