@@ -206,7 +206,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
         Parameters
         ----------
-        X : sequence of (image, box)
+        X : sequence, array of objects or pandas column of (image, box), or pandas columns image and box
             Images are arrays (uint8, gray or color) or paths. Boxes are left, top, width, height in pixels,
             drawn as they will be at prediction.
         y : array (n, n_landmarks, 2)

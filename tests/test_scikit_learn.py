@@ -130,6 +130,18 @@ def test_without_a_seed_each_fit_draws_one(faces, tmp_path):
     np.testing.assert_array_equal(whole.predict(X[:3]), expected.predict(X[:3]))
 
 
+def test_fold_models_take_the_seed_of_the_fit(faces, monkeypatch):
+    X, y = faces
+    model = small_predictor(n_stages=1, n_trees=2, random_state=None).fit(X, y)
+
+    def fit_fold(settings, *objects, **files):
+        raise RuntimeError(settings["random_state"])
+
+    monkeypatch.setattr("ert.training.confidence.fit_cascade", fit_fold)
+    with pytest.raises(RuntimeError, match=str(model.fitted_.params["random_state"])):
+        model.fit_confidence(X, y, n_folds=2)
+
+
 def test_notebooks_show_the_diagram_of_scikit_learn(monkeypatch):
     pytest.importorskip("sklearn")
     for model in (small_predictor(n_trees=7), ert.load("face68")):
