@@ -39,8 +39,8 @@ def run_warmup(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - begin
     what = "prediction and training" if options.training else "prediction"
     processor = getattr(config, "CPU_NAME", None) or get_host_cpu_name()
-    print(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
-    print(f"cache: {predict_face.stats.cache_path}")
+    common.show(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
+    common.show(f"cache: {predict_face.stats.cache_path}")
     return 0
 
 
