@@ -120,7 +120,7 @@ def save_image(img: Pixels, filename: StrPath, quality: float = 75) -> None:
         pixels = np.asarray(img)
         if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
             raise InputError(f"img: {pixels.dtype} {pixels.shape}, expected uint8, gray, RGB or RGBA")
-        with write_atomically(filename) as temporary:
+        with write_atomically(filename, "image") as temporary:
             try:
                 Image.fromarray(pixels).save(temporary, quality=int(quality))
             except (OSError, ValueError) as error:

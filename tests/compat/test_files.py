@@ -138,6 +138,9 @@ def test_images_are_written(tmp_path):
         with pytest.raises(ours.DlibError, match=message):
             ours.save_image(pixels, tmp_path / name)
     assert not list(tmp_path.glob("*x.*"))
+    (tmp_path / "notes.png").write_text("not an image")
+    with pytest.raises(ours.DlibError, match=r"notes\.png: exists and is not"):
+        ours.save_image(RGB, tmp_path / "notes.png")
 
 
 def test_16_bits_are_clipped_as_in_dlib(theirs, decoder, tmp_path):
