@@ -29,6 +29,9 @@ class fhog_object_detector:
     def __init__(self, filename: StrPath) -> None:
         self._detector = require_dlib(f"{filename}: a detector of dlib").fhog_object_detector(str(filename))
 
+    def __dlib__(self) -> Any:
+        return self._detector
+
     def __call__(self, image: Pixels, upsample_num_times: int = 0) -> rectangles:
         """Return the rectangles of the objects in a gray or RGB image."""
         return self.run(image, upsample_num_times)[0]
@@ -114,6 +117,9 @@ class _FaceDetector(fhog_object_detector):
 
     def __init__(self, detector: Any = "auto") -> None:
         self.detector = detector
+
+    def __dlib__(self) -> Any:
+        raise DlibError("this detector is ert's; get_frontal_face_detector('dlib') is dlib's")
 
     def __repr__(self) -> str:
         return f"get_frontal_face_detector({self.detector!r})"

@@ -90,7 +90,7 @@ def to_dlib(value: Any) -> Any:
     Parameters
     ----------
     value : point, rectangle, full_object_detection, an array of them, or a list or tuple of any of these
-        Anything else is returned as it is.
+        Or a detector that dlib trained. Anything else is returned as it is.
 
     Returns
     -------
@@ -103,6 +103,8 @@ def to_dlib(value: Any) -> Any:
     """
     if type(value) in (list, tuple):
         return type(value)(map(to_dlib, value))
+    if hasattr(type(value), "__dlib__"):
+        return value.__dlib__()
     name = next((kind.__name__ for kind in type(value).__mro__ if _TYPES.get(kind.__name__) is kind), None)
     if name is None:
         return value

@@ -89,6 +89,11 @@ def test_detectors_that_dlib_trained_are_run(tmp_path):
     rects, scores, _ = ours.fhog_object_detector.run(detector, images[0], upsample_num_times=0, adjust_threshold=-2)
     assert [str(rect) for rect in rects] == [str(rect) for rect in twin.run(images[0], 0, -2)[0]]
     assert len(scores) == len(rects) > 0
+    assert isinstance(ours.to_dlib([detector])[0], theirs.fhog_object_detector)
+    found = ours.test_simple_object_detector(images, boxes, detector)
+    assert found.recall == theirs.test_simple_object_detector(images, ours.to_dlib(boxes), twin).recall
+    with pytest.raises(ours.DlibError, match="this detector is ert's"):
+        ours.test_simple_object_detector(images, boxes, ours.get_frontal_face_detector())
     detector.save(tmp_path / "again.svm")
     again = ours.fhog_object_detector(tmp_path / "again.svm")
     assert again.run(images[0], 0, -2) == detector.run(images[0], 0, -2)
