@@ -144,7 +144,6 @@ def test_images_are_written(tmp_path):
 
 
 def test_16_bits_are_clipped_as_in_dlib(theirs, decoder, tmp_path):
-    pytest.importorskip("ert._core.image_paths")
     levels = RNG.integers(0, 600, (12, 17)).astype(np.uint16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
     for reader in READERS:
@@ -154,7 +153,6 @@ def test_16_bits_are_clipped_as_in_dlib(theirs, decoder, tmp_path):
 
 
 def test_training_takes_points_in_the_pixels_as_stored(theirs, tmp_path):
-    pytest.importorskip("ert._core.image_paths")
     folder = synthetic_dataset(tmp_path, 8, seed=4)
     for file in folder.glob("*.png"):
         with Image.open(file) as picture:
