@@ -13,6 +13,7 @@ import ert._core.runtime  # noqa: F401 - before numba's decorators look for a ca
 
 if TYPE_CHECKING:
     from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
+    from ert._core.estimator import NotFittedError
     from ert._core.exceptions import InputError
     from ert._core.files import sample_image
     from ert._core.images import load_image
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # The modules of the public names: each is imported when one of its names is first used.
 _MODULES = {
+    "_core.estimator": "NotFittedError",
     "_core.exceptions": "InputError",
     "_core.images": "load_image",
     "_core.files": "sample_image",
@@ -61,6 +63,7 @@ __all__ = [
     "Explanation",
     "HeadPose",
     "InputError",
+    "NotFittedError",
     "PredictionMode",
     "ShapePredictor",
     "TrackedFace",

@@ -17,7 +17,7 @@ from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
 from ert.inference.mode import FAST, PredictionMode, resolve_mode
 from ert.inference.single import locate_plain_face
-from ert.inference.validation import Face, box_array, check_pairs
+from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
 from ert.model.dlib_cascade import DlibCascade, compact
@@ -104,8 +104,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         Bound in MB on the memory that `fit` allocates: crops, then feature pools, are mapped to temporary files.
         Images while they are read, and compiled code (about 80 MB), come on top. `fit` refuses a bound that
         cannot be kept, and names the least.
-    random_state : int
-        Seed.
+    random_state : int or None
+        Seed. From Python, None takes another for each fit, which NumPy's global generator draws.
     verbose : int
         1 reports the progress of `fit`: a bar in a terminal, else a line per stage.
 
@@ -154,7 +154,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         gray_weights: str = "luma",
         n_jobs: int = -1,
         max_memory: float | None = None,
-        random_state: int = 0,
+        random_state: int | None = 0,
         verbose: int = 0,
     ) -> None:
         self.kind = kind
@@ -207,7 +207,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
         Parameters
         ----------
-        X : sequence of (image, box)
+        X : sequence, array of objects or pandas column of (image, box), or pandas columns image and box
             Images are arrays (uint8, gray or color) or paths. Boxes are left, top, width, height in pixels,
             drawn as they will be at prediction.
         y : array (n, n_landmarks, 2)
@@ -246,9 +246,9 @@ class ShapePredictor(Estimator, FittedAttributes):
 
         self.fitted_ = fit_cascade(
             self.get_params(),
-            X,
+            face_list(X),
             y,
-            validation=validation,
+            validation=validation and (face_list(validation[0]), validation[1]),
             landmark_names=landmark_names,
             notes=notes,
             checkpoint=checkpoint,
@@ -302,7 +302,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.fitted_ = fit_confidence(
             self.get_params(),
             self._fitted(),
-            X,
+            face_list(X),
             y,
             n_folds=n_folds,
             groups=groups,
@@ -379,7 +379,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         fitted = self._fitted()
         options = self._request_options(channel_order, n_jobs, what)
         request = Request(resolve_mode(mode, fitted), *options, rolls, max_roll, return_std)
-        shapes, std = locate(fitted, X, request)
+        shapes, std = locate(fitted, face_list(X), request)
         return (shapes, std) if return_std else shapes
 
     @checked_arguments
@@ -413,7 +413,7 @@ class ShapePredictor(Estimator, FittedAttributes):
             When an image or a box cannot be used, or landmarks do not match them.
         """
         request = Request(FAST, *self._request_options(channel_order, n_jobs, what))
-        return assess(self._fitted(), X, landmarks, request)
+        return assess(self._fitted(), face_list(X), landmarks, request)
 
     def _request_options(self, channel_order: str | None, n_jobs: int | None, what: str) -> tuple[str, str, int, str]:
         jobs = self.n_jobs if n_jobs is None else n_jobs
@@ -426,7 +426,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     @checked_arguments
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, so that greater is better."""
-        truth = np.asarray(y, dtype=np.float64)
+        X, truth = face_list(X), np.asarray(landmark_list(y), dtype=np.float64)
         lengths = (
             box_transforms(box_array(check_pairs(X)))[:, 0]
             if self.normalizer is None

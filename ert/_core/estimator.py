@@ -1,9 +1,31 @@
 """What scikit-learn expects of an estimator, without depending on it."""
 
 import inspect
+import sys
 from typing import Any, Self
 
 from ert._core.exceptions import InputError
+
+
+class NotFittedError(InputError, AttributeError):
+    """A method that needs a fitted estimator was called before `fit`.
+
+    Where scikit-learn's exceptions are imported, it is its NotFittedError too.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class that is raised exists only in this process.
+        return not_fitted_error, (str(self),)
+
+
+def not_fitted_error(message: str) -> NotFittedError:
+    """Return the error to raise: one that ``except sklearn.exceptions.NotFittedError`` catches too."""
+    # Whoever catches that has imported it.
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), "NotFittedError", None)
+    if theirs is None:
+        return NotFittedError(message)
+    both: type[NotFittedError] = type("NotFittedError", (NotFittedError, theirs), {"__module__": __name__})
+    return both(message)
 
 
 class Estimator:

@@ -395,6 +395,11 @@ def bundled_models() -> dict[str, Path]:
     return {file.stem: file for file in sorted((_FOLDER / "models").glob("*.ert"))}
 
 
+def pyinstaller_hooks() -> list[str]:
+    """Return the folder of the hook that PyInstaller looks for, through an entry point of the package."""
+    return [str(_FOLDER / "pyinstaller")]
+
+
 def sample_image() -> Path:
     """Return the path of the bundled photograph: astronaut Eileen Collins, by NASA, public domain."""
     return _FOLDER / "samples" / "astronaut.jpg"

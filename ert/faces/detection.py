@@ -25,6 +25,9 @@ _MAX_SIDE_PIXELS = 1000
 _MIN_SIDE_PIXELS = 24
 # Rotation between copies: detectors find faces with a roll of half of it.
 _STEP_DEGREES = 30
+# A face is found by at least this many windows of a cascade.
+_MIN_HAAR_WINDOWS = 3
+_MIN_LBP_WINDOWS = 4
 # Largest difference between the roll of a face and that of the copy it is detected in.
 _MAX_ROLL_DEGREES = 30.0
 # Where shapes from several initializations have a larger spread, in sides of the box, there is hardly ever a
@@ -70,16 +73,32 @@ def detect_faces(image: ImageLike, detector: str | Detector = "auto", *, channel
     boxes differently; those of "haar" and "lbp" are similar. Images whose longest side exceeds 1000 pixels
     are reduced to that size, so faces narrower than 3 to 4 % of that side are not found.
     """
+    return detect_scored_faces(image, detector, channel_order)[0]
+
+
+def detect_scored_faces(
+    image: Any, detector: str | Detector = "auto", channel_order: str = "rgb"
+) -> tuple[Floats, Floats]:
+    """Detect faces, see :func:`detect_faces`; also return their scores (n,).
+
+    Scores are those of dlib and YuNet; for the cascades log2 of the number of windows that found a face, over
+    the least number that counts as one; 0 for a function's boxes.
+    """
     if channel_order not in ("rgb", "bgr"):
         raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
     if not isinstance(image, np.ndarray):
         image, channel_order = read_image(image, "image"), "rgb"
     image = check_image(image)
-    boxes = _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channel_order)
-    return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]
+    if callable(detector):
+        boxes = _check_boxes(detector(image))
+        scores = np.zeros(len(boxes))
+    else:
+        boxes, scores = _run_detector(image, detector, channel_order)
+    largest_first = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
+    return boxes[largest_first], scores[largest_first]
 
 
-def _run_detector(image: Pixels, detector: str, channel_order: str) -> Floats:
+def _run_detector(image: Pixels, detector: str, channel_order: str) -> tuple[Floats, Floats]:
     name, _, model = str(detector).partition(":")
     if name == "auto":
         name = "haar" if _haar_file() else "lbp"
@@ -89,19 +108,23 @@ def _run_detector(image: Pixels, detector: str, channel_order: str) -> Floats:
     small = reduce_image(image)
     scale = np.array(image.shape[1::-1]) / small.shape[1::-1]
     if min(small.shape[:2]) < _MIN_SIDE_PIXELS:
-        return np.empty((0, 4))
+        return np.empty((0, 4)), np.empty(0)
     with _DETECTOR_LOCK:
         if name == "haar":
             gray = to_gray(small, channel_order)
-            found, scores = _haar_cascade().detectMultiScale2(gray, scaleFactor=1.1, minNeighbors=3, minSize=(30, 30))
+            found, counts = _haar_cascade().detectMultiScale2(
+                gray, scaleFactor=1.1, minNeighbors=_MIN_HAAR_WINDOWS, minSize=(30, 30)
+            )
+            scores = np.log2(np.array(counts) / _MIN_HAAR_WINDOWS)
         elif name == "lbp":
             found, scores = _lbp_boxes(to_gray(small, channel_order))
         else:
             swap = small.ndim == 3 and channel_order != ("rgb" if name == "dlib" else "bgr")
             pixels = np.ascontiguousarray(small[..., ::-1] if swap else small)
             found, scores = _dlib_boxes(pixels) if name == "dlib" else _yunet_boxes(pixels, model)
-    boxes = np.array(found, np.float64).reshape(-1, 4)
-    return boxes[keep_best(boxes, np.array(scores, np.float64).ravel())] * np.tile(scale, 2)
+    boxes, scores = np.array(found, np.float64).reshape(-1, 4), np.array(scores, np.float64).ravel()
+    kept = keep_best(boxes, scores)
+    return boxes[kept] * np.tile(scale, 2), scores[kept]
 
 
 def reduce_image(image: Pixels, longest_side: int = _MAX_SIDE_PIXELS) -> Pixels:
@@ -170,19 +193,20 @@ def _lbp_boxes(gray: Pixels) -> tuple[Any, Any]:
         for window in found:
             left = gray.shape[1] - window["c"] - window["width"] if mirrored else window["c"]
             windows.append((left, window["r"], window["width"], window["height"]))
-    return _merge_windows(np.array(windows, np.float64).reshape(-1, 4), min_windows=4)
+    boxes, counts = _merge_windows(np.array(windows, np.float64).reshape(-1, 4), _MIN_LBP_WINDOWS)
+    return boxes, np.log2(np.array(counts) / _MIN_LBP_WINDOWS)
 
 
 def _merge_windows(windows: Floats, min_windows: int) -> tuple[Any, Any]:
-    """Average the windows that agree; the score of a box is the number of its windows."""
-    boxes, scores = [], []
+    """Average the windows that agree; count the windows of each box."""
+    boxes, counts = [], []
     for window in windows:
         shared, own, other = _areas(window, windows)
         agreeing = windows[shared > 0.45 * (own + other - shared)]
         if len(agreeing) >= min_windows:
             boxes.append(agreeing.mean(axis=0))
-            scores.append(len(agreeing))
-    return boxes, scores
+            counts.append(len(agreeing))
+    return boxes, counts
 
 
 @lru_cache(maxsize=1)

@@ -49,6 +49,24 @@ def check_box(box: Box, what: str) -> tuple[float, float, float, float]:
     return left, top, width, height
 
 
+def face_list(X: Any) -> Any:
+    """Return X as a list of (image, box), where it is an array of objects or of pandas; anything else as it is.
+
+    Such arrays are what scikit-learn indexes: of pairs, or with a column of images and a column of boxes.
+    """
+    if isinstance(X, Sequence):
+        return X
+    values = getattr(X, "to_numpy", lambda: X)()
+    if not isinstance(values, np.ndarray) or values.dtype != object or values.ndim > 2:
+        return X
+    return list(values) if values.ndim == 1 else [tuple(row) for row in values]
+
+
+def landmark_list(y: Any) -> Any:
+    """Return y as a list, where it is an array of objects or of pandas with the landmarks of each object."""
+    return list(y) if getattr(getattr(y, "dtype", None), "kind", "") == "O" else y
+
+
 def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, float, float]]:
     """Check that X is a sequence of (image, box) and return its boxes.
 
@@ -117,7 +135,7 @@ def _describe(face: object) -> str:
 def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool = True) -> npt.NDArray[np.float64]:
     """Check y: (n, n_landmarks, 2), NaN = missing; no object and, for training, no landmark is all missing."""
     try:
-        landmarks = np.array(y, dtype=np.float64)
+        landmarks = np.array(landmark_list(y), dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"{what}: expected numbers of shape (n, n_landmarks, 2), the same count for each object"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.estimator import not_fitted_error
 from ert._core.exceptions import InputError, one_line, quoted
 from ert._core.files import as_path
 from ert._core.runtime import require_compiler
@@ -88,7 +89,7 @@ class FittedAttributes:
 
     def _fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
-            raise InputError("this ShapePredictor is not fitted: call fit, or load a model")
+            raise not_fitted_error("this ShapePredictor is not fitted: call fit, or load a model")
         return self.fitted_
 
     @property

@@ -70,6 +70,8 @@ def fit_confidence(
     """
     from threadpoolctl import threadpool_limits
 
+    if settings["random_state"] is None:
+        settings = {**settings, "random_state": fitted.params["random_state"]}
     boxes = check_pairs(X)
     landmarks = check_landmarks(y, len(X))
     check_near(landmarks, box_array(boxes))

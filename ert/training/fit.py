@@ -63,6 +63,7 @@ def fit_cascade(
     from threadpoolctl import threadpool_limits
 
     require_compiler()
+    settings = _with_seed(settings, checkpoint if resume else None)
     params = plain_params(settings)
     check_parameters(params)
     options = training_options(params)
@@ -138,6 +139,18 @@ def fit_cascade(
                 write_fitted(checkpoint, fitted)
             on_stage(fitted)
     return replace(fitted, cascade=kind.finish(fitted.cascade))
+
+
+def _with_seed(settings: Mapping[str, Any], checkpoint: StrPath | None) -> Mapping[str, Any]:
+    """Return the settings with a seed in place of None: that of a checkpoint, or another one."""
+    if settings["random_state"] is not None:
+        return settings
+    if checkpoint is not None and Path(checkpoint).exists():
+        seed = read_fitted(checkpoint).params["random_state"]
+    else:
+        # The generator that scikit-learn takes for None.
+        seed = int(np.random.randint(2**32, dtype=np.uint32))  # noqa: NPY002
+    return {**settings, "random_state": seed}
 
 
 @dataclass(frozen=True)
