@@ -4,7 +4,6 @@ import pydoc
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -29,6 +28,10 @@ def run(script, *arguments):
 
 def test_import_ert_imports_nothing_slow():
     assert run(f"import json, sys, ert; ert.load, ert.ShapePredictor; {LOADED}", *SLOW) == []
+
+
+def test_import_ert_alone_does_not_import_numba():
+    assert run(f"import json, sys, ert; ert.InputError; {LOADED}", "numba", "numpy") == []
 
 
 def test_dir_is_the_public_names_and_submodules():
@@ -70,24 +73,6 @@ for name in sys.argv[1:]:
 print(json.dumps([before, callable(ert.compat.dlib.shape_predictor), callable(ert.metrics.nme)]))
 """
     assert run(script, *SUBMODULES) == [[], True, True]
-
-
-def test_numbas_cache_is_set_up_before_the_kernels(tmp_path):
-    """In a process that can write to no folder that numba tries, numba gets a temporary one."""
-    script = """
-import json, os, pathlib, tempfile
-from unittest import mock
-real = tempfile.TemporaryFile
-with mock.patch("tempfile.TemporaryFile", side_effect=OSError):
-    import ert
-from ert import ShapePredictor
-import numba
-print(json.dumps([numba.config.CACHE_DIR, os.path.isdir(numba.config.CACHE_DIR)]))
-"""
-    folder, exists = run(script)
-    assert Path(folder).name.startswith("ert-numba-")
-    assert exists
-    assert not Path(folder).exists()
 
 
 def test_help_documents_the_public_names():
