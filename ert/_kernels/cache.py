@@ -40,7 +40,10 @@ ABANDONED_SECONDS = 3600
 
 
 class KernelCache:
-    """The cached machine code of one function, with the methods that numba's dispatcher calls."""
+    """The cached machine code of one function, with the methods that numba's dispatcher calls.
+
+    The function has no closure: its name and the sources say all about it.
+    """
 
     def __init__(self, function: Any) -> None:
         self._function = function
@@ -109,9 +112,9 @@ class KernelCache:
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, bytes]:
         """Return the name of the file for a signature and a processor, and its fingerprint."""
         kind = repr((signature, codegen.magic_tuple(), config.BOUNDSCHECK, config.OPT)).encode()
-        code = self._function.__code__
         # Versions are not in the name, so that files of old ones are replaced.
-        fingerprint = _digest(kind + numba.__version__.encode() + code.co_code + _source_stamp(code.co_filename))
+        stamp = _source_stamp(self._function.__code__.co_filename)
+        fingerprint = _digest(kind + numba.__version__.encode() + stamp)
         return f"{self._stem}.{_digest(kind).hex()[:16]}.nbc", fingerprint
 
 

@@ -439,6 +439,8 @@ def test_all_kernels_of_the_package_have_this_cache():
         if isinstance(value, Dispatcher)
     }
     assert len(kernels) > 40
+    # Kernels of the same name with other values would share their files.
+    assert {kernel.py_func.__closure__ for kernel in kernels.values()} == {None}
     assert {type(kernel._cache) for kernel in kernels.values()} == {cache.KernelCache, NullCache}
     assert len({kernel._cache._stem for kernel in kernels.values() if type(kernel._cache) is cache.KernelCache}) > 40
 
