@@ -20,9 +20,10 @@ SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml 
 LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
 
 
-def run(script, *arguments):
+def run(script, *arguments, options=()):
     """Return what a script in a fresh interpreter prints, as JSON."""
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    command = [sys.executable, *options, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -32,6 +33,25 @@ def test_import_ert_imports_nothing_slow():
 
 def test_import_ert_alone_does_not_import_numba():
     assert run(f"import json, sys, ert; ert.InputError; {LOADED}", "numba", "numpy") == []
+
+
+def test_everything_runs_without_docstrings_and_assertions():
+    """`python -OO`, as some frozen programs run."""
+    script = """
+import contextlib, io, json, ert
+from ert.cli.main import main
+face = ert.align(ert.sample_image())[0]
+texts = []
+for arguments in (["train", "--help"], ["dataset", "check", "--help"], ["info", "face5"]):
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        main(arguments)
+    texts.append(len(text.getvalue()))
+print(json.dumps([ert.load.__doc__, face.landmarks.tolist(), texts]))
+"""
+    docstring, landmarks, texts = run(script, options=["-OO"])
+    assert docstring is None
+    assert landmarks == ert.align(ert.sample_image())[0].landmarks.tolist()
+    assert min(texts) > 200
 
 
 def test_dir_is_the_public_names_and_submodules():
