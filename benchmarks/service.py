@@ -3,9 +3,9 @@
     python benchmarks/service.py
     python benchmarks/service.py --requests 200    # a short test, writes nothing
 
-Needs ``pip install ".[benchmarks]"``. The requests are drawn faces as PNG and JPEG with their boxes, a photo in which the
-face is detected, damaged images, and boxes outside the image. Each answer is compared with that of the same function
-called in one thread of this process. The resident memory of the server is read after every fiftieth of the requests.
+Needs ``pip install ".[benchmarks]"``. The requests are drawn faces as PNG and JPEG with their boxes, a photo in which
+the face is detected, damaged images, and boxes outside the image. Each answer is compared with that of the same
+function called in one thread of this process. The resident memory of the server is read 50 times.
 """
 
 import http.client
@@ -131,11 +131,7 @@ def main():
         "requests": options.requests,
         "clients": options.clients,
         "threads of the server": os.cpu_count(),
-        "kinds of requests in a round": {
-            "face and box": N_FACES,
-            "detection": 2,
-            "refused": len(requests) - N_FACES - 2,
-        },
+        "a round of requests": {"with a box": N_FACES, "detection": 2, "refused": len(requests) - N_FACES - 2},
         "wrong answers": len(wrong) + len(alone[1]),
         "requests per second": options.requests / seconds,
         "memory MB": {
