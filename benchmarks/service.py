@@ -118,7 +118,7 @@ def main():
     sys.path.insert(0, str(EXAMPLES))
     import service
 
-    requests = make_requests(service.locate)
+    requests, load = make_requests(service.locate), os.getloadavg()
     direct = np.array([_clock(service.locate, *request) for request, _ in requests for _ in range(5)])
     with server() as (port, pid):
         # The first requests find everything loaded and compiled.
@@ -131,6 +131,7 @@ def main():
         "requests": options.requests,
         "clients": options.clients,
         "threads of the server": os.cpu_count(),
+        "load of the machine before": load,
         "a round of requests": {"with a box": N_FACES, "detection": 2, "refused": len(requests) - N_FACES - 2},
         "wrong answers": len(wrong) + len(alone[1]),
         "requests per second": options.requests / seconds,
