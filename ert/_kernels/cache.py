@@ -35,6 +35,8 @@ IN_PACKAGE = Path(__file__).parent / "__pycache__"
 DIGEST_BYTES = 16
 config: Any = numba_config
 dispatcher: Any = numba_dispatcher
+# New files, and none that is there already; bytes as they are, which is a choice on Windows.
+WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Temporary files older than this were left by processes that were killed.
 ABANDONED_SECONDS = 3600
 
@@ -85,7 +87,7 @@ class KernelCache:
             temporary = folder / f"{name}.{uuid.uuid4().hex[:8]}.tmp"
             try:
                 # Never writable for others, readable for all whose umask allows it.
-                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as file:
+                with os.fdopen(os.open(temporary, WRITE_FLAGS, 0o644), "wb") as file:
                     file.write(fingerprint + _digest(payload) + payload)
                 os.replace(temporary, folder / name)
             except OSError:
@@ -171,7 +173,7 @@ def _trusted_folders(*, create: bool = False) -> Iterator[Path]:
                 root.mkdir(mode=0o755, parents=True, exist_ok=True)
                 folder.mkdir(mode=0o755, exist_ok=True)
             reason = _distrust(root) or _distrust(folder)
-        except OSError:
+        except OSError:  # Not there, or not to be created or looked into.
             continue
         if reason:
             _warn_once(reason)

@@ -348,6 +348,17 @@ def test_a_user_without_a_home(folders, monkeypatch):
     assert is_cached_for(folders)
 
 
+def test_a_frozen_program_does_not_write_to_the_folder_that_it_is_unpacked_to(folders, monkeypatch):
+    before = [folder for _, folder in cache._folders()]
+    monkeypatch.setattr(cache.sys, "frozen", True, raising=False)
+    monkeypatch.setattr(cache, "PACKAGE", folders / "unpacked.exe" / "ert")
+    configured, users = [folder for _, folder in cache._folders()]
+    assert configured.parent == before[0].parent
+    assert users.name == configured.name != before[0].name
+    assert not is_cached_for(folders)
+    assert is_cached_for(folders)
+
+
 def test_warmup_says_that_there_is_no_cache(capsys, monkeypatch):
     monkeypatch.setattr("ert.cli.warmup._warm_prediction", lambda: None)
     monkeypatch.setattr("ert.cli.warmup.predict_face", SimpleNamespace(stats=SimpleNamespace(cache_path=None)))
@@ -399,7 +410,8 @@ for number in range(8):
         os.close(writer)
         os.read(reader, 1)
         order = 1 - 2 * (number % 2)
-        print([kernel(np.arange(5, dtype=dtype), 2.0) for dtype in (np.uint8, np.float32)[::order]], flush=True)
+        found = [kernel(np.arange(5, dtype=dtype), 2.0) for dtype in (np.uint8, np.float32)[::order]]
+        os.write(1, f"{found}\\n".encode())
         os._exit(0)
 os.close(writer)
 for _ in range(8):
