@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
+from skimage.transform import SimilarityTransform
 
 from ert.faces.warp import chip
 from ert.inference.rotated import roll_of
