@@ -231,7 +231,7 @@ def parts_of(model, image, box, repeats):
         # The difference excludes the overhead of the call. Short runs, so that some are not interrupted.
         less, more = (quickest(repeats, function, n, *args) for n in (1, 5))
         spent[name] = (more - less) / 4 / 1e3
-    idle = {"gray_kernel": model.cascade_.gray_kernel._replace(function=nothing)}
+    idle = {"plain_kernels": model.cascade_.plain_kernels._replace(predict=nothing)}
     with mock.patch.dict(vars(model.cascade_), idle):
         spent["Python"] = quickest(5 * repeats, model.predict, [(image, box)]) / 1e3
     if spec.blur == 0:

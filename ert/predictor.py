@@ -16,7 +16,7 @@ from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
 from ert.inference.mode import FAST, PredictionMode, resolve_mode
-from ert.inference.single import locate_gray_face
+from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
@@ -371,7 +371,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
             # Where other programs have emptied the processor's caches, each Python call on the way to the
             # kernel costs a hundredth of the face.
-            found = locate_gray_face(self.fitted_, X[0])
+            found = locate_plain_face(self.fitted_, X[0], channel_order or self.channel_order, self.gray_weights)
             if found is not None:
                 return found
         fitted = self._fitted()

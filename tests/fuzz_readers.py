@@ -33,6 +33,7 @@ from ert.datasets.formats.ljson import read_ljson_folder
 from ert.datasets.formats.pts import read_pts_folder
 from ert.datasets.formats.tem import read_tem_folder
 from ert.datasets.formats.tps import read_tps
+from ert.datasets.formats.wflw import read_wflw
 from ert.model.dlib_cascade import DlibCascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 
@@ -144,47 +145,111 @@ IMGLAB = b"""<?xml version='1.0' encoding='UTF-8'?>
 def count_imglab(data):
     # Not lxml; expat follows an older edition of XML, in which these letters are not allowed in names.
     data = re.sub(b"\xef\xbb\xbf|\xd9\xa3", b"_", data.removeprefix(b"\xef\xbb\xbf"))
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = data.decode("cp1252").encode()
     root = ElementTree.fromstring(data)
     boxes = [box for box in root.iter("box") if box.get("ignore", "0").lower() in ("0", "false")]
     n_other = sum(len(box) for box in boxes) - sum(len(box.findall("label")) for box in boxes)
     return len(boxes), n_other
 
 
+def lines_of(data):
+    """Return the lines of a text that are not blank."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = data.decode("utf-16")
+    elif b"\0" in data:
+        text = data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x1a", "").split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
 def count_pts(data):
-    lines = [line for line in data.decode("utf-8-sig").split("\n") if line.strip()]
-    return 1, len(lines) - 4
+    text = "\n".join(line.partition("#")[0] for line in lines_of(data))
+    pieces = [piece for line in text.split("\n") for piece in re.split("[{}]", line) if piece.strip()]
+    points = [piece for piece in pieces if not re.match("version|n_points", piece.strip(), re.IGNORECASE)]
+    # A number alone at the start is the number of points.
+    return 1, len(points) - (len(points) == len(pieces) and points[0].strip().isdigit())
 
 
 def rows_of(data):
-    return [row for row in csv.reader(data.decode("utf-8-sig").split("\n")) if row]
+    lines = lines_of(data)
+    marks = [mark for mark in ",;\t" if mark in lines[0]]
+    rows = csv.reader(lines, delimiter=marks[0] if marks else ",")
+    return [row for row in rows if any(map(str.strip, row))]
 
 
 def count_csv(data):
-    if b'"' in data or b"\r" in data:
+    lines = lines_of(data)
+    if b'"' in data or lines[0].lower().startswith("sep=") or sum(mark in lines[0] for mark in ",;\t") > 1:
         return None
     header, *rows = rows_of(data)
-    return len(rows), len(rows) * (len(header) - 5) // 2
+    axes = [
+        re.search("^[xy]_?[0-9]+$|[_ .-][xy]$|[0-9][xy]$|^[xy][_ .-]", name.strip(), re.IGNORECASE) for name in header
+    ]
+    n_boxes = sum(name.strip().lower() in ("left", "top", "width", "height") for name in header)
+    numbered = sum(name.strip().isdigit() for name in header[1:])
+    return len(rows), len(rows) * (sum(map(bool, axes)) + numbered) // 2 if n_boxes in (0, 2, 4) else None
 
 
 def count_boxes(data):
-    return None if b'"' in data or b"\r" in data else (len(rows_of(data)) - 1, 0)
+    lines = lines_of(data)
+    unsure = b'"' in data or lines[0].lower().startswith("sep=") or sum(mark in lines[0] for mark in ",;\t") > 1
+    return None if unsure else (len(rows_of(data)) - 1, 0)
+
+
+def count_tracks(data):
+    rows = [row for row in rows_of(data) if row[0].strip().lower() not in ("scorer", "bodyparts", "coords")]
+    return None if b'"' in data else (len(rows), 2 * len(rows))
+
+
+def count_sleap(data):
+    return None if b'"' in data else (len(rows_of(data)) - 1, 2 * (len(rows_of(data)) - 1))
+
+
+def count_kaggle(data):
+    return None if b'"' in data else (len(rows_of(data)) - 1, 2 * (len(rows_of(data)) - 1))
+
+
+def count_wflw(data):
+    """Count the numbers before the name; a box and attributes are ten of them."""
+    lines = lines_of(data)
+    n = next(
+        i for i, word in enumerate(lines[0].split()) if not re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", word, re.I)
+    )
+    numbers = lines[0].split()[:n]
+    has_box = n > 11 and set(numbers[-6:]) <= {"0", "1"} and float(numbers[-10]) < float(numbers[-8])
+    has_box = has_box and float(numbers[-9]) < float(numbers[-7])
+    return len(lines), len(lines) * (n - 10 * has_box) // 2
 
 
 def count_tps(data):
-    lines = [line.strip() for line in data.decode("utf-8-sig").split("\n")]
-    points = [line for line in lines if line and "=" not in line]
-    return sum(re.match(r"LM\s*=", line, re.IGNORECASE) is not None for line in lines), len(points)
+    lines = [line for line in lines_of(data) if not line.startswith("#")]
+    n_landmarks, state = 0, 0
+    for line in lines:
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if equals:
+            state = int(value) if key.upper() == "LM" else -int(value) if key.upper() == "POINTS" else 0
+        elif state > 0:
+            n_landmarks, state = n_landmarks + 1, state - 1
+    return sum(re.match(r"LM\s*=", line, re.IGNORECASE) is not None for line in lines), n_landmarks
 
 
 def count_coco(data):
     annotations = json.loads(data)["annotations"]
-    taken = [a for a in annotations if a.get("iscrowd") != 1 and a.get("num_keypoints") != 0]
-    return len(taken), sum(len(a["keypoints"]) for a in taken) // 3
+    taken = [a for a in annotations if a.get("iscrowd") != 1]
+    return len(taken), sum(len(a.get("keypoints") or ()) for a in taken if a.get("num_keypoints") != 0) // 3
 
 
 def count_tem(data):
     # All lines of two cells before the first line of one cell.
-    rows = [line.split() for line in data.decode("utf-8-sig").split("\n")[1:]]
+    rows = [line.split() for line in lines_of(data)[1:]]
     return 1, next((i for i, row in enumerate(rows) if len(row) != 2), len(rows))
 
 
@@ -204,6 +269,9 @@ def count_dat(data):
 
 def annotations(reader, path):
     found = list(reader(path))
+    for annotation in found:
+        if annotation.fault is not None:
+            raise InputError(annotation.fault)
     return len(found), sum(len(annotation.landmarks) for annotation in found)
 
 
@@ -241,12 +309,25 @@ TPS = b"LM=2\n1 2\n3 4.5\nIMAGE=a.png\nID=0\nSCALE=0.5\nLM=2\n-1 -1\n5 6\nIMAGE=
 PTS = b"version: 1\nn_points: 3\n{\n1 2\n3.5 4\nnan nan\n}\n"
 TEM = b"3\n1\t2\n3.5\t4\n5\t6\n1\n0\n3\n0 1 2\n"
 
+CURVES = TPS.replace(b"IMAGE=a", b"CURVES=1\nPOINTS=2\n7 7\n8 8\nIMAGE=a").replace(b".", b",").replace(b",png", b".png")
+SEMICOLONS = CSV.replace(b",", b";").replace(b"6.5", b"6,5")
+TRACKS = b"scorer,Me,Me,Me,Me\nbodyparts,nose,nose,chin,chin\ncoords,x,y,x,y\na.png,1,2,3,4.5\nb.png,5,6,,\n"
+SLEAP = b"track,frame_idx,instance.score,a.x,a.y,a.score,b.x,b.y,b.score\n,1,0.9,1,2,1,3,4,1\nt,2,0.9,5,6,1,7,8,1\n"
+KAGGLE = b"nose_x,nose_y,chin_x,chin_y,Image\n1,2,3,4.5," + b"7 " * 35 + b"8\n1,2,,," + b"9 " * 35 + b"255\n"
+WFLW = b"1 2 3.5 4 0 1 10 12 0 1 0 0 0 0 a.png\n5 6 7 8 1 1 9 9 0 0 0 0 0 1 b.png\n"
+
 # File name, content, reader, independent counter.
 FORMATS = {
     "imglab": ("x.xml", IMGLAB, lambda path: annotations(read_imglab, path), count_imglab),
     "pts": ("a.pts", PTS, lambda path: annotations(read_pts_folder, path.parent), count_pts),
     "csv": ("x.csv", CSV, lambda path: annotations(read_csv, path), count_csv),
     "tps": ("x.tps", TPS, lambda path: annotations(read_tps, path), count_tps),
+    "curves": ("x.tps", CURVES, lambda path: annotations(read_tps, path), count_tps),
+    "semicolons": ("x.csv", SEMICOLONS, lambda path: annotations(read_csv, path), count_csv),
+    "tracks": ("x.csv", TRACKS, lambda path: annotations(read_csv, path), count_tracks),
+    "sleap": ("x.csv", SLEAP, lambda path: annotations(read_csv, path), count_sleap),
+    "kaggle": ("x.csv", KAGGLE, lambda path: annotations(read_csv, path), count_kaggle),
+    "wflw": ("x.txt", WFLW, lambda path: annotations(read_wflw, path), count_wflw),
     "coco": ("x.json", json.dumps(COCO, indent=1).encode(), lambda path: annotations(read_coco, path), count_coco),
     "tem": ("a.tem", TEM, lambda path: annotations(read_tem_folder, path.parent), count_tem),
     "ljson": (
@@ -291,7 +372,7 @@ def fuzz(kind, n, folder, seconds=None, first=0):
     seed = seed or model_bytes(folder)[kind]
     place = folder / kind
     place.mkdir()
-    for image in ("a.png", "b.png"):
+    for image in ("a.png", "b.png") if kind != "sleap" else ("1.png", "2.png", "0.png"):
         Image.new("L", (8, 8)).save(place / image)
     path = place / name
     counts, faults = Counter(), []

@@ -1,6 +1,6 @@
 """What several test modules build on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,18 @@ def write_with_image(path: Path, content: str) -> Path:
     return write(path, content)
 
 
+def raise_faults(annotations: Iterable) -> Iterator:
+    """Yield annotations up to the first with a fault, which is raised, as `load_dataset` does."""
+    for annotation in annotations:
+        if getattr(annotation, "fault", None) is not None:
+            raise InputError(annotation.fault)
+        yield annotation
+
+
 def refused_at(annotations: Iterable, start: str, *fragments: str) -> None:
-    """Read annotations that must be refused in one line, which begins with the place."""
+    """Read annotations that must be refused in one line, which begins with the place; a fault counts as refusal."""
     with pytest.raises(InputError) as info:
-        list(annotations)
+        list(raise_faults(annotations))
     message = str(info.value)
     assert "\n" not in message
     assert message.startswith(start)

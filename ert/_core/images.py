@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._kernels import to_gray as convert_to_gray
 
@@ -130,6 +131,8 @@ def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
         pixels of 16 bits or floats.
     """
+    if (pixels := embedded_pixels(path)) is not None:
+        return pixels.copy()
     with _open_image(path) as image:
         _load(image)
         transposition = _transposition(image)
@@ -164,6 +167,8 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     from PIL import Image
 
+    if (pixels := embedded_pixels(path)) is not None:
+        return pixels.shape[1], pixels.shape[0]
     with _open_image(path) as image:
         # Pillow rotates a TIFF upright when it is loaded; a PNG may store its orientation behind the pixels.
         if (image.format == "TIFF" and _transposition(image) is not None) or (

@@ -20,8 +20,9 @@ from numba.extending import NativeValue, intrinsic, models, register_model, type
 
 from ert._kernels.llvm import INT64, load
 
-# An image and a box that kernels are compiled on.
-DUMMY_IMAGE, DUMMY_BOX = np.zeros((9, 9), np.uint8), (0.0, 0.0, 9.0, 9.0)
+# Images and a box that kernels are compiled on.
+DUMMY_IMAGE, DUMMY_COLOR_IMAGE = np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8)
+DUMMY_BOX = 0.0, 0.0, 9.0, 9.0
 
 
 class BoundArgs:

@@ -23,7 +23,9 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
+from ert._kernels.images import to_gray
 from ert._kernels.llvm import INT8, INT16, chosen, constant, data, fetch, load, store, vector
+from ert._kernels.pixels import square_box
 from ert._kernels.simd import aligned
 
 # Contrast: gray levels are taken from every eighth line of a crop; gains are bounded, or noise is amplified.
@@ -153,6 +155,45 @@ def cut_crop(image, origin, square, spec, out, to_pixels):
     to_pixels[4] = (x - first_column - (factor - 1) / 2) / factor
     to_pixels[5] = (y - first_row - (factor - 1) / 2) / factor
     return columns, rows, 1, columns
+
+
+@numba.njit(cache=True, nogil=True)
+def gray_part(image, weights, box, spec):
+    """Convert the part of a color image that the crop of a box needs to gray.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns, 3)
+    weights : uint32 array (4,)
+        See :func:`ert._kernels.images.to_gray`.
+    box : tuple of 4 float
+        Left, top, width, height.
+    spec : CropArgs
+
+    Returns
+    -------
+    gray : uint8 array (rows, columns)
+    column, row : int
+        Where it begins in the image.
+    """
+    left, top, width, height = box
+    x, y, side = square_box(left, top, width, height)
+    step = side / spec.working_size
+    reach = max(1.0, spec.blur * step) + 1 if spec.blur > 0 else 2.0 * max(round(step), 1)
+    region = spec.region
+    # One pixel of the crop more, for it ends with the first pixel beyond the region.
+    column, right = _clipped(x + region[0] * side - reach, x + region[2] * side + step + reach, image.shape[1])
+    row, bottom = _clipped(y + region[1] * side - reach, y + region[3] * side + step + reach, image.shape[0])
+    gray = np.empty((bottom - row, right - column), np.uint8)
+    to_gray(image, row, column, weights, gray)
+    return gray, column, row
+
+
+@numba.njit(inline="always")
+def _clipped(low, high, size):
+    """Return the first and the end pixel from `low` to `high` in an image of this size: at least one pixel."""
+    first = min(max(math.floor(low), 0), size - 1)
+    return first, max(min(math.ceil(high) + 1, size), first + 1)
 
 
 @numba.njit(cache=True, nogil=True)

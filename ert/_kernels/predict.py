@@ -21,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba.extending import overload, register_jitable
 
-from ert._kernels.bound_args import DUMMY_BOX, DUMMY_IMAGE, BoundArgs, entry_point, unpack
-from ert._kernels.crop import CropArgs, crop_args, cut_crop
-from ert._kernels.images import to_gray
+from ert._kernels.bound_args import DUMMY_BOX, DUMMY_COLOR_IMAGE, DUMMY_IMAGE, BoundArgs, entry_point, unpack
+from ert._kernels.crop import CropArgs, crop_args, cut_crop, gray_part
 from ert._kernels.llvm import kernel
 from ert._kernels.pixels import (
     CropView,
@@ -98,7 +97,11 @@ class CompiledCascade:
     bound : BoundArgs
     entry_point : callable
         The kernel of one face, compiled for a gray image: it does not look at the types of its arguments.
+    color_part : callable or None
+        :func:`color_part`, compiled likewise, if the kernel of one face can do with a part of the image.
     """
+
+    color_part: Callable[..., tuple[npt.NDArray[np.uint8], int, int]] | None = None
 
     def __init__(self, args: tuple[Any, ...], call: Callable[[BoundArgs], Callable[..., bool]]) -> None:
         self.bound = BoundArgs(args)
@@ -139,7 +142,10 @@ def compile_cascade(
         face = DUMMY_IMAGE, (0, 0), DUMMY_BOX, 0
         return entry_point(predict_face, *face, inits, mirror_map, bound, landmarks)
 
-    return CompiledCascade(args, call)
+    compiled = CompiledCascade(args, call)
+    weights = np.zeros(4, np.uint32)
+    compiled.color_part = entry_point(color_part, DUMMY_COLOR_IMAGE, weights, DUMMY_BOX, 0, compiled.bound)
+    return compiled
 
 
 @kernel
@@ -201,24 +207,49 @@ def is_plain(image, box, max_box_to_image):
 
     Parameters
     ----------
-    image : uint8 array (rows, columns)
+    image : uint8 array (rows, columns) or (rows, columns, channels)
     box : tuple of 4 float
         Left, top, width, height.
     max_box_to_image : int
         How many times as large as the image the box may be.
     """
     left, top, width, height = box
-    rows, columns = image.shape
+    rows, columns = image.shape[0], image.shape[1]
     largest = max_box_to_image * max(rows, columns)
     return (
-        image.strides[0] == columns
-        and image.strides[1] == 1
+        image.strides[0] * rows == image.size
+        and image.strides[1] * columns == image.strides[0]
+        and image.strides[image.ndim - 1] == 1
         and min(rows, columns) > 0
         and 1 < width <= largest
         and 1 < height <= largest
         and 1 - width <= left <= columns - 1
         and 1 - height <= top <= rows - 1
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def color_part(image, weights, box, max_box_to_image, bound):
+    """Convert the part of a color image that the crop of a box needs to gray.
+
+    Parameters
+    ----------
+    image : uint8 array (rows, columns, 3)
+    weights : uint32 array (4,)
+        See :func:`ert._kernels.images.to_gray`.
+    box, max_box_to_image, bound
+        As for :func:`predict_face`.
+
+    Returns
+    -------
+    part : uint8 array (rows, columns)
+        Without pixels when image or box are not plain.
+    column, row : int
+        Where it begins.
+    """
+    if not is_plain(image, box, max_box_to_image):
+        return np.empty((0, 0), np.uint8), np.int64(0), np.int64(0)
+    return gray_part(image, weights, box, unpack(bound).crop)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -260,20 +291,18 @@ def predict_face(image, origin, box, max_box_to_image, inits, mirror_map, bound,
 
 
 @numba.njit(cache=True, nogil=True)
-def predict_batch(images, parts, weights, boxes, max_box_to_image, bound, landmarks):
+def predict_batch(images, weights, boxes, max_box_to_image, bound, landmarks):
     """Locate the landmarks of several faces, each from one initialization, stage by stage.
 
     Parameters
     ----------
     images : tuple of uint8 arrays
         All (rows, columns), or all (rows, columns, 3).
-    parts : int array (n, 4)
-        Of color images, what is converted to gray: first column, end column, first row, end row.
     weights : uint32 array (4,)
         See :func:`ert._kernels.images.to_gray`.
     boxes : float64 array (n, 4)
     max_box_to_image : int
-        See :func:`is_plain`. Color images and their boxes have been checked.
+        See :func:`is_plain`.
     bound : BoundArgs
         Of a :class:`CascadeArgs`.
     landmarks : float64 array (n, 1, n_landmarks, 2)
@@ -282,11 +311,11 @@ def predict_batch(images, parts, weights, boxes, max_box_to_image, bound, landma
     Returns
     -------
     bool
-        False when a gray image or its box is not plain: nothing is done then.
+        False when an image or its box is not plain: nothing is done then.
     """
     for i in range(len(images)):
         left, top, width, height = boxes[i]
-        if not _is_usable(images[i], (left, top, width, height), max_box_to_image):
+        if not is_plain(images[i], (left, top, width, height), max_box_to_image):
             return False
     cascade = unpack(bound)
     inits, mirror_map = np.zeros((1, 4), np.float64), np.empty(0, np.intp)
@@ -294,39 +323,22 @@ def predict_batch(images, parts, weights, boxes, max_box_to_image, bound, landma
     faces = _face_batch(len(images), 1, cascade)
     for i in range(len(images)):
         left, top, width, height = boxes[i]
-        gray, column, row = _gray_part(images[i], parts[i], weights)
-        _start_face(gray, (column, row), (left, top, width, height), i, inits, cascade, faces)
+        box = left, top, width, height
+        gray, column, row = _gray_image(images[i], weights, box, cascade.crop)
+        _start_face(gray, (column, row), box, i, inits, cascade, faces)
     _finish_faces(inits, mirror_map, cascade, faces, landmarks)
     return True
 
 
-def _is_usable(image, box, max_box_to_image):
+def _gray_image(image, weights, box, crop):
     raise NotImplementedError
 
 
-def _gray_part(image, part, weights):
-    raise NotImplementedError
-
-
-@overload(_is_usable)
-def _choose_is_usable(image, box, max_box_to_image):
+@overload(_gray_image)
+def _choose_gray_image(image, weights, box, crop):
     if image.ndim == 2:
-        return lambda image, box, max_box_to_image: is_plain(image, box, max_box_to_image)
-    return lambda image, box, max_box_to_image: True
-
-
-@overload(_gray_part)
-def _choose_gray_part(image, part, weights):
-    def whole(image, part, weights):
-        return image, np.int64(0), np.int64(0)
-
-    def converted(image, part, weights):
-        column, right, row, bottom = part
-        gray = np.empty((bottom - row, right - column), np.uint8)
-        to_gray(image, row, column, weights, gray)
-        return gray, column, row
-
-    return whole if image.ndim == 2 else converted
+        return lambda image, weights, box, crop: (image, np.int64(0), np.int64(0))
+    return lambda image, weights, box, crop: gray_part(image, weights, box, crop)
 
 
 @register_jitable

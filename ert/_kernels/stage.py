@@ -31,7 +31,7 @@ def read_feature_pool(
     features: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]],
     pool: npt.NDArray[np.uint8],
     workers: Workers,
-    after_read: Callable[[], object],
+    after_read: Callable[[], object] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Read the feature pool of every sample; return the similarities from the mean shape to its shape.
 
@@ -49,7 +49,7 @@ def read_feature_pool(
         shape plus an offset.
     pool : uint8 array (n_blocks, block length, at least n_pixels)
         Written.
-    after_read : callable
+    after_read : callable, optional
         Called after each few samples.
     """
     crop_of, transforms, shapes = samples
@@ -57,18 +57,18 @@ def read_feature_pool(
     similarities = np.empty((len(shapes), 2), np.float32)
     arguments = similarity_args(mean_shape), pool_args(features[0][None], features[1][None])
 
-    def read(thread: int, n_threads: int) -> None:
-        for block in range(thread, len(pool), n_threads):
-            start = block * block_length
-            stop = min(start + block_length, len(shapes))
-            for first in range(start, stop, SAMPLES_PER_READ):
-                part = slice(first, min(first + SAMPLES_PER_READ, stop))
-                rows = pool[block, part.start - start : part.stop - start]
-                inputs = crop_of[part], transforms[part], shapes[part]
-                _read_samples(crops, inputs, *arguments, similarities[part], rows)
+    def read(block: int) -> None:
+        start = block * block_length
+        stop = min(start + block_length, len(shapes))
+        for first in range(start, stop, SAMPLES_PER_READ):
+            part = slice(first, min(first + SAMPLES_PER_READ, stop))
+            rows = pool[block, part.start - start : part.stop - start]
+            inputs = crop_of[part], transforms[part], shapes[part]
+            _read_samples(crops, inputs, *arguments, similarities[part], rows)
+            if after_read is not None:
                 after_read()
 
-    workers.run(read)
+    list(workers.map(read, range(len(pool))))
     return similarities
 
 
@@ -102,12 +102,11 @@ def apply_stage(
     packed = (tree_args(pairs[None], thresholds[None], leaves[None], n_pixels), basis_args(scales[None], rows[None]))
     block_length = pool.shape[1]
 
-    def move(thread: int, n_threads: int) -> None:
-        for block in range(thread, len(pool), n_threads):
-            part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
-            _move_samples(*packed, n_pixels, pool[block], similarities[part], shapes[part])
+    def move(block: int) -> None:
+        part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
+        _move_samples(*packed, n_pixels, pool[block], similarities[part], shapes[part])
 
-    workers.run(move)
+    list(workers.map(move, range(len(pool))))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,8 +11,7 @@ A thread on a slower core takes fewer blocks, and no thread returns to Python be
 
 import ctypes
 import os
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
@@ -107,14 +106,17 @@ def wait(barrier, n_threads):
 class Workers:
     """Threads that run one kernel together: `n_threads`, the calling thread included.
 
-    `failed` is True once a thread has raised an error: long-running work checks it from time to time and returns.
+    Attributes
+    ----------
+    map : callable
+        The built-in `map`, in all threads: the error that it raises is that of the first item.
     """
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
-        self.failed = False
         self._barrier: npt.NDArray[np.int64] | None = None
-        self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+        self._executor = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+        self.map: Callable[..., Iterator[Any]] = map if self._executor is None else self._executor.map
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
         """Call ``kernel(thread, n_threads, *args)`` in every thread and raise the first error."""
@@ -135,26 +137,6 @@ class Workers:
             if error is not None:
                 raise error
 
-    def run_each(self, work: Callable[[int], None], items: range) -> None:
-        """Call ``work(item)`` for each item, in any thread; of several errors the one of the first item is raised."""
-        remaining, lock, errors = iter(items), threading.Lock(), dict[int, Exception]()
-
-        def run(_thread: int, _n_threads: int) -> None:
-            while not self.failed:
-                with lock:
-                    # Items start in order: when none is started anymore, all before it have been started.
-                    item = None if errors else next(remaining, None)
-                if item is None:
-                    return
-                try:
-                    work(item)
-                except Exception as error:
-                    errors[item] = error
-
-        self.run(run)
-        if errors:
-            raise errors[min(errors)]
-
     def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
         """Call ``kernel(thread, n_threads, barrier, *args)`` in every thread, with a new barrier."""
         self._barrier = np.zeros(COUNTERS + 8 * n_counters, np.int64)
@@ -171,7 +153,6 @@ class Workers:
             raise
 
     def _fail(self) -> None:
-        self.failed = True
         if self._barrier is not None:
             self._barrier[ABORTED] = 1
 

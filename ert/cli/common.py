@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: an imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 COMPILING_NOTICE_SECONDS = 1.0
@@ -41,7 +42,8 @@ def add_annotation_options(
 ) -> None:
     """Add the options that `read_dataset` reads; with `many`, `--boxes` may be repeated."""
     add = parser.add_argument_group("reading annotations").add_argument
-    boxes = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ..."
+    boxes = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ...; "
+    boxes += "or image: the whole image is the box"
     if many:
         boxes += "; if repeated, every object is used with each of its boxes"
         add("--boxes", action="append", default=[], metavar="CSV:PREFIX", help=boxes)
@@ -51,14 +53,57 @@ def add_annotation_options(
     order = "order of the parts in an imglab file: 2 before 10, or as dlib sorts them, 10 before 2 "
     order += f"(default: {part_order or 'natural, or dlib for a .dat file'})"
     add("--part-order", choices=("natural", "dlib"), default=part_order, help=order)
-    add("--images", metavar="DIR", help="folder of the images, if they are not beside the annotations")
+    images = "folder of the images, if they are not beside the annotations; a path of another machine or a URL in "
+    add("--images", metavar="DIR", help=images + "the file is looked for there by its end")
+    category = "use only the objects of this category of a COCO file; may be repeated, and '*' is all"
+    add("--category", action="append", metavar="NAME", help=category)
+    label = "use only the boxes with this label of an imglab file; may be repeated, and '*' is all"
+    add("--label", action="append", metavar="NAME", help=label)
+    skip_bad = "go on without objects whose annotation is invalid or whose image is missing or damaged"
+    add("--skip-bad", action="store_true", help=skip_bad)
+    y_origin = "the row of pixels from which y is counted (default: bottom in .tps files, else top)"
+    add("--y-origin", choices=("top", "bottom"), help=y_origin)
+    missing = "V,... such as -1: landmarks at V,V in the file are missing; none: no such number stands for that"
+    add("--missing", type=_numbers, metavar="V,...", help=missing)
+    curves = "take the points of curves and outlines of a .tps file as landmarks"
+    add("--curves", choices=("as-landmarks",), help=curves)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [] if text == "none" else [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers such as -1, or none") from None
+
+
+def annotation_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `add_annotation_options` as arguments of `load_dataset`, without the boxes."""
+    return {
+        "split": options.split,
+        "part_order": options.part_order,
+        "image_folder": options.images,
+        "category": options.category,
+        "label": options.label,
+        "y_origin": options.y_origin,
+        "missing": options.missing,
+        "curves": options.curves,
+    }
 
 
 def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
-    """Read annotations as the options of `add_annotation_options` say."""
-    return load_dataset(
-        path, boxes=boxes, split=options.split, part_order=options.part_order, image_folder=options.images
-    )
+    """Read annotations as the options of `add_annotation_options` say, and print what was left out."""
+    dataset = load_dataset(path, boxes=boxes, skip_bad=options.skip_bad, **annotation_options(options))
+    log_skipped(dataset, path)
+    return dataset
+
+
+def log_skipped(dataset: Dataset, path: str) -> None:
+    """Print how many objects of a file were left out, and what else was passed over."""
+    for kind, count in Counter(skipped.kind for skipped in dataset.skipped).items():
+        first = next(skipped.text for skipped in dataset.skipped if skipped.kind == kind)
+        log(f"{path}: {count} of {len(dataset) + len(dataset.skipped)} objects left out ({kind}), first: {first}")
+    for note in dataset.notes:
+        log(f"{path}: {note}")
 
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:

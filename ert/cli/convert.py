@@ -1,19 +1,23 @@
 """``ert convert``: convert a model, or annotations."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from ert._core.exceptions import InputError
 from ert.cli import common
 from ert.cli.parser import Parser
-from ert.datasets.formats import FOLDER_FORMATS, dataset_format, write_dataset
+from ert.datasets.dataset import Dataset
+from ert.datasets.embedded import write_images
+from ert.datasets.formats import FOLDER_FORMATS, dataset_format, import_sleap, write_dataset
+from ert.datasets.formats.sleap import SLEAP_SUFFIXES
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
 
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
-    "tps": "SCALE= and ID= are not kept",
+    "tps": "COMMENT= and VARIABLES= are not kept",
     "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
     "tem": "the lines that webmorph draws are not kept",
     "ljson": "connectivity, and labels of regions, are not kept",
@@ -23,12 +27,15 @@ _NOT_READ = {
 def add_convert_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("source", metavar="SRC", help="model (.ert, .dat) or annotations of any format")
+    source = "model (.ert, .dat), annotations of any format, or SLEAP's .slp with the package sleap-io"
+    add("source", metavar="SRC", help=source)
     destination = "model (.ert, .dat) or annotations (.xml, .csv, .tps, .json, or a folder with --to)"
     add("destination", metavar="DST", help=destination)
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
+    write_images = "write images that are pixels in the table SRC (Kaggle's facial keypoints) to this folder"
+    add("--write-images", metavar="DIR", help=write_images)
     common.add_annotation_options(parser)
 
 
@@ -43,7 +50,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
 
 def _convert_model(options: argparse.Namespace) -> int:
-    for_datasets = (options.to, options.boxes, options.split, options.images)
+    for_datasets = (options.to, options.boxes, options.split, options.images, options.category, options.label)
     if any(option is not None for option in for_datasets) or options.part_order != "natural":
         raise InputError(
             "--to, --boxes, --split, --part-order and --images are for annotations, expected none with a model"
@@ -64,10 +71,34 @@ def _convert_model(options: argparse.Namespace) -> int:
 def _convert_dataset(options: argparse.Namespace) -> int:
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")
+    if Path(options.source).suffix.lower() in SLEAP_SUFFIXES:
+        return _convert_sleap(options)
     dataset = common.read_dataset(options, options.source, options.boxes)
+    if options.write_images is not None:
+        dataset = write_images(dataset, options.write_images)
     notes = write_dataset(dataset, options.destination, options.to)
+    _log_conversion(options, dataset, [_NOT_READ.get(dataset_format(options.source)), *notes])
+    return 0
+
+
+def _convert_sleap(options: argparse.Namespace) -> int:
+    """Convert a file that the package sleap-io reads; the frames of a video become images beside the annotations."""
+    if any(value is not None for value in (options.split, options.category, options.label)):
+        raise InputError(f"{options.source}: expected none of --split, --category and --label")
+    destination = Path(options.destination)
+    frames = destination.with_name(f"{destination.stem}_frames") if options.to is None else destination
+    dataset = import_sleap(
+        options.source, frames, boxes=options.boxes, image_folder=options.images, skip_bad=options.skip_bad
+    )
+    common.log_skipped(dataset, options.source)
+    notes = write_dataset(dataset, destination, options.to)
+    written = f"images of the frames are in {frames}" if frames in {file.parent for file in dataset.files} else None
+    _log_conversion(options, dataset, [written, "skeleton, tracks and scores are not kept", *notes])
+    return 0
+
+
+def _log_conversion(options: argparse.Namespace, dataset: Dataset, notes: Iterable[str | None]) -> None:
     n, n_landmarks = len(dataset), len(dataset.landmark_names)
     common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
-    for note in filter(None, [_NOT_READ.get(dataset_format(options.source)), *notes]):
+    for note in filter(None, notes):
         common.log(f"  {note}")
-    return 0

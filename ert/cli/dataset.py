@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -19,9 +20,10 @@ from ert._core.runtime import count_threads
 from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.parser import Parser, add_commands
-from ert.datasets.checks import Finding, check_dataset, describe_dataset, known_scheme
-from ert.datasets.dataset import Dataset, mirror_dataset
-from ert.datasets.formats import FILE_FORMATS, dataset_format, write_dataset
+from ert.datasets.assembly import check_not_empty, without_empty_landmarks
+from ert.datasets.checks import NOT_LOADED, Finding, check_dataset, describe_dataset, known_scheme
+from ert.datasets.dataset import Dataset, Skipped, mirror_dataset
+from ert.datasets.formats import FILE_FORMATS, dataset_format, read_annotations, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
@@ -76,6 +78,23 @@ def _add_seed(parser: Parser) -> None:
 
 def _read(options: argparse.Namespace) -> Dataset:
     return common.read_dataset(options, options.dataset, options.boxes)
+
+
+def _read_all(options: argparse.Namespace) -> Dataset:
+    """Read annotations up to the end, whatever is wrong with single objects."""
+    arguments = common.annotation_options(options) | {"boxes": options.boxes}
+    dataset = read_annotations(options.dataset, skip_bad=True, **arguments)
+    for note in dataset.notes:
+        common.log(f"{options.dataset}: {note}")
+    if not dataset.skipped and not len(dataset):
+        check_not_empty(dataset, Path(options.dataset))
+    kept = without_empty_landmarks(dataset)
+    empty = (
+        Skipped("missing landmarks", Path(options.dataset), f"landmark {name!r} is missing in all objects")
+        for name in dataset.landmark_names
+        if name not in kept.landmark_names
+    )
+    return replace(kept, skipped=(*kept.skipped, *empty))
 
 
 def add_info_options(parser: Parser) -> None:
@@ -314,7 +333,7 @@ def run_check(options: argparse.Namespace) -> int:
     ert dataset check landmarks.csv --json findings.json
     """
     common.check_json_file(options.json)
-    dataset = _read(options)
+    dataset = _read_all(options)
     findings = _findings(options, dataset)
     data = {
         "dataset": str(options.dataset),
@@ -338,7 +357,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 
 def _findings(options: argparse.Namespace, dataset: Dataset) -> list[Finding]:
-    scheme = known_scheme(dataset)
+    scheme = known_scheme(dataset) if len(dataset) else None
     mirror_map = resolve_mirror_map(scheme, len(dataset.landmark_names))
     return check_dataset(dataset, _read_images(read_picture, options, dataset), mirror_map)
 
@@ -348,8 +367,8 @@ def _finding_lines(findings: Sequence[Finding], dataset: Dataset) -> Iterator[st
         of_kind = list(group)
         yield f"{kind}: {len(of_kind)}"
         for finding in of_kind[:MAX_PRINTED_FINDINGS]:
-            where = "" if finding.item is None else f": object {finding.item}"
-            yield f"  {finding.file}{where}: {finding.text}"
+            place = f"{finding.file}: " if finding.item is None else f"{finding.file}: object {finding.item}: "
+            yield f"  {finding.text if finding.kind in NOT_LOADED else place + finding.text}"
         if len(of_kind) > MAX_PRINTED_FINDINGS:
             yield f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all"
     checked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
@@ -402,8 +421,8 @@ def run_show(options: argparse.Namespace) -> int:
 def _worst(findings: Sequence[Finding], dataset: Dataset, n: int) -> dict[int, str]:
     """Return up to n objects and captions: the worst of each kind, then the second worst, and so on."""
     first = {file: i for i, file in reversed(list(enumerate(dataset.files)))}
-    unreadable = {finding.file for finding in findings if finding.kind == "unreadable image"}
-    visible = [finding for finding in findings if finding.file not in unreadable]
+    invisible = {finding.file for finding in findings if finding.kind == "unreadable image"}
+    visible = [finding for finding in findings if finding.file not in invisible and finding.kind not in NOT_LOADED]
     kinds = [list(group) for _, group in groupby(visible, key=lambda finding: finding.kind)]
     chosen: dict[int, str] = {}
     for rank in zip_longest(*kinds):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.types import Floats
+from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats import squares_around
 from ert.datasets.parsing import Picture, read_images, read_picture, read_size
 from ert.model.procrustes import (
     Points,
@@ -24,7 +24,10 @@ from ert.model.procrustes import (
 )
 from ert.model.schemes import MIRROR_MAPS
 
+# Of objects that were not loaded: the text begins with the place in the annotations.
+NOT_LOADED = ("invalid annotation", "image not found", "no landmarks")
 KINDS = (
+    *NOT_LOADED,
     "unreadable image",
     "duplicated image",
     "same object twice",
@@ -98,15 +101,22 @@ def check_dataset(
     Returns
     -------
     list of Finding
-        In the order of `KINDS`, the most severe of each kind first.
+        In the order of `KINDS`, the most severe of each kind first. Objects that were not loaded, which are in
+        ``dataset.skipped``, are findings too.
     """
     from threadpoolctl import threadpool_limits
 
+    findings = [
+        Finding(skipped.kind, skipped.file, None, skipped.text.removeprefix(f"{skipped.file}: "), 0)
+        for skipped in dataset.skipped
+    ]
+    if not len(dataset):
+        return sorted(findings, key=lambda finding: KINDS.index(finding.kind))
     if pictures is None:
         pictures = read_images(read_picture, dataset.files)
     # For such small matrices, BLAS threads can be a hundred times slower on a busy machine.
     with threadpool_limits(1):
-        findings = [
+        findings += [
             *_check_images(pictures),
             *_check_pairs(dataset),
             *_check_objects(dataset, pictures),

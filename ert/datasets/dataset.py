@@ -4,9 +4,10 @@ import base64
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,24 @@ from ert.model.schemes import resolve_mirror_map
 MAX_THUMBNAILS = 12
 _COLUMNS = 6
 _THUMBNAIL_PIXELS = 128
+
+
+class Skipped(NamedTuple):
+    """An object of a file that was not loaded.
+
+    Attributes
+    ----------
+    kind : str
+        "no landmarks", "image not found", "invalid annotation" or "unreadable image".
+    file : pathlib.Path
+        The image, or where it was expected.
+    text : str
+        Place and reason, in one line.
+    """
+
+    kind: str
+    file: Path
+    text: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,6 +57,14 @@ class Dataset:
         Landmark names, in the order of the array.
     name : str
         Name of the dataset in reports.
+    skipped : tuple of Skipped
+        Objects of the file that were not loaded.
+    notes : tuple of str
+        What else was passed over in loading, one line each.
+    ids : tuple of str, optional
+        The user's number or name of each object, ``ID=`` in .tps files; "" is none.
+    scales : float64 array (n,), optional
+        Length of a pixel in the user's unit, ``SCALE=`` in .tps files; NaN is unknown.
 
     Raises
     ------
@@ -50,12 +77,19 @@ class Dataset:
     landmarks: Floats
     landmark_names: tuple[str, ...]
     name: str
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
+    scales: Floats | None = None
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
         for what, values, shape in (("boxes", self.boxes, (n, 4)), ("landmarks", self.landmarks, (n, n_landmarks, 2))):
             if values.shape != shape:
                 raise InputError(f"{self.name}: {what} have shape {values.shape}, expected {shape}")
+        for what, column in (("ids", self.ids), ("scales", self.scales)):
+            if column is not None and len(column) != n:
+                raise InputError(f"{self.name}: {len(column)} {what}, expected one for each of {n} objects")
 
     def __len__(self) -> int:
         return len(self.files)
@@ -100,13 +134,16 @@ class Dataset:
         return self.landmarks
 
     def subset(self, indices: slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> "Dataset":
-        """Return the objects at `indices` (integers, a mask or a slice) as a new dataset."""
+        """Return the objects at `indices` (integers, a mask or a slice) as a new dataset, without `skipped`."""
         if not isinstance(indices, slice):
             # An empty list would become an array of floats, which is not an index.
             indices = np.asarray(indices) if len(indices) else slice(0)
         chosen = np.arange(len(self))[indices]
         files = [self.files[i] for i in chosen]
-        return Dataset(files, self.boxes[chosen], self.landmarks[chosen], self.landmark_names, self.name)
+        ids = None if self.ids is None else tuple(self.ids[i] for i in chosen)
+        scales = None if self.scales is None else self.scales[chosen]
+        arrays = self.boxes[chosen], self.landmarks[chosen]
+        return Dataset(files, *arrays, self.landmark_names, self.name, ids=ids, scales=scales)
 
     def __add__(self, other: "Dataset") -> "Dataset":
         return concatenate([self, other])
@@ -168,7 +205,25 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         np.concatenate([dataset.landmarks for dataset in datasets]),
         names,
         " + ".join(dataset.name for dataset in datasets),
+        tuple(skipped for dataset in datasets for skipped in dataset.skipped),
+        tuple(note for dataset in datasets for note in dataset.notes),
+        _joined_ids(datasets),
+        _joined_scales(datasets),
     )
+
+
+def _joined_ids(datasets: Sequence[Dataset]) -> tuple[str, ...] | None:
+    if all(dataset.ids is None for dataset in datasets):
+        return None
+    return tuple(id for dataset in datasets for id in dataset.ids or [""] * len(dataset))
+
+
+def _joined_scales(datasets: Sequence[Dataset]) -> Floats | None:
+    if all(dataset.scales is None for dataset in datasets):
+        return None
+    unknown = [np.full(len(dataset), np.nan) for dataset in datasets]
+    parts = zip((dataset.scales for dataset in datasets), unknown, strict=True)
+    return np.concatenate([default if scales is None else scales for scales, default in parts])
 
 
 def mirror_dataset(
@@ -208,4 +263,5 @@ def mirror_dataset(
     boxes = dataset.boxes.copy()
     boxes[:, 0] = columns - boxes[:, 0] - boxes[:, 2]
     mirrored = list(dataset.files if files is None else files)
-    return Dataset(mirrored, boxes, landmarks, dataset.landmark_names, f"{dataset.name} mirrored")
+    name = f"{dataset.name} mirrored"
+    return replace(dataset, files=mirrored, boxes=boxes, landmarks=landmarks, name=name, skipped=(), notes=())

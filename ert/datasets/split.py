@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import csv_table
+from ert.datasets.finder import TableImages, is_absolute, name_parts
+from ert.datasets.tables import csv_table
 
 
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:
@@ -75,15 +76,21 @@ def table_groups(files: Sequence[Path], spec: str) -> list[str]:
     if column not in header:
         known = ", ".join(header[1:]) or "none"
         raise InputError(f"{path}:{line}: no column {column!r} for groups; columns found: {known}")
+    images = TableImages(path)
     group_of: dict[str, str] = {}
+    # Of the last part of paths of another machine; empty if it is ambiguous.
+    group_of_bare: dict[str, str] = {}
     for line, cells in table:
         group = cells[header.index(column)]
-        keys = {cells[0], os.path.realpath(path.parent / cells[0])}
+        keys = {cells[0], str(images.resolve(cells[0], f"{path}:{line}"))}
         if any(group_of.setdefault(key, group) != group for key in keys):
             raise InputError(f"{path}:{line}: duplicate image {cells[0]!r} with different groups")
+        if is_absolute(cells[0]):
+            bare = name_parts(cells[0])[-1:]
+            group_of_bare |= {name: group if group_of_bare.get(name, group) == group else "" for name in bare}
     found = []
     for file in files:
-        group = group_of.get(os.path.realpath(file), group_of.get(file.name, ""))
+        group = group_of.get(os.path.realpath(file)) or group_of.get(file.name) or group_of_bare.get(file.name, "")
         if not group:
             raise InputError(f"{file}: no group in {path}, expected a row for each image")
         found.append(group)

@@ -14,7 +14,9 @@ from ert._core.images import load_image, to_gray
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import csv_table, quoted
+from ert.datasets.finder import TableImages
+from ert.datasets.parsing import quoted
+from ert.datasets.tables import csv_table
 from ert.faces.regions import lengths, mouth_opening, zero_to_nan
 from ert.model.schemes import FACE68_REGIONS
 
@@ -267,11 +269,14 @@ def read_table(path: Path, dataset: Dataset, folder: Path, *, part: bool = False
     kept = [i for i in range(len(header)) if i not in (image, number)]
     if not kept:
         raise InputError(f"{path}:{line}: no column besides {one_line(', '.join(header))}, expected one to group by")
-    items = _items(dataset)
+    items, images = _items(dataset), TableImages(path, folder)
     row_of: dict[int, tuple[int, list[str]]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
         chosen = _find(cells[image], (path.parent, folder), items, here)
+        if not chosen:
+            real = images.resolve(cells[image], here)
+            chosen = items.get(real.name, {}).get(str(real), [])
         if not chosen:
             if part:
                 continue

@@ -13,7 +13,7 @@ from ert._core.images import DUMMY_IMAGES, UINT8, channel_weights, is_kernel_rea
 from ert._core.runtime import uninterrupted
 from ert._kernels import predict_batch
 from ert.inference.rotated import search_roll
-from ert.inference.validation import Face, read_face
+from ert.inference.validation import Face
 from ert.model.cascade import Cascade
 from ert.model.fitted import Fitted
 from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
@@ -28,7 +28,6 @@ def locate_batch(
     boxes: npt.NDArray[np.float64],
     first: int,
     colors: tuple[str, str],
-    what: str,
     landmarks: npt.NDArray[np.float64],
 ) -> bool:
     """Locate the landmarks of `BATCH_SIZE` faces, each from one initialization.
@@ -40,21 +39,13 @@ def locate_batch(
         Of all of X.
     first : int
         The first of the faces.
-    what : str
-        What error messages call X.
     landmarks : float64 array (n, n_landmarks, 2)
         Written for these faces, in pixels of their images.
 
     Returns
     -------
     bool
-        False where an image is not an array like the others, or a gray image's box is not right: nothing is
-        done then.
-
-    Raises
-    ------
-    InputError
-        When an image cannot be used; the message names it.
+        False where an image is not an array like the others, or a box is not right: nothing is done then.
     """
     if first + BATCH_SIZE > len(X):
         return False
@@ -66,17 +57,8 @@ def locate_batch(
         if not is_kernel_ready(image) or (n_axes == 3 and image.shape[2] != 3):
             return False
     batch = slice(first, first + BATCH_SIZE)
-    found = landmarks[batch, None]
-    parts = np.zeros((BATCH_SIZE, 4), np.intp)
-    if n_axes == 3:
-        for i, (part, image) in enumerate(zip(parts, images, strict=True), first):
-            read_face(image, boxes[i], colors[0], f"{what}[{i}]")
-            left, top, width, height = boxes[i].tolist()
-            columns, rows = cascade.crop_spec.touched(left, top, width, height, image.shape)
-            part[:] = columns.start, columns.stop, rows.start, rows.stop
-    weights = channel_weights(*colors)
-    bound = cascade.compiled.bound
-    return bool(predict_batch(tuple(images), parts, weights, boxes[batch], MAX_BOX_TO_IMAGE, bound, found))
+    weights, bound = channel_weights(*colors), cascade.compiled.bound
+    return bool(predict_batch(tuple(images), weights, boxes[batch], MAX_BOX_TO_IMAGE, bound, landmarks[batch, None]))
 
 
 DUMMY_BOX = (0.0, 0.0, 9.0, 9.0)
@@ -115,5 +97,5 @@ def warm_up_batch(fitted: Fitted, cascade: Cascade, image: object) -> None:
                 X = [(dummy, DUMMY_BOX)] * BATCH_SIZE
                 landmarks = np.empty((BATCH_SIZE, *cascade.mean_shape.shape))
                 boxes = np.tile(DUMMY_BOX, (BATCH_SIZE, 1))
-                locate_batch(cascade, X, boxes, 0, ("rgb", "luma"), "X", landmarks)
+                locate_batch(cascade, X, boxes, 0, ("rgb", "luma"), landmarks)
             _WARM.add((fitted.kernels, n_axes))

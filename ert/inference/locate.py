@@ -17,7 +17,7 @@ from ert._kernels import Workers
 from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
-from ert.inference.single import initializations, locate_face, locate_gray_face, median_shape
+from ert.inference.single import initializations, locate_face, locate_plain_face, median_shape
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
@@ -26,8 +26,8 @@ from ert.model.fitted import Fitted
 # Fewer faces are not worth compiling the kernel that takes several at a time.
 MIN_BATCH = 4 * BATCH_SIZE
 NO_BOXES = box_array([])
-# A thread takes longer to start than fewer faces to locate.
-MIN_FACES_PER_THREAD = 4
+# Faces of a thread at a time: it takes longer to start than fewer faces to locate.
+BLOCK_SIZE = 4
 
 
 class Request(NamedTuple):
@@ -87,23 +87,24 @@ def locate(
         batched = cascade
     shapes = np.empty((len(X), *cascade.mean_shape.shape))
     std, within = np.empty((2, len(X) if request.return_std else 0, len(cascade.mean_shape)))
-    size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (1, NO_BOXES)
+    size, corners = (BATCH_SIZE, box_array(boxes)) if batched else (BLOCK_SIZE, NO_BOXES)
 
     def locate_block(first: int) -> None:
-        if batched and locate_batch(batched, X, corners, first, colors, what, shapes):
+        if batched and locate_batch(batched, X, corners, first, colors, shapes):
             return
         for i in range(first, min(first + size, len(X))):
             locate_one(i)
 
     def locate_one(i: int) -> None:
-        gray = locate_gray_face(fitted, X[i]) if plain else None
-        if gray is not None and confidence_model is None:
-            shapes[i] = gray[0]
-            return
+        found = locate_plain_face(fitted, X[i], *colors) if plain else None
+        if found is not None:
+            shapes[i] = found[0]
+            if confidence_model is None:
+                return
         image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
         read_as, part = (order, request.gray_weights), None
-        if gray is not None:
-            shapes[i] = gray[0]
+        if found is not None:
+            pass
         elif max_roll is not None:
             shapes[i] = search_roll(cascade, image, boxes[i], rolls[i], max_roll, *read_as)[0]
         elif rotated:
@@ -114,7 +115,7 @@ def locate(
         if confidence_model is not None:
             confidence_model.assess_face(image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part)
 
-    _share(range(0, len(X), size), locate_block, request.n_jobs, len(X))
+    _share(range(0, len(X), size), locate_block, request.n_jobs)
     return shapes, std
 
 
@@ -128,25 +129,26 @@ def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request:
     std, within = np.empty((2, *shapes.shape[:2]))
     confidence = np.empty(len(X))
 
-    def assess_one(i: int) -> None:
-        image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
-        read_as = order, request.gray_weights
-        confidence[i] = confidence_model.assess_face(
-            image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
-        )
+    def assess_block(first: int) -> None:
+        for i in range(first, min(first + BLOCK_SIZE, len(X))):
+            image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
+            read_as = order, request.gray_weights
+            confidence[i] = confidence_model.assess_face(
+                image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i]
+            )
 
-    _share(range(len(X)), assess_one, request.n_jobs, len(X))
+    _share(range(0, len(X), BLOCK_SIZE), assess_block, request.n_jobs)
     return Assessment(std, within, confidence)
 
 
-def _share(items: range, work: Callable[[int], None], n_jobs: int | None, n_faces: int) -> None:
-    """Call `work` for each item, in threads if there are many faces."""
-    most = max(1, n_faces // MIN_FACES_PER_THREAD)
+def _share(blocks: range, work: Callable[[int], None], n_jobs: int | None) -> None:
+    """Call `work` for each block of faces, in threads if there are several."""
+    n_blocks = len(blocks)
     # Counting processors takes as long as a face.
-    n_threads = 1 if most == 1 and n_jobs in (None, 1, -1) else min(count_threads(n_jobs), most)
+    n_threads = 1 if n_blocks <= 1 and n_jobs in (None, 1, -1) else max(1, min(count_threads(n_jobs), n_blocks))
     if n_threads == 1:
-        for item in items:
-            work(item)
+        for first in blocks:
+            work(first)
         return
     with Workers(n_threads) as workers:
-        workers.run_each(work, items)
+        list(workers.map(work, blocks))

@@ -4,29 +4,34 @@ Smart restarts (Burgos-Artizzu et al., ICCV 2013): at low confidence, the box is
 """
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy import empty
 
-from ert._core.images import UINT8, Part, is_kernel_ready_gray, read_part
+from ert._core.images import UINT8, Part, channel_weights, is_kernel_ready_gray, read_part
 from ert._core.types import Box
 from ert.inference.mode import PredictionMode
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
 from ert.model.confidence import ConfidenceModel
 from ert.model.dlib_cascade import DlibCascade
 from ert.model.fitted import Fitted
-from ert.model.geometry import INITS, ONE_INIT, redraw_box
+from ert.model.geometry import INITS, MAX_BOX_TO_IMAGE, ONE_INIT, redraw_box
 
 # Cascade and confidence model share one gray crop, wider than the box's by this part of its sides.
 CROP_MARGIN = 0.1
 
+_channel_weights = cache(channel_weights)
 
-def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | None:
-    """Locate the landmarks of one face of a gray array from one initialization, with a single kernel call.
 
-    The kernel checks image and box itself: Python code costs as much as the trees where other programs have
+def locate_plain_face(
+    fitted: Fitted, face: Any, channel_order: str, gray_weights: str
+) -> npt.NDArray[np.float64] | None:
+    """Locate the landmarks of one face of an array from one initialization, with a kernel call, in color with two.
+
+    The kernels check image and box themselves: Python code costs as much as the trees where other programs have
     emptied the processor's caches.
 
     Returns
@@ -36,10 +41,18 @@ def locate_gray_face(fitted: Fitted, face: Any) -> npt.NDArray[np.float64] | Non
     """
     try:
         image, (left, top, width, height) = face
-        if image.dtype is UINT8 and image.ndim == 2:
-            kernel, origin, rest, size = fitted.cascade.gray_kernel
-            landmarks: npt.NDArray[np.float64] = empty(size)
-            if kernel(image, origin, (left, top, width, height), *rest, landmarks):
+        if image.dtype is not UINT8:
+            return None
+        predict, rest, shape, color_part = fitted.cascade.plain_kernels
+        box = left, top, width, height
+        landmarks: npt.NDArray[np.float64] = empty(shape)
+        if image.ndim == 2:
+            if predict(image, (0, 0), box, MAX_BOX_TO_IMAGE, *rest, landmarks):
+                return landmarks
+        elif color_part is not None and image.shape[2:] == (3,):
+            weights = _channel_weights(channel_order, gray_weights)
+            part, column, row = color_part(image, weights, box, MAX_BOX_TO_IMAGE, rest[-1])
+            if part.size and predict(part, (column, row), box, 0, *rest, landmarks):
                 return landmarks
     except (AttributeError, OverflowError, TypeError, ValueError):
         pass

@@ -17,23 +17,25 @@ from ert._core.images import Part, is_kernel_ready_gray, read_part
 from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
-from ert.model.geometry import MAX_BOX_TO_IMAGE, ONE_INIT
+from ert.model.geometry import ONE_INIT
 
 # The mirror map where no initialization needs one.
 NO_MIRROR_MAP = np.empty(0, np.intp)
 
 
-class GrayKernel(NamedTuple):
-    """A compiled kernel: ``function(image, origin, box, *rest, landmarks)`` writes ``np.empty(shape)``.
+class PlainKernels(NamedTuple):
+    """The compiled kernels for one face from one initialization, which do not check the types of arrays.
 
-    The image must be a uint8 array of two axes, which the kernel does not check. It returns False where the
-    image is not contiguous, or the box is not right.
+    ``predict(image, origin, box, max_box_to_image, *rest, landmarks)`` takes a uint8 array of two axes and writes
+    ``np.empty(shape)``; it returns False where the image is not contiguous or the box is not right.
+    ``color_part(image, weights, box, max_box_to_image, bound)`` takes one of three axes and returns a gray part and
+    its origin.
     """
 
-    function: Callable[..., bool]
-    origin: tuple[int, int]
+    predict: Callable[..., bool]
     rest: tuple[Any, ...]
     shape: tuple[int, int, int]
+    color_part: Callable[..., tuple[npt.NDArray[np.uint8], int, int]] | None
 
 
 class FieldsOnly:
@@ -144,10 +146,11 @@ class Cascade(FieldsOnly):
             return compile_cascade(self.arrays(), self.crop_spec.kernel_args, self.stages_per_basis)
 
     @cached_property
-    def gray_kernel(self) -> GrayKernel:
-        """The kernel of one face of a gray image, from one initialization."""
-        rest = MAX_BOX_TO_IMAGE, ONE_INIT, NO_MIRROR_MAP, self.compiled.bound
-        return GrayKernel(self.compiled.entry_point, (0, 0), rest, (1, *self.mean_shape.shape))
+    def plain_kernels(self) -> PlainKernels:
+        """The kernels of one face from one initialization."""
+        rest = ONE_INIT, NO_MIRROR_MAP, self.compiled.bound
+        shape = 1, *self.mean_shape.shape
+        return PlainKernels(self.compiled.entry_point, rest, shape, self.compiled.color_part)
 
     def read_part(
         self,

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from ert._core.images import channel_weights
 from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_dlib_cascade
-from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, GrayKernel, Stage, check_arrays, quantize_basis, stack_stages
-from ert.model.geometry import MAX_BOX_TO_IMAGE
+from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, PlainKernels, Stage, check_arrays, quantize_basis, stack_stages
 
 # Of the 136 numbers in a leaf of a 68-point model, as many as fit into a fifth of the size of dlib's file.
 N_DISPLACEMENTS = 128
@@ -122,10 +121,10 @@ class DlibCascade(FieldsOnly):
             return compile_dlib_cascade(self.arrays())
 
     @cached_property
-    def gray_kernel(self) -> GrayKernel:
+    def plain_kernels(self) -> PlainKernels:
         """The kernel of one face of a gray image, from one initialization."""
-        rest = MAX_BOX_TO_IMAGE, (1, GRAY_WEIGHTS), self.compiled.bound
-        return GrayKernel(self.compiled.entry_point, (0, 0), rest, (1, *self.mean_shape.shape))
+        rest = (1, GRAY_WEIGHTS), self.compiled.bound
+        return PlainKernels(self.compiled.entry_point, rest, (1, *self.mean_shape.shape), None)
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:

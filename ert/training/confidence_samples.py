@@ -144,17 +144,12 @@ def draw_confidence_samples(
         neighbors.setdefault(label, []).append(box)
     mean_shape, crop_spec, *pool = view
     compiled = compile_confidence(mean_shape, crop_spec.kernel_args, tuple(pool))
-    found: list[list[tuple[Any, ...]]] = [[] for _ in chosen]
 
-    def observe(thread: int, n_threads: int) -> None:
-        for place in range(thread, n_chosen, n_threads):
-            if workers.failed:
-                return
-            i = int(chosen[place])
-            draws = np.random.default_rng([options.random_state, 5, i])
-            found[place] = _observe_object(objects, i, neighbors[labels[i]], rounds, compiled, draws)
+    def observe(i: int) -> list[tuple[Any, ...]]:
+        draws = np.random.default_rng([options.random_state, 5, i])
+        return _observe_object(objects, i, neighbors[labels[i]], rounds, compiled, draws)
 
-    workers.run(observe)
+    found = list(workers.map(observe, chosen.tolist()))
     owner = np.repeat(chosen, [len(each) for each in found])
     values, level, errors, side, length = zip(*(row for each in found for row in each), strict=True)
     return ConfidenceSamples(

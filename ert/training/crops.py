@@ -18,8 +18,8 @@ from ert.model.geometry import box_to_image
 from ert.training.memory import allocate
 from ert.training.parameters import CascadeKind
 
-# Objects after which memory that image decoders have freed is returned to the system.
-_TRIM_INTERVAL = 64
+# Objects that a thread cuts before it returns the memory that image decoders have freed to the system.
+BLOCK_SIZE = 16
 # Ranges: sigma of the blur in sides of the box; the share of the landmarks' rectangle that a block covers.
 _BLUR_SIGMA = 0.01, 0.05
 _COVERED_SHARE = 0.08, 0.35
@@ -103,17 +103,15 @@ def cut_crops(
     `transforms` (n, 6) are the box transforms. Only a few images are in memory at the same time.
     """
 
-    def cut(i: int) -> None:
-        image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")
-        crops.put(i, *kind.cut(image, transforms[i], crop_spec, order, reader.gray_weights))
-        if i % _TRIM_INTERVAL == 0:
-            crops.release()
-            _trim_heap()
+    def cut(first: int) -> None:
+        for i in range(first, min(first + BLOCK_SIZE, len(X))):
+            image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")
+            crops.put(i, *kind.cut(image, transforms[i], crop_spec, order, reader.gray_weights))
+        crops.release()
+        _trim_heap()
 
     with Workers(reader.n_threads) as workers:
-        workers.run_each(cut, range(len(X)))
-    crops.release()
-    _trim_heap()
+        list(workers.map(cut, range(0, len(X), BLOCK_SIZE)))
     return crops
 
 

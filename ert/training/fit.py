@@ -113,7 +113,7 @@ def fit_cascade(
                 replay_stage(training, stages[number], kind, workers)
             else:
                 before = stages[-1] if stages else None
-                stages.append(train_stage(training, number, options, workers, before, progress.add_trees))
+                stages.append(train_stage(training, number, options, workers, before, progress.on_trees))
             if "validation" in samples:
                 replay_stage(samples["validation"], stages[number], kind, workers)
             errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
@@ -237,17 +237,17 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def add_trees(self, n: int) -> None:
-        """Count trees that have been grown."""
-        if self._bar is not None:
-            self._bar.update(n)
+    @property
+    def on_trees(self) -> Callable[[int], object] | None:
+        """The function that is called with the number of trees that have been grown since the last call."""
+        return None if self._bar is None else self._bar.update
 
     def end_stage(self, number: int, errors: Mapping[str, float], *, replayed: bool) -> None:
         """Report the errors ("train", "validation") after stage `number`, counted from 1, in percent."""
         if replayed:
             self._n_replayed = number
-            self.add_trees(self._n_trees)
         if self._bar is not None:
+            self._bar.update(self._n_trees if replayed else 0)
             self._bar.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
         elif self._verbose:
             elapsed = time.monotonic() - self._begin

@@ -71,15 +71,12 @@ class Samples:
         lengths = (
             np.ones(len(sides)) if normalizer is None else normalizer_lengths(self.truth * sides[:, None], normalizer)
         )
-        blocks, totals = self.blocks, np.zeros(len(self.blocks))
 
-        def add(thread: int, n_threads: int) -> None:
-            for number in range(thread, len(blocks), n_threads):
-                part = blocks[number]
-                samples = self.view[part], self.jitter[part], self.shapes[part]
-                totals[number] = add_errors(self.truth, *samples, sides, lengths)
+        def add(block: slice) -> float:
+            samples = self.view[block], self.jitter[block], self.shapes[block]
+            return add_errors(self.truth, *samples, sides, lengths)  # type: ignore[no-any-return]
 
-        workers.run(add)
+        totals = np.array(list(workers.map(add, self.blocks)))
         return float(100 * totals.sum() / len(self))
 
     def digest(self, options: Options) -> str:

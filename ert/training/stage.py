@@ -92,7 +92,7 @@ def _read_pool(
         (anchors, deltas),
         pool,
         workers,
-        crops.release,
+        None if crops.mapping is None else crops.release,
     )
     if not kind.rotates_displacements:
         similarities[:] = 1, 0
@@ -140,21 +140,20 @@ def _draw_candidates(
     thresholds = np.empty(len(pairs), np.int16)
     prior = pair_prior(positions, options.prior_length)
 
-    def pick(
-        thread: int, n_threads: int, first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]
-    ) -> None:
-        n = len(which)
-        part = slice(n * thread // n_threads, n * (thread + 1) // n_threads)
-        rows = slice(first + part.start, first + part.stop)
-        pairs[rows] = pick_pairs(prior, which[part], order[part])
-        thresholds[rows] = pixel_differences(pool, pairs[rows], chosen[part])
+    def pick(first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]) -> None:
+        rows = slice(first, first + len(which))
+        pairs[rows] = pick_pairs(prior, which, order)
+        thresholds[rows] = pixel_differences(pool, pairs[rows], chosen)
 
     # Whole trees at once.
     step = max(1, CANDIDATES_PER_DRAW // n_per_tree) * n_per_tree
     for first in range(0, len(pairs), step):
         n = min(step, len(pairs) - first)
         # Drawn by one thread: the model must not depend on the number of threads.
-        workers.run(pick, first, rng.random(n), rng.random(n), rng.integers(n_samples, size=n))
+        draws = rng.random(n), rng.random(n), rng.integers(n_samples, size=n)
+        cuts = range(0, n, -(-n // workers.n_threads))
+        parts = [[draw[cut : cut + cuts.step] for cut in cuts] for draw in draws]
+        list(workers.map(pick, [first + cut for cut in cuts], *parts))
     return pairs.reshape(*shape, 2), thresholds.reshape(shape)
 
 
@@ -258,34 +257,32 @@ def compute_targets(
     present = np.zeros(shape if missing else (0, 0, 0), np.uint8)
     projection = directions.T.astype(np.float32)
 
-    def read_parts(thread: int, n_threads: int) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
-        """Yield the block, its rows and the components, NaN where missing, of parts of a thread's blocks."""
-        for number in range(thread, len(blocks), n_threads):
-            for part in samples.parts(blocks[number]):
-                aligned = samples.aligned_residuals(np.arange(part.start, part.stop), similarities)
-                rows = slice(part.start - blocks[number].start, part.stop - blocks[number].start)
-                yield number, rows, aligned if missing else aligned @ projection
+    def read_parts(block: slice) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Yield the rows of parts of a block, and their components, NaN where missing."""
+        for part in samples.parts(block):
+            aligned = samples.aligned_residuals(np.arange(part.start, part.stop), similarities)
+            yield slice(part.start - block.start, part.stop - block.start), aligned if missing else aligned @ projection
 
     # Computed twice, first for the extremes: in float32 they would be the largest array of all.
-    extremes = np.zeros((len(blocks), len(directions)), np.float32)
-
-    def find_extremes(thread: int, n_threads: int) -> None:
-        for number, _, components in read_parts(thread, n_threads):
+    def find_extremes(block: slice) -> npt.NDArray[np.float32]:
+        extremes = np.zeros(len(directions), np.float32)
+        for _, components in read_parts(block):
             # fmax ignores NaN.
-            extremes[number] = np.fmax(extremes[number], np.fmax.reduce(np.abs(components)))
+            extremes = np.fmax(extremes, np.fmax.reduce(np.abs(components)))
+        return extremes
 
-    workers.run(find_extremes)
+    largest = np.max(list(workers.map(find_extremes, blocks)), axis=0).astype(float)
     shrinkage = options.learning_rate / options.n_trees_averaged
-    scales = leaf_scales(sigma, extremes.max(axis=0).astype(float), shrinkage, options.leaf_bits)
+    scales = leaf_scales(sigma, largest, shrinkage, options.leaf_bits)
 
-    def quantize(thread: int, n_threads: int) -> None:
-        for number, rows, components in read_parts(thread, n_threads):
+    def quantize(block: slice, residuals: npt.NDArray[np.int16], present: npt.NDArray[np.uint8]) -> None:
+        for rows, components in read_parts(block):
             if missing:
-                present[number, rows] = ~np.isnan(components)
+                present[rows] = ~np.isnan(components)
                 components = np.nan_to_num(components)
-            residuals[number, rows] = np.rint(components / scales.astype(np.float32))
+            residuals[rows] = np.rint(components / scales.astype(np.float32))
 
-    workers.run(quantize)
+    list(workers.map(quantize, blocks, residuals, present if missing else blocks))
     n_scored = len(scales) if missing else N_SCORED
     return (residuals, present, scales[:n_scored] ** 2, len(samples)), scales
 

@@ -5,9 +5,12 @@ from builders import N_COMPONENTS, N_LANDMARKS, random_cascade
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ert._core.images import channel_weights, to_gray
 from ert._kernels.bound_args import entry_point
+from ert._kernels.crop import crop_args, gray_part
 from ert._kernels.predict import add_displacement, is_plain
 from ert._kernels.simd import basis_args, padded, product_workspace
+from ert.model.cropping import CropSpec
 from ert.model.geometry import INITS
 
 
@@ -64,8 +67,26 @@ def test_only_boxes_that_touch_the_image_are_plain(box, shape, more):
 
 
 def test_an_image_in_pieces_or_without_pixels_is_not_plain():
-    image = np.zeros((8, 9), np.uint8)
-    quick = entry_point(is_plain, image, (1.0, 1.0, 4.0, 4.0), 5)
-    assert quick(image, (1.0, 1.0, 4.0, 4.0), 5)
-    for other in (image[:, ::2], image[:, :5], image.T, np.asfortranarray(image), image[:0], image[:, :0]):
-        assert not quick(other, (1.0, 1.0, 4.0, 4.0), 5)
+    for channels in ((), (3,)):
+        image = np.zeros((8, 9, *channels), np.uint8)
+        quick = entry_point(is_plain, image, (1.0, 1.0, 4.0, 4.0), 5)
+        assert quick(image, (1.0, 1.0, 4.0, 4.0), 5)
+        others = image[:, ::2], image[::2], image[:, :5], np.asfortranarray(image), image[:0], image[:, :0]
+        for other in (*others, image.swapaxes(0, 1), image[..., ::-1]):
+            assert not quick(other, (1.0, 1.0, 4.0, 4.0), 5)
+
+
+@given(
+    st.tuples(*[st.floats(-80, 80)] * 2, *[st.floats(1.5, 90)] * 2),
+    st.tuples(*[st.integers(1, 40)] * 2),
+    st.sampled_from([0.0, 0.4, 1.0, 3.0]),
+    st.integers(8, 60),
+)
+def test_the_gray_part_is_what_the_crop_touches(box, shape, blur, working_size):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    spec = CropSpec(np.array([-0.2, -0.1, 1.1, 1.3]), working_size, blur)
+    weights = channel_weights("rgb", "luma")
+    gray, column, row = gray_part(image, weights, box, crop_args(*spec.kernel_args))
+    columns, rows = spec.touched(*box, image.shape)
+    assert (column, row) == (columns.start, rows.start)
+    assert np.array_equal(gray, to_gray(image[rows, columns]))

@@ -116,7 +116,7 @@ def test_of_several_errors_the_first_objects_is_raised(n_threads):
             raise ValueError("object 3")
 
     with Workers(n_threads) as workers, pytest.raises(ValueError, match="object 2"):
-        workers.run_each(work, range(100_000))
+        list(workers.map(work, range(100_000)))
     assert len(done) < 100_000
 
 
@@ -131,7 +131,7 @@ def test_an_interrupt_ends_the_work():
         time.sleep(0.001)
 
     with Workers(3) as workers, pytest.raises(KeyboardInterrupt):
-        workers.run_each(work, range(100_000))
+        list(workers.map(work, range(100_000)))
     assert len(done) < 50_000
 
 
@@ -142,5 +142,5 @@ def test_every_object_is_worked_on_once():
         counts[i] += 1
 
     with Workers(3) as workers:
-        workers.run_each(work, range(len(counts)))
+        list(workers.map(work, range(len(counts))))
     assert (counts == 1).all()

@@ -75,7 +75,7 @@ def test_convert_refuses(dataset, model, tmp_path, capsys):
         ((tmp_path / "no.xml", tmp_path / "x.xml"), "no.xml: no such file or folder"),
         ((model, tmp_path / "x.ert", "--images", dataset), "are for annotations, expected none with a model"),
         ((model, tmp_path / "x.ert", "--part-order", "dlib"), "expected none with a model"),
+        ((model, tmp_path / "x.ert", "--label", "a"), "expected none with a model"),
         ((labels, tmp_path / "x.ert"), "landmarks.csv"),
-        ((dataset / "landmarks.xml", tmp_path / "x.csv", "--images", dataset), "an imglab file contains"),
     ]:
         assert message in refused(capsys, "convert", *arguments)

@@ -245,6 +245,49 @@ def test_check_reports_mistakes(own_faces, tmp_path, capsys):
     assert (found["images"], found["objects"]) == (16, 16)
 
 
+def test_check_does_not_stop_at_the_first_fault(own_faces, tmp_path, capsys):
+    folder = own_faces.parent
+    (folder / "face_0002.png").write_bytes((folder / "face_0002.png").read_bytes()[:-100])
+    for i in (1, 5):
+        (folder / f"face_000{i}.png").unlink()
+    rows = [line.split(",") for line in own_faces.read_text().splitlines()]
+    for i in (4, 8, 9):
+        rows[1 + i][5:] = [""] * (len(rows[0]) - 5)
+    own_faces.write_text("\n".join(map(",".join, rows)))
+    refused(capsys, "info", own_faces)
+    assert run("check", own_faces) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "image not found: 2"
+    assert lines[1].startswith(f"  {own_faces}:3: image 'face_0001.png' not found, expected it in {folder}")
+    assert lines[3] == "no landmarks: 3"
+    assert lines[4:7] == [f"  {own_faces}:{i + 2}: no landmarks" for i in (4, 8, 9)]
+    assert lines[7:9] == [
+        "unreadable image: 1",
+        f"  {folder / 'face_0002.png'}: the image is corrupt or truncated: image file is truncated",
+    ]
+    assert lines[-1] == "11 objects in 11 images: 6 findings"
+    sheet = tmp_path / "sheet.png"
+    assert run("show", own_faces, "--skip-bad", "--suspicious", "--out", sheet) == 0
+    assert "no findings that can be shown" in capsys.readouterr().err
+    assert run("info", own_faces, "--skip-bad") == 0
+    captured = capsys.readouterr()
+    assert "10 objects in 10 images" in captured.out
+    errors = captured.err.splitlines()
+    assert f"{own_faces}: 2 of 16 objects left out (image not found), first: {own_faces}:3: image" in errors[0]
+    assert f"{own_faces}: 3 of 16 objects left out (no landmarks), first: {own_faces}:6: no landmarks" == errors[1]
+    assert f"{own_faces}: 1 of 16 objects left out (unreadable image), first: {folder / 'face_0002.png'}" in errors[2]
+
+
+def test_check_lists_faults_where_nothing_is_left(tmp_path, capsys):
+    path = tmp_path / "x.csv"
+    path.write_text("image,a_x,a_y,b_x,b_y,c_x,c_y\nno.png,1,2,3,4,,\nno2.png,1,2,3,4,,\n")
+    assert run("check", path) == 1
+    assert capsys.readouterr().out.splitlines()[::3] == ["image not found: 2", "0 objects in 0 images: 2 findings"]
+    Image.new("L", (20, 10)).save(tmp_path / "no.png")
+    assert run("check", path) == 1
+    assert f"missing landmarks: 1\n  {path}: landmark 'c' is missing in all objects\n" in capsys.readouterr().out
+
+
 def test_check_prints_some_of_many_and_json_all(own_faces, capsys):
     rows = [line.split(",") for line in own_faces.read_text().splitlines()]
     for row in rows[1:15]:

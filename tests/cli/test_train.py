@@ -27,6 +27,21 @@ def test_images_may_be_elsewhere(model, dataset, tmp_path):
     assert run("evaluate", tmp_path / "x.ert", labels, *images) == 0
 
 
+def test_bad_objects_are_left_out_by_option_and_told(model, dataset, tmp_path, capsys):
+    faces = tmp_path / "faces"
+    shutil.copytree(dataset, faces)
+    (faces / "face_0002.png").write_bytes(b"nothing")
+    (faces / "face_0005.png").unlink()
+    labels, out = faces / "landmarks.csv", tmp_path / "x.ert"
+    for command in (("train", labels, "--out", out, *SMALL), ("evaluate", model, labels)):
+        assert refused(capsys, *command).startswith(f"ert: {labels}:7: image 'face_0005.png' not found")
+        assert run(*command, "--skip-bad") == 0
+        errors = capsys.readouterr().err
+        assert f"{labels}: 1 of 24 objects left out (image not found), first: {labels}:7: image" in errors
+        assert f"{labels}: 1 of 24 objects left out (unreadable image), first: {faces / 'face_0002.png'}" in errors
+        assert command[0] == "evaluate" or "from 22 objects" in errors
+
+
 def test_train_writes_dlibs_format(dataset, tmp_path, capsys):
     out = tmp_path / "model.dat"
     assert run("train", dataset, "--out", out, *SMALL) == 0

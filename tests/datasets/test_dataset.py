@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ert._core.exceptions import InputError
-from ert.datasets.dataset import Dataset, concatenate
+from ert.datasets.dataset import Dataset, Skipped, concatenate
 from ert.datasets.formats import load_dataset
 from ert.datasets.formats.csv import read_boxes
 
@@ -262,7 +262,6 @@ def test_refuses_unknown_files(folder):
     refused("a.jpg: unknown file type, expected a file .xml, .csv", path=folder / "a.jpg")
     path = imglab(folder, ["a b"])
     refused("part_order is 'random', expected 'natural' or 'dlib'", path=path, part_order="random")
-    refused("image_folder", "an imglab file contains the paths of its images", path=path, image_folder=folder)
     refused("no such box file", path=path, boxes="no.csv:dlib")
 
 
@@ -271,17 +270,15 @@ def test_refuses_an_empty_dataset(folder):
     refused("labels.xml: no annotated object", path=write(folder / "labels.xml", "<html/>"))
 
 
-def test_refuses_an_object_without_landmarks(folder):
-    refused(
-        "labels.xml:3: box 2 of",
-        "a.jpg",
-        "no landmarks, expected at least one",
-        path=imglab(folder, ["a b", "", "a b"]),
-    )
+def test_objects_without_landmarks_are_left_out_and_counted(folder):
+    path = imglab(folder, ["a b", "", "a b"])
+    data = load_dataset(path)
+    assert len(data) == 2
+    assert data.skipped == (Skipped("no landmarks", folder / "a.jpg", f"{path}:3: box 2 of 'a.jpg': no landmarks"),)
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\nb.jpg,,\n")
-    refused(
-        "faces.csv:3: no landmarks, expected at least one", path=path, boxes=f"{write(folder / 'boxes.csv', TABLE)}:my"
-    )
+    data = load_dataset(path, boxes=f"{write(folder / 'boxes.csv', TABLE)}:my")
+    assert [skipped.text for skipped in data.skipped] == [f"{path}:3: no landmarks"]
+    refused("labels.xml: no annotated object", "2: box 1 of", path=imglab(folder, ["", ""]))
 
 
 def test_refuses_a_landmark_that_no_object_has(folder):
@@ -309,8 +306,19 @@ def test_refuses_boxes_without_area_in_a_csv(folder):
 
 
 def test_refuses_to_make_a_box_around_one_point(folder):
+    path = write(folder / "faces.csv", "image,x0,y0,x1,y1\na.jpg,1,2,,\na.jpg,1,2,3,4\n")
+    message = "faces.csv:2: the box around the landmarks is 0 wide and 0 high, expected more than 0; --boxes gives"
+    refused(message, path=path)
+
+
+def test_the_box_of_a_single_landmark_is_the_image(folder):
     path = write(folder / "faces.csv", "image,x0,y0\na.jpg,1,2\n")
-    refused("faces.csv:2: the box around the landmarks is 0 wide and 0 high", path=path)
+    refused("a.jpg: is empty, expected an image", path=path)
+    Image.new("L", (30, 20)).save(folder / "a.jpg")
+    data = load_dataset(path)
+    assert data.boxes.tolist() == [[0, 0, 30, 20]]
+    assert data.notes[0].startswith("the box is the whole image")
+    assert data.notes[0].endswith("(1 objects)")
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])

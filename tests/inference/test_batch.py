@@ -5,6 +5,8 @@ from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert.inference.batch import BATCH_SIZE, locate_batch
 from ert.inference.locate import MIN_BATCH
+from ert.inference.single import locate_plain_face
+from ert.model.geometry import ONE_INIT
 
 N = MIN_BATCH + 5
 
@@ -76,7 +78,7 @@ def test_which_faces_go_together(small_model, pairs):
     boxes, placed = np.array([box for _, box in pairs]), np.full((N, 68, 2), np.nan)
 
     def together(X, first):
-        return locate_batch(small_model.cascade_, X, boxes, first, ("rgb", "luma"), "X", placed)
+        return locate_batch(small_model.cascade_, X, boxes, first, ("rgb", "luma"), placed)
 
     assert together(pairs, 16)
     assert np.isfinite(placed).all(axis=(1, 2)).nonzero()[0].tolist() == list(range(16, 16 + BATCH_SIZE))
@@ -84,3 +86,17 @@ def test_which_faces_go_together(small_model, pairs):
     gray = [(to_gray(image), box) for image, box in pairs]
     assert together(gray, 0)
     assert not together([*gray[:9], *pairs[9:]], 0)
+
+
+def test_a_color_array_is_the_same_in_either_way(small_model):
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (60, 70, 3), np.uint8)
+    pieces = np.asfortranarray(image)
+    for left, top, width, height in rng.uniform((-30, -30, 5, 5), (60, 50, 90, 90), (50, 4)).tolist():
+        box = left, top, width, height
+        for colors in (("rgb", "luma"), ("bgr", "luma")):
+            found = locate_plain_face(small_model.fitted_, (image, box), *colors)
+            expected = small_model.cascade_.predict_face(pieces, box, ONE_INIT, *colors)
+            assert found is None if left + width < 1 or top + height < 1 else np.array_equal(found, expected)
+    assert locate_plain_face(small_model.fitted_, (pieces, (5, 5, 40, 40)), "rgb", "luma") is None
+    assert locate_plain_face(small_model.fitted_, (image[..., :2], (5, 5, 40, 40)), "rgb", "luma") is None

@@ -34,7 +34,7 @@ def test_each_stage_is_a_line_where_there_is_no_terminal(clock, capsys):
     with Progress(10, 500, "inter-ocular", 1) as progress:
         clock[0] = 4.0
         progress.end_stage(1, {"train": 9.5}, replayed=True)
-        progress.add_trees(500)
+        assert progress.on_trees is None
         clock[0] = 12.0
         progress.end_stage(2, {"train": 4.214, "validation": 5.0}, replayed=False)
         clock[0] = 4000.0
@@ -51,7 +51,7 @@ def test_a_terminal_has_a_bar(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     with Progress(2, 40, None, 1) as progress:
-        progress.add_trees(40)
+        progress.on_trees(40)
         progress.end_stage(1, {"train": 3.0}, replayed=False)
         progress.end_stage(2, {"train": 2.5}, replayed=True)
     assert "80/80" in terminal.text

@@ -51,12 +51,10 @@ def renamed(source, target):
     replace(source, target)
 
 def growing(*args):
-    on_trees = args[-1]
     def after_trees(n):
         if len(calls) == 1:
             kill_at_turn()
         calls.append(n)
-        on_trees(n)
     calls = []
     return train_stage(*args[:-1], after_trees)
 

@@ -1,65 +1,39 @@
 """File formats of annotations: one module per format, with its reader and its writer; load and write any of them.
 
-A new format is a module in this folder with two functions and a line in `FORMATS`; `CONTRIBUTING.md` has the recipe.
+A new format is a module in this folder with two functions and a line in `registry.py`; `CONTRIBUTING.md` says how.
 
 - ``read(path, *, image_folder=None)`` yields an `Annotation` per object. Coordinates are x, y in pixels, and the
-  center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line.
+  center of the first pixel is 0, 0. Every error is an `InputError` that starts with file and line. Where reading can
+  go on, the message is the `fault` of the annotation, and is not raised. An object without landmarks is no error.
 - ``write(dataset, images)`` yields the text: in pieces, or one text per object if the format has one file per image.
   ``images[i]`` is the image name of object i, relative to the folder of the file.
 """
 
-import math
 import os
-from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable, write_atomically
-from ert._core.types import Floats, StrPath
+from ert._core.types import StrPath
+from ert.datasets.assembly import assemble, check_not_empty
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats.coco import read_coco, write_coco
-from ert.datasets.formats.csv import read_boxes, read_csv, write_csv
-from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
-from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
-from ert.datasets.formats.pts import read_pts_folder, write_pts
-from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
-from ert.datasets.formats.tps import read_tps, write_tps
-from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, image_by_stem, natural_key, walk
-from ert.datasets.split import connected_items
-
-
-class Format(NamedTuple):
-    """A file format."""
-
-    suffix: str
-    read: Callable[..., Iterator[Annotation]]
-    write: Callable[[Dataset, list[str]], Iterator[str]]
-    folder: bool = False  # one file per image
-    boxes: bool = True  # stores boxes
-    names: bool = True  # stores landmark names
-    ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
-    notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
-
-
-FORMATS = {
-    "imglab": Format(".xml", read_imglab, write_imglab, ordered=False, notes=imglab_notes),
-    "csv": Format(".csv", read_csv, write_csv),
-    "tps": Format(".tps", read_tps, write_tps, boxes=False, names=False),
-    "coco": Format(".json", read_coco, write_coco),
-    "pts": Format(".pts", read_pts_folder, write_pts, folder=True, boxes=False, names=False),
-    "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
-    "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
-}
-# Suffix -> name of the format.
-FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
-FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
+from ert.datasets.finder import image_by_stem, walk
+from ert.datasets.formats.conventions import read_with_conventions
+from ert.datasets.formats.csv import read_boxes
+from ert.datasets.formats.foreign import tool_of_suffix
+from ert.datasets.formats.registry import FILE_FORMATS as FILE_FORMATS
+from ert.datasets.formats.registry import FOLDER_FORMATS as FOLDER_FORMATS
+from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
+from ert.datasets.formats.sleap import read_sleap
+from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, read_images, read_picture
+from ert.datasets.selection import choose_label, drop_unreadable, image_boxes
 
 
 def dataset_format(path: StrPath) -> str:
@@ -73,7 +47,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps" or "coco" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -81,19 +55,34 @@ def dataset_format(path: StrPath) -> str:
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in FILE_FORMATS:
-        return FILE_FORMATS[path.suffix.lower()]
-    files, folder_files = ", ".join(FILE_FORMATS), f"{', '.join(FOLDER_FORMATS)} files"
+    formats = FILE_FORMATS | {format.suffix: name for name, format in READ_ONLY.items()}
+    if path.is_file() and path.suffix.lower() in formats:
+        return formats[path.suffix.lower()]
+    files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
     if not path.is_dir():
-        what = "unknown file type" if path.is_file() else "no such file or folder"
-        raise InputError(f"{path}: {what}, expected a file {files} or a folder of {folder_files}")
-    names = (name for _, names in walk(path) for name in names if not name.startswith("."))
-    suffixes = sorted({os.path.splitext(name)[1].lower() for name in names} & set(FOLDER_FORMATS))
+        tool = tool_of_suffix(path) if path.is_file() else None
+        what = tool or ("unknown file type" if path.is_file() else "no such file or folder")
+        raise InputError(
+            f"{path}: {what}" + ("" if tool else f", expected a file {files} or a folder of {folder_files}")
+        )
+    # Suffix -> the first file that has it.
+    first: dict[str, str] = {}
+    for parent, names in walk(path):
+        for name in names:
+            if not name.startswith("."):
+                first.setdefault(os.path.splitext(name)[1].lower(), os.path.join(parent, name))
+    suffixes = sorted(set(first) & set(FOLDER_FORMATS))
     if len(suffixes) > 1:
         raise InputError(f"{path}: contains {' and '.join(suffixes)} files, expected one format")
-    if not suffixes:
-        raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
-    return FOLDER_FORMATS[suffixes[0]]
+    if suffixes:
+        return FOLDER_FORMATS[suffixes[0]]
+    for suffix in sorted(set(first) & set(FILE_FORMATS)):
+        raise InputError(f"{path}: expected a folder of {folder_files}, or a file such as {first[suffix]}")
+    for file in first.values():
+        tool = tool_of_suffix(Path(file))
+        if tool is not None:
+            raise InputError(f"{file}: {tool}")
+    raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
 
 
 def load_dataset(
@@ -103,6 +92,12 @@ def load_dataset(
     split: str | None = None,
     part_order: str = "natural",
     image_folder: StrPath | None = None,
+    category: str | Sequence[str] | None = None,
+    label: str | Sequence[str] | None = None,
+    skip_bad: bool = False,
+    y_origin: str | None = None,
+    missing: Sequence[float] | None = None,
+    curves: str | None = None,
 ) -> Dataset:
     """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -115,45 +110,116 @@ def load_dataset(
         The file or folder. The modules of `ert.datasets.formats` describe each format.
     boxes : str, optional
         ``CSV:PREFIX``: a table of boxes that replace those of the file, see
-        `ert.datasets.formats.csv.read_boxes`.
+        `ert.datasets.formats.csv.read_boxes`. Or ``image``: the box of each object is its whole image, as it is
+        by default where a dataset of a single landmark has no boxes.
     split : str, optional
         Load only images with this value in the column ``split`` of the table of boxes.
     part_order : {"natural", "dlib"}
         Order of the parts of an imglab file: "2" before "10", or sorted as text, as in dlib. Other formats
         define the order of their landmarks.
     image_folder : path-like, optional
-        Folder of the images, if they are not beside the annotations. Not for imglab files, which contain the
-        paths of their images.
+        Folder of the images, if they are not beside the annotations. An image of which the file gives a path
+        of another machine, or a URL, is looked for there by the end of that path.
+    category : str or sequence of str, optional
+        Load only objects of these categories of a COCO file; ``"*"`` is all. Required if there are several.
+    label : str or sequence of str, optional
+        The same for the labels of the boxes of an imglab file; ``""`` is a box without a label.
+    skip_bad : bool
+        Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
+        are read for this. By default, the first one is an error.
+    y_origin : {"top", "bottom"}, optional
+        The row of pixels from which y is counted: by default the bottom one in .tps files, else the top one.
+    missing : sequence of float, optional
+        Numbers v such that a landmark at v, v in the file is missing, for example ``[-1]``; ``[]`` is none. By
+        default, as the format has it; where it has nothing (.csv, .pts), 0, -1 and the like are an error.
+    curves : {"as-landmarks"}, optional
+        Append the points of the curves and outlines of a .tps file to its landmarks. By default, they are
+        passed over.
 
     Returns
     -------
     Dataset
-        At least one object, each with at least one landmark; every landmark is annotated at least once.
+        At least one object, each with at least one landmark; every landmark is annotated at least once. Objects
+        without landmarks are left out. They and those of `skip_bad` are in its attribute ``skipped``.
 
     Raises
     ------
     InputError
-        An unknown format, an invalid file, an object without landmarks or without a row in the table of
-        boxes, a box without area, a landmark that no object has, or parts of an imglab file that look like
-        typos because hardly any box has them.
+        An unknown format, an invalid file, an image that does not exist, an object without a row in the table
+        of boxes, a box without area, several categories or labels, a landmark that no object has, or parts of
+        an imglab file that look like typos because hardly any box has them.
     """
+    dataset = read_annotations(
+        path,
+        boxes=boxes,
+        split=split,
+        part_order=part_order,
+        image_folder=image_folder,
+        category=category,
+        label=label,
+        skip_bad=skip_bad,
+        y_origin=y_origin,
+        missing=missing,
+        curves=curves,
+    )
+    if skip_bad:
+        dataset = drop_unreadable(dataset, read_images(read_picture, dataset.files))
+    return check_not_empty(dataset, Path(path))
+
+
+def read_annotations(
+    path: StrPath,
+    *,
+    boxes: str | None,
+    split: str | None,
+    part_order: str,
+    image_folder: StrPath | None,
+    category: str | Sequence[str] | None,
+    label: str | Sequence[str] | None,
+    skip_bad: bool,
+    **conventions: Any,
+) -> Dataset:
+    """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
     path = Path(path)
     if part_order not in {"natural", "dlib"}:
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
-    if split is not None and boxes is None:
+    if split is not None and boxes in (None, "image"):
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
-    format = FORMATS[dataset_format(path)]
-    annotations = format.read(path, image_folder=image_folder)
-    if boxes is not None:
-        annotations = _replace_boxes(annotations, boxes, split)
+    name = dataset_format(path)
+    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab csv")):
+        if value is not None and name not in wanted.split():
+            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted.split()[0]} files have it")
+    format = (FORMATS | READ_ONLY)[name]
+    annotations = read_with_conventions(format, path, image_folder=image_folder, **conventions)
+    if name in ("coco", "imglab", "csv"):
+        annotations = choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
+    if boxes == "image":
+        annotations = image_boxes(annotations)
+    elif boxes is not None:
+        annotations = _replace_boxes(annotations, boxes, split, image_folder)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
-    return _assemble(annotations, path, None if format.ordered else part_order, name)
+    return assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
 
 
-def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | None) -> Iterator[Annotation]:
+def import_sleap(
+    path: StrPath, frames: Path, *, boxes: str | None, image_folder: StrPath | None, skip_bad: bool
+) -> Dataset:
+    """Load a file that the package sleap-io reads; frames that are not image files are written to a folder."""
+    path = Path(path)
+    annotations = read_sleap(path, frames, image_folder=image_folder)
+    if boxes == "image":
+        annotations = image_boxes(annotations)
+    elif boxes is not None:
+        annotations = _replace_boxes(annotations, boxes, None, image_folder)
+    return check_not_empty(assemble(annotations, path, None, path.stem, skip_bad), path)
+
+
+def _replace_boxes(
+    annotations: Iterable[Annotation], spec: str, split: str | None, image_folder: StrPath | None
+) -> Iterator[Annotation]:
     """Replace the boxes by those of a table; with a split, skip images outside it."""
-    boxes = read_boxes(spec)
+    boxes = read_boxes(spec, image_folder)
     splits = {text for _, text in boxes.values() if text is not None}
     if split is not None and split not in splits:
         known = ", ".join(sorted(splits)) or "none"
@@ -164,88 +230,15 @@ def _replace_boxes(annotations: Iterable[Annotation], spec: str, split: str | No
         box, row_split = boxes.get(image, (None, None))
         if split is not None and row_split != split:
             continue
-        if box is None:
-            raise InputError(f"{annotation.where}: image {annotation.file} has no row in the box file {spec}")
-        if image in seen:
-            what = f"several objects in {annotation.file}"
-            raise InputError(f"{annotation.where}: {what}, but {spec} has one box per image")
-        seen.add(image)
-        yield replace(annotation, box=box)
-
-
-def _assemble(annotations: Iterable[Annotation], path: Path, part_order: str | None, name: str) -> Dataset:
-    """Collect annotations in arrays and check them, as `load_dataset` describes.
-
-    `part_order` is "natural" or "dlib" where landmarks have no order of their own, else None.
-    """
-    files: list[Path] = []
-    wheres: list[str] = []
-    index: dict[str, int] = {}
-    # Flat arrays, because Python floats would take several times the memory: object i has counts[i] entries
-    # in columns (which landmark) and twice as many in coordinates.
-    numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
-    for annotation in annotations:
-        if not any(x == x for x, _ in annotation.landmarks.values()):
-            raise InputError(f"{annotation.where}: no landmarks, expected at least one")
-        numbers.extend(annotation.box or (math.nan,) * 4)
-        columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
-        counts.append(len(annotation.landmarks))
-        for point in annotation.landmarks.values():
-            coordinates.extend(point)
-        files.append(annotation.file)
-        wheres.append(annotation.where)
-    if not files:
-        raise InputError(f"{path}: no annotated object, expected at least one")
-    names = list(index)
-    column_of = np.frombuffer(columns, np.intc)
-    if part_order is not None:
-        _check_parts(names, np.repeat(np.arange(len(files), dtype=np.intc), counts), column_of, wheres)
-        names.sort(key=natural_key if part_order == "natural" else None)
-    position = np.argsort([index[landmark] for landmark in names])
-    landmarks = np.full((len(files), len(names), 2), np.nan)
-    points, start = np.frombuffer(coordinates).reshape(-1, 2), 0
-    for shape, count in zip(landmarks, counts, strict=True):
-        shape[position[column_of[start : start + count]]] = points[start : start + count]
-        start += count
-    for k in np.flatnonzero(np.isnan(landmarks[:, :, 0]).all(axis=0)):
-        raise InputError(f"{path}: landmark {names[k]!r} is missing in all objects, expected in one")
-    boxes = np.array(numbers).reshape(-1, 4)
-    without = np.isnan(boxes[:, 0])
-    boxes[without] = squares_around(landmarks[without])
-    for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)):
-        origin = " around the landmarks" if without[i] else ""
-        size = f"{boxes[i, 2]:g} wide and {boxes[i, 3]:g} high"
-        raise InputError(f"{wheres[i]}: the box{origin} is {size}, expected more than 0")
-    return Dataset(files, boxes, landmarks, tuple(names), name)
-
-
-def squares_around(landmarks: Floats) -> Floats:
-    """Return boxes (n, 4) around landmarks: centered on their bounding rectangle, with its longer side."""
-    low, high = np.fmin.reduce(landmarks, axis=1), np.fmax.reduce(landmarks, axis=1)
-    side = (high - low).max(axis=1, keepdims=True)
-    return np.hstack([(low + high - side) / 2, side, side])
-
-
-def _check_parts(names: list[str], box_of: NDArray[np.intc], part_of: NDArray[np.intc], wheres: list[str]) -> None:
-    """Raise InputError for part names that look like typos: in hardly any box, or only in boxes of their own.
-
-    Box ``box_of[i]`` has part ``part_of[i]``, an index into `names`; `wheres` are the places of the boxes.
-    """
-    n = len(wheres)
-    uses = np.bincount(part_of, minlength=len(names))
-    rare = np.flatnonzero(uses < max(2, n / 100))
-    if n > 20 and len(rare):
-        part = rare[0]
-        box = box_of[np.argmax(part_of == part)]
-        message = f"part {names[part]!r} is in {uses[part]} of {n} boxes only"
-        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
-    groups, sizes = np.unique(connected_items(box_of, part_of), return_counts=True)
-    if len(groups) > 1:
-        # Of groups of equal size, the later one in the file is reported.
-        box = groups[len(groups) - 1 - np.argmin(sizes[::-1])]
-        part = part_of[np.argmax(box_of == box)]
-        message = f"no part in common with other boxes, it has {names[part]!r}"
-        raise InputError(f"{wheres[box]}: {message}, expected the parts of the other boxes")
+        if annotation.fault is None and annotation.landmarks:
+            fault = None
+            if box is None:
+                fault = f"{annotation.where}: image {annotation.file} has no row in the box file {spec}"
+            elif image in seen:
+                fault = f"{annotation.where}: several objects in {annotation.file}, but {spec} has one box per image"
+            seen.add(image)
+            annotation = replace(annotation, box=box, fault=fault)
+        yield annotation
 
 
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
@@ -290,6 +283,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         write_text(path, chosen.write(dataset, _image_names(dataset, path)))
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
+    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
+        if values is not None and not chosen.ids:
+            notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
     return [*notes, *chosen.notes(dataset)]
@@ -318,6 +314,10 @@ def _check(dataset: Dataset) -> None:
     duplicate = first_duplicate(names)
     if duplicate is not None:
         raise InputError(f"{dataset.name}: duplicate landmark name {duplicate!r}")
+    for file in dataset.files:
+        if embedded_pixels(file) is not None:
+            way = "ert convert --write-images DIR, or ert.datasets.write_images, writes them as files"
+            raise InputError(f"{file.parent}: its images are pixels in the table; {way}")
     bad = np.isinf(landmarks).any(axis=(1, 2)) | (missing[:, :, 0] != missing[:, :, 1]).any(axis=1)
     bad |= ~np.isfinite(boxes).all(axis=1) | ~(boxes[:, 2:].round(DECIMALS) > 0).all(axis=1)
     bad |= missing.all(axis=(1, 2))

@@ -12,41 +12,50 @@ from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import Box, Floats, StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import (
-    DECIMALS,
-    Annotation,
-    Point,
-    check_number,
-    find_image,
-    first_duplicate,
-    image_folders,
-    quoted,
-    read_json,
-)
+from ert.datasets.finder import Found, ImageFinder
+from ert.datasets.formats.foreign import tool_of_json
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
 
 
 def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read the objects of a COCO keypoints file, in the order of its annotations.
 
     A keypoint with v = 0 is missing; v = 1 (occluded) and v = 2 (visible) are both read. Coordinates are not
-    changed. Annotations with ``num_keypoints: 0`` or ``iscrowd: 1`` are skipped. Landmark names are the
-    ``keypoints`` of the category, or "0", "1", ... without them; the box is ``bbox``, if present.
+    changed. Annotations with ``iscrowd: 1`` are skipped; those with ``num_keypoints: 0`` or without
+    ``keypoints`` have no landmarks. Landmark names are the ``keypoints`` of the category, or "0", "1", ...
+    without them; the box is ``bbox``, if present and larger than nothing.
     """
     path = Path(path)
     data = read_json(path)
+    tool = tool_of_json(data)
+    if tool is not None:
+        raise InputError(f"{path}: {tool}")
     images = {number: _file_name(image, here) for number, here, image in _numbered(data, "images", path)}
-    categories = {number: _keypoint_names(entry, here) for number, here, entry in _numbered(data, "categories", path)}
-    folders = image_folders(path, image_folder)
+    categories = {
+        number: (str(entry.get("name") or number), _keypoint_names(entry, here))
+        for number, here, entry in _numbered(data, "categories", path)
+    }
+    finder = ImageFinder(path, image_folder)
     previous: int | str | None = None
+    found = Found(path, None)
     for here, annotation in _entries(data, "annotations", path):
-        if annotation.get("iscrowd") == 1 or annotation.get("num_keypoints") == 0:
+        if annotation.get("iscrowd") == 1:
             continue
-        image = _reference(annotation, "image_id", images, here)
-        names = categories[_reference(annotation, "category_id", categories, here)]
-        # Successive annotations often share an image.
-        if image != previous:
-            previous, file = image, find_image(images[image], folders, here)
-        yield Annotation(file, _box(annotation, here), _landmarks(annotation, names, here), here)
+        label = None
+        try:
+            label, names = categories[_reference(annotation, "category_id", categories, here)]
+            image = _reference(annotation, "image_id", images, here)
+            # Successive annotations often share an image.
+            if image != previous:
+                previous, found = image, finder.find(images[image], here)
+            if annotation.get("num_keypoints") == 0 or annotation.get("keypoints") in (None, []):
+                yield Annotation(found.file, None, {}, here, label=label)
+                continue
+            box, landmarks = _box(annotation, here), _landmarks(annotation, names, here)
+        except InputError as error:
+            yield Annotation(path, None, {}, here, str(error), label)
+            continue
+        yield Annotation(found.file, box, landmarks, here, found.fault, label)
 
 
 def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -108,7 +117,8 @@ def _box(annotation: dict[str, Any], here: str) -> Box | None:
     if not isinstance(box, list) or len(box) != 4:
         raise InputError(f"{here}: bbox is {quoted(box)}, expected left, top, width and height")
     left, top, width, height = (check_number(value, here, "a number of bbox") for value in box)
-    return left, top, width, height
+    # CVAT writes a box of no size around a single keypoint.
+    return (left, top, width, height) if width > 0 and height > 0 else None
 
 
 def _landmarks(annotation: dict[str, Any], names: list[str] | None, here: str) -> dict[str, Point]:

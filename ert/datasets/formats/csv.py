@@ -5,91 +5,130 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
+from ert.datasets.embedded import is_pixel_text, read_pixels
+from ert.datasets.finder import ImageFinder, TableImages
+from ert.datasets.formats.columns import Columns, find_columns
+from ert.datasets.formats.foreign import tool_of_table
+from ert.datasets.formats.tracks import is_tracks_table, read_tracks
 from ert.datasets.parsing import (
     BOX_COLUMNS,
+    MAX_COORDINATE,
     Annotation,
+    Point,
     check_name,
-    csv_table,
-    find_image,
     format_number,
-    image_folders,
     quoted,
     read_number,
-    read_point,
 )
+from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
+from ert.datasets.selection import image_box
+from ert.datasets.tables import csv_rows, csv_table, with_header
 
 
-def read_csv(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
+def read_csv(
+    path: StrPath, *, image_folder: StrPath | None = None, missing: Collection[float] | None = None
+) -> Iterator[Annotation]:
     """Read a table with one object per row: the image, x and y of each landmark, optionally a box.
 
-    The first column is the image. Columns ``left, top, width, height`` (or ``box_left, ...``) are the box.
-    The others are landmarks: ``x0, y0, x1, y1, ...`` (names "0", "1", ...), or ``nose_x, nose_y, ...``
-    (names "nose", ...), or ``0, 1, 2, 3, ...`` with x and y in turn. The columns ``confidence`` and
-    ``std0, std1, ...``, which :func:`ert.to_dataframe` writes, are ignored.
-    An empty cell or ``nan`` is a missing landmark. The table is UTF-8 with commas and a header.
+    The image is in the first column, or in one with a name such as ``image`` or ``filename``. Landmarks are
+    ``x0, y0, x1, y1, ...`` (names "0", "1", ...), or ``nose_x, nose_y, ...`` (names "nose", ...), or ``0, 1, 2,
+    3, ...`` with x and y in turn. The box is ``left, top, width, height``, ``x, y, w, h``, ``xmin, ymin, xmax,
+    ymax`` or ``left, top, right, bottom``, also with ``box_`` or ``bbox_`` before each name. The columns ``id`` and
+    ``scale`` are kept. Labels and indices, and the columns ``confidence`` and ``std0, std1, ...``, which
+    :func:`ert.to_dataframe` writes, are ignored.
+
+    The table is separated by commas, semicolons or tabs, and has a header. Numbers may have decimal commas. An empty
+    cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers.
+
+    In Kaggle's table of facial keypoints, the images are the pixels in the column ``Image``, and the box is the image.
+    Tables of DeepLabCut and SLEAP are read by `ert.datasets.formats.tracks.read_tracks`.
     """
     path = Path(path)
-    table = csv_table(path)
-    line, header = next(table)
-    box_columns, columns = _find_columns(header, f"{path}:{line}")
+    rows = csv_rows(path)
+    line, header = next(rows, (1, []))
+    if is_tracks_table(header):
+        yield from read_tracks(path, header, rows, image_folder=image_folder, missing=missing)
+        return
+    if tool := tool_of_table(header):
+        raise InputError(f"{path}: {tool}")
+    table = with_header(path, line, header, rows)
+    next(table)
+    columns = find_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
-    folders = image_folders(path, image_folder)
+    if missing is None and columns.is_muct:
+        missing = (0.0,)
+    coordinates = CoordinateReader(missing, takes_halves=True)
+    landmarks = _landmark_reader(columns, labels, coordinates, FILLERS if missing is None else frozenset(missing))
+    finder = ImageFinder(path, image_folder)
+    notes: tuple[str, ...] = ("scores of landmarks are not kept",) if columns.has_scores else ()
     for line, cells in table:
         here = f"{path}:{line}"
         box = None
-        if box_columns:
-            left, top, width, height = (read_number(cells[i], here, labels[i]) for i in box_columns)
-            box = left, top, width, height
-        points = {name: read_point(cells[x], cells[y], here, labels[x], labels[y]) for name, (x, y) in columns.items()}
-        yield Annotation(find_image(cells[0], folders, here), box, points, here)
+        if columns.box:
+            left, top, width, height = (coordinates.number(cells[i], here, labels[i]) for i in columns.box)
+            box = (left, top, width - left, height - top) if columns.has_corners else (left, top, width, height)
+        n_halves = coordinates.n_halves
+        points = landmarks(cells, here)
+        extra: dict[str, Any] = {}
+        if columns.label is not None:
+            extra["label"] = cells[columns.label]
+        if columns.id is not None:
+            extra["id"] = cells[columns.id]
+        if columns.scale is not None:
+            extra["scale"] = read_scale(cells[columns.scale], f"{here}: {labels[columns.scale]}")
+        name, told = cells[columns.image], notes
+        if coordinates.n_halves > n_halves:
+            told = (*notes, "landmarks with x or y only are missing")
+        if is_pixel_text(name):
+            file, fault = read_pixels(name, path, line, here)
+            if fault is None:
+                box = box or image_box(file)
+        else:
+            file, fault = finder.find(name, here)
+        yield Annotation(file, box, points, here, fault, notes=told, **extra)
+    coordinates.finish()
 
 
-def _find_columns(header: list[str], here: str) -> tuple[list[int], dict[str, tuple[int, int]]]:
-    """Return the column indices of the box, and those of x and y of each landmark."""
-    prefix = "box_" if any(name.lower().startswith("box_") for name in header[1:]) else ""
-    index = {name.lower(): i for i, name in enumerate(header) if i}
-    absent = [prefix + name for name in BOX_COLUMNS if prefix + name not in index]
-    box = [] if absent else [index[prefix + name] for name in BOX_COLUMNS]
-    if 0 < len(absent) < len(BOX_COLUMNS):
-        raise InputError(f"{here}: no column {', '.join(absent)}, expected all four columns of a box or none")
-    ignored = re.compile(r"confidence|std[0-9]+", re.IGNORECASE)
-    rest = [i for i in range(1, len(header)) if i not in box and not ignored.fullmatch(header[i])]
-    if not rest:
-        raise InputError(f"{here}: no landmark columns, expected the image, then x0, y0, x1, y1, ...")
-    names = [header[i] for i in rest]
-    if all(re.fullmatch("[0-9]{1,6}", name) for name in names):
-        if any(int(name) != int(names[0]) + k for k, name in enumerate(names)):
-            raise InputError(f"{here}: numbered columns out of order, expected 0, 1, 2, 3, ...")
-        names = [f"{'xy'[k % 2]}{k // 2}" for k in range(len(names))]
-    axes: dict[str, dict[str, int]] = {}
-    for i, column in zip(rest, names, strict=True):
-        match = re.fullmatch(r"([xy])_?([0-9]+)|(.+)[_ .]([xy])", column, re.IGNORECASE)
-        if match is None:
-            raise InputError(f"{here}: column {quoted(column)}, expected a name like x0 or nose_x")
-        name, axis = match[2] or match[3], (match[1] or match[4]).lower()
-        if axis in axes.setdefault(name, {}):
-            raise InputError(f"{here}: column {quoted(column)}, expected one {axis} of {quoted(name)}")
-        axes[name][axis] = i
-    for name, found in axes.items():
-        if len(found) < 2:
-            raise InputError(f"{here}: landmark {quoted(name)} has {min(found)} only, expected x and y")
-    return box, {name: (found["x"], found["y"]) for name, found in axes.items()}
+def _landmark_reader(
+    columns: Columns, labels: list[str], coordinates: CoordinateReader, fillers: frozenset[float]
+) -> Callable[[list[str], str], dict[str, Point]]:
+    """Return a function that parses the landmarks of a row, given its cells and its place."""
+    names = list(columns.landmarks)
+    numeric = itemgetter(*(i for pair in columns.landmarks.values() for i in pair))
+
+    def read(cells: list[str], here: str) -> dict[str, Point]:
+        texts = numeric(cells)
+        try:
+            # Usual rows have nothing but numbers.
+            numbers = [*map(float, texts)]
+            if sum(map(abs, numbers)) <= MAX_COORDINATE and fillers.isdisjoint(numbers) and "_" not in "".join(texts):
+                return dict(zip(names, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+        except ValueError:
+            pass
+        return {
+            name: coordinates.point(cells[x], cells[y], here, labels[x], labels[y])
+            for name, (x, y) in columns.landmarks.items()
+        }
+
+    return read
 
 
-def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
+def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tuple[Box, str | None]]:
     """Read a table of boxes: a column ``image``, four columns of the box, optionally a column ``split``.
 
     `spec` is ``CSV:PREFIX``, for example ``boxes.csv:dlib`` for the columns dlib_left, dlib_top, dlib_width and
     dlib_height of boxes.csv. Without a prefix the columns are left, top, width and height.
 
-    The result is resolved path of an image (relative to the folder of the table) -> (box, split). The box is in pixels;
-    split is None without such a column.
+    The result is resolved path of an image (relative to the folder of the table, or to `image_folder`) -> (box, split).
+    The box is in pixels; split is None without such a column.
     """
     # A path may contain colons, so the whole is tried first.
     name, _, prefix = (spec, "", "") if os.path.isfile(spec) else spec.rpartition(":")
@@ -105,10 +144,11 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
         raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
+    images = TableImages(path, image_folder)
     boxes: dict[Path, tuple[Box, str | None]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
-        file = Path(os.path.realpath(path.parent / cells[image]))
+        file = images.resolve(cells[image], here)
         if file in boxes:
             raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
         left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
@@ -119,17 +159,24 @@ def read_boxes(spec: str) -> dict[Path, tuple[Box, str | None]]:
 
 
 def write_csv(dataset: Dataset, images: list[str]) -> Iterator[str]:
-    """Yield a table with one object per row: image, box, x and y of each landmark."""
+    """Yield a table with one object per row: image, box, x and y of each landmark, id and scale if there are any."""
     names = [check_name(name, "a CSV header") for name in dataset.landmark_names]
     # Landmark columns that start with box_ would be read as the box.
-    prefix = "box_" if any(name.lower().startswith("box") for name in names) else ""
+    prefix = "box_" if any(name.lower().startswith(("box", "bbox", "rect")) for name in names) else ""
     header = ["image", *(prefix + name for name in BOX_COLUMNS)]
     for name in names:
-        header += [f"x{name}", f"y{name}"] if re.fullmatch("[0-9]+", name) else [f"{name}_x", f"{name}_y"]
+        header += [f"x{name}", f"y{name}"] if re.fullmatch("0|[1-9][0-9]*", name) else [f"{name}_x", f"{name}_y"]
+    extra = [column for column, values in (("id", dataset.ids), ("scale", dataset.scales)) if values is not None]
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
-    table.writerow(header)
-    for image, box, shape in zip(images, dataset.boxes, dataset.landmarks, strict=True):
-        numbers = ["" if math.isnan(value) else format_number(value) for value in (*box, *shape.ravel())]
-        table.writerow([check_name(image, "CSV"), *numbers])
+    table.writerow(header + extra)
+    for i, (image, box, shape) in enumerate(zip(images, dataset.boxes, dataset.landmarks, strict=True)):
+        cells = [check_name(image, "CSV"), *map(format_number, box)]
+        for x, y in shape:
+            cells += ("", "") if math.isnan(x) else format_point(x, y)
+        if dataset.ids is not None:
+            cells.append(dataset.ids[i])
+        if dataset.scales is not None:
+            cells.append(format_scale(dataset.scales[i]))
+        table.writerow(cells)
     yield stream.getvalue()

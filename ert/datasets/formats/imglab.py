@@ -1,6 +1,7 @@
 """Imglab XML, the format of dlib's tools."""
 
-import os
+import codecs
+import re
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
@@ -12,6 +13,8 @@ import numpy as np
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
+from ert.datasets.finder import Found, ImageFinder
+from ert.datasets.formats.foreign import tool_of_xml
 from ert.datasets.parsing import (
     BOX_COLUMNS,
     Annotation,
@@ -27,35 +30,40 @@ from ert.datasets.parsing import (
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
+# Of these one is often stated and another meant.
+_CONFUSED_ENCODINGS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252", b"cp1252")
 
 
 def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
     """Read the boxes of an imglab XML file in little memory; landmarks are the parts of a box.
 
     Boxes with ``ignore='1'`` and images without boxes are skipped. Coordinates are not changed. Image files
-    are relative to the folder of the XML file, so `image_folder` is not supported. A DOCTYPE is an error, so
-    that there are no entities.
+    are relative to `image_folder`, or to the folder of the XML file. A DOCTYPE is an error, so that there are
+    no entities.
     """
     path = Path(path)
-    if image_folder is not None:
-        why = "an imglab file contains the paths of its images"
-        raise InputError(f"{path}: image_folder {image_folder}, expected None: {why}")
-    file, box_number, where = path, 0, ""
+    finder = ImageFinder(path, image_folder)
+    name, box_number, where, label = "", 0, "", ""
+    found: Found | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
     for here, event, element in _imglab_events(path):
         if event == "end" and element.tag == "box" and box is not None:
-            yield Annotation(file, box, parts, where)
+            # The image is looked for only if it has a box that is not ignored.
+            found = found or finder.find(name, where)
+            yield Annotation(found.file, box, parts, where, found.fault, label or None)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
             while element.getprevious() is not None:
                 del element.getparent()[0]
+        elif event == "end" and element.tag == "label":
+            label = (element.text or "").strip()
         elif event == "start" and element.tag == "image":
-            file, box_number = path.parent / _attribute(element, "file", here), 0
+            name, box_number, found = _attribute(element, "file", here), 0, None
         elif event == "start" and element.tag == "box":
             box_number += 1
-            box, parts, where = None, {}, f"{here}: box {box_number} of {one_line(repr(str(file)))}"
+            box, parts, label, where = None, {}, "", f"{here}: box {box_number} of {one_line(repr(name))}"
             ignored = element.get("ignore", "0").lower()
             if ignored not in {"0", "1", "false", "true"}:
                 raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
@@ -63,14 +71,12 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
                 continue
             left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
             box = left, top, width, height
-            if not os.path.isfile(file):
-                raise InputError(f"{where}: image file not found")
         elif event == "start" and element.tag == "part" and box is not None:
-            name = _attribute(element, "name", here)
-            if name in parts:
-                raise InputError(f"{here}: duplicate part {quoted(name)} in a box")
+            part = _attribute(element, "name", here)
+            if part in parts:
+                raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
             x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
-            parts[name] = x, y
+            parts[part] = x, y
 
 
 def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -78,7 +84,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
     from lxml import etree
 
     safe: Any = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
-    parser = etree.XMLPullParser(events=("start", "end"), **safe)
+    parser = etree.XMLPullParser(events=("start", "end"), encoding=_real_encoding(path), **safe)
     line, here = 1, f"{path}:1"
     with open_binary(path) as stream:
         try:
@@ -93,18 +99,51 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 for event, element in events:
                     if event == "start":
                         _check_nesting(element, here)
-                    if element.tag in _PARENTS:
+                    if element.tag in _PARENTS or element.tag == "label":
                         yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()
         except etree.XMLSyntaxError as error:
-            raise InputError(f"{here}: malformed XML: {one_line(str(error.msg))}") from None
+            # The parser may notice an error some lines after its place, but does not count beyond 65535.
+            if 0 < (error.lineno or 0) < min(line, 65535):
+                here = f"{path}:{error.lineno}"
+            message = re.sub(r", line [0-9]+, column [0-9]+$", "", one_line(str(error.msg)))
+            raise InputError(f"{here}: malformed XML: {message}") from None
+
+
+def _real_encoding(path: Path) -> str | None:
+    """Return the encoding of a file whose header may be wrong about it; None if the header decides.
+
+    imglab states ISO-8859-1 and writes names as the system stores them.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_binary(path) as stream:
+        piece = stream.read(1 << 16)
+        stated = re.match(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*['\"]([\w.-]+)", piece)
+        if stated is not None and stated[1].lower() not in _CONFUSED_ENCODINGS:
+            return None
+        if piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in piece[:4]:
+            return None
+        is_ascii = True
+        try:
+            while piece:
+                if not piece.isascii() or not is_ascii:
+                    is_ascii = False
+                    decoder.decode(piece)
+                piece = stream.read(1 << 16)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "windows-1252"
+    return None if is_ascii else "UTF-8"
 
 
 def _check_nesting(element: Any, here: str) -> None:
     parent = element.getparent()
     found = "nothing" if parent is None else one_line(parent.tag, 60)
     expected = _PARENTS.get(element.tag)
+    tool = tool_of_xml(element.tag) if parent is None else None
+    if tool is not None:
+        raise InputError(f"{here}: {tool}")
     if expected is None:
         if element.tag not in _OTHER_CHILDREN.get(found, (element.tag,)):
             known = [tag for tag, place in _PARENTS.items() if place == found] + list(_OTHER_CHILDREN[found])

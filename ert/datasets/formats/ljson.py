@@ -9,7 +9,8 @@ from typing import Any
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_folder, read_json
+from ert.datasets.formats.folders import read_folder
+from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
 
 
 def read_ljson_folder(folder: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:

@@ -2,94 +2,173 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.parsing import (
-    Annotation,
-    Point,
-    check_name,
-    find_image,
-    format_number,
-    image_folders,
-    quoted,
-    read_point,
-    text_lines,
-)
+from ert.datasets.finder import ImageFinder
+from ert.datasets.parsing import Annotation, Point, check_name, quoted
+from ert.datasets.points import MISSING, CoordinateReader, format_point, format_scale, read_scale
+from ert.datasets.text import text_lines
+from ert.datasets.y_origin import count_y_from_top
 
-# Keys of a specimen that do not change its landmarks.
-_IGNORED = ("ID", "SCALE", "COMMENT", "VARIABLES")
-_CURVES = ("CURVES", "POINTS", "OUTLINES", "CHAIN", "RADII", "LM3")
+# Keys of a specimen that do not change its landmarks and are not kept.
+_IGNORED = ("COMMENT", "VARIABLES")
+_OUTLINES = ("CURVES", "OUTLINES", "POINTS", "CHAIN", "RADII")
+# In a COMMENT=, written by `write_tps`: negative coordinates are no missing landmarks.
+_NEGATIVE = "negative coordinates are measured"
 
 
-def read_tps(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
+@dataclass(slots=True)
+class _Specimen:
+    here: str  # "file:line" of LM=
+    points: list[Point]  # as in the file
+    curves: list[Point] = field(default_factory=list)
+    image: str = ""
+    id: str | None = None
+    scale: float | None = None
+    notes: list[str] = field(default_factory=list)
+    keeps_negative: bool = False
+
+
+def read_tps(
+    path: StrPath,
+    *,
+    image_folder: StrPath | None = None,
+    missing: Collection[float] | None = None,
+    curves: str | None = None,
+) -> Iterator[Annotation]:
     """Read the specimens of a TPS file: ``LM=n``, n lines of x and y, and ``IMAGE=name``.
 
     TPS counts y from the bottom of the image, so y becomes ``height - 1 - y``: the bottom row of pixels is 0,
-    like the left column. (Some tools take ``height - y``, one pixel lower.) Landmarks stay in pixels:
-    ``SCALE=``, ``ID=``, ``COMMENT=`` and ``VARIABLES=`` are ignored. ``-1 -1``, which tpsDig writes, and
-    ``NA NA`` are missing landmarks. Landmark names are "0", "1", ... Curves, outlines and 3-D landmarks are
-    errors.
+    like the left column. (Some tools take ``height - y``, one pixel lower.) Landmarks stay in pixels: ``SCALE=``
+    and ``ID=`` are kept as they are, ``COMMENT=`` and ``VARIABLES=`` are ignored. Without ``IMAGE=``, the ``ID=``
+    is the name of the image.
+
+    Missing landmarks are ``NA NA``, two negative numbers such as ``-1 -1``, and all landmarks of a specimen that
+    has only ``0 0``; or with `missing`, the pairs of one of these numbers instead. Landmark names are "0", "1", ...
+    The points of curves and outlines are passed over; with ``curves="as-landmarks"`` they follow the landmarks. 3-D
+    landmarks are an error.
     """
+    return count_y_from_top(read_specimens(path, image_folder=image_folder, missing=missing, curves=curves))
+
+
+def read_specimens(
+    path: StrPath,
+    *,
+    image_folder: StrPath | None = None,
+    missing: Collection[float] | None = None,
+    curves: str | None = None,
+) -> Iterator[Annotation]:
+    """Read the specimens of a TPS file like `read_tps`, but with y as it is in the file."""
+    if curves not in (None, "as-landmarks"):
+        raise InputError(f"curves: {curves!r}, expected None or 'as-landmarks'")
     path = Path(path)
-    folders = image_folders(path, image_folder)
+    finder = ImageFinder(path, image_folder)
+    # Two negative numbers are looked for below.
+    coordinates = CoordinateReader(() if missing is None else missing)
     first: tuple[str, int] | None = None
-    file, height = path, 0
-    for here, points, name in _specimens(path):
-        if not name:
-            raise InputError(f"{here}: specimen without IMAGE=, expected the name of its image")
-        first = first or (here, len(points))
-        if len(points) != first[1]:
-            raise InputError(f"{here}: LM is {len(points)}, expected {first[1]} as in {first[0]}")
-        image = find_image(name, folders, here)
-        if image != file:
-            file, height = image, image_size(image)[1]
-        yield Annotation(file, None, {str(i): (x, height - 1 - y) for i, (x, y) in enumerate(points)}, here)
-    if first is None:
+    specimen: _Specimen | None = None
+    for specimen in _specimens(path, coordinates):
+        here, points = specimen.here, specimen.points
+        if missing is None:
+            points = _without_fillers(points, specimen.keeps_negative)
+        if curves is not None:
+            points = points + specimen.curves
+        elif specimen.curves:
+            specimen.notes.append("points of curves or outlines are passed over; --curves=as-landmarks takes them")
+        if points:
+            first = first or (here, len(points))
+            if len(points) != first[1]:
+                raise InputError(f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}")
+        file, fault = finder.find(specimen.image or specimen.id or "", here)
+        if fault is not None and not specimen.image:
+            fault = f"{here}: specimen without IMAGE=, expected the name of its image"
+        landmarks = {str(i): point for i, point in enumerate(points)}
+        notes = tuple(specimen.notes)
+        yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
+    if specimen is None:
         raise InputError(f"{path}:1: expected 'LM=' and a number, found the end of the file")
+    if first is None and specimen.curves:
+        raise InputError(f"{specimen.here}: no landmarks, but points of curves: --curves=as-landmarks takes them")
+    coordinates.finish()
 
 
-def _specimens(path: Path) -> Iterator[tuple[str, list[Point], str]]:
-    """Yield ("file:line" of LM=, points as in the file, image name or "")."""
-    lines = ((f"{path}:{line}", text.strip()) for line, text in text_lines(path) if text.strip())
-    where, points, image = "", list[Point](), ""
+def _without_fillers(points: list[Point], keeps_negative: bool) -> list[Point]:
+    """Replace the numbers that stand for a missing landmark by NaN."""
+    if all(point == (0, 0) for point in points):
+        return [MISSING] * len(points)
+    if keeps_negative:
+        return [MISSING if point == (-1, -1) else point for point in points]
+    return [MISSING if point[0] < 0 and point[1] < 0 else point for point in points]
+
+
+def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]:
+    """Yield the specimens of a file, without a look at images."""
+    rows = ((f"{path}:{line}", text.strip()) for line, text in text_lines(path))
+    lines = ((here, text) for here, text in rows if text and text[0] != "#")
+    specimen: _Specimen | None = None
+    in_chain = False
+
+    def read_points(count: str, what: str) -> list[Point]:
+        if not re.fullmatch("[0-9]{1,6}", count):
+            raise InputError(f"{here}: {what} is {quoted(count)}, expected the number of landmarks or points")
+        n, kind = int(count), "landmark" if what == "LM" else "point"
+        return [_read_point(*next(lines, (here, "")), f"{kind} {i + 1} of {n}", coordinates) for i in range(n)]
+
     for here, text in lines:
         key, equals, value = (part.strip() for part in text.partition("="))
         key = key.upper()
-        if key in _CURVES and equals and value != "0":
-            raise InputError(f"{here}: {quoted(text)}, expected landmarks only: no curves, outlines or 3-D")
         if key == "LM":
-            if where:
-                yield where, points, image
-            if not re.fullmatch("[1-9][0-9]{0,5}", value):
-                raise InputError(f"{here}: LM is {quoted(value)}, expected the number of landmarks")
-            where, image = here, ""
-            points = [_read_point(*next(lines, (here, "")), f"{i + 1} of {value}") for i in range(int(value))]
-        elif not where:
+            if specimen is not None:
+                yield specimen
+            in_chain, specimen = False, _Specimen(here, read_points(value, "LM"))
+        elif key == "LM3" and equals:
+            raise InputError(f"{here}: {quoted(text)}, expected landmarks of an image, with x and y only")
+        elif specimen is None:
             raise InputError(f"{here}: expected 'LM=' and a number, found {quoted(text)}")
-        elif key == "IMAGE" and equals:
-            if image or not value:
-                raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name per specimen")
-            image = value
-        elif not equals or key not in (*_IGNORED, *_CURVES):
-            expected = ", ".join(f"{name}=" for name in ("LM", "IMAGE", *_IGNORED))
+        elif not equals and in_chain:
+            continue
+        elif not equals or key not in ("IMAGE", "ID", "SCALE", *_IGNORED, *_OUTLINES):
+            expected = ", ".join(f"{name}=" for name in ("LM", "IMAGE", "ID", "SCALE", *_IGNORED, *_OUTLINES[:2]))
             raise InputError(f"{here}: {quoted(text)}, expected one of {expected}")
-    if where:
-        yield where, points, image
+        elif key == "POINTS":
+            specimen.curves += read_points(value, "POINTS")
+        elif key in ("CHAIN", "RADII"):
+            # An outline as a chain of directions or as radii: no points to take, in lines up to the next key.
+            in_chain = True
+            specimen.notes.append(f"outlines with {key}= are passed over")
+        elif key == "IMAGE":
+            if specimen.image:
+                raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name per specimen")
+            specimen.image = _unquoted(value)
+        elif key == "ID":
+            specimen.id = _unquoted(value)
+        elif key == "SCALE":
+            try:
+                specimen.scale = read_scale(value, here)
+            except InputError:
+                specimen.notes.append("SCALE= that is no number above 0 is not kept")
+        elif key == "COMMENT" and value == _NEGATIVE:
+            specimen.keeps_negative = True
+    if specimen is not None:
+        yield specimen
 
 
-def _read_point(here: str, text: str, which: str) -> Point:
-    cells = text.split()
+def _unquoted(text: str) -> str:
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _read_point(here: str, text: str, which: str, coordinates: CoordinateReader) -> Point:
+    cells = coordinates.cells(text.partition("#")[0], here)
     if len(cells) != 2:
         found = quoted(text) if text else "the end of the file"
-        raise InputError(f"{here}: expected x and y of landmark {which}, found {found}")
-    x, y = ("nan" if cell.upper() == "NA" else cell for cell in cells)
-    point = read_point(x, y, here)
-    return (math.nan, math.nan) if point == (-1, -1) else point
+        raise InputError(f"{here}: expected x and y of {which}, found {found}")
+    return coordinates.point(cells[0], cells[1], here)
 
 
 def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
@@ -97,8 +176,13 @@ def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
     heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
     for i, (file, image) in enumerate(zip(dataset.files, images, strict=True)):
         yield f"LM={len(dataset.landmark_names)}\n"
-        for x, y in dataset.landmarks[i]:
-            point = f"{format_number(x)} {format_number(heights[file] - 1 - y)}"
-            # -1 -1 is a missing landmark, so a landmark at that point moves by a ten-thousandth of a pixel.
-            yield ("-1 -1" if math.isnan(x) else "-1.0001 -1" if point == "-1 -1" else point) + "\n"
-        yield f"IMAGE={check_name(image, 'TPS')}\nID={i}\n"
+        points = dataset.landmarks[i] * (1, -1) + (0, heights[file] - 1)
+        for x, y in points:
+            yield ("-1 -1" if math.isnan(x) else " ".join(format_point(x, y))) + "\n"
+        yield f"IMAGE={check_name(image, 'TPS')}\n"
+        identity = str(i) if dataset.ids is None else dataset.ids[i]
+        yield f"ID={identity and check_name(identity, 'TPS')}\n"
+        if dataset.scales is not None and not math.isnan(dataset.scales[i]):
+            yield f"SCALE={format_scale(dataset.scales[i])}\n"
+        if (points < 0).all(axis=1).any():
+            yield f"COMMENT={_NEGATIVE}\n"

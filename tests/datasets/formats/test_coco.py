@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import refused, refused_at
 
-from ert._core.exceptions import InputError
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats.coco import read_coco
 
@@ -73,14 +73,14 @@ def test_numbers_keep_their_digits_and_ids_their_size(folder):
 def test_skips_annotations_without_points(folder, what):
     data = changed("annotations", 0, what, to=int(what == "iscrowd"))
     data["images"].append({"id": 9, "file_name": "absent.jpg"})
-    assert len(list(read_coco(write(folder, data)))) == 2
+    with_landmarks = [annotation for annotation in read_coco(write(folder, data)) if annotation.landmarks]
+    assert len(with_landmarks) == 2
 
 
 def test_images_in_another_folder(folder):
     (folder / "labels").mkdir()
     path = write(folder / "labels", DATA)
-    with pytest.raises(InputError, match=r"annotations\[0\]: image 'a.jpg' not found"):
-        list(read_coco(path))
+    refused(read_coco(path), "annotations[0]: image 'a.jpg' not found")
     assert len(list(read_coco(path, image_folder=folder))) == 3
 
 
@@ -114,8 +114,7 @@ def test_images_in_another_folder(folder):
         (changed("annotations", 0, "bbox", to=[1, 2, 3]), "", "annotations[0]: bbox is a list of 3"),
         (changed("annotations", 0, "bbox", to=[1, 2, 3, "4"]), "", "a number of bbox is '4'"),
         (changed("annotations", 0, "keypoints", to=[1, 2, 2, 3]), "", "keypoints are a list of 4, expected x, y"),
-        (changed("annotations", 0, "keypoints", to=[]), "", "keypoints are a list of 0"),
-        (changed("annotations", 0, "keypoints", to=None), "", "keypoints are None"),
+        (changed("annotations", 0, "keypoints", to={}), "", "keypoints are an object"),
         (changed("annotations", 0, "keypoints", to=[1, 2, 2]), "", "1 keypoints, expected 2 as in the category"),
         (changed("annotations", 0, "keypoints", 2, to=3), "", "v of 'nose' is 3, expected 0, 1 or 2"),
         (changed("annotations", 0, "keypoints", 2, to=True), "", "v of 'nose' is True"),
@@ -126,11 +125,7 @@ def test_images_in_another_folder(folder):
 )
 def test_refuses(folder, data, place, message):
     path = write(folder, data)
-    with pytest.raises(InputError) as info:
-        list(read_coco(path))
-    assert str(info.value).startswith(f"{path}{place}: ")
-    assert message in str(info.value)
-    assert "\n" not in str(info.value)
+    refused_at(read_coco(path), f"{path}{place}: ", message)
 
 
 def test_coco_written_and_read_again(three, tmp_path):

@@ -3,7 +3,8 @@ import os
 
 import numpy as np
 import pytest
-from helpers import refused, write
+from helpers import raise_faults, refused, write
+from PIL import Image
 
 from ert._core.exceptions import InputError
 from ert.datasets import Dataset, load_dataset, write_dataset
@@ -19,6 +20,12 @@ from ert.datasets.formats.csv import read_boxes, read_csv
         ("image,X_1,Y_1,X_2,Y_2", ["1", "2"]),
         ("image,nose_x,nose_y,left eye_x,left eye_y", ["nose", "left eye"]),
         ("image,nose.x,nose.y,p 7 x,p 7 y", ["nose", "p 7"]),
+        ("image,p0x,p0y,p1x,p1y", ["p0", "p1"]),
+        ("image,LM0_X,LM0_Y,LM1_X,LM1_Y", ["LM0", "LM1"]),
+        ("image,x00,y00,x01,y01", ["0", "1"]),
+        ("image,007_x,007_y,x_nose,y_nose", ["007", "nose"]),
+        ("image,eyeX,eyeY,nose-x,nose-y", ["eye", "nose"]),
+        ("image,x0,y0,x1,y1,", ["0", "1"]),
         ('\ufeff"image", x0 ,y0,"x1",y1', ["0", "1"]),
     ],
 )
@@ -52,6 +59,122 @@ def test_csv_empty_cells_and_nan_are_missing(tmp_path):
     (annotation,) = read_csv(path)
     assert annotation.landmarks["0"] == (1, 2)
     assert all(math.isnan(value) for name in "12" for value in annotation.landmarks[name])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image;x0;y0;x1;y1\na.jpg;1,5;2,0;3,25;4\n",
+        "sep=;\nimage;x0;y0;x1;y1\na.jpg;1,5;2;3.25;4\n",
+        "image\tx0\ty0\tx1\ty1\na.jpg\t1.5\t2\t3.25\t4\n",
+        "sep=\t\nimage\tx0\ty0\tx1\ty1\na.jpg\t1.5\t2\t3.25\t4\n",
+        'image, x0, y0, x1, y1\n"a.jpg", "1,5", 2, "3,25", 4\n',
+        "image,x0,y0,x1,y1,\na.jpg,1.5,2,3.25,4,\n,,,,,\n\n",
+        "image,x0,y0,x1,y1\ra.jpg,1.5,2,3.25,4\r\x1a",
+        "x0,y0,x1,y1,image\n1.5,2,3.25,4,a.jpg\n",
+        ",image,x0,y0,x1,y1\n0,a.jpg,1.5,2,3.25,4\n",
+        "Unnamed: 0,File Name,x0,y0,x1,y1\n0,a.jpg,1.5,2,3.25,4\n",
+        "id,image,x0,y0,x1,y1\n7,a.jpg,1.5,2,3.25,4\n",
+        "image,label,x0,y0,x1,y1\na.jpg,fish,1.5,2,3.25,4\n",
+        "filename,width,height,class,x0,y0,x1,y1\na.jpg,30,20,fish,1.5,2,3.25,4\n",
+        "name,tag,x00,y00,x01,y01\na,0x0000,1.5,2,3.25,4\n",
+        "image,x0,y0,0_likelihood,x1,y1,1_likelihood\na.jpg,1.5,2,0.9,3.25,4,1\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_csv_tables_of_other_programs(tmp_path, text, encoding):
+    write(tmp_path / "a.jpg", "")
+    path = write(tmp_path / "t.csv", text.encode(encoding))
+    (annotation,) = raise_faults(read_csv(path))
+    assert annotation.landmarks == {"0": (1.5, 2), "1": (3.25, 4)}
+    assert (annotation.file, annotation.box) == (tmp_path / "a.jpg", None)
+
+
+def test_csv_of_one_landmark_and_with_a_tie_of_marks(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    (annotation,) = read_csv(write(tmp_path / "t.csv", "image,x,y\na.jpg,1,2\n"))
+    assert annotation.landmarks == {"0": (1, 2)}
+    (annotation,) = read_csv(write(tmp_path / "t.csv", "image,a;b_x,a;b_y\n\n\na.jpg,1,2\n"))
+    assert annotation.landmarks == {"a;b": (1, 2)}
+    assert annotation.where.endswith("t.csv:4")
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("x,y,w,h", "1,2,30,40"),
+        ("x,y,width,height", "1,2,30,40"),
+        ("xmin,ymin,xmax,ymax", "1,2,31,42"),
+        ("X_min,Y_min,X_max,Y_max", "1,2,31,42"),
+        ("left,top,right,bottom", "1,2,31,42"),
+        ("bbox_x,bbox_y,bbox_w,bbox_h", "1,2,30,40"),
+        ("bbox_x1,bbox_y1,bbox_x2,bbox_y2", "1,2,31,42"),
+        ("rect_left,rect_top,rect_width,rect_height", "1,2,30,40"),
+    ],
+)
+def test_csv_names_of_boxes(tmp_path, columns, cells):
+    write(tmp_path / "a.jpg", "")
+    (annotation,) = read_csv(write(tmp_path / "t.csv", f"image,x0,y0,{columns}\na.jpg,5,6,{cells}\n"))
+    assert annotation.box == (1, 2, 30, 40)
+    assert annotation.landmarks == {"0": (5, 6)}
+
+
+def test_csv_landmark_named_box_beside_the_box(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    columns = "box_left,box_top,box_width,box_height,box_x,box_y"
+    (annotation,) = read_csv(write(tmp_path / "t.csv", f"image,{columns}\na.jpg,1,2,30,40,5,6\n"))
+    assert annotation.box == (1, 2, 30, 40)
+    assert annotation.landmarks == {"box": (5, 6)}
+
+
+def test_csv_words_for_missing_landmarks(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    path = write(tmp_path / "t.csv", "image,x0,y0,x1,y1,x2,y2\na.jpg,1,2,NA,#N/A,None,7\n")
+    (annotation,) = read_csv(path)
+    assert annotation.landmarks["0"] == (1, 2)
+    assert all(math.isnan(annotation.landmarks[name][0]) for name in "12")
+    assert annotation.notes == ("landmarks with x or y only are missing",)
+
+
+def test_csv_numbers_that_are_missing_are_an_option(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    path = write(tmp_path / "t.csv", "image,x0,y0,x1,y1,x2,y2\na.jpg,0,0,-1,-1,5,6\n")
+    (annotation,) = read_csv(path, missing=[-1])
+    assert annotation.landmarks["0"] == (0, 0)
+    assert math.isnan(annotation.landmarks["1"][0])
+    (annotation,) = read_csv(path, missing=[])
+    assert annotation.landmarks == {"0": (0, 0), "1": (-1, -1), "2": (5, 6)}
+    (annotation,) = read_csv(write(path, "name,tag,x00,y00,x01,y01\na,0x0000,0,0,3,4\n"))
+    assert math.isnan(annotation.landmarks["0"][0])
+    assert annotation.landmarks["1"] == (3, 4)
+
+
+def test_csv_of_several_labels_asks_for_one(tmp_path):
+    Image.new("L", (30, 20)).save(tmp_path / "a.png")
+    rows = "a.png,cat,1,2,3,4\na.png,dog,5,6,8,8\n"
+    path = write(tmp_path / "t.csv", f"image,label,x0,y0,x1,y1\n{rows}")
+    with pytest.raises(InputError, match=r"several values of label: 'cat' \(1 objects\), 'dog' \(1 objects\)"):
+        load_dataset(path)
+    assert load_dataset(path, label="dog").landmarks.tolist() == [[[5, 6], [8, 8]]]
+
+
+@pytest.mark.parametrize(
+    "names", [[f"{axis}{i}" for i in range(50_000) for axis in "xy"], list(map(str, range(100_000)))]
+)
+def test_csv_of_100_000_columns(tmp_path, names):
+    write(tmp_path / "a.jpg", "")
+    cells = ",".join(map(str, range(1, 100_001)))
+    (annotation,) = read_csv(write(tmp_path / "t.csv", f"image,{','.join(names)}\na.jpg,{cells}\n"))
+    assert len(annotation.landmarks) == 50_000
+    assert list(annotation.landmarks.values())[-1] == (99_999, 100_000)
+
+
+def test_csv_written_points_are_never_taken_for_missing_ones(tmp_path):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    points = np.array([[[0.0, 0], [-1, -1], [-999, -999], [3, 4]]])
+    data = Dataset([tmp_path / "a.png"], np.ones((1, 4)), points, ("0", "1", "2", "3"), "corner")
+    write_dataset(data, tmp_path / "t.csv")
+    np.testing.assert_allclose(load_dataset(tmp_path / "t.csv").landmarks, points, rtol=0, atol=2e-6)
 
 
 def test_csv_finds_images_beside_it_below_it_or_in_the_image_folder(tmp_path):
@@ -92,7 +215,20 @@ def test_csv_finds_images_beside_it_below_it_or_in_the_image_folder(tmp_path):
         ("image,x0,y0\na.jpg,,2\n", (":2", "column 'x0' is ''")),
         ("image,x0,y0\n,1,2\n", (":2", "image '' not found")),
         ("image,x0,y0,left,top,width,height\na.jpg,1,2,1,1,,1\n", (":2", "column 'width' is ''")),
-        (b"image,x0,y0\na.jpg,1,2\n\xe4.jpg,1,2\n", (":3", "not UTF-8")),
+        (b"image,x0,y0\na.jpg,1,2\n\xe4.jpg,1,2\n", (":3", "image 'ä.jpg' not found")),
+        (b"image,x0,y0\na.jpg,1,2\n\x81.jpg,1,2\n", (":3", "bytes that are not text")),
+        ("x0,y0\n1,2\n", (":1", "no column of the image")),
+        ("x0,y0,file,path\n1,2,a.jpg,a.jpg\n", (":1", "columns 'file' and 'path', expected one")),
+        ("image,x0,y0,eye_score\na.jpg,1,2,3\n", (":1", "column 'eye_score', expected a landmark 'eye'")),
+        ("image,x0,y0,bbox_x\na.jpg,1,2,3\n", (":1", "landmark 'bbox' has x only")),
+        ("image,x0,y0,xmin,ymin,xmax,ymax,x,y,w,h\na.jpg" + ",1" * 10, (":1", "columns of several boxes")),
+        ("image,x0,y0\na.jpg,0,0\n", (":2", "column 'x0' and column 'y0' are 0: give --missing=0")),
+        ("image,x0,y0\na.jpg,-1,-1.0\n", (":2", "are -1: give --missing=-1")),
+        ("image;x0;y0\na.jpg;1,500;2\n", (":2", "column 'x0' is '1,500', expected a decimal point")),
+        ("image;x0;y0\na.jpg;1.000,5;2\n", (":2", "column 'x0' is '1.000,5'")),
+        ("image,x0,y0\na.jpg,36,34,52,66\n", (":2", "5 cells, expected 3")),
+        ("image,a;b_x,a;b_y\na;b;c.jpg,1,2\n", (":1", "cells may be separated by ',' or ';'")),
+        ("image,x0,y0,scale\na.jpg,1,2,big\n", (":2", "column 'scale' is 'big', expected a number above 0")),
         ('image,x0,y0\na.jpg,1,"2\n', (":2", "invalid CSV")),
         ('image,x0,y0\n"a\nb.jpg",1,2\n', (":3", r"image 'a\nb.jpg' not found")),
         ("image,x0,y0\n" + "a" * 200 + ",1,2\n", (":2", "a" * 57 + "...")),

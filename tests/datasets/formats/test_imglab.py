@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import refused, write
 
+from ert import InputError
 from ert.datasets import load_dataset, write_dataset
 from ert.datasets.formats import imglab as imglab_format
 from ert.datasets.formats.imglab import read_imglab
@@ -32,7 +34,7 @@ def test_imglab_yields_every_box_of_every_image(tmp_path):
     assert first.file == tmp_path / "faces" / "one.jpg"
     assert first.box == (1, 2, 30.5, 40)
     assert first.landmarks == {"a": (3, 4.5), "b": (-1, 0)}
-    assert first.where == f"{path}:4: box 1 of {str(first.file)!r}"
+    assert first.where == f"{path}:4: box 1 of 'faces/one.jpg'"
     assert second.file == first.file
     assert second.box == (0, 0, 5, 6)
     assert second.landmarks == {"b": (7, 8)}
@@ -53,6 +55,55 @@ def test_imglab_skips_ignored_boxes_and_images_without_boxes(tmp_path):
     kept_boxes = list(read_imglab(path))
     assert [annotation.box for annotation in kept_boxes] == [(0, 0, 1, 1), (1, 2, 30.5, 40)]
     assert "box 5 of" in kept_boxes[1].where
+
+
+@pytest.mark.parametrize(("stated", "real"), [("ISO-8859-1", "utf-8"), ("UTF-8", "cp1252"), ("US-ASCII", "cp1252")])
+def test_imglab_encodings_that_are_not_the_stated_one(tmp_path, stated, real):
+    write(tmp_path / "Zoë.jpg", "")
+    head = f"<?xml version='1.0' encoding='{stated}'?>\n<dataset><images>\n<image file='Zoë.jpg'>"
+    text = f"{head}{BOX}<part name='Flügel' x='1' y='1'/><label>für</label></box></image></images></dataset>"
+    (annotation,) = read_imglab(write(tmp_path / "labels.xml", text.encode(real)))
+    assert annotation.file == tmp_path / "Zoë.jpg"
+    assert list(annotation.landmarks) == ["Flügel"]
+    assert (annotation.label, annotation.fault) == ("für", None)
+
+
+def test_imglab_names_in_two_encodings(tmp_path):
+    write(tmp_path / "Zoë.jpg", "")
+    write(tmp_path / "Öl.jpg", "")
+    one, other = (f"<image file='{name}'>{BOX}{PART}</box></image>" for name in ("Zoë.jpg", "Öl.jpg"))
+    head = "<?xml version='1.0' encoding='ISO-8859-1'?><dataset><images>"
+    content = head.encode() + one.encode("utf-8") + other.encode("cp1252") + b"</images></dataset>"
+    annotations = read_imglab(write(tmp_path / "labels.xml", content))
+    assert [annotation.file.name for annotation in annotations] == ["Zoë.jpg", "Öl.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "line"),
+    [
+        ("</bax>\n</image></images></dataset>\n\n", 5),
+        ("<part name='a' x='3'\n y='4'/>\n<part name='a' x='3\n\n</box></image></images></dataset>\n", 9),
+        ("<!-- not closed\n\n</box></image></images></dataset>\n", 7),
+        ("</box></image></images></dataset>\n\n<x/>\n\n\n", 7),
+    ],
+)
+def test_imglab_errors_have_one_line_number(tmp_path, rest, line):
+    write(tmp_path / "a.jpg", "")
+    path = write(
+        tmp_path / "labels.xml", f"<?xml version='1.0'?>\n<dataset><images>\n<image file='a.jpg'>\n{BOX}\n{rest}"
+    )
+    with pytest.raises(InputError) as info:
+        list(read_imglab(path))
+    assert str(info.value).startswith(f"{path}:{line}: malformed XML: ")
+    assert not re.search("line [0-9]+, column", str(info.value))
+
+
+def test_imglab_images_in_another_folder(tmp_path):
+    write(tmp_path / "images" / "a.jpg", "")
+    path = imglab(tmp_path / "labels", f"<image file='old/a.jpg'>{BOX}{PART}</box></image>")
+    refused(read_imglab(path), "image 'old/a.jpg' not found", "give another folder with --images")
+    (annotation,) = read_imglab(path, image_folder=tmp_path / "images")
+    assert annotation.file == tmp_path / "images" / "a.jpg"
 
 
 @pytest.mark.parametrize("encoding", ["ISO-8859-1", "UTF-8", "UTF-16"])
@@ -85,7 +136,10 @@ def test_imglab_lines_are_right_beyond_65535(tmp_path):
 @pytest.mark.parametrize(
     ("images", "fragments"),
     [
-        ("<image file='no.jpg'>\n" + BOX + PART + "</box></image>", ("labels.xml:4", "no.jpg", "image file not found")),
+        (
+            "<image file='no.jpg'>\n" + BOX + PART + "</box></image>",
+            ("labels.xml:4", "no.jpg", "not found, expected it in"),
+        ),
         ("<image>" + BOX + "</box></image>", ("labels.xml:3", "<image> without file")),
         ("<image file=''>" + BOX + "</box></image>", ("labels.xml:3", "<image> without file")),
         ("<image file='a.jpg'>\n<box top='1' left='1' width='1'/></image>", ("labels.xml:4", "without height")),
@@ -122,7 +176,7 @@ def test_imglab_refuses(tmp_path, images, fragments):
         ("not XML", "malformed XML"),
         ("<dataset><images>\n", "labels.xml:1: malformed XML"),
         ("<?xml version='1.0' encoding='ISO-77'?><dataset/>", "malformed XML"),
-        (b"<dataset>\n<name>\xff</name></dataset>", "labels.xml:2: malformed XML"),
+        (b"<dataset>\n<name>\xff\x81</name></dataset>", "malformed XML"),
         ("<images><image file='a.jpg'/></images>", "<images> in nothing, expected in dataset"),
         ("<dataset><images>\n<imagf/></images></dataset>", "labels.xml:2: not an imglab file: 'imagf' in <images>"),
         ("<dataset><x xmlns='a&#10;b'><images/></x></dataset>", "malformed XML: xmlns: 'a b' is not a valid URI"),

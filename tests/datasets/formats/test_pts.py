@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 from helpers import refused, write
+from PIL import Image
 
-from ert.datasets import load_dataset, write_dataset
+from ert.datasets import Dataset, load_dataset, write_dataset
 from ert.datasets.formats.pts import read_pts_folder
 
 
@@ -45,6 +46,15 @@ def test_pts_with_several_images_takes_the_first_in_the_alphabet(tmp_path):
         pts().replace("\n", "\r\n"),
         "\n\nversion:1\n\nn_points:  2 \n{\n\n 1\t2 \n3.5   4\n\n}\n\n",
         "version : 1.0\nn_points : 2\n{\n1 2\n3.5 4\n}",
+        pts().replace("\n", "\r"),
+        "# mine\nVERSION: 2\nN_POINTS: 2 {\n1 2 # nose\n3.5 4 } # annotator 3\n",
+        "n_points = 2\n{ 1, 2\n3.5, 4 }\n",
+        "version: 1\nn_points: 2\n1 2\n3.5 4\n",
+        "{\n1 2\n3.5 4\n}\n",
+        "2\n1 2\n3.5 4\n",
+        "1,2\n3.5,4\n",
+        "1,0 2,0\n3,5 4,0\n\x1a",
+        "1\t2\t1\n3.5\t4\t0.5\n",
     ],
 )
 def test_pts_spellings(tmp_path, content):
@@ -62,16 +72,44 @@ def test_pts_missing_point(tmp_path):
     assert annotation.landmarks["1"] == (2, 3)
 
 
+def test_pts_numbers_that_are_missing_are_an_option(tmp_path):
+    write(tmp_path / "a.pts", pts("0 0\n-1 -1\n", 2))
+    write(tmp_path / "a.png", "")
+    (annotation,) = read_pts_folder(tmp_path, missing=[-1])
+    assert annotation.landmarks["0"] == (-1, -1)
+    assert math.isnan(annotation.landmarks["1"][0])
+    (annotation,) = read_pts_folder(tmp_path, missing=[])
+    assert annotation.landmarks == {"0": (-1, -1), "1": (-2, -2)}
+
+
+def test_pts_written_points_are_never_taken_for_missing_ones(tmp_path):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")
+    points = np.array([[[-1.0, -1], [-2, -2], [3, 4]]])
+    data = Dataset([tmp_path / "a.png"], np.ones((1, 4)), points, ("0", "1", "2"), "corner")
+    write_dataset(data, tmp_path, "pts")
+    np.testing.assert_allclose(load_dataset(tmp_path).landmarks, points, rtol=0, atol=2e-6)
+
+
 @pytest.mark.parametrize(
     ("content", "fragments"),
     [
-        ("", (":1", "expected 'version: 1', found the end of the file")),
-        ("version: 2\n", (":1", "expected 'version: 1', found 'version: 2'")),
-        ("version: 1\n{\n", (":2", "expected 'n_points:' and a number, found '{'")),
+        ("", (":1", "expected 'n_points:' and points, found the end of the file")),
+        ("version: 1\n{\n", (":3", "expected '}' after 0 points, found the end of the file")),
+        ("version: 1\n{\n}\n", (":4", "expected 'n_points:' and points")),
         ("version: 1\nn_points: many\n", (":2", "found 'n_points: many'")),
         ("version: 1\nn_points: 0\n{\n}\n", (":2", "found 'n_points: 0'")),
-        ("version: 1\nn_points: 2\n1 2\n3 4\n}\n", (":3", "expected '{', found '1 2'")),
-        (pts(n_points=3), (":6", "expected x and y of point 3 of 3, found '}'")),
+        ("version: 1\nn_points: 2\n1 2\n3 4\n}\n", (":5", "expected '{' before the points, found '}' only")),
+        ("version: 1\nn_points: 2\n1 2\n3 4\n5 6\n", (":5", "expected no more than 2 points, found '5 6'")),
+        ("1 2\nn_points: 2\n3 4\n", (":2", "expected x and y of a point, found 'n_points: 2'")),
+        ("version: 1\nversion: 1\n", (":2", "expected x and y of a point, found 'version: 1'")),
+        (pts("1 2\n{\n"), (":5", "expected x and y of a point, found '{'")),
+        (pts("1 2\n3 4 1\n"), (":5", "found '3 4 1'")),
+        ("1 2 3 4\n", (":1", "expected x and y of point 1, found '1 2 3 4'")),
+        ("some text\n1 2\n", (":1", "x is 'some'")),
+        (pts("1,500 2\n2 2\n"), (":4", "x is '1,500', expected a decimal point")),
+        (pts("0 0\n2 2\n"), (":4", "x and y are 0: give --missing=0")),
+        (pts("1 2\n-1.0 -1\n"), (":5", "x and y are -1: give --missing=-1")),
+        (pts(n_points=3), (":7", "expected x and y of point 3 of 3, found '}'")),
         (pts(n_points=1), (":5", "expected '}' after 1 points, found '3.5 4'")),
         ("version: 1\nn_points: 2\n{\n1 2\n3 4\n", (":6", "expected '}' after 2 points, found the end")),
         ("version: 1\nn_points: 2\n{\n1 2\n", (":5", "point 2 of 2, found the end of the file")),
@@ -81,8 +119,8 @@ def test_pts_missing_point(tmp_path):
         (pts("1 2\ninf 4\n"), (":5", "x is 'inf'")),
         (pts("1 2\nnan 4\n"), (":5", "x is 'nan'")),
         (pts() + "5 6\n", (":7", "expected the end of the file, found '5 6'")),
-        (b"version: 1\nn_points: \xff\n", (":2", "not UTF-8")),
-        (b"version: 1\n\0\n", (":2", "not UTF-8")),
+        (b"version: 1\nn_points: \xff\n", (":2", "found 'n_points: ÿ'")),
+        (b"version: 1\n\0\n", (":2", "not text")),
     ],
 )
 def test_pts_refuses(tmp_path, content, fragments):

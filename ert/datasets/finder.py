@@ -1,0 +1,275 @@
+"""Find the images that annotations name: as written, or where the images of another machine lie on this one."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+from urllib.parse import unquote, urlsplit
+
+from ert._core.exceptions import InputError
+from ert._core.types import StrPath
+from ert.datasets.parsing import natural_key, quoted
+
+# What `load_image` reads. Of several images with the same stem, the one with the first of these suffixes is taken.
+IMAGE_SUFFIXES = (
+    *(".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", ".apng", ".avif", ".avifs", ".blp", ".bw", ".dds"),
+    *(".dib", ".gif", ".heic", ".heif", ".icb", ".icns", ".ico", ".im", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc"),
+    *(".jpe", ".jpf", ".jpx", ".mpo", ".msp", ".pbm", ".pcx", ".pfm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".ras"),
+    *(".rgb", ".rgba", ".sgi", ".tga", ".vda", ".vst", ".xbm", ".xpm"),
+)
+_RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
+_SEPARATOR = re.compile(r"[\\/]+")
+
+
+class Found(NamedTuple):
+    """The image of an object; if there is none, where it was expected and the error message."""
+
+    file: Path
+    fault: str | None
+
+
+class ImageFinder:
+    r"""Find images by the names in an annotation file.
+
+    A name is taken as it is written, relative to `image_folder`, or to the folder of the file and its subfolders.
+    If there is no such image, ``\`` is a separator, case does not matter, and the folders at the start of the name
+    are dropped one by one: those of another machine, or that `image_folder` already contains. Each folder is listed
+    once, when it is first needed.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The annotation file.
+    image_folder : path-like, optional
+        The folder of the images.
+    """
+
+    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+        self._first = str(path.parent if image_folder is None else image_folder)
+        self._with_subfolders = image_folder is None
+        self._subfolders: list[str] | None = None
+        self._listings: dict[str, dict[str, list[str]]] = {}
+        self._names_of: dict[str, tuple[str, ...]] = {}
+        # Folder -> stem -> images, and image -> the name without or with another suffix that led to it.
+        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._found_by_stem: dict[str, str] = {}
+        self._as_written: set[str] = set()
+
+    def find(self, name: str, here: str) -> Found:
+        """Return the image `name`, or with `here`, the place of the name, why it is not found."""
+        as_written = os.path.join(self._first, name)
+        if os.path.isfile(as_written):
+            self._as_written.add(as_written)
+            other = self._found_by_stem.get(as_written)
+            return Found(Path(as_written), other and _same_image(other, name, as_written, here))
+        for spelling in _spellings(name):
+            parts = name_parts(spelling)
+            for k in range(len(parts)):
+                # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
+                others = self._other_folders() if k == 0 and not is_absolute(spelling) else []
+                for match_case, folders in product((True, False), ([self._first], others)):
+                    found = [file for folder in folders for file in self._look_up(folder, parts[k:], match_case)]
+                    if len(found) > 1:
+                        fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
+                        return Found(Path(found[0]), fault)
+                    if found:
+                        if k:
+                            self._check_unique(found[0], parts, here)
+                        return Found(Path(found[0]), None)
+        by_stem = self._find_by_stem(name, here)
+        if by_stem is not None:
+            return by_stem
+        below = " or its subfolders; give another folder with --images" if self._with_subfolders else ""
+        fault = f"{here}: image {quoted(name)} not found, expected it in {Path(self._first)}{below}"
+        return Found(Path(as_written), fault)
+
+    def _find_by_stem(self, name: str, here: str) -> Found | None:
+        """Return the only image of that name up to its suffix, if there is one: names may lack it or have another."""
+        for spelling in _spellings(name):
+            parts = name_parts(spelling)
+            for k in range(len(parts)):
+                folders = [self._first, *(self._other_folders() if k == 0 and not is_absolute(spelling) else [])]
+                found = [file for folder in folders for file in self._look_up_stem(folder, parts[k:])]
+                if not found:
+                    continue
+                fault = None
+                if len(found) > 1:
+                    fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
+                elif found[0] in self._as_written or self._found_by_stem.setdefault(found[0], name) != name:
+                    fault = _same_image(self._found_by_stem.get(found[0], found[0]), name, found[0], here)
+                return Found(Path(found[0]), fault)
+        return None
+
+    def _look_up_stem(self, folder: str, parts: list[str]) -> list[str]:
+        *parents, name = parts
+        for part in parents:
+            names = self._listing(folder).get(_key(part), [])
+            folder = os.path.join(folder, names[0] if len(names) == 1 else part)
+        if folder not in self._stems:
+            stems = self._stems[folder] = {}
+            for names in self._listing(folder).values():
+                for image in names:
+                    stem, suffix = os.path.splitext(image)
+                    if suffix.lower() in _RANKS:
+                        stems.setdefault(_key(stem), []).append(os.path.join(folder, image))
+        stem, suffix = os.path.splitext(name)
+        return self._stems[folder].get(_key(stem if suffix.lower() in _RANKS else name), [])
+
+    def _other_folders(self) -> list[str]:
+        if self._subfolders is None:
+            self._subfolders = []
+            if self._with_subfolders:
+                with suppress(OSError), os.scandir(self._first) as entries:
+                    self._subfolders = sorted(
+                        os.path.join(self._first, entry.name) for entry in entries if entry.is_dir()
+                    )
+        return self._subfolders
+
+    def _look_up(self, folder: str, parts: list[str], match_case: bool) -> list[str]:
+        """Return the files at a relative path; unless `match_case`, with those that differ in case only."""
+        paths = [folder]
+        for part in parts:
+            entries = [(path, name) for path in paths for name in self._listing(path).get(_key(part), ())]
+            paths = [os.path.join(path, name) for path, name in entries if name == part or not match_case]
+        return [path for path in paths if os.path.isfile(path)]
+
+    def _listing(self, folder: str) -> dict[str, list[str]]:
+        """Return the names in a folder by their keys; nothing if it is no folder."""
+        listing = self._listings.get(folder)
+        if listing is None:
+            listing = self._listings[folder] = {}
+            names: list[str] = []
+            with suppress(OSError, ValueError):
+                names = sorted(os.listdir(folder))
+            for name in names:
+                listing.setdefault(_key(name), []).append(name)
+        return listing
+
+    def _check_unique(self, file: str, parts: list[str], here: str) -> None:
+        """Raise InputError if another name, which differs in the folders that were dropped, led to the same file."""
+        known = self._names_of.setdefault(file, tuple(parts))
+        if known != tuple(parts):
+            both = f"{quoted('/'.join(known))} and {quoted('/'.join(parts))}"
+            raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
+
+
+def _same_image(one: str, other: str, file: str, here: str) -> str:
+    return f"{here}: both {quoted(one)} and {quoted(other)} would be {file}, expected an image for each"
+
+
+class TableImages:
+    """Absolute paths of the images that a table about images names, to be compared with those of a dataset."""
+
+    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+        self._folder = path.parent
+        folders = [None] if image_folder is None else [None, image_folder]
+        self._finders = [ImageFinder(path, folder) for folder in folders]
+
+    def resolve(self, name: str, here: str) -> Path:
+        """Return the path of an image without links; one that is not found is taken as it is written."""
+        for finder in self._finders:
+            file, fault = finder.find(name, here)
+            if fault is None:
+                return Path(os.path.realpath(file))
+        return Path(os.path.realpath(self._folder / name))
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name, and what it may be if its encoding is not the one that the file states."""
+    yield name
+    seen = {name}
+    if name.isascii():
+        return
+    for stated, real in (("latin-1", "utf-8"), ("cp1252", "utf-8"), ("latin-1", "cp1252")):
+        try:
+            other = name.encode(stated).decode(real)
+        except UnicodeError:
+            continue
+        if other not in seen:
+            seen.add(other)
+            yield other
+
+
+def is_absolute(name: str) -> bool:
+    """Return whether a name is a URL or an absolute path of any system."""
+    return re.match(r"[A-Za-z]:[\\/]|[\\/]|[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
+def name_parts(name: str) -> list[str]:
+    """Return the folders and the file name of a path of any system, or of a URL, without "." and ".."."""
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+://", name):
+        try:
+            name = unquote(urlsplit(name).path)
+        except ValueError:
+            return []
+    name = re.sub("^[A-Za-z]:", "", name)
+    return [part for part in _SEPARATOR.split(name) if part not in ("", ".", "..")]
+
+
+def _key(name: str) -> str:
+    """Return what names have in common that differ in case or, as on macOS, in how accents are stored."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
+def find_pairs(folder: Path, suffix: str, image_folder: StrPath | None) -> list[tuple[str, str, str | None]]:
+    """Return (annotation file, image, fault) for all files with a suffix in a folder and its subfolders.
+
+    They are in natural order. The image has the same stem and is in the same folder, or in `image_folder` or a
+    subfolder of it. Without one, or with several, the fault is an error message. Hidden files are skipped.
+    """
+    images: dict[str, list[str]] = {}
+    if image_folder is not None:
+        for parent, names in walk(Path(image_folder)):
+            for name in image_by_stem(names).values():
+                images.setdefault(_key(os.path.splitext(name)[0]), []).append(os.path.join(parent, name))
+    # Strings, because a million Path objects take several times the memory.
+    found: list[tuple[str, str, str | None]] = []
+    for parent, names in walk(folder):
+        if image_folder is None:
+            images = {}
+            for name in image_by_stem(names).values():
+                images.setdefault(_key(os.path.splitext(name)[0]), []).append(os.path.join(parent, name))
+        for name in names:
+            stem, ending = os.path.splitext(name)
+            if ending.lower() != suffix or stem.startswith("."):
+                continue
+            path, fault = os.path.join(parent, name), None
+            candidates = images.get(_key(stem), [])
+            same_case = [image for image in candidates if os.path.splitext(os.path.basename(image))[0] == stem]
+            candidates = same_case or candidates
+            if not candidates and os.path.splitext(stem)[1].lower() in _RANKS:
+                # a.png.pts
+                inner = images.get(_key(os.path.splitext(stem)[0]), [])
+                candidates = [image for image in inner if _key(os.path.basename(image)) == _key(stem)]
+            if not candidates:
+                where = "beside it" if image_folder is None else f"in {image_folder} or its subfolders"
+                fault = f"{Path(path)}: no image {where}, expected {stem}.jpg, .png or similar"
+                candidates = [os.path.join(parent, f"{stem}.jpg")]
+            if len(candidates) > 1:
+                either = " or ".join(str(Path(image)) for image in candidates[:2])
+                fault = f"{Path(path)}: ambiguous image ({either}), expected one"
+            found.append((path, candidates[0], fault))
+    if not found:
+        raise InputError(f"{folder}: expected {suffix} files in this folder or its subfolders, found none")
+    return sorted(found, key=lambda pair: natural_key(pair[0]))
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield a folder and its subfolders, each with the sorted names of its files."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield parent, sorted(names)
+
+
+def image_by_stem(names: list[str]) -> dict[str, str]:
+    """Return stem -> image name for the files of one folder; of equal stems, the first in `IMAGE_SUFFIXES`."""
+    split = [(*os.path.splitext(name), name) for name in names]
+    images = [(_RANKS[suffix.lower()], name, stem) for stem, suffix, name in split if suffix.lower() in _RANKS]
+    return {stem: name for _, name, stem in sorted(images, reverse=True)}

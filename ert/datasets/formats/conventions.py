@@ -1,0 +1,47 @@
+"""What the user says about a file of any format: where y starts, and which numbers stand for a missing landmark."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ert._core.exceptions import InputError
+from ert._core.types import StrPath
+from ert.datasets.formats.registry import Format
+from ert.datasets.parsing import Annotation
+from ert.datasets.points import MISSING
+from ert.datasets.y_origin import count_y_from_top
+
+
+def read_with_conventions(
+    format: Format,
+    path: Path,
+    *,
+    image_folder: StrPath | None = None,
+    y_origin: str | None = None,
+    missing: Collection[float] | None = None,
+    curves: str | None = None,
+) -> Iterator[Annotation]:
+    """Read a file with the options of `load_dataset` of the same names."""
+    if y_origin not in (None, "top", "bottom"):
+        raise InputError(f"y_origin is {y_origin!r}, expected 'top' or 'bottom'")
+    if curves not in (None, "as-landmarks"):
+        raise InputError(f"curves is {curves!r}, expected None or 'as-landmarks'")
+    for value in () if missing is None else missing:
+        if isinstance(value, str | bool) or not math.isfinite(value):
+            raise InputError(f"missing has {value!r}, expected numbers such as -1")
+    if curves is not None and "curves" not in format.options:
+        raise InputError(f"{path}: curves {curves!r}, expected none: only .tps files have curves")
+    options = {"missing": missing, "curves": curves}
+    annotations = format.read(path, image_folder=image_folder, **{name: options[name] for name in format.options})
+    if missing and "missing" not in format.options:
+        annotations = _without_fillers(annotations, frozenset(missing))
+    return count_y_from_top(annotations) if (y_origin or format.y_origin) == "bottom" else annotations
+
+
+def _without_fillers(annotations: Iterable[Annotation], missing: frozenset[float]) -> Iterator[Annotation]:
+    """Replace landmarks whose x and y both are one of some numbers by NaN."""
+    for annotation in annotations:
+        points = annotation.landmarks.items()
+        landmarks = {name: MISSING if x == y and x in missing else (x, y) for name, (x, y) in points}
+        yield replace(annotation, landmarks=landmarks)
