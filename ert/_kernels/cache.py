@@ -171,8 +171,10 @@ def _trusted_folders(*, create: bool = False) -> Iterator[Path]:
         try:
             if create:
                 root.mkdir(mode=0o755, parents=True, exist_ok=True)
+            reason = _distrust(root)
+            if create and not reason:
                 folder.mkdir(mode=0o755, exist_ok=True)
-            reason = _distrust(root) or _distrust(folder)
+            reason = reason or _distrust(folder)
         except OSError:  # Not there, or not to be created or looked into.
             continue
         if reason:
@@ -207,7 +209,8 @@ def _warn_once(reason: str) -> None:
 
 
 def _choose_cache(function: Any) -> Any:
-    mine = function.__module__.partition(".")[0] == __name__.partition(".")[0]
+    # Functions made by `exec` may have no module.
+    mine = (function.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
     return KernelCache(function) if mine else _NUMBAS_CACHE(function)
 
 

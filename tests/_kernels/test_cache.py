@@ -227,6 +227,8 @@ def test_a_folder_that_others_can_write_to_is_not_used(folders, cached_file, whe
         pytest.skip("needs another group")
     folder.chmod(mode)
     assert "can be written to by other users" in refused_folder(folder)
+    # Nothing was written to it.
+    assert cached_files(folders / "configured") == [cached_file]
     # Once nobody else can write to it, it is used again.
     folder.chmod(0o755)
     assert is_cached_for(folders)
@@ -464,6 +466,8 @@ def test_functions_of_other_packages_keep_numbas_cache(folders):
 
     assert type(doubled._cache) is FunctionCache
     assert doubled(4) == 8
+    doubled.py_func.__module__ = None
+    assert type(cache._choose_cache(doubled.py_func)) is FunctionCache
     assert any(path.suffix == ".nbi" for path in cached_files(folders))
 
 
