@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, quoted
 from ert._core.types import Floats
 
 __all__ = [
@@ -36,9 +37,11 @@ NORMALIZERS = ("inter-ocular", "inter-pupil", "box", "diagonal")
 
 # Of the 68 iBUG points: the outer eye corners, and the six points around each eye.
 _OUTER_CORNERS = (slice(36, 37), slice(45, 46))
+MAX_RESAMPLES = 1_000_000
 _EYES = (slice(36, 42), slice(42, 48))
 
 
+@checked_arguments
 def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     """Return the distance between each predicted landmark and the true one.
 
@@ -67,6 +70,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
     return errors
 
 
+@checked_arguments
 def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each object, in percent.
 
@@ -91,6 +95,7 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Fl
     return np.asarray(np.nanmean(relative, axis=1))
 
 
+@checked_arguments
 def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the normalized mean error of each landmark over all objects, in percent.
 
@@ -115,6 +120,7 @@ def per_landmark_nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | Arr
     return np.asarray(np.divide(sums, count, out=np.full(len(count), np.nan), where=count > 0))
 
 
+@checked_arguments
 def ced(errors: ArrayLike, thresholds: ArrayLike | None = None) -> tuple[Floats, Floats]:
     """Return the cumulative error distribution.
 
@@ -139,6 +145,7 @@ def ced(errors: ArrayLike, thresholds: ArrayLike | None = None) -> tuple[Floats,
     return at, np.searchsorted(sorted_errors, at, side="right") / len(sorted_errors)
 
 
+@checked_arguments
 def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     """Return the area under the cumulative error distribution up to a limit.
 
@@ -159,6 +166,7 @@ def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     return float(np.maximum(0.0, 1.0 - _errors(errors) / _limit(limit)).mean())
 
 
+@checked_arguments
 def failure_rate(errors: ArrayLike, limit: float = 8.0) -> float:
     """Return the fraction of objects with an error above a limit, 1 - CED(limit).
 
@@ -177,6 +185,7 @@ def failure_rate(errors: ArrayLike, limit: float = 8.0) -> float:
     return float((_errors(errors) > _limit(limit)).mean())
 
 
+@checked_arguments
 def bootstrap_interval(
     values: ArrayLike,
     level: float = 0.95,
@@ -209,14 +218,17 @@ def bootstrap_interval(
         raise InputError(f"values: expected a 1-D array of finite numbers, got shape {sample.shape}")
     if not 0 < level < 1:
         raise InputError(f"level: expected a number between 0 and 1, got {level!r}")
-    if n < 1:
-        raise InputError(f"n: expected at least 1, got {n!r}")
+    if not 1 <= n <= MAX_RESAMPLES:
+        raise InputError(f"n: expected 1 to {MAX_RESAMPLES}, got {quoted(n)}")
+    if seed < 0:
+        raise InputError(f"seed: expected 0 or more, got {quoted(seed)}")
     rng, compute = np.random.default_rng(seed), statistic or np.mean
     resampled = [float(compute(sample[rng.integers(len(sample), size=len(sample))])) for _ in range(n)]
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
+@checked_arguments
 def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None = None) -> dict[str, Any]:
     """Summarize the errors of predictions in a dict that can be written as JSON.
 
@@ -277,6 +289,7 @@ def _limit(limit: float) -> float:
     return limit
 
 
+@checked_arguments
 def normalizer_lengths(y_true: ArrayLike, normalizer: str | ArrayLike) -> Floats:
     """Return the length of each object by which its errors are divided.
 

@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.arguments import checked_arguments
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.files import bundled_models
+from ert._core.files import as_path, bundled_models
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
@@ -190,6 +190,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.random_state = random_state
         self.verbose = verbose
 
+    @checked_arguments
     def fit(
         self,
         X: Sequence[Face],
@@ -256,6 +257,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         )
         return self
 
+    @checked_arguments
     def fit_confidence(
         self,
         X: Sequence[Face],
@@ -380,6 +382,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         shapes, std = locate(fitted, X, request)
         return (shapes, std) if return_std else shapes
 
+    @checked_arguments
     def assess(
         self,
         X: Sequence[Face],
@@ -420,6 +423,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """Compile the kernels of `predict`, with `rolls` too if `rotated`, or load them from the cache."""
         warm_up(self._fitted(), rotated=rotated)
 
+    @checked_arguments
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, so that greater is better."""
         truth = np.asarray(y, dtype=np.float64)
@@ -475,11 +479,11 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
         When there is no such model, or the file is corrupt, truncated, of another kind or from a newer
         version.
     """
-    path = Path(name_or_path)
+    path = as_path(name_or_path)
     bundled = bundled_models()
     if str(name_or_path) in bundled:
         path = bundled[str(name_or_path)]
-    elif path.name == str(name_or_path) and not path.suffix and not path.exists():
+    elif path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
         known = ", ".join(bundled)
         raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
     fitted = read_fitted(path)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
+from ert._core.files import check_input
 from ert._kernels import to_gray as convert_to_gray
 
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
     from PIL import Image, UnidentifiedImageError
 
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected an image file")
+    path = check_input(path, "an image file")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty, expected an image file")
@@ -98,8 +97,6 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             yield image
     except (InputError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except UnidentifiedImageError:
         raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read") from None
     except Image.DecompressionBombError:
@@ -302,7 +299,7 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channel_ord
 def _dtype_hint(image: NDArray[Any]) -> str:
     if image.dtype == np.bool_:
         return ": multiply by 255"
-    if image.dtype.kind == "f" and image.size and np.nanmax(image) <= 1:
+    if image.dtype.kind == "f" and image.size and not (image > 1).any():
         return ": multiply by 255, round and convert with .astype(numpy.uint8)"
     if image.dtype.kind == "f":
         return ": round and convert with .astype(numpy.uint8)"

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
+
+MAX_THREADS = 4096
 
 
 def require_compiler() -> None:
@@ -52,9 +54,13 @@ def count_threads(n_jobs: int | None) -> int:
     """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""
     if n_jobs is None:
         return 1
-    jobs = operator.index(n_jobs) if hasattr(n_jobs, "__index__") else 0
-    if jobs == 0:
-        raise InputError(f"n_jobs={n_jobs!r}: expected an integer other than 0; -1 uses all processors")
+    try:
+        jobs = operator.index(n_jobs)
+    except TypeError:
+        jobs = 0
+    if jobs == 0 or abs(jobs) > MAX_THREADS:
+        expected = f"expected an integer up to {MAX_THREADS} other than 0; -1 uses all processors"
+        raise InputError(f"n_jobs={quoted(n_jobs)}: {expected}")
     if jobs > 0:
         return jobs
     from joblib import cpu_count

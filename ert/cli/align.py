@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
+from ert._core.files import claim
 from ert._core.images import load_image
 from ert.cli import common
 from ert.cli.parser import Parser
@@ -31,6 +32,7 @@ def add_align_options(parser: Parser) -> None:
     confidence = "leave out faces of less confidence, 0 to 1 (default: 0)"
     add("--min-confidence", type=float, default=0.0, metavar="P", help=confidence)
     common.add_jobs(parser)
+    common.add_force(parser)
 
 
 def run_align(options: argparse.Namespace) -> int:
@@ -45,6 +47,8 @@ def run_align(options: argparse.Namespace) -> int:
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
     pictures = {} if options.draw is None else _picture_paths(options.images, options.draw)
+    for file, picture in pictures.items():
+        claim(picture, "image", f"--draw of {file}")
     results: list[dict[str, Any]] = []
     try:
         with common.compiling_notice():
@@ -65,16 +69,18 @@ def run_align(options: argparse.Namespace) -> int:
 
 
 def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
-    """Name the picture of each image after its stem, with a number where two images share one."""
+    """Name the picture of each image after its stem, with a number where two images share one; create the folder."""
+    common.make_folder(folder)
     paths: dict[str, Path] = {}
     taken: set[str] = set()
     for image in dict.fromkeys(images):
         stem, number = Path(image).stem, 1
         name = f"{stem}_landmarks.png"
-        while name in taken:
+        # Not all systems distinguish upper and lower case.
+        while name.lower() in taken:
             number += 1
             name = f"{stem}_landmarks_{number}.png"
-        taken.add(name)
+        taken.add(name.lower())
         paths[image] = Path(folder, name)
     return paths
 
@@ -94,7 +100,6 @@ def _align_image(
         what=file,
     )
     if picture is not None:
-        common.make_folder(picture.parent)
         radii = [face.std * model.std_radius() for face in faces if face.std is not None] if options.show_std else None
         drawn = draw_landmarks(image, [face.landmarks for face in faces], [face.box for face in faces], radii=radii)
         save_image(picture, drawn)

@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ert import metrics
-from ert._core.exceptions import InputError
-from ert._core.files import check_writable, write_atomically
+from ert._core.exceptions import InputError, printable
+from ert._core.files import claim, descriptor, protect, write_text
 from ert.datasets.dataset import Dataset
+from ert.datasets.finder import walk
 from ert.datasets.formats import load_dataset
 from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
@@ -93,15 +94,24 @@ def annotation_options(options: argparse.Namespace) -> dict[str, Any]:
 def read_dataset(options: argparse.Namespace, path: str, boxes: str | None) -> Dataset:
     """Read annotations as the options of `add_annotation_options` say, and print what was left out."""
     dataset = load_dataset(path, boxes=boxes, skip_bad=options.skip_bad, **annotation_options(options))
+    protect_dataset(dataset, path)
     log_skipped(dataset, path)
     return dataset
+
+
+def protect_dataset(dataset: Dataset, path: str) -> None:
+    """Keep the images of a dataset, and the files of a folder of annotations, from being written over."""
+    protect([*dataset.files, *(skipped.file for skipped in dataset.skipped)])
+    if Path(path).is_dir():
+        protect(Path(parent, name) for parent, names in walk(Path(path)) for name in names)
 
 
 def log_skipped(dataset: Dataset, path: str) -> None:
     """Print how many objects of a file were left out, and what else was passed over."""
     for kind, count in Counter(skipped.kind for skipped in dataset.skipped).items():
         first = next(skipped.text for skipped in dataset.skipped if skipped.kind == kind)
-        log(f"{path}: {count} of {len(dataset) + len(dataset.skipped)} objects left out ({kind}), first: {first}")
+        what = f"{count} of {len(dataset) + len(dataset.skipped)} objects left out ({kind})"
+        log(f"{path}: {what}, first: {first}")
     for note in dataset.notes:
         log(f"{path}: {note}")
 
@@ -164,6 +174,12 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", metavar="FILE", help=f"write {what} to FILE as JSON; - is standard output")
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Add `--force`, which the main program reads."""
+    text = "also replace files of another kind than what is written; never a file that is read"
+    parser.add_argument("--force", action="store_true", help=text)
+
+
 def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
     """Return the integers in an option's value such as ``1,0,2``; `expected` is what else it takes."""
     try:
@@ -177,7 +193,12 @@ def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
 
 def log(text: str) -> None:
     """Print a line for the user on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def show(*lines: str) -> None:
+    """Print the lines of a result on standard output."""
+    print("\n".join(map(printable, lines)))
 
 
 @contextmanager
@@ -250,24 +271,28 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
     """Write the data to the file of `--json`, and print the lines unless the data go to standard output."""
     if json_file:
         write_json(data, json_file)
-    if json_file != "-":
-        print("\n".join(lines))
+    if json_file is None or not _is_standard_output(json_file):
+        show(*lines)
 
 
 def check_json_file(file: str | None) -> None:
     """Check, before long work, that the file of `--json` can be written."""
-    if file not in (None, "-"):
-        check_writable(str(file))
+    if file is not None and not _is_standard_output(file):
+        claim(file, "json", "--json")
+
+
+def _is_standard_output(file: str) -> bool:
+    return file == "-" or descriptor(file) == 1
 
 
 def write_json(data: Any, file: str) -> None:
     """Write to a file, or with "-" to standard output."""
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    if file == "-":
+    if _is_standard_output(file):
         sys.stdout.write(text)
         return
-    with write_atomically(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with write_text(file, "json") as target:
+        target.write(text)
 
 
 def report_page(folder: str | None) -> Path | None:
@@ -275,7 +300,7 @@ def report_page(folder: str | None) -> Path | None:
     if folder is None:
         return None
     page = make_folder(folder) / "report.html"
-    check_writable(page)
+    claim(page, "page", "--report")
     check_report_packages(page)
     return page
 

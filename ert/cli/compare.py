@@ -10,7 +10,7 @@ import numpy as np
 
 from ert._core import system
 from ert._core.exceptions import InputError
-from ert._core.files import bundled_models, check_writable
+from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
 from ert.cli import common
@@ -54,6 +54,7 @@ def add_compare_options(parser: Parser) -> None:
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
     add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
     add("--out", metavar="DIR", help="write all three to DIR")
+    common.add_force(parser)
     common.add_annotation_options(parser)
 
 
@@ -110,8 +111,7 @@ def _open_dlib(name: str, letter: str) -> BenchmarkModel:
         raise InputError(
             f"{name}: needs dlib, which is not installed: pip install dlib-bin (without {_DLIB} ert runs it)"
         ) from None
-    if not path.is_file():
-        raise InputError(f"{name}: no such file")
+    check_input(path, "a model file")
     try:
         predictor = dlib.shape_predictor(str(path))
     except (RuntimeError, MemoryError) as error:
@@ -146,15 +146,15 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
             file = str(Path(options.out) / name)
         if file is not None:
             files[option] = file
-    for option, file in files.items():
-        if (option, file) != ("json", "-"):
-            check_writable(file)
+    common.check_json_file(files.get("json"))
     if "plot" in files:
         check_chart_file(files["plot"])
+        claim(files["plot"], "chart", "--plot")
     if "draw" in files:
         suffix = Path(files["draw"]).suffix
         if suffix.lower() not in common.IMAGE_SUFFIXES:
             raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}")
+        claim(files["draw"], "image", "--draw")
     return files
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ert._core.exceptions import InputError
+from ert._core.files import claim
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.datasets.embedded import write_images
-from ert.datasets.formats import FOLDER_FORMATS, dataset_format, import_sleap, write_dataset
+from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, dataset_format, import_sleap, write_dataset
 from ert.datasets.formats.sleap import SLEAP_SUFFIXES
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
@@ -34,6 +35,7 @@ def add_convert_options(parser: Parser) -> None:
     add("--exact", action="store_true", help="keep every bit of the leaves of a .dat, in a larger .ert")
     add("--compress", action="store_true", help="write an .ert of half the size that loads more slowly")
     add("--to", choices=tuple(FOLDER_FORMATS.values()), help="format of the files in the folder DST")
+    common.add_force(parser)
     write_images = "write images that are pixels in the table SRC (Kaggle's facial keypoints) to this folder"
     add("--write-images", metavar="DIR", help=write_images)
     common.add_annotation_options(parser)
@@ -50,15 +52,14 @@ def run_convert(options: argparse.Namespace) -> int:
 
 
 def _convert_model(options: argparse.Namespace) -> int:
-    for_datasets = (options.to, options.boxes, options.split, options.images, options.category, options.label)
-    if any(option is not None for option in for_datasets) or options.part_order != "natural":
-        raise InputError(
-            "--to, --boxes, --split, --part-order and --images are for annotations, expected none with a model"
-        )
-    model = load(options.source)
+    for_datasets = (options.to, options.boxes, options.write_images, *common.annotation_options(options).values())
+    if any(option not in (None, "natural") for option in for_datasets):
+        raise InputError("--to, --boxes, --images and the like are for annotations, expected none with a model")
     destination = Path(options.destination)
     if destination.suffix not in _MODEL_SUFFIXES:
         raise InputError(f"{destination}: expected a model file ending in .ert or .dat")
+    claim(destination, "model", "DST")
+    model = load(options.source)
     if destination.suffix == ".ert" and not options.exact:
         model = model.compact()
     model.save(destination, compress=options.compress)
@@ -71,6 +72,8 @@ def _convert_model(options: argparse.Namespace) -> int:
 def _convert_dataset(options: argparse.Namespace) -> int:
     if options.exact or options.compress:
         raise InputError("--exact and --compress are for models, expected none with annotations")
+    if Path(options.destination).suffix.lower() in FILE_FORMATS and options.to is None:
+        claim(options.destination, FILE_FORMATS[Path(options.destination).suffix.lower()], "DST")
     if Path(options.source).suffix.lower() in SLEAP_SUFFIXES:
         return _convert_sleap(options)
     dataset = common.read_dataset(options, options.source, options.boxes)
@@ -90,6 +93,7 @@ def _convert_sleap(options: argparse.Namespace) -> int:
     dataset = import_sleap(
         options.source, frames, boxes=options.boxes, image_folder=options.images, skip_bad=options.skip_bad
     )
+    common.protect_dataset(dataset, options.source)
     common.log_skipped(dataset, options.source)
     notes = write_dataset(dataset, destination, options.to)
     written = f"images of the frames are in {frames}" if frames in {file.parent for file in dataset.files} else None

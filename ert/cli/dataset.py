@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import claim
 from ert._core.images import image_size, load_image
 from ert._core.runtime import count_threads
 from ert._core.types import Pixels
@@ -84,6 +84,7 @@ def _read_all(options: argparse.Namespace) -> Dataset:
     """Read annotations up to the end, whatever is wrong with single objects."""
     arguments = common.annotation_options(options) | {"boxes": options.boxes}
     dataset = read_annotations(options.dataset, skip_bad=True, **arguments)
+    common.protect_dataset(dataset, options.dataset)
     for note in dataset.notes:
         common.log(f"{options.dataset}: {note}")
     if not dataset.skipped and not len(dataset):
@@ -100,6 +101,7 @@ def _read_all(options: argparse.Namespace) -> Dataset:
 def add_info_options(parser: Parser) -> None:
     """Add the options."""
     common.add_json(parser, "everything")
+    common.add_force(parser)
     common.add_jobs(parser)
     _add_dataset(parser)
 
@@ -261,7 +263,7 @@ def run_mirror(options: argparse.Namespace) -> int:
     for file in files:
         image_size(file)  # raises before any work if it is not an image
     common.make_folder(folder)
-    check_writable(target)
+    claim(target, FILE_FORMATS[target.suffix.lower()], "--out")
     copies = _free_names(files, folder)
     written: list[Path] = []
     widths: dict[Path, int] = {}
@@ -320,6 +322,7 @@ def _free_names(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
 def add_check_options(parser: Parser) -> None:
     """Add the options."""
     common.add_json(parser, "all findings")
+    common.add_force(parser)
     common.add_jobs(parser)
     _add_dataset(parser)
 
@@ -383,6 +386,7 @@ def add_show_options(parser: Parser) -> None:
     _add_seed(parser)
     suspicious = "show the objects with findings of ert dataset check, the worst first"
     add("--suspicious", action="store_true", help=suspicious)
+    common.add_force(parser)
     common.add_jobs(parser)
     _add_dataset(parser)
 
@@ -399,7 +403,7 @@ def run_show(options: argparse.Namespace) -> int:
         raise InputError(f"--seed {options.seed}: expected 0 or more")
     if Path(options.out).suffix.lower() not in common.IMAGE_SUFFIXES:
         raise InputError(f"{options.out}: expected an image file ending in {', '.join(common.IMAGE_SUFFIXES)}")
-    check_writable(options.out)
+    claim(options.out, "image", "--out")
     dataset = _read(options)
     if options.suspicious:
         chosen = _worst(_findings(options, dataset), dataset, options.n)

@@ -11,6 +11,7 @@ from ert.cli.parser import Parser
 def add_demo_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("--out", default="ert-demo", metavar="DIR", help="output folder (default: ert-demo)")
+    common.add_force(parser)
 
 
 def run_demo(options: argparse.Namespace) -> int:
@@ -21,7 +22,8 @@ def run_demo(options: argparse.Namespace) -> int:
     """
     out = common.make_folder(options.out)
     landmarks = out / "astronaut.json"
-    status = main(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}"])
+    force = ["--force"] if options.force else []
+    status = main(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}", *force])
     if status == 0:
-        print(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
+        common.show(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
     return status

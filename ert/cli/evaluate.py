@@ -42,6 +42,7 @@ def add_evaluate_options(parser: Parser) -> None:
     report = "write DIR/report.html: curves, groups, errors per landmark, best and worst faces, times"
     add("--report", metavar="DIR", help=report)
     common.add_jobs(parser)
+    common.add_force(parser)
     common.add_annotation_options(parser)
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import claim
 from ert._core.images import load_image
 from ert.cli import common
 from ert.cli.parser import Parser
@@ -20,6 +20,7 @@ def add_explain_options(parser: Parser) -> None:
     common.add_detector(parser)
     out = ".png or .jpg for a contact sheet; .gif or .apng for an animation of the stages"
     parser.add_argument("--out", required=True, metavar="FILE", help=out)
+    common.add_force(parser)
 
 
 def run_explain(options: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run_explain(options: argparse.Namespace) -> int:
     """
     model = load(options.model)
     check_explanation_file(options.out)
-    check_writable(options.out)
+    claim(options.out, "image", "--out")
     image = load_image(options.image)
     box = options.box
     if box is None:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from ert._core.exceptions import one_line
 from ert._core.files import bundled_models
 from ert.cli import common
 from ert.cli.parser import Parser
@@ -15,6 +16,7 @@ def add_info_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
     common.add_json(parser, "everything")
+    common.add_force(parser)
 
 
 def run_info(options: argparse.Namespace) -> int:
@@ -46,7 +48,7 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
     if model.summary_["n_objects"]:
         yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
     for key, text in model.summary_["notes"].items():
-        yield f"  {key}: {text}"
+        yield f"  {one_line(f'{key}: {text}')}"
     yield f"  {_confidence(facts['confidence'])}"
     for entry in model.history_:
         errors = common.stage_errors(entry)
@@ -79,7 +81,7 @@ def run_models(options: argparse.Namespace) -> int:
     for name, path in bundled_models().items():
         model = load(name)
         stages = f"{model.n_stages} stages of {model.n_trees} trees"
-        print(f"{name}: {model.n_landmarks_} landmarks, {stages}, {path.stat().st_size / 1e6:.2f} MB")
+        common.show(f"{name}: {model.n_landmarks_} landmarks, {stages}, {path.stat().st_size / 1e6:.2f} MB")
         for key, text in model.summary_["notes"].items():
-            print(f"  {key}: {text}")
+            common.show(f"  {one_line(f'{key}: {text}')}")
     return 0

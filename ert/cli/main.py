@@ -1,10 +1,13 @@
 """The entry point of the command line: the commands, and how errors end the program."""
 
+import argparse
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
+from ert._core.files import guarded, protect
 from ert._core.version import __version__
 from ert.cli.parser import Parser, add_commands
 
@@ -30,6 +33,8 @@ _COMMANDS = {
     "warmup": ("warmup", "Compile all kernels now, so that the first prediction is fast."),
     "completion": ("completion", "Print a script that completes commands, options and files in a shell."),
 }
+# Options whose values are written, not read.
+OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,9 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 when ``ert dataset check`` has findings; 2 for bad input, with one line on standard error; 130
         when interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     try:
-        status = int(options.run(options))
+        with guarded(force=getattr(options, "force", None)):
+            protect(_read_files(options))
+            status = int(options.run(options))
         sys.stdout.flush()
         return status
     except InputError as error:
@@ -61,8 +72,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         status, message = 2, f"{error.filename or 'standard output'}: {error.strerror or error}"
-    print(f"ert: {message}", file=sys.stderr, flush=True)
+    print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
     return status
+
+
+def _read_files(options: argparse.Namespace) -> Iterator[str]:
+    """Yield the values of all options but those of outputs; some of them are files that the command reads."""
+    for name, value in vars(options).items():
+        for text in value if isinstance(value, list) else [value]:
+            if name not in OUTPUT_OPTIONS and isinstance(text, str):
+                # Also CSV:COLUMN, dlib:FILE and yunet:FILE.
+                yield from (text, text.rpartition(":")[0], text.partition(":")[2])
 
 
 def build_parser() -> Parser:

@@ -11,6 +11,8 @@ from inspect import cleandoc
 from itertools import takewhile
 from typing import Any, NoReturn
 
+from ert._core.exceptions import printable
+
 _EXAMPLES_TITLE = "examples:"
 
 
@@ -54,7 +56,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, printable(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, after a check of the names of the options."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable, remove_temporaries
+from ert._core.files import claim
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
@@ -51,6 +51,7 @@ def add_train_options(parser: Parser) -> None:
     add("--resume", action="store_true", help="continue an interrupted training after its last finished stage")
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
+    common.add_force(parser)
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
     common.add_annotation_options(parser, part_order=None, many=True)
     _add_parameters(parser)
@@ -133,11 +134,14 @@ def run_train(options: argparse.Namespace) -> int:
         options.part_order = options.part_order or "dlib"
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     options.part_order = options.part_order or "natural"
-    check_writable(out)
+    claim(out, "model", "--out")
     page = common.report_page(options.report)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
-    if checkpoint.exists() and not options.resume:
-        raise InputError(f"{checkpoint}: left by an interrupted training: continue with --resume, or remove it")
+    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence)]
+    for file in checkpoints:
+        if file.exists() and not options.resume:
+            raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
+        claim(file, "model", f"the checkpoint {file.name}")
     dataset, validation = _read_datasets(options)
     _check_number(options, dataset, validation)
     advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
@@ -146,7 +150,6 @@ def run_train(options: argparse.Namespace) -> int:
     model = ShapePredictor(**params, verbose=1)
     done = 0
     if options.resume:
-        remove_temporaries(out)
         done = _finished_stages(checkpoint)
         found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
         common.log(f"{checkpoint}: {found}")
@@ -175,7 +178,7 @@ def run_train(options: argparse.Namespace) -> int:
             return 130
         raise
     model.save(out)
-    for file in (checkpoint, *fold_checkpoints(checkpoint, options.confidence)):
+    for file in checkpoints:
         file.unlink(missing_ok=True)
     summary = (
         f"{out}: {out.stat().st_size / 1e6:.2f} MB from {len(dataset)} objects, "

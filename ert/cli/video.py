@@ -2,14 +2,13 @@
 
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import claim
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.tracking.tracker import Tracker
@@ -44,6 +43,7 @@ def _add_tracking_options(parser: Parser) -> None:
     add("--detect-size", type=int, default=320, metavar="PIXELS", help=size)
     add("--max-faces", type=int, metavar="N", help="track at most N faces, the largest first")
     add("--raw", action="store_true", help="do not smooth the landmarks over time")
+    common.add_force(parser)
     add("--seconds", type=float, metavar="S", help="stop after S seconds of video")
 
 
@@ -56,8 +56,6 @@ def run_video(options: argparse.Namespace) -> int:
     ert video clip.mp4 --csv landmarks.csv --max-faces 1
     """
     _check_outputs(options)
-    if options.out and Path(options.out).exists() and Path(options.out).samefile(options.video):
-        raise InputError(f"{options.out}: is the input video, expected another file")
     with VideoReader(options.video) as reader:
         return _track(reader, options, window=False)
 
@@ -91,8 +89,9 @@ def run_webcam(options: argparse.Namespace) -> int:
 def _check_outputs(options: argparse.Namespace) -> None:
     if options.out:
         check_video_file(options.out)
+        claim(options.out, "video", "--out")
     if options.csv:
-        check_writable(options.csv)
+        claim(options.csv, "csv", "--csv")
 
 
 def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) -> int:

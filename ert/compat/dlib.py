@@ -18,7 +18,7 @@ from typing import Any, overload
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable
+from ert._core.files import claim, guarded, protect
 from ert._core.images import ImageLike as Image
 from ert._core.images import load_image, to_gray
 from ert._core.types import Floats, Pixels, StrPath
@@ -313,9 +313,12 @@ def train_shape_predictor(
         path = Path(object_detections)
         if path.suffix == ".dat":
             model.set_params(kind="dlib", gray_weights="dlib")
-        check_writable(path)
-        dataset = load_dataset(images, part_order="dlib")
-        model.fit(dataset.X, dataset.y, landmark_names=dataset.landmark_names).save(path)
+        with guarded():
+            protect([images])
+            claim(path, "model", "object_detections")
+            dataset = load_dataset(images, part_order="dlib")
+            protect(dataset.files)
+            model.fit(dataset.X, dataset.y, landmark_names=dataset.landmark_names).save(path)
         return None
 
 

@@ -18,6 +18,7 @@ from ert.datasets.parsing import Annotation, natural_key
 from ert.datasets.selection import image_box
 from ert.datasets.split import connected_items
 
+_SKIP_BAD = "--skip-bad leaves such objects out"
 _OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
 
 
@@ -40,13 +41,14 @@ def assemble(
     for annotation in annotations:
         if annotation.fault is not None:
             if not skip_bad:
-                raise InputError(annotation.fault)
+                raise InputError(f"{annotation.fault}; {_SKIP_BAD}")
             skipped.append(Skipped(_kind_of_fault(annotation, path), annotation.file, annotation.fault))
             continue
         if not any(x == x for x, _ in annotation.landmarks.values()):
             skipped.append(Skipped("no landmarks", annotation.file, f"{annotation.where}: no landmarks"))
             continue
-        notes.update(annotation.notes)
+        for note in annotation.notes:
+            notes[note] += 1
         numbers.extend(annotation.box or (math.nan,) * 4)
         columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
         counts.append(len(annotation.landmarks))
@@ -85,7 +87,7 @@ def assemble(
             faults.setdefault(i, str(error))
     for i, fault in faults.items():
         if not skip_bad:
-            raise InputError(fault)
+            raise InputError(f"{fault}; {_SKIP_BAD}")
         skipped.append(Skipped("invalid annotation", files[i], fault))
     ids = tuple(ids_read) if any(ids_read) else None
     scales = None if np.isnan(scales_read).all() else np.array(scales_read)

@@ -118,6 +118,8 @@ class Dataset:
             "landmarks": len(self.landmark_names),
             "missing points": int(np.isnan(self.landmarks[:, :, 0]).sum()),
         }
+        if self.skipped:
+            counts["objects left out"] = len(self.skipped)
         try:
             return counts, os.path.commonpath({str(file.parent) for file in self.files})
         except ValueError:  # no images, several drives, or both absolute and relative paths

@@ -5,9 +5,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import product
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from ert._core.exceptions import InputError
@@ -23,6 +22,10 @@ IMAGE_SUFFIXES = (
 )
 _RANKS = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
 _SEPARATOR = re.compile(r"[\\/]+")
+
+
+# Whether subfolders are searched, and the keys of the folders on the way from there.
+_Place: TypeAlias = tuple[bool, tuple[str, ...]]
 
 
 class Found(NamedTuple):
@@ -46,16 +49,21 @@ class ImageFinder:
         The annotation file.
     image_folder : path-like, optional
         The folder of the images.
+    any_suffix : bool
+        Whether ``a.jpg`` may be ``a.png`` if there is no other; ``a``, without a suffix, always may.
     """
 
-    def __init__(self, path: Path, image_folder: StrPath | None = None) -> None:
+    def __init__(self, path: Path, image_folder: StrPath | None = None, *, any_suffix: bool = False) -> None:
+        self._any_suffix = any_suffix
         self._first = str(path.parent if image_folder is None else image_folder)
         self._with_subfolders = image_folder is None
         self._subfolders: list[str] | None = None
         self._listings: dict[str, dict[str, list[str]]] = {}
+        # A relative folder -> key of a name -> files; the same for the stems of images.
+        self._files: dict[_Place, dict[str, list[str]]] = {}
+        self._stems: dict[_Place, dict[str, list[str]]] = {}
+        # Image -> the name that led to it: with folders that were dropped, or with no or another suffix.
         self._names_of: dict[str, tuple[str, ...]] = {}
-        # Folder -> stem -> images, and image -> the name without or with another suffix that led to it.
-        self._stems: dict[str, dict[str, list[str]]] = {}
         self._found_by_stem: dict[str, str] = {}
         self._as_written: set[str] = set()
 
@@ -66,20 +74,18 @@ class ImageFinder:
             self._as_written.add(as_written)
             other = self._found_by_stem.get(as_written)
             return Found(Path(as_written), other and _same_image(other, name, as_written, here))
-        for spelling in _spellings(name):
-            parts = name_parts(spelling)
-            for k in range(len(parts)):
-                # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
-                others = self._other_folders() if k == 0 and not is_absolute(spelling) else []
-                for match_case, folders in product((True, False), ([self._first], others)):
-                    found = [file for folder in folders for file in self._look_up(folder, parts[k:], match_case)]
-                    if len(found) > 1:
-                        fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
-                        return Found(Path(found[0]), fault)
-                    if found:
-                        if k:
-                            self._check_unique(found[0], parts, here)
-                        return Found(Path(found[0]), None)
+        for parts, k, places in self._tails(name):
+            files = [self._look_up(self._index(*place), parts[-1]) for place in places]
+            # The same case before any other, and beside the annotations before subfolders.
+            ending = os.sep + os.path.join(*parts[k:])
+            same_case = [[file for file in of_place if file.endswith(ending)] for of_place in files]
+            found = next((of_place for of_place in (*same_case, *files) if of_place), [])
+            if len(found) > 1:
+                return Found(Path(found[0]), _ambiguous(name, found, here))
+            if found:
+                if k:
+                    self._check_unique(found[0], parts, here)
+                return Found(Path(found[0]), None)
         by_stem = self._find_by_stem(name, here)
         if by_stem is not None:
             return by_stem
@@ -89,56 +95,74 @@ class ImageFinder:
 
     def _find_by_stem(self, name: str, here: str) -> Found | None:
         """Return the only image of that name up to its suffix, if there is one: names may lack it or have another."""
+        for parts, _, places in self._tails(name):
+            stem, suffix = os.path.splitext(parts[-1])
+            if suffix.lower() not in _RANKS:
+                stem = parts[-1]
+            elif not self._any_suffix:
+                return None
+            found = [file for place in places for file in self._look_up(self._stem_index(*place), stem)]
+            if not found:
+                continue
+            fault = None
+            if len(found) > 1:
+                fault = _ambiguous(name, found, here)
+            elif found[0] in self._as_written:
+                fault = _same_image(os.path.basename(found[0]), name, found[0], here)
+            elif _key(other := self._found_by_stem.setdefault(found[0], name)) != _key(name):
+                fault = _same_image(other, name, found[0], here)
+            return Found(Path(found[0]), fault)
+        return None
+
+    def _tails(self, name: str) -> Iterator[tuple[list[str], int, list[_Place]]]:
+        """Yield the parts of a name, how many of them are dropped, and the places to look at, the likely ones first."""
         for spelling in _spellings(name):
             parts = name_parts(spelling)
             for k in range(len(parts)):
-                folders = [self._first, *(self._other_folders() if k == 0 and not is_absolute(spelling) else [])]
-                found = [file for folder in folders for file in self._look_up_stem(folder, parts[k:])]
-                if not found:
-                    continue
-                fault = None
-                if len(found) > 1:
-                    fault = f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
-                elif found[0] in self._as_written or self._found_by_stem.setdefault(found[0], name) != name:
-                    fault = _same_image(self._found_by_stem.get(found[0], found[0]), name, found[0], here)
-                return Found(Path(found[0]), fault)
-        return None
+                parents = tuple(map(_key, parts[k:-1]))
+                # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
+                is_local = self._with_subfolders and k == 0 and not is_absolute(spelling)
+                yield parts, k, [(False, parents), (True, parents)] if is_local else [(False, parents)]
 
-    def _look_up_stem(self, folder: str, parts: list[str]) -> list[str]:
-        *parents, name = parts
-        for part in parents:
-            names = self._listing(folder).get(_key(part), [])
-            folder = os.path.join(folder, names[0] if len(names) == 1 else part)
-        if folder not in self._stems:
-            stems = self._stems[folder] = {}
-            for names in self._listing(folder).values():
-                for image in names:
-                    stem, suffix = os.path.splitext(image)
+    def _look_up(self, index: dict[str, list[str]], name: str) -> list[str]:
+        return [file for file in index.get(_key(name), ()) if os.path.isfile(file)]
+
+    def _index(self, in_subfolders: bool, parents: tuple[str, ...]) -> dict[str, list[str]]:
+        """Return key of a name -> files of the keys `parents` below the first folder, or below its subfolders."""
+        place = in_subfolders, parents
+        index = self._files.get(place)
+        if index is None:
+            folders = self._other_folders() if in_subfolders else [self._first]
+            for parent in parents:
+                folders = [os.path.join(at, name) for at in folders for name in self._listing(at).get(parent, ())]
+            index = self._files[place] = {}
+            for at in folders:
+                for key, names in self._listing(at).items():
+                    index.setdefault(key, []).extend(os.path.join(at, name) for name in names)
+        return index
+
+    def _stem_index(self, in_subfolders: bool, parents: tuple[str, ...]) -> dict[str, list[str]]:
+        """Return the same for the stems of images."""
+        place = in_subfolders, parents
+        index = self._stems.get(place)
+        if index is None:
+            index = self._stems[place] = {}
+            for files in self._index(*place).values():
+                for file in files:
+                    stem, suffix = os.path.splitext(os.path.basename(file))
                     if suffix.lower() in _RANKS:
-                        stems.setdefault(_key(stem), []).append(os.path.join(folder, image))
-        stem, suffix = os.path.splitext(name)
-        return self._stems[folder].get(_key(stem if suffix.lower() in _RANKS else name), [])
+                        index.setdefault(_key(stem), []).append(file)
+        return index
 
     def _other_folders(self) -> list[str]:
         if self._subfolders is None:
             self._subfolders = []
-            if self._with_subfolders:
-                with suppress(OSError), os.scandir(self._first) as entries:
-                    self._subfolders = sorted(
-                        os.path.join(self._first, entry.name) for entry in entries if entry.is_dir()
-                    )
+            with suppress(OSError), os.scandir(self._first) as entries:
+                self._subfolders = sorted(os.path.join(self._first, entry.name) for entry in entries if entry.is_dir())
         return self._subfolders
 
-    def _look_up(self, folder: str, parts: list[str], match_case: bool) -> list[str]:
-        """Return the files at a relative path; unless `match_case`, with those that differ in case only."""
-        paths = [folder]
-        for part in parts:
-            entries = [(path, name) for path in paths for name in self._listing(path).get(_key(part), ())]
-            paths = [os.path.join(path, name) for path, name in entries if name == part or not match_case]
-        return [path for path in paths if os.path.isfile(path)]
-
     def _listing(self, folder: str) -> dict[str, list[str]]:
-        """Return the names in a folder by their keys; nothing if it is no folder."""
+        """Return key -> names in a folder; nothing if it is no folder."""
         listing = self._listings.get(folder)
         if listing is None:
             listing = self._listings[folder] = {}
@@ -155,6 +179,17 @@ class ImageFinder:
         if known != tuple(parts):
             both = f"{quoted('/'.join(known))} and {quoted('/'.join(parts))}"
             raise InputError(f"{here}: both {both} would be {file}, expected a folder of images for each")
+
+
+def suffix_notes(name: str, file: Path) -> tuple[str, ...]:
+    """Return a note if an image was found under a name with another suffix."""
+    if name[-3:].lower() == file.name[-3:].lower() or os.path.splitext(name)[1].lower() not in _RANKS:
+        return ()
+    return ("the image has another suffix than its name",)
+
+
+def _ambiguous(name: str, found: list[str], here: str) -> str:
+    return f"{here}: ambiguous image name {quoted(name)} ({found[0]} or {found[1]}); give a path"
 
 
 def _same_image(one: str, other: str, file: str, here: str) -> str:

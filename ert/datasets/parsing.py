@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from ert._core.exceptions import InputError
+from ert._core.exceptions import quoted as quoted
+from ert._core.files import check_input
 from ert._core.images import image_size, load_image
 from ert._core.types import Box
 
@@ -51,15 +53,6 @@ def natural_key(text: str) -> tuple[str, str]:
     return re.sub("[0-9]+", number_key, text), text
 
 
-def quoted(value: Any) -> str:
-    """Return a value from a file as one short line for an error message."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    return "a number too large" if isinstance(value, int) and abs(value) > 10**60 else repr(value)
-
-
 def first_duplicate(items: Iterable[str]) -> str | None:
     """Return the first item that equals an earlier one, or None."""
     seen: set[str] = set()
@@ -75,6 +68,7 @@ def first_duplicate(items: Iterable[str]) -> str | None:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a file for reading; an OSError becomes an InputError with the path."""
+    check_input(path, "a file of annotations")
     try:
         return path.open("rb")
     except OSError as error:
@@ -94,7 +88,7 @@ def check_name(name: str, format: str) -> str:
 def read_number(text: str, here: str, what: str) -> float:
     """Parse a coordinate in pixels; `here` and `what` are place and item for the error message."""
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not abs(value) <= MAX_COORDINATE:

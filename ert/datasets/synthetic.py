@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
-from ert._core.files import write_atomically
+from ert._core.files import write_atomically, write_text
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats import write_text
 from ert.datasets.formats.csv import write_csv
 from ert.datasets.formats.imglab import write_imglab
 from ert.datasets.formats.pts import write_pts
@@ -174,11 +173,14 @@ def synthetic_dataset(folder: StrPath, n: int, seed: int = 0) -> Path:
     exact = Dataset(files, boxes, landmarks, padded, "synthetic faces")
     rounded = Dataset(files, boxes.round(4), landmarks.round(4), numbers, "synthetic faces")
     for file, image, pts in zip(files, images, write_pts(rounded, names), strict=True):
-        with write_atomically(file) as path:
+        with write_atomically(file, "image") as path:
             Image.fromarray(image).save(path)
-        write_text(file.with_suffix(".pts"), [pts])
-    write_text(folder / "landmarks.xml", write_imglab(exact, names))
-    write_text(folder / "landmarks.csv", write_csv(rounded, names))
+        with write_text(file.with_suffix(".pts"), "pts") as target:
+            target.write(pts)
+    with write_text(folder / "landmarks.xml", "imglab") as target:
+        target.writelines(write_imglab(exact, names))
+    with write_text(folder / "landmarks.csv", "csv") as target:
+        target.writelines(write_csv(rounded, names))
     return folder
 
 

@@ -27,7 +27,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         with io.TextIOWrapper(stream, encoding, errors="replace") as text:
             for line, row in enumerate(text, 1):
                 if "\ufffd" in row or "\0" in row:
-                    raise InputError(f"{path}:{line}: bytes that are not text (UTF-8, UTF-16 or Windows-1252)")
+                    raise _not_text(path, line)
                 if line == 1:
                     row = row.removeprefix("\ufeff")
                 if _END_OF_TEXT in row:
@@ -40,22 +40,30 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _find_encoding(stream: BinaryIO, path: Path) -> str:
     """Return the encoding of a text from its first bytes or, without a mark, from all of them."""
     chunk = stream.read(_CHUNK_BYTES)
-    if chunk[:2] in _UTF16_MARKS:
-        return _UTF16_MARKS[chunk[:2]]
-    if chunk[1:2] == b"\0" != chunk[:1] or chunk[:1] == b"\0" != chunk[1:2]:
-        return "utf-16-le" if chunk[1:2] == b"\0" else "utf-16-be"
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    encoding = _UTF16_MARKS.get(chunk[:2], "utf-8")
+    if encoding == "utf-8" and (chunk[:1] == b"\0") != (chunk[1:2] == b"\0"):
+        encoding = "utf-16-be" if chunk[:1] == b"\0" else "utf-16-le"
+    decoder, n_lines = codecs.getincrementaldecoder(encoding)(), 1
     try:
-        # A file of zeros is not read to its end.
-        while chunk and b"\0" not in chunk:
-            decoder.decode(chunk)
+        while chunk:
+            text = decoder.decode(chunk)
+            if "\0" in text:
+                # At once: the line may be as long as a disk.
+                before = text[: text.index("\0")].replace("\r\n", "\n").replace("\r", "\n")
+                raise _not_text(path, n_lines + before.count("\n"))
+            n_lines += text.count("\n") or text.count("\r")
             chunk = stream.read(_CHUNK_BYTES)
-        decoder.decode(b"", not chunk)
+        decoder.decode(b"", True)
     except UnicodeDecodeError:
-        stream.seek(0)
-        _check_windows_text(stream, path)
-        return "cp1252"
-    return "utf-8"
+        if encoding == "utf-8":
+            stream.seek(0)
+            _check_windows_text(stream, path)
+            return "cp1252"
+    return encoding
+
+
+def _not_text(path: Path, line: int) -> InputError:
+    return InputError(f"{path}:{line}: bytes that are not text (UTF-8, UTF-16 or Windows-1252)")
 
 
 def _check_windows_text(stream: BinaryIO, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
 from ert._core.images import ImageLike
@@ -75,6 +76,7 @@ class Explanation:
         )
 
 
+@checked_arguments
 def explain(
     model: ShapePredictor,
     image: ImageLike,
@@ -264,7 +266,7 @@ def _save_animation(path: StrPath, frames: list[Pixels]) -> None:
         palette = pictures[-1].quantize(256)
         pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
         kind = "GIF"
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "image") as temporary:
         pictures[0].save(
             temporary, kind, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False
         )

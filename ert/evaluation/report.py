@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ert._core.exceptions import one_line
-from ert._core.files import write_atomically
+from ert._core.files import write_text
 from ert._core.images import load_image
 from ert._core.system import provenance
 from ert._core.types import Floats, Pixels, StrPath
@@ -269,8 +269,8 @@ def write_page(path: StrPath, template: str, **values: Any) -> None:
     """
     check_report_packages(path)
     text = environment().get_template(template).render(values)
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with write_text(path, "page") as file:
+        file.write(text)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import bundled_models
 from ert._core.images import ImageLike, check_image, load_image
@@ -134,6 +135,7 @@ class Faces(list[AlignedFace]):
 _load_bundled = lru_cache(maxsize=4)(load)
 
 
+@checked_arguments
 def align(
     image: ImageLike,
     model: ShapePredictor | str | os.PathLike[str] = "face68",
@@ -222,6 +224,7 @@ def align(
     )
 
 
+@checked_arguments
 def to_dataframe(faces: Sequence[AlignedFace] | ArrayLike, *, wide: bool = False) -> "pandas.DataFrame":
     """Return faces as a table.
 

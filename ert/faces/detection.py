@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
+from ert._core.files import check_input
 from ert._core.images import check_image, load_image, to_gray
 from ert._core.types import Box, Floats, Pixels
 from ert.inference.rotated import rotation, search_roll
@@ -34,6 +36,7 @@ _MAX_SPREAD_BOX_SIDES = 0.012
 _DETECTOR_LOCK = threading.Lock()
 
 
+@checked_arguments
 def detect_faces(
     image: Pixels | str | os.PathLike[str], detector: str | Detector = "auto", *, channel_order: str = "rgb"
 ) -> Floats:
@@ -208,8 +211,7 @@ def _yunet_detector(model: str) -> Any:
         raise InputError("detector 'yunet': needs OpenCV 4.5.4 or later: pip install opencv-python-headless") from None
     import cv2
 
-    if not Path(model).is_file():
-        raise InputError(f"detector 'yunet': {model}: no such file, expected the ONNX file of a YuNet model")
+    check_input(model, "the ONNX file of a YuNet model")
     try:
         return FaceDetectorYN.create(model, "", (0, 0))
     except cv2.error as error:

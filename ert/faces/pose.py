@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.faces.regions import check_face
@@ -101,6 +102,7 @@ class HeadPose:
         return self.project(FACE_POINTS[30] + length * ends)
 
 
+@checked_arguments
 def head_pose(landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_length: float | None = None) -> HeadPose:
     """Estimate yaw, pitch and roll of a head from its 68 landmarks.
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.model.schemes import FACE68_REGIONS
@@ -19,6 +20,7 @@ FACE_REGIONS: dict[str, dict[str, range]] = {
 }
 
 
+@checked_arguments
 def regions(landmarks: ArrayLike) -> dict[str, Floats]:
     """Return the landmarks of faces by region.
 
@@ -77,6 +79,7 @@ def check_face(landmarks: Any, *counts: int, many: bool = True) -> Floats:
 _EYES = np.array([FACE68_REGIONS["right_eye"], FACE68_REGIONS["left_eye"]])
 
 
+@checked_arguments
 def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     """Return the eye aspect ratio: the mean distance between the lids divided by the width of the eye.
 
@@ -110,6 +113,7 @@ def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     return ratio
 
 
+@checked_arguments
 def mouth_opening(landmarks: ArrayLike) -> Floats:
     """Return how far mouths are open: the distance between the inner lips divided by the mouth's width.
 
@@ -186,6 +190,7 @@ class BlinkCounter:
     ...         print("wake up")
     """
 
+    @checked_arguments
     def __init__(
         self, close_below: float = 0.2, open_above: float = 0.23, *, shortest: float = 0.05, longest: float = 0.5
     ) -> None:
@@ -220,6 +225,7 @@ class BlinkCounter:
         """Total duration of all closures in seconds, including blinks."""
         return self._closed_before + self.closed_for
 
+    @checked_arguments
     def update(self, time: float, openness: float) -> bool:
         """Add one measurement.
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
 from ert.faces.regions import check_face
@@ -20,6 +21,8 @@ from ert.predictor import load
 # Pixels within this distance of an edge belong to both triangles, so that rounding leaves no gap between
 # them. Triangles of less height are skipped.
 _TOLERANCE_PIXELS = 1e-6
+# Longest side of a picture that is made, which takes up to 2 GB.
+MAX_SIZE_PIXELS = 10_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +58,7 @@ class Chip:
         return f"Chip({columns} x {rows} pixels, {color}, scale {math.hypot(a, b):.3g}, rotation {angle:.1f}°)"
 
 
+@checked_arguments
 def chip(
     image: Pixels, landmarks: ArrayLike, size: int = 160, *, padding: float = 0.25, template: ArrayLike | None = None
 ) -> Chip:
@@ -88,8 +92,8 @@ def chip(
         When an argument is invalid, or fewer than two distinct landmarks are present.
     """
     image = check_image(image)
-    if size < 1:
-        raise InputError(f"size: {size} pixels, expected at least 1")
+    if not 1 <= size <= MAX_SIZE_PIXELS:
+        raise InputError(f"size: {quoted(size)} pixels, expected 1 to {MAX_SIZE_PIXELS}")
     if template is None:
         points = check_face(landmarks, 68, 5, many=False)
         target = face_template(len(points), size, padding)
@@ -158,6 +162,7 @@ def _crop(image: Pixels, matrix: Floats, size: int) -> Pixels:
     return pixels
 
 
+@checked_arguments
 def triangles(points: ArrayLike) -> NDArray[np.intp]:
     """Return the Delaunay triangulation of points.
 
@@ -182,6 +187,7 @@ def triangles(points: ArrayLike) -> NDArray[np.intp]:
     return corners
 
 
+@checked_arguments
 def warp(
     image: Pixels,
     from_points: ArrayLike,
@@ -222,9 +228,10 @@ def warp(
     start, end = check_face(from_points, many=False), check_face(to_points, many=False)
     if start.shape != end.shape:
         raise InputError(f"to_points: array of shape {end.shape}, expected that of from_points, {start.shape}")
-    width, height = image.shape[1::-1] if size is None else size
-    if width < 1 or height < 1:
-        raise InputError(f"size: {width} x {height} pixels, expected at least 1 of each")
+    sides = image.shape[1::-1] if size is None else size
+    if len(sides) != 2 or (size is not None and not 1 <= min(size) <= max(size) <= MAX_SIZE_PIXELS):
+        raise InputError(f"size: {quoted(size)}, expected width and height, each 1 to {MAX_SIZE_PIXELS} pixels")
+    width, height = sides
     known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
     start, end = start[known], end[known]
     if border:
@@ -262,6 +269,7 @@ class AverageFace(NamedTuple):
     """float64 (n_landmarks, 2), in pixels of the image."""
 
 
+@checked_arguments
 def average_face(
     images: Sequence[Pixels],
     landmarks: Sequence[ArrayLike],

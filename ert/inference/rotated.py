@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.types import Floats
 from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
@@ -246,8 +246,8 @@ def check_rolls(rolls: float | Sequence[float] | npt.ArrayLike | None, n: int) -
     expected = f"{n} finite numbers of degrees, one for each object, or one for all"
     try:
         given = np.array(0.0 if rolls is None else rolls, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"rolls: {rolls!r}, expected {expected}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"rolls: {quoted(rolls)}, expected {expected}") from None
     if given.shape not in ((), (n,)):
         raise InputError(f"rolls: array of shape {given.shape}, expected {expected}")
     bad = np.flatnonzero(~np.isfinite(given))
@@ -260,8 +260,8 @@ def check_max_roll(max_roll: Any) -> float:
     """Check that `max_roll` is a number from 0 to 180."""
     try:
         number = float(max_roll)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= 180:
-        raise InputError(f"max_roll={max_roll!r}: expected degrees from 0 to 180")
+        raise InputError(f"max_roll={quoted(max_roll)}: expected degrees from 0 to 180")
     return number

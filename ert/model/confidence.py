@@ -21,6 +21,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
 from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledConfidence, assess_face, compile_confidence
+from ert.model.cascade import FieldsOnly
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
 
@@ -101,7 +102,7 @@ class Forest:
 
 
 @dataclass(frozen=True)
-class ConfidenceModel:
+class ConfidenceModel(FieldsOnly):
     """A fitted confidence model.
 
     Parameters

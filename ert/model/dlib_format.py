@@ -18,9 +18,10 @@ import numba
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import write_atomically
+from ert._core.files import check_input, write_atomically
 from ert.model.dlib_cascade import DlibCascade, expand
 
+_FIRST_BYTES = 16
 _ERRORS = {
     -1: "is truncated",
     -2: "holds numbers as text, as very old versions of dlib wrote them",
@@ -41,9 +42,12 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
         When the file cannot be read, is truncated, damaged, or of another kind; nothing large is allocated on
         the word of a damaged count.
     """
-    path = Path(path)
+    path = check_input(path, "a model file of dlib")
     try:
-        data = np.fromfile(path, np.uint8)
+        # Nothing large is read of a file of another kind.
+        data = np.fromfile(path, np.uint8, count=_FIRST_BYTES)
+        if _read_int(data, 0)[0] == 1:
+            data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     sizes = np.zeros(4, np.int64)
@@ -269,7 +273,7 @@ def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
     numbers = sum(array.size for array in arrays) + 3 * whole.leaves.size + 100
     buffer = np.empty(9 * numbers, np.uint8)
     n = _write_model(buffer, *arrays)
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "model") as temporary:
         buffer[:n].tofile(temporary)
 
 

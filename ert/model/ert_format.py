@@ -17,14 +17,13 @@ import math
 import os
 import struct
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.files import write_atomically
+from ert._core.files import check_input, write_atomically
 
 MAGIC = b"\x89ERTmdl\n"
 FORMAT_VERSION = 1
@@ -70,7 +69,7 @@ def write_model_file(
     text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-(_PREFIX_SIZE + len(text)) % _ALIGN)
     joined = text + content
-    with write_atomically(path) as temporary, open(temporary, "wb") as file:
+    with write_atomically(path, "model") as temporary, open(temporary, "wb") as file:
         start = _START.pack(MAGIC, FORMAT_VERSION, len(text))
         file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
@@ -89,9 +88,12 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     InputError
         When the file cannot be read, is corrupt, truncated, not an .ert file, or from a newer version.
     """
-    path = Path(path)
+    path = check_input(path, "a model file")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(len(MAGIC))
+            # Nothing large is read of a file of another kind.
+            data += file.read() if data == MAGIC else b""
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if data[: len(MAGIC)] != MAGIC:

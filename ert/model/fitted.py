@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError, one_line
+from ert._core.files import as_path
 from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import ConfidenceModel
@@ -151,7 +152,7 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
         When the file cannot be written, or its format cannot express the model.
     """
     cascade = fitted.cascade
-    if Path(path).suffix == ".dat":
+    if (path := as_path(path)).suffix == ".dat":
         if compress:
             raise InputError(f"{path}: dlib's format has no compressed models; expected .ert")
         if isinstance(cascade, Cascade):

@@ -132,7 +132,7 @@ class Chart:
             When the suffix is unknown or the file cannot be written.
         """
         check_chart_file(path)
-        with write_atomically(path) as temporary, _chart_style():
+        with write_atomically(path, "chart") as temporary, _chart_style():
             if Path(path).suffix.lower() == ".svg":
                 temporary.write_text(self.svg() + "\n", encoding="utf-8")
             else:

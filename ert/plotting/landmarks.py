@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, one_line, printable
 from ert._core.files import write_atomically
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels, StrPath
@@ -41,6 +42,7 @@ TRUTH = "#ffffff"
 _MARGIN = 0.15
 
 
+@checked_arguments
 def draw_landmarks(
     image: Pixels,
     shapes: Sequence[ArrayLike] | NDArray[Any],
@@ -129,6 +131,7 @@ class _Pose(Protocol):
     def project(self, points: ArrayLike) -> Floats: ...
 
 
+@checked_arguments
 def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) -> Pixels:
     """Draw the axes of heads on a copy of an image.
 
@@ -218,9 +221,11 @@ def object_view(points: Floats, box: Floats) -> tuple[int, int, int]:
 
 def shortened(name: str, length: int = 34) -> str:
     """Shorten a file name in the middle, since its end is the more informative part."""
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 16]}…{name[-15:]}"
 
 
+@checked_arguments
 def contact_sheet(
     thumbnails: Sequence[Pixels], columns: int, captions: Sequence[str] | None = None, *, tile_size: int = 256
 ) -> Pixels:
@@ -283,6 +288,7 @@ def contact_sheet(
     return np.array(sheet, np.uint8)
 
 
+@checked_arguments
 def save_image(path: StrPath, image: Pixels) -> None:
     """Write an image file; the suffix determines the format.
 
@@ -306,7 +312,7 @@ def save_image(path: StrPath, image: Pixels) -> None:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected an image format: .png, .jpg, .webp")
     picture = Image.fromarray(check_image(image))
     options = {"quality": 92} if kind in ("JPEG", "WEBP") else {}
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "image") as temporary:
         picture.save(temporary, kind, **options)
 
 
@@ -320,6 +326,7 @@ def data_uri(image: Pixels) -> str:
     return "data:image/jpeg;base64," + b64encode(data.getvalue()).decode("ascii")
 
 
+@checked_arguments
 def picture_html(
     image: Pixels, shapes: Sequence[ArrayLike] | NDArray[Any], boxes: ArrayLike | None = None, alt: str = ""
 ) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels
 from ert.faces.detection import Detector, detect_faces, reduce_image
@@ -168,6 +169,7 @@ class Tracker:
     ...         print(face.id, face.landmarks[30])
     """
 
+    @checked_arguments
     def __init__(
         self,
         model: ShapePredictor | str = "face68",
@@ -192,13 +194,13 @@ class Tracker:
             raise InputError(f"min_confidence: {min_confidence}, expected 0 to 1")
         if max_faces is not None and max_faces < 1:
             raise InputError(f"max_faces: {max_faces}, expected at least 1")
-        if detect_size < 1:
-            raise InputError(f"detect_size: {detect_size}, expected at least 1 pixel")
+        if not isinstance(detect_size, (int, np.integer)) or detect_size < 1:
+            raise InputError(f"detect_size: {quoted(detect_size)}, expected at least 1 pixel")
         if channel_order not in ("rgb", "bgr"):
             raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
         self.model = model if isinstance(model, ShapePredictor) else load(model)
         self.detector, self.smooth, self.channel_order = detector, smooth, channel_order
-        self.detect_every, self.search_every, self.patience = detect_every, search_every, patience
+        self.detect_every, self.search_every, self.patience = float(detect_every), float(search_every), patience
         self.detect_size = detect_size
         self.min_confidence, self.max_faces, self.rate = min_confidence, max_faces, rate
         self._observer = Observer(self.model, channel_order)
@@ -218,6 +220,7 @@ class Tracker:
         self._n_empty_searches = 0
         self._next_id = 0
 
+    @checked_arguments
     def update(self, frame: Pixels, time: float | None = None) -> list[TrackedFace]:
         """Return the faces of the next frame.
 

@@ -11,13 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from ert._core.exceptions import InputError
-from ert._core.files import check_writable, write_atomically
+from ert._core.arguments import checked_arguments
+from ert._core.exceptions import InputError, quoted
+from ert._core.files import as_path, check_input, check_writable, write_atomically, write_text
 from ert._core.types import Pixels
 from ert.tracking.tracker import TrackedFace
 
 # Codecs by suffix that OpenCV's wheels can write.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
+# OpenCV crashes on negative numbers.
+MAX_CAMERA = 999
 # For files and cameras that report no frame rate or an invalid one.
 _DEFAULT_FRAMES_PER_SECOND, _MAX_FRAMES_PER_SECOND = 30.0, 1000.0
 _COLORS = ("#7ee787", "#5aa9ff", "#ffc857", "#ff8fa3", "#c792ea", "#5ee6ff", "#ff9e64", "#d8dce4")
@@ -72,16 +75,15 @@ class VideoReader:
         When OpenCV is not installed, there is no such file or camera, or the file is not a video.
     """
 
+    @checked_arguments
     def __init__(self, source: str | os.PathLike[str] | int) -> None:
         self._camera = isinstance(source, int)
-        self.name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
+        if isinstance(source, int) and not 0 <= source <= MAX_CAMERA:
+            raise InputError(f"camera {quoted(source)}: expected a number from 0 to {MAX_CAMERA}")
+        self.name = f"camera {source}" if isinstance(source, int) else str(as_path(source))
         cv2 = _import_opencv(self.name)
         if not isinstance(source, int):
-            path = Path(source)
-            if path.is_dir():
-                raise InputError(f"{path}: is a folder, expected a video file")
-            if not path.exists():
-                raise InputError(f"{path}: no such file")
+            check_input(source, "a video file")
         with _quiet(cv2):
             # Other backends take a name with digits for a sequence of images.
             has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
@@ -128,7 +130,7 @@ def check_video_file(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix.lower() not in _CODECS:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(_CODECS)}")
-    check_writable(path)
+    check_writable(path, "video")
 
 
 @contextmanager
@@ -157,7 +159,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
     cv2 = _import_opencv(os.fspath(path))
     check_video_file(path)
     codec = _CODECS[Path(path).suffix.lower()]
-    with write_atomically(path) as temporary:
+    with write_atomically(path, "video") as temporary:
         with _quiet(cv2):
             writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), rate, size)
         try:
@@ -166,7 +168,7 @@ def video_writer(path: str | os.PathLike[str], size: tuple[int, int], rate: floa
             yield writer.write
         finally:
             writer.release()
-        if not temporary.is_file():
+        if not temporary.stat().st_size:
             raise InputError(f"{path}: this OpenCV cannot write {codec} video: it wrote nothing")
 
 
@@ -179,7 +181,7 @@ def face_table(path: str | os.PathLike[str], n_landmarks: int) -> Iterator[Any]:
     """
     names = ["frame", "time", "id", "left", "top", "width", "height", "confidence"]
     names += [f"{axis}{i}" for i in range(n_landmarks) for axis in "xy"]
-    with write_atomically(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with write_text(path, "csv") as file:
         rows = csv.writer(file)
         rows.writerow(names)
 

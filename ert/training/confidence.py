@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
+from ert._core.files import as_path
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels import Workers, grow_trees, run_forest
@@ -107,7 +108,9 @@ def fold_checkpoints(checkpoint: StrPath, n_folds: int) -> list[Path]:
 
     They are not removed by :func:`fit_confidence`.
     """
-    path = Path(checkpoint)
+    path = as_path(checkpoint)
+    if not path.name:
+        raise InputError(f"checkpoint: {path}, expected the path of a file")
     return [path.with_name(f"{path.stem}.fold{number}{path.suffix}") for number in range(1, n_folds + 1)]
 
 

@@ -14,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError
-from ert._core.files import check_writable, remove_temporaries
+from ert._core.exceptions import InputError, printable
+from ert._core.files import check_writable
 from ert._core.images import DUMMY_IMAGES
 from ert._core.runtime import count_threads, require_compiler, uninterrupted
 from ert._core.types import Floats, StrPath
@@ -64,7 +64,7 @@ def fit_cascade(
     mirror_map = resolve_mirror_map(settings["mirror"], n_landmarks)
     n_threads = count_threads(settings["n_jobs"])
     if checkpoint is not None:
-        check_writable(checkpoint)
+        check_writable(checkpoint, "model")
     region = crop_region(objects.shapes, settings["padding"], mirror_map is not None)
     crop_spec = CropSpec(region, params["working_size"], params["blur"], params["min_contrast"])
     check_crop_spec(crop_spec)
@@ -198,7 +198,6 @@ def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> l
     """Return the stages of a checkpoint, none where there is nothing to resume."""
     if checkpoint is None or not resume:
         return []
-    remove_temporaries(checkpoint)
     if not Path(checkpoint).exists():
         return []
     fitted = read_fitted(checkpoint)
@@ -209,7 +208,7 @@ def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> l
 
 def log(text: str) -> None:
     """Write a line to standard error."""
-    print(f"ert: {text}", file=sys.stderr, flush=True)
+    print(printable(f"ert: {text}"), file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import image_size
 from ert._core.types import Floats, Pixels
 from ert.inference.validation import Face
@@ -177,16 +177,17 @@ def check_parameters(params: Mapping[str, Any]) -> None:
         value = params[name]
         is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not (is_integer or (kind is float and isinstance(value, (float, np.floating)))):
-            raise InputError(f"{name}={value!r}: expected {'an integer' if kind is int else 'a number'}")
+            raise InputError(f"{name}={quoted(value)}: expected {'an integer' if kind is int else 'a number'}")
         if not low <= value <= high:
-            raise InputError(f"{name}={value!r}: expected {low:g} to {high:g}")
+            raise InputError(f"{name}={quoted(value)}: expected {low:g} to {high:g}")
     candidates = params["n_trees"] * 2 ** params["max_depth"] * params["n_split_tests"]
     if candidates > MAX_CANDIDATES:
         product = f"n_trees * 2**max_depth * n_split_tests = {candidates}"
         raise InputError(f"{product} candidate splits per stage: expected at most {MAX_CANDIDATES}")
     for name, choices in _CHOICES.items():
-        if params[name] not in choices:
-            raise InputError(f"{name}={params[name]!r}: expected one of {', '.join(map(str, choices))}")
+        # An array equals nothing, but item by item.
+        if isinstance(params[name], np.ndarray) or params[name] not in choices:
+            raise InputError(f"{name}={quoted(params[name])}: expected one of {', '.join(map(str, choices))}")
 
 
 def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
@@ -212,7 +213,10 @@ def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that determine the model, as Python numbers, for the file and its digest."""
     params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
     if not isinstance(params["mirror"], str | None):
-        params["mirror"] = np.asarray(params["mirror"]).tolist()
+        try:
+            params["mirror"] = np.asarray(params["mirror"]).tolist()
+        except ValueError:
+            raise InputError(f"mirror={quoted(params['mirror'])}: expected a name or a list of integers") from None
     # A grid search passes NumPy numbers, which JSON cannot store.
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
 

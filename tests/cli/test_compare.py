@@ -191,7 +191,7 @@ def test_files_that_dlib_cannot_read(models, dataset, capsys, tmp_path):
     pytest.importorskip("dlib")
     (tmp_path / "bad.dat").write_text("no model")
     assert "bad.dat: dlib cannot read it" in refused(capsys, models[0], f"dlib:{tmp_path / 'bad.dat'}", dataset)
-    assert "dlib:absent.dat: no such file" in refused(capsys, models[0], "dlib:absent.dat", dataset)
+    assert "absent.dat: no such file" in refused(capsys, models[0], "dlib:absent.dat", dataset)
 
 
 def test_landmark_counts_must_agree(models, dataset, capsys, tmp_path):

@@ -33,7 +33,7 @@ def test_annotations_are_converted(dataset, tmp_path, capsys):
     assert lines[1:] == ["  boxes are dropped: the format has none"]
     assert run("convert", tmp_path / "a.tps", tmp_path / "b", "--to", "tem") == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[1] == "  SCALE= and ID= are not kept"
+    assert lines[1] == "  COMMENT= and VARIABLES= are not kept"
     assert "24 images are not beside" in lines[2]
     assert run("convert", tmp_path / "b", tmp_path / "c.json", "--images", dataset) == 0
     expected = ert.load_dataset(dataset / "landmarks.csv")

@@ -9,7 +9,7 @@ from PIL import Image
 from ert import InputError
 from ert._core.images import load_image
 from ert.datasets import load_dataset
-from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, image_by_stem
+from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, image_by_stem, suffix_notes
 
 EMPTY_COCO = '{{"images": [{{"id": 1, "file_name": "{name}"}}], "categories": [{{"id": 1, "keypoints": ["a", "b"]}}], '
 EMPTY_COCO += '"annotations": [{{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 5, 2]}}]}}'
@@ -159,3 +159,25 @@ def test_every_image_that_can_be_read_is_found_by_its_suffix(tmp_path):
 def test_the_usual_kind_of_image_comes_first():
     names = ["a.gif", "a.png", "a.jpg", "b.ppm", "b.GIF", "c.txt"]
     assert image_by_stem(names) == {"a": "a.jpg", "b": "b.GIF"}
+
+
+def test_names_without_suffix_and_with_another_one(tmp_path):
+    for name in ("a.png", "b.png", "b.jpg", "c.d.tif", "in/e.png", "notes.txt"):
+        write(tmp_path / name, "")
+    finder = ImageFinder(tmp_path / "x.csv", any_suffix=True)
+    assert finder.find("a", "here") == (tmp_path / "a.png", None)
+    assert finder.find("A", "here") == (tmp_path / "a.png", None)
+    assert finder.find("a.jpg", "here").fault.startswith("here: both 'a' and 'a.jpg' would be")
+    assert finder.find("c.d", "here") == (tmp_path / "c.d.tif", None)
+    assert finder.find("E.JPG", "here") == (tmp_path / "in" / "e.png", None)
+    assert finder.find("C:\\other\\in\\e.JPG", "here").fault.startswith("here: both 'E.JPG' and")
+    assert finder.find("b", "here").fault.startswith("here: ambiguous image name 'b' (")
+    assert finder.find("notes", "here").fault.startswith("here: image 'notes' not found")
+    assert finder.find("a.png", "here").fault.startswith("here: both 'a' and 'a.png' would be")
+    assert finder.find("b.png", "here") == (tmp_path / "b.png", None)
+    assert finder.find("b.tif", "here").fault.startswith("here: ambiguous image name 'b.tif'")
+    strict = ImageFinder(tmp_path / "x.json")
+    assert strict.find("a.jpg", "here").fault.startswith("here: image 'a.jpg' not found")
+    assert strict.find("a", "here") == (tmp_path / "a.png", None)
+    assert suffix_notes("a.JPG", tmp_path / "a.png") == ("the image has another suffix than its name",)
+    assert suffix_notes("a.PNG", tmp_path / "a.png") == suffix_notes("c.d", tmp_path / "c.d.tif") == ()

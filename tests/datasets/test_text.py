@@ -1,3 +1,5 @@
+import codecs
+
 import pytest
 
 from ert._core.exceptions import InputError
@@ -38,6 +40,9 @@ def test_two_files_of_old_systems_in_one(tmp_path):
     [
         (b"a\nb\0c\n", 2, "bytes that are not text"),
         (b"\0\0\0\0", 1, "bytes that are not text"),
+        (b"a\r\nb\r\n\xf6\r\n\0", 4, "bytes that are not text"),
+        ("a\nb\0\n".encode("utf-16"), 2, "bytes that are not text"),
+        ("a\nb".encode("utf-16") + b"\n", 2, "bytes that are not text"),
         (b"a\n\x81\n", 2, "bytes that are not text"),
         ("a\n\ufffd\n".encode(), 2, "bytes that are not text"),
         ("a\nb".encode("utf-32"), 1, "bytes that are not text"),
@@ -51,3 +56,13 @@ def test_refuses(tmp_path, data, place, message):
         read(tmp_path, data)
     assert str(info.value).startswith(f"{tmp_path / 'x.txt'}:{place}: ")
     assert message in str(info.value)
+
+
+@pytest.mark.parametrize("start", [b"", codecs.BOM_UTF16_LE, codecs.BOM_UTF8 + b"a"])
+def test_sparse_giants_are_refused_at_once(tmp_path, start):
+    path = tmp_path / "x.txt"
+    with path.open("wb") as stream:
+        stream.write(start)
+        stream.truncate(1 << 34)
+    with pytest.raises(InputError, match=r"x\.txt:1: bytes that are not text"):
+        next(text_lines(path))

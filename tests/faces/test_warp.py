@@ -133,7 +133,7 @@ def test_points_missing_on_either_side_are_ignored():
     ("start", "end", "options", "message"),
     [
         (FACE, FACE[:5], {}, r"to_points: array of shape \(5, 2\), expected that of from_points, \(68, 2\)"),
-        (FACE, FACE, {"size": (0, 5)}, "size: 0 x 5 pixels"),
+        (FACE, FACE, {"size": (0, 5)}, r"size: \(0, 5\), expected width and height"),
         (FACE[:2], FACE[:2], {"border": False}, "2 are present, expected at least 3"),
         (FACE * (1, 0), FACE * (1, 0), {"border": False}, "all 68 are collinear"),
     ],

@@ -108,7 +108,7 @@ def test_foreign_and_newer_files_are_refused(saved, tmp_path):
     path.write_bytes(data)
     with pytest.raises(InputError, match="version 2, this ert reads version 1: update ert"):
         ert.load(path)
-    with pytest.raises(InputError, match=r"nothing\.ert: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"nothing\.ert: no such file"):
         ert.load(tmp_path / "nothing.ert")
     with pytest.raises(InputError, match=r"no bundled model of that name; bundled: .*face68"):
         ert.load("nothing")
@@ -157,7 +157,8 @@ def test_an_unwritable_place_is_named_and_an_existing_file_kept(small_model, tmp
     with pytest.raises(InputError, match=r"nowhere/model\.ert: cannot be written"):
         small_model.save(tmp_path / "nowhere" / "model.ert")
     path = tmp_path / "model.ert"
-    path.write_bytes(b"precious")
+    small_model.save(path)
+    precious = path.read_bytes()
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -165,7 +166,7 @@ def test_an_unwritable_place_is_named_and_an_existing_file_kept(small_model, tmp
     monkeypatch.setattr("ert.model.ert_format.zlib.crc32", full)
     with pytest.raises(InputError, match=r"model\.ert: cannot be written: No space left on device"):
         small_model.save(path)
-    assert path.read_bytes() == b"precious"
+    assert path.read_bytes() == precious
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 import ert
-from ert._core.files import remove_temporaries
 from ert.cli.main import main
 from ert.datasets.synthetic import synthetic_dataset
 
@@ -106,13 +105,3 @@ def test_a_killed_training_is_resumed(data, whole, tmp_path):
     assert main(train) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["model.ert"]
     assert out.read_bytes() == whole
-
-
-def test_only_temporaries_of_the_same_file_are_removed(tmp_path):
-    number = "0123456789abcdef" * 2
-    kept = [".model.ert", "model.ert", f".model2.{number}.ert", f".model.{number}.dat", ".model.notes.ert"]
-    for name in [*kept, f".model.{number}.ert"]:
-        (tmp_path / name).touch()
-    remove_temporaries(tmp_path / "model.ert")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
-    remove_temporaries(tmp_path / "nowhere" / "model.ert")

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from ert._core.arguments import checked_arguments
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
-from ert._core.files import check_writable, write_atomically
+from ert._core.files import as_path, check_input, check_writable, write_text
 from ert._core.types import StrPath
 from ert.datasets.assembly import assemble, check_not_empty
 from ert.datasets.dataset import Dataset
@@ -54,17 +55,17 @@ def dataset_format(path: StrPath) -> str:
     InputError
         An unknown file type, a path that does not exist, or a folder with files of two formats.
     """
-    path = Path(path)
+    path = as_path(path)
     formats = FILE_FORMATS | {format.suffix: name for name, format in READ_ONLY.items()}
-    if path.is_file() and path.suffix.lower() in formats:
+    if os.path.isfile(path) and path.suffix.lower() in formats:
         return formats[path.suffix.lower()]
     files, folder_files = ", ".join(formats), f"{', '.join(FOLDER_FORMATS)} files"
-    if not path.is_dir():
-        tool = tool_of_suffix(path) if path.is_file() else None
-        what = tool or ("unknown file type" if path.is_file() else "no such file or folder")
-        raise InputError(
-            f"{path}: {what}" + ("" if tool else f", expected a file {files} or a folder of {folder_files}")
-        )
+    if not os.path.isdir(path):
+        expected = f"a file {files} or a folder of {folder_files}"
+        if not os.path.exists(path):
+            raise InputError(f"{path}: no such file or folder, expected {expected}")
+        check_input(path, expected)
+        raise InputError(f"{path}: {tool_of_suffix(path) or f'unknown file type, expected {expected}'}")
     # Suffix -> the first file that has it.
     first: dict[str, str] = {}
     for parent, names in walk(path):
@@ -85,6 +86,7 @@ def dataset_format(path: StrPath) -> str:
     raise InputError(f"{path}: expected {folder_files} in this folder or its subfolders, found none")
 
 
+@checked_arguments
 def load_dataset(
     path: StrPath,
     *,
@@ -180,7 +182,7 @@ def read_annotations(
     **conventions: Any,
 ) -> Dataset:
     """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
-    path = Path(path)
+    path = as_path(path)
     if part_order not in {"natural", "dlib"}:
         raise InputError(f"part_order is {part_order!r}, expected 'natural' or 'dlib'")
     if split is not None and boxes in (None, "image"):
@@ -241,6 +243,7 @@ def _replace_boxes(
         yield annotation
 
 
+@checked_arguments
 def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) -> list[str]:
     """Write annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
 
@@ -269,7 +272,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         folders, several objects in an image, two images of the same name, or files of another dataset; an
         unreadable image, if the format needs image sizes; a file that cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     chosen = _choose_format(path, format)
     _check(dataset)
     notes = []
@@ -279,8 +282,11 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             where = f"beside their {chosen.suffix} files"
             notes.append(f"{n_elsewhere} images are not {where}: readers need the image folder")
     else:
-        check_writable(path)
-        write_text(path, chosen.write(dataset, _image_names(dataset, path)))
+        kind = FILE_FORMATS[chosen.suffix]
+        check_writable(path, kind)
+        text = "".join(chosen.write(dataset, _image_names(dataset, path)))
+        with write_text(path, kind) as file:
+            file.write(text)
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
     for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
@@ -294,7 +300,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
 def _choose_format(path: Path, format: str | None) -> Format:
     if format is not None and format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}")
-    by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not path.is_dir() else None
+    by_suffix = FILE_FORMATS.get(path.suffix.lower()) if not os.path.isdir(path) else None
     name = by_suffix if format is None else format
     if name is None:
         files, folders = ", ".join(FILE_FORMATS), ", ".join(FOLDER_FORMATS.values())
@@ -341,13 +347,6 @@ def _image_names(dataset: Dataset, path: Path) -> list[str]:
     return [names[file] for file in dataset.files]
 
 
-def write_text(path: Path, pieces: Iterable[str]) -> None:
-    """Write pieces of text to a file, atomically."""
-    text = "".join(pieces)
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-
-
 def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:
     """Write one file per image into a folder; return the number of images that are not beside them."""
     suffix = format.suffix
@@ -366,9 +365,12 @@ def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot create folder: {error.strerror}") from None
+    for file in dataset.files:
+        check_writable(folder / (file.stem + suffix), suffix[1:])
     texts = format.write(dataset, [file.name for file in dataset.files])
     for file, text in zip(dataset.files, texts, strict=True):
-        write_text(folder / (file.stem + suffix), [text])
+        with write_text(folder / (file.stem + suffix), suffix[1:]) as target:
+            target.write(text)
     return n_elsewhere
 
 

@@ -10,11 +10,20 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.images import image_size
-from ert._core.types import Box, Floats, StrPath
+from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import Found, ImageFinder
 from ert.datasets.formats.foreign import tool_of_json
-from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, first_duplicate, quoted, read_json
+from ert.datasets.parsing import (
+    DECIMALS,
+    MAX_COORDINATE,
+    Annotation,
+    Point,
+    check_number,
+    first_duplicate,
+    quoted,
+    read_json,
+)
 
 
 def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator[Annotation]:
@@ -55,7 +64,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
         except InputError as error:
             yield Annotation(path, None, {}, here, str(error), label)
             continue
-        yield Annotation(found.file, box, landmarks, here, found.fault, label)
+        yield Annotation(found.file, box, landmarks, here, found.fault, label, **_id_and_scale(annotation))
 
 
 def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -141,6 +150,18 @@ def _landmarks(annotation: dict[str, Any], names: list[str] | None, here: str) -
     return landmarks
 
 
+def _id_and_scale(annotation: dict[str, Any]) -> dict[str, Any]:
+    """Return the user's id and scale of an object, which `write_coco` writes to its attributes."""
+    attributes = annotation.get("attributes")
+    if not isinstance(attributes, dict):
+        return {}
+    number, scale = attributes.get("id"), attributes.get("scale")
+    known: dict[str, Any] = {"id": number} if isinstance(number, str) else {}
+    if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= MAX_COORDINATE:
+        known["scale"] = float(scale)
+    return known
+
+
 def write_coco(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield a COCO keypoints file with one category; every landmark that is not missing is visible."""
     ids = {file: i for i, file in enumerate(dict.fromkeys(dataset.files), 1)}
@@ -152,21 +173,27 @@ def write_coco(dataset: Dataset, images: list[str]) -> Iterator[str]:
             for file, i in ids.items()
         ],
         "annotations": [
-            {"id": i + 1, "image_id": ids[file], **_annotation(dataset.boxes[i], dataset.landmarks[i])}
-            for i, file in enumerate(dataset.files)
+            {"id": i + 1, "image_id": ids[file], **_annotation(dataset, i)} for i, file in enumerate(dataset.files)
         ],
         "categories": [{"id": 1, "name": "object", "keypoints": list(dataset.landmark_names), "skeleton": []}],
     }
     yield json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
-def _annotation(box: Floats, shape: Floats) -> dict[str, Any]:
-    left, top, width, height = (round(value, DECIMALS) for value in box.tolist())
+def _annotation(dataset: Dataset, i: int) -> dict[str, Any]:
+    shape = dataset.landmarks[i]
+    left, top, width, height = (round(value, DECIMALS) for value in dataset.boxes[i].tolist())
     known = ~np.isnan(shape[:, 0])
     points = np.column_stack([np.where(known[:, None], shape.round(DECIMALS), 0), 2 * known])
     # Integers without ".0": required for v, allowed for coordinates.
     keypoints = [int(value) if value.is_integer() else value for value in points.ravel().tolist()]
-    return {
+    attributes: dict[str, str | float] = {}
+    if dataset.ids is not None and dataset.ids[i]:
+        attributes["id"] = dataset.ids[i]
+    if dataset.scales is not None and not np.isnan(dataset.scales[i]):
+        attributes["scale"] = float(dataset.scales[i])
+    extra = {"attributes": attributes} if attributes else {}
+    return extra | {
         "category_id": 1,
         "bbox": [left, top, width, height],
         "area": round(width * height, DECIMALS),

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
@@ -27,16 +29,23 @@ def read_with_conventions(
         raise InputError(f"y_origin is {y_origin!r}, expected 'top' or 'bottom'")
     if curves not in (None, "as-landmarks"):
         raise InputError(f"curves is {curves!r}, expected None or 'as-landmarks'")
-    for value in () if missing is None else missing:
-        if isinstance(value, str | bool) or not math.isfinite(value):
-            raise InputError(f"missing has {value!r}, expected numbers such as -1")
+    if missing is not None:
+        missing = _check_missing(missing)
     if curves is not None and "curves" not in format.options:
         raise InputError(f"{path}: curves {curves!r}, expected none: only .tps files have curves")
     options = {"missing": missing, "curves": curves}
     annotations = format.read(path, image_folder=image_folder, **{name: options[name] for name in format.options})
     if missing and "missing" not in format.options:
-        annotations = _without_fillers(annotations, frozenset(missing))
+        annotations = _without_fillers(annotations, missing)
     return count_y_from_top(annotations) if (y_origin or format.y_origin) == "bottom" else annotations
+
+
+def _check_missing(missing: Any) -> frozenset[float]:
+    values = list(missing) if isinstance(missing, Collection) and not isinstance(missing, str | bytes) else [missing]
+    numbers = [value for value in values if isinstance(value, Real)]
+    if len(numbers) < len(values) or not all(map(math.isfinite, numbers)):
+        raise InputError(f"missing is {missing!r}, expected numbers such as [-1], or [] for none")
+    return frozenset(map(float, numbers))
 
 
 def _without_fillers(annotations: Iterable[Annotation], missing: frozenset[float]) -> Iterator[Annotation]:

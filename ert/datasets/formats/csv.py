@@ -14,20 +14,11 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.types import Box, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.embedded import is_pixel_text, read_pixels
-from ert.datasets.finder import ImageFinder, TableImages
+from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, TableImages, suffix_notes
 from ert.datasets.formats.columns import Columns, find_columns
 from ert.datasets.formats.foreign import tool_of_table
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
-from ert.datasets.parsing import (
-    BOX_COLUMNS,
-    MAX_COORDINATE,
-    Annotation,
-    Point,
-    check_name,
-    format_number,
-    quoted,
-    read_number,
-)
+from ert.datasets.parsing import BOX_COLUMNS, MAX_COORDINATE, Annotation, Point, check_name, format_number, quoted
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.selection import image_box
 from ert.datasets.tables import csv_rows, csv_table, with_header
@@ -59,6 +50,8 @@ def read_csv(
         return
     if tool := tool_of_table(header):
         raise InputError(f"{path}: {tool}")
+    if any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in header):
+        raise InputError(f"{path}:{line}: an image in the first row, expected a header above it: image,x0,y0,x1,y1,...")
     table = with_header(path, line, header, rows)
     next(table)
     columns = find_columns(header, f"{path}:{line}")
@@ -67,7 +60,7 @@ def read_csv(
         missing = (0.0,)
     coordinates = CoordinateReader(missing, takes_halves=True)
     landmarks = _landmark_reader(columns, labels, coordinates, FILLERS if missing is None else frozenset(missing))
-    finder = ImageFinder(path, image_folder)
+    finder = ImageFinder(path, image_folder, any_suffix=True)
     notes: tuple[str, ...] = ("scores of landmarks are not kept",) if columns.has_scores else ()
     for line, cells in table:
         here = f"{path}:{line}"
@@ -93,6 +86,7 @@ def read_csv(
                 box = box or image_box(file)
         else:
             file, fault = finder.find(name, here)
+            told += suffix_notes(name, file)
         yield Annotation(file, box, points, here, fault, notes=told, **extra)
     coordinates.finish()
 
@@ -144,17 +138,18 @@ def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tup
         raise InputError(f"{path}:{line}: no column {', '.join(absent)}; box columns found: {found}")
     image, *box_columns = (header.index(column) for column in wanted)
     split = header.index("split") if "split" in header else None
-    images = TableImages(path, image_folder)
+    images, coordinates = TableImages(path, image_folder), CoordinateReader(())
     boxes: dict[Path, tuple[Box, str | None]] = {}
     for line, cells in table:
         here = f"{path}:{line}"
         file = images.resolve(cells[image], here)
         if file in boxes:
             raise InputError(f"{here}: duplicate image {quoted(cells[image])}, expected one box per image")
-        left, top, width, height = (read_number(cells[i], here, header[i]) for i in box_columns)
+        left, top, width, height = (coordinates.number(cells[i], here, header[i]) for i in box_columns)
         if width <= 0 or height <= 0:
             raise InputError(f"{here}: the box is {width:g} wide and {height:g} high, expected more than 0")
         boxes[file] = (left, top, width, height), None if split is None else cells[split]
+    coordinates.finish()
     return boxes
 
 

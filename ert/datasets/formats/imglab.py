@@ -30,6 +30,7 @@ from ert.datasets.parsing import (
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
+_READ = {*_PARENTS, "label"}
 # Of these one is often stated and another meant.
 _CONFUSED_ENCODINGS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252", b"cp1252")
 
@@ -43,15 +44,16 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     """
     path = Path(path)
     finder = ImageFinder(path, image_folder)
-    name, box_number, where, label = "", 0, "", ""
+    name, box_number, where, label, is_ignored = "", 0, "", "", False
     found: Found | None = None
+    fault: str | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
     for here, event, element in _imglab_events(path):
-        if event == "end" and element.tag == "box" and box is not None:
+        if event == "end" and element.tag == "box" and not is_ignored:
             # The image is looked for only if it has a box that is not ignored.
             found = found or finder.find(name, where)
-            yield Annotation(found.file, box, parts, where, found.fault, label or None)
+            yield Annotation(found.file, box, parts, where, fault or found.fault, label or None)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
@@ -63,20 +65,31 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
             name, box_number, found = _attribute(element, "file", here), 0, None
         elif event == "start" and element.tag == "box":
             box_number += 1
-            box, parts, label, where = None, {}, "", f"{here}: box {box_number} of {one_line(repr(name))}"
-            ignored = element.get("ignore", "0").lower()
-            if ignored not in {"0", "1", "false", "true"}:
-                raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
-            if ignored in {"1", "true"}:
-                continue
-            left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
-            box = left, top, width, height
-        elif event == "start" and element.tag == "part" and box is not None:
-            part = _attribute(element, "name", here)
-            if part in parts:
-                raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
-            x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
-            parts[part] = x, y
+            box, parts, label, fault, is_ignored = None, {}, "", None, False
+            where = f"{here}: box {box_number} of {one_line(repr(name))}"
+            try:
+                is_ignored = _is_ignored(element, here)
+                if not is_ignored:
+                    left, top, width, height = (read_number(_attribute(element, a, here), here, a) for a in BOX_COLUMNS)
+                    box = left, top, width, height
+            except InputError as error:
+                fault = str(error)
+        elif event == "start" and element.tag == "part" and not is_ignored:
+            try:
+                part = _attribute(element, "name", here)
+                if part in parts:
+                    raise InputError(f"{here}: duplicate part {quoted(part)} in a box")
+                x, y = (read_number(_attribute(element, a, here), here, a) for a in "xy")
+                parts[part] = x, y
+            except InputError as error:
+                fault = fault or str(error)
+
+
+def _is_ignored(box: Any, here: str) -> bool:
+    ignored = box.get("ignore", "0").lower()
+    if ignored not in {"0", "1", "false", "true"}:
+        raise InputError(f"{here}: ignore is {quoted(ignored)}, expected 0 or 1")
+    return ignored in {"1", "true"}
 
 
 def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -99,7 +112,7 @@ def _imglab_events(path: Path) -> Iterator[tuple[str, str, Any]]:
                 for event, element in events:
                     if event == "start":
                         _check_nesting(element, here)
-                    if element.tag in _PARENTS or element.tag == "label":
+                    if element.tag in _READ:
                         yield here, event, element
                 line += piece.endswith(b"\n")
             parser.close()

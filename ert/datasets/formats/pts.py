@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,11 +31,15 @@ def read_pts_folder(
     number alone at the start is the number of points. A third column, and text behind ``#``, are ignored.
     """
     coordinates = CoordinateReader(missing)
-    yield from read_folder(folder, ".pts", partial(_read_file, coordinates), image_folder)
+    with_third_column: set[str] = set()
+    for annotation in read_folder(folder, ".pts", partial(_read_file, coordinates, with_third_column), image_folder):
+        if annotation.where in with_third_column:
+            annotation = replace(annotation, notes=("the third column is not kept",))
+        yield annotation
     coordinates.finish()
 
 
-def _read_file(coordinates: CoordinateReader, path: Path) -> tuple[str, dict[str, Point]]:
+def _read_file(coordinates: CoordinateReader, with_third_column: set[str], path: Path) -> tuple[str, dict[str, Point]]:
     header: dict[str, str] = {}
     count_here, n_points = str(path), 0
     points: list[Point] = []
@@ -79,6 +84,8 @@ def _read_file(coordinates: CoordinateReader, path: Path) -> tuple[str, dict[str
                     )
                 x, y = coordinates.point(cells[0], cells[1], here)
                 points.append((x - 1, y - 1))
+    if n_cells == 3:
+        with_third_column.add(str(path))
     here = f"{path}:{last_line + 1}"
     if len(points) < n_points:
         found = "'}'" if is_closed else "the end of the file"

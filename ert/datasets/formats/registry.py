@@ -42,7 +42,7 @@ FORMATS = {
         options=("missing", "curves"),
         y_origin="bottom",
     ),
-    "coco": Format(".json", read_coco, write_coco),
+    "coco": Format(".json", read_coco, write_coco, ids=True),
     "pts": Format(*(".pts", read_pts_folder, write_pts), folder=True, boxes=False, names=False, options=("missing",)),
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),

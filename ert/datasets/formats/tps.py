@@ -10,7 +10,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.finder import ImageFinder
+from ert.datasets.finder import ImageFinder, suffix_notes
 from ert.datasets.parsing import Annotation, Point, check_name, quoted
 from ert.datasets.points import MISSING, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.text import text_lines
@@ -68,7 +68,7 @@ def read_specimens(
     if curves not in (None, "as-landmarks"):
         raise InputError(f"curves: {curves!r}, expected None or 'as-landmarks'")
     path = Path(path)
-    finder = ImageFinder(path, image_folder)
+    finder = ImageFinder(path, image_folder, any_suffix=True)
     # Two negative numbers are looked for below.
     coordinates = CoordinateReader(() if missing is None else missing)
     first: tuple[str, int] | None = None
@@ -89,7 +89,7 @@ def read_specimens(
         if fault is not None and not specimen.image:
             fault = f"{here}: specimen without IMAGE=, expected the name of its image"
         landmarks = {str(i): point for i, point in enumerate(points)}
-        notes = tuple(specimen.notes)
+        notes = (*specimen.notes, *suffix_notes(specimen.image, file))
         yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
     if specimen is None:
         raise InputError(f"{path}:1: expected 'LM=' and a number, found the end of the file")
@@ -147,12 +147,17 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
                 raise InputError(f"{here}: {quoted(text)}, expected one IMAGE=name per specimen")
             specimen.image = _unquoted(value)
         elif key == "ID":
+            if specimen.id not in (None, "", _unquoted(value)):
+                raise InputError(f"{here}: {quoted(text)}, expected one ID= per specimen")
             specimen.id = _unquoted(value)
         elif key == "SCALE":
+            previous = specimen.scale
             try:
                 specimen.scale = read_scale(value, here)
             except InputError:
                 specimen.notes.append("SCALE= that is no number above 0 is not kept")
+            if previous not in (None, specimen.scale):
+                raise InputError(f"{here}: {quoted(text)}, expected one SCALE= per specimen")
         elif key == "COMMENT" and value == _NEGATIVE:
             specimen.keeps_negative = True
     if specimen is not None:

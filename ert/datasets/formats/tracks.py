@@ -24,7 +24,6 @@ class _Layout(NamedTuple):
     """The columns of a table."""
 
     image: list[int]  # the folders and the name of the image, or the number of a frame
-    is_frame: bool | None  # None: if it is a number
     landmarks: dict[str, dict[str, list[int]]]  # individual -> landmark -> x, y
     labels: list[str]
     has_scores: bool
@@ -64,9 +63,8 @@ def read_tracks(
         if len(cells) != len(header):
             raise InputError(f"{here}: {len(cells)} cells, expected {len(header)} as in the header")
         name = "/".join(cells[i] for i in layout.image)
-        is_frame = re.fullmatch(r"[0-9]{1,9}(\.0)?", name) if layout.is_frame is not False else None
         notes = [_SCORE_NOTE] if layout.has_scores else []
-        if is_frame:
+        if re.fullmatch(r"[0-9]{1,9}(\.0)?", name):
             notes.append(_FRAME_NOTE)
             file, fault = frames.find(int(float(name)), here)
         else:
@@ -100,7 +98,7 @@ def _deeplabcut_layout(path: Path, header: list[str], rows: Iterator[Row]) -> _L
         image.append(image[-1] + 1)
     labels = [" ".join(filter(None, names)) for names in zip(individuals, parts, coords, strict=True)]
     cells = [(individuals[i], parts[i], coords[i].lower(), i) for i in range(len(image), n)]
-    return _layout(path, line, image, None, cells, labels)
+    return _layout(path, line, image, cells, labels)
 
 
 def _sleap_layout(path: Path, header: list[str]) -> _Layout:
@@ -109,16 +107,11 @@ def _sleap_layout(path: Path, header: list[str]) -> _Layout:
         part, dot, coordinate = name.rpartition(".")
         if dot and part != "instance":
             cells.append(("", part, coordinate.lower(), i))
-    return _layout(path, 1, [[name.lower() for name in header].index("frame_idx")], True, cells, header)
+    return _layout(path, 1, [[name.lower() for name in header].index("frame_idx")], cells, header)
 
 
 def _layout(
-    path: Path,
-    line: int,
-    image: list[int],
-    is_frame: bool | None,
-    cells: list[tuple[str, str, str, int]],
-    labels: list[str],
+    path: Path, line: int, image: list[int], cells: list[tuple[str, str, str, int]], labels: list[str]
 ) -> _Layout:
     """Collect columns, each given as individual, landmark, coordinate and index."""
     found: dict[str, dict[str, dict[str, int]]] = {}
@@ -137,7 +130,7 @@ def _layout(
             landmarks.setdefault(individual, {})[part] = [axes["x"], axes["y"]]
     if not landmarks:
         raise InputError(f"{path}:{line}: no landmark columns, expected x and y of each landmark")
-    return _Layout(image, is_frame, landmarks, [f"column {quoted(label)}" for label in labels], has_scores)
+    return _Layout(image, landmarks, [f"column {quoted(label)}" for label in labels], has_scores)
 
 
 class _FrameFinder:

@@ -139,3 +139,11 @@ def test_coco_written_and_read_again(three, tmp_path):
     assert (again.files, again.landmark_names) == (three.files, three.landmark_names)
     np.testing.assert_array_equal(again.landmarks, three.landmarks)
     np.testing.assert_array_equal(again.boxes, three.boxes)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"id": 3, "scale": 10**400}, {"id": None, "scale": True}, {"scale": -1}, [1], {}, "x"]
+)
+def test_coco_attributes_that_are_no_id_or_scale_are_ignored(folder, attributes):
+    annotation, *_ = read_coco(write(folder, changed("annotations", 0, "attributes", to=attributes)))
+    assert (annotation.id, annotation.scale) == (None, None)

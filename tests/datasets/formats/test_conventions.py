@@ -64,8 +64,10 @@ def test_numbers_that_are_missing_are_an_option_of_any_format(name, tmp_path):
     read = load_dataset(path, missing=[-1], image_folder=tmp_path)
     assert np.isnan(read.landmarks[0, 0]).all()
     np.testing.assert_array_equal(read.landmarks[1], data.landmarks[1])
-    with pytest.raises(InputError, match="missing has 'none', expected numbers such as -1"):
-        load_dataset(path, missing=["none"], image_folder=tmp_path)
+    np.testing.assert_array_equal(load_dataset(path, missing=-1, image_folder=tmp_path).landmarks, read.landmarks)
+    for wrong in ("none", ["none"], [None], object(), [float("nan")]):
+        with pytest.raises(InputError, match=r"missing is .*, expected numbers such as \[-1\], or \[\] for none"):
+            load_dataset(path, missing=wrong, image_folder=tmp_path)
 
 
 @needs_shared

@@ -218,6 +218,9 @@ def test_csv_finds_images_beside_it_below_it_or_in_the_image_folder(tmp_path):
         (b"image,x0,y0\na.jpg,1,2\n\xe4.jpg,1,2\n", (":3", "image 'ä.jpg' not found")),
         (b"image,x0,y0\na.jpg,1,2\n\x81.jpg,1,2\n", (":3", "bytes that are not text")),
         ("x0,y0\n1,2\n", (":1", "no column of the image")),
+        ("a.jpg,1,2,3,4\na.jpg,5,6,7,8\n", (":1", "an image in the first row, expected a header above it")),
+        ("a.jpg,1.5,2.5\na.jpg,5,6\n", (":1", "an image in the first row")),
+        ("a.jpg,5,5\na.jpg,5,6\n", (":1", "an image in the first row")),
         ("x0,y0,file,path\n1,2,a.jpg,a.jpg\n", (":1", "columns 'file' and 'path', expected one")),
         ("image,x0,y0,eye_score\na.jpg,1,2,3\n", (":1", "column 'eye_score', expected a landmark 'eye'")),
         ("image,x0,y0,bbox_x\na.jpg,1,2,3\n", (":1", "landmark 'bbox' has x only")),
@@ -241,7 +244,7 @@ def test_csv_refuses(tmp_path, content, fragments):
 
 
 def test_csv_refuses_a_missing_file(tmp_path):
-    refused(read_csv(tmp_path / "no.csv"), "no.csv: cannot be read")
+    refused(read_csv(tmp_path / "no.csv"), "no.csv: no such file")
 
 
 # --- tables of boxes ---

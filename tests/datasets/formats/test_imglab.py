@@ -151,6 +151,7 @@ def test_imglab_lines_are_right_beyond_65535(tmp_path):
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1'/></box></image>", (":5", "<part> without y")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1' y='1,5'/></box></image>", (":5", "y is '1,5'")),
         (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1e99' y='1'/></box></image>", (":5", "x is '1e99'")),
+        (f"<image file='a.jpg'>\n{BOX}\n<part name='a' x='1_0' y='1'/></box></image>", (":5", "x is '1_0'")),
         (f"<image file='a.jpg'>{BOX}{PART}\n{PART}</box></image>", (":4", "duplicate part 'a'")),
         (f"<image file='a.jpg'>{PART}</image>", (":3", "<part> in image, expected in box")),
         (f"{BOX}</box>", (":3", "<box> in images, expected in image")),
@@ -188,8 +189,8 @@ def test_imglab_refuses_other_files(tmp_path, content, fragment):
 
 
 def test_imglab_refuses_a_missing_file(tmp_path):
-    refused(read_imglab(tmp_path / "no.xml"), "no.xml: cannot be read")
-    refused(read_imglab(tmp_path), f"{tmp_path}: cannot be read")
+    refused(read_imglab(tmp_path / "no.xml"), "no.xml: no such file")
+    refused(read_imglab(tmp_path), f"{tmp_path}: is a folder, expected a file of annotations")
 
 
 LAUGHS = "".join(f"<!ENTITY l{i} '{f'&l{i - 1};' * 10}'>" for i in range(1, 12))
@@ -251,3 +252,21 @@ def test_imglab_written_and_read_again(three, tmp_path):
     np.testing.assert_array_equal(again.landmarks, np.rint(three.landmarks[:, [1, 2, 0]]))
     np.testing.assert_array_equal(again.boxes, three.boxes)
     assert write_dataset(again, path) == []
+
+
+def test_imglab_goes_on_after_a_box_that_is_wrong(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    wrong = (
+        "<box top='x' left='1' width='3' height='4'/>",
+        "<box ignore='perhaps' top='1' left='1' width='3' height='4'/>",
+        f"{BOX}<part name='a' x='1' y='?'/>{PART}</box>",
+        f"{BOX}{PART}{PART}</box>",
+    )
+    good = f"{BOX}{PART}</box>"
+    path = imglab(tmp_path, "\n".join(["<image file='a.jpg'>", good, *wrong, f"{good}</image>"]))
+    annotations = list(read_imglab(path))
+    faults = [annotation.fault for annotation in annotations]
+    messages = ("top is 'x'", "ignore is 'perhaps'", "y is '?'", "duplicate part 'a'")
+    assert (faults[0], faults[-1]) == (None, None)
+    for line, fault, message in zip(range(5, 9), faults[1:-1], messages, strict=True):
+        assert fault.startswith(f"{path}:{line}: {message}")

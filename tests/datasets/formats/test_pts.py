@@ -62,6 +62,7 @@ def test_pts_spellings(tmp_path, content):
     write(tmp_path / "a.png", "")
     (annotation,) = read_pts_folder(tmp_path)
     assert annotation.landmarks == {"0": (0, 1), "1": (2.5, 3)}
+    assert annotation.notes == (("the third column is not kept",) if "0.5" in content else ())
 
 
 def test_pts_missing_point(tmp_path):

@@ -83,6 +83,8 @@ def test_images_in_another_folder(folder):
         ("LM=0\nCURVES=1\nPOINTS=1\n1 2\nIMAGE=a.png\n", 1, "no landmarks, but points of curves: --curves=as-land"),
         ("LM3=1\n1 2 3\n", 1, "'LM3=1', expected landmarks of an image, with x and y only"),
         (TWO + "1 2\n", 5, "'1 2', expected one of LM=, IMAGE="),
+        (TWO + "ID=3\nID=4\n", 6, "'ID=4', expected one ID= per specimen"),
+        (TWO + "SCALE=2\nSCALE=0,2\n", 6, "'SCALE=0,2', expected one SCALE= per specimen"),
         (TWO + "AGE=2\n", 5, "'AGE=2', expected one of LM=, IMAGE=, ID=, SCALE="),
         (TWO + "LM=1\n1 2\nIMAGE=a.png\n", 5, "1 landmarks, expected 2 as in"),
         (TWO.replace("a.png", "b.png"), 1, "image 'b.png' not found"),
@@ -189,10 +191,11 @@ def test_scales_and_ids_are_kept_and_written_again(folder):
     text = (folder / "y.tps").read_text()
     assert text.count("SCALE=") == text.count("SCALE=0.0123\n") == 1
     assert [line for line in text.splitlines() if line.startswith("ID")] == ["ID=f7", "ID=", "ID=a b"]
-    write_dataset(load_dataset(folder / "y.tps"), folder / "z.csv")
-    again = load_dataset(folder / "z.csv")
-    assert again.ids == data.ids
-    np.testing.assert_array_equal(again.scales, data.scales)
+    for name in ("z.json", "z.csv"):
+        write_dataset(load_dataset(folder / "y.tps"), folder / name)
+        again = load_dataset(folder / name)
+        assert again.ids == data.ids
+        np.testing.assert_array_equal(again.scales, data.scales)
     dropped = ["ids are dropped: the format has none", "scales are dropped: the format has none"]
     assert write_dataset(again, folder / "z.xml")[:2] == dropped
     assert again.subset([2, 0]).ids == ("a b", "f7")
