@@ -447,7 +447,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         Raises
         ------
         InputError
-            When the file cannot be written, or its format cannot express the model.
+            When the file cannot be written, exists and is no model, or its format cannot express the model.
         """
         write_fitted(path, self._fitted(), compress)
 

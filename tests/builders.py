@@ -41,9 +41,9 @@ def random_dlib_cascade(seed, n_landmarks=5, n_stages=2, n_trees=3, depth=2, n_p
         return np.where(rng.random(shape) < 0.2, rng.integers(-3, 3, shape) * 64, values).astype(np.float32)
 
     return DlibCascade(
-        mean_shape=floats(n_landmarks, 2),
+        mean_shape=floats(n_landmarks, 2).clip(-40, 40),
         anchors=rng.integers(0, n_landmarks, (n_stages, n_pixels)).astype(np.uint16),
-        deltas=floats(n_stages, n_pixels, 2),
+        deltas=floats(n_stages, n_pixels, 2).clip(-40, 40),
         pairs=rng.integers(0, n_pixels, (n_stages, n_trees, n_splits, 2)).astype(np.uint16),
         thresholds=floats(n_stages, n_trees, n_splits),
         leaves=floats(n_stages, n_trees, n_splits + 1, 2 * n_landmarks),

@@ -31,7 +31,7 @@ FILE_KINDS: Mapping[str, FileKind] = {
     "imglab": FileKind("an imglab file", rb"\s*(?=<)[^\0]*?<dataset\b"),
     # Lines of text with commas are not only in tables.
     "csv": FileKind("a table", rb"(?!\s*[{\[<])[^\0\r\n]*[,;\t][^\0\r\n]*", ("", ".csv", ".tsv", ".txt")),
-    "tps": FileKind("a TPS file", rb"\s*(?i:LM3?|CURVES|IMAGE|ID)\s*="),
+    "tps": FileKind("a TPS file", rb"[^\0]*?\b(?i:LM3?)\s*=\s*\d"),
     "coco": FileKind("a JSON file", rb"\s*\{"),
     "pts": FileKind("a .pts file", rb"[^\0]*\Z", (".pts",)),
     "tem": FileKind("a .tem file", rb"[^\0]*\Z", (".tem",)),

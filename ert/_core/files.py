@@ -142,15 +142,16 @@ def protect(paths: Iterable[str | os.PathLike[str]]) -> None:
     guard = _GUARD.get()
     if guard is None:
         return
-    for path in paths:
+    for path in dict.fromkeys(paths):
         try:
-            key = _file_key(path)
+            status = os.stat(path)
         except (OSError, ValueError):
             continue
-        if os.path.isfile(path):
+        if stat.S_ISREG(status.st_mode):
+            key = status.st_dev, status.st_ino
             guard.inputs.setdefault(key, os.fspath(path))
-        if key in guard.outputs:
-            _refuse_input(guard.outputs[key][0], os.fspath(path))
+            if key in guard.outputs:
+                _refuse_input(guard.outputs[key][0], os.fspath(path))
 
 
 def claim(path: str | os.PathLike[str], kind: str, option: str) -> None:
@@ -345,7 +346,7 @@ def _temporary_file(path: Path) -> Iterator[Path]:
     number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if fcntl is not None:
         with suppress(OSError):  # file systems without locks
-            fcntl.flock(number, fcntl.LOCK_EX)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     else:
         os.close(number)  # open files cannot be renamed there
     try:

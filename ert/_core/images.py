@@ -1,6 +1,7 @@
 """Images: read from files, validated, converted to gray."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import check_input
+from ert._core.image_paths import ImagePath, Levels, check_levels, quick_header
 from ert._kernels import to_gray as convert_to_gray
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GRAY_MODES = ("L", "1", "LA")
 _COLOR_MODES = ("RGB", "P", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+# Gray of more than 8 bits, which levels scale.
+_DEEP_MODES = {"I;16": "16-bit", "I;16L": "16-bit", "I;16B": "16-bit", "I;16N": "16-bit", "I": "32-bit", "F": "float"}
+# Of the pixels of an image, these parts become black and white with levels "auto": some sensors have dead pixels.
+_AUTO_PERCENTILES = 0.1, 99.9
+# Major brands in the headers of HEIF files.
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 # Pillow's limit and Python's warning filters are global: one thread at a time changes them.
 _PILLOW_LOCK = threading.Lock()
@@ -80,25 +88,23 @@ def _quiet_pillow() -> Iterator[None]:
 @contextmanager
 def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
     """Open an image file; whatever goes wrong inside the block becomes an InputError that names the file."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     path = check_input(path, "an image file")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty, expected an image file")
         with _quiet_pillow():
-            image = Image.open(path)
+            image = _identify(path)
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
-            if image.mode not in _GRAY_MODES + _COLOR_MODES:
+            if image.mode not in (*_GRAY_MODES, *_COLOR_MODES, *_DEEP_MODES):
                 raise InputError(f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
             yield image
-    except (InputError, MemoryError):
+    except InputError:
         raise
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read") from None
     except Image.DecompressionBombError:
         raise InputError(f"{path}: too many pixels, expected {_AT_MOST}") from None
     except PermissionError as error:
@@ -109,39 +115,108 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
         raise InputError(f"{path}: the image is corrupt or truncated: {message}") from error
 
 
-def load_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def _identify(path: Path) -> "Image.Image":
+    """Open an image; where Pillow does not know its kind, try pillow-heif or raise an InputError that says the kind."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        with open(path, "rb") as stream:
+            start = stream.read(512)
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        try:
+            import pillow_heif
+        except ImportError:
+            raise InputError(f"{path}: a HEIC photo, which needs pillow-heif: pip install pillow-heif") from None
+        pillow_heif.register_heif_opener()
+        with suppress(UnidentifiedImageError):
+            return Image.open(path)
+        raise InputError(f"{path}: a HEIC photo that pillow-heif cannot read, perhaps damaged") from None
+    text = start.lstrip().lower()
+    kind = ""
+    if text.startswith((b"<!doctype html", b"<html")):
+        kind = ": a web page, perhaps of a failed download"
+    elif b"<svg" in text:
+        kind = ": a drawing (SVG), expected pixels"
+    elif start[8:10] == b"CR" or start[:4] in (b"IIRO", b"IIU\0", b"FUJI") or (start[:2] in (b"II", b"MM")):
+        kind = ": perhaps a raw photo, which has to be developed to JPEG, PNG or TIFF"
+    raise InputError(f"{path}: is not an image, or of a kind that Pillow cannot read{kind}")
+
+
+def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> NDArray[np.uint8]:
     """Read an image file, upright: a rotation noted in the file (EXIF) is applied.
+
+    Paths of a dataset may say otherwise, see ``exif`` and ``levels`` of :func:`ert.load_dataset`.
 
     Parameters
     ----------
     path : path-like
-        A file in any format that Pillow reads. Of several frames or pages the first is taken.
+        A file in any format that Pillow reads; HEIC photos with pillow-heif. Of several frames or pages the first is
+        taken.
+    levels : (float, float) or "auto", optional
+        For gray images of 16 bits, 32 bits or floats: the values that become 0 (black) and 255 (white); those between
+        are scaled linearly, those beyond are clipped. "auto" takes the 0.1 and 99.9 percentiles of each image. Other
+        images are not changed. Without levels such images are errors.
 
     Returns
     -------
     ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        Gray where the file is gray or bilevel, else RGB. Transparency is dropped.
+        Gray where the file is gray or bilevel, else RGB. Transparency is dropped. Of 16-bit colors the upper 8 bits
+        are taken.
 
     Raises
     ------
     InputError
         When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
-        pixels of 16 bits or floats.
+        gray pixels of more than 8 bits and there are no levels.
     """
+    from PIL.Image import Transpose
+
     if (pixels := embedded_pixels(path)) is not None:
         return pixels.copy()
+    stored, of_path = (path.stored, path.levels) if isinstance(path, ImagePath) else (False, None)
+    levels = of_path if levels is None else check_levels(levels)
     with _open_image(path) as image:
+        # Pillow turns a TIFF while it loads the pixels.
+        before = _orientation(image) if stored and image.format == "TIFF" else 1
         _load(image)
-        transposition = _transposition(image)
-        if image.mode in _GRAY_MODES:
-            upright = image.convert("L")
-        elif image.mode == "RGB":
-            upright = image
-        else:
-            upright = image.convert("RGBA").convert("RGB")  # straight to RGB, some transparent palettes warn
-        if transposition is not None:
-            upright = upright.transpose(transposition)
-        return np.array(upright, dtype=np.uint8, order="C")
+        orientation = _orientation(image)
+        result = _scale_levels(image, levels, path) if image.mode in _DEEP_MODES else _gray_or_rgb(image)
+        if stored:
+            orientation = _INVERSE.get(before, before) if orientation != before else 1
+        if orientation in _TRANSPOSITIONS:
+            result = result.transpose(Transpose(_TRANSPOSITIONS[orientation]))
+        return np.array(result, dtype=np.uint8, order="C")
+
+
+def _gray_or_rgb(image: "Image.Image") -> "Image.Image":
+    if image.mode in _GRAY_MODES:
+        return image.convert("L")
+    # Straight to RGB, some transparent palettes warn.
+    return image if image.mode == "RGB" else image.convert("RGBA").convert("RGB")
+
+
+def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.PathLike[str]) -> "Image.Image":
+    """Return gray pixels of more than 8 bits as 8 bits."""
+    from PIL import Image
+
+    values = np.asarray(image)
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if levels is None:
+        found = f", here from {finite.min():g} to {finite.max():g}" if finite.size else ""
+        what = f"{_DEEP_MODES[image.mode]} gray pixels{found}; 8-bit pixels were expected, or levels"
+        raise InputError(f"{path}: {what} that scale them: (min, max) or 'auto', --levels MIN,MAX or auto")
+    if levels == "auto":
+        low, high = np.percentile(finite, _AUTO_PERCENTILES) if finite.size else (0.0, 0.0)
+        # An image of one value is black.
+        levels = float(low), float(high if high > low else low + max(1.0, abs(low)))
+    low, high = levels
+    scaled = np.empty(values.shape, np.uint8)
+    for rows, target in zip(values, scaled, strict=True):  # not at once, which would take a multiple of the memory
+        known = np.clip(np.where(np.isnan(rows), low, rows), low, high)
+        target[:] = np.rint((known - low) * (255 / (high - low)))
+    return Image.fromarray(scaled)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -162,24 +237,26 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     InputError
         As `load_image`, but damage behind the header is not noticed.
     """
-    from PIL import Image
-
     if (pixels := embedded_pixels(path)) is not None:
         return pixels.shape[1], pixels.shape[0]
+    stored = isinstance(path, ImagePath) and path.stored
     with _open_image(path) as image:
-        # Pillow rotates a TIFF upright when it is loaded; a PNG may store its orientation behind the pixels.
-        if (image.format == "TIFF" and _transposition(image) is not None) or (
-            image.format == "PNG" and _may_have_late_metadata(path)
-        ):
-            _load(image)
         width, height = image.size
-        sideways = (
-            Image.Transpose.TRANSPOSE,
-            Image.Transpose.ROTATE_270,
-            Image.Transpose.TRANSVERSE,
-            Image.Transpose.ROTATE_90,
-        )
-        return (height, width) if _transposition(image) in sideways else (width, height)
+        if image.format == "TIFF":
+            # Some versions of Pillow have turned this size already.
+            tags: Any = image
+            width, height = (int(tags.tag_v2[tag]) for tag in _TIFF_SIZE)
+        sideways = not stored and _late_orientation(image, path) in _SIDEWAYS
+        return (height, width) if sideways else (width, height)
+
+
+def has_turn(path: str | os.PathLike[str]) -> bool:
+    """Return whether an image notes (EXIF) that it is to be turned or mirrored; False where it cannot be read."""
+    if not quick_header(path)[0]:
+        return False
+    with suppress(InputError), _open_image(path) as image:
+        return _late_orientation(image, path) in _TRANSPOSITIONS
+    return False
 
 
 def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
@@ -187,15 +264,15 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3)
-        The array.
+    image : ndarray of uint8, (rows, columns), (rows, columns, 1) or (rows, columns, 3), or PIL.Image.Image
+        The array; or an image of Pillow, whose pixels are taken as they are, gray or RGB.
     what : str
         Its name in error messages.
 
     Returns
     -------
     ndarray of uint8, (rows, columns) or (rows, columns, 3)
-        The same array, or a view of it; never a copy.
+        The same array, or a view of it; never a copy of an array.
 
     Raises
     ------
@@ -203,7 +280,7 @@ def check_image(image: object, what: str = "image") -> NDArray[np.uint8]:
         When it is not such an array, or has no pixels.
     """
     if not isinstance(image, np.ndarray):
-        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+        image = _pillow_pixels(image, what)
     if image.dtype.char != "B":
         raise InputError(f"{what}: {image.dtype} pixels, expected uint8 (0 to 255){_dtype_hint(image)}")
     if image.ndim == 3 and image.shape[2] == 1:
@@ -239,7 +316,7 @@ def to_gray(image: NDArray[np.uint8], channel_order: str = "rgb", weights: str =
     InputError
         When `image` is not an image, or `channel_order` or `weights` is none of the above.
     """
-    coefficients = channel_weights(channel_order, weights)
+    coefficients = channel_weights(channel_order if isinstance(image, np.ndarray) else "rgb", weights)
     image = check_image(image)
     if image.ndim == 2:
         return image
@@ -296,6 +373,20 @@ def read_part(image: NDArray[np.uint8], columns: slice, rows: slice, channel_ord
     return part, columns.start, rows.start
 
 
+def _pillow_pixels(image: Any, what: str) -> NDArray[np.uint8]:
+    # An image of Pillow exists only where Pillow has been imported.
+    pillow = sys.modules.get("PIL.Image")
+    if pillow is None or not isinstance(image, pillow.Image):
+        raise InputError(f"{what}: {type(image).__name__}, expected a numpy array of uint8")
+    if image.mode not in _GRAY_MODES + _COLOR_MODES:
+        raise InputError(f"{what}: an image of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
+    try:
+        return np.array(_gray_or_rgb(image), np.uint8, order="C")
+    except (OSError, ValueError, SyntaxError) as error:
+        # Pillow reads pixels when they are first needed.
+        raise InputError(f"{what}: the image cannot be read: {' '.join(str(error).split())}") from error
+
+
 def _dtype_hint(image: NDArray[Any]) -> str:
     if image.dtype == np.bool_:
         return ": multiply by 255"
@@ -326,36 +417,39 @@ def _load(image: "Image.Image") -> None:
         image.load()
 
 
-def _may_have_late_metadata(path: str | os.PathLike[str]) -> bool:
-    data = Path(path).read_bytes()
-    return any(mark in data for mark in (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"))
+def _late_orientation(image: "Image.Image", path: str | os.PathLike[str]) -> int:
+    """Return the orientation of an image that is not loaded yet."""
+    # A PNG may store it behind the pixels.
+    if image.format == "PNG" and quick_header(path)[0]:
+        _load(image)
+    return _orientation(image)
 
 
-def _transposition(image: "Image.Image") -> "Image.Transpose | None":
-    """Return the transposition that sets an image upright by its EXIF orientation, if any."""
+def _orientation(image: "Image.Image") -> int:
+    """Return the EXIF orientation that the metadata note, 1 to 8; 1 is upright."""
     from PIL import Image as PilImage
 
-    orientation = 1
     # Junk in the metadata is common and no reason to refuse a picture.
     with _quiet_pillow(), suppress(Exception):
         # The method of the base class, because a PNG's own would decode all pixels first.
-        orientation = PilImage.Image.getexif(image).get(0x0112, 1)
-    return {
-        2: PilImage.Transpose.FLIP_LEFT_RIGHT,
-        3: PilImage.Transpose.ROTATE_180,
-        4: PilImage.Transpose.FLIP_TOP_BOTTOM,
-        5: PilImage.Transpose.TRANSPOSE,
-        6: PilImage.Transpose.ROTATE_270,
-        7: PilImage.Transpose.TRANSVERSE,
-        8: PilImage.Transpose.ROTATE_90,
-    }.get(orientation)
+        return int(PilImage.Image.getexif(image).get(0x0112, 1))
+    return 1
 
 
-ImageLike: TypeAlias = npt.NDArray[np.uint8] | str | os.PathLike[str]
+# EXIF orientation -> the number of Pillow's transposition (Image.Transpose) that sets the image upright.
+_TRANSPOSITIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+_SIDEWAYS = (5, 6, 7, 8)
+_TIFF_SIZE = 256, 257
+# The orientations whose transpositions undo each other; the others undo themselves.
+_INVERSE = {6: 8, 8: 6}
+
+
+# An array, a path or an image of Pillow.
+ImageLike: TypeAlias = "npt.NDArray[np.uint8] | str | os.PathLike[str] | Image.Image"
 
 
 def read_image(image: ImageLike, what: str) -> npt.NDArray[np.uint8]:
-    """Return an image given as an array or as a path; `what` is its name in error messages."""
+    """Return an image given as an array, a path or an image of Pillow; `what` is its name in error messages."""
     # Arrays first: the test for a path takes longer than all tests of an array.
     if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
         return load_image(image)  # its errors name the file

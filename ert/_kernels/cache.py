@@ -113,7 +113,9 @@ class KernelCache:
 
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, bytes]:
         """Return the name of the file for a signature and a processor, and its fingerprint."""
-        kind = repr((signature, codegen.magic_tuple(), config.BOUNDSCHECK, config.OPT)).encode()
+        # Kernels have forms for some processors, which are not used where numba is told what to compile for.
+        settings = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT
+        kind = repr((signature, codegen.magic_tuple(), settings)).encode()
         # Versions are not in the name, so that files of old ones are replaced.
         stamp = _source_stamp(self._function.__code__.co_filename)
         fingerprint = _digest(kind + numba.__version__.encode() + stamp)

@@ -32,6 +32,9 @@ from ert._kernels.simd import aligned
 CONTRAST_LINE_STEP = 8
 MAX_GAIN = 16.0
 MIDDLE_GRAY = 128.0
+# Places in images, in pixels, are smaller than this: far more than any image has, and sums of them are integers of
+# 32 bits.
+MAX_PLACE = 5e8
 # Rows that are resampled side by side, and rows that are prefetched ahead where an image is reduced.
 STRIP_ROWS = 64
 ROWS_PREFETCHED = 6
@@ -124,7 +127,12 @@ def cut_crop(image, origin, square, spec, out, to_pixels):
         From one pixel of the crop to the next, across and down.
     """
     x, y, side = square
-    region, working_size, columns, rows = spec.region, spec.working_size, spec.columns, spec.rows
+    region, working_size = spec.region, spec.working_size
+    if not (abs(x) < MAX_PLACE and abs(y) < MAX_PLACE and 0 < side < MAX_PLACE / 64):
+        x, y, side = 0.0, 0.0, 1.0
+    # Never more than fits into the buffer, whatever the numbers say.
+    columns = min(spec.columns, out.size)
+    rows = min(spec.rows, out.size // columns)
     # Counted from the box's own pixel, so that every bit is the same whether the image is all or a part.
     first_x, first_y = math.floor(x), math.floor(y)
     x -= first_x
@@ -144,9 +152,8 @@ def cut_crop(image, origin, square, spec, out, to_pixels):
     factor = max(1, math.floor(side / working_size + 0.5))
     first_column = math.floor(left)
     first_row = math.floor(top)
-    # Never more than fits into the buffer, whatever the rounding.
-    columns = min(math.ceil((region[2] - region[0]) * side / factor) + 1, columns)
-    rows = min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows)
+    columns = max(min(math.ceil((region[2] - region[0]) * side / factor) + 1, columns), 1)
+    rows = max(min(math.ceil((region[3] - region[1]) * side / factor) + 1, rows), 1)
     crop = out[: columns * rows].reshape(rows, columns)
     reduce(image, column + first_column, row + first_row, factor, crop)
     stretch(crop, spec.min_contrast)
@@ -434,7 +441,8 @@ def stretch(crop, min_contrast):
     deviation = math.sqrt(max(squares / n - mean * mean, 0.0))
     if deviation >= min_contrast:
         return
-    gain = min_contrast / max(deviation, min_contrast / MAX_GAIN)
+    # Not by a deviation of zero, nor by a part of `min_contrast` that rounds to it.
+    gain = MAX_GAIN if deviation * MAX_GAIN <= min_contrast else min_contrast / deviation
     levels = np.empty(256, np.uint8)
     for level in range(256):
         stretched = math.floor(MIDDLE_GRAY + gain * (level - mean) + 0.5)

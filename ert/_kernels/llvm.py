@@ -5,6 +5,7 @@ everywhere, to the last bit: only steps guarded by :func:`processor_has` use ins
 and they have a portable form for all others.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -27,6 +28,44 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
     return numba.njit(**options)(function)
+
+
+# Which kernels are compiled: "auto", those for this processor; "avx512", the same, or an error where it has none of its
+# own; "portable", those for processors without wide vectors, on any.
+KERNELS_VARIABLE = "ERT_KERNELS"
+
+
+def select_kernels() -> None:
+    """Do what the environment variable ERT_KERNELS asks for, before numba has compiled anything.
+
+    Raises
+    ------
+    RuntimeError
+        When the value is unknown, or this processor or numba cannot do it.
+    """
+    wanted = os.environ.get(KERNELS_VARIABLE) or "auto"
+    if wanted not in ("auto", "avx512", "portable"):
+        raise RuntimeError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512 or portable")
+    if wanted == "avx512" and not all(map(processor_has, WIDE_FEATURES)):
+        raise RuntimeError(f"{KERNELS_VARIABLE}=avx512: this processor lacks {' or '.join(WIDE_FEATURES)}")
+    # Elsewhere all kernels are portable.
+    if wanted == "portable" and any(map(processor_has, WIDE_FEATURES)):
+        from llvmlite import binding
+        from numba.core import config, registry
+
+        features = binding.get_host_cpu_features()
+        for name in features:
+            features[name] = features[name] and not name.startswith(("avx512", "evex"))
+        settings: Any = config
+        settings.CPU_FEATURES = features.flatten()
+        processor_has.cache_clear()
+        # numba keeps the code of different features apart in its cache, but a process has one set.
+        if "+avx512" in registry.cpu_target.target_context.codegen().magic_tuple()[2]:
+            raise RuntimeError(f"{KERNELS_VARIABLE}=portable: import ert before numba compiles other functions")
+
+
+# Features that kernels have code of their own for, by their LLVM names.
+WIDE_FEATURES = "avx512bw", "avx512vbmi"
 
 
 @cache
@@ -135,3 +174,6 @@ def _typed_fetch(context: Any, array: Any, first: Any, n_bytes: Any) -> Any:
 
 
 fetch: Any = intrinsic(_typed_fetch)
+
+
+select_kernels()

@@ -39,6 +39,10 @@ from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
 # The least scale of a similarity: what is divided by it stays in bounds when a shape collapses.
 MIN_SCALE = np.float32(0.5)
+# The largest one, and the least squared norm of a mean shape that has a scale, in sides of the box: no cascade that
+# works comes near them, and with them nothing overflows in one that does not.
+MAX_SCALE = np.float32(100)
+MIN_SQUARED_NORM = 1e-12
 
 
 class SimilarityArgs(NamedTuple):
@@ -109,6 +113,8 @@ def similarity_args(mean_shape: npt.NDArray[np.float32]) -> SimilarityArgs:
     rotated = np.stack([-centered[:, 1], centered[:, 0]], axis=1)
     basis = np.stack([centered, rotated]).astype(np.float32)
     squared_norm = np.float32((basis[0].astype(np.float64) ** 2).sum())
+    if squared_norm < MIN_SQUARED_NORM:
+        squared_norm = np.float32(0)
     return SimilarityArgs(aligned(padded(basis, 1, LANES // 2)), squared_norm)
 
 
@@ -192,8 +198,8 @@ def similarity(mean, shape):
     Returns
     -------
     a, b : float32
-        The matrix is ((a, -b), (b, a)). Its scale is at least `MIN_SCALE`; it is the identity when the mean
-        shape is a single point.
+        The matrix is ((a, -b), (b, a)). Its scale is from `MIN_SCALE` to `MAX_SCALE`; it is the identity when
+        the mean shape is a single point.
     """
     if mean.squared_norm == 0:
         return np.float32(1), np.float32(0)
@@ -201,8 +207,10 @@ def similarity(mean, shape):
     a = np.float32(dot(shape, mean.basis, 0) / mean.squared_norm)
     b = np.float32(dot(shape, mean.basis, 1) / mean.squared_norm)
     scale = np.float32(math.sqrt(a * a + b * b))
-    if scale >= MIN_SCALE:
+    if MIN_SCALE <= scale <= MAX_SCALE:
         return a, b
+    if scale > MAX_SCALE:
+        return a * (MAX_SCALE / scale), b * (MAX_SCALE / scale)
     if scale == 0:
         return MIN_SCALE, np.float32(0)
     return a * (MIN_SCALE / scale), b * (MIN_SCALE / scale)

@@ -48,6 +48,9 @@ from ert._kernels.simd import (
 )
 from ert._kernels.traversal import TreeArgs, find_leaves, traversal_workspace, tree_args
 
+# Landmarks stay within this distance of the box, in its sides: those of a model that works never reach it.
+MAX_LANDMARK_SIDES = 100.0
+
 
 class CascadeArgs(NamedTuple):
     """A cascade, laid out for the kernels.
@@ -396,6 +399,12 @@ def _finish_faces(inits, mirror_map, cascade, faces, landmarks):
         _write_landmarks(i, inits, mirror_map, cascade.n_landmarks, faces, landmarks[i])
 
 
+@numba.njit(inline="always")
+def within_reach(coordinate):
+    """Clamp a coordinate of a landmark, in sides of the box."""
+    return min(max(np.float64(coordinate), -MAX_LANDMARK_SIDES), MAX_LANDMARK_SIDES)
+
+
 @numba.njit(cache=True, nogil=True)
 def _write_landmarks(i, inits, mirror_map, n_landmarks, faces, landmarks):
     """Write the landmarks of face `i` (n_inits, n_landmarks, 2), in image pixels."""
@@ -407,7 +416,7 @@ def _write_landmarks(i, inits, mirror_map, n_landmarks, faces, landmarks):
         shift_x, shift_y = (1 - scale) / 2 + inits[k, 0], (1 - scale) / 2 + inits[k, 1]
         mirrored = inits[k, 3] != 0
         for j in range(n_landmarks):
-            u, v = shape[j, 0] * scale + shift_x, shape[j, 1] * scale + shift_y
+            u, v = within_reach(shape[j, 0]) * scale + shift_x, within_reach(shape[j, 1]) * scale + shift_y
             to = mirror_map[j] if mirrored else j
             landmarks[k, to, 0] = (1 - u if mirrored else u) * side + x
             landmarks[k, to, 1] = v * side + y

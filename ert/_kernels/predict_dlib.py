@@ -22,7 +22,7 @@ from numba.extending import intrinsic, overload
 from ert._kernels.bound_args import DUMMY_BOX, DUMMY_IMAGE, BoundArgs, entry_point, unpack
 from ert._kernels.images import weigh
 from ert._kernels.llvm import FLOAT, INT64, data, load, loop, prefetch, store, variable, vector
-from ert._kernels.predict import CompiledCascade, add_displacement, is_plain
+from ert._kernels.predict import CompiledCascade, add_displacement, is_plain, within_reach
 from ert._kernels.simd import LANES, BasisArgs, add_leaves, aligned, basis_args, product_workspace
 from ert._kernels.traversal import TREES_PER_BLOCK, TreeArgs, find_leaves, traversal_workspace, tree_args
 
@@ -147,8 +147,8 @@ def predict_face_dlib(image, origin, box, max_box_to_image, color, bound, landma
         find_leaves(trees, stage, n_pixels, traversal)
         _add_stage(trees, cascade.basis, stage, traversal, products, padded_shape)
     for i in range(n_landmarks):
-        landmarks[0, i, 0] = np.float64(shape[i, 0]) * (width - 1) + left
-        landmarks[0, i, 1] = np.float64(shape[i, 1]) * (height - 1) + top
+        landmarks[0, i, 0] = within_reach(shape[i, 0]) * (width - 1) + left
+        landmarks[0, i, 1] = within_reach(shape[i, 1]) * (height - 1) + top
     return True
 
 

@@ -12,6 +12,7 @@ from ert.cli import common
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
 from ert.inference.mode import PredictionMode
+from ert.inference.validation import warn_of_corners
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
@@ -23,6 +24,7 @@ def add_align_options(parser: Parser) -> None:
     common.add_model(parser)
     common.add_box(parser, "the faces are detected")
     common.add_detector(parser)
+    common.add_levels(add)
     add("--any-roll", action="store_true", help="also find faces rotated by any angle")
     common.add_mode(parser)
     common.add_json(parser, "the landmarks")
@@ -88,7 +90,9 @@ def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
 def _align_image(
     file: str, model: ShapePredictor, mode: PredictionMode, options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
-    image = load_image(file)
+    image = load_image(file, options.levels)
+    if options.box is not None:
+        warn_of_corners(options.box, *image.shape[1::-1])
     faces = align(
         image,
         model,

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ert import metrics
 from ert._core.exceptions import InputError, printable
 from ert._core.files import claim, descriptor, protect, write_text
+from ert._core.image_paths import Levels, parse_levels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import walk
 from ert.datasets.formats import load_dataset
@@ -60,6 +61,14 @@ def add_annotation_options(
     add("--category", action="append", metavar="NAME", help=category)
     label = "use only the boxes with this label of an imglab file; may be repeated, and '*' is all"
     add("--label", action="append", metavar="NAME", help=label)
+    exif = (
+        "read images with a turn noted in them (EXIF) as stored, as dlib does, or upright (default: as their size or "
+    )
+    exif += (
+        "the landmarks in the file fit; else as stored for .xml files and a .dat model, and upright for other files)"
+    )
+    add("--exif", choices=("stored", "upright"), help=exif)
+    add_levels(add)
     skip_bad = "go on without objects whose annotation is invalid or whose image is missing or damaged"
     add("--skip-bad", action="store_true", help=skip_bad)
     y_origin = "the row of pixels from which y is counted (default: bottom in .tps files, else top)"
@@ -85,6 +94,8 @@ def annotation_options(options: argparse.Namespace) -> dict[str, Any]:
         "image_folder": options.images,
         "category": options.category,
         "label": options.label,
+        "exif": options.exif,
+        "levels": options.levels,
         "y_origin": options.y_origin,
         "missing": options.missing,
         "curves": options.curves,
@@ -124,6 +135,19 @@ def random_subset(dataset: Dataset, n: int) -> Dataset:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add `--model`, with a default."""
     parser.add_argument("--model", default="face68", metavar="MODEL", help=f"{MODEL_HELP} (default: face68)")
+
+
+def add_levels(add: Callable[..., object]) -> None:
+    """Add `--levels`."""
+    text = "scale gray images of 16 bits or floats from these values to black and white; auto takes the 0.1 and 99.9 "
+    add("--levels", type=_levels, metavar="MIN,MAX", help=text + "percentiles of each image")
+
+
+def _levels(text: str) -> Levels:
+    try:
+        return parse_levels(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_box(parser: argparse.ArgumentParser, default: str) -> None:

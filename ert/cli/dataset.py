@@ -26,6 +26,7 @@ from ert.datasets.dataset import Dataset, Skipped, mirror_dataset
 from ert.datasets.formats import FILE_FORMATS, dataset_format, read_annotations, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
+from ert.evaluation.way_up import better_readings
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 from ert.plotting.landmarks import (
     contact_sheet,
@@ -338,6 +339,9 @@ def run_check(options: argparse.Namespace) -> int:
     common.check_json_file(options.json)
     dataset = _read_all(options)
     findings = _findings(options, dataset)
+    # Not about single objects, so first.
+    better = better_readings(dataset, count_threads(options.jobs)).items()
+    findings = [*(Finding(kind, Path(options.dataset), None, text, 0) for kind, text in better), *findings]
     data = {
         "dataset": str(options.dataset),
         "images": len(set(dataset.files)),

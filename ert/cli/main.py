@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 
 from ert._core.exceptions import InputError, printable
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     try:
-        with guarded(force=getattr(options, "force", None)):
+        with warnings.catch_warnings(), guarded(force=getattr(options, "force", None)):
+            warnings.showwarning = lambda message, *_: print(f"ert: {message}", file=sys.stderr, flush=True)
             protect(_read_files(options))
             status = int(options.run(options))
         sys.stdout.flush()

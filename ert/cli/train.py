@@ -13,10 +13,13 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
+from ert._core.runtime import count_threads
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
+from ert.datasets.formats import dataset_format
 from ert.evaluation.training_report import TrainingReport
+from ert.evaluation.way_up import better_readings
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
@@ -144,6 +147,10 @@ def run_train(options: argparse.Namespace) -> int:
         claim(file, "model", f"the checkpoint {file.name}")
     dataset, validation = _read_datasets(options)
     _check_number(options, dataset, validation)
+    # In these formats, tools count y from the top or from the bottom.
+    upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
+    for text in better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down).values():
+        common.log(f"ert: {text}")
     advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
     if advice:
         common.log(f"ert: {advice}")

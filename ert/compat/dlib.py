@@ -316,7 +316,7 @@ def train_shape_predictor(
         with guarded():
             protect([images])
             claim(path, "model", "object_detections")
-            dataset = load_dataset(images, part_order="dlib")
+            dataset = load_dataset(images, part_order="dlib", exif="stored")
             protect(dataset.files)
             model.fit(dataset.X, dataset.y, landmark_names=dataset.landmark_names).save(path)
         return None
@@ -365,7 +365,7 @@ def test_shape_predictor(images: Any, detections: Any, *rest: Any) -> float:
         normalizers = np.ones(1)
         faces: Sequence[Face]
         if isinstance(images, (str, os.PathLike)):
-            dataset = load_dataset(images, part_order="dlib")
+            dataset = load_dataset(images, part_order="dlib", exif="stored")
             faces, truth, predictor = dataset.X, dataset.y, detections
         else:
             *scales, predictor = rest

@@ -18,7 +18,7 @@ from ert.datasets.parsing import Annotation, natural_key
 from ert.datasets.selection import image_box
 from ert.datasets.split import connected_items
 
-_SKIP_BAD = "--skip-bad leaves such objects out"
+_SKIP_BAD = "ert dataset check lists all faults, and --skip-bad leaves such objects out"
 _OTHER_BOXES = "--boxes gives others: of a table, or image for the whole image"
 
 

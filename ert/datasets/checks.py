@@ -13,6 +13,7 @@ from ert._core.types import Floats
 from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import Picture, read_images, read_picture, read_size
+from ert.inference.validation import fits_as_corners
 from ert.model.procrustes import (
     Points,
     as_complex,
@@ -171,6 +172,8 @@ def _check_objects(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterat
             outside = 1 - _intersection(box, image) / (width * height)
             if outside > MAX_BOX_OUTSIDE:
                 text = f"{outside:.0%} of the box is outside the {picture.width} x {picture.height} image"
+                if fits_as_corners(tuple(box.tolist()), picture.width, picture.height):
+                    text += ", but it would be inside as x1, y1, x2, y2"
                 yield Finding("box outside the image", file, i, text, outside)
             beyond = np.maximum(-0.5 - shape, shape - (image[2:] - 0.5)).max(axis=1)
             if (beyond > 0).any():

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, printable
 from ert._core.images import load_image
 from ert._core.types import Floats
 from ert.model.schemes import resolve_mirror_map
@@ -94,10 +94,16 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.files)
 
+    def __getitem__(self, index: Any) -> Any:
+        """Return the pair (image file, box) of an object; of a slice, a mask or a list of integers, see `subset`."""
+        if isinstance(index, (int, np.integer)):
+            return self.files[index], self.boxes[index]
+        return self.subset(index)
+
     def __repr__(self) -> str:
         counts, folder = self._overview()
         sizes = ", ".join(f"{value} {key}" for key, value in counts.items())
-        return f"<Dataset {self.name!r}: {sizes}" + (f",\n images in {folder}>" if folder else ">")
+        return f"<Dataset {self.name!r}: {sizes}" + (f",\n images in {printable(folder)}>" if folder else ">")
 
     def _repr_html_(self) -> str:
         counts, folder = self._overview()

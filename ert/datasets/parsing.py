@@ -40,6 +40,7 @@ class Annotation:
     notes: tuple[str, ...] = ()  # what the reader passed over; the user is told each different one, with a count
     id: str | None = None  # the user's number or name of the object
     scale: float | None = None  # length of a pixel in the user's unit
+    size: tuple[int, int] | None = None  # width and height of the image, where the file gives them
 
 
 def natural_key(text: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import bundled_models
+from ert._core.image_paths import ImagePath
 from ert._core.images import ImageLike, check_image, load_image
-from ert._core.types import Floats, Pixels
+from ert._core.types import Floats, Pixels, StrPath
 from ert.faces.detection import Detector, detect_faces, detect_rotated_faces
 from ert.faces.regions import FACE_REGIONS, check_face
 from ert.inference.mode import PredictionMode
 from ert.inference.rotated import roll_of
+from ert.inference.validation import is_face
 from ert.predictor import ShapePredictor, load
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class AlignedFace:
         confidence model.
     confidence : float or None
         Probability that the box contains a face and its landmarks have not failed; None as for `std`.
-    image : uint8 array, str or None
+    image : uint8 array, path-like or None
         The image of the face, for :meth:`plot`: a reference to the array, not a copy, or the path of a file,
         which is read again when it is drawn. An array is not pickled with the face.
     channel_order : {"rgb", "bgr"}
@@ -54,7 +56,7 @@ class AlignedFace:
     roll: float = 0.0
     std: Floats | None = None
     confidence: float | None = None
-    image: Pixels | str | None = field(default=None, compare=False)
+    image: Pixels | StrPath | None = field(default=None, compare=False)
     channel_order: str = field(default="rgb", compare=False)
 
     def __repr__(self) -> str:
@@ -66,7 +68,7 @@ class AlignedFace:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"image": self.image if isinstance(self.image, str) else None}
+        return self.__dict__ | {"image": None if isinstance(self.image, np.ndarray) else self.image}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the image with the landmarks of this face; see :meth:`ert.faces.Faces.plot`."""
@@ -127,7 +129,7 @@ class Faces(list[AlignedFace]):
         if not self or self[0].image is None:
             return None
         image = self[0].image
-        pixels = load_image(image) if isinstance(image, str) else image
+        pixels = image if isinstance(image, np.ndarray) else load_image(image)
         return pixels[..., ::-1] if pixels.ndim == 3 and self[0].channel_order == "bgr" else pixels
 
 
@@ -135,9 +137,25 @@ class Faces(list[AlignedFace]):
 _load_bundled = lru_cache(maxsize=4)(load)
 
 
-@checked_arguments
+@overload
 def align(
-    image: ImageLike,
+    image: ImageLike, model: ShapePredictor | str | os.PathLike[str] = ..., *, boxes: Any = ..., **options: Any
+) -> Faces: ...
+
+
+@overload
+def align(
+    image: list[Any] | tuple[Any, ...],
+    model: ShapePredictor | str | os.PathLike[str] = ...,
+    *,
+    boxes: Any = ...,
+    **options: Any,
+) -> list[Faces]: ...
+
+
+@checked_arguments  # type: ignore[misc]  # the overloads leave out what both calls share
+def align(
+    image: Any,
     model: ShapePredictor | str | os.PathLike[str] = "face68",
     *,
     boxes: Sequence[Sequence[float]] | NDArray[np.floating[Any]] | None = None,
@@ -147,16 +165,18 @@ def align(
     min_confidence: float = 0.0,
     channel_order: str = "rgb",
     what: str = "image",
-) -> Faces:
+) -> Any:
     """Detect the faces in an image and locate their landmarks.
 
     Parameters
     ----------
-    image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
+    image : uint8 array (rows, columns) or (rows, columns, 3), path-like or PIL.Image.Image
+        Or a list of them; or a pair (image, box), such as an object of a dataset.
     model : ShapePredictor, str or path-like
         A fitted predictor, or a name or file for :func:`ert.load`.
     boxes : array (n, 4), optional
-        Left, top, width, height of each face; by default the faces are detected.
+        Left, top, width, height of each face; by default the faces are detected. For a list of images, a list with
+        the boxes of each.
     detector : str or callable
         See :func:`ert.detect_faces`.
     mode : {"fast", "accurate"} or PredictionMode
@@ -169,14 +189,15 @@ def align(
     min_confidence : float
         Omit faces whose confidence is lower, 0 to 1; above 0 the model needs a confidence model.
     channel_order : {"rgb", "bgr"}
-        Order of the colors of an array; files are always RGB.
+        Order of the colors of an array; files and images of Pillow are always RGB.
     what : str
-        Name of the image in error messages, for an array.
+        Name of the image in error messages, where it has no file.
 
     Returns
     -------
     Faces
         A list of :class:`ert.AlignedFace`, the largest first or in the order of `boxes`; empty when no face is found.
+        For a list of images, a list of these.
 
     Raises
     ------
@@ -185,11 +206,30 @@ def align(
     """
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence!r}: expected 0 to 1")
-    source: Pixels | str
+    if is_face(image) and boxes is None:
+        image, boxes = image[0], [image[1]]
+    if isinstance(image, (list, tuple)):
+        if boxes is not None and len(boxes) != len(image):
+            raise InputError(f"boxes of {len(boxes)} images, expected those of {len(image)}")
+        common = {"detector": detector, "mode": mode, "any_roll": any_roll, "min_confidence": min_confidence}
+        return [
+            align(
+                each,
+                model,
+                boxes=None if boxes is None else boxes[i],
+                channel_order=channel_order,
+                what=f"{what}[{i}]",
+                **common,
+            )
+            for i, each in enumerate(image)
+        ]
+    source: Pixels | StrPath
     if isinstance(image, (str, os.PathLike)):
-        source, channel_order = os.fspath(image), "rgb"
-        pixels, what = load_image(source), source
+        # A path of a dataset says how its image is read.
+        source, channel_order = image if isinstance(image, ImagePath) else os.fspath(image), "rgb"
+        pixels, what = load_image(source), os.fspath(image)
     else:
+        channel_order = channel_order if isinstance(image, np.ndarray) else "rgb"
         source = pixels = check_image(image, what)
     if isinstance(model, ShapePredictor):
         predictor = model

@@ -1,6 +1,5 @@
 """Face detection by one of several installed detectors, upright or at any in-plane rotation."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import check_input
-from ert._core.images import check_image, load_image, to_gray
+from ert._core.images import ImageLike, check_image, read_image, to_gray
 from ert._core.types import Box, Floats, Pixels
 from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
@@ -37,14 +36,12 @@ _DETECTOR_LOCK = threading.Lock()
 
 
 @checked_arguments
-def detect_faces(
-    image: Pixels | str | os.PathLike[str], detector: str | Detector = "auto", *, channel_order: str = "rgb"
-) -> Floats:
+def detect_faces(image: ImageLike, detector: str | Detector = "auto", *, channel_order: str = "rgb") -> Floats:
     """Detect faces in an image.
 
     Parameters
     ----------
-    image : uint8 array (rows, columns) or (rows, columns, 3), or path-like
+    image : uint8 array (rows, columns) or (rows, columns, 3), path-like or PIL.Image.Image
     detector : str or callable
         - "haar": OpenCV's frontal face cascade (``haarcascade_frontalface_alt2``), not in OpenCV 5;
         - "lbp": scikit-image's cascade, which finds fewer faces and is slower;
@@ -53,7 +50,7 @@ def detect_faces(
         - "auto": "haar" when OpenCV has it, otherwise "lbp";
         - a function that takes the unmodified image and returns boxes (n, 4).
     channel_order : {"rgb", "bgr"}
-        Order of the colors of an array; files are always RGB.
+        Order of the colors of an array; files and images of Pillow are always RGB.
 
     Returns
     -------
@@ -75,8 +72,8 @@ def detect_faces(
     """
     if channel_order not in ("rgb", "bgr"):
         raise InputError(f"channel_order: {channel_order!r}, expected 'rgb' or 'bgr'")
-    if isinstance(image, str | os.PathLike):
-        image, channel_order = load_image(image), "rgb"
+    if not isinstance(image, np.ndarray):
+        image, channel_order = read_image(image, "image"), "rgb"
     image = check_image(image)
     boxes = _check_boxes(detector(image)) if callable(detector) else _run_detector(image, detector, channel_order)
     return boxes[np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")]

@@ -6,6 +6,7 @@ X ──> boxes checked ──> a batch of 16 plain images, fast mode ──> on
 └──> standard errors, where asked for
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from ert.model.fitted import Fitted
 
 # Fewer faces are not worth compiling the kernel that takes several at a time.
 MIN_BATCH = 4 * BATCH_SIZE
+# Larger crops are cut one at a time: those of a batch are in memory together.
+MAX_BATCH_CROP_PIXELS = 1_000_000
 NO_BOXES = box_array([])
 # Faces of a thread at a time: it takes longer to start than fewer faces to locate.
 BLOCK_SIZE = 4
@@ -82,7 +85,8 @@ def locate(
 
     plain = mode == FAST and not rotated
     batched = None
-    if len(X) >= MIN_BATCH and plain and confidence_model is None and isinstance(cascade, Cascade):
+    few = len(X) < MIN_BATCH or not plain or confidence_model is not None
+    if not few and isinstance(cascade, Cascade) and math.prod(cascade.crop_spec.shape) <= MAX_BATCH_CROP_PIXELS:
         warm_up_batch(fitted, cascade, X[0][0])
         batched = cascade
     shapes = np.empty((len(X), *cascade.mean_shape.shape))

@@ -21,7 +21,7 @@ from ert._core.exceptions import InputError, quoted
 from ert._core.types import Floats
 from ert._kernels import rotate_image
 from ert.model.cascade import NO_MIRROR_MAP, Cascade
-from ert.model.cropping import CropSpec
+from ert.model.cropping import CropSpec, largest_working_size
 from ert.model.dlib_cascade import DlibCascade
 from ert.model.geometry import INITS, box_transforms
 from ert.model.procrustes import fit_similarity
@@ -73,6 +73,7 @@ class Surroundings:
         stretch = sides.max() / transform[0]
         reach, size = _reach(cascade)
         radius = SCALE_RANGE[1] * stretch * float(np.hypot(*reach)) + MAX_SHIFT_SIDES
+        size = min(size, largest_working_size(2 * radius))
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
         pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
         self.pixels = np.ascontiguousarray(pixels.T)

@@ -2,7 +2,9 @@
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,9 +69,24 @@ def check_pairs(X: Sequence[Face], what: str = "X") -> list[tuple[float, float, 
         # The general test takes longer than all others together.
         pair = type(face) is tuple or (isinstance(face, Sequence) and not isinstance(face, str))
         if not pair or len(face) != 2:
-            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_describe(face)}")
+            raise InputError(f"{what}[{i}]: expected a pair (image, box), got {_describe(face)}{_pair_hint(X, face)}")
         boxes.append(check_box(face[1], f"{what}[{i}]"))
     return boxes
+
+
+def _pair_hint(X: Sequence[Any], face: object) -> str:
+    if is_face(X):
+        return "; give a list, also of a single pair: [(image, box)]"
+    if not isinstance(face, Sequence) or isinstance(face, str):
+        return "; ert.align finds the faces of an image, and (0, 0, width, height) is the box of a whole image"
+    return ""
+
+
+def is_face(value: object) -> bool:
+    """Return whether a value is a pair (image, box), such as a dataset's objects are, and not a list of two images."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2 or isinstance(value[1], (str, os.PathLike)):
+        return False
+    return isinstance(value[1], (tuple, list, np.ndarray)) and np.shape(value[1]) == (4,)
 
 
 def _valid_boxes(X: list[Face]) -> list[tuple[float, float, float, float]] | None:
@@ -146,7 +163,7 @@ def read_face(
     box : left, top, width, height
         Checked, see :func:`check_box`.
     channel_order : {"rgb", "bgr"}
-        Order of the colors in an array; files are read as RGB.
+        Order of the colors in an array; files and images of Pillow are RGB.
     what : str
         The name of the face in error messages.
 
@@ -160,9 +177,10 @@ def read_face(
     InputError
         When the image cannot be used, or the box does not touch it or is far larger.
     """
-    if not isinstance(image, np.ndarray) and isinstance(image, (str, os.PathLike)):
-        what = f"{what}, {os.fspath(image)}"
+    if not isinstance(image, np.ndarray):
         channel_order = "rgb"
+        if isinstance(image, (str, os.PathLike)):
+            what = f"{what}, {os.fspath(image)}"
     pixels = read_image(image, what)
     rows, columns = pixels.shape[:2]
     left, top, width, height = box
@@ -171,7 +189,29 @@ def read_face(
     if max(width, height) > MAX_BOX_TO_IMAGE * max(rows, columns):
         size = f"{width:g} x {height:g}"
         raise InputError(f"{what}: a box of {size} pixels is far larger than the image of {columns} x {rows}")
+    if left + width > columns or top + height > rows:
+        warn_of_corners(box, columns, rows)
     return pixels, channel_order
+
+
+def fits_as_corners(box: Box, columns: int, rows: int) -> bool:
+    """Return whether a box lies mostly outside its image, but would lie inside it if it were x1, y1, x2, y2."""
+    left, top, width, height = box
+    inside = max(0, min(left + width, columns) - max(left, 0)) * max(0, min(top + height, rows) - max(top, 0))
+    return bool(inside < width * height / 2 and 0 <= left < width <= columns and 0 <= top < height <= rows)
+
+
+def warn_of_corners(box: Box, columns: int, rows: int) -> None:
+    """Warn of a box that may have been given as x1, y1, x2, y2."""
+    if fits_as_corners(box, columns, rows):
+        _warn_of_corners()
+
+
+# Once: reading images resets what Python remembers of warnings.
+@cache
+def _warn_of_corners() -> None:
+    question = "a box lies mostly outside its image, but would lie inside it as x1, y1, x2, y2; is it meant so?"
+    warnings.warn(f"{question} Boxes are left, top, width, height", stacklevel=3)
 
 
 def check_landmark_array(landmarks: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

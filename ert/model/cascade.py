@@ -18,6 +18,18 @@ from ert._core.runtime import uninterrupted
 from ert._kernels import CompiledCascade, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import ONE_INIT
+from ert.model.limits import (
+    MAX_DELTA_SIDES,
+    MAX_SHAPE_SIDES,
+    MAX_STAGE_SIDES,
+    PARAMETER_LIMITS,
+    check_basis_products,
+    check_bounds,
+    check_landmark_count,
+    check_size,
+    check_sum_of_leaves,
+    check_trees,
+)
 
 # The mirror map where no initialization needs one.
 NO_MIRROR_MAP = np.empty(0, np.intp)
@@ -203,15 +215,14 @@ def quantize_basis(
 
 
 def check_cascade(cascade: Cascade) -> None:
-    """Check that the arrays fit together, and that no index in them is out of bounds."""
-    n_components = cascade.leaves.shape[-1]
+    """Check that the arrays fit together, that no index in them is out of bounds, and no number absurd."""
     together = cascade.stages_per_basis
-    if type(together) is not int or together < 1:
-        raise InputError(f"stages_per_basis={together!r}: expected an integer of at least 1")
+    check_size("stages_per_basis", together)
+    n_components = cascade.leaves.shape[-1]
+    if n_components == 0 or cascade.basis.shape[1:2] != (n_components,):
+        raise InputError(f"basis has shape {cascade.basis.shape} and the leaves {n_components} components")
     n_bases = -(-len(cascade.anchors) // together)
     check_arrays(cascade.arrays(), "int16", n_components, ("int8", "int16"), "int8", n_bases)
-    if n_components == 0 or cascade.basis.shape[1] != n_components:
-        raise InputError(f"basis has {cascade.basis.shape[1]} components and the leaves {n_components}")
     check_crop_spec(cascade.crop_spec)
 
 
@@ -223,7 +234,7 @@ def check_arrays(
     basis_type: str,
     n_bases: int,
 ) -> None:
-    """Check shapes, types and indices of a cascade's arrays.
+    """Check shapes, types, indices and numbers of a cascade's arrays.
 
     Parameters
     ----------
@@ -247,11 +258,17 @@ def check_arrays(
         array = arrays[name]
         if array.shape != shape or array.dtype.name not in types or 0 in shape[:1]:
             raise InputError(f"{name} has shape {array.shape} and type {array.dtype}, expected {shape}")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{name} has numbers that are not finite")
-    if min(n_stages, n_trees, n_splits) < 1 or (n_splits + 1) & n_splits:
-        raise InputError(f"{n_trees} trees of {n_splits} splits are not full binary trees")
-    if n_pixels < 1 or arrays["anchors"].max() >= n_landmarks:
+    check_landmark_count(n_landmarks)
+    check_size("n_stages", n_stages)
+    check_trees(n_trees, n_splits, n_pixels)
+    check_size("n_components", leaf_size, max(PARAMETER_LIMITS["n_components"][2], 2 * n_landmarks))
+    check_bounds("mean_shape", arrays["mean_shape"], -MAX_SHAPE_SIDES, MAX_SHAPE_SIDES)
+    check_bounds("deltas", arrays["deltas"], -MAX_DELTA_SIDES, MAX_DELTA_SIDES)
+    check_bounds("thresholds", arrays["thresholds"], -np.inf, np.inf)
+    check_sum_of_leaves("the cascade", arrays["leaves"], arrays["scales"], arrays["basis"], MAX_STAGE_SIDES)
+    n_bytes = sum(array.nbytes for array in arrays.values())
+    check_basis_products(n_stages, arrays["basis"].shape[1], n_landmarks, n_bytes)
+    if arrays["anchors"].max() >= n_landmarks:
         raise InputError(f"anchors: expected landmarks below {n_landmarks}")
     if arrays["pairs"].max() >= n_pixels:
         raise InputError(f"pairs: expected pixels below {n_pixels}")

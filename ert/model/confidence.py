@@ -24,6 +24,14 @@ from ert._kernels import CompiledConfidence, assess_face, compile_confidence
 from ert.model.cascade import FieldsOnly
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
+from ert.model.limits import (
+    MAX_DELTA_SIDES,
+    MAX_FOREST_OUTPUT,
+    check_bounds,
+    check_size,
+    check_sum_of_leaves,
+    check_trees,
+)
 
 # An alignment has failed when its mean error is more than this part of the normalizer; `within` is the
 # probability that a landmark is off by no more than that part.
@@ -260,11 +268,23 @@ class ConfidenceModel(FieldsOnly):
 
 _ARRAYS = ("anchors", "deltas", "curve", "baseline", "ratios", "within_curve", "confidence_weights")
 _FORESTS = ("errors", "trust")
+# Of the crop, see :mod:`ert.model.cropping`: restarts assess a face a dozen times, and training does not smooth here.
+MAX_BLURRED_SIDES = 10
+# The least and the largest number of each table. Standard errors are exponentials of the first two.
+_BOUNDS = {
+    "deltas": (-MAX_DELTA_SIDES, MAX_DELTA_SIDES),
+    "curve": (-100.0, 100.0),
+    "baseline": (-100.0, 100.0),
+    "ratios": (0.0, 1e100),
+    # Means of probabilities, which rounding may carry beyond 1.
+    "within_curve": (0.0, 1.1),
+    "confidence_weights": (-1e6, 1e6),
+}
 
 
 def check_confidence_model(confidence_model: ConfidenceModel) -> None:
     """Check that a confidence model's arrays fit together, wherever they come from."""
-    check_crop_spec(confidence_model.crop_spec)
+    check_crop_spec(confidence_model.crop_spec, MAX_BLURRED_SIDES)
     n_landmarks, n_pixels = len(confidence_model.mean_shape), len(confidence_model.anchors)
     expected: list[tuple[str, npt.NDArray[Any], tuple[int, ...], str]] = [
         ("anchors", confidence_model.anchors, (n_pixels,), "uint16"),
@@ -288,8 +308,8 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
             (f"{name} units", forest.scales, (n_components,), "float32"),
             (f"{name} basis", forest.basis, (n_components, n_outputs), "int8"),
         ]
-        if min(n_trees, n_splits, n_components) < 1 or (n_splits + 1) & n_splits:
-            raise InputError(f"confidence model: {n_trees} {name} trees of {n_splits} splits are not full binary trees")
+        check_trees(n_trees, n_splits, n_pixels, f"confidence model: {name}: ")
+        check_size("n_components", n_components, what=f"confidence model: {name}: ")
         if forest.pairs.max() >= n_pixels:
             raise InputError(f"confidence model: {name} pairs: expected pixels below {n_pixels}")
     for name, array, shape, kind in expected:
@@ -297,8 +317,9 @@ def check_confidence_model(confidence_model: ConfidenceModel) -> None:
             raise InputError(
                 f"confidence model: {name} has shape {array.shape} and type {array.dtype}, expected {shape}"
             )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"confidence model: {name} has numbers that are not finite")
+        check_bounds(f"confidence model: {name}", array, *_BOUNDS.get(name, (-np.inf, np.inf)))
+    for name, forest in (("errors", confidence_model.errors), ("trust", confidence_model.trust)):
+        check_sum_of_leaves(f"confidence model: {name}", forest.leaves, forest.scales, forest.basis, MAX_FOREST_OUTPUT)
     if confidence_model.anchors.max() >= n_landmarks:
         raise InputError(f"confidence model: anchors: expected landmarks below {n_landmarks}")
     for name, rising in (

@@ -10,8 +10,13 @@ from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._kernels import crop_resampled
 from ert.model.geometry import square_box
+from ert.model.limits import check_size
 
+# Pixels of a crop, and widths of a region in sides of the box times the filter's half-width in crop pixels: together
+# they bound the time of a crop.
 MAX_PIXELS = 16_000_000
+MAX_REGION_SIDES = 20
+MAX_BLURRED_SIDES = 100
 
 
 @dataclass(frozen=True)
@@ -147,18 +152,23 @@ def raw_sizes(transforms: npt.NDArray[np.float64], region: npt.NDArray[np.float6
     return np.ceil(transforms[:, [0, 3]] * (region[2:] - region[:2])).astype(np.int64) + 3
 
 
-def check_crop_spec(crop_spec: CropSpec) -> None:
-    """Check that crops have a sensible size."""
+def largest_working_size(sides: float) -> int:
+    """Return the largest working size of square crops of this width, in sides of the box, without smoothing."""
+    return max(1, int((math.isqrt(MAX_PIXELS) - 2) / (1.5 * sides)))
+
+
+def check_crop_spec(crop_spec: CropSpec, max_blurred_sides: float = MAX_BLURRED_SIDES) -> None:
+    """Check that crops have a sensible size, and do not take too long to cut."""
     region, size, blur = crop_spec.region, crop_spec.working_size, crop_spec.blur
     contrast = crop_spec.min_contrast
-    if region.shape != (4,) or not (np.abs(region) <= 20).all() or not (region[:2] < region[2:]).all():
+    if region.shape != (4,) or not (np.abs(region) <= MAX_REGION_SIDES).all() or not (region[:2] < region[2:]).all():
         raise InputError(f"region {region.tolist()}, expected left, top, right, bottom in sides of the box")
-    if type(size) is not int or not 8 <= size <= 2000:
-        raise InputError(f"working_size={size!r}: expected an integer from 8 to 2000")
-    if not isinstance(blur, (int, float)) or not 0 <= blur <= 50:
-        raise InputError(f"blur={blur!r}: expected a number from 0 to 50")
-    if not isinstance(contrast, (int, float)) or not 0 <= contrast <= 127:
-        raise InputError(f"least_contrast={contrast!r}: expected a number from 0 to 127")
+    for name, value in (("working_size", size), ("blur", blur), ("min_contrast", contrast)):
+        check_size(name, value)
+    sides = float((region[2:] - region[:2]).max())
+    if sides * blur > max_blurred_sides:
+        text = f"blur={blur:g} in a region of {sides:.3g} sides of the box"
+        raise InputError(f"{text}: expected a product of at most {max_blurred_sides:g}")
     columns, rows = crop_spec.shape
     if rows * columns > MAX_PIXELS:
         raise InputError(f"crops of {columns} x {rows} pixels, expected at most {MAX_PIXELS}: reduce working_size")

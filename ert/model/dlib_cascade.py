@@ -128,7 +128,7 @@ class DlibCascade(FieldsOnly):
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:
-    """Check that the arrays fit together, and that no index in them is out of bounds."""
+    """Check that the arrays fit together, that no index in them is out of bounds, and no number absurd."""
     n_components = cascade.basis.shape[1]
     size: int = n_components
     types: tuple[str, ...] = ("int8", "int16")

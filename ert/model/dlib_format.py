@@ -18,8 +18,9 @@ import numba
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert._core.files import check_input, write_atomically
+from ert._core.files import write_atomically
 from ert.model.dlib_cascade import DlibCascade, expand
+from ert.model.ert_format import open_model_file
 
 _FIRST_BYTES = 16
 _ERRORS = {
@@ -42,14 +43,13 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
         When the file cannot be read, is truncated, damaged, or of another kind; nothing large is allocated on
         the word of a damaged count.
     """
-    path = check_input(path, "a model file of dlib")
-    try:
-        # Nothing large is read of a file of another kind.
-        data = np.fromfile(path, np.uint8, count=_FIRST_BYTES)
-        if _read_int(data, 0)[0] == 1:
-            data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    path = Path(path)
+    with open_model_file(path, "a model file of dlib") as file:
+        # The first number tells most other files before all of a large one is read.
+        start = np.fromfile(file, np.uint8, _FIRST_BYTES)
+        _check(path, _read_version(start))
+        file.seek(0)
+        data = np.fromfile(file, np.uint8)
     sizes = np.zeros(4, np.int64)
     _check(path, _read_sizes(data, sizes))
     n_landmarks, n_stages, n_trees, n_splits = (int(size) for size in sizes)
@@ -149,11 +149,17 @@ def _read_column(data, position, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _read_sizes(data, sizes):  # type: ignore[no-untyped-def]
-    """Write n_landmarks, n_stages, n_trees, n_splits as the first stage and the first tree have them."""
+def _read_version(data):  # type: ignore[no-untyped-def]
     version, position = _read_int(data, 0)
     if position >= 0 and version != 1:
         return -6
+    return position
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_sizes(data, sizes):  # type: ignore[no-untyped-def]
+    """Write n_landmarks, n_stages, n_trees, n_splits as the first stage and the first tree have them."""
+    position = _read_version(data)
     rows, position = _read_int(data, position)
     columns, position = _read_int(data, position)
     n_values = abs(rows)

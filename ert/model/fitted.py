@@ -1,6 +1,7 @@
 """A fitted model: all results of a fit, read from and written to model files."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, one_line, quoted
 from ert._core.files import as_path
 from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
-from ert.model.confidence import ConfidenceModel
+from ert.model.confidence import NORMALIZER_ARGS, ConfidenceModel
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
@@ -24,6 +25,8 @@ _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from t
 # Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
 MAX_MASK_PIXELS = 512
 _COUNTS = ("n_objects", "n_samples", "n_missing")
+# None where there was nothing to measure them on.
+_CONFIDENCE_FIGURES = ("background_rejected", "failed_auc")
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,12 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     """
     require_compiler()
     if Path(path).suffix == ".dat":
-        return _from_dlib(read_dlib_file(path))
+        found = read_dlib_file(path)
+        try:
+            check_dlib_cascade(found)
+        except InputError as error:
+            raise InputError(f"{path}: the dlib model file does not hold a valid model: {error}") from error
+        return _from_dlib(found)
     header, arrays = read_model_file(path)
     try:
         cascade: Cascade | DlibCascade
@@ -205,6 +213,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
+        elif header["kind"] != "ert":
+            raise InputError(f"kind={header['kind']!r}: expected ert or dlib")
         else:
             crop_spec = header["crop_spec"]
             crop_spec["region"] = np.array(crop_spec["region"], dtype=np.float64)
@@ -212,17 +222,19 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             cascade = Cascade(crop_spec=CropSpec(**crop_spec), **arrays, stages_per_basis=together)
             check_cascade(cascade)
         n_landmarks = len(cascade.mean_shape)
+        if NORMALIZER_ARGS.get(header["params"].get("normalizer"), (0,))[-1] > n_landmarks:
+            raise InputError(f"{header['params']['normalizer']} distance of {n_landmarks} landmarks, expected 68")
         return Fitted(
             cascade,
             header["params"],
-            check_names(header["landmark_names"], n_landmarks),
+            check_names(_check_texts("landmark_names", header["landmark_names"]), n_landmarks),
             resolve_mirror_map(header["mirror_map"], n_landmarks),
             _check_history(header["history"]),
             _check_summary(header["summary"]),
             confidence_model,
-            {} if confidence is None else dict(confidence["summary"]),
+            {} if confidence is None else _check_confidence_summary(confidence["summary"]),
         )
-    except (InputError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error
 
 
@@ -246,17 +258,35 @@ def _from_dlib(cascade: DlibCascade) -> Fitted:
 
 def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
     for entry in history:
-        for key, value in entry.items():
-            if not isinstance(value, (int, float)):
-                raise InputError(f"history: {key} is {value!r}, expected a number")
+        if "stage" not in entry:
+            raise InputError("history: an entry without a stage")
+        _check_numbers("history", entry, entry)
     return list(history)
 
 
 def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
-    for key in _COUNTS:
-        if type(summary[key]) is not int:
-            raise InputError(f"summary: {key} is {summary[key]!r}, expected an integer")
-    for key, kind in (("digest", str), ("library_version", str), ("notes", dict)):
-        if not isinstance(summary[key], kind):
-            raise InputError(f"summary: {key} is {summary[key]!r}, expected a {kind.__name__}")
+    _check_numbers("summary", summary, _COUNTS, whole=True)
+    for key in ("digest", "library_version"):
+        if not isinstance(summary[key], str):
+            raise InputError(f"summary: {key} is {quoted(summary[key])}, expected a text")
+    _check_texts("notes", list(summary["notes"].values()))
     return summary
+
+
+def _check_confidence_summary(summary: dict[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in summary.items() if value is not None or key not in _CONFIDENCE_FIGURES}
+    _check_numbers("confidence", known, ("n_folds", *known))
+    return dict.fromkeys(_CONFIDENCE_FIGURES) | summary
+
+
+def _check_numbers(what: str, values: dict[str, Any], keys: Iterable[str], *, whole: bool = False) -> None:
+    for key in keys:
+        if isinstance(values[key], bool) or not isinstance(values[key], int if whole else (int, float)):
+            expected = "an integer" if whole else "a number"
+            raise InputError(f"{what}: {key} is {quoted(values[key])}, expected {expected}")
+
+
+def _check_texts(what: str, texts: list[str]) -> list[str]:
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{what}: expected texts")
+    return texts

@@ -295,7 +295,7 @@ def save_image(path: StrPath, image: Pixels) -> None:
     Parameters
     ----------
     path : path-like
-        An existing file is replaced atomically.
+        An existing image is replaced atomically.
     image : (rows, columns) or (rows, columns, 3) uint8 array
         Gray or RGB.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ert._core.images import ImageLike, check_image, load_image
+from ert._core.images import ImageLike, read_image
 from ert._core.types import Floats, Pixels
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 from ert.plotting.charts import require_plot_packages
@@ -51,7 +51,7 @@ def show(image: ImageLike, faces: Any = (), *, boxes: ArrayLike | None = None, a
     require_plot_packages("show", "matplotlib")
     from matplotlib.patches import Rectangle
 
-    pixels = check_image(image) if isinstance(image, np.ndarray) else load_image(image)
+    pixels = read_image(image, "image")
     listed = [faces] if hasattr(faces, "landmarks") else faces
     if not isinstance(listed, np.ndarray):
         listed = list(listed)

@@ -242,7 +242,10 @@ class Tracker:
         InputError
             When the frame is invalid or `time` does not increase.
         """
+        is_rgb = not isinstance(frame, np.ndarray)  # an image of Pillow
         frame = check_image(frame, "frame")
+        if is_rgb and self.channel_order == "bgr" and frame.ndim == 3:
+            frame = np.ascontiguousarray(frame[..., ::-1])
         now, seconds = self._advance(time)
         self._follow(frame, now, seconds)
         just_lost = any(track.misses == 1 for track in self._tracks)

@@ -25,7 +25,7 @@ from ert.inference.validation import Face, box_array, check_landmarks, check_nea
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import quantize_basis
 from ert.model.confidence import GAUSSIAN_90, WITHIN, ConfidenceModel, Forest
-from ert.model.cropping import CropSpec
+from ert.model.cropping import MAX_REGION_SIDES, CropSpec, largest_working_size
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_transforms
 from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
@@ -173,8 +173,9 @@ def _crop_spec(
 ) -> CropSpec:
     """Return the crop around landmarks: a square with their center, as the object may be rotated."""
     distances = np.abs(mean_shape - mean_shape.mean(axis=0))[anchors] + np.abs(deltas)
-    half = round(float(np.quantile(distances, 0.99)), 3)
+    half = min(round(float(np.quantile(distances, 0.99)), 3), MAX_REGION_SIDES - 0.5)
     size = max(MIN_WORKING_SIZE, settings["working_size"] // WORKING_SIZE_DIVISOR)
+    size = min(size, largest_working_size(2 * half))
     region = np.array([0.5 - half, 0.5 - half, 0.5 + half, 0.5 + half])
     return CropSpec(region, size, 0.0, float(settings["min_contrast"]))
 

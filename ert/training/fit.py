@@ -3,6 +3,7 @@
 objects -> box transforms -> crops -> augmentation -> samples -> stages -> model
 """
 
+import json
 import os
 import sys
 import time
@@ -27,6 +28,7 @@ from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
 from ert.model.geometry import image_to_box
+from ert.model.limits import MAX_SHAPE_SIDES, MAX_TEXT_BYTES, check_basis_products, check_bounds, check_landmark_count
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
@@ -60,7 +62,11 @@ def fit_cascade(
     kind, normalizer = options.cascade_kind, settings["normalizer"]
     objects = _validate(X, y, kind, settings)
     n_landmarks = objects.landmarks.shape[1]
+    _check_model(objects, params["n_stages"], options)
     names = check_names(landmark_names, n_landmarks)
+    notes = {str(key): str(text) for key, text in (notes or {}).items()}
+    if (n_bytes := len(json.dumps([names, notes]))) > MAX_TEXT_BYTES:
+        raise InputError(f"landmark_names and notes take {n_bytes} bytes, expected at most {MAX_TEXT_BYTES}")
     mirror_map = resolve_mirror_map(settings["mirror"], n_landmarks)
     n_threads = count_threads(settings["n_jobs"])
     if checkpoint is not None:
@@ -100,7 +106,7 @@ def fit_cascade(
         "n_missing": objects.n_missing,
         "digest": digest,
         "library_version": __version__,
-        "notes": {str(key): str(text) for key, text in (notes or {}).items()},
+        "notes": notes,
     }
     stages = _finished_stages(checkpoint, digest, resume)[: params["n_stages"]]
     n_finished = len(stages)
@@ -168,6 +174,18 @@ def _validate(
     kind.check(settings, boxes, what)
     transforms = kind.box_transforms(boxes)
     return _Objects(X, what, boxes, landmarks, transforms, image_to_box(landmarks, transforms))
+
+
+def _check_model(objects: _Objects, n_stages: int, options: Options) -> None:
+    """Check that the model will be within the bounds of :mod:`ert.model.limits`: it could not be loaded else."""
+    n_landmarks = objects.landmarks.shape[1]
+    check_landmark_count(n_landmarks)
+    check_bounds("the mean shape", np.nanmean(objects.shapes, axis=0), -MAX_SHAPE_SIDES, MAX_SHAPE_SIDES)
+    n_components = 2 * n_landmarks if objects.n_missing else min(options.n_components, 2 * n_landmarks)
+    n_bases = -(-n_stages // options.stages_per_basis)
+    n_leaves = n_stages * options.n_trees * 2**options.max_depth
+    n_bytes = n_components * (n_leaves * options.leaf_bits // 8 + n_bases * 2 * n_landmarks)
+    check_basis_products(n_stages, n_components, n_landmarks, n_bytes)
 
 
 def _plan_memory(

@@ -20,6 +20,7 @@ from ert.model.cascade import Cascade, Stage, stack_stages
 from ert.model.cropping import CropSpec, crop_native, raw_sizes
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.geometry import box_transforms, image_to_box, stretched_transforms
+from ert.model.limits import PARAMETER_LIMITS
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _native_sizes(X: Sequence[Face], transforms: Floats, crop_spec: CropSpec) ->
         if isinstance(image, (str, os.PathLike)):
             columns, rows = image_size(image)
         else:
-            rows, columns = np.shape(image)[:2]
+            rows, columns = np.shape(np.asarray(image))[:2]
         # At most the image, and one pixel on either side in place of everything outside it.
         sizes[i] = np.minimum(sizes[i], (columns + 2, rows + 2))
     return sizes
@@ -97,32 +98,6 @@ KINDS = {
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 
-# Type, minimum and maximum of each number.
-_LIMITS: dict[str, tuple[type, float, float]] = {
-    "n_stages": (int, 1, 1000),
-    "n_trees": (int, 1, 100_000),
-    "max_depth": (int, 1, 10),
-    "learning_rate": (float, 1e-6, 1),
-    "n_trees_averaged": (int, 1, 100_000),
-    "n_pixels": (int, 2, 10_000),
-    "n_pool_candidates": (int, 0, 10_000),
-    "n_split_tests": (int, 1, 10_000),
-    "prior_length": (float, 1e-6, 1e6),
-    "padding": (float, -0.4, 5),
-    "pool_spread": (float, 0, 5),
-    "n_inits": (int, 1, 10_000),
-    "n_shapes_mixed": (int, 1, 100),
-    "shift_jitter": (float, 0, 1),
-    "scale_jitter": (float, 0, 1),
-    "roll_jitter": (float, 0, 180),
-    "occlusion": (float, 0, 1),
-    "n_components": (int, 1, 10_000),
-    "stages_per_basis": (int, 1, 1000),
-    "working_size": (int, 8, 2000),
-    "blur": (float, 0, 50),
-    "min_contrast": (float, 0, 127),
-    "random_state": (int, 0, 2**32 - 1),
-}
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
 MIN_EXTENT, MAX_SCATTER, SPREAD_PER_SCATTER = 0.15, 0.25, 1.5
@@ -173,7 +148,7 @@ class Options:
 
 def check_parameters(params: Mapping[str, Any]) -> None:
     """Check the parameters of :class:`ert.ShapePredictor`."""
-    for name, (kind, low, high) in _LIMITS.items():
+    for name, (kind, low, high) in PARAMETER_LIMITS.items():
         value = params[name]
         is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
         if not (is_integer or (kind is float and isinstance(value, (float, np.floating)))):

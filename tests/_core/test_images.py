@@ -1,15 +1,18 @@
 import io
+import os
 import struct
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from reference import naive
 
 from ert._core import images
@@ -157,12 +160,72 @@ class TestRefusedFiles:
     @pytest.mark.parametrize(
         ("dtype", "suffix"), [(np.uint16, ".png"), (np.uint16, ".tif"), (np.int32, ".tif"), (np.float32, ".tif")]
     )
-    @pytest.mark.parametrize("read", [load_image, image_size])
-    def test_more_than_eight_bits(self, tmp_path, read, dtype, suffix):
+    def test_more_than_eight_bits(self, tmp_path, dtype, suffix):
         path = save(tmp_path / f"deep{suffix}", np.ones((4, 5), dtype))
         with pytest.raises(InputError, match=r"deep.*8-bit pixels were expected"):
-            read(path)
+            load_image(path)
+        assert image_size(path) == (5, 4)
 
+    @pytest.mark.parametrize(
+        ("content", "kind"),
+        [
+            (b"<html>404</html>", "a web page"),
+            (b"  <!DOCTYPE html><html>", "a web page"),
+            (b"<svg xmlns='x'/>", "a drawing"),
+            (b"II*\0\x10\0\0\0CR\2" + bytes(99), "perhaps a raw photo"),
+            (b"FUJIFILMCCD-RAW", "perhaps a raw photo"),
+            (bytes(100), "is not an image, or of a kind that Pillow cannot read$"),
+        ],
+    )
+    def test_the_error_says_what_it_is(self, tmp_path, content, kind):
+        path = tmp_path / "a.jpg"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=rf"a\.jpg: is not an image.*{kind}|a\.jpg: {kind}"):
+            load_image(path)
+
+
+class TestHeic:
+    """A file with the header of a HEIC photo; pillow-heif is played by a module that reads it as a BMP."""
+
+    @pytest.fixture
+    def photo(self, tmp_path):
+        path = tmp_path / "photo.heic"
+        path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+        return path
+
+    @pytest.mark.parametrize("read", [load_image, image_size])
+    def test_the_error_names_the_package(self, photo, read, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pillow_heif", None)
+        with pytest.raises(InputError, match=r"photo\.heic: a HEIC photo, .*pip install pillow-heif$"):
+            read(photo)
+
+    def test_the_package_reads_it(self, photo, monkeypatch):
+        class HeifFile(ImageFile.ImageFile):
+            format = "HEIF"
+
+            def _open(self):
+                self._mode, self._size = "L", (4, 3)
+
+            def load(self):
+                self.im = Image.new("L", (4, 3), 7).im
+                return super().load()
+
+        def register():
+            Image.register_open("HEIF", HeifFile, lambda start: start[4:12] == b"ftypheic")
+
+        monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+        monkeypatch.setattr(Image, "ID", list(Image.ID))
+        monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+        np.testing.assert_array_equal(load_image(photo), np.full((3, 4), 7))
+        assert image_size(photo) == (4, 3)
+
+    def test_a_damaged_photo(self, photo, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=lambda: None))
+        with pytest.raises(InputError, match=r"photo\.heic: a HEIC photo that pillow-heif cannot read"):
+            load_image(photo)
+
+
+class TestRefusedSizes:
     @pytest.mark.parametrize("read", [load_image, image_size])
     @pytest.mark.parametrize("side", [20_000, 40_000])
     def test_decompression_bomb(self, tmp_path, read, side):
@@ -173,6 +236,15 @@ class TestRefusedFiles:
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"x") + chunk(b"IEND", b""))
         with pytest.raises(InputError, match=r"bomb\.png.* at most 250 million"):
+            read(path)
+
+    @pytest.mark.parametrize("read", [load_image, image_size])
+    @pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b""])
+    def test_giants_without_contents_are_refused_at_once(self, tmp_path, read, start):
+        path = tmp_path / "giant.jpg"
+        path.write_bytes(start)
+        os.truncate(path, 2**40)
+        with pytest.raises(InputError, match=r"giant\.jpg: 1099512 MB of nearly nothing but zeros"):
             read(path)
 
     def test_the_limit_is_ours_and_not_pillows(self, tmp_path, picture, monkeypatch):
@@ -194,6 +266,37 @@ class TestRefusedFiles:
             load_image(path)
 
 
+class TestPillowImages:
+    @pytest.mark.parametrize("mode", ["L", "1", "LA", "RGB", "RGBA", "P", "CMYK"])
+    def test_pixels_are_those_of_a_file(self, tmp_path, picture, mode):
+        image = Image.fromarray(picture).convert(mode)
+        path = save(tmp_path / ("a.tif" if mode == "CMYK" else "a.png"), image)
+        checked = check_image(image)
+        np.testing.assert_array_equal(checked, load_image(path))
+        assert checked.flags.c_contiguous
+        assert checked.flags.writeable
+
+    def test_an_opened_file_is_taken_as_its_pixels_are(self, tmp_path, picture):
+        with Image.open(save(tmp_path / "a.png", picture, exif=exif_bytes(6))) as image:
+            np.testing.assert_array_equal(check_image(image), picture)
+
+    def test_gray_is_that_of_rgb_whatever_the_order_of_arrays(self, picture):
+        for order in ("rgb", "bgr"):
+            np.testing.assert_array_equal(to_gray(Image.fromarray(picture), order), to_gray(picture))
+
+    @pytest.mark.parametrize("mode", ["I;16", "I", "F", "LAB"])
+    def test_other_modes_are_refused(self, mode):
+        with pytest.raises(InputError, match=f"photo: an image of mode {mode}; 8-bit pixels were expected"):
+            check_image(Image.new(mode, (4, 3)), "photo")
+
+    def test_a_truncated_file_is_refused_when_its_pixels_are_read(self, tmp_path):
+        noise = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        path = save(tmp_path / "a.png", noise)
+        path.write_bytes(path.read_bytes()[:2000])
+        with Image.open(path) as image, pytest.raises(InputError, match="photo: the image cannot be read: "):
+            check_image(image, "photo")
+
+
 class TestCheckImage:
     @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 3), (1, 1)])
     def test_an_image_is_returned_as_it_is(self, shape):
@@ -210,7 +313,6 @@ class TestCheckImage:
         ("image", "message"),
         [
             ([[1, 2]], "photo: list, expected a numpy array"),
-            (Image.new("L", (2, 2)), "photo: Image, expected a numpy array"),
             (np.ones((2, 2)), "photo: float64 pixels, expected uint8.*multiply by 255"),
             (np.full((2, 2), 255.0), "photo: float64 pixels, expected uint8.*: round"),
             (np.ones((2, 2), bool), "photo: bool pixels.*multiply by 255"),
@@ -283,3 +385,14 @@ def test_a_photograph_from_memory_survives_a_jpeg_round_trip(tmp_path):
     path.write_bytes(buffer.getvalue())
     assert image_size(path) == (64, 48)
     assert np.abs(load_image(path).astype(int) - ramp).max() < 10
+
+
+def test_an_image_that_does_not_fit_into_memory_is_refused(tmp_path):
+    """Few bytes that declare a line of 134 million pixels."""
+    path = tmp_path / "x.png"
+    Image.new("RGBA", (4, 1)).save(path)
+    content = path.read_bytes()
+    header = b"IHDR" + (134_217_760).to_bytes(4, "big") + content[20:29]
+    path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
+    with pytest.raises(InputError, match=r"x\.png: the image is corrupt or truncated"):
+        load_image(path)

@@ -59,6 +59,17 @@ def test_results_are_printable(place, dataset, capsys):
     assert_printable(captured)
 
 
+def test_representations_are_printable(place, dataset):
+    (place / f"t{CODES}").mkdir()
+    table = (dataset / "landmarks.csv").read_text().splitlines()[:2]
+    shutil.copy(dataset / "face_0000.png", place / f"t{CODES}")
+    path = place / f"t{CODES}" / f"l{CODES}.csv"
+    path.write_text("\n".join(table) + "\n")
+    text = repr(ert.load_dataset(path))
+    assert all(line.isprintable() for line in text.splitlines())
+    assert SHOWN in text
+
+
 def test_messages_are_printable(place, capsys):
     os.rename(f"a{CODES}.png", f"a{CODES}.ert")
     for arguments in (

@@ -1,6 +1,7 @@
 import json
 
 from cli.running import run
+from helpers import small_predictor
 
 
 def test_info_prints_the_contents(model, capsys):
@@ -15,3 +16,22 @@ def test_info_prints_the_contents(model, capsys):
 def test_models_lists_the_bundled_models(capsys):
     assert run("models") == 0
     assert "face68: 68 landmarks" in capsys.readouterr().out
+
+
+def test_info_of_any_text_in_a_model_is_printable(faces, tmp_path, capsys):
+    """Terminal codes, line breaks and long texts in names and notes; --json keeps them as they are."""
+    names = ["ok", "\x1b]0;pwned\x07\x1b[31m", "<script>alert(1)</script>", "a\nb", "\u202ecmd"]
+    notes = {"\x1b[2Jkey": "a\r\nb\x07" + "x" * 5000}
+    model = small_predictor(n_stages=1, n_trees=2).fit(
+        faces[0][:5], faces[1][:5, :5], landmark_names=names, notes=notes
+    )
+    model.save(tmp_path / "x.ert")
+    assert run("info", tmp_path / "x.ert") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(map(str.isprintable, lines))
+    assert max(map(len, lines)) < 1100
+    assert any(r"\x1b[2Jkey" in line for line in lines)
+    assert run("info", tmp_path / "x.ert", "--json", "-") == 0
+    text = capsys.readouterr().out
+    assert all(map(str.isprintable, text.splitlines()))
+    assert json.loads(text)["landmark_names"] == names

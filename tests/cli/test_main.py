@@ -32,7 +32,7 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("align", face, "--model", model, "--detector", "crystal ball"), "crystal ball"),
         (("evaluate", model, tmp_path / "none.xml"), "none.xml"),
         (("evaluate", tmp_path / "text.jpg", dataset), "text.jpg: is not an ert model file"),
-        (("info", tmp_path), "cannot be read"),
+        (("info", tmp_path), "is a folder, expected a model file"),
         (("train", tmp_path / "none.csv", "--out", tmp_path / "x.ert"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.txt"), "x.txt: expected a model file ending in .ert"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "n_trees=0: expected 1 to"),

@@ -293,6 +293,24 @@ def test_reports_replace_reports_only(place, capsys):
     assert "model.ert on faces" in read_page(page).xpath("//title")[0].text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "file", "kind"),
+    [
+        (f"align photo.png --model model.ert {BOX} --draw out", "photo_landmarks.png", "image"),
+        ("demo --out out", "astronaut.json", "json"),
+        (f"train faces.csv --out m.ert --n-trees=2 {' '.join(SMALL)} --report out", "report.html", "page"),
+    ],
+)
+def test_files_of_another_kind_in_folders_are_replaced_only_by_force(place, capsys, arguments, file, kind):
+    (place / "out").mkdir()
+    (place / "out" / file).write_text("mine")
+    before = contents(place)
+    assert f"{file}: exists and is not a" in refused(capsys, *shlex.split(arguments))
+    assert contents(place) == before
+    assert run(*shlex.split(arguments), "--force") == 0
+    assert is_of_kind(place / "out" / file, kind)
+
+
 def test_checkpoints_of_folds_replace_no_model(place, capsys):
     shutil.copy("model.ert", "new.checkpoint.fold1.ert")
     before = contents(place)

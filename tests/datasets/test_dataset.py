@@ -380,7 +380,7 @@ def mutate(content: bytes, mutations) -> bytes:
 VALID_XML = """<?xml version='1.0' encoding='ISO-8859-1'?>
 <?xml-stylesheet type='text/xsl' href='image_metadata_stylesheet.xsl'?>
 <dataset><name>faces &amp; more</name><images>
-  <image file='a.jpg' width='10' height='10'>
+  <image file='a.jpg' width='9' height='7'>
     <box top='1' left='2' width='30' height='40.5'><label>x</label>
       <part name='1' x='3' y='4'/><part name='10' x='5' y='-6'/></box>
     <box top='1' left='2' width='30' height='40' ignore='1'/>

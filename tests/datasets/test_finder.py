@@ -8,8 +8,9 @@ from PIL import Image
 
 from ert import InputError
 from ert._core.images import load_image
-from ert.datasets import load_dataset
+from ert.datasets import load_dataset, table_groups
 from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, image_by_stem, suffix_notes
+from ert.evaluation.attributes import read_table
 
 EMPTY_COCO = '{{"images": [{{"id": 1, "file_name": "{name}"}}], "categories": [{{"id": 1, "keypoints": ["a", "b"]}}], '
 EMPTY_COCO += '"annotations": [{{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 2, 3, 5, 2]}}]}}'
@@ -114,6 +115,33 @@ def test_two_names_do_not_become_one_image(tmp_path):
     (tmp_path / "1.png").unlink()
     assert ImageFinder(tmp_path / "labels.csv").find("cat/1.png", "").fault is not None
     assert ImageFinder(tmp_path / "labels.csv").find(r"C:\cat\1.png", "").fault is not None
+
+
+@pytest.mark.parametrize("name", [r"pics\leaf0.png", "LEAF0.png", "leaf0.png", WINDOWS, "https://a.org/pics/leaf0.png"])
+def test_names_in_tables_about_images(folder, name):
+    labels = write(folder / "labels.csv", FORMATS[".csv"].format(name="pics/leaf0.png"))
+    boxes = write(folder / "boxes.csv", f"image,left,top,width,height\n{name},1,2,3,4\n")
+    data = load_dataset(labels, boxes=str(boxes))
+    assert data.boxes.tolist() == [[1, 2, 3, 4]]
+    groups = write(folder / "groups.csv", f"image,person\n{name},ann\n")
+    assert table_groups(data.files, f"{groups}:person") == ["ann"]
+    assert read_table(groups, data, folder) == {"person": ["ann"]}
+
+
+def test_tables_elsewhere(folder):
+    labels = write(folder / "labels.csv", FORMATS[".csv"].format(name="leaf0.png"))
+    boxes = write(folder / "tables" / "boxes.csv", "image,left,top,width,height\ntrain/leaf0.png,1,2,3,4\n")
+    data = load_dataset(labels, boxes=str(boxes), image_folder=folder / "pics")
+    assert data.boxes.tolist() == [[1, 2, 3, 4]]
+    # Of absolute paths of another machine, the name decides if it has one group only.
+    rows = [r"C:\a\leaf0.png,ann", r"C:\b\leaf0.png,ann", "other/leaf1.png,bob"]
+    groups = write(folder / "tables" / "groups.csv", "\n".join(["image,person", *rows]))
+    assert table_groups(data.files, f"{groups}:person") == ["ann"]
+    write(groups, groups.read_text() + "\n/c/leaf0.png,eve\n")
+    with pytest.raises(InputError, match="no group in"):
+        table_groups(data.files, f"{groups}:person")
+    with pytest.raises(InputError, match="no group in"):
+        table_groups([folder / "leaf1.png"], f"{groups}:person")
 
 
 def test_folders_are_listed_once(tmp_path, monkeypatch):

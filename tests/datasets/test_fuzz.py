@@ -1,5 +1,5 @@
 import pytest
-from fuzz_readers import FORMATS, fuzz
+from fuzz.readers import FORMATS, fuzz
 
 
 @pytest.mark.parametrize("kind", FORMATS)

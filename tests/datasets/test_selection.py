@@ -100,6 +100,7 @@ def test_bad_objects_are_left_out(folder):
     assert [skipped.file.name for skipped in data.skipped] == ["no.png", "b.png", "b.png", "cut.png"]
     findings = check_dataset(data)
     assert {finding.kind for finding in findings} >= set(kinds)
+    assert "4 objects left out" in repr(data)
     assert concatenate([data, data]).skipped == data.skipped * 2
     assert data.subset([0]).skipped == ()
 
@@ -146,6 +147,22 @@ def test_bad_annotations_of_coco_are_left_out(folder):
     dataset = load_dataset(write(path, json.dumps(data)), skip_bad=True)
     assert len(dataset) == 1
     assert "annotations[0]: keypoints are a list of 1" in dataset.skipped[0].text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("x.csv", "image,a_x,a_y,b_x,b_y\na.png,1,2,3,4\nb.png,1,two,3,4\n", "x.csv:3: column 'a_y' is 'two'"),
+        ("x.tps", "LM=2\n1 2\n3 4\nIMAGE=a.png\nLM=1\n1 2\nIMAGE=b.png\n", "x.tps:5: 1 landmarks, expected 2 as in"),
+    ],
+)
+def test_bad_rows_and_specimens_are_left_out(folder, name, text, fault):
+    path = write(folder / name, text)
+    with pytest.raises(InputError, match=fault):
+        load_dataset(path)
+    data = load_dataset(path, skip_bad=True)
+    assert data.files == [folder / "a.png"]
+    assert fault in data.skipped[0].text
 
 
 def test_the_whole_image_as_box(folder):

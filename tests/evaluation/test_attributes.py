@@ -267,7 +267,7 @@ def test_invalid_options_of_evaluate_by(model_file, folder, tmp_path, capsys):
         (("--by", "sex", "--columns", file), "expected one of kind, size, yaw"),
         (("--by", ""), "unknown attribute ''"),
         (("--columns", file), "without --by"),
-        (("--by", "kind", "--columns", tmp_path / "none.csv"), "none.csv: cannot be read"),
+        (("--by", "kind", "--columns", tmp_path / "none.csv"), "none.csv: no such file"),
     ]:
         capsys.readouterr()
         assert run("evaluate", model_file, folder, *arguments) == 2

@@ -1,9 +1,14 @@
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
+from turned import turned_faces
 
 import ert
 from ert import InputError
+from ert.datasets import write_dataset
+from ert.faces import Faces
 
 
 def boxes_of(image):
@@ -73,3 +78,61 @@ def test_modes(small_model):
         assert np.array_equal(face.landmarks, small_model.predict([(image, box)], mode)[0])
     with pytest.raises(InputError, match="mode='best'"):
         ert.align(image, small_model, boxes=[box], mode="best")
+
+
+class TestOtherImages:
+    """Images of Pillow, lists of images, and objects of a dataset."""
+
+    @pytest.fixture
+    def photo(self):
+        return np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)
+
+    def test_an_image_of_pillow(self, small_model, photo):
+        expected = ert.align(photo, small_model, detector=boxes_of)
+        image = Image.fromarray(photo)
+        for order in ("rgb", "bgr"):
+            faces = ert.align(image, small_model, detector=boxes_of, channel_order=order)
+            assert np.array_equal(faces[1].landmarks, expected[1].landmarks)
+            assert faces[0].channel_order == "rgb"
+            assert faces.plot() is not None
+
+    def test_the_detector_gets_its_pixels(self, photo):
+        seen = []
+
+        def detector(image):
+            seen.append(image)
+            return boxes_of(image)
+
+        ert.detect_faces(Image.fromarray(photo), detector)
+        assert np.array_equal(seen[0], photo)
+
+    def test_a_list(self, small_model, photo, tmp_path):
+        Image.fromarray(photo).save(tmp_path / "photo.png")
+        images = [photo, Image.fromarray(photo), tmp_path / "photo.png", str(tmp_path / "photo.png")]
+        expected = ert.align(photo, small_model, detector=boxes_of)
+        for given in (images, tuple(images)):
+            lists = ert.align(given, small_model, detector=boxes_of)
+            assert [len(faces) for faces in lists] == [2] * 4
+            assert all(np.array_equal(faces[1].landmarks, expected[1].landmarks) for faces in lists)
+        boxes = [boxes_of(photo), [], boxes_of(photo)[:1], boxes_of(photo)[1:]]
+        assert [len(faces) for faces in ert.align(images, small_model, boxes=boxes)] == [2, 0, 1, 1]
+        assert ert.align([], small_model) == []
+
+    def test_a_list_names_what_is_wrong(self, small_model, photo, tmp_path):
+        with pytest.raises(InputError, match=r"lost\.png: no such file"):
+            ert.align([photo, tmp_path / "lost.png"], small_model, detector=boxes_of)
+        with pytest.raises(InputError, match=r"image\[1\]: float64 pixels"):
+            ert.align([photo, photo / 255.0], small_model, detector=boxes_of)
+        with pytest.raises(InputError, match="boxes of 1 images, expected those of 2"):
+            ert.align([photo, photo], small_model, boxes=[boxes_of(photo)])
+
+    @pytest.mark.parametrize("orientation", [1, 3, 6])
+    def test_an_object_of_a_dataset(self, small_model, tmp_path, orientation):
+        write_dataset(turned_faces(tmp_path / "faces", 3, [orientation]), tmp_path / "faces.xml")
+        dataset = ert.load_dataset(tmp_path / "faces.xml")
+        faces = ert.align(dataset[1], small_model)
+        assert np.array_equal(faces[0].box, dataset.boxes[1])
+        assert np.array_equal([faces[0].landmarks], small_model.predict([dataset[1]]))
+        copy = pickle.loads(pickle.dumps(faces[0]))
+        assert np.array_equal(Faces([copy])._image(), ert.load_image(dataset.files[1]))
+        assert np.array_equal(Faces([copy])._image().shape, (64, 56))

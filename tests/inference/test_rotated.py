@@ -1,15 +1,18 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import BOX, CENTER, rotated
+from builders import BOX, CENTER, likely_cascade, random_cascade, rotated
 from helpers import small_predictor
 from PIL import Image
 
 import ert
 from ert import InputError
-from ert.inference.rotated import Surroundings, candidate_rolls, roll_of, rotation
+from ert.inference.rotated import Surroundings, candidate_rolls, locate_rotated, roll_of, rotation
 from ert.metrics import nme
+from ert.model.cropping import MAX_PIXELS, CropSpec, largest_working_size
+from ert.model.geometry import ONE_INIT
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,21 @@ def test_the_roll_of_a_shape():
 def test_bad_input_is_named(face68, photo, options, message):
     with pytest.raises(InputError, match=message):
         face68.predict([(photo, BOX)], **options)
+
+
+def test_surroundings_of_any_model_are_bounded():
+    """Crops of forty boxes, and pixels read fifty sides away: what is around the box is read at a lower resolution."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 70), dtype=np.uint8)
+    wide = replace(random_cascade(rng), crop_spec=CropSpec(np.array([-20.0, -20, 20, 20]), 99, 2.5))
+    far = likely_cascade(0)
+    far.deltas[0, 0] = 49
+    for cascade in (wide, far):
+        for box in ((10.0, 12.0, 40.0, 40.0), (-200.0, -100.0, 600.0, 300.0)):
+            surroundings = Surroundings(cascade, image, box, "rgb", "luma")
+            assert surroundings.pixels.size <= MAX_PIXELS
+            found = locate_rotated(cascade, image, box, 30.0, ONE_INIT, "rgb", "luma")
+            assert np.isfinite(found).all()
+    assert largest_working_size(1.0) == 2665
+    assert CropSpec(np.array([0.0, 0, 1, 1]), 2665, 0.0).shape == (4000, 4000)
+    assert largest_working_size(1e9) == 1

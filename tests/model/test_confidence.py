@@ -151,7 +151,7 @@ def test_arrays_that_do_not_fit_are_named():
                 confidence_model,
                 errors=replace(confidence_model.errors, thresholds=confidence_model.errors.thresholds[:, :6]),
             ),
-            "9 errors trees of 6 splits are not full binary trees",
+            "errors: 9 trees of 6 splits are not full binary trees",
         ),
     ]
     for broken, message in bad:

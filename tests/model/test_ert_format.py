@@ -1,9 +1,11 @@
 import json
+import os
+import re
 import zlib
 
 import numpy as np
 import pytest
-from helpers import small_predictor
+from helpers import SHARED, small_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,3 +195,173 @@ def test_no_model_file_makes_a_kernel_read_outside(saved, tmp_path_factory, face
         except InputError:
             return
         assert model.predict(faces[0][:2]).shape == (2, 68, 2)
+
+
+def rewritten(path, edit):
+    """Change the header's text of a model file; the checksum and the length are right again."""
+    content = path.read_bytes()
+    n = int.from_bytes(content[12:16], "little")
+    text = edit(content[20 : 20 + n].rstrip())
+    text += b" " * (-(20 + len(text)) % 64)
+    start = content[:12] + len(text).to_bytes(4, "little")
+    body = text + content[20 + n :]
+    path.write_bytes(start + zlib.crc32(body, zlib.crc32(start)).to_bytes(4, "little") + body)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (rb'"train_nme":[\d.]+', b'"train_nme":NaN', "a number that is not finite, or too large"),
+        (rb'"train_nme":[\d.]+', b'"train_nme":Infinity', "not finite"),
+        (rb'"train_nme":[\d.]+', b'"train_nme":1e999', "not finite"),
+        (rb'"train_nme":[\d.]+', b'"train_nme":1' + b"0" * 300, "too large"),
+        (rb'"train_nme":[\d.]+', b'"train_nme":1' + b"0" * 5000, "header cannot be read"),
+        (rb'"stage":1,', b"", "history: an entry without a stage"),
+        (rb'"stage":1,', b'"stage":"one",', "history: stage is 'one', expected a number"),
+        (rb'"stage":1,', b'"stage":true,', "history: stage is True, expected a number"),
+        (rb'"notes":{}', rb'"notes":{"k":"\\ud800"}', "surrogates not allowed"),
+        (rb'"notes":{}', rb'"notes":{"\\udfff":"v"}', "surrogates not allowed"),
+        (rb'"notes":{}', b'"notes":{"a":[1]}', "notes: expected texts"),
+        (rb'"notes":{}', b'"notes":[]', "list"),
+        (rb'"notes":{}', b'"notes":' + b'{"a":' * 20 + b"1" + b"}" * 20, "in more than 8 levels"),
+        (rb'"notes":{}', b'"notes":' + b"[" * 100_000, "header cannot be read"),
+        (rb'"digest":"\w+"', b'"digest":5', "digest is 5, expected a text"),
+        (rb'"n_objects":\d+', b'"n_objects":1.5', "n_objects is 1.5, expected an integer"),
+        (rb'"landmark_names":\["0"', b'"landmark_names":[["0"]', "landmark_names: expected texts"),
+        (rb'"stages_per_basis":1,"summary"', b'"stages_per_basis":9223372036854775808,"summary"', "too large"),
+        (
+            rb'"stages_per_basis":1,"summary"',
+            b'"stages_per_basis":1001,"summary"',
+            "stages_per_basis=1001: expected 1 to",
+        ),
+        (rb'"kind":"ert","landmark', b'"kind":"eos","landmark', "kind='eos': expected ert or dlib"),
+        (rb'"normalizer":null', b'"normalizer":[1]', "does not hold a valid model"),
+        (rb"\[3,150\]", b"[3,9223372036854775807]", "truncated"),
+        (rb"\[3,150\]", b"[3,150.0]", "cannot be read"),
+        (rb"\[3,150\]", b"[0,9223372036854775807]", "model"),
+        (rb"\A", b" " * 2_000_000, r"a header of 20\d{5} bytes, expected at most 2000000"),
+    ],
+)
+def test_a_header_that_cannot_be_used_is_refused_in_one_line(small_model, tmp_path, old, new, message):
+    small_model.save(tmp_path / "x.ert")
+
+    def edit(text):
+        changed, n = re.subn(old, new, text, count=1)
+        assert n == 1
+        return changed
+
+    with pytest.raises(InputError, match=message) as error:
+        ert.load(rewritten(tmp_path / "x.ert", edit))
+    assert str(error.value).startswith(f"{tmp_path / 'x.ert'}: ")
+    assert len(str(error.value)) < 700
+
+
+def absurd(name, value):
+    def edit(header, arrays):
+        arrays[name].flat[0] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (absurd("mean_shape", 51), "mean_shape has the number 51, expected -50 to 50"),
+        (absurd("mean_shape", np.inf), "mean_shape has numbers that are not finite"),
+        (absurd("deltas", -1e30), "deltas has the number -1e.30, expected -50 to 50"),
+        (absurd("scales", 1e30), "leaves and scales add up to .*, expected at most 1e.10"),
+        (absurd("scales", np.nan), "not finite"),
+        (lambda h, a: h.update(stages_per_basis=10**6), "stages_per_basis=1000000: expected 1 to 1000"),
+        (lambda h, a: h["crop_spec"].update(region=[-20, -20, 20, 20], blur=50), "blur=50 in a region of 40 sides"),
+        (lambda h, a: h["crop_spec"].update(region=[-20, -20, 30, 30]), "region"),
+        (lambda h, a: h["crop_spec"].update(blur=1e10), r"blur=10000000000\.0: expected 0 to 50"),
+        (lambda h, a: h["crop_spec"].update(working_size=2000, region=[-9, -9, 9, 9]), "reduce working_size"),
+        (absurd("confidence_baseline", 101.0), "baseline has the number 101, expected -100 to 100"),
+        (absurd("confidence_baseline", -1e308), "baseline has the number"),
+        (absurd("confidence_curve", -1e9), "curve has the number"),
+        (absurd("confidence_ratios", -1.0), "ratios has the number -1, expected 0"),
+        (absurd("confidence_within_curve", -2.0), "within_curve has the number -2, expected 0"),
+        (absurd("confidence_confidence_weights", 1e200), "confidence_weights has the number"),
+        (absurd("confidence_deltas", 1e20), "deltas has the number"),
+        (absurd("confidence_errors_scales", 1e30), "errors: leaves and scales add up to"),
+        (absurd("confidence_trust_scales", np.inf), "trust"),
+        (lambda h, a: h["confidence"]["crop_spec"].update(working_size=7), "working_size=7: expected 8 to 2000"),
+        (lambda h, a: h["confidence"]["summary"].pop("n_folds"), "n_folds"),
+        (lambda h, a: h["confidence"]["summary"].update(failed_auc="high"), "failed_auc is 'high', expected a number"),
+    ],
+)
+def test_absurd_numbers_are_refused(confident_model, tmp_path, edit, message):
+    confident_model.save(tmp_path / "x.ert")
+    with pytest.raises(InputError, match=rf"edited\.ert: the model file does not hold a valid model: .*{message}"):
+        ert.load(edited(tmp_path / "x.ert", tmp_path, edit))
+
+
+def test_a_normalizer_of_landmarks_that_a_model_lacks_is_refused(faces, tmp_path):
+    small_predictor(n_stages=1, n_trees=2).fit(faces[0][:5], faces[1][:5, :5]).save(tmp_path / "x.ert")
+    edit = lambda header, arrays: header["params"].update(normalizer="inter-ocular")  # noqa: E731
+    with pytest.raises(InputError, match="inter-ocular distance of 5 landmarks, expected 68"):
+        ert.load(edited(tmp_path / "x.ert", tmp_path, edit))
+
+
+def test_a_file_that_inflates_more_than_any_model_does_is_refused_before_it_is_read(tmp_path):
+    """Megabytes of zeros in kilobytes, as no writer of models makes them: that of ert makes 8:1 of zeros at most."""
+    path = tmp_path / "x.ert"
+    zeros = np.zeros(50_000_000, np.uint8)
+    write_model_file(path, {"kind": "ert"}, {"a": zeros}, compress=True)
+    n = int.from_bytes(path.read_bytes()[12:16], "little")
+    assert 7.5 < len(zeros) / (path.stat().st_size - n) <= 8
+    read_model_file(path)
+    path.write_bytes(path.read_bytes()[: 20 + n] + zlib.compress(zeros.tobytes(), 9))
+    with pytest.raises(
+        InputError, match=r"truncated: \d+ bytes for arrays of 50000000, and compression is 8:1 at most"
+    ):
+        read_model_file(rewritten(path, lambda text: text))
+
+
+def test_a_file_that_is_longer_than_its_arrays_is_refused(saved, tmp_path):
+    for compress in (False, True):
+        path = tmp_path / "x.ert"
+        ert.load(saved).save(path, compress=compress)
+        with open(path, "ab") as file:
+            file.write(bytes(200_000))
+        with pytest.raises(InputError, match=r"x\.ert: the model file is longer than its arrays: \d+ bytes for \d+"):
+            ert.load(path)
+
+
+@pytest.mark.parametrize("name", ["x.ert", "x.dat"])
+def test_what_is_no_regular_file_or_has_no_end_is_refused_at_once(tmp_path, name):
+    expected = "expected a model file"
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}: is a pipe.*, {expected}"):
+        ert.load(tmp_path / name)
+    (tmp_path / "zero").mkdir()
+    (tmp_path / "zero" / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=rf"{name}: is a device.*, {expected}"):
+        ert.load(tmp_path / "zero" / name)
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"{name}: is a folder, {expected}"):
+        ert.load(tmp_path / "folder" / name)
+    (tmp_path / "sparse").mkdir()
+    with open(tmp_path / "sparse" / name, "wb") as file:
+        file.truncate(10**13)
+    with pytest.raises(
+        InputError, match=rf"{name}: (10000000 MB of nearly nothing but zeros|a file of 10{{13}} bytes)"
+    ):
+        ert.load(tmp_path / "sparse" / name)
+
+
+def test_a_file_larger_than_any_model_is_refused_before_it_is_read(saved, monkeypatch):
+    monkeypatch.setattr("ert.model.ert_format.MAX_FILE_BYTES", 999)
+    with pytest.raises(InputError, match=r"a file of \d+ bytes, expected at most 999"):
+        ert.load(saved)
+
+
+def test_files_that_were_found_to_be_harmful_are_refused_in_one_line():
+    folder = SHARED.parent / "cases" / "models"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/cases/models, which is not there")
+    for path in sorted(folder.iterdir()):
+        with pytest.raises(InputError) as error:
+            ert.load(path)
+        assert str(error.value).startswith(f"{path}: ")

@@ -315,3 +315,10 @@ def test_reprs_are_short(scene, model):
     assert re.fullmatch(
         r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence 0\.\d\d, age 0\.00 s\)", repr(face)
     )
+
+
+def test_frames_of_pillow_are_rgb_whatever_the_order_of_arrays():
+    photo = Image.fromarray(ert.load_image(ert.sample_image()))
+    found = [ert.Tracker(channel_order=order).update(photo)[0].landmarks for order in ("rgb", "bgr")]
+    expected = ert.Tracker().update(np.asarray(photo))[0].landmarks
+    assert np.array_equal(found, [expected, expected])

@@ -66,16 +66,17 @@ def test_written_videos_are_read(tmp_path, frames, suffix):
 
 def test_a_failure_leaves_the_old_video(tmp_path, frames):
     path = tmp_path / "clip.avi"
-    path.write_bytes(b"old")
+    write_clip(path, frames[:1])
+    old = path.read_bytes()
 
     def fail():
         with video_writer(path, SIZE, 25) as write:
-            write(frames[0])
+            write(frames[1])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == old
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -205,7 +206,7 @@ def test_bad_options(clip, capsys, arguments, message):
 def test_the_input_video_is_not_overwritten(clip, capsys):
     before = clip.read_bytes()
     assert main(["video", str(clip), "--out", str(clip)]) == 2
-    assert "is the input video" in capsys.readouterr().err
+    assert "it is also an input" in capsys.readouterr().err
     assert clip.read_bytes() == before
 
 
@@ -222,7 +223,7 @@ def test_an_interrupted_command_keeps_its_results(tmp_path, frames):
     give_up = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < give_up:
         # Under a temporary name until it is complete.
-        if any(file.stat().st_size > 50_000 for file in tmp_path.glob(".out.*.avi")):
+        if any(file.stat().st_size > 50_000 for file in tmp_path.glob(".ert-*.avi")):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

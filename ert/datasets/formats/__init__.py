@@ -22,6 +22,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import as_path, check_input, check_writable, write_text
+from ert._core.image_paths import Levels
 from ert._core.types import StrPath
 from ert.datasets.assembly import assemble, check_not_empty
 from ert.datasets.dataset import Dataset
@@ -35,6 +36,7 @@ from ert.datasets.formats.registry import FORMATS, READ_ONLY, Format
 from ert.datasets.formats.sleap import read_sleap
 from ert.datasets.parsing import DECIMALS, Annotation, first_duplicate, read_images, read_picture
 from ert.datasets.selection import choose_label, drop_unreadable, image_boxes
+from ert.datasets.turns import Turns, turn_notes
 
 
 def dataset_format(path: StrPath) -> str:
@@ -97,6 +99,8 @@ def load_dataset(
     category: str | Sequence[str] | None = None,
     label: str | Sequence[str] | None = None,
     skip_bad: bool = False,
+    exif: str | None = None,
+    levels: Levels | None = None,
     y_origin: str | None = None,
     missing: Sequence[float] | None = None,
     curves: str | None = None,
@@ -129,6 +133,13 @@ def load_dataset(
     skip_bad : bool
         Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
         are read for this. By default, the first one is an error.
+    exif : {"stored", "upright"}, optional
+        How images are read in which a turn is noted (EXIF), here and wherever the paths of the dataset are
+        given to ert: the pixels as they are stored, or turned. By default, in the way that fits the size that
+        the file gives of the image, or else the one in which more landmarks are inside; where nothing tells, as
+        stored for imglab files and for ``part_order="dlib"``, as dlib does, and upright for other files.
+    levels : (float, float) or "auto", optional
+        The values that become black and white in gray images of more than 8 bits, see :func:`ert.load_image`.
     y_origin : {"top", "bottom"}, optional
         The row of pixels from which y is counted: by default the bottom one in .tps files, else the top one.
     missing : sequence of float, optional
@@ -160,6 +171,8 @@ def load_dataset(
         category=category,
         label=label,
         skip_bad=skip_bad,
+        exif=exif,
+        levels=levels,
         y_origin=y_origin,
         missing=missing,
         curves=curves,
@@ -179,6 +192,8 @@ def read_annotations(
     category: str | Sequence[str] | None,
     label: str | Sequence[str] | None,
     skip_bad: bool,
+    exif: str | None = None,
+    levels: Levels | None = None,
     **conventions: Any,
 ) -> Dataset:
     """Load annotations as `load_dataset` does, without reading images; with `skip_bad`, objects may all be left out."""
@@ -192,7 +207,8 @@ def read_annotations(
         if value is not None and name not in wanted.split():
             raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted.split()[0]} files have it")
     format = (FORMATS | READ_ONLY)[name]
-    annotations = read_with_conventions(format, path, image_folder=image_folder, **conventions)
+    turns = Turns(exif, levels, stored_by_default=name == "imglab" or part_order == "dlib")
+    annotations = read_with_conventions(format, path, turns, image_folder=image_folder, **conventions)
     if name in ("coco", "imglab", "csv"):
         annotations = choose_label(annotations, path, "category" if name == "coco" else "label", category or label)
     if boxes == "image":
@@ -201,7 +217,8 @@ def read_annotations(
         annotations = _replace_boxes(annotations, boxes, split, image_folder)
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
-    return assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+    dataset = assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
+    return replace(dataset, notes=(*dataset.notes, *turns.notes()))
 
 
 def import_sleap(
@@ -249,7 +266,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
 
     Coordinates are written to a millionth of a pixel, in imglab files as integers. Image names are relative
     to the folder of the file. A folder gets one file per image, named after it; images are not copied.
-    Existing files are replaced atomically.
+    Existing files of the format are replaced atomically.
 
     Parameters
     ----------
@@ -294,7 +311,7 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
-    return [*notes, *chosen.notes(dataset)]
+    return [*notes, *turn_notes(dataset.files, stored_by_default=chosen.suffix == ".xml"), *chosen.notes(dataset)]
 
 
 def _choose_format(path: Path, format: str | None) -> Format:

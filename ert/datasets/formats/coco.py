@@ -40,6 +40,7 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
     if tool is not None:
         raise InputError(f"{path}: {tool}")
     images = {number: _file_name(image, here) for number, here, image in _numbered(data, "images", path)}
+    sizes = {number: _size(image) for number, _, image in _numbered(data, "images", path)}
     categories = {
         number: (str(entry.get("name") or number), _keypoint_names(entry, here))
         for number, here, entry in _numbered(data, "categories", path)
@@ -64,7 +65,8 @@ def read_coco(path: StrPath, *, image_folder: StrPath | None = None) -> Iterator
         except InputError as error:
             yield Annotation(path, None, {}, here, str(error), label)
             continue
-        yield Annotation(found.file, box, landmarks, here, found.fault, label, **_id_and_scale(annotation))
+        more = _id_and_scale(annotation)
+        yield Annotation(found.file, box, landmarks, here, found.fault, label, size=sizes[image], **more)
 
 
 def _entries(data: Any, key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -105,6 +107,12 @@ def _file_name(image: dict[str, Any], here: str) -> str:
     if not isinstance(name, str) or not name:
         raise InputError(f"{here}: file_name is {quoted(name)}, expected a name")
     return name
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Return width and height of an image, which are optional and often 0."""
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 < height else None
 
 
 def _keypoint_names(category: dict[str, Any], here: str) -> list[str] | None:

@@ -12,19 +12,21 @@ from ert._core.types import StrPath
 from ert.datasets.formats.registry import Format
 from ert.datasets.parsing import Annotation
 from ert.datasets.points import MISSING
+from ert.datasets.turns import Turns
 from ert.datasets.y_origin import count_y_from_top
 
 
 def read_with_conventions(
     format: Format,
     path: Path,
+    turns: Turns,
     *,
     image_folder: StrPath | None = None,
     y_origin: str | None = None,
     missing: Collection[float] | None = None,
     curves: str | None = None,
 ) -> Iterator[Annotation]:
-    """Read a file with the options of `load_dataset` of the same names."""
+    """Read a file with the options of `load_dataset` of the same names; `turns` chooses how its images are read."""
     if y_origin not in (None, "top", "bottom"):
         raise InputError(f"y_origin is {y_origin!r}, expected 'top' or 'bottom'")
     if curves not in (None, "as-landmarks"):
@@ -37,6 +39,8 @@ def read_with_conventions(
     annotations = format.read(path, image_folder=image_folder, **{name: options[name] for name in format.options})
     if missing and "missing" not in format.options:
         annotations = _without_fillers(annotations, missing)
+    # Before y is counted from the top, which depends on the height of the image.
+    annotations = turns.read(annotations)
     return count_y_from_top(annotations) if (y_origin or format.y_origin) == "bottom" else annotations
 
 

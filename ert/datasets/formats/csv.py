@@ -62,7 +62,8 @@ def read_csv(
     landmarks = _landmark_reader(columns, labels, coordinates, FILLERS if missing is None else frozenset(missing))
     finder = ImageFinder(path, image_folder, any_suffix=True)
     notes: tuple[str, ...] = ("scores of landmarks are not kept",) if columns.has_scores else ()
-    for line, cells in table:
+
+    def read_row(line: int, cells: list[str]) -> Annotation:
         here = f"{path}:{line}"
         box = None
         if columns.box:
@@ -87,7 +88,14 @@ def read_csv(
         else:
             file, fault = finder.find(name, here)
             told += suffix_notes(name, file)
-        yield Annotation(file, box, points, here, fault, notes=told, **extra)
+        return Annotation(file, box, points, here, fault, notes=told, **extra)
+
+    for line, cells in table:
+        try:
+            annotation = read_row(line, cells)
+        except InputError as error:
+            annotation = Annotation(path, None, {}, f"{path}:{line}", str(error))
+        yield annotation
     coordinates.finish()
 
 

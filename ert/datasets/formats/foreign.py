@@ -34,7 +34,7 @@ _BY_ROOT = {
 }
 _LABELME = ("a file of Labelme", f"it exports no keypoints: {_AS_CSV}")
 _VIA = ("a file of VIA, the VGG Image Annotator", f"export its annotations as CSV, and from that {_AS_CSV}")
-_LABEL_STUDIO = ("a file of Label Studio", f"in Label Studio, export as COCO; or {_CONVERT}")
+_LABEL_STUDIO = ("a file of Label Studio", "in Label Studio, export as COCO")
 _DATUMARO = ("a file of Datumaro", "export as COCO keypoints")
 _SUPERVISELY = ("a file of Supervisely", "export as COCO keypoints")
 _OPENPOSE = ("a result of OpenPose", _AS_CSV)

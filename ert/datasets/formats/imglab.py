@@ -30,6 +30,8 @@ from ert.datasets.parsing import (
 _PARENTS = {"dataset": "nothing", "images": "dataset", "image": "images", "box": "image", "part": "box"}
 # Other children that are allowed. Any other element would be a typo, and its points would be lost.
 _OTHER_CHILDREN = {"images": (), "image": (), "box": ("label",), "part": ()}
+# Width or height of an image, which newer versions of dlib write.
+_SIDE = re.compile("[1-9][0-9]{0,5}")
 _READ = {*_PARENTS, "label"}
 # Of these one is often stated and another meant.
 _CONFUSED_ENCODINGS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin1", b"windows-1252", b"cp1252")
@@ -46,6 +48,7 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
     finder = ImageFinder(path, image_folder)
     name, box_number, where, label, is_ignored = "", 0, "", "", False
     found: Found | None = None
+    size: tuple[int, int] | None = None
     fault: str | None = None
     box: Box | None = None
     parts: dict[str, Point] = {}
@@ -53,7 +56,7 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
         if event == "end" and element.tag == "box" and not is_ignored:
             # The image is looked for only if it has a box that is not ignored.
             found = found or finder.find(name, where)
-            yield Annotation(found.file, box, parts, where, fault or found.fault, label or None)
+            yield Annotation(found.file, box, parts, where, fault or found.fault, label or None, size=size)
         elif event == "end" and element.tag == "image":
             # The tree would grow with the file, so elements that were read are removed.
             element.clear()
@@ -63,6 +66,8 @@ def read_imglab(path: StrPath, *, image_folder: StrPath | None = None) -> Iterat
             label = (element.text or "").strip()
         elif event == "start" and element.tag == "image":
             name, box_number, found = _attribute(element, "file", here), 0, None
+            sides = [element.get(side, "") for side in ("width", "height")]
+            size = (int(sides[0]), int(sides[1])) if all(map(_SIDE.fullmatch, sides)) else None
         elif event == "start" and element.tag == "box":
             box_number += 1
             box, parts, label, fault, is_ignored = None, {}, "", None, False

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ert._core.exceptions import InputError, one_line
+from ert._core.files import check_input
 from ert._core.images import check_image, load_image
 from ert._core.types import StrPath
 from ert.datasets.finder import Found, ImageFinder
@@ -37,6 +38,7 @@ def read_sleap(path: StrPath, frames: Path, *, image_folder: StrPath | None = No
 
 
 def _load(path: Path) -> Any:
+    check_input(path, "labels of SLEAP")
     try:
         import sleap_io
     except ImportError:

@@ -81,13 +81,12 @@ def read_specimens(
             points = points + specimen.curves
         elif specimen.curves:
             specimen.notes.append("points of curves or outlines are passed over; --curves=as-landmarks takes them")
-        if points:
-            first = first or (here, len(points))
-            if len(points) != first[1]:
-                raise InputError(f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}")
+        first = first or ((here, len(points)) if points else None)
         file, fault = finder.find(specimen.image or specimen.id or "", here)
         if fault is not None and not specimen.image:
             fault = f"{here}: specimen without IMAGE=, expected the name of its image"
+        if points and first is not None and len(points) != first[1]:
+            fault = f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}"
         landmarks = {str(i): point for i, point in enumerate(points)}
         notes = (*specimen.notes, *suffix_notes(specimen.image, file))
         yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
