@@ -64,5 +64,5 @@ def test_sparse_giants_are_refused_at_once(tmp_path, start):
     with path.open("wb") as stream:
         stream.write(start)
         stream.truncate(1 << 34)
-    with pytest.raises(InputError, match=r"x\.txt:1: bytes that are not text"):
+    with pytest.raises(InputError, match=r"x\.txt.*(not text|nothing but zeros)"):
         next(text_lines(path))

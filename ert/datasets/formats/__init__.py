@@ -105,7 +105,7 @@ def load_dataset(
     missing: Sequence[float] | None = None,
     curves: str | None = None,
 ) -> Dataset:
-    """Load annotations: imglab .xml, .csv, .tps, COCO .json, or a folder of .pts, .tem or .ljson files.
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files.
 
     If the file has no boxes and `boxes` is not given, the box of an object is the square around its
     landmarks: centered on their bounding rectangle, with its longer side.

@@ -84,7 +84,8 @@ def read_specimens(
         first = first or ((here, len(points)) if points else None)
         file, fault = finder.find(specimen.image or specimen.id or "", here)
         if fault is not None and not specimen.image:
-            fault = f"{here}: specimen without IMAGE=, expected the name of its image"
+            why = f"; its ID {quoted(specimen.id)} is not the name of exactly one" if specimen.id else ""
+            fault = f"{here}: specimen without IMAGE=, expected the name of its image{why}"
         if points and first is not None and len(points) != first[1]:
             fault = f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}"
         landmarks = {str(i): point for i, point in enumerate(points)}

@@ -77,7 +77,7 @@ def test_images_in_another_folder(folder):
         ("LM=1\n1 2\nLM=1\n1 2\nIMAGE=a.png\n", 1, "without IMAGE="),
         (TWO + "IMAGE=a.png\n", 5, "expected one IMAGE=name per specimen"),
         ("LM=1\n1 2\nIMAGE=\n", 1, "without IMAGE="),
-        ("LM=1\n1 2\nID=b\n", 1, "without IMAGE="),
+        ("LM=1\n1 2\nID=b\n", 1, "without IMAGE=, expected the name of its image; its ID 'b' is not"),
         (TWO + "CURVES=1\nPOINTS=2\n1 2\nID=3\n", 8, "expected x and y of point 2 of 2, found 'ID=3'"),
         (TWO + "CURVES=1\nPOINTS=x\n", 6, "POINTS is 'x', expected the number"),
         ("LM=0\nCURVES=1\nPOINTS=1\n1 2\nIMAGE=a.png\n", 1, "no landmarks, but points of curves: --curves=as-land"),
