@@ -9,8 +9,6 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import ert._core.runtime  # noqa: F401 - before numba's decorators look for a cache folder
-
 if TYPE_CHECKING:
     from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
     from ert._core.estimator import NotFittedError

@@ -1,3 +1,5 @@
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -445,6 +447,41 @@ def test_versions_are_compared_in_turns():
     }
     assert [name for name, _ in order[2:]] == ["new", "old", "old", "new"] * 2
     assert {calls for _, calls in order[2:]} == {CALLS[task]}
+
+
+def test_clients_of_a_service_count_wrong_answers(monkeypatch):
+    import service
+
+    class Connection:
+        """A server that refuses "c"."""
+
+        def __init__(self, host, port):
+            assert port == 8000
+
+        def request(self, method, path, body):
+            self.status, self.answer = 400 if body == b"c" else 200, [path, body.decode()]
+
+        def getresponse(self):
+            return self
+
+        def read(self):
+            return json.dumps(self.answer)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(service.http.client, "HTTPConnection", Connection)
+    requests = [
+        ((b"a", None), (200, ["/landmarks", "a"])),
+        ((b"b", "1,2,3,4"), (200, ["/landmarks?box=1,2,3,4", "b"])),
+        ((b"c", None), (200, ["/landmarks", "c"])),
+    ]
+    milliseconds, wrong, seconds, memory = service.run_clients(8000, os.getpid(), requests, 4, 30)
+    assert sorted(wrong) == list(range(2, 30, 3))
+    assert milliseconds.max() < 1e3 * seconds
+    assert len(memory) == 30
+    assert min(memory) > 20
+    assert service.percentiles(np.arange(101.0)) == {"median ms": 50, "p90 ms": 90, "p99 ms": 99, "max ms": 100}
 
 
 def test_the_table_of_figures(tmp_path, monkeypatch):

@@ -1,3 +1,6 @@
+import asyncio
+import io
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ert import load, load_image, sample_image
+from ert import align, load, load_image, sample_image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -165,8 +168,70 @@ def test_video_tracking(tmp_path, monkeypatch, capsys):
     assert load_image("tracked.png").shape[1] == 3 * 256 + 4 * 8
 
 
+async def answer_of(app, content, box=None):
+    """Send a request to an ASGI app; return the status and the decoded answer."""
+    query = b"" if box is None else f"box={','.join(map(str, box))}".encode()
+    scope = {"type": "http", "method": "POST", "path": "/landmarks", "query_string": query, "headers": []}
+    parts = [content[:1000], content[1000:]]
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *bodies = sent
+    return start["status"], json.loads(b"".join(each["body"] for each in bodies))
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("starlette")
+    variables = run("service", tmp_path, monkeypatch)
+    assert capsys.readouterr().out.startswith("200 [")
+    yield variables
+    variables["POOL"].shutdown()
+
+
+def test_service(service, faces, monkeypatch):
+    """Sixteen clients at once get what one thread computes."""
+    model, app = service["MODEL"], service["app"]
+    requests = []
+    for image, box in faces[0][:24]:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        landmarks = model.predict([(image, box)])[0].round(2).tolist()
+        faces_found = [{"box": [float(side) for side in box], "landmarks": landmarks}]
+        requests.append((buffer.getvalue(), box, (200, {"faces": faces_found})))
+    content = requests[0][0]
+    photo = sample_image().read_bytes()
+    (face,) = align(sample_image())
+    landmarks = {"box": list(face.box), "landmarks": face.landmarks.round(2).tolist()}
+    requests.append((photo, None, (200, {"faces": [landmarks]})))
+
+    async def client(number):
+        for i in range(number, 16 * 12, 16):
+            body, box, expected = requests[i % len(requests)]
+            assert await answer_of(app, body, box) == expected
+        status, answer = await answer_of(app, content[: len(content) // 2], (0, 0, 50, 50))
+        assert status == 400
+        assert answer["error"].startswith("image: ")
+
+    async def clients():
+        await asyncio.gather(*map(client, range(16)))
+        status, answer = await answer_of(app, content, (0, 0, "x", 50))
+        assert status == 400
+        assert "expected a box of 4 numbers" in answer["error"]
+        monkeypatch.setitem(service["landmarks"].__globals__, "MAX_BYTES", 1500)
+        assert await answer_of(app, photo) == (413, {"error": "more than 1500 bytes"})
+
+    asyncio.run(clients())
+
+
 # The longest examples allowed; the others have at most 45 lines.
-MAX_LINES = {"supervision_keypoints": 60, "custom_object": 150, "walk_through": 280}
+MAX_LINES = {"service": 55, "supervision_keypoints": 60, "custom_object": 150, "walk_through": 280}
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

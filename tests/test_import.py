@@ -4,7 +4,6 @@ import pydoc
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +20,38 @@ SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml 
 LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
 
 
-def run(script, *arguments):
+def run(script, *arguments, options=()):
     """Return what a script in a fresh interpreter prints, as JSON."""
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    command = [sys.executable, *options, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def test_import_ert_imports_nothing_slow():
     assert run(f"import json, sys, ert; ert.load, ert.ShapePredictor; {LOADED}", *SLOW) == []
+
+
+def test_import_ert_alone_does_not_import_numba():
+    assert run(f"import json, sys, ert; ert.InputError; {LOADED}", "numba", "numpy") == []
+
+
+def test_everything_runs_without_docstrings_and_assertions():
+    """`python -OO`, as some frozen programs run."""
+    script = """
+import contextlib, io, json, ert
+from ert.cli.main import main
+face = ert.align(ert.sample_image())[0]
+texts = []
+for arguments in (["train", "--help"], ["dataset", "check", "--help"], ["info", "face5"]):
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        main(arguments)
+    texts.append(len(text.getvalue()))
+print(json.dumps([ert.load.__doc__, face.landmarks.tolist(), texts]))
+"""
+    docstring, landmarks, texts = run(script, options=["-OO"])
+    assert docstring is None
+    assert landmarks == ert.align(ert.sample_image())[0].landmarks.tolist()
+    assert min(texts) > 200
 
 
 def test_dir_is_the_public_names_and_submodules():
@@ -70,24 +93,6 @@ for name in sys.argv[1:]:
 print(json.dumps([before, callable(ert.compat.dlib.shape_predictor), callable(ert.metrics.nme)]))
 """
     assert run(script, *SUBMODULES) == [[], True, True]
-
-
-def test_numbas_cache_is_set_up_before_the_kernels(tmp_path):
-    """In a process that can write to no folder that numba tries, numba gets a temporary one."""
-    script = """
-import json, os, pathlib, tempfile
-from unittest import mock
-real = tempfile.TemporaryFile
-with mock.patch("tempfile.TemporaryFile", side_effect=OSError):
-    import ert
-from ert import ShapePredictor
-import numba
-print(json.dumps([numba.config.CACHE_DIR, os.path.isdir(numba.config.CACHE_DIR)]))
-"""
-    folder, exists = run(script)
-    assert Path(folder).name.startswith("ert-numba-")
-    assert exists
-    assert not Path(folder).exists()
 
 
 def test_help_documents_the_public_names():

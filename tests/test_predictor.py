@@ -329,8 +329,8 @@ def test_bad_faces_are_named(small_model, X, message):
     ("n", "y", "message"),
     [
         (3, np.zeros((2, 5, 2)), "y has 2 objects and X has 3"),
-        (1, np.zeros((1, 5, 2)), "1 training object: expected at least 2"),
-        (0, np.zeros((0, 5, 2)), "0 training objects: expected at least 2"),
+        (1, np.zeros((1, 5, 2)), "1 training object: at least 2 are needed"),
+        (0, np.zeros((0, 5, 2)), "0 training objects: at least 2 are needed"),
         (2, np.zeros((2, 10)), r"expected shape \(n, n_landmarks, 2\), got \(2, 10\)"),
         (2, np.zeros((2, 0, 2)), r"expected shape \(n, n_landmarks, 2\), got \(2, 0, 2\)"),
         (2, [[[1, 2]], [[1, 2], [3, 4]]], "the same count for each object"),

@@ -7,6 +7,7 @@ crop, rotate, gray  images
 the rest            training
 """
 
+import ert._kernels.cache  # noqa: F401 - before numba makes a cache for each kernel
 from ert._kernels.confidence import CompiledConfidence as CompiledConfidence
 from ert._kernels.confidence import assess_face, compile_confidence, observe_landmarks, run_forest
 from ert._kernels.crop import crop_resampled

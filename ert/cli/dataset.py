@@ -36,6 +36,7 @@ from ert.plotting.landmarks import (
     save_image,
     to_thumbnail_pixels,
 )
+from ert.training.parameters import pool_advice
 
 _T = TypeVar("_T")
 MAX_PRINTED_FINDINGS = 10  # of one kind
@@ -357,6 +358,8 @@ def run_check(options: argparse.Namespace) -> int:
         ],
     }
     common.output(data, options.json, _finding_lines(findings, dataset))
+    if advice := pool_advice(dataset.y, dataset.boxes):
+        common.log(f"ert: {advice}")
     return 1 if findings else 0
 
 

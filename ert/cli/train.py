@@ -20,9 +20,11 @@ from ert.datasets.dataset import Dataset
 from ert.datasets.formats import dataset_format
 from ert.evaluation.training_report import TrainingReport
 from ert.evaluation.way_up import better_readings
+from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
-from ert.training.confidence_samples import group_folds
+from ert.training.confidence_samples import check_folds, group_folds
+from ert.training.parameters import pool_advice
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
@@ -144,13 +146,14 @@ def run_train(options: argparse.Namespace) -> int:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
     dataset, validation = _read_datasets(options)
+    _check_number(options, dataset, validation)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
     for text in better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down).values():
         common.log(f"ert: {text}")
-    if options.confidence:
-        # Raises now, not after the training, if there are too few images for the folds.
-        group_folds(dataset.X, None, options.confidence, options.random_state)
+    advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
+    if advice:
+        common.log(f"ert: {advice}")
     model = ShapePredictor(**params, verbose=1)
     done = 0
     if options.resume:
@@ -224,6 +227,22 @@ def _read_datasets(options: argparse.Namespace) -> tuple[Dataset, Dataset | None
     chosen = {files[i] for i in drawn}
     held_out = np.array([file in chosen for file in dataset.files])
     return dataset.subset(~held_out), dataset.subset(held_out)
+
+
+def _check_number(options: argparse.Namespace, dataset: Dataset, validation: Dataset | None) -> None:
+    """Raise now, not after the training, if there are too few images for it or for the folds."""
+    n = len(set(dataset.files))
+    where = ", ".join(options.datasets)
+    if validation is not None:
+        n_all = n + len(set(validation.files))
+        where += f": --validation {options.validation:g} leaves {n} of {n_all} images for training"
+    if len(dataset) < MIN_TRAINING_OBJECTS:
+        raise InputError(f"{where}: at least {MIN_TRAINING_OBJECTS} images are needed, got {n}")
+    if options.confidence:
+        try:
+            check_folds(dataset.y, group_folds(dataset.X, None, options.confidence, options.random_state))
+        except InputError as error:
+            raise InputError(f"{where}: --confidence: {error}") from None
 
 
 def _open_report(

@@ -39,8 +39,9 @@ def run_warmup(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - begin
     what = "prediction and training" if options.training else "prediction"
     processor = getattr(config, "CPU_NAME", None) or get_host_cpu_name()
+    folder = predict_face.stats.cache_path
     common.show(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
-    common.show(f"cache: {predict_face.stats.cache_path}")
+    common.show(f"cache: {folder or 'none, since no folder can be written to; set NUMBA_CACHE_DIR'}")
     return 0
 
 

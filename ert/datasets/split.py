@@ -164,7 +164,7 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
     if seed < 0:
         raise InputError(f"seed {seed}: expected 0 or more")
     if len(sizes) < len(shares):
-        raise InputError(f"{len(sizes)} groups for {len(shares)} parts, expected at least one group for each")
+        raise InputError(_too_few(len(shares), "parts", len(sizes)))
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(sizes))
     remaining = shares / shares.sum() * len(group)
@@ -183,6 +183,10 @@ def split_groups(groups: ArrayLike, fractions: Mapping[str, float], seed: int = 
         remaining[part] -= sizes[one]
         empty[part] = False
     return part_of[group.reshape(-1)]
+
+
+def _too_few(n: int, what: str, n_groups: int) -> str:
+    return f"{n} {what}: at least {n} images or groups are needed, got {n_groups}"
 
 
 def fold_groups(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.intp]:
@@ -209,4 +213,7 @@ def fold_groups(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.in
     """
     if n_folds < 2:
         raise InputError(f"{n_folds} folds, expected at least 2")
+    n_groups = len(np.unique(np.asarray(groups)))
+    if n_groups < n_folds:
+        raise InputError(_too_few(n_folds, "folds", n_groups))
     return split_groups(groups, {str(k): 1 / n_folds for k in range(n_folds)}, seed)

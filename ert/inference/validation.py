@@ -16,6 +16,7 @@ from ert.model.geometry import MAX_BOX_TO_IMAGE, box_transforms, image_to_box
 
 MAX_COORDINATE = 1e7
 MAX_BOX_SIDES = 10
+MIN_TRAINING_OBJECTS = 2
 Box: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
 Face: TypeAlias = tuple[ImageLike, Box]
 
@@ -144,8 +145,8 @@ def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool
         raise InputError(f"{what}: expected shape (n, n_landmarks, 2), got {landmarks.shape}")
     if len(landmarks) != n:
         raise InputError(f"{what} has {len(landmarks)} objects and X has {n}, expected as many")
-    if to_train and n < 2:
-        raise InputError(f"{n} training object{'s' * (n != 1)}: expected at least 2")
+    if to_train and n < MIN_TRAINING_OBJECTS:
+        raise InputError(f"{n} training object{'s' * (n != 1)}: at least {MIN_TRAINING_OBJECTS} are needed")
     if np.isinf(landmarks).any():
         i, j, _ = np.argwhere(np.isinf(landmarks))[0]
         raise InputError(f"{what}: landmark {j} of object {i} is infinite; a missing one is NaN")

@@ -29,7 +29,13 @@ from ert.model.cropping import MAX_REGION_SIDES, CropSpec, largest_working_size
 from ert.model.fitted import Fitted
 from ert.model.geometry import box_transforms
 from ert.training.calibration import fit_error_curve, fit_isotonic, fit_logistic, rejection_rate_at_recall, roc_auc
-from ert.training.confidence_samples import ConfidenceSamples, LeftOutObjects, draw_confidence_samples, group_folds
+from ert.training.confidence_samples import (
+    ConfidenceSamples,
+    LeftOutObjects,
+    check_folds,
+    draw_confidence_samples,
+    group_folds,
+)
 from ert.training.fit import fit_cascade, log
 from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, plain_params, training_options
@@ -83,6 +89,7 @@ def fit_confidence(
         box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
     )
     folds = group_folds(X, groups, n_folds, settings["random_state"])
+    check_folds(landmarks, folds)
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
     models = []
     for fold, file in enumerate(files):

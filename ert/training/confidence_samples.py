@@ -14,7 +14,7 @@ from ert._core.types import Box, Floats, Pixels
 from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
-from ert.inference.validation import Face, read_face
+from ert.inference.validation import MIN_TRAINING_OBJECTS, Face, read_face
 from ert.model.confidence import FAILED, NORMALIZER_ARGS
 from ert.model.fitted import Fitted
 from ert.model.geometry import square_box
@@ -94,11 +94,26 @@ def group_folds(X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, s
     labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
     if len(labels) != len(X):
         raise InputError(f"groups: {len(labels)}, expected one for each of {len(X)} objects")
+    if n_folds < 2:
+        raise InputError(f"n_folds={n_folds}: expected at least 2")
     numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-    if not 2 <= n_folds <= len(numbers):
-        raise InputError(f"n_folds={n_folds}: expected 2 to {len(numbers)}, the number of images or groups")
     fold = np.random.default_rng([seed, 2]).permutation(len(numbers)) % n_folds
-    return fold[[numbers[label] for label in labels]]
+    folds = fold[[numbers[label] for label in labels]]
+    n_left_out = np.bincount(folds, minlength=n_folds)
+    if len(numbers) < n_folds or len(X) - n_left_out.max() < MIN_TRAINING_OBJECTS:
+        # Two folds leave half of the images for training.
+        least, what = max(n_folds, 4 if n_folds == 2 else 3), "images" if groups is None else "groups"
+        raise InputError(f"n_folds={n_folds}: at least {least} {what} are needed, got {len(numbers)}")
+    return folds
+
+
+def check_folds(landmarks: Floats, folds: npt.NDArray[np.int64]) -> None:
+    """Check that each landmark is present in objects of two folds: each model is trained without one of them."""
+    for fold in range(int(folds.max()) + 1):
+        never = np.flatnonzero(np.isnan(landmarks[folds != fold]).any(axis=2).all(axis=0))
+        if len(never):
+            text = f"landmark {never[0]} is present only in objects of fold {fold + 1}"
+            raise InputError(f"{text}: at least 2 images with it are needed, in different folds")
 
 
 def _identity(image: Any) -> str:

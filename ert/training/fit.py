@@ -183,6 +183,8 @@ def _validate(
     what, what_y = ("X", "y") if to_train else ("validation X", "validation y")
     boxes = box_array(check_pairs(X, what))
     landmarks = check_landmarks(y, len(X), what_y, to_train=to_train)
+    if not len(X):
+        raise InputError("validation: 0 objects, at least 1 is needed")
     check_near(landmarks, boxes, what_y)
     if not to_train and landmarks.shape[1] != n_landmarks:
         raise InputError(f"validation: {landmarks.shape[1]} landmarks, the training data has {n_landmarks}")

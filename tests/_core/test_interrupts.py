@@ -87,7 +87,7 @@ def test_an_interrupt_while_everything_is_compiled_ends_cleanly(tmp_path):
         command = [sys.executable, "-m", "ert", "train", str(data), "--out", str(out)]
         environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        while not any(cache.rglob("*.nbi")) and process.poll() is None:
+        while not any(cache.rglob("*.nbc")) and process.poll() is None:
             time.sleep(0.02)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)

@@ -79,7 +79,7 @@ def test_joined_groups_are_the_connected_ones(pairs):
 def test_groups_are_not_split_and_no_part_is_empty(groups, weights, seed):
     fractions = {str(k): weight / sum(weights) for k, weight in enumerate(weights)}
     if len(set(groups)) < len(weights):
-        with pytest.raises(InputError, match="groups for"):
+        with pytest.raises(InputError, match="groups are needed"):
             split_groups(groups, fractions, seed)
         return
     parts = split_groups(groups, fractions, seed)
@@ -126,7 +126,7 @@ def test_invalid_fractions_are_refused(fractions):
 def test_invalid_folds_and_seeds_are_refused():
     with pytest.raises(InputError, match="at least 2"):
         fold_groups([1, 2, 3], 1)
-    with pytest.raises(InputError, match="3 groups for 4 parts"):
+    with pytest.raises(InputError, match="4 folds: at least 4 images or groups are needed, got 3"):
         fold_groups([1, 2, 3], 4)
     with pytest.raises(InputError, match="seed -1"):
         split_groups([1, 2, 3], {"a": 0.5, "b": 0.5}, -1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from reference import naive
-from skimage.transform import SimilarityTransform
+from skimage.transform import estimate_transform
 
 from ert.tracking.smoothing import AdaptiveFilter, ShapeSmoother, fit_pose, place_shape
 
@@ -39,7 +39,7 @@ def test_filter_equals_its_naive_twin(moving):
 def test_pose_equals_that_of_scikit_image(mean_shape):
     rng = np.random.default_rng(2)
     shape = posed(mean_shape, 30, 40, 70, 25) + rng.normal(0, 2, mean_shape.shape)
-    known = SimilarityTransform.from_estimate(mean_shape, shape)
+    known = estimate_transform("similarity", mean_shape, shape)
     assert np.allclose(place_shape(mean_shape, fit_pose(shape, mean_shape)), known(mean_shape))
 
 
