@@ -340,6 +340,7 @@ def test_a_page_keeps_the_text_around_its_figures(tmp_path):
         assert page.read_text() == f"before\n{common.BEGIN}\n\nnew\n\n{common.END}\nafter\n"
 
 
+@pytest.mark.filterwarnings("ignore:a box lies mostly outside its image")
 def test_calibration_of_the_confidence(confident_model, faces, monkeypatch, tmp_path):
     import calibration
     import calibration_page

@@ -170,6 +170,8 @@ def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
 
     The feature pool lies on the mean shape. Where most of an object is elsewhere, there is nothing to compare.
     """
+    if not landmarks.size:
+        return None
     shapes = image_to_box(landmarks, box_transforms(boxes))
     low, high = np.nanmin(shapes, axis=1), np.nanmax(shapes, axis=1)
     extent = np.median(high - low, axis=0)
