@@ -110,7 +110,7 @@ def check_sum_of_leaves(
     """
     size = leaves.shape[-3] * _magnitude(leaves)
     if basis.size:
-        size *= _magnitude(scales) * _magnitude(basis)
+        size *= basis.shape[-2] * _magnitude(scales) * _magnitude(basis)
     if not size <= largest:
         if not (np.isfinite(scales).all() and np.isfinite(leaves).all()):
             raise InputError(f"{name}: leaves or scales have numbers that are not finite")

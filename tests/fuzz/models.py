@@ -225,11 +225,11 @@ def damage_header(header, random):
         owner[key] = [owner[key]] * random.choice([1, 2, 1000])
 
 
-def walk(value):
+def walk(value, levels=20):
     for key in list(value) if isinstance(value, dict) else range(len(value)):
         yield value, key
-        if isinstance(value[key], (dict, list)):
-            yield from walk(value[key])
+        if levels and isinstance(value[key], (dict, list)):
+            yield from walk(value[key], levels - 1)
 
 
 def encoded(header, arrays, random):
