@@ -57,6 +57,8 @@ DUMMY_IMAGES = (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint8))
 
 # Medium-format cameras stay below 250 megapixels; larger images are mistakes or attacks.
 MAX_PIXELS = 250_000_000
+# Deflate makes at most 1032 bytes of one, and a byte has at most 8 pixels. More would be allocated in vain.
+_MAX_PNG_PIXELS_PER_BYTE = 8 * 1032
 _AT_MOST = f"at most {MAX_PIXELS // 10**6} million"
 
 _GRAY_MODES = ("L", "1", "LA")
@@ -100,6 +102,8 @@ def _open_image(path: str | os.PathLike[str]) -> Iterator["Image.Image"]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise InputError(f"{path}: {width} x {height} pixels are too many, expected {_AT_MOST}")
+            if image.format == "PNG" and width * height > _MAX_PNG_PIXELS_PER_BYTE * path.stat().st_size:
+                raise InputError(f"{path}: the image is corrupt or truncated: too short for {width} x {height} pixels")
             if image.mode not in (*_GRAY_MODES, *_COLOR_MODES, *_DEEP_MODES):
                 raise InputError(f"{path}: pixels of mode {image.mode}; 8-bit pixels were expected, gray or RGB")
             yield image

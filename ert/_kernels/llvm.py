@@ -40,14 +40,14 @@ def select_kernels() -> None:
 
     Raises
     ------
-    RuntimeError
+    ImportError
         When the value is unknown, or this processor or numba cannot do it.
     """
     wanted = os.environ.get(KERNELS_VARIABLE) or "auto"
     if wanted not in ("auto", "avx512", "portable"):
-        raise RuntimeError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512 or portable")
+        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512 or portable")
     if wanted == "avx512" and not all(map(processor_has, WIDE_FEATURES)):
-        raise RuntimeError(f"{KERNELS_VARIABLE}=avx512: this processor lacks {' or '.join(WIDE_FEATURES)}")
+        raise ImportError(f"{KERNELS_VARIABLE}=avx512: this processor lacks {' or '.join(WIDE_FEATURES)}")
     # Elsewhere all kernels are portable.
     if wanted == "portable" and any(map(processor_has, WIDE_FEATURES)):
         from llvmlite import binding
@@ -61,7 +61,7 @@ def select_kernels() -> None:
         processor_has.cache_clear()
         # numba keeps the code of different features apart in its cache, but a process has one set.
         if "+avx512" in registry.cpu_target.target_context.codegen().magic_tuple()[2]:
-            raise RuntimeError(f"{KERNELS_VARIABLE}=portable: import ert before numba compiles other functions")
+            raise ImportError(f"{KERNELS_VARIABLE}=portable: import ert before numba compiles other functions")
 
 
 # Features that kernels have code of their own for, by their LLVM names.

@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a terminal's encoding lacks is escaped.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
     try:
+        options = build_parser().parse_args(arguments)
         with warnings.catch_warnings(), guarded(force=getattr(options, "force", None)):
             warnings.showwarning = lambda message, *_: print(f"ert: {message}", file=sys.stderr, flush=True)
             protect(_read_files(options))
@@ -65,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except InputError as error:
+        status, message = 2, str(error)
+    except ImportError as error:
+        # Of the kernels, which do not know InputError.
+        if not str(error).startswith("ERT_KERNELS"):
+            raise
         status, message = 2, str(error)
     except KeyboardInterrupt:
         status, message = 130, "interrupted"

@@ -227,16 +227,28 @@ class TestHeic:
 
 class TestRefusedSizes:
     @pytest.mark.parametrize("read", [load_image, image_size])
-    @pytest.mark.parametrize("side", [20_000, 40_000])
-    def test_decompression_bomb(self, tmp_path, read, side):
+    @pytest.mark.parametrize(
+        ("side", "message"),
+        [
+            (10_000, "too short for 10000 x 10000 pixels"),
+            (20_000, "at most 250 million"),
+            (40_000, "at most 250 million"),
+        ],
+    )
+    def test_decompression_bomb(self, tmp_path, read, side, message):
         def chunk(kind, data):
             return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
         path = tmp_path / "bomb.png"
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"x") + chunk(b"IEND", b""))
-        with pytest.raises(InputError, match=r"bomb\.png.* at most 250 million"):
+        with pytest.raises(InputError, match=rf"bomb\.png.* {message}"):
             read(path)
+
+    def test_pixels_that_compress_best_are_read(self, tmp_path):
+        path = tmp_path / "black.png"
+        Image.new("1", (4000, 3000)).save(path, compress_level=9)
+        assert load_image(path).shape == (3000, 4000)
 
     @pytest.mark.parametrize("read", [load_image, image_size])
     @pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b""])

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -92,3 +93,10 @@ def test_bad_input_is_one_line_before_any_work(trained, dataset, tmp_path, capsy
     ]:
         assert message in refused(capsys, *arguments)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blank.png", "file"]
+
+
+def test_kernels_that_do_not_exist_are_one_line():
+    env = os.environ | {"ERT_KERNELS": "sse"}
+    command = [sys.executable, "-m", "ert", "info", "face68"]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512 or portable\n")
