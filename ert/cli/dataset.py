@@ -94,7 +94,7 @@ def _read_all(options: argparse.Namespace) -> Dataset:
     empty = (
         Skipped("missing landmarks", Path(options.dataset), f"landmark {name!r} is missing in all objects")
         for name in dataset.landmark_names
-        if name not in kept.landmark_names
+        if len(dataset) and name not in kept.landmark_names
     )
     return replace(kept, skipped=(*kept.skipped, *empty))
 
