@@ -21,6 +21,7 @@ _IGNORED = ("COMMENT", "VARIABLES")
 _OUTLINES = ("CURVES", "OUTLINES", "POINTS", "CHAIN", "RADII")
 # In a COMMENT=, written by `write_tps`: negative coordinates are no missing landmarks.
 _NEGATIVE = "negative coordinates are measured"
+_START = re.compile(r"LM3?\s*(=|$)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class _Specimen:
     scale: float | None = None
     notes: list[str] = field(default_factory=list)
     keeps_negative: bool = False
+    fault: str | None = None
 
 
 def read_tps(
@@ -81,13 +83,15 @@ def read_specimens(
             points = points + specimen.curves
         elif specimen.curves:
             specimen.notes.append("points of curves or outlines are passed over; --curves=as-landmarks takes them")
-        first = first or ((here, len(points)) if points else None)
+        if specimen.fault is None:
+            first = first or ((here, len(points)) if points else None)
         file, fault = finder.find(specimen.image or specimen.id or "", here)
         if fault is not None and not specimen.image:
             why = f"; its ID {quoted(specimen.id)} is not the name of exactly one" if specimen.id else ""
             fault = f"{here}: specimen without IMAGE=, expected the name of its image{why}"
         if points and first is not None and len(points) != first[1]:
             fault = f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}"
+        fault = specimen.fault or fault
         landmarks = {str(i): point for i, point in enumerate(points)}
         notes = (*specimen.notes, *suffix_notes(specimen.image, file))
         yield Annotation(file, None, landmarks, here, fault, notes=notes, id=specimen.id, scale=specimen.scale)
@@ -110,8 +114,34 @@ def _without_fillers(points: list[Point], keeps_negative: bool) -> list[Point]:
 def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]:
     """Yield the specimens of a file, without a look at images."""
     rows = ((f"{path}:{line}", text.strip()) for line, text in text_lines(path))
-    lines = ((here, text) for here, text in rows if text and text[0] != "#")
-    specimen: _Specimen | None = None
+    lines: list[tuple[str, str]] = []
+    for here, text in rows:
+        if not text or text[0] == "#":
+            continue
+        starts = _START.match(text) is not None
+        if not starts and not lines:
+            raise InputError(f"{here}: expected 'LM=' and a number, found {quoted(text)}")
+        if starts and lines:
+            yield _read_specimen(lines, coordinates)
+            lines = []
+        lines.append((here, text))
+    if lines:
+        yield _read_specimen(lines, coordinates)
+
+
+def _read_specimen(lines: list[tuple[str, str]], coordinates: CoordinateReader) -> _Specimen:
+    """Read the lines of a specimen; what is wrong in them is its fault."""
+    specimen = _Specimen(lines[0][0], [])
+    try:
+        _fill(specimen, iter(lines), coordinates)
+    except InputError as error:
+        specimen.fault = str(error)
+        images = (re.fullmatch(r"IMAGE\s*=\s*(.*)", text, re.IGNORECASE) for _, text in lines)
+        specimen.image = next((_unquoted(match[1]) for match in images if match), "")
+    return specimen
+
+
+def _fill(specimen: _Specimen, lines: Iterator[tuple[str, str]], coordinates: CoordinateReader) -> None:
     in_chain = False
 
     def read_points(count: str, what: str) -> list[Point]:
@@ -124,13 +154,9 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
         key, equals, value = (part.strip() for part in text.partition("="))
         key = key.upper()
         if key == "LM":
-            if specimen is not None:
-                yield specimen
-            in_chain, specimen = False, _Specimen(here, read_points(value, "LM"))
+            specimen.points = read_points(value, "LM")
         elif key == "LM3" and equals:
             raise InputError(f"{here}: {quoted(text)}, expected landmarks of an image, with x and y only")
-        elif specimen is None:
-            raise InputError(f"{here}: expected 'LM=' and a number, found {quoted(text)}")
         elif not equals and in_chain:
             continue
         elif not equals or key not in ("IMAGE", "ID", "SCALE", *_IGNORED, *_OUTLINES):
@@ -160,8 +186,6 @@ def _specimens(path: Path, coordinates: CoordinateReader) -> Iterator[_Specimen]
                 raise InputError(f"{here}: {quoted(text)}, expected one SCALE= per specimen")
         elif key == "COMMENT" and value == _NEGATIVE:
             specimen.keeps_negative = True
-    if specimen is not None:
-        yield specimen
 
 
 def _unquoted(text: str) -> str:
@@ -171,7 +195,7 @@ def _unquoted(text: str) -> str:
 def _read_point(here: str, text: str, which: str, coordinates: CoordinateReader) -> Point:
     cells = coordinates.cells(text.partition("#")[0], here)
     if len(cells) != 2:
-        found = quoted(text) if text else "the end of the file"
+        found = quoted(text) if text else "the end of the specimen"
         raise InputError(f"{here}: expected x and y of {which}, found {found}")
     return coordinates.point(cells[0], cells[1], here)
 

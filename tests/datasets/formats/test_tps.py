@@ -65,7 +65,7 @@ def test_images_in_another_folder(folder):
         ("LM=two\n", 1, "LM is 'two', expected the number of landmarks"),
         ("LM\n1 2\n", 1, "LM is ''"),
         ("LM=2\n1 2\nIMAGE=a.png\n", 3, "expected x and y of landmark 2 of 2, found 'IMAGE=a.png'"),
-        ("LM=2\n1 2\n", 1, "landmark 2 of 2, found the end of the file"),
+        ("LM=2\n1 2\n", 1, "landmark 2 of 2, found the end of the specimen"),
         ("LM=2\n1 2\n3 4 5\n", 3, "found '3 4 5'"),
         ("LM=1\n1 two\nIMAGE=a.png\n", 2, "y is 'two'"),
         ("LM=1\n1,500 2\nIMAGE=a.png\n", 2, "x is '1,500', expected a decimal point"),
@@ -272,3 +272,14 @@ def test_tps_keeps_a_landmark_that_would_look_like_a_missing_one(three, tmp_path
     write_dataset(three, tmp_path / "out.tps")
     again = load_dataset(tmp_path / "out.tps")
     np.testing.assert_allclose(again.landmarks[0, 0], (-1, 40), atol=2e-4)
+
+
+def test_faults_of_specimens_do_not_end_the_reading(folder):
+    short, odd, three = "LM=2\n1 2\nIMAGE=a.png\n", TWO + "AGE=2\n", "LM3=1\n1 2 3\nIMAGE=a.png\n"
+    path = write(folder, TWO + short + odd + three + TWO)
+    found = list(read_tps(path))
+    assert [annotation.fault is None for annotation in found] == [True, False, False, False, True]
+    assert found[1].fault == f"{path}:7: expected x and y of landmark 2 of 2, found 'IMAGE=a.png'"
+    assert all(annotation.file.name == "a.png" for annotation in found)
+    dataset = load_dataset(path, skip_bad=True)
+    assert (len(dataset), [skipped.kind for skipped in dataset.skipped]) == (2, ["invalid annotation"] * 3)
