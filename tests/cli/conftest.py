@@ -1,7 +1,14 @@
 import pytest
 from cli.running import SMALL, run
 
+from ert.cli import common
 from ert.datasets.synthetic import synthetic_dataset
+
+
+@pytest.fixture(autouse=True)
+def no_compiling_notice(monkeypatch):
+    """What is printed does not depend on whether kernels are compiled already."""
+    monkeypatch.setattr(common, "COMPILING_NOTICE_SECONDS", 1000.0)
 
 
 @pytest.fixture(scope="session")
