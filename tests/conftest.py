@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from helpers import SHARED, small_predictor
 from hypothesis import settings
@@ -7,6 +9,9 @@ from ert.datasets.synthetic import synthetic_faces
 # Kernels are compiled on their first call, which no deadline can foresee.
 settings.register_profile("ert", deadline=None)
 settings.load_profile("ert")
+
+# A shell ignores it in what it starts in the background, and so would all tests of interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 
-import ert
 from ert._core.files import bundled_models, pyinstaller_hooks, sample_image
 
 
@@ -41,7 +40,7 @@ def test_the_hook_collects_models_and_modules(monkeypatch):
 
 
 def test_pyinstaller_finds_the_hook():
-    project = tomllib.loads((Path(ert.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     (entry,) = project["entry-points"]["pyinstaller40"].items()
     assert entry[0] == "hook-dirs"
     folders = EntryPoint(*entry, "pyinstaller40").load()()
