@@ -209,8 +209,8 @@ def _scale_levels(image: "Image.Image", levels: Levels | None, path: str | os.Pa
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if levels is None:
         found = f", here from {finite.min():g} to {finite.max():g}" if finite.size else ""
-        what = f"{_DEEP_MODES[image.mode]} gray pixels{found}; 8-bit pixels were expected, or levels"
-        raise InputError(f"{path}: {what} that scale them: (min, max) or 'auto', --levels MIN,MAX or auto")
+        what = f"{_DEEP_MODES[image.mode]} gray pixels{found}; 8-bit pixels were expected"
+        raise InputError(f"{path}: {what}: --levels MIN,MAX or auto (levels=... in Python) scales them")
     if levels == "auto":
         low, high = np.percentile(finite, _AUTO_PERCENTILES) if finite.size else (0.0, 0.0)
         # An image of one value is black.

@@ -7,7 +7,6 @@ from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
-from ert._core.images import load_image
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
@@ -24,7 +23,7 @@ def add_align_options(parser: Parser) -> None:
     common.add_model(parser)
     common.add_box(parser, "the faces are detected")
     common.add_detector(parser)
-    common.add_levels(add)
+    common.add_reading(parser)
     add("--any-roll", action="store_true", help="also find faces rotated by any angle")
     common.add_mode(parser)
     common.add_json(parser, "the landmarks")
@@ -90,7 +89,7 @@ def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
 def _align_image(
     file: str, model: ShapePredictor, mode: PredictionMode, options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
-    image = load_image(file, options.levels)
+    image = common.read_image(file, options)
     if options.box is not None:
         warn_of_corners(options.box, *image.shape[1::-1])
     faces = align(

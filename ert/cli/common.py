@@ -1,11 +1,11 @@
 """What the commands share: options, messages, progress, and the files they write."""
 
 import argparse
+import functools
 import json
 import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from tqdm import tqdm
 from ert import metrics
 from ert._core.exceptions import InputError, printable
 from ert._core.files import claim, descriptor, protect, write_text
-from ert._core.image_paths import Levels, parse_levels
+from ert._core.image_paths import Levels, image_path, parse_levels
+from ert._core.images import load_image
+from ert._core.types import Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import walk
 from ert.datasets.formats import load_dataset
@@ -31,7 +33,6 @@ _T = TypeVar("_T")
 DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-COMPILING_NOTICE_SECONDS = 1.0
 PROGRESS_SECONDS = 5.0
 MIN_PROGRESS_ITEMS = 5
 
@@ -59,7 +60,7 @@ def add_annotation_options(
     add("--images", metavar="DIR", help=images + "the file is looked for there by its end")
     category = "use only the objects of this category of a COCO file; may be repeated, and '*' is all"
     add("--category", action="append", metavar="NAME", help=category)
-    label = "use only the boxes with this label of an imglab file; may be repeated, and '*' is all"
+    label = "use only the objects with this label of an imglab or CSV file; may be repeated, and '*' is all"
     add("--label", action="append", metavar="NAME", help=label)
     exif = (
         "read images with a turn noted in them (EXIF) as stored, as dlib does, or upright (default: as their size or "
@@ -127,6 +128,23 @@ def log_skipped(dataset: Dataset, path: str) -> None:
         log(f"{path}: {note}")
 
 
+def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -> Dataset:
+    """Return a dataset with its landmarks in the order of a model's `names`, and say if that is another order.
+
+    A model without names has numbers in their place, which say nothing about the order. Raises InputError for
+    another number of landmarks.
+    """
+    found = dataset.landmark_names
+    if len(found) != len(names):
+        raise InputError(f"{path}: {len(found)} landmarks, {model} has {len(names)}")
+    numbers = [str(i) for i in range(len(names))]
+    if list(found) == list(names) or list(names) == numbers or set(found) != set(names):
+        return dataset
+    log(f"{path}: the landmarks are put in the order of their names in {model}")
+    order = [found.index(name) for name in names]
+    return replace(dataset, landmarks=dataset.landmarks[:, order], landmark_names=tuple(names))
+
+
 def random_subset(dataset: Dataset, n: int) -> Dataset:
     """Return n objects drawn at random, since neighbors in a dataset are often alike; the same in every run."""
     return dataset.subset(np.sort(np.random.default_rng(0).permutation(len(dataset))[:n]))
@@ -141,6 +159,19 @@ def add_levels(add: Callable[..., object]) -> None:
     """Add `--levels`."""
     text = "scale gray images of 16 bits or floats from these values to black and white; auto takes the 0.1 and 99.9 "
     add("--levels", type=_levels, metavar="MIN,MAX", help=text + "percentiles of each image")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add `--exif` and `--levels`, which `read_image` takes."""
+    text = "read images with a turn noted in them (EXIF) as stored, which is how dlib and imglab count the pixels of "
+    text += "boxes, or upright (default: upright)"
+    parser.add_argument("--exif", choices=("stored", "upright"), default="upright", help=text)
+    add_levels(parser.add_argument)
+
+
+def read_image(file: str, options: argparse.Namespace) -> Pixels:
+    """Read an image as the options of `add_reading` say."""
+    return load_image(image_path(file, options.exif == "stored", options.levels))
 
 
 def _levels(text: str) -> Levels:
@@ -227,15 +258,23 @@ def show(*lines: str) -> None:
 
 @contextmanager
 def compiling_notice() -> Iterator[None]:
-    """Print why the first prediction takes long, if its kernels have to be compiled."""
-    message = "ert: compiling for this processor, once; the next run starts at once ..."
-    timer = threading.Timer(COMPILING_NOTICE_SECONDS, log, [message])
-    timer.daemon = True
-    timer.start()
-    try:
+    """Print why a command takes long, as soon as a kernel has to be compiled."""
+    from numba.core import event
+
+    class Notice(event.Listener):
+        def on_start(self, _event: object) -> None:
+            _log_compiling()
+
+        def on_end(self, _event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Notice()):
         yield
-    finally:
-        timer.cancel()
+
+
+@functools.cache
+def _log_compiling() -> None:
+    log("ert: compiling for this processor, once; the next run starts at once ...")
 
 
 @contextmanager

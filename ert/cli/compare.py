@@ -166,6 +166,7 @@ def _load(options: argparse.Namespace, pair: list[BenchmarkModel]) -> Dataset:
     found = len(dataset.landmark_names)
     if found != pair[0].n_landmarks:
         raise InputError(f"{options.dataset}: {found} landmarks, expected {pair[0].n_landmarks} as in both models")
+    dataset = _in_order_of(options, pair, dataset)
     if options.limit is not None:
         if options.limit < 1:
             raise InputError(f"--limit {options.limit}: expected at least 1")
@@ -175,6 +176,21 @@ def _load(options: argparse.Namespace, pair: list[BenchmarkModel]) -> Dataset:
         columns, rows = image_size(file)
         if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
             raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
+    return dataset
+
+
+def _in_order_of(options: argparse.Namespace, pair: list[BenchmarkModel], dataset: Dataset) -> Dataset:
+    """Put the landmarks in the order of their names in the models; raise InputError if these have different orders."""
+    numbers = tuple(map(str, range(pair[0].n_landmarks)))
+    named = {
+        each.landmark_names: model
+        for model, each in zip((options.a, options.b), pair, strict=True)
+        if each.landmark_names not in ((), numbers)
+    }
+    if len(named) == 2 and len(set(map(frozenset, named))) == 1:
+        raise InputError(f"{options.a} and {options.b} have the same landmarks in different orders")
+    for names, model in named.items():
+        dataset = common.in_order_of(model, names, dataset, options.dataset)
     return dataset
 
 

@@ -18,10 +18,10 @@ from ert.predictor import load
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
-    "tps": "COMMENT= and VARIABLES= are not kept",
+    "tps": "COMMENT= and VARIABLES=, if any, are not kept",
     "coco": "whether a keypoint is hidden (v = 1) or visible (v = 2) is not kept",
-    "tem": "the lines that webmorph draws are not kept",
-    "ljson": "connectivity, and labels of regions, are not kept",
+    "tem": "the lines that webmorph draws, if any, are not kept",
+    "ljson": "connectivity and labels of regions, if any, are not kept",
 }
 
 

@@ -94,7 +94,7 @@ def _read_all(options: argparse.Namespace) -> Dataset:
     empty = (
         Skipped("missing landmarks", Path(options.dataset), f"landmark {name!r} is missing in all objects")
         for name in dataset.landmark_names
-        if name not in kept.landmark_names
+        if len(dataset) and name not in kept.landmark_names
     )
     return replace(kept, skipped=(*kept.skipped, *empty))
 
@@ -340,8 +340,9 @@ def run_check(options: argparse.Namespace) -> int:
     dataset = _read_all(options)
     findings = _findings(options, dataset)
     # Not about single objects, so first.
-    better = better_readings(dataset, count_threads(options.jobs)).items()
-    findings = [*(Finding(kind, Path(options.dataset), None, text, 0) for kind, text in better), *findings]
+    with common.compiling_notice():
+        better = better_readings(dataset, count_threads(options.jobs))
+    findings = [*(Finding(kind, Path(options.dataset), None, text, 0) for kind, text in better.items()), *findings]
     data = {
         "dataset": str(options.dataset),
         "images": len(set(dataset.files)),

@@ -58,9 +58,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     page = common.report_page(options.report)
     load_before = machine_load()
     dataset = common.read_dataset(options, options.dataset, options.boxes)
-    found = len(dataset.landmark_names)
-    if found != model.n_landmarks_:
-        raise InputError(f"{options.dataset}: {found} landmarks, {options.model} has {model.n_landmarks_}")
+    dataset = common.in_order_of(options.model, model.landmark_names_, dataset, options.dataset)
     columns = _columns(options, dataset)
     with common.compiling_notice():
         model.warm_up()

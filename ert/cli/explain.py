@@ -4,7 +4,6 @@ import argparse
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
-from ert._core.images import load_image
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.evaluation.explanation import check_explanation_file, explain, save_explanation
@@ -18,7 +17,7 @@ def add_explain_options(parser: Parser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="image file")
     common.add_box(parser, "the largest face detected")
     common.add_detector(parser)
-    common.add_levels(parser.add_argument)
+    common.add_reading(parser)
     out = ".png or .jpg for a contact sheet; .gif or .apng for an animation of the stages"
     parser.add_argument("--out", required=True, metavar="FILE", help=out)
     common.add_force(parser)
@@ -33,7 +32,7 @@ def run_explain(options: argparse.Namespace) -> int:
     model = load(options.model)
     check_explanation_file(options.out)
     claim(options.out, "image", "--out")
-    image = load_image(options.image, options.levels)
+    image = common.read_image(options.image, options)
     box = options.box
     if box is None:
         boxes = detect_faces(image, options.detector)

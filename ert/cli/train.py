@@ -149,7 +149,9 @@ def run_train(options: argparse.Namespace) -> int:
     _check_number(options, dataset, validation)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
-    for text in better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down).values():
+    with common.compiling_notice():
+        better = better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down)
+    for text in better.values():
         common.log(f"ert: {text}")
     advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
     if advice:
@@ -164,7 +166,7 @@ def run_train(options: argparse.Namespace) -> int:
     if page is not None:
         report = _open_report(options, page, model, len(dataset), 0 if validation is None else len(validation), done)
     try:
-        with report or nullcontext():
+        with report or nullcontext(), common.compiling_notice():
             model.fit(
                 dataset.X,
                 dataset.y,

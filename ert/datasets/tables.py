@@ -74,8 +74,13 @@ def csv_table(path: Path) -> Iterator[Row]:
     yield from with_header(path, line, header, rows)
 
 
-def with_header(path: Path, line: int, header: list[str], rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield a header and at least one row below it, all of the same length; empty cells at the end are dropped."""
+def with_header(
+    path: Path, line: int, header: list[str], rows: Iterator[Row], *, ragged: bool = False
+) -> Iterator[Row]:
+    """Yield a header and at least one row below it; empty cells at the end are dropped.
+
+    All have the same length, unless `ragged`; then `check_length` tells which have not.
+    """
     while len(header) > 1 and not header[-1]:
         header.pop()
     duplicate = first_duplicate(header)
@@ -85,9 +90,16 @@ def with_header(path: Path, line: int, header: list[str], rows: Iterator[Row]) -
     header_line, n = line, len(header)
     for line, cells in rows:
         if len(cells) != n:
-            if len(cells) < n or any(cells[n:]):
-                raise InputError(f"{path}:{line}: {len(cells)} cells, expected {n} as in the header")
-            del cells[n:]
+            if not any(cells[n:]):
+                del cells[n:]
+            if not ragged:
+                check_length(cells, n, f"{path}:{line}")
         yield line, cells
     if line == header_line:
         raise InputError(f"{path}:{line + 1}: expected rows below the header, found none")
+
+
+def check_length(cells: list[str], n: int, here: str) -> None:
+    """Raise InputError for a row that is not as long as the header, of n cells."""
+    if len(cells) != n:
+        raise InputError(f"{here}: {len(cells)} cells, expected {n} as in the header")

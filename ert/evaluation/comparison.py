@@ -54,6 +54,8 @@ class BenchmarkModel(NamedTuple):
         Takes an image (gray or RGB) and a box and returns the call that predicts landmarks and is timed.
     points : function
         Takes the result of the call and returns the landmarks, (n_landmarks, 2).
+    landmark_names : tuple of str
+        Names of the landmarks, in their order; empty if the model has none.
     """
 
     name: str
@@ -61,6 +63,7 @@ class BenchmarkModel(NamedTuple):
     n_bytes: int
     prepare: Callable[[Pixels, Floats], Callable[[], Any]]
     points: Callable[[Any], npt.ArrayLike]
+    landmark_names: tuple[str, ...] = ()
 
 
 def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
@@ -83,7 +86,7 @@ def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> Benc
     def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
         return lambda: model.predict([(image, box)], channel_order="rgb")
 
-    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0])
+    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0], model.landmark_names_)
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,12 +143,12 @@ def better_readings(dataset: Dataset, n_jobs: int = -1, *, upside_down: bool = T
     """
     turned = compare_turned(dataset, n_jobs)
     if turned is not None and turned.other_is_better:
-        text = f"{turned.text('with the images turned the other way')}: --exif stored or upright turns them"
+        text = f"{turned.text('with the images turned the other way')}: try the other --exif, stored or upright"
         return {"images turned": text}
     mirrored = compare_upside_down(dataset, n_jobs) if upside_down else None
     if mirrored is not None and mirrored.other_is_better:
-        text = f"{mirrored.text('upside down')}: y may be counted from the other side, see --y-origin"
-        return {"upside down": text}
+        way = "y may be counted from the other side: try the other --y-origin, top or bottom"
+        return {"upside down": f"{mirrored.text('upside down')}: {way}"}
     return {}
 
 

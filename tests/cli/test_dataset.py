@@ -395,3 +395,13 @@ def test_300w_is_checked_and_little_is_named(shared, tmp_path):
     assert run("check", folder / "afw", "--boxes", boxes, "--json", out) == 1
     found = json.loads(out.read_text())
     assert 0 < len(found["findings"]) < 0.03 * found["objects"]
+
+
+def test_landmarks_are_not_called_missing_where_no_object_is_left(tmp_path, capsys):
+    Image.new("L", (80, 60)).save(tmp_path / "a.png")
+    (tmp_path / "x.csv").write_text("image,x0,y0,x1,y1\na.png,NA,NA,5,6\n")
+    assert run("check", tmp_path / "x.csv") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "invalid annotation: 1"
+    assert "the box around the landmarks is 0 wide and 0 high" in lines[1]
+    assert lines[2:] == ["0 objects in 0 images: 1 finding"]

@@ -86,6 +86,22 @@ def test_compare(folder, model):
     np.testing.assert_array_equal(load_image(folder / "plain_faces.png"), load_image(folder / "turned_faces.png"))
 
 
+def test_align_and_explain(folder, model):
+    """Boxes of an imglab file are in the pixels as stored."""
+    plain = load_dataset(folder / "plain.xml")
+    turned = load_dataset(folder / "turned.xml").files
+    # Orientations 6 and 8.
+    for i in (4, 6):
+        box = ("--box", ",".join(map(str, plain.boxes[i])))
+        for name, file, options in (("a", plain.files[i], ()), ("b", turned[i], ("--exif", "stored"))):
+            where = ("--model", model, "--json", folder / f"{name}.json")
+            assert run("align", file, *where, *box, *options) == 0
+            assert run("explain", model, file, "--out", folder / f"{name}.png", *box, *options) == 0
+        faces = [json.loads((folder / f"{name}.json").read_text())["images"][0]["faces"] for name in "ab"]
+        assert faces[0] == faces[1]
+        np.testing.assert_array_equal(load_image(folder / "a.png"), load_image(folder / "b.png"))
+
+
 def test_show(folder):
     for name in ("plain", "turned"):
         assert run("dataset", "show", folder / f"{name}.xml", "--n", 7, "--out", folder / f"{name}_sheet.png") == 0

@@ -38,8 +38,10 @@ def imglab(folder, *labels):
     return write(folder / "x.xml", f"<dataset><images><image file='a.png'>\n{boxes}</image></images></dataset>")
 
 
-@pytest.mark.parametrize(("write_file", "option"), [(coco, "category"), (imglab, "label")])
-def test_several_kinds_of_objects_are_not_one_model(folder, write_file, option):
+@pytest.mark.parametrize(
+    ("write_file", "option", "formats"), [(coco, "category", "coco"), (imglab, "label", "imglab and csv")]
+)
+def test_several_kinds_of_objects_are_not_one_model(folder, write_file, option, formats):
     path = write_file(folder, "cat", "dog", "cat")
     listed = rf"several values of {option}: 'cat' \(2 objects\), 'dog' \(1 objects\); choose with --{option} NAME"
     with pytest.raises(InputError, match=listed):
@@ -49,7 +51,7 @@ def test_several_kinds_of_objects_are_not_one_model(folder, write_file, option):
     with pytest.raises(InputError, match=rf"no object of {option} 'cow'; found: 'cat' \(2 objects\), 'dog'"):
         load_dataset(path, **{option: "cow"})
     assert len(load_dataset(write_file(folder, "cat", "cat"))) == 2
-    with pytest.raises(InputError, match=f"{option} 'x', expected none: only .* files have it"):
+    with pytest.raises(InputError, match=f"{option} 'x', expected none: only {formats} files have it"):
         load_dataset(write(folder / "x.tps", "LM=0\n"), **{option: "x"})
 
 

@@ -36,7 +36,7 @@ def test_landmarks_that_are_right(upright):
 def test_landmarks_that_are_upside_down(upright):
     (text,) = better_readings(upside_down(upright)).values()
     assert text.startswith("the landmarks fit the images far better upside down (on ")
-    assert text.endswith("see --y-origin")
+    assert text.endswith("try the other --y-origin, top or bottom")
     assert better_readings(upside_down(upright), upside_down=False) == {}
 
 

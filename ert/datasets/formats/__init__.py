@@ -129,7 +129,7 @@ def load_dataset(
     category : str or sequence of str, optional
         Load only objects of these categories of a COCO file; ``"*"`` is all. Required if there are several.
     label : str or sequence of str, optional
-        The same for the labels of the boxes of an imglab file; ``""`` is a box without a label.
+        The same for the labels of an imglab or CSV file; ``""`` is a box without a label.
     skip_bad : bool
         Leave out objects whose annotation is invalid, or whose image is missing or cannot be read. All images
         are read for this. By default, the first one is an error.
@@ -203,9 +203,9 @@ def read_annotations(
     if split is not None and boxes in (None, "image"):
         raise InputError(f"{path}: split {split!r} without boxes, expected a box file with a column split")
     name = dataset_format(path)
-    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab csv")):
+    for option, value, wanted in (("category", category, "coco"), ("label", label, "imglab and csv")):
         if value is not None and name not in wanted.split():
-            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted.split()[0]} files have it")
+            raise InputError(f"{path}: {option} {value!r}, expected none: only {wanted} files have it")
     format = (FORMATS | READ_ONLY)[name]
     turns = Turns(exif, levels, stored_by_default=name == "imglab" or part_order == "dlib")
     annotations = read_with_conventions(format, path, turns, image_folder=image_folder, **conventions)

@@ -21,7 +21,7 @@ from ert.datasets.formats.tracks import is_tracks_table, read_tracks
 from ert.datasets.parsing import BOX_COLUMNS, MAX_COORDINATE, Annotation, Point, check_name, format_number, quoted
 from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
 from ert.datasets.selection import image_box
-from ert.datasets.tables import csv_rows, csv_table, with_header
+from ert.datasets.tables import check_length, csv_rows, csv_table, with_header
 
 
 def read_csv(
@@ -52,7 +52,7 @@ def read_csv(
         raise InputError(f"{path}: {tool}")
     if any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in header):
         raise InputError(f"{path}:{line}: an image in the first row, expected a header above it: image,x0,y0,x1,y1,...")
-    table = with_header(path, line, header, rows)
+    table = with_header(path, line, header, rows, ragged=True)
     next(table)
     columns = find_columns(header, f"{path}:{line}")
     labels = [f"column {quoted(name)}" for name in header]
@@ -65,6 +65,7 @@ def read_csv(
 
     def read_row(line: int, cells: list[str]) -> Annotation:
         here = f"{path}:{line}"
+        check_length(cells, len(header), here)
         box = None
         if columns.box:
             left, top, width, height = (coordinates.number(cells[i], here, labels[i]) for i in columns.box)

@@ -11,7 +11,7 @@ from ert._core.types import StrPath
 from ert.datasets.finder import IMAGE_SUFFIXES, Found, ImageFinder, walk
 from ert.datasets.parsing import Annotation, quoted
 from ert.datasets.points import CoordinateReader
-from ert.datasets.tables import Row
+from ert.datasets.tables import Row, check_length
 
 _DEEPLABCUT_ROWS = ("scorer", "individuals", "bodyparts", "coords")
 _SCORES = ("likelihood", "score")
@@ -58,10 +58,9 @@ def read_tracks(
     finder, frames = ImageFinder(path, image_folder), _FrameFinder(Path(image_folder or path.parent))
     n_objects = len(layout.landmarks)
     differ = len({tuple(landmarks) for landmarks in layout.landmarks.values()}) > 1
-    for line, cells in rows:
-        here = f"{path}:{line}"
-        if len(cells) != len(header):
-            raise InputError(f"{here}: {len(cells)} cells, expected {len(header)} as in the header")
+
+    def read_row(cells: list[str], here: str) -> Iterator[Annotation]:
+        check_length(cells, len(header), here)
         name = "/".join(cells[i] for i in layout.image)
         notes = [_SCORE_NOTE] if layout.has_scores else []
         if re.fullmatch(r"[0-9]{1,9}(\.0)?", name):
@@ -77,6 +76,13 @@ def read_tracks(
             # Absent individuals are no objects.
             if n_objects == 1 or not all(math.isnan(x) for x, _ in points.values()):
                 yield Annotation(file, None, points, here, fault, individual if differ else None, tuple(notes))
+
+    for line, cells in rows:
+        here = f"{path}:{line}"
+        try:
+            yield from read_row(cells, here)
+        except InputError as error:
+            yield Annotation(path, None, {}, here, str(error))
     coordinates.finish()
 
 

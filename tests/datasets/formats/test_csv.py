@@ -322,3 +322,17 @@ def test_csv_written_with_landmarks_whose_names_look_like_a_box(three, tmp_path)
     odd = Dataset(three.files, three.boxes, three.landmarks, ("box_left", "7", "boxer"), "odd")
     write_dataset(odd, tmp_path / "out.csv")
     assert load_dataset(tmp_path / "out.csv").landmark_names == odd.landmark_names
+
+
+def test_rows_of_another_length_are_faults_of_these_rows(tmp_path):
+    for name in "abc":
+        Image.new("L", (80, 60)).save(tmp_path / f"{name}.png")
+    table = tmp_path / "x.csv"
+    table.write_text("image,x0,y0\na.png,1,2\nb.png,3\nb.png,3,4,5\nc.png,6,7,\nc.png,6,q\n")
+    with pytest.raises(
+        InputError, match=r"x\.csv:3: 2 cells, expected 3 as in the header; ert dataset check lists all"
+    ):
+        load_dataset(table)
+    dataset = load_dataset(table, skip_bad=True)
+    assert dataset.landmarks[:, 0].tolist() == [[1, 2], [6, 7]]
+    assert [skipped.text.split(": ")[0] for skipped in dataset.skipped] == [f"{table}:{line}" for line in (3, 4, 6)]

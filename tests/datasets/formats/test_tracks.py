@@ -111,3 +111,12 @@ def test_refuses(images, text, place, message):
         list(raise_faults(read_csv(path)))
     assert str(info.value).startswith(f"{path}{place}: ")
     assert message in str(info.value)
+
+
+def test_rows_that_cannot_be_read_are_faults_of_these_rows(images):
+    rows = "img007.png,1,2,3\nimg012.png,1,2,3,four\nimg012.png,5,6,7,8\n"
+    path = write(images / "t.csv", DEEPLABCUT + rows)
+    first, second, third = read_csv(path)
+    assert first.fault == f"{path}:4: 4 cells, expected 5 as in the header"
+    assert second.fault.startswith(f"{path}:5: column 'tail y' is 'four'")
+    assert (third.fault, third.landmarks) == (None, {"nose": (5, 6), "tail": (7, 8)})
