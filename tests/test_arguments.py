@@ -243,6 +243,18 @@ def test_wrong_arguments_raise_the_usual_error(calls, name, monkeypatch, tmp_pat
     assert not failures, "\n".join(["", *failures])
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("number", [np.float32, np.float16, np.float64, float])
+def test_errors_of_a_detector_are_not_replaced(calls, number):
+    def detector(image):
+        raise KeyError("of the user")
+
+    function, valid = calls["align"]
+    arguments = valid | {"boxes": None, "min_confidence": number(0.5), "detector": detector}
+    with pytest.raises(KeyError, match="of the user"):
+        function(**arguments)
+
+
 @pytest.mark.parametrize("name", [name for name in PARAMETERS if name != "verbose"])
 def test_wrong_parameters_raise_the_usual_error(faces, name):
     small = {"n_stages": 1, "n_trees": 2, "n_inits": 2, "n_pixels": 20, "working_size": 32, "n_jobs": 1}

@@ -90,6 +90,8 @@ def _fits(value: Any, annotation: Any) -> bool:
 def _is_number(value: Any, kind: type) -> bool:
     if isinstance(value, (bool, np.bool_)) or kind is bool:
         return kind is bool and isinstance(value, (bool, np.bool_))
+    if isinstance(value, np.generic):
+        value = value.item()  # a float32 cannot be compared with the largest number
     expected = numbers.Integral if kind is int else numbers.Real
     return isinstance(value, expected) and not abs(value) > _LARGEST  # type: ignore[operator]
 

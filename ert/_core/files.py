@@ -7,6 +7,7 @@ two of its outputs are the same file.
 import io
 import math
 import os
+import platform
 import re
 import shutil
 import stat
@@ -18,7 +19,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
+from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, TextIO, TypeAlias
@@ -342,7 +344,7 @@ def _open_stream(path: str | os.PathLike[str]) -> IO[bytes]:
 @contextmanager
 def _temporary_file(path: Path) -> Iterator[Path]:
     """Create a file beside `path`, locked as long as the block runs, and remove it if it is still there."""
-    temporary = path.with_name(f".ert-{uuid.uuid4().hex}{path.suffix}")
+    temporary = path.with_name(f".ert-{_system_id()}{uuid.uuid4().hex[8:]}{path.suffix}")
     number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if fcntl is not None:
         with suppress(OSError):  # file systems without locks
@@ -358,6 +360,16 @@ def _temporary_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@cache
+def _system_id() -> str:
+    """Return 8 digits of the running system: network file systems may hide locks from other systems."""
+    try:
+        system = Path("/proc/sys/kernel/random/boot_id").read_bytes()  # the same in all containers
+    except OSError:
+        system = platform.node().encode()
+    return blake2b(system, digest_size=4).hexdigest()
+
+
 @lru_cache(maxsize=1024)
 def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder, once in a process."""
@@ -369,7 +381,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _remove_if_abandoned(path: str) -> None:
-    if fcntl is not None:
+    if fcntl is not None and os.path.basename(path).startswith(f".ert-{_system_id()}"):
         number = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -176,7 +176,7 @@ def _trusted_folders(*, create: bool = False) -> Iterator[Path]:
             reason = _distrust(root)
             if create and not reason:
                 folder.mkdir(mode=0o755, exist_ok=True)
-            reason = reason or _distrust(folder)
+            reason = reason or _distrust(folder, holds_code=True)
         except OSError:  # Not there, or not to be created or looked into.
             continue
         if reason:
@@ -185,8 +185,8 @@ def _trusted_folders(*, create: bool = False) -> Iterator[Path]:
             yield folder
 
 
-def _distrust(folder: Path) -> str:
-    """Return why code in a folder is not to be executed, "" if it may be."""
+def _distrust(folder: Path, *, holds_code: bool = False) -> str:
+    """Return why code in a folder, or with `holds_code` right in it, is not to be executed; "" if it may be."""
     if os.name != "posix":
         return ""
     status, package = folder.stat(), _nearest(PACKAGE / "_kernels").stat()
@@ -197,8 +197,8 @@ def _distrust(folder: Path) -> str:
     others = 0o002 if status.st_gid == status.st_uid else 0o022
     if folder == IN_PACKAGE:
         others &= ~package.st_mode
-    # With the sticky bit, as /tmp has it, nobody can change the folders of others.
-    if status.st_mode & others and not status.st_mode & 0o1000:
+    # With the sticky bit, as /tmp has it, nobody can change the folders of others, but all can add files.
+    if status.st_mode & others and (holds_code or not status.st_mode & 0o1000):
         return f"{folder} can be written to by other users, expected its owner alone (chmod go-w)"
     return ""
 

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(arguments)
         with warnings.catch_warnings(), guarded(force=getattr(options, "force", None)):
-            warnings.showwarning = lambda message, *_: print(f"ert: {message}", file=sys.stderr, flush=True)
+            warnings.showwarning = lambda message, *_: print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
             protect(_read_files(options))
             status = int(options.run(options))
         sys.stdout.flush()

@@ -273,7 +273,7 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
     for k in range(N_FOLDS):
         # The object itself is left out: with few objects a component could explain it.
         others = filled[fold != k]
-        components = np.linalg.eigh(others.T @ others)[1][:, -n_components:]
+        components = _principal_components(others, n_components)
         for i in np.flatnonzero(fold == k):
             known = present[i]
             if known.all():
@@ -282,6 +282,14 @@ def _residuals(points: Points, typical: Points) -> Floats | None:
                 weights = np.linalg.lstsq(components[known], columns[i, known], rcond=None)[0]
                 columns[i] -= components @ weights
     return np.hypot(columns[:, :n_landmarks], columns[:, n_landmarks:])
+
+
+def _principal_components(rows: Floats, n: int) -> Floats:
+    """Return the n orthonormal directions, as columns, along which rows have the largest squares."""
+    if len(rows) < rows.shape[1]:
+        # The square of the number of columns may be too many to compute.
+        return np.linalg.svd(rows, full_matrices=False)[2][:n].T
+    return np.linalg.eigh(rows.T @ rows)[1][:, -n:]
 
 
 def _robust_scores(values: Floats) -> Floats:

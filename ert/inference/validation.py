@@ -163,12 +163,17 @@ def check_landmarks(y: npt.ArrayLike, n: int, what: str = "y", *, to_train: bool
 
 def check_near(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64], what: str = "y") -> None:
     """Check that all landmarks are within 10 sides of their object's box."""
-    shapes = image_to_box(landmarks, box_transforms(boxes))
-    distance = np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
+    distance = sides_from_box(landmarks, boxes)
     far = np.flatnonzero(distance > MAX_BOX_SIDES)
     if len(far):
         sides = f"{distance[far[0]]:.3g} box sides from its box"
         raise InputError(f"{what}: object {far[0]} has a landmark {sides}, expected at most {MAX_BOX_SIDES}")
+
+
+def sides_from_box(landmarks: npt.NDArray[np.float64], boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the largest distance of each object's landmarks from the center of its box, along x or y, in its sides."""
+    shapes = image_to_box(landmarks, box_transforms(boxes))
+    return np.nanmax(np.abs(shapes - 0.5), axis=(1, 2)) if len(shapes) else np.zeros(0)
 
 
 def read_face(

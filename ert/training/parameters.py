@@ -175,10 +175,14 @@ def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
     shapes = image_to_box(landmarks, box_transforms(boxes))
     low, high = np.nanmin(shapes, axis=1), np.nanmax(shapes, axis=1)
     extent = np.median(high - low, axis=0)
-    scatter = ((low + high) / 2).std(axis=0)
+    centers = (low + high) / 2
+    distances = np.abs(centers - np.median(centers, axis=0))
+    # Farther ones are mistakes, of which a single one could decide.
+    scatter = centers.std(axis=0, where=distances <= 10 * np.median(distances, axis=0))
     if extent.max() >= MIN_EXTENT and (scatter <= MAX_SCATTER * np.maximum(extent, MIN_POOL_WIDTH)).all():
         return None
-    spread = max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05)
+    _, _, largest = PARAMETER_LIMITS["pool_spread"]
+    spread = min(max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05), largest)
     return (
         f"the landmarks fill {extent.max():.0%} of the side of their boxes, and their place in it varies by "
         f"{scatter.max():.0%} (standard deviation): boxes closer to the landmarks, or else pool_spread={spread:.2g} "

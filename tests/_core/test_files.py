@@ -195,8 +195,12 @@ def test_temporaries_of_killed_processes_are_removed_and_those_of_running_ones_k
             process.stdout.close()
 
 
-def test_without_locks_only_old_temporaries_are_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+@pytest.mark.parametrize("locks", [False, True], ids=["no locks", "locks of another system"])
+def test_where_locks_do_not_show_that_a_process_is_running_only_old_temporaries_are_removed(
+    tmp_path, monkeypatch, locks
+):
+    if not locks:
+        monkeypatch.setattr(files, "fcntl", None)
     new, old = (tmp_path / f".ert-{digit * 32}.csv" for digit in "ab")
     for path in (new, old):
         path.write_text("half")

@@ -1,7 +1,14 @@
 import pytest
 from cli.running import SMALL, run
 
+from ert.cli import common
 from ert.datasets.synthetic import synthetic_dataset
+
+
+@pytest.fixture(autouse=True)
+def no_compiling_notice():
+    """What a test prints does not depend on whether kernels are compiled already: the notice comes once, here."""
+    common._log_compiling()
 
 
 @pytest.fixture(scope="session")

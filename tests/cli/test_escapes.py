@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 from cli.running import SMALL, refused, run
 
 import ert
+from ert.cli import main
 
 CODES = "\x1b]0;title\x07\x1b[2J\u202e"
 SHOWN = r"\x1b]0;title\x07\x1b[2J\u202e"
@@ -91,6 +93,20 @@ def test_messages_are_printable(place, capsys):
     with pytest.raises(ert.InputError) as info:
         ert.load(f"a{CODES}.ert")
     assert str(info.value).startswith(f"a{SHOWN}.ert: is not an ert model file")
+
+
+@pytest.mark.filterwarnings("always")
+def test_warnings_are_printable(monkeypatch, capsys):
+    def warn(_):
+        warnings.warn(CODES + "\n" + "x" * 5000, stacklevel=1)
+        return ()
+
+    monkeypatch.setattr(main, "_read_files", warn)
+    assert run("models") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ert: {SHOWN}\\nxxx")
+    assert line.isprintable()
+    assert len(line) <= 1000
 
 
 def test_names_that_the_terminal_lacks_are_escaped(place):

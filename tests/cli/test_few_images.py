@@ -145,6 +145,18 @@ def test_very_small_objects_are_noticed_wherever_they_are(faces):
     assert pool_advice(landmarks, np.array([box for _, box in faces[0]])) is None
 
 
+def test_single_mistakes_change_no_advice(faces):
+    from ert.training.parameters import pool_advice
+
+    boxes = np.array([box for _, box in faces[0]])
+    boxes[3, :2] += 3000
+    boxes[5, 2:] = 1e-9
+    assert pool_advice(faces[1], boxes) is None
+    # What is proposed is a valid parameter.
+    boxes[:, :2] += np.random.default_rng(0).uniform(0, 9000, (len(boxes), 2))
+    assert "pool_spread=5 " in pool_advice(faces[1], boxes)
+
+
 def test_the_proposed_spread_gives_smaller_errors(faces):
     X, y = faces
     boxes = enlarged(y, 0.2)

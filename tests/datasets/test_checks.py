@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ert.datasets import checks
 from ert.datasets.checks import KINDS, Picture, check_dataset
 from ert.datasets.dataset import Dataset
 from ert.datasets.synthetic import synthetic_faces
@@ -190,3 +191,13 @@ def test_images_are_read_unless_given(tmp_path):
         ("unreadable image", files[1]),
         ("duplicated image", files[2]),
     ]
+
+
+def test_the_components_of_few_objects_are_those_of_many():
+    rows = np.random.default_rng(0).normal(size=(20, 30))
+    few = checks._principal_components(rows, 4)
+    # Rows of zeros change no component, but the number of rows.
+    many = checks._principal_components(np.vstack([rows, np.zeros((20, 30))]), 4)
+    np.testing.assert_allclose(few @ few.T, many @ many.T, atol=1e-9)
+    # Here a square matrix of the columns would take 7 GB.
+    assert checks._principal_components(np.ones((3, 30_000)), 1).shape == (30_000, 1)

@@ -68,6 +68,15 @@ def test_images_that_cannot_be_read_are_left_out(upright, tmp_path):
     assert compare_upside_down(replace(upright, files=[files[5]] * 60)) is None
 
 
+def test_objects_far_from_their_boxes_are_left_out(upright):
+    boxes, landmarks = upright.boxes.copy(), upright.landmarks.copy()
+    boxes[3, :2] += 3000
+    boxes[5, 2:] = 1e-9
+    landmarks[7, 0] = 1e5
+    assert compare_upside_down(replace(upright, boxes=boxes, landmarks=landmarks)).n_objects == 57
+    assert compare_upside_down(replace(upright, boxes=upright.boxes + [3000, 3000, 0, 0])) is None
+
+
 def test_missing_landmarks(upright):
     landmarks = upright.landmarks.copy()
     # Landmark 3 is often missing: it is left out. Object 7 lacks another one.
