@@ -94,7 +94,7 @@ def quick_header(path: str | os.PathLike[str]) -> tuple[bool, tuple[int, int] | 
     """Return whether an image may have a turn noted in it, and the width and height of its pixels as stored.
 
     It takes a fifth of the time of Pillow, because of JPEG and PNG files only the headings of their parts are read;
-    where that does not tell, the answer is True and None. A file that cannot be read has no turn.
+    where that does not suffice, the answer is True and None. A file that cannot be read has no turn.
     """
     if not os.path.isfile(path):
         return False, None  # reading from a pipe would wait

@@ -113,7 +113,7 @@ class KernelCache:
 
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, bytes]:
         """Return the name of the file for a signature and a processor, and its fingerprint."""
-        # Kernels have forms for some processors, which are not used where numba is told what to compile for.
+        # Kernels have forms for some processors, which are not used where numba is set to compile for another.
         settings = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT
         kind = repr((signature, codegen.magic_tuple(), settings)).encode()
         # Versions are not in the name, so that files of old ones are replaced.

@@ -26,7 +26,7 @@ from ert.datasets.dataset import Dataset, Skipped, mirror_dataset
 from ert.datasets.formats import FILE_FORMATS, dataset_format, read_annotations, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
 from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
-from ert.evaluation.way_up import better_readings
+from ert.evaluation.orientation import better_readings
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 from ert.plotting.landmarks import (
     contact_sheet,

@@ -18,8 +18,8 @@ from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import dataset_format
+from ert.evaluation.orientation import better_readings
 from ert.evaluation.training_report import TrainingReport
-from ert.evaluation.way_up import better_readings
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints

@@ -91,11 +91,11 @@ def assemble(
         skipped.append(Skipped("invalid annotation", files[i], fault))
     ids = tuple(ids_read) if any(ids_read) else None
     scales = None if np.isnan(scales_read).all() else np.array(scales_read)
-    told = tuple(f"{note} ({count} objects)" for note, count in notes.items())
+    counted = tuple(f"{note} ({count} objects)" for note, count in notes.items())
     dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales)
     if faults:
         dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
-    dataset = replace(dataset, skipped=tuple(skipped), notes=told)
+    dataset = replace(dataset, skipped=tuple(skipped), notes=counted)
     # Parts of the boxes that were left out.
     return dataset if not faults or part_order is None else without_empty_landmarks(dataset)
 

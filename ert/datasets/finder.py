@@ -120,7 +120,7 @@ class ImageFinder:
             parts = name_parts(spelling)
             for k in range(len(parts)):
                 parents = tuple(map(_key, parts[k:-1]))
-                # Only a name of this machine may be in a subfolder: folders that were dropped tell images apart.
+                # Only a name of this machine may be in a subfolder: folders that were dropped distinguish images.
                 is_local = self._with_subfolders and k == 0 and not is_absolute(spelling)
                 yield parts, k, [(False, parents), (True, parents)] if is_local else [(False, parents)]
 

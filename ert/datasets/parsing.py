@@ -37,7 +37,7 @@ class Annotation:
     where: str  # place of the object (file, line, box), the prefix of error messages
     fault: str | None = None  # error message if the object cannot be used, but reading can go on
     label: str | None = None  # its category in a COCO file, or label in an imglab file
-    notes: tuple[str, ...] = ()  # what the reader passed over; the user is told each different one, with a count
+    notes: tuple[str, ...] = ()  # what the reader passed over; each different one is printed once, with a count
     id: str | None = None  # the user's number or name of the object
     scale: float | None = None  # length of a pixel in the user's unit
     size: tuple[int, int] | None = None  # width and height of the image, where the file gives them

@@ -79,7 +79,7 @@ def with_header(
 ) -> Iterator[Row]:
     """Yield a header and at least one row below it; empty cells at the end are dropped.
 
-    All have the same length, unless `ragged`; then `check_length` tells which have not.
+    All have the same length, unless `ragged`; then `check_length` finds those that have not.
     """
     while len(header) > 1 and not header[-1]:
         header.pop()

@@ -1,7 +1,7 @@
 """Images that note how to turn them (EXIF): find out whether they were annotated as stored, or upright.
 
-dlib, imglab and many trainers ignore the turn, other tools apply it. The size of an image in the file tells, or
-landmarks that are inside the image in one of the two ways only; what some images of a file tell holds for its others.
+dlib, imglab and many trainers ignore the turn, other tools apply it. The size of an image in the file decides, or
+landmarks that are inside the image in one of the two ways only; what some images of a file show holds for its others.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ class _Image(NamedTuple):
     stored: Size | None = None  # None where it is not needed
     upright: Size | None = None
     turned: bool = False
-    as_stored: bool | None = None  # None where only the others of the file can tell
+    as_stored: bool | None = None  # None where only the others of the file can decide
     fault: str | None = None
 
 
@@ -44,7 +44,7 @@ class Turns:
     levels : (float, float), "auto" or None
         See :func:`ert.load_image`.
     stored_by_default : bool
-        Whether images are read as stored where nothing tells.
+        Whether images are read as stored where nothing decides.
     """
 
     def __init__(self, exif: str | None, levels: Levels | None, stored_by_default: bool) -> None:
@@ -92,27 +92,27 @@ class Turns:
         return image
 
     def _examine(self, annotation: Annotation) -> _Image:
-        file, told = annotation.file, annotation.size if self._exif is None else None
+        file, stated = annotation.file, annotation.size if self._exif is None else None
         may_turn, stored = quick_header(file)
         turned = may_turn and has_turn(file)
         if self._exif is not None:
             return _Image(turned=turned, as_stored=self._exif == "stored")
-        if not turned and told is None:
+        if not turned and stated is None:
             return _NOTHING
         try:
             stored = stored or image_size(image_path(file, stored=True))
             upright = image_size(file) if turned else stored
         except InputError:
             return _NOTHING  # the error comes when the image is read
-        if told is None or (told == stored == upright):
+        if stated is None or (stated == stored == upright):
             return _Image(stored, upright, turned)
-        if told not in (stored, upright):
+        if stated not in (stored, upright):
             either = {f"{width} x {height}": None for width, height in (stored, upright)}
             found = f"expected {' or '.join(either)} as in {file}; --exif stored or upright takes it as it is"
-            size = f"the size of the image is {told[0]} x {told[1]}"
+            size = f"the size of the image is {stated[0]} x {stated[1]}"
             return _Image(turned=turned, as_stored=False, fault=f"{size}, {found}")
-        self._votes[told == stored] += turned
-        return _Image(stored, upright, turned, told == stored)
+        self._votes[stated == stored] += turned
+        return _Image(stored, upright, turned, stated == stored)
 
     def _vote(self, annotation: Annotation, image: _Image) -> None:
         """Count an object that is inside its image in one of the two ways only."""

@@ -107,14 +107,12 @@ def locate(
                 return
         image, order = read_face(X[i][0], boxes[i], request.channel_order, f"{what}[{i}]")
         read_as, part = (order, request.gray_weights), None
-        if found is not None:
-            pass
-        elif max_roll is not None:
+        if max_roll is not None:
             shapes[i] = search_roll(cascade, image, boxes[i], rolls[i], max_roll, *read_as)[0]
         elif rotated:
             found = locate_rotated(cascade, image, boxes[i], rolls[i], inits, *read_as, mirror_map)
             shapes[i] = median_shape(found)
-        else:
+        elif found is None:
             shapes[i], part = locate_face(fitted, image, boxes[i], mode, read_as, confidence_model is not None)
         if confidence_model is not None:
             confidence_model.assess_face(image, boxes[i], shapes[i], *read_as, normalizer, std[i], within[i], part)

@@ -45,7 +45,7 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
     """
     path = Path(path)
     with open_model_file(path, "a model file of dlib") as file:
-        # The first number tells most other files before all of a large one is read.
+        # The first number distinguishes most other files before all of a large one is read.
         start = np.fromfile(file, np.uint8, _FIRST_BYTES)
         _check(path, _read_version(start))
         file.seek(0)

@@ -49,7 +49,7 @@ MAX_DELTA_SIDES = 50.0
 MAX_STAGE_SIDES = 1e10
 # The same of the forests of a confidence model, whose outputs are logarithms and logits.
 MAX_FOREST_OUTPUT = 1e6
-# Products that a face takes for the bases of its stages: so many, and some more for each byte of the arrays.
+# Products that a face takes for the bases of its stages: a number, and some more for each byte of the arrays.
 # Stages that share a basis could otherwise take the square of the size of the file.
 MAX_BASIS_PRODUCTS, BASIS_PRODUCTS_PER_BYTE = 30_000_000, 4
 # Bytes of a model file of either format.

@@ -136,7 +136,7 @@ def load_dataset(
     exif : {"stored", "upright"}, optional
         How images are read in which a turn is noted (EXIF), here and wherever the paths of the dataset are
         given to ert: the pixels as they are stored, or turned. By default, in the way that fits the size that
-        the file gives of the image, or else the one in which more landmarks are inside; where nothing tells, as
+        the file gives of the image, or else the one in which more landmarks are inside; where nothing decides, as
         stored for imglab files and for ``part_order="dlib"``, as dlib does, and upright for other files.
     levels : (float, float) or "auto", optional
         The values that become black and white in gray images of more than 8 bits, see :func:`ert.load_image`.

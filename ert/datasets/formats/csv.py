@@ -79,17 +79,17 @@ def read_csv(
             extra["id"] = cells[columns.id]
         if columns.scale is not None:
             extra["scale"] = read_scale(cells[columns.scale], f"{here}: {labels[columns.scale]}")
-        name, told = cells[columns.image], notes
+        name, all_notes = cells[columns.image], notes
         if coordinates.n_halves > n_halves:
-            told = (*notes, "landmarks with x or y only are missing")
+            all_notes = (*notes, "landmarks with x or y only are missing")
         if is_pixel_text(name):
             file, fault = read_pixels(name, path, line, here)
             if fault is None:
                 box = box or image_box(file)
         else:
             file, fault = finder.find(name, here)
-            told += suffix_notes(name, file)
-        return Annotation(file, box, points, here, fault, notes=told, **extra)
+            all_notes += suffix_notes(name, file)
+        return Annotation(file, box, points, here, fault, notes=all_notes, **extra)
 
     for line, cells in table:
         try:

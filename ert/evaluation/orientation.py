@@ -37,7 +37,7 @@ MAX_SIDES_FROM_BOX = 5
 MIN_RATIO = 1.25
 MIN_SHARE = 0.7
 
-# An object is a patch of so many pixels a side, and its box is half as wide.
+# The side of the patch of an object, in pixels; its box is half as wide.
 _PATCH_PIXELS = 80
 # Boxes are off by up to this part of their sides, so that the object has to be found in the pixels.
 _SHIFT_SIDES = 0.15

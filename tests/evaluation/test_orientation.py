@@ -8,8 +8,8 @@ from turned import turned_faces
 from ert._core.images import image_size
 from ert.datasets import Dataset, load_dataset, write_dataset
 from ert.datasets.synthetic import synthetic_faces
-from ert.evaluation import way_up
-from ert.evaluation.way_up import better_readings, compare_turned, compare_upside_down
+from ert.evaluation import orientation
+from ert.evaluation.orientation import better_readings, compare_turned, compare_upside_down
 
 
 def upside_down(dataset: Dataset) -> Dataset:
@@ -118,7 +118,7 @@ def test_a_patch_holds_box_and_landmarks_where_they_are(box, size):
     box, shape = np.array(box, float), np.array([[10.0, 20.0], [15.0, 30.0]])
     step = 2 * box[2] / 80
     for image, axis in ((columns, 0), (rows, 1)):
-        patch, placed_box, placed_shape = way_up._cut_patch((image * 255 // size).astype(np.uint8), box, shape)
+        patch, placed_box, placed_shape = orientation._cut_patch((image * 255 // size).astype(np.uint8), box, shape)
         assert patch.shape == (80, 80)
         np.testing.assert_allclose(placed_box, [20, 20, 40, 40])
         for point, placed in zip(shape, placed_shape, strict=True):
