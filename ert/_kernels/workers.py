@@ -11,7 +11,8 @@ A thread on a slower core takes fewer blocks, and no thread returns to Python be
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
@@ -115,8 +116,9 @@ class Workers:
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self._barrier: npt.NDArray[np.int64] | None = None
-        self._executor = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
-        self.map: Callable[..., Iterator[Any]] = map if self._executor is None else self._executor.map
+        self._failed = False
+        self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
+        self.map: Callable[..., Iterable[Any]] = map if n_threads == 1 else self._map
 
     def run(self, kernel: Callable[..., Any], *args: Any) -> None:
         """Call ``kernel(thread, n_threads, *args)`` in every thread and raise the first error."""
@@ -137,6 +139,30 @@ class Workers:
             if error is not None:
                 raise error
 
+    def _map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> list[Any]:
+        # Not the executor's own: an interrupt while it submits many items can leave its lock locked for ever.
+        items = list(zip(*iterables, strict=False))
+        results: list[Any] = [None] * len(items)
+        remaining, lock, errors = iter(range(len(items))), threading.Lock(), dict[int, Exception]()
+        self._failed = False
+
+        def work(_thread: int, _n_threads: int) -> None:
+            while not self._failed:
+                with lock:
+                    # Items start in order: when none is started anymore, all before it have been started.
+                    i = None if errors else next(remaining, None)
+                if i is None:
+                    return
+                try:
+                    results[i] = function(*items[i])
+                except Exception as error:
+                    errors[i] = error
+
+        self.run(work)
+        if errors:
+            raise errors[min(errors)]
+        return results
+
     def run_synchronized(self, kernel: Callable[..., Any], n_counters: int, *args: Any) -> None:
         """Call ``kernel(thread, n_threads, barrier, *args)`` in every thread, with a new barrier."""
         self._barrier = np.zeros(COUNTERS + 8 * n_counters, np.int64)
@@ -153,6 +179,7 @@ class Workers:
             raise
 
     def _fail(self) -> None:
+        self._failed = True
         if self._barrier is not None:
             self._barrier[ABORTED] = 1
 

@@ -142,7 +142,7 @@ def versions():
                 cpu = line.split(":")[1].strip()
                 break
     packages = {module.__name__: module.__version__ for module in (ert, numba, llvmlite, numpy, PIL)}
-    return {"python": platform.python_version(), **packages, "cpu": cpu, "system": platform.platform()}
+    return {"python": platform.python_version(), **packages, "cpu": cpu, "system": platform.system()}
 
 
 def summary(state):
