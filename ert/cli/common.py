@@ -62,12 +62,8 @@ def add_annotation_options(
     add("--category", action="append", metavar="NAME", help=category)
     label = "use only the objects with this label of an imglab or CSV file; may be repeated, and '*' is all"
     add("--label", action="append", metavar="NAME", help=label)
-    exif = (
-        "read images with a turn noted in them (EXIF) as stored, as dlib does, or upright (default: as their size or "
-    )
-    exif += (
-        "the landmarks in the file fit; else as stored for .xml files and a .dat model, and upright for other files)"
-    )
+    exif = "read images with a turn noted in them (EXIF) as stored, as dlib does, or upright (default: as their size "
+    exif += "or the landmarks in the file fit; else as stored for .xml files and a .dat model, and upright for others)"
     add("--exif", choices=("stored", "upright"), help=exif)
     add_levels(add)
     skip_bad = "go on without objects whose annotation is invalid or whose image is missing or damaged"

@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ert.compat.arrays import Array, integer, number
-
-Coordinates: TypeAlias = Sequence[float] | npt.NDArray[Any]
 
 
 def nearest(value: float) -> int:

@@ -275,14 +275,14 @@ def compute_targets(
     shrinkage = options.learning_rate / options.n_trees_averaged
     scales = leaf_scales(sigma, largest, shrinkage, options.leaf_bits)
 
-    def quantize(block: slice, residuals: npt.NDArray[np.int16], present: npt.NDArray[np.uint8]) -> None:
-        for rows, components in read_parts(block):
+    def quantize(number: int) -> None:
+        for rows, components in read_parts(blocks[number]):
             if missing:
-                present[rows] = ~np.isnan(components)
+                present[number, rows] = ~np.isnan(components)
                 components = np.nan_to_num(components)
-            residuals[rows] = np.rint(components / scales.astype(np.float32))
+            residuals[number, rows] = np.rint(components / scales.astype(np.float32))
 
-    list(workers.map(quantize, blocks, residuals, present if missing else blocks))
+    list(workers.map(quantize, range(len(blocks))))
     n_scored = len(scales) if missing else N_SCORED
     return (residuals, present, scales[:n_scored] ** 2, len(samples)), scales
 
