@@ -30,8 +30,8 @@ from ert.training.presets import PRESETS, choose_parameters, explain_choice
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
-    "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
-    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread",
+    "the cascade": "kind n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
     "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
