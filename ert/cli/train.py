@@ -170,7 +170,7 @@ def run_train(options: argparse.Namespace) -> int:
     check_parameters(model.get_params())
     resolve_mirror_map(model.mirror, len(dataset.landmark_names))
     if chosen:
-        common.log(f"ert: {explain_choice(options.preset, chosen, len(dataset))}")
+        common.log(f"ert: {explain_choice(options.preset, chosen, dataset.y, dataset.boxes)}")
         notes = {"preset": options.preset} | notes
     advice = pool_advice(dataset.y, dataset.boxes) if model.padding <= 0 and not model.pool_spread else None
     if advice:
