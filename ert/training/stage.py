@@ -5,6 +5,7 @@ feature pool -> residuals, as integers in a basis of displacements -> candidate 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -34,6 +35,7 @@ MIN_SPREAD = 0.01
 
 Targets: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]
 Trees: TypeAlias = tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]
+Prior: TypeAlias = tuple[npt.NDArray[np.uint16], Floats]
 OnTrees: TypeAlias = Callable[[int], object] | None
 
 
@@ -69,8 +71,10 @@ def train_stage(
             candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
             return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
         chosen = draw_landmarks(options.n_trees, len(mean_shape), rng)
-        local = mean_shape[chosen], RADIUS_PER_SPREAD * spread
-        candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng, local)
+        near = cache(partial(local_prior, positions, options.prior_length, mean_shape, RADIUS_PER_SPREAD * spread))
+        candidates = _draw_candidates(
+            pool, positions, options, len(samples), workers, rng, lambda tree: near(int(chosen[tree]))
+        )
         directions, sizes = landmark_directions(basis, scales)
         scored = directions[chosen], sizes[chosen]
         return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees, scored)
@@ -186,29 +190,28 @@ def _draw_candidates(
     n_samples: int,
     workers: Workers,
     rng: np.random.Generator,
-    local: tuple[Floats, float] | None = None,
+    prior_of: Callable[[int], Prior] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
     """Draw pairs (n_trees, n_splits, n_split_tests, 2) and thresholds (n_trees, n_splits, n_split_tests).
 
-    `local` are points (n_trees, 2) and a radius: pairs are drawn near the point of each tree.
+    `prior_of` returns the pairs of each tree, and their probabilities; those of :func:`pair_prior` by default.
     """
     n_splits = 2**options.max_depth - 1
     shape = options.n_trees, n_splits, options.n_split_tests
     n_per_tree = n_splits * options.n_split_tests
     pairs = np.empty((options.n_trees * n_per_tree, 2), np.uint16)
     thresholds = np.empty(len(pairs), np.int16)
-    prior = pair_prior(positions, options.prior_length) if local is None else None
+    if prior_of is None:
+        shared = pair_prior(positions, options.prior_length)
+
+        def prior_of(tree: int) -> Prior:
+            return shared
 
     def pick(first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]) -> None:
         rows = slice(first, first + len(which))
-        if prior is not None:
-            pairs[rows] = pick_pairs(prior, which, order)
-        elif local is not None:
-            for i in range(0, len(which), n_per_tree):
-                tree = slice(i, i + n_per_tree)
-                point = local[0][(first + i) // n_per_tree]
-                near = local_prior(positions, options.prior_length, point, local[1])
-                pairs[first:][tree] = pick_pairs(near, which[tree], order[tree])
+        for i in range(0, len(which), n_per_tree):
+            tree = slice(i, i + n_per_tree)
+            pairs[rows][tree] = pick_pairs(prior_of((first + i) // n_per_tree), which[tree], order[tree])
         thresholds[rows] = pixel_differences(pool, pairs[rows], chosen)
 
     # Whole trees at once.
@@ -235,20 +238,19 @@ def draw_pairs(
     return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
 
 
-def pair_prior(positions: Floats, prior_length: float) -> tuple[npt.NDArray[np.uint16], Floats]:
+def pair_prior(positions: Floats, prior_length: float) -> Prior:
     """Return all pairs (n, 2) of pixels and their cumulative, unnormalized probabilities (n,)."""
     pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
     distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
     return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
 
 
-def local_prior(
-    positions: Floats, prior_length: float, point: Floats, radius: float
-) -> tuple[npt.NDArray[np.uint16], Floats]:
+def local_prior(positions: Floats, prior_length: float, points: Floats, radius: float, number: int) -> Prior:
     """Return pairs (n, 2) of the pixels next to a point, and their cumulative, unnormalized probabilities (n,).
 
     Those of :func:`pair_prior` are multiplied by exp(-distance / radius) for the distance of the pair's middle.
     """
+    point = points[number]
     nearest = np.argsort(np.linalg.norm(positions - point, axis=1), kind="stable")[:N_LOCAL_PIXELS]
     first, second = np.triu_indices(len(nearest), k=1)
     ends = positions[nearest[first]], positions[nearest[second]]
@@ -258,7 +260,7 @@ def local_prior(
     return pairs, np.cumsum(np.exp(exponents.min() - exponents))
 
 
-def pick_pairs(prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
+def pick_pairs(prior: Prior, which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
     """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
     pairs, cumulative = prior
     picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]

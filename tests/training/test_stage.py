@@ -307,11 +307,12 @@ def test_directions_are_the_residuals_of_a_landmark():
 def test_pairs_are_drawn_near_a_point():
     rng = np.random.default_rng(0)
     positions, point = rng.random((300, 2)), np.array([0.3, 0.6])
-    pairs = pick_pairs(local_prior(positions, 0.1, point, 0.05), rng.random(2000), rng.random(2000))
+    points = np.array([(0.9, 0.9), point])
+    pairs = pick_pairs(local_prior(positions, 0.1, points, 0.05, 1), rng.random(2000), rng.random(2000))
     assert (pairs[:, 0] != pairs[:, 1]).all()
     middles = positions[pairs].mean(axis=1)
     assert np.median(np.linalg.norm(middles - point, axis=1)) < 0.15
-    assert len(local_prior(positions[:2], 0.1, point, 0.05)[0]) == 1
+    assert len(local_prior(positions[:2], 0.1, points, 0.05, 0)[0]) == 1
 
 
 @pytest.mark.parametrize("missing", [False, True])
