@@ -1,6 +1,6 @@
 """Histograms of oriented gradients (Dalal & Triggs, CVPR 2005) of small gray images, and windows of them.
 
-    gray pixels ──> gradients ──> shares of 8 directions, with sign ──> sums over cells ──> divided by those nearby
+gray pixels ──> gradients ──> shares of 8 directions, with sign ──> sums over cells ──> divided by those nearby
 """
 
 import math

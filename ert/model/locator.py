@@ -149,7 +149,7 @@ def check_locator(locator: Locator) -> None:
     n_filters, rows, columns = locator.filters.shape[:3]
     if not 2 <= n_landmarks <= MAX_LANDMARKS:
         raise InputError(f"locator: {n_landmarks} landmarks, expected 2 to {MAX_LANDMARKS}")
-    if not (1 <= n_filters <= MAX_FILTERS and 1 <= min(rows, columns) and max(rows, columns) <= MAX_CELLS):
+    if not (1 <= n_filters <= MAX_FILTERS and min(rows, columns) >= 1 and max(rows, columns) <= MAX_CELLS):
         sizes = f"{n_filters} filters of {columns} x {rows} cells"
         raise InputError(f"locator: {sizes}, expected at most {MAX_FILTERS} of {MAX_CELLS} x {MAX_CELLS}")
     if not isinstance(locator.pixels, (int, float)) or not CELL_PIXELS <= locator.pixels <= MAX_CELLS * CELL_PIXELS:
@@ -175,5 +175,3 @@ def check_locator(locator: Locator) -> None:
     if locator.cascade.mean_shape.shape != CORNERS.shape:
         raise InputError(f"locator: a cascade of {len(locator.cascade.mean_shape)} landmarks, expected 4 corners")
     check_cascade(locator.cascade)
-
-

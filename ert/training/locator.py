@@ -1,9 +1,9 @@
 """Training a locator on the photos that a cascade is trained on.
 
-    landmarks ──> mean shape, poses ──> windows around objects, at each roll ──┐
-    photos ──> windows elsewhere ──────────────────────────────────────────────┴──> linear discriminants: filters
-    photos, poses ──> small cascade of the corners of boxes
-    photos searched with filters of other photos ──> scores of objects and of other places ──> confidence
+landmarks ──> mean shape, poses ──> windows around objects, at each roll ──┐
+photos ──> windows elsewhere ──────────────────────────────────────────────┴──> linear discriminants: filters
+photos, poses ──> small cascade of the corners of boxes
+photos searched with filters of other photos ──> scores of objects and of other places ──> confidence
 """
 
 import math
@@ -19,7 +19,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import ImageLike, read_image, to_gray
 from ert._core.types import Floats, Pixels
 from ert.inference.gradients import Features, read_window, windows_of
-from ert.inference.locator import SIZE_STEP, Pose, reduce_photo, refine, search, search_levels
+from ert.inference.locator import SIZE_STEP, Pose, refine, search, search_levels
 from ert.inference.validation import check_landmarks
 from ert.model.cascade import Cascade
 from ert.model.locator import (
@@ -301,9 +301,10 @@ class _Windows:
         background = elsewhere.mean(axis=0, dtype=np.float64)
         means = objects.mean(axis=1, dtype=np.float64)
         covariance = np.zeros((len(background), len(background)))
-        for part, weight in ((elsewhere - background.astype(np.float32), 0.5), *(
-            (group - mean.astype(np.float32), 0.5 / len(means)) for group, mean in zip(objects, means, strict=True)
-        )):
+        for part, weight in (
+            (elsewhere - background.astype(np.float32), 0.5),
+            *((group - mean.astype(np.float32), 0.5 / len(means)) for group, mean in zip(objects, means, strict=True)),
+        ):
             covariance += (part.T @ part) * (weight / len(part))
         covariance[np.diag_indices_from(covariance)] += REGULARIZATION * np.trace(covariance) / len(covariance)
         differences = means - background
