@@ -183,7 +183,8 @@ def _distance(locator: Locator, one: Pose, other: Pose) -> float:
 
 
 def refine(locator: Locator, gray: Pixels, pose: Pose) -> Pose:
-    """Return the pose whose corners the small cascade finds near a pose, with its score."""
+    """Return the best of a pose and those whose corners the small cascade finds near it, with its score."""
+    best = pose._replace(score=score_of(locator, gray, pose))
     for _ in range(N_PASSES):
         box = _box(locator, pose, 1)
         (corners,) = locate_rotated(locator.cascade, gray, box, pose.roll, ONE_INIT, "rgb", "luma")
@@ -192,8 +193,10 @@ def refine(locator: Locator, gray: Pixels, pose: Pose) -> Pose:
         side = width - 1
         if not 0.5 * pose.side <= side <= 2 * pose.side:
             break
-        pose = Pose(left + side / 2, top + side / 2, side, float(rolls[0]), pose.score)
-    return pose._replace(score=score_of(locator, gray, pose))
+        pose = Pose(left + side / 2, top + side / 2, side, float(rolls[0]), 0.0)
+        pose = pose._replace(score=score_of(locator, gray, pose))
+        best = max(best, pose, key=lambda each: each.score)
+    return best
 
 
 def score_of(locator: Locator, gray: Pixels, pose: Pose) -> float:

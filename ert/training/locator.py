@@ -45,12 +45,14 @@ ROLL_STEP, MIN_ROLL = 15.0, 30.0
 # Sizes that are searched for, in those of the training photos.
 SMALLEST, LARGEST = 0.3, 1.4
 # Windows of an object for each roll, their shift in pixels and rotation in degrees, at most.
-N_JITTERED, SHIFT_PIXELS, TURN_DEGREES = 3, 2.0, 7.0
+N_JITTERED, SHIFT_PIXELS, TURN_DEGREES = 4, 2.0, 7.0
 N_NEGATIVES = 6000
 # Windows are elsewhere beyond this distance from an object in sides of its box, or this factor of its size.
 FAR_SIDES, FAR_FACTOR = 0.35, 1.5
 # Part of the mean variance that is added to the covariance of windows.
 REGULARIZATION = 0.05
+# Around the landmarks, in mean sides of the box: what is left of a photo on another background.
+BACKGROUND_MARGIN = 0.1, 0.25
 N_FOLDS = 3
 _CASCADE = {
     "n_stages": 8,
@@ -77,6 +79,8 @@ class _Photo:
     gray: Pixels
     boxes: Floats
     rolls: Floats
+    # The landmarks of each, NaN where missing.
+    shapes: Floats
 
     def poses(self) -> list[Pose]:
         centers = self.boxes[:, :2] + (self.boxes[:, 2:] - 1) / 2
@@ -127,7 +131,8 @@ def fit_locator(
     rows, columns = (max(2, round(side * pixels / CELL_PIXELS)) for side in (sides + 2 * CONTEXT)[::-1])
     rng = np.random.default_rng([random_state, 4])
     with threadpool_limits(1):
-        photos, relative = _read_photos(images, boxes, rolls, known, pixels, (channel_order, gray_weights))
+        photos, relative = _read_photos(images, shapes, boxes, rolls, known, pixels, (channel_order, gray_weights))
+        changed = [_on_another_background(i, photos, rng) for i in range(len(photos))]
         locator = Locator(
             shape=shape.astype(np.float32),
             sides=sides,
@@ -139,9 +144,9 @@ def fit_locator(
             filters=np.zeros((1, rows, columns, 8), np.float32),
             offsets=np.zeros(1, np.float32),
             confidence_weights=np.zeros(2),
-            cascade=_fit_corners(photos, random_state, n_jobs),
+            cascade=_fit_corners([*photos, *changed], random_state, n_jobs),
         )
-        windows = _Windows.read(locator, photos, rng)
+        windows = _Windows.read(locator, photos, changed, rng)
         everything = np.ones(len(photos), bool)
         folds = np.arange(len(photos)) % min(N_FOLDS, len(photos))
         scores = []
@@ -187,6 +192,7 @@ def _filter_rolls(rolls: Floats) -> npt.NDArray[np.float32]:
 
 def _read_photos(
     images: Sequence[ImageLike],
+    shapes: Floats,
     boxes: Floats,
     rolls: Floats,
     known: npt.NDArray[np.intp],
@@ -214,8 +220,49 @@ def _read_photos(
             gray = np.array(Image.fromarray(gray).reduce(factor))
         centers = ((boxes[group, :2] + (boxes[group, 2:] - 1) / 2) + 0.5) / factor - 0.5
         lengths = (boxes[group, 2:] - 1) / factor
-        photos.append(_Photo(gray, np.hstack([centers - lengths / 2, lengths + 1]), rolls[group]))
+        own = np.hstack([centers - lengths / 2, lengths + 1]), rolls[group], (shapes[group] + 0.5) / factor - 0.5
+        photos.append(_Photo(gray, *own))
     return photos, np.concatenate(relative)
+
+
+def _on_another_background(i: int, photos: Sequence[_Photo], rng: np.random.Generator) -> _Photo:
+    """Return a photo with a part of another one, or an even gray, around its objects.
+
+    What surrounds an object is often the same in all training photos, its place in the photo too.
+    """
+    from scipy.ndimage import gaussian_filter
+    from skimage.draw import polygon2mask
+
+    photo = photos[i]
+    gray = photo.gray
+    mask = np.zeros(gray.shape, np.float32)
+    for shape, pose in zip(photo.shapes, photo.poses(), strict=True):
+        margin = rng.uniform(*BACKGROUND_MARGIN) * pose.side
+        around = np.exp(2j * np.pi * np.arange(12) / 12) * margin
+        points = shape[np.isfinite(shape[:, 0])]
+        hull = _hull((points[:, None] + np.column_stack([around.real, around.imag])).reshape(-1, 2))
+        mask[polygon2mask(gray.shape, hull[:, ::-1])] = 1
+    mask = gaussian_filter(mask, 0.03 * photo.poses()[0].side)
+    if rng.random() < 0.5:
+        background = np.full(gray.shape, rng.integers(256), np.float32)
+    else:
+        other = photos[int(rng.integers(len(photos)))].gray
+        rows, columns = ((int(rng.integers(n)) + np.arange(m)) for m, n in zip(gray.shape, other.shape, strict=True))
+        # Mirrored at its edges.
+        background = other[_bounce(rows, other.shape[0])][:, _bounce(columns, other.shape[1])].astype(np.float32)
+    mixed = mask * gray + (1 - mask) * background
+    return replace(photo, gray=np.rint(mixed).astype(np.uint8))
+
+
+def _bounce(places: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    rest = places % (2 * n)
+    return np.minimum(rest, 2 * n - 1 - rest)
+
+
+def _hull(points: Floats) -> Floats:
+    from scipy.spatial import ConvexHull
+
+    return points[ConvexHull(points).vertices]  # type: ignore[no-any-return]
 
 
 def _fit_corners(photos: Sequence[_Photo], random_state: int, n_jobs: int | None) -> Cascade:
@@ -263,29 +310,30 @@ class _Windows:
     elsewhere_photos: npt.NDArray[np.intp]
 
     @classmethod
-    def read(cls, locator: Locator, photos: Sequence[_Photo], rng: np.random.Generator) -> "_Windows":
+    def read(
+        cls, locator: Locator, photos: Sequence[_Photo], changed: Sequence[_Photo], rng: np.random.Generator
+    ) -> "_Windows":
         cells = locator.filters.shape[1], locator.filters.shape[2]
         objects: list[Features] = []
         owners, elsewhere, photo_of = [], [], []
         for i, photo in enumerate(photos):
             for pose in photo.poses():
-                for _ in range(N_JITTERED):
+                for number in range(N_JITTERED):
+                    gray = (photo if number % 2 == 0 else changed[i]).gray
                     shift, size, turn = rng.uniform(-1, 1, 2), rng.uniform(-0.5, 0.5), rng.uniform(-1, 1)
                     side = pose.side * SIZE_STEP**size
                     center = np.array([pose.x, pose.y]) + shift * SHIFT_PIXELS * side / locator.pixels
                     turned = pose.roll - locator.rolls + turn * TURN_DEGREES
                     objects.append(
                         np.stack(
-                            [
-                                read_window(photo.gray, center, side, float(roll), locator.pixels, cells)
-                                for roll in turned
-                            ]
+                            [read_window(gray, center, side, float(roll), locator.pixels, cells) for roll in turned]
                         )
                     )
                     owners.append(i)
-            found = _elsewhere(locator, photo, max(20, N_NEGATIVES // len(photos)), rng)
-            elsewhere.append(found)
-            photo_of += [i] * len(found)
+            for each in (photo, changed[i]):
+                found = _elsewhere(locator, each, max(20, N_NEGATIVES // (2 * len(photos))), rng)
+                elsewhere.append(found)
+                photo_of += [i] * len(found)
         at_rolls = np.stack(objects, axis=1).reshape(len(locator.rolls), len(objects), -1)
         return cls(at_rolls, np.array(owners), np.concatenate(elsewhere), np.array(photo_of))
 
