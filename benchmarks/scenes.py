@@ -37,6 +37,7 @@ class Border:
 
     @classmethod
     def of(cls, photo):
+        """Measure the border of a photo."""
         width = max(4, min(photo.shape[:2]) // 25)
         pixels = photo.astype(float).reshape(*photo.shape[:2], -1)
         sides = [pixels[:width], pixels[-width:], pixels[:, :width].swapaxes(0, 1), pixels[:, -width:].swapaxes(0, 1)]

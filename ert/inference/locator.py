@@ -151,7 +151,7 @@ def search(locator: Locator, gray: Pixels, n_candidates: int) -> list[Pose]:
     return separate(locator, candidates, n_candidates)
 
 
-def _peaks(scores: Floats, n: int) -> list[tuple[int, int]]:
+def _peaks(scores: Features, n: int) -> list[tuple[int, int]]:
     """Return the places of the n largest local maxima."""
     from scipy.ndimage import maximum_filter
 
@@ -179,7 +179,7 @@ def _distance(locator: Locator, one: Pose, other: Pose) -> float:
         math.cos(math.radians(larger.roll)), -math.sin(math.radians(larger.roll))
     )
     width, height = (larger.side * locator.sides).tolist()
-    return max(abs(turned.real) / width, abs(turned.imag) / height)
+    return float(max(abs(turned.real) / width, abs(turned.imag) / height))
 
 
 def refine(locator: Locator, gray: Pixels, pose: Pose) -> Pose:

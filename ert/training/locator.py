@@ -85,7 +85,8 @@ class _Photo:
     def poses(self) -> list[Pose]:
         centers = self.boxes[:, :2] + (self.boxes[:, 2:] - 1) / 2
         sides = (self.boxes[:, 2:] - 1).mean(axis=1)
-        return [Pose(*each, 0.0) for each in np.column_stack([centers, sides, self.rolls]).tolist()]
+        numbers = np.column_stack([centers, sides, self.rolls]).tolist()
+        return [Pose(x, y, side, roll, 0.0) for x, y, side, roll in numbers]
 
 
 def fit_locator(
@@ -241,7 +242,7 @@ def _on_another_background(i: int, photos: Sequence[_Photo], rng: np.random.Gene
         around = np.exp(2j * np.pi * np.arange(12) / 12) * margin
         points = shape[np.isfinite(shape[:, 0])]
         hull = _hull((points[:, None] + np.column_stack([around.real, around.imag])).reshape(-1, 2))
-        mask[polygon2mask(gray.shape, hull[:, ::-1])] = 1
+        mask[polygon2mask(gray.shape, hull[:, ::-1])] = 1  # type: ignore[no-untyped-call]
     mask = gaussian_filter(mask, 0.03 * photo.poses()[0].side)
     if rng.random() < 0.5:
         background = np.full(gray.shape, rng.integers(256), np.float32)
