@@ -205,7 +205,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         X: Sequence[Face],
         y: npt.ArrayLike,
         *,
-        validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+        rolls: npt.ArrayLike | None = None,
+        validation: tuple[Any, ...] | None = None,
         landmark_names: Sequence[str] | None = None,
         notes: dict[str, str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -221,7 +222,9 @@ class ShapePredictor(Estimator, FittedAttributes):
             drawn as they will be at prediction.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels. NaN landmarks are missing and are ignored in the loss.
-        validation : (X, y), optional
+        rolls : float or array (n,), optional
+            As for `predict`: with them the cascade sees upright objects, read as `predict` reads them with rolls.
+        validation : (X, y) or (X, y, rolls), optional
             Objects that are not trained on: `history_` gets their error after each stage.
         landmark_names : sequence of str, optional
             Kept in the model; "0", "1", ... by default.
@@ -257,7 +260,8 @@ class ShapePredictor(Estimator, FittedAttributes):
             self.get_params(),
             face_list(X),
             y,
-            validation=validation and (face_list(validation[0]), validation[1]),
+            rolls=rolls,
+            validation=validation and (face_list(validation[0]), *validation[1:]),
             landmark_names=landmark_names,
             notes=notes,
             checkpoint=checkpoint,
@@ -481,8 +485,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     Raises
     ------
     InputError
-        When there is no such model, or the file is corrupt, truncated, of another kind or from a newer
-        version.
+        When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
     path = model_path(name_or_path)
     fitted = read_fitted(path)
