@@ -4,9 +4,9 @@
     python benchmarks/predict_many.py --quick 1    # a short test, writes nothing
 
 The photographs are JPEGs of 2 megapixels, 200 different ones and further names of the same files, with a model whose
-boxes are the whole images. Runs on one and on two threads take turns, a part of the photographs at a time, so that other
-work on the machine slows down both alike. Beside them stand, in the same turns, reading alone, and a loop that only
-counts, which shows how much faster two threads are on this machine at best.
+boxes are the whole images. Runs on one and on two threads take turns, some photographs at a time, so that other work on
+the machine slows down both alike. Beside them stand, in the same turns, reading alone, and a loop that only counts,
+which shows how much faster two threads are on this machine at best.
 """
 
 import os
@@ -63,8 +63,10 @@ def seconds(function, *args):
 def measure(model, files, part, repeats):
     """Return the seconds and CPU seconds (kinds, threads, repeats, 2) of all photographs."""
     import ert
+    from ert.pipeline.inputs import Inputs
     from ert.pipeline.outputs import write_photos as write_results
     from ert.pipeline.part import Columns, PartFile
+    from ert.pipeline.predict import choose_request, predict_photos
     from ert.pipeline.threads import map_in_threads
 
     def read(some, n):
@@ -73,18 +75,17 @@ def measure(model, files, part, repeats):
 
     def predict(some, n):
         # As the command does it, with the results kept and the table written.
-        from ert.pipeline.inputs import Inputs
-        from ert.pipeline.predict import choose_request, predict_photos
-
         inputs = Inputs().add(some)
         options = {"box_from": None, "boxes_given": False, "mode": "fast", "max_objects": 1, "min_confidence": 0}
         request = choose_request(model, inputs, **options)
         columns = Columns(model.landmark_names_)
-        with tempfile.TemporaryDirectory() as folder:
-            with PartFile(Path(folder, "out.part"), "", columns, resume=False) as results:
-                for photo in predict_photos(request, inputs.items.values(), n):
-                    results.add(photo)
-                write_results(Path(folder, "out.csv"), "csv", results.photos, columns)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            PartFile(Path(folder, "out.part"), "", columns, resume=False) as results,
+        ):
+            for photo in predict_photos(request, inputs.items.values(), n):
+                results.add(photo)
+            write_results(Path(folder, "out.csv"), "csv", results.photos, columns)
 
     turns = round(10_000_000 * seconds(predict, files[:part], 1)[0] / seconds(spin, 10_000_000)[0])
 
