@@ -38,8 +38,9 @@ def add_predict_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help=common.MODEL_HELP)
-    text = "image files, folders, quoted patterns ('photos/*.jpg'), @list.txt (a path in each line, relative to the "
-    add("images", nargs="+", metavar="IMAGE", help=text + "list), or " + common.DATASET_HELP)
+    text = "image files, folders, patterns such as 'photos/*.jpg', @list.txt (a path in each line, relative to "
+    text += "the list), or annotations whose images are taken: .xml, .csv, .tps, .json or .txt"
+    add("images", nargs="+", metavar="IMAGE", help=text)
     out = "the landmarks: .csv, .tps (with ID and SCALE), .jsonl (JSON Lines), .json (COCO), .xml (imglab), .parquet; "
     add("--out", required=True, metavar="FILE", help=out + "or a folder, with --format pts")
     add("--format", choices=tuple(OUTPUT_FORMATS), help="format of the output (default: that of the suffix)")
