@@ -13,7 +13,9 @@ _BOXES = [BOX_COLUMNS, ("x", "y", "width", "height"), ("x", "y", "w", "h"), *_CO
 _PREFIXED_CORNERS = [("x1", "y1", "x2", "y2")]
 _BOX_PREFIXES = ("box_", "bbox_", "rect_")
 # An index without a name, too.
-_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|", re.IGNORECASE)
+_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|object|roll|", re.IGNORECASE)
+# Of "std0", "std_nose".
+_STD = re.compile(r"std_?(?:0*(?P<number>[0-9]+)|(?P<name>.+))", re.IGNORECASE)
 _LABELS = frozenset(("label", "class", "category"))
 _SCORES = re.compile(r"(.+)[_ .](likelihood|score|confidence)", re.IGNORECASE)
 # Of "x0" and "x_0", "nose_x", "p0x" and "noseX", "x_nose".
@@ -38,6 +40,7 @@ class Columns(NamedTuple):
     scale: int | None
     has_scores: bool  # there are scores of landmarks, which are not read
     is_muct: bool  # the table of MUCT, where 0, 0 is a missing landmark
+    std: dict[str, int]  # name -> standard error, of the landmarks that have one
 
 
 def find_columns(header: list[str], here: str) -> Columns:
@@ -46,7 +49,8 @@ def find_columns(header: list[str], here: str) -> Columns:
     index = {name.lower(): i for i, name in enumerate(header) if i != image}
     box, has_corners = _find_box(index, here)
     label = next((index[name] for name in _LABELS if name in index), None)
-    taken = {image, *box} | {index.get(name, image) for name in ("id", "scale", *_LABELS)}
+    std = _find_std(header)
+    taken = {image, *box, *std.values()} | {index.get(name, image) for name in ("id", "specimen", "scale", *_LABELS)}
     if {"width", "height"} <= set(index) and not {"left", "top"} & set(index):
         taken |= {index["width"], index["height"]}  # of the image
     rest = [i for i in range(len(header)) if i not in taken and not _IGNORED.fullmatch(header[i])]
@@ -56,9 +60,16 @@ def find_columns(header: list[str], here: str) -> Columns:
         if name not in landmarks:
             raise InputError(f"{here}: column {quoted(header[i])}, expected a landmark {quoted(name)} with x and y")
     is_muct = [name.lower() for name in header[:3]] == ["name", "tag", "x00"]
-    return Columns(
-        image, box, has_corners, landmarks, label, index.get("id"), index.get("scale"), bool(scores), is_muct
-    )
+    id, scale = index.get("id", index.get("specimen")), index.get("scale")
+    return Columns(image, box, has_corners, landmarks, label, id, scale, bool(scores), is_muct, std)
+
+
+def _find_std(header: list[str]) -> dict[str, int]:
+    """Return the columns of standard errors, by the names of landmarks that have an x or a y."""
+    landmarks = {found[0] for column in header if (found := _axis_of(column))}
+    matches = [(i, match) for i, column in enumerate(header) if (match := _STD.fullmatch(column))]
+    named = {match["number"] or match["name"]: i for i, match in matches}
+    return {name: i for name, i in named.items() if name in landmarks}
 
 
 def _find_image(header: list[str], here: str) -> int:

@@ -17,11 +17,15 @@ from ert.datasets.embedded import is_pixel_text, read_pixels
 from ert.datasets.finder import IMAGE_SUFFIXES, ImageFinder, TableImages, suffix_notes
 from ert.datasets.formats.columns import Columns, find_columns
 from ert.datasets.formats.foreign import tool_of_table
+from ert.datasets.formats.long_csv import is_long_table, read_long
 from ert.datasets.formats.tracks import is_tracks_table, read_tracks
 from ert.datasets.parsing import BOX_COLUMNS, MAX_COORDINATE, Annotation, Point, check_name, format_number, quoted
-from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale
+from ert.datasets.points import FILLERS, CoordinateReader, format_point, format_scale, read_scale, read_std
 from ert.datasets.selection import image_box
 from ert.datasets.tables import check_length, csv_rows, csv_table, with_header
+
+# A name that is a number as `x0` has it.
+_NUMBER = re.compile("0|[1-9][0-9]*")
 
 
 def read_csv(
@@ -32,9 +36,10 @@ def read_csv(
     The image is in the first column, or in one with a name such as ``image`` or ``filename``. Landmarks are
     ``x0, y0, x1, y1, ...`` (names "0", "1", ...), or ``nose_x, nose_y, ...`` (names "nose", ...), or ``0, 1, 2,
     3, ...`` with x and y in turn. The box is ``left, top, width, height``, ``x, y, w, h``, ``xmin, ymin, xmax,
-    ymax`` or ``left, top, right, bottom``, also with ``box_`` or ``bbox_`` before each name. The columns ``id`` and
-    ``scale`` are kept. Labels and indices, and the columns ``confidence`` and ``std0, std1, ...``, which
-    :func:`ert.to_dataframe` writes, are ignored.
+    ymax`` or ``left, top, right, bottom``, also with ``box_`` or ``bbox_`` before each name. The columns ``id``, or
+    without it ``specimen``, ``scale``, and ``std0, std1, ...`` or ``std_nose, ...``, the standard errors of landmarks,
+    are kept. Labels, indices, ``object``, ``roll`` and ``confidence`` are ignored. Tables with a row for each landmark
+    are read by `ert.datasets.formats.long_csv.read_long`.
 
     The table is separated by commas, semicolons or tabs, and has a header. Numbers may have decimal commas. An empty
     cell, ``nan``, ``NA`` or ``None`` is a missing landmark; with `missing`, also the pairs of one of these numbers.
@@ -47,6 +52,9 @@ def read_csv(
     line, header = next(rows, (1, []))
     if is_tracks_table(header):
         yield from read_tracks(path, header, rows, image_folder=image_folder, missing=missing)
+        return
+    if is_long_table(header):
+        yield from read_long(path, line, header, rows, image_folder=image_folder, missing=missing)
         return
     if tool := tool_of_table(header):
         raise InputError(f"{path}: {tool}")
@@ -79,6 +87,8 @@ def read_csv(
             extra["id"] = cells[columns.id]
         if columns.scale is not None:
             extra["scale"] = read_scale(cells[columns.scale], f"{here}: {labels[columns.scale]}")
+        if columns.std:
+            extra["std"] = {name: read_std(cells[i], here, labels[i]) for name, i in columns.std.items()}
         name, all_notes = cells[columns.image], notes
         if coordinates.n_halves > n_halves:
             all_notes = (*notes, "landmarks with x or y only are missing")
@@ -163,14 +173,16 @@ def read_boxes(spec: str, image_folder: StrPath | None = None) -> dict[Path, tup
 
 
 def write_csv(dataset: Dataset, images: list[str]) -> Iterator[str]:
-    """Yield a table with one object per row: image, box, x and y of each landmark, id and scale if there are any."""
+    """Yield a table with one object per row: image, box, x and y of each landmark; id, scale and std if known."""
     names = [check_name(name, "a CSV header") for name in dataset.landmark_names]
     # Landmark columns that start with box_ would be read as the box.
     prefix = "box_" if any(name.lower().startswith(("box", "bbox", "rect")) for name in names) else ""
     header = ["image", *(prefix + name for name in BOX_COLUMNS)]
     for name in names:
-        header += [f"x{name}", f"y{name}"] if re.fullmatch("0|[1-9][0-9]*", name) else [f"{name}_x", f"{name}_y"]
+        header += [f"x{name}", f"y{name}"] if _NUMBER.fullmatch(name) else [f"{name}_x", f"{name}_y"]
     extra = [column for column, values in (("id", dataset.ids), ("scale", dataset.scales)) if values is not None]
+    if dataset.std is not None:
+        extra += [f"std{name}" if _NUMBER.fullmatch(name) else f"std_{name}" for name in names]
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(header + extra)
@@ -182,5 +194,7 @@ def write_csv(dataset: Dataset, images: list[str]) -> Iterator[str]:
             cells.append(dataset.ids[i])
         if dataset.scales is not None:
             cells.append(format_scale(dataset.scales[i]))
+        if dataset.std is not None:
+            cells += ["" if math.isnan(value) else format_number(value) for value in dataset.std[i]]
         table.writerow(cells)
     yield stream.getvalue()
