@@ -75,7 +75,7 @@ def run_measure(options: argparse.Namespace) -> int:
         perimeters=options.perimeters,
         centroid_size=options.centroid_size,
         procrustes=options.procrustes,
-        scales=read_scales(options, dataset),
+        scales=read_scales(options, dataset, options.dataset),
         scale_points=options.scale_points,
         unit=options.unit,
     )
@@ -89,15 +89,16 @@ def run_measure(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_scales(options: argparse.Namespace, dataset: Dataset) -> float | Floats | None:
-    """Return the scale that `--scale` gives, or one for each object; None without it."""
+def read_scales(options: argparse.Namespace, dataset: Dataset, path: str) -> float | Floats | None:
+    """Return the scale that `--scale` gives, or one for each object of the dataset in `path`; None without it."""
     text = options.scale
     if text is None:
         return None
     try:
         scale = float(text)
     except ValueError:
-        return _scale_column(text, dataset, Path(options.images or Path(options.dataset).parent))
+        folder = options.images or (path if Path(path).is_dir() else Path(path).parent)
+        return _scale_column(text, dataset, Path(folder))
     if not 0 < scale < math.inf:
         raise InputError(f"--scale {text}: expected the length of a pixel, above 0, or CSV:COLUMN")
     return scale

@@ -46,7 +46,7 @@ def run_observers(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace, file: str) -> Dataset:
     dataset = common.read_dataset(options, file, options.boxes)
-    scales = read_scales(options, dataset)
+    scales = read_scales(options, dataset, file)
     names = {"name": file}
     if scales is None:
         return Dataset(**vars(dataset) | names)

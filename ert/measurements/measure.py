@@ -118,20 +118,20 @@ def measure(
     def add(name: str, quantity: Quantity, power: int, of_unit: str) -> None:
         if power:
             quantity = in_unit(quantity, scale, power)
-        columns[f"{name}_{of_unit}"] = quantity.values
+        added = {f"{name}_{of_unit}": quantity.values}
         if known_std is not None:
             errors = np.where(np.isnan(quantity.values), np.nan, standard_error(quantity.gradient, known_std))
-            columns[f"std_{name}_{of_unit}"] = errors
+            added[f"std_{name}_{of_unit}"] = errors
+        if not columns.keys().isdisjoint(added):
+            raise InputError(f"two measurements of the name {name!r}, expected each name once")
+        columns.update(added)
 
     for what, given in asked.items():
         prefix, count, compute, power = _KINDS[what]
         for label, landmarks in read_measurements(given, what, count, names).items():
             is_unnamed = label == "-".join(names[k] for k in landmarks)
             name = f"{prefix}_{label}" if is_unnamed else label
-            of_unit = ("deg", unit, f"{unit}2")[power]
-            if f"{name}_{of_unit}" in columns:
-                raise InputError(f"{what}: two measurements of the name {name!r}, expected each name once")
-            add(name, compute(points, landmarks), power, of_unit)
+            add(name, compute(points, landmarks), power, ("deg", unit, f"{unit}2")[power])
             if power == 2:
                 n_crossed = int(geometry.is_crossed(points, landmarks).sum())
                 crossed = f"{name}: the outline crosses itself in {n_crossed} of {len(points)} objects; "

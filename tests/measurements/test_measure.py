@@ -114,7 +114,8 @@ def test_a_scale_from_a_known_length():
         ({"unit": "furlong"}, "unit is 'furlong', expected one of px, mm"),
         ({"std": [[1, 2]]}, r"std: array of shape \(1, 2\), expected \(2, 4\)"),
         ({"std": np.full((2, 4), -1)}, "std: array of shape .* from 0 up"),
-        ({"distances": "a=0-1", "perimeters": "a=0-1-2"}, "perimeters: two measurements of the name 'a'"),
+        ({"distances": "a=0-1", "perimeters": "a=0-1-2"}, "two measurements of the name 'a'"),
+        ({"distances": "centroid_size=0-1"}, "two measurements of the name 'centroid_size'"),
         ({"distances": 5}, "distances: 5, expected"),
     ],
 )
