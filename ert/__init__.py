@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ert.inference.mode import PredictionMode
     from ert.measurements.measure import measure
     from ert.model.confidence import Assessment
+    from ert.pipeline.outputs import write_predictions
+    from ert.pipeline.predict import Prediction, predict
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
 
@@ -48,6 +50,8 @@ _MODULES = {
     "inference.mode": "PredictionMode",
     "measurements.measure": "measure",
     "model.confidence": "Assessment",
+    "pipeline.outputs": "write_predictions",
+    "pipeline.predict": "Prediction predict",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
@@ -64,6 +68,7 @@ __all__ = [
     "HeadPose",
     "InputError",
     "NotFittedError",
+    "Prediction",
     "PredictionMode",
     "ShapePredictor",
     "TrackedFace",
@@ -88,6 +93,7 @@ __all__ = [
     "metrics",
     "mouth_opening",
     "plotting",
+    "predict",
     "regions",
     "sample_image",
     "to_dataframe",
@@ -95,6 +101,7 @@ __all__ = [
     "triangles",
     "warp",
     "write_dataset",
+    "write_predictions",
 ]
 
 

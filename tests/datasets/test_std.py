@@ -42,31 +42,6 @@ def test_the_long_table_of_predictions(tmp_path):
     np.testing.assert_array_equal(dataset.scales, [0.25, np.nan])
 
 
-def test_a_long_table_needs_four_columns(tmp_path):
-    text = "landmark;y;x;image\nb;2;1;table.jpg\n0;4;3;table.jpg\n"
-    dataset = load_dataset(write_with_image(tmp_path / "table.csv", text))
-    assert (dataset.landmark_names, dataset.ids, dataset.std, dataset.scales) == (("b", "0"), None, None, None)
-    assert dataset.landmarks.tolist() == [[[1, 2], [3, 4]]]
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ("table.jpg,,nose,1,2,\ntable.jpg,,nose,1,2,", ":3: landmark 'nose', expected a name, once in each object"),
-        ("table.jpg,,,1,2,", ":2: landmark '', expected a name"),
-        ("table.jpg,,nose,1,2,0.1\ntable.jpg,,tail,1,2,0.2", ":2: scales '0.1' and '0.2', expected one"),
-        ("table.jpg,a,nose,1,2,\nother.jpg,b,nose,1,2,\ntable.jpg,a,tail,1,2,", ":3: "),
-        ("table.jpg,,nose,1,far,", ":2: y is 'far', expected a number of pixels"),
-        ("table.jpg,,nose,1,2,-1", ":2: scale is '-1', expected a number above 0"),
-        ("table.jpg,,nose,1,2", ":2: 5 cells, expected 6"),
-        ("none.jpg,,nose,1,2,", "none.jpg"),
-    ],
-)
-def test_errors_in_a_long_table(tmp_path, rows, message):
-    table = write_with_image(tmp_path / "table.csv", f"image,specimen,landmark,x,y,scale\n{rows}\n")
-    refused(read_csv(table), message)
-
-
 def test_rows_of_an_object_follow_each_other(tmp_path):
     rows = "image,landmark,x,y\ntable.jpg,a,1,2\nother.jpg,a,1,2\ntable.jpg,b,3,4\n"
     write(tmp_path / "other.jpg", b"")
