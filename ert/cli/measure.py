@@ -2,22 +2,20 @@
 
 import argparse
 import math
+import os
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from ert._core.exceptions import InputError, one_line, quoted
+from ert._core.exceptions import InputError
 from ert._core.files import claim
 from ert._core.types import Floats
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
-from ert.datasets.points import read_scale
-from ert.datasets.tables import csv_table
-from ert.evaluation.attributes import read_table
 from ert.measurements.measure import UNITS, measure, specimen_names
 from ert.measurements.table import table_kind
+from ert.pipeline.inputs import read_scale_table
 
 
 def add_measure_options(parser: Parser) -> None:
@@ -51,9 +49,9 @@ def add_measure_options(parser: Parser) -> None:
 
 def add_scale(parser: Parser) -> None:
     """Add `--scale`, which `read_scales` reads."""
-    text = "length of a pixel, or the column of a table with it, by the column image, or else specimen (default: the "
-    text += "scales in the file: SCALE= in .tps files, the column scale in tables)"
-    parser.add_argument("--scale", metavar="S|CSV:COLUMN", help=text)
+    text = "length of a pixel, for instance in mm; or a table with a column image, specimen or id, and this column "
+    text += "(default: the scales in the file, SCALE= in .tps files, the column scale in tables)"
+    parser.add_argument("--scale", metavar="LENGTH|CSV:COLUMN", help=text)
 
 
 def run_measure(options: argparse.Namespace) -> int:
@@ -75,7 +73,7 @@ def run_measure(options: argparse.Namespace) -> int:
         perimeters=options.perimeters,
         centroid_size=options.centroid_size,
         procrustes=options.procrustes,
-        scales=read_scales(options, dataset, options.dataset),
+        scales=read_scales(options, dataset),
         scale_points=options.scale_points,
         unit=options.unit,
     )
@@ -89,48 +87,28 @@ def run_measure(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_scales(options: argparse.Namespace, dataset: Dataset, path: str) -> float | Floats | None:
-    """Return the scale that `--scale` gives, or one for each object of the dataset in `path`; None without it."""
+def read_scales(options: argparse.Namespace, dataset: Dataset) -> float | Floats | None:
+    """Return the scale that `--scale` gives, or one for each object; None without it."""
     text = options.scale
     if text is None:
         return None
     try:
         scale = float(text)
     except ValueError:
-        folder = options.images or (path if Path(path).is_dir() else Path(path).parent)
-        return _scale_column(text, dataset, Path(folder))
+        return _scale_column(text, dataset, options.images)
     if not 0 < scale < math.inf:
         raise InputError(f"--scale {text}: expected the length of a pixel, above 0, or CSV:COLUMN")
     return scale
 
 
-def _scale_column(spec: str, dataset: Dataset, folder: Path) -> Floats:
-    name, _, column = spec.rpartition(":")
-    path = Path(name)
-    if not path.is_file():
+def _scale_column(spec: str, dataset: Dataset, folder: str | None) -> Floats:
+    if ":" not in spec:
         raise InputError(f"--scale {spec}: expected the length of a pixel, or CSV:COLUMN, a table and its column")
-    line, header = next(csv_table(path))
-    if column not in header or column in ("image", "object"):
-        raise InputError(f"{path}:{line}: no column {quoted(column)}, expected one of {one_line(', '.join(header))}")
-    key = next((key for key in ("specimen", "id") if key in header and "image" not in header), None)
-    if key is None:
-        cells = read_table(path, dataset, folder, part=True).get(column, [])
-    else:
-        cells = _by_specimen(path, header.index(key), header.index(column), dataset)
-    whose = zip(specimen_names(dataset), cells, strict=True)
-    scales = [read_scale(cell, f"{path}: {column} of {specimen}") for specimen, cell in whose]
+    table, is_specimen = read_scale_table(spec, folder)
+    files = [os.path.realpath(file) for file in dataset.files]
+    keys = specimen_names(dataset) if is_specimen else files
+    if not set(keys) & set(table):
+        what = "specimen" if is_specimen else "image"
+        raise InputError(f"--scale {spec}: no row has the {what} of an object of {dataset.name}, expected at least one")
+    scales = [table.get(key) for key in keys]
     return np.array([math.nan if scale is None else scale for scale in scales])
-
-
-def _by_specimen(path: Path, key: int, column: int, dataset: Dataset) -> list[str]:
-    """Return the cell of each object, "" without a row."""
-    table = csv_table(path)
-    next(table)
-    found: dict[str, str] = {}
-    for line, cells in table:
-        if found.setdefault(cells[key], cells[column]) != cells[column]:
-            raise InputError(f"{path}:{line}: another scale of {quoted(cells[key])} than above, expected one")
-    names = specimen_names(dataset)
-    if not set(names) & set(found):
-        raise InputError(f"{path}: no row has a specimen of {dataset.name}, expected at least one")
-    return [found.get(name, "") for name in names]

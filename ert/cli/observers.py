@@ -18,6 +18,7 @@ from ert.plotting.landmarks import draw_landmarks, save_image
 # Options of `ert compare` that only models have, with their defaults.
 _OF_MODELS = {"limit": None, "normalizer": None, "repeats": 5, "gray": False, "plot": None, "out": None}
 _MODEL_SUFFIXES = (".ert", ".dat")
+_PICTURE_PIXELS = 1600
 _UNITS = {"px": "px", "percent": "%", "mm": "mm"}
 
 
@@ -46,7 +47,7 @@ def run_observers(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace, file: str) -> Dataset:
     dataset = common.read_dataset(options, file, options.boxes)
-    scales = read_scales(options, dataset, file)
+    scales = read_scales(options, dataset)
     names = {"name": file}
     if scales is None:
         return Dataset(**vars(dataset) | names)
@@ -94,8 +95,11 @@ def _draw(file: str, a: Dataset, b: Dataset, figures: dict[str, Any]) -> None:
     # Of those with most landmarks, the one with the median distance.
     fullest = np.flatnonzero(n_known == n_known.max())
     i = int(fullest[np.argsort(middle[fullest], kind="stable")[len(fullest) // 2]])
+    unit = "mm" if "mm" in figures["units"] else "px"
     radii = [row["px"]["mean"] or 0.0 for row in figures["landmarks"]]
-    names = [str(k) for k in range(len(radii))] if len(radii) > 30 else list(pairs.a.landmark_names)
-    shape = pairs.a.landmarks[i]
+    texts = [f"{row['name']}: {row[unit]['mean'] or 0:.2g} {unit}" for row in figures["landmarks"]]
     image = load_image(pairs.a.files[i])
-    save_image(file, draw_landmarks(image, [shape], names=names, radii=[radii], scheme="points"))
+    shapes = [pairs.a.landmarks[i]]
+    save_image(
+        file, draw_landmarks(image, shapes, names=texts, radii=[radii], scheme="points", min_size=_PICTURE_PIXELS)
+    )

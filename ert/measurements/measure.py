@@ -144,12 +144,12 @@ def measure(
 
 
 def specimen_names(dataset: Dataset) -> tuple[str, ...]:
-    """Return the name of each object: its id, or its image's name without suffix, numbered where that has several."""
-    counts, seen = Counter(dataset.files), Counter[Path]()
-    names = []
+    """Return the name of each object: its id, or the stem of its image; _2, ... is appended where an image has more."""
+    counts, names = Counter[tuple[Path, str]](), []
     for file, id in zip(dataset.files, dataset.ids or [""] * len(dataset), strict=True):
-        names.append(id or (f"{file.stem}_{seen[file]}" if counts[file] > 1 else file.stem))
-        seen[file] += 1
+        name = id or file.stem
+        counts[file, name] += 1
+        names.append(name if counts[file, name] == 1 else f"{name}_{counts[file, name]}")
     return tuple(names)
 
 

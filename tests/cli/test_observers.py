@@ -41,7 +41,7 @@ def test_the_table_of_two_observers(place, capsys):
     assert lines[5].split()[:6] == ["0", "2", "2.500", "2.500", "1.500", "2.000"]
     assert lines[-2] == "  b.png (b): mean 1.67 px, landmark 0 5.00 px"
     picture = ert.load_image("out.png")
-    assert picture.shape == (800, 800, 3)
+    assert picture.shape == (1600, 1600, 3)
 
 
 def test_scales_of_the_files_and_none(place, capsys):

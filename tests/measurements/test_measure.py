@@ -1,11 +1,13 @@
 import csv
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ert
 from ert import InputError
@@ -62,7 +64,9 @@ def test_arrays_are_measured_in_pixels():
 def test_specimens_are_ids_or_names_of_images():
     assert ert.measure(make_dataset(ids=("7", "")), centroid_size=True).specimens == ("7", "b")
     one_image = make_dataset(files=[Path("a.jpg")] * 2)
-    assert ert.measure(one_image, centroid_size=True).specimens == ("a_0", "a_1")
+    assert ert.measure(one_image, centroid_size=True).specimens == ("a", "a_2")
+    predicted = make_dataset(files=[Path("a.jpg")] * 2, ids=("fly", "fly"))
+    assert ert.measure(predicted, centroid_size=True).specimens == ("fly", "fly_2")
 
 
 def test_scales_of_the_dataset_of_the_caller_and_none():
@@ -215,3 +219,27 @@ def test_no_objects():
     table = ert.measure(SHAPES[:0], distances="0-1", areas="0-1-2", centroid_size=True, procrustes=True)
     assert len(table) == 0
     assert len(table.columns) == 3 + 9
+
+
+def test_the_code_in_the_documentation_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    page = Path(ert.__file__).parents[1] / "docs" / "measurements.md"
+    if not page.is_file():
+        pytest.skip("needs the documentation")
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{name}.png" for name in "abcdef"]
+    for file in files:
+        Image.fromarray(np.zeros((90, 90), np.uint8)).save(file)
+    landmarks = rng.uniform(5, 80, (8, 2)) + rng.normal(size=(6, 8, 2))
+    names = tuple(map(str, range(8)))
+    ert.write_dataset(
+        Dataset(files, np.tile([0.0, 0, 90, 90], (6, 1)), landmarks, names, "wings"), tmp_path / "wings.tps"
+    )
+    monkeypatch.chdir(tmp_path)
+    variables = {}
+    blocks = re.findall("```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    for block in blocks:
+        exec(block, variables)
+    assert len(blocks) == 2
+    assert variables["frame"].index.tolist() == list("012345")
+    assert "mean" in capsys.readouterr().out
