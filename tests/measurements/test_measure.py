@@ -241,5 +241,5 @@ def test_the_code_in_the_documentation_runs(tmp_path, monkeypatch, capsys):
     for block in blocks:
         exec(block, variables)
     assert len(blocks) == 2
-    assert variables["frame"].index.tolist() == list("012345")
+    assert variables["frame"].index.tolist() == list(range(6))
     assert "mean" in capsys.readouterr().out
