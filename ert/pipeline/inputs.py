@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
+from ert._core.files import as_path
 from ert._core.image_paths import Levels, image_path
+from ert._core.images import check_image
 from ert._core.types import Box, Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import IMAGE_SUFFIXES, TableImages, walk
-from ert.datasets.formats import dataset_format
+from ert.datasets.formats import dataset_format, image_name
 from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes
 from ert.datasets.formats.registry import FILE_FORMATS, FORMATS, READ_ONLY
@@ -99,12 +102,12 @@ class Inputs:
 
     def add(self, inputs: Iterable[Any]) -> "Inputs":
         """Add images, folders, patterns, ``@list`` files, annotations, datasets and arrays."""
-        for given in inputs:
+        for i, given in enumerate(inputs):
             try:
                 if isinstance(given, Dataset):
                     self._add_dataset(given)
-                elif isinstance(given, np.ndarray):
-                    self.items[f"\0{len(self.items)}"] = Item(given, str(len(self.items)))
+                elif not isinstance(given, (str, os.PathLike)):
+                    self.items[f"\0{i}"] = Item(check_image(given, f"images[{i}]"), str(i))
                 elif isinstance(given, str) and given.startswith("@"):
                     self._add_list(Path(given[1:]))
                 else:
@@ -114,7 +117,7 @@ class Inputs:
         return self
 
     def _add_path(self, given: str | os.PathLike[str]) -> None:
-        path = Path(given)
+        path = as_path(given, "images")
         if path.is_dir():
             files = list(_images_in(path, self.recursive))
             if not files:
@@ -140,7 +143,9 @@ class Inputs:
         key = os.path.abspath(file)
         known = self.items.get(key)
         if known is None:
-            check_name(file.name, "a table of landmarks")
+            if embedded_pixels(file) is not None:
+                way = "ert convert --write-images DIR, or ert.datasets.write_images, writes them as files"
+                raise InputError(f"{file.parent}: its images are pixels in the table; {way}")
             self.items[key] = Item(file, id or file.stem, boxes, (id,) * len(boxes), scale)
         elif boxes and not set(boxes) <= set(known.boxes):
             # Another object of the image.
@@ -177,6 +182,16 @@ class Inputs:
             scale = math.nan if dataset.scales is None else float(dataset.scales[i])
             id = "" if dataset.ids is None else dataset.ids[i]
             self._add_item(file, box, id, None if math.isnan(scale) else scale)
+
+    def leave_out_names(self, folder: Path) -> None:
+        """Leave out images whose name, relative to the folder of the output, or specimen no table can hold."""
+        for key, item in list(self.items.items()):
+            try:
+                check_name(image_name(item.file, folder), "a table")
+                check_name(item.specimen, "a table")
+            except InputError as error:
+                self.faults.append(f"{item.file}: {error}")
+                del self.items[key]
 
     def give_boxes(self, boxes: Any) -> None:
         """Replace the boxes of the images.

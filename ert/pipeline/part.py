@@ -57,7 +57,7 @@ def adds_to_output(path: Path) -> bool:
 
 
 class PartFile:
-    """Results that are appended to a file, image by image, and read again.
+    """Results that are appended to a file, image by image, and read again; a file without any is removed at the end.
 
     Parameters
     ----------
@@ -152,6 +152,12 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Note that the results are no longer needed: the file is removed at the end."""
+        self.done.clear()
 
 
 def _read_line(line: bytes) -> Any:
