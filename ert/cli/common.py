@@ -30,7 +30,10 @@ from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = (
+    "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl of ert predict, or a folder of .pts, "
+)
+DATASET_HELP += ".tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PROGRESS_SECONDS = 5.0
@@ -137,8 +140,7 @@ def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -
     if list(found) == list(names) or list(names) == numbers or set(found) != set(names):
         return dataset
     log(f"{path}: the landmarks are put in the order of their names in {model}")
-    order = [found.index(name) for name in names]
-    return replace(dataset, landmarks=dataset.landmarks[:, order], landmark_names=tuple(names))
+    return dataset.with_landmarks([found.index(name) for name in names])
 
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:
@@ -333,6 +335,13 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
         write_json(data, json_file)
     if json_file is None or not _is_standard_output(json_file):
         show(*lines)
+
+
+def check_image_suffix(file: str) -> None:
+    """Check that a file to draw into has the suffix of an image."""
+    suffix = Path(file).suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{file}: unknown suffix {suffix!r}, expected {', '.join(IMAGE_SUFFIXES)}")
 
 
 def check_json_file(file: str | None) -> None:
