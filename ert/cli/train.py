@@ -21,10 +21,12 @@ from ert.datasets.formats import dataset_format
 from ert.evaluation.orientation import better_readings
 from ert.evaluation.training_report import TrainingReport
 from ert.inference.validation import MIN_TRAINING_OBJECTS
+from ert.model.schemes import resolve_mirror_map
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
 from ert.training.confidence_samples import check_folds, group_folds
-from ert.training.parameters import pool_advice
+from ert.training.parameters import check_parameters, pool_advice
+from ert.training.presets import PRESETS, choose_parameters, explain_choice
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
@@ -51,6 +53,10 @@ def add_train_options(parser: Parser) -> None:
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
     confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
+    preset = "choose all parameters below that are not given from the data: auto for any number of objects; small for "
+    preset += "a smaller file, fast for less time, large and accurate for smaller errors in several times the time; "
+    preset += "none for the defaults given below (default: auto)"
+    add("--preset", choices=(*PRESETS, "none"), default="auto", help=preset)
     add("--resume", action="store_true", help="continue an interrupted training after its last finished stage")
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
@@ -61,7 +67,7 @@ def add_train_options(parser: Parser) -> None:
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
-    """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
+    """Add the estimator's parameters as options, with the texts of its docstring; a preset chooses those not given."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items()
@@ -87,7 +93,8 @@ def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, type
     kind = kind_of_none if default is None else type(default)
     shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
     text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
-    group.add_argument(_flag(name), type=kind, default=default, help=text, **shown)
+    # Left out unless it is given: a preset chooses it else.
+    group.add_argument(_flag(name), type=kind, default=argparse.SUPPRESS, help=text, **shown)
 
 
 def _flag(name: str) -> str:
@@ -120,7 +127,7 @@ def run_train(options: argparse.Namespace) -> int:
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
-    params = _parameters(options)
+    given = _given_parameters(options)
     notes = {}
     for note in options.note:
         key, equals, text = note.partition("=")
@@ -132,7 +139,7 @@ def run_train(options: argparse.Namespace) -> int:
     if out.suffix == ".dat":
         if options.confidence:
             raise InputError(f"{out}: a .dat file has no confidence model, expected .ert with --confidence")
-        params |= {"kind": "dlib", "gray_weights": "dlib"}
+        given |= {"kind": "dlib", "gray_weights": "dlib"}
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
@@ -145,18 +152,29 @@ def run_train(options: argparse.Namespace) -> int:
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
-    dataset, validation = _read_datasets(options)
-    _check_number(options, dataset, validation)
+    random_state = int(ShapePredictor(**given).random_state or 0)
+    dataset, validation = _read_datasets(options, random_state)
+    _check_number(options, dataset, validation, random_state)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
     with common.compiling_notice():
         better = better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down)
     for text in better.values():
         common.log(f"ert: {text}")
-    advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
+    chosen = {}
+    if options.preset != "none":
+        kind = given.get("kind", "ert")
+        chosen = choose_parameters(options.preset, dataset.y, dataset.boxes, kind=kind)
+        chosen = {name: value for name, value in chosen.items() if name not in given}
+    model = ShapePredictor(**chosen | given, verbose=1)
+    check_parameters(model.get_params())
+    resolve_mirror_map(model.mirror, len(dataset.landmark_names))
+    if chosen:
+        common.log(f"ert: {explain_choice(options.preset, chosen, len(dataset))}")
+        notes = {"preset": options.preset} | notes
+    advice = pool_advice(dataset.y, dataset.boxes) if model.padding <= 0 and not model.pool_spread else None
     if advice:
         common.log(f"ert: {advice}")
-    model = ShapePredictor(**params, verbose=1)
     done = 0
     if options.resume:
         done = _finished_stages(checkpoint)
@@ -200,10 +218,10 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+def _given_parameters(options: argparse.Namespace) -> dict[str, Any]:
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
-    if params["mirror"] and "," in params["mirror"]:
+    if "," in params.get("mirror", ""):
         params["mirror"] = common.parse_integers("--mirror", params["mirror"], "the name of a scheme, or ")
     return params
 
@@ -212,7 +230,7 @@ def _finished_stages(checkpoint: Path) -> int:
     return len(load(checkpoint).cascade_.anchors) if checkpoint.exists() else 0
 
 
-def _read_datasets(options: argparse.Namespace) -> tuple[Dataset, Dataset | None]:
+def _read_datasets(options: argparse.Namespace, random_state: int) -> tuple[Dataset, Dataset | None]:
     """Read all datasets, with each of the boxes, and split off the validation images."""
     datasets = [
         common.read_dataset(options, path, boxes) for boxes in options.boxes or [None] for path in options.datasets
@@ -225,13 +243,13 @@ def _read_datasets(options: argparse.Namespace) -> tuple[Dataset, Dataset | None
     # Split by image file, so that no image is on both sides.
     files = sorted(set(dataset.files))
     n_held_out = max(1, round(options.validation * len(files)))
-    drawn = np.random.default_rng(options.random_state).permutation(len(files))[:n_held_out]
+    drawn = np.random.default_rng(random_state).permutation(len(files))[:n_held_out]
     chosen = {files[i] for i in drawn}
     held_out = np.array([file in chosen for file in dataset.files])
     return dataset.subset(~held_out), dataset.subset(held_out)
 
 
-def _check_number(options: argparse.Namespace, dataset: Dataset, validation: Dataset | None) -> None:
+def _check_number(options: argparse.Namespace, dataset: Dataset, validation: Dataset | None, random_state: int) -> None:
     """Raise now, not after the training, if there are too few images for it or for the folds."""
     n = len(set(dataset.files))
     where = ", ".join(options.datasets)
@@ -242,7 +260,7 @@ def _check_number(options: argparse.Namespace, dataset: Dataset, validation: Dat
         raise InputError(f"{where}: at least {MIN_TRAINING_OBJECTS} images are needed, got {n}")
     if options.confidence:
         try:
-            check_folds(dataset.y, group_folds(dataset.X, None, options.confidence, options.random_state))
+            check_folds(dataset.y, group_folds(dataset.X, None, options.confidence, random_state))
         except InputError as error:
             raise InputError(f"{where}: --confidence: {error}") from None
 

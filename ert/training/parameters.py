@@ -166,12 +166,25 @@ def check_parameters(params: Mapping[str, Any]) -> None:
 
 
 def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
-    """Return which `pool_spread` to try where objects are small in their boxes, or lie elsewhere in each; else None.
+    """Return which `pool_spread` to try where objects are small in their boxes, or lie elsewhere in each; else None."""
+    extent, scatter, spread = measure_spread(landmarks, boxes)
+    if not spread:
+        return None
+    return (
+        f"the landmarks fill {extent:.0%} of the side of their boxes, and their place in it varies by {scatter:.0%} "
+        f"(standard deviation): boxes closer to the landmarks, or else pool_spread={spread:.2g} (--pool-spread), are "
+        "likely to give smaller errors"
+    )
 
-    The feature pool lies on the mean shape. Where most of an object is elsewhere, there is nothing to compare.
+
+def measure_spread(landmarks: Floats, boxes: Floats) -> tuple[float, float, float]:
+    """Return the size of objects, the standard deviation of their place, and the `pool_spread` that they need or 0.
+
+    All are in sides of the box, in the direction in which they are larger. The feature pool lies on the mean shape:
+    where most of an object is elsewhere, there is nothing to compare.
     """
     if not landmarks.size:
-        return None
+        return 0, 0, 0
     shapes = image_to_box(landmarks, box_transforms(boxes))
     low, high = np.nanmin(shapes, axis=1), np.nanmax(shapes, axis=1)
     extent = np.median(high - low, axis=0)
@@ -179,15 +192,11 @@ def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
     distances = np.abs(centers - np.median(centers, axis=0))
     # Farther ones are mistakes, of which a single one could decide.
     scatter = centers.std(axis=0, where=distances <= 10 * np.median(distances, axis=0))
-    if extent.max() >= MIN_EXTENT and (scatter <= MAX_SCATTER * np.maximum(extent, MIN_POOL_WIDTH)).all():
-        return None
-    _, _, largest = PARAMETER_LIMITS["pool_spread"]
-    spread = min(max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05), largest)
-    return (
-        f"the landmarks fill {extent.max():.0%} of the side of their boxes, and their place in it varies by "
-        f"{scatter.max():.0%} (standard deviation): boxes closer to the landmarks, or else pool_spread={spread:.2g} "
-        "(--pool-spread), are likely to give smaller errors"
-    )
+    spread = 0.0
+    if extent.max() < MIN_EXTENT or (scatter > MAX_SCATTER * np.maximum(extent, MIN_POOL_WIDTH)).any():
+        _, _, largest = PARAMETER_LIMITS["pool_spread"]
+        spread = min(max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05), largest)
+    return float(extent.max()), float(scatter.max()), spread
 
 
 def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
