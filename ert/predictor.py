@@ -196,7 +196,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         X: Sequence[Face],
         y: npt.ArrayLike,
         *,
-        validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+        rolls: npt.ArrayLike | None = None,
+        validation: tuple[Any, ...] | None = None,
         landmark_names: Sequence[str] | None = None,
         notes: dict[str, str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -212,7 +213,9 @@ class ShapePredictor(Estimator, FittedAttributes):
             drawn as they will be at prediction.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels. NaN landmarks are missing and are ignored in the loss.
-        validation : (X, y), optional
+        rolls : float or array (n,), optional
+            As for `predict`: with them the cascade sees upright objects, read as `predict` reads them with rolls.
+        validation : (X, y) or (X, y, rolls), optional
             Objects that are not trained on: `history_` gets their error after each stage.
         landmark_names : sequence of str, optional
             Kept in the model; "0", "1", ... by default.
@@ -248,7 +251,8 @@ class ShapePredictor(Estimator, FittedAttributes):
             self.get_params(),
             face_list(X),
             y,
-            validation=validation and (face_list(validation[0]), validation[1]),
+            rolls=rolls,
+            validation=validation and (face_list(validation[0]), *validation[1:]),
             landmark_names=landmark_names,
             notes=notes,
             checkpoint=checkpoint,
@@ -453,8 +457,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     def compact(self) -> Self:
         """Return a copy whose leaves are small integers."""
-        fitted = self._fitted()
-        model = type(self)(**self.get_params())
+        fitted, model = self._fitted(), type(self)(**self.get_params())
         cascade = fitted.cascade
         model.fitted_ = replace(fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade)
         return model
@@ -476,16 +479,13 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     Raises
     ------
     InputError
-        When there is no such model, or the file is corrupt, truncated, of another kind or from a newer
-        version.
+        When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
-    path = as_path(name_or_path)
-    bundled = bundled_models()
+    path, bundled = as_path(name_or_path), bundled_models()
     if str(name_or_path) in bundled:
         path = bundled[str(name_or_path)]
     elif path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
-        known = ", ".join(bundled)
-        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
+        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {', '.join(bundled)}")
     fitted = read_fitted(path)
     try:
         if not set(NOT_SAVED).isdisjoint(fitted.params):

@@ -31,10 +31,12 @@ class CascadeKind:
     check: Callable[[Mapping[str, Any], Floats, str], None]
     # Boxes (n, 4) -> transforms (n, 6) from box coordinates to image pixels.
     box_transforms: Callable[[Floats], Floats]
-    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most.
+    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most; no X where copies are cut.
     crop_sizes: Callable[[Sequence[Face], Floats, CropSpec], npt.NDArray[np.int64]]
     # (image, transform, crop_spec, channel_order, gray_weights) -> a crop (columns, rows) and its transform.
     cut: Callable[[Pixels, Floats, CropSpec, str, str], tuple[Pixels, Floats]]
+    # Whether boxes that are not square are stretched to a square.
+    stretches: bool
     # Whether a stage's displacement is rotated and scaled with the current shape.
     rotates_displacements: bool
     basis_dtype: type[np.signedinteger]
@@ -71,8 +73,9 @@ KINDS = {
     "ert": CascadeKind(
         check=lambda settings, boxes, what: None,
         box_transforms=box_transforms,
-        crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(X), 1)),
+        crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(transforms), 1)),
         cut=lambda image, transform, crop_spec, *colors: crop_spec.cut(image, transform, *colors),
+        stretches=False,
         rotates_displacements=True,
         basis_dtype=np.int8,
         has_float_leaves=False,
@@ -86,6 +89,7 @@ KINDS = {
         box_transforms=stretched_transforms,
         crop_sizes=_native_sizes,
         cut=lambda image, transform, crop_spec, *colors: crop_native(image, transform, crop_spec.region, *colors),
+        stretches=True,
         rotates_displacements=False,
         basis_dtype=np.int16,
         has_float_leaves=True,
