@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ert.faces.warp import Chip, average_face, chip, triangles, warp
     from ert.inference.mode import PredictionMode
     from ert.model.confidence import Assessment
+    from ert.pipeline.train import train
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
 
@@ -46,6 +47,7 @@ _MODULES = {
     "faces.warp": "Chip average_face chip triangles warp",
     "inference.mode": "PredictionMode",
     "model.confidence": "Assessment",
+    "pipeline.train": "train",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
@@ -88,6 +90,7 @@ __all__ = [
     "sample_image",
     "to_dataframe",
     "tracking",
+    "train",
     "triangles",
     "warp",
     "write_dataset",

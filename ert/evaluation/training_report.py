@@ -70,8 +70,8 @@ class TrainingReport:
         self._history = model.history_
         self._write("Training", refresh=True)
 
-    def end(self, state: str) -> None:
-        """Write the final page; `state` is how the training ended."""
+    def end(self, state: str, results: Any = None) -> None:
+        """Write the final page; `state` is how the training ended, `results` are those of its validation."""
         self._write(state, refresh=False)
 
     def seconds_left(self) -> float | None:

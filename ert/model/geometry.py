@@ -73,9 +73,7 @@ def stretched_transforms(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     return transforms
 
 
-def rotate_transforms(
-    transforms: npt.NDArray[np.float64], rolls: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def rotate_transforms(transforms: npt.NDArray[np.float64], rolls: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Rotate box transforms (n, 6) around the centers of their boxes by degrees (n,), clockwise in the image."""
     middles = transforms[:, 4:] + transforms[:, [0, 3]] / 2
     angle = np.deg2rad(rolls)
