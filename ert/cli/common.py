@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ert import metrics
@@ -24,9 +25,9 @@ from ert._core.types import Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import walk
 from ert.datasets.formats import load_dataset
+from ert.evaluation.radial import landmark_rows
 from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
-from ert.pipeline.validate import landmark_rows
 from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
@@ -144,7 +145,12 @@ def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:
     """Return n objects drawn at random, since neighbors in a dataset are often alike; the same in every run."""
-    return dataset.subset(np.sort(np.random.default_rng(0).permutation(len(dataset))[:n]))
+    return dataset.subset(random_items(len(dataset), n))
+
+
+def random_items(total: int, n: int) -> NDArray[np.intp]:
+    """Return n of the integers below a total, drawn at random, in ascending order; the same in every run."""
+    return np.sort(np.random.default_rng(0).permutation(total)[:n])
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

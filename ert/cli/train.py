@@ -19,7 +19,8 @@ from ert.datasets.dataset import Dataset
 from ert.datasets.formats import dataset_format
 from ert.datasets.split import file_groups
 from ert.evaluation.orientation import better_readings
-from ert.evaluation.training_report import TrainingReport
+from ert.evaluation.radial import landmark_rows
+from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.metrics import NORMALIZERS
 from ert.pipeline.plan import Plan, make_plan
@@ -253,7 +254,7 @@ def run_train(options: argparse.Namespace) -> int:
         f"of the {common.normalizer_text(model)}"
     )
     if report is not None:
-        report.end(f"Finished: {summary}", trained)
+        report.end(f"Finished: {summary}", _for_report(trained))
     common.log(summary)
     for line in _validation(options, trained):
         common.log(line)
@@ -272,6 +273,13 @@ def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
         for row in (head, *rows):
             yield "".join(f"{cell:>{width}}" for cell, width in zip(row, (8, 9, 9, 18), strict=True))
         yield from curve_lines(trained.curve)
+
+
+def _for_report(trained: Trained) -> Validation | None:
+    if trained.figures is None:
+        return None
+    lines, landmarks, curve = validation_lines(trained.figures), landmark_rows(trained.figures), trained.curve
+    return Validation(lines, landmarks, *((curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()))
 
 
 def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Errors as lengths, in pixels and in the user's unit, and relative to the distance between two landmarks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,3 +103,31 @@ def radial_line(figures: dict[str, Any]) -> str:
     line += f"median {figures['median']:.3g} {unit}"
     shares = [f"{row['share']:.1%} within {row['radius']:g} {unit}" for row in figures["within"]]
     return "; ".join([line, *shares])
+
+
+def length_lines(figures: Mapping[str, Any]) -> list[str]:
+    """Return the errors in pixels, and in the unit of the scale where there is one."""
+    lines = [radial_line(figures["pixels"])]
+    if (lengths := figures.get("lengths")) and lengths["n"]:
+        part = "" if lengths["n"] == figures["n"] else f" ({lengths['n']} of {figures['n']} objects have a scale)"
+        lines.append(radial_line(lengths) + part)
+    return lines
+
+
+def landmark_rows(figures: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return head and rows of a table of the errors of each landmark: in %, in pixels, in the unit, within radii."""
+    lengths = figures.get("lengths")
+    radial = [each for each in (figures["pixels"], lengths) if each and each["n"]]
+    norm = next(iter(figures["norms"]))
+    head = ["landmark", f"% {norm}"]
+    for each in radial:
+        head += [each["unit"], *(f"<= {row['radius']:g} {each['unit']}" for row in each["within"])]
+    rows = []
+    for i, name in enumerate(figures["landmark_names"]):
+        value = figures["norms"][norm]["per_landmark"][i]
+        row = [name, "-" if value is None else f"{value:.2f}"]
+        for each in radial:
+            one = each["per_landmark"][i] or {"mean": np.nan, "within": [np.nan] * len(each["within"])}
+            row += [f"{one['mean']:.3g}", *(f"{share:.1%}" for share in one["within"])]
+        rows.append(tuple(row))
+    return tuple(head), rows

@@ -21,6 +21,12 @@ from ert.model.procrustes import column_medians, fit_similarity
 from ert.pipeline.sources import Found, choose_box_source, find_objects, whole_boxes
 from ert.predictor import ShapePredictor, load
 
+SOURCE_TEXTS = {
+    "given": "from the annotations",
+    "whole": "the whole images",
+    "face": "of the face detector",
+    "learned": "of the locator in the model",
+}
 # Spellings of `box_from`.
 BOX_FROM = ("auto", *BOX_SOURCES, "learnt")
 # A box belongs to an annotated object when its intersection over union with the box around it is at least this. That

@@ -13,7 +13,14 @@ from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.model.schemes import resolve_mirror_map
-from ert.pipeline.boxes import TrainingBoxes, new_boxes, resolve_box_source, training_boxes, with_known_source
+from ert.pipeline.boxes import (
+    SOURCE_TEXTS,
+    TrainingBoxes,
+    new_boxes,
+    resolve_box_source,
+    training_boxes,
+    with_known_source,
+)
 from ert.predictor import ShapePredictor
 from ert.training.parameters import check_parameters, pool_advice
 from ert.training.presets import choose_parameters, explain_choice
@@ -118,13 +125,7 @@ class Plan:
     @property
     def text(self) -> str:
         """Box source and reason, in a line."""
-        sources = {
-            "given": "as given",
-            "whole": "the whole images",
-            "face": "of the face detector",
-            "learned": "of a locator that is trained too",
-        }
-        return f"boxes: {sources[self.box_source]} ({self.reason})"
+        return f"boxes: {SOURCE_TEXTS[self.box_source]} ({self.reason})"
 
     def prepare(self, dataset: Dataset) -> Prepared:
         """Find the boxes of a dataset and choose the parameters.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
-from ert.evaluation.radial import normalizer_or_pair, radial_figures, radial_line
+from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figures
 from ert.faces.detection import Detector
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_text
 from ert.pipeline.boxes import NewBoxes, new_boxes, scatter_boxes, with_known_source
@@ -26,10 +26,6 @@ ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
 # With fewer images a bootstrap interval is far too narrow.
 MIN_IMAGES_FOR_INTERVAL = 10
 CURVE_FRACTIONS = (0.25, 0.5, 1.0)
-BOXES_AROUND_LANDMARKS = (
-    "boxes: the squares around the true landmarks, which nobody knows in a new photo: with boxes of another origin "
-    "errors are larger"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,64 +212,37 @@ def lengths_of(dataset: Dataset, norms: Sequence[str]) -> Mapping[str, Any]:
     return {name: normalizer_or_pair(name, dataset.landmarks, dataset.landmark_names) for name in norms}
 
 
-def box_lines(figures: Mapping[str, Any]) -> list[str]:
-    """Return what there is to say about boxes before any error."""
-    lines = []
+def box_lines(figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what is to be said before any error about boxes around the true landmarks, and about objects not found."""
+    first, lines = [], []
     if "scattered_boxes" in figures:
         name, row = next(iter(figures["scattered_boxes"].items()))
         low, high = row["interval_95"]
-        of = normalizer_text(name)
-        lines.append(
-            f"{BOXES_AROUND_LANDMARKS}: {row['mean']:.2f} % of the {of} (95 % interval {low:.2f} - {high:.2f}) in "
-            f"boxes moved and scaled at random by 10 %, against {figures['norms'][name]['mean']:.2f} % in these"
+        here = figures["norms"][name]["mean"]
+        first.append(
+            f"boxes are those around the true landmarks, which no new photo has: error {here:.2f} % of the "
+            f"{normalizer_text(name)} in them, {row['mean']:.2f} % (95 % interval {low:.2f} - {high:.2f}) in boxes "
+            "moved and scaled at random by 10 %"
         )
     if figures["box_source"] in ("face", "learned"):
         found, total = figures["n_found"], figures["n_objects"]
         over = "" if found == total else "; errors are those of the objects found"
         by = "face detector" if figures["box_source"] == "face" else "locator of the model"
         lines.append(f"{found} of {total} objects found by the {by}{over}")
-    return lines
+    return first, lines
 
 
 def validation_lines(figures: Mapping[str, Any]) -> list[str]:
     """Return what a validation has found: the error of new photos, and what would help most."""
     norm, row = next(iter(figures["norms"].items()))
     low, high = row["interval_95"]
-    lines = box_lines(figures)
+    lines, found = box_lines(figures)
     lines.append(
         f"error of new photos ({figures['method']}, {figures['n_objects']} objects): {row['mean']:.2f} % of the "
         f"{normalizer_text(norm)} (95 % interval {low:.2f} - {high:.2f}); 9 of 10 objects have at most "
         f"{row['percentile_90']:.2f} %"
     )
-    return [*lines, *length_lines(figures), verdict(figures["training_error"], row["mean"])]
-
-
-def length_lines(figures: Mapping[str, Any]) -> list[str]:
-    """Return the errors in pixels, and in the unit of the scale where there is one."""
-    lines = [radial_line(figures["pixels"])]
-    if (lengths := figures.get("lengths")) and lengths["n"]:
-        part = "" if lengths["n"] == figures["n"] else f" ({lengths['n']} of {figures['n']} objects have a scale)"
-        lines.append(radial_line(lengths) + part)
-    return lines
-
-
-def landmark_rows(figures: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return head and rows of a table of the errors of each landmark: in %, in pixels, in the unit, within radii."""
-    lengths = figures.get("lengths")
-    radial = [each for each in (figures["pixels"], lengths) if each and each["n"]]
-    norm = next(iter(figures["norms"]))
-    head = ["landmark", f"% {norm}"]
-    for each in radial:
-        head += [each["unit"], *(f"<= {row['radius']:g} {each['unit']}" for row in each["within"])]
-    rows = []
-    for i, name in enumerate(figures["landmark_names"]):
-        value = figures["norms"][norm]["per_landmark"][i]
-        row = [name, "-" if value is None else f"{value:.2f}"]
-        for each in radial:
-            one = each["per_landmark"][i] or {"mean": np.nan, "within": [np.nan] * len(each["within"])}
-            row += [f"{one['mean']:.3g}", *(f"{share:.1%}" for share in one["within"])]
-        rows.append(tuple(row))
-    return tuple(head), rows
+    return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"])]
 
 
 def verdict(training: float, new: float) -> str:

@@ -289,6 +289,35 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
         return _finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
 
 
+def plot_learning_curve(curve: Sequence[Mapping[str, Any]]) -> Chart:
+    """Plot the error of new photos against the number of training photos.
+
+    Parameters
+    ----------
+    curve : sequence of dict
+        "n_images", "error" in percent, and "interval_95", which may be None; rows without an error are left out.
+
+    Returns
+    -------
+    Chart
+    """
+    rows = [row for row in curve if row["error"] is not None]
+    numbers, errors = [row["n_images"] for row in rows], [row["error"] for row in rows]
+    spans = [row["interval_95"] or (row["error"], row["error"]) for row in rows]
+    with _chart_style():
+        axes = _new_axes()
+        lengths = np.abs(np.array(spans).T - errors) if rows else None
+        axes.errorbar(numbers, errors, lengths, marker="o", markersize=4, capsize=3, **_line_style(0))
+        # The number of photos doubles from one to the next.
+        axes.set_xscale("log")
+        axes.set_xticks(numbers, list(map(str, numbers)))
+        axes.minorticks_off()
+        axes.set(ylim=(0, _round_up(1.05 * max((high for _, high in spans), default=1.0))))
+        axes.set(xlabel="training photos", ylabel="error of new photos (%)")
+        texts = [f"{error:.2f} % with {number} photos" for number, error in zip(numbers, errors, strict=True)]
+        return _finish_chart(axes, f"Learning curve; {', '.join(texts)}")
+
+
 def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Chart:
     """Plot observed frequencies against predicted probabilities: a calibrated model lies on the diagonal.
 

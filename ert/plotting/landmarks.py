@@ -175,7 +175,12 @@ def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) ->
 
 
 def object_thumbnail(
-    image: Pixels, box: Floats, shapes: Sequence[Floats], colors: Sequence[str | None], size: int
+    image: Pixels,
+    box: Floats,
+    shapes: Sequence[Floats],
+    colors: Sequence[str | None],
+    size: int,
+    names: Sequence[str] | None = None,
 ) -> Pixels:
     """Cut out a square around an object, resize it to (size, size, 3) and draw shapes (n_landmarks, 2) on it.
 
@@ -184,7 +189,7 @@ def object_thumbnail(
     left, top, side = object_view(np.vstack(shapes), box)
     view = left, top, min(side, 3 * max(image.shape[:2]))
     placed = [to_thumbnail_pixels(shape, view, size) for shape in shapes]
-    return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
+    return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, names=names, min_size=size)
 
 
 def crop_thumbnail(image: Pixels, view: tuple[int, int, int], size: int) -> Pixels:
