@@ -101,7 +101,7 @@ def radial_line(figures: dict[str, Any]) -> str:
     low, high = figures["interval_95"]
     line = f"mean radial error {figures['mean']:.3g} {unit} (95 % interval {low:.3g} - {high:.3g}), "
     line += f"median {figures['median']:.3g} {unit}"
-    shares = [f"{row['share']:.1%} within {row['radius']:g} {unit}" for row in figures["within"]]
+    shares = [f"{100 * row['share']:.1f} % within {row['radius']:g} {unit}" for row in figures["within"]]
     return "; ".join([line, *shares])
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _FAILURE_PERCENT = 8.0
 # Of the pictures of objects, which are shown small and open large.
-_PICTURE_PIXELS = 800
+_PICTURE_PIXELS = 320, 800
 _PERCENTILES = (50, 90, 95, 99)
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 _NORMALIZERS = {"inter-ocular": "distance between the outer eye corners", "inter-pupil": "distance between the pupils"}
@@ -216,21 +216,21 @@ def _numbered(dataset: Dataset, errors: Floats) -> tuple[Pixels, str, str]:
     i = int(np.argsort(errors, kind="stable")[len(errors) // 2])
     names, name = list(dataset.landmark_names), dataset.files[i].name
     picture = object_thumbnail(
-        load_image(dataset.files[i]), dataset.boxes[i], [dataset.landmarks[i]], [TRUTH], _PICTURE_PIXELS, names
+        load_image(dataset.files[i]), dataset.boxes[i], [dataset.landmarks[i]], [TRUTH], _PICTURE_PIXELS[1], names
     )
     return picture, f"The landmarks by name on {shortened(name)}", f"{name} with the names of its landmarks"
 
 
 def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[Any], list[Any]]:
-    """Return pictures, captions and alternative texts of the objects with the smallest and largest errors."""
+    """Return pictures, captions, alternative texts and larger pictures of the objects with the smallest and largest errors."""
 
-    def picture(i: int) -> tuple[Pixels, str, str]:
+    def picture(i: int) -> tuple[Pixels, str, str, Pixels]:
         shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])
         image, name = load_image(dataset.files[i]), dataset.files[i].name
-        thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, _PICTURE_PIXELS)
+        small, large = (object_thumbnail(image, dataset.boxes[i], shapes, colors, size) for size in _PICTURE_PIXELS)
         error = f"{errors[i]:.2f} %"
         alt = f"{name} with its true landmarks in white and the predicted ones in blue, error {error}"
-        return thumbnail, f"{error} {shortened(name)}", alt
+        return small, f"{error} {shortened(name)}", alt, large
 
     order = np.argsort(errors, kind="stable").tolist()
     n_best = min(6, len(order) // 2)

@@ -55,6 +55,8 @@ _RC_PARAMS: Any = {
     "ytick.labelsize": 9,
 }
 
+# More names would cover each other.
+_MAX_NAMED_LANDMARKS = 40
 # Circles of landmark errors are magnified by one of these factors.
 _MAGNIFICATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 # Largest radius, as a fraction of the shape's size: drawn to scale in this range, else as near to the target.
@@ -405,6 +407,12 @@ def plot_landmark_errors(
             tooltips[gid] = f"{names[i]}: {values[i]:.2f} %"
             axes.add_patch(Circle(points[i], radii[i], facecolor=colors.to_rgba(values[i]), gid=gid, **edge))
         axes.plot(*points.T, "o", color=_INK, markersize=1.5, markeredgewidth=0)
+        if len(points) <= _MAX_NAMED_LANDMARKS:
+            place = {"textcoords": "offset points", "fontsize": 7.5, "color": _INK}
+            radius_points = 72 * axes.figure.get_size_inches()[0] * 0.8 / size
+            for i in known:
+                offset = 0.75 * radii[i] * radius_points + 1
+                axes.annotate(one_line(names[i], 12), points[i], xytext=(offset, offset), **place)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
         (left, top), (right, bottom) = (points - margins).min(axis=0), (points + margins).max(axis=0)
         axes.set(xlim=(left, right), ylim=(bottom, top))
