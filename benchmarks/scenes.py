@@ -37,6 +37,7 @@ class Border:
 
     @classmethod
     def of(cls, photo):
+        """Measure the border of a photo."""
         width = max(4, min(photo.shape[:2]) // 25)
         pixels = photo.astype(float).reshape(*photo.shape[:2], -1)
         sides = [pixels[:width], pixels[-width:], pixels[:, :width].swapaxes(0, 1), pixels[:, -width:].swapaxes(0, 1)]
@@ -83,7 +84,9 @@ def _paste(canvas, photo, turn, shift):
     inside = np.minimum(np.minimum(x, photo.shape[1] - 1 - x), np.minimum(y, photo.shape[0] - 1 - y))
     alpha = np.clip(inside / (FEATHER * min(photo.shape[:2])), 0, 1)
     moved = [
-        np.asarray(Image.fromarray(part).transform((columns, rows), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
+        np.asarray(
+            Image.fromarray(part).transform((columns, rows), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+        )
         for part in (photo, np.rint(255 * alpha).astype(np.uint8))
     ]
     share = (moved[1] / 255)[:, :, None]

@@ -20,6 +20,7 @@ from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
+from ert.model.locator import Locator
 from ert.model.schemes import check_names, resolve_mirror_map
 
 _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
@@ -58,6 +59,8 @@ class Fitted:
         The training data of the confidence model, and how well it assessed objects left out.
     box_source : {"given", "whole", "face", "learned"}
         Where the boxes come from that it was trained on.
+    locator : Locator or None
+        Finds the boxes of a model whose boxes are "learned".
     """
 
     cascade: Cascade | DlibCascade
@@ -69,6 +72,7 @@ class Fitted:
     confidence_model: ConfidenceModel | None = None
     confidence_summary: dict[str, Any] = field(default_factory=dict)
     box_source: str = "given"
+    locator: Locator | None = None
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
@@ -203,6 +207,9 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
     if confidence_model is not None:
         header["confidence"] = confidence_model.header() | {"summary": fitted.confidence_summary}
         arrays |= confidence_model.arrays()
+    if fitted.locator is not None:
+        header["locator"] = fitted.locator.header()
+        arrays |= fitted.locator.arrays()
     write_model_file(path, header, arrays, compress=compress)
 
 
@@ -228,6 +235,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         confidence = header.get("confidence")
         # Its arrays are removed: those left are the cascade's.
         confidence_model = None if confidence is None else ConfidenceModel.from_file(confidence, arrays)
+        locator = Locator.from_file(header["locator"], arrays) if "locator" in header else None
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -242,6 +250,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         n_landmarks = len(cascade.mean_shape)
         if NORMALIZER_ARGS.get(header["params"].get("normalizer"), (0,))[-1] > n_landmarks:
             raise InputError(f"{header['params']['normalizer']} distance of {n_landmarks} landmarks, expected 68")
+        if locator is not None and len(locator.shape) != n_landmarks:
+            raise InputError(f"a locator of {len(locator.shape)} landmarks, expected {n_landmarks}")
         return Fitted(
             cascade,
             header["params"],
@@ -252,6 +262,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             confidence_model,
             {} if confidence is None else _check_confidence_summary(confidence["summary"]),
             _check_box_source(header.get("box_source", BOX_SOURCES[0])),
+            locator,
         )
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error

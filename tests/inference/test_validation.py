@@ -11,7 +11,6 @@ from ert._core.images import read_image
 from ert.inference import validation
 from ert.inference.validation import check_box, check_landmarks, check_pairs, read_face
 from ert.model.cropping import CropSpec
-from ert.model.geometry import box_transforms
 from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.parameters import KINDS
 
