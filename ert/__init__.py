@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ert.faces.warp import Chip, average_face, chip, triangles, warp
     from ert.inference.mode import PredictionMode
     from ert.model.confidence import Assessment
+    from ert.pipeline.outputs import write_predictions
+    from ert.pipeline.predict import Prediction, predict
     from ert.pipeline.train import train
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
@@ -47,6 +49,8 @@ _MODULES = {
     "faces.warp": "Chip average_face chip triangles warp",
     "inference.mode": "PredictionMode",
     "model.confidence": "Assessment",
+    "pipeline.outputs": "write_predictions",
+    "pipeline.predict": "Prediction predict",
     "pipeline.train": "train",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
@@ -64,6 +68,7 @@ __all__ = [
     "HeadPose",
     "InputError",
     "NotFittedError",
+    "Prediction",
     "PredictionMode",
     "ShapePredictor",
     "TrackedFace",
@@ -86,6 +91,7 @@ __all__ = [
     "metrics",
     "mouth_opening",
     "plotting",
+    "predict",
     "regions",
     "sample_image",
     "to_dataframe",
@@ -94,6 +100,7 @@ __all__ = [
     "triangles",
     "warp",
     "write_dataset",
+    "write_predictions",
 ]
 
 

@@ -48,7 +48,7 @@ def run_align(options: argparse.Namespace) -> int:
         raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
-    pictures = {} if options.draw is None else _picture_paths(options.images, options.draw)
+    pictures = {} if options.draw is None else picture_paths(options.images, options.draw)
     for file, picture in pictures.items():
         claim(picture, "image", f"--draw of {file}")
     results: list[dict[str, Any]] = []
@@ -70,18 +70,18 @@ def run_align(options: argparse.Namespace) -> int:
     return 2 if any("error" in result for result in results) else 0
 
 
-def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
+def picture_paths(images: Sequence[str], folder: str, suffix: str = ".png") -> dict[str, Path]:
     """Name the picture of each image after its stem, with a number where two images share one; create the folder."""
     common.make_folder(folder)
     paths: dict[str, Path] = {}
     taken: set[str] = set()
     for image in dict.fromkeys(images):
         stem, number = Path(image).stem, 1
-        name = f"{stem}_landmarks.png"
+        name = f"{stem}_landmarks{suffix}"
         # Not all systems distinguish upper and lower case.
         while name.lower() in taken:
             number += 1
-            name = f"{stem}_landmarks_{number}.png"
+            name = f"{stem}_landmarks_{number}{suffix}"
         taken.add(name.lower())
         paths[image] = Path(folder, name)
     return paths

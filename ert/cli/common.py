@@ -187,10 +187,11 @@ def _levels(text: str) -> Levels:
 def add_box(parser: argparse.ArgumentParser, default: str) -> None:
     """Add `--box`; `default` is what happens without it."""
     text = f"left, top, width and height of the object in pixels (default: {default})"
-    parser.add_argument("--box", type=_box, metavar="L,T,W,H", help=text)
+    parser.add_argument("--box", type=parse_box, metavar="L,T,W,H", help=text)
 
 
-def _box(text: str) -> list[float]:
+def parse_box(text: str) -> list[float]:
+    """Parse left, top, width and height."""
     try:
         box = [float(number) for number in text.split(",")]
     except ValueError:
@@ -251,11 +252,11 @@ def landmark_table(figures: dict[str, Any]) -> list[str]:
     ]
 
 
-def add_mode(parser: argparse.ArgumentParser) -> None:
+def add_mode(parser: argparse.ArgumentParser, default: str = "fast") -> None:
     """Add `--mode` and `--inits`, which `prediction_mode` reads."""
     mode = "accurate: three initializations, a second pass and, if the model supports them, the mirror image "
-    mode += "and restarts; about five times slower (default: fast)"
-    parser.add_argument("--mode", choices=("fast", "accurate"), default="fast", help=mode)
+    mode += f"and restarts; about five times slower (default: {default})"
+    parser.add_argument("--mode", choices=("fast", "accurate"), default=default, help=mode)
     inits = "use the median of N initializations, 1 to 7, whatever the mode; N times slower"
     parser.add_argument("--inits", type=int, metavar="N", help=inits)
 

@@ -20,6 +20,7 @@ ert evaluate face68 test.xml --by size,yaw
 # The module of each command, and the first sentence of its help text.
 _COMMANDS = {
     "align": ("align", "Find faces in images and locate their landmarks."),
+    "predict": ("predict", "Locate the landmarks in many photographs and write them to a table."),
     "train": ("train", "Train a model on annotated images."),
     "evaluate": ("evaluate", "Measure the errors of a model on annotated images."),
     "compare": ("compare", "Compare the errors and times of two models on annotated images."),

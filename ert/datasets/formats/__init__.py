@@ -353,16 +353,17 @@ def _check(dataset: Dataset) -> None:
 
 
 def _image_names(dataset: Dataset, path: Path) -> list[str]:
-    """Return the image names relative to the folder of a file, if possible."""
-    # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
-    folder = os.path.realpath(path.parent)
-    names: dict[Path, str] = {}
-    for file in set(dataset.files):
-        image = os.path.join(os.path.realpath(file.parent), file.name)
-        with suppress(ValueError):  # another drive
-            image = os.path.relpath(image, folder)
-        names[file] = Path(image).as_posix()
+    names = {file: image_name(file, path.parent) for file in set(dataset.files)}
     return [names[file] for file in dataset.files]
+
+
+def image_name(file: Path, folder: Path) -> str:
+    """Return the name of an image relative to the folder of a file, if possible."""
+    # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
+    image = os.path.join(os.path.realpath(file.parent), file.name)
+    with suppress(ValueError):  # another drive
+        image = os.path.relpath(image, os.path.realpath(folder))
+    return Path(image).as_posix()
 
 
 def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:

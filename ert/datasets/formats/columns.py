@@ -15,6 +15,7 @@ _BOX_PREFIXES = ("box_", "bbox_", "rect_")
 # An index without a name, too.
 _IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|", re.IGNORECASE)
 _LABELS = frozenset(("label", "class", "category"))
+_IDS = ("id", "specimen")
 _SCORES = re.compile(r"(.+)[_ .](likelihood|score|confidence)", re.IGNORECASE)
 # Of "x0" and "x_0", "nose_x", "p0x" and "noseX", "x_nose".
 _AXES = (
@@ -46,7 +47,10 @@ def find_columns(header: list[str], here: str) -> Columns:
     index = {name.lower(): i for i, name in enumerate(header) if i != image}
     box, has_corners = _find_box(index, here)
     label = next((index[name] for name in _LABELS if name in index), None)
-    taken = {image, *box} | {index.get(name, image) for name in ("id", "scale", *_LABELS)}
+    taken = {image, *box} | {index.get(name, image) for name in (*_IDS, "scale", *_LABELS)}
+    id = next((index[name] for name in _IDS if name in index), None)
+    if "specimen" in index and (landmarks := _predicted_landmarks(header, here)):
+        return Columns(image, box, has_corners, landmarks, None, id, index.get("scale"), False, False)
     if {"width", "height"} <= set(index) and not {"left", "top"} & set(index):
         taken |= {index["width"], index["height"]}  # of the image
     rest = [i for i in range(len(header)) if i not in taken and not _IGNORED.fullmatch(header[i])]
@@ -56,9 +60,31 @@ def find_columns(header: list[str], here: str) -> Columns:
         if name not in landmarks:
             raise InputError(f"{here}: column {quoted(header[i])}, expected a landmark {quoted(name)} with x and y")
     is_muct = [name.lower() for name in header[:3]] == ["name", "tag", "x00"]
-    return Columns(
-        image, box, has_corners, landmarks, label, index.get("id"), index.get("scale"), bool(scores), is_muct
-    )
+    return Columns(image, box, has_corners, landmarks, label, id, index.get("scale"), bool(scores), is_muct)
+
+
+def _predicted_landmarks(header: list[str], here: str) -> dict[str, tuple[int, int]]:
+    """Return the columns x_NAME, y_NAME of `ert predict`, where NAME may be any; further columns are not read."""
+    index = {name: i for i, name in enumerate(header)}
+    names = dict.fromkeys(name[2:] for name in header if name[:2] in ("x_", "y_"))
+    for name in names:
+        for axis in "xy":
+            if f"{axis}_{name}" not in index:
+                raise InputError(f"{here}: no column {quoted(f'{axis}_{name}')}, expected x and y of each landmark")
+    return {name: (index[f"x_{name}"], index[f"y_{name}"]) for name in names}
+
+
+def long_columns(header: list[str], here: str) -> tuple[int, ...] | None:
+    """Return the columns image, landmark, x, y, object, specimen, scale of a table with a row for each landmark.
+
+    The last three are -1 where they are absent. The result is None for a table with a row for each object.
+    """
+    index = {name.lower(): i for i, name in enumerate(header)}
+    if not {"landmark", "x", "y"} <= index.keys():
+        return None
+    id = next((index[name] for name in _IDS if name in index), -1)
+    numbers = [index[name] for name in ("landmark", "x", "y")]
+    return _find_image(header, here), *numbers, index.get("object", -1), id, index.get("scale", -1)
 
 
 def _find_image(header: list[str], here: str) -> int:
