@@ -222,7 +222,7 @@ def _numbered(dataset: Dataset, errors: Floats) -> tuple[Pixels, str, str]:
 
 
 def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[Any], list[Any]]:
-    """Return pictures, captions, alternative texts and larger pictures of the objects with the smallest and largest errors."""
+    """Return the objects with the smallest and largest errors: picture, caption, alternative text, large picture."""
 
     def picture(i: int) -> tuple[Pixels, str, str, Pixels]:
         shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import ImageLike, read_image, to_gray
-from ert._core.types import Box, Floats, Pixels
+from ert._core.types import Box, Pixels
 from ert.inference.gradients import Features, gradient_histograms, read_window, windows_of
 from ert.inference.rotated import locate_rotated
 from ert.model.geometry import ONE_INIT

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError, quoted
-from ert._core.images import load_image
 from ert._core.types import Floats
 from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import read_images
-from ert.faces.detection import Detector
+from ert.faces.detection import Detector, detect_faces
+from ert.inference.locator import locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.geometry import box_transforms, image_to_box
+from ert.model.locator import Locator
 from ert.model.procrustes import column_medians, fit_similarity
-from ert.pipeline.sources import Found, choose_box_source, find_objects, whole_boxes
-from ert.predictor import ShapePredictor, load
+from ert.pipeline.sources import Found, choose_box_source, whole_boxes
+from ert.predictor import load
+from ert.training.locator import fit_locator
 
 SOURCE_TEXTS = {
     "given": "from the annotations",
@@ -55,7 +57,7 @@ class TrainingBoxes(NamedTuple):
 
     dataset: Dataset
     rolls: Floats | None = None
-    locator: Any = None
+    locator: Locator | None = None
     note: str = ""
 
 
@@ -123,13 +125,14 @@ def training_boxes(
         note = f"{n_detected} of {len(dataset)} faces are detected; the others have the typical box of the detector"
         return TrainingBoxes(replace(dataset, boxes=boxes, box_source="given"), note=note)
     if source == "learned":
-        from ert.training.locator import fit_locator
-
         locator = fit_locator(
             dataset.files, dataset.landmarks, gray_weights=gray_weights, n_jobs=n_jobs, random_state=random_state
         )
         boxes, rolls = locator.poses(dataset.landmarks)
-        return TrainingBoxes(replace(dataset, boxes=boxes, box_source="given"), rolls, locator)
+        placed = np.isfinite(rolls)
+        note = "" if placed.all() else f"{(~placed).sum()} objects with fewer than two landmarks are left out"
+        part = replace(dataset, boxes=boxes, box_source="given").subset(placed)
+        return TrainingBoxes(part, rolls[placed], locator, note)
     return TrainingBoxes(dataset)
 
 
@@ -164,7 +167,13 @@ def face_boxes(dataset: Dataset, detector: str | Detector = "auto", n_jobs: int 
 
 
 def new_boxes(
-    dataset: Dataset, source: str, locator: Any = None, *, detector: str | Detector = "auto", n_jobs: int = -1
+    dataset: Dataset,
+    source: str,
+    locator: Locator | None = None,
+    *,
+    gray_weights: str = "luma",
+    detector: str | Detector = "auto",
+    n_jobs: int = -1,
 ) -> NewBoxes:
     """Find the objects of a dataset as in new photos: what is known of them only says which one a box belongs to."""
     everything = np.ones(len(dataset), np.bool_)
@@ -180,8 +189,10 @@ def new_boxes(
         items.setdefault(file, []).append(i)
 
     def find(file: Path) -> list[Found]:
-        options: Any = {"box_from": source, "detector": detector, "max_objects": len(items[file])}
-        return find_objects(_finder(source, locator), load_image(file), **options)
+        if locator is None:
+            return [Found(box) for box in detect_faces(file, detector)]
+        found = locate_objects(locator, file, max_objects=len(items[file]), gray_weights=gray_weights, what=str(file))
+        return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 
     results = read_images(find, dataset.files, n_jobs)
     boxes, rolls, found = np.full((len(dataset), 4), np.nan), np.zeros(len(dataset)), ~everything
@@ -194,14 +205,6 @@ def new_boxes(
             boxes[of_file[item]], rolls[of_file[item]] = candidates[which].box, candidates[which].roll
             found[of_file[item]] = True
     return NewBoxes(boxes, rolls if source == "learned" else None, found)
-
-
-def _finder(source: str, locator: Any) -> ShapePredictor:
-    """Return what `find_objects` takes for a model: its box source and its locator."""
-    from types import SimpleNamespace
-
-    made: Any = SimpleNamespace(box_source_=source, locator_=locator, fitted_=SimpleNamespace(locator=locator))
-    return made  # type: ignore[no-any-return]
 
 
 def _match(candidates: Sequence[Found], expected: Floats) -> list[tuple[int, int]]:

@@ -81,12 +81,12 @@ class Prepared:
             resume=resume,
             on_stage=on_stage,
         )
-        finder = {} if locator is None else {"locator": locator}
-        self.model.fitted_ = replace(self.model.fitted_, box_source=self.plan.box_source, **finder)
+        self.model.fitted_ = replace(self.model.fitted_, box_source=self.plan.box_source, locator=locator)
         return self.model
 
     def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
         options: Any = {"detector": self.plan.detector, "n_jobs": self.model.n_jobs}
+        options |= {"gray_weights": self.model.gray_weights}
         boxes, rolls, found = new_boxes(held_out, self.plan.box_source, self.boxes.locator, **options)
         if not found.any():
             return None

@@ -18,6 +18,7 @@ from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figur
 from ert.faces.detection import Detector
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_text
 from ert.pipeline.boxes import NewBoxes, new_boxes, scatter_boxes, with_known_source
+from ert.pipeline.predict import DEFAULT_MODE
 from ert.predictor import Mode, ShapePredictor
 
 # The error of new photos relative to that of the training objects. Up to the first, more of the same photos can gain
@@ -65,7 +66,7 @@ def predict_new(
     dataset: Dataset,
     *,
     box_from: str | None = None,
-    mode: Mode = "fast",
+    mode: Mode = DEFAULT_MODE,
     detector: str | Detector = "auto",
     n_jobs: int = -1,
     what: str = "X",
@@ -92,7 +93,8 @@ def predict_new(
     source = box_from or model.box_source_
     if box_from is None and source == "face" and dataset.box_source == "given":
         source = "given"
-    made = new_boxes(dataset, source, getattr(model.fitted_, "locator", None), detector=detector, n_jobs=n_jobs)
+    options: Any = {"gray_weights": model.gray_weights, "detector": detector, "n_jobs": n_jobs}
+    made = new_boxes(dataset, source, model.fitted_.locator, **options)
     landmarks = _predict(model, dataset, made, mode, n_jobs, what)
     scattered = None
     if source == "given" and dataset.box_source == "landmarks":

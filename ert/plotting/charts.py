@@ -410,7 +410,7 @@ def plot_landmark_errors(
         if len(points) <= _MAX_NAMED_LANDMARKS:
             place = {"textcoords": "offset points", "fontsize": 7.5, "color": _INK}
             radius_points = 72 * axes.figure.get_size_inches()[0] * 0.8 / size
-            for i in known:
+            for i in known.tolist():
                 offset = 0.75 * radii[i] * radius_points + 1
                 axes.annotate(one_line(names[i], 12), points[i], xytext=(offset, offset), **place)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
