@@ -411,8 +411,9 @@ def plot_landmark_errors(
             place = {"textcoords": "offset points", "fontsize": 7.5, "color": _INK}
             radius_points = 72 * axes.figure.get_size_inches()[0] * 0.8 / size
             for i in known.tolist():
-                offset = 0.75 * radii[i] * radius_points + 1
-                axes.annotate(one_line(names[i], 12), points[i], xytext=(offset, offset), **place)
+                offset = min(0.75 * radii[i] * radius_points, 30) + 1
+                name = axes.annotate(one_line(names[i], 12), points[i], xytext=(offset, offset), **place)
+                name.set_in_layout(False)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
         (left, top), (right, bottom) = (points - margins).min(axis=0), (points + margins).max(axis=0)
         axes.set(xlim=(left, right), ylim=(bottom, top))
