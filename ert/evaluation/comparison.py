@@ -57,6 +57,8 @@ class BenchmarkModel(NamedTuple):
         Takes the result of the call and returns the landmarks, (n_landmarks, 2).
     landmark_names : tuple of str
         Names of the landmarks, in their order; empty if the model has none.
+    model : ShapePredictor or None
+        The predictor; None for one of another library.
     """
 
     name: str
@@ -65,6 +67,7 @@ class BenchmarkModel(NamedTuple):
     prepare: Callable[..., Callable[[], Any]]
     points: Callable[[Any], npt.ArrayLike]
     landmark_names: tuple[str, ...] = ()
+    model: ShapePredictor | None = None
 
 
 def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
@@ -87,7 +90,8 @@ def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> Benc
     def prepare(image: Pixels, box: Floats, roll: float | None = None) -> Callable[[], Any]:
         return lambda: model.predict([(image, box)], rolls=roll, channel_order="rgb")
 
-    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0], model.landmark_names_)
+    names = model.landmark_names_
+    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0], names, model)
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,16 +90,23 @@ def predict_new(
     Predictions
     """
     dataset = with_known_source(dataset)
-    source = box_from or model.box_source_
-    if box_from is None and source == "face" and dataset.box_source == "given":
-        source = "given"
-    options: Any = {"gray_weights": model.gray_weights, "detector": detector, "n_jobs": n_jobs}
-    made = new_boxes(dataset, source, model.fitted_.locator, **options)
+    source, made = boxes_for(model, dataset, box_from, detector, n_jobs)
     landmarks = _predict(model, dataset, made, mode, n_jobs, what)
     scattered = None
     if source == "given" and dataset.box_source == "landmarks":
         scattered = _predict(model, dataset, made._replace(boxes=scatter_boxes(made.boxes)), mode, n_jobs, what)
     return Predictions(replace(dataset, boxes=made.boxes), landmarks, made.rolls, source, scattered)
+
+
+def boxes_for(
+    model: ShapePredictor, dataset: Dataset, box_from: str | None, detector: str | Detector = "auto", n_jobs: int = -1
+) -> tuple[str, NewBoxes]:
+    """Return where the boxes of new photos come from, and those boxes; see `predict_new`."""
+    source = box_from or model.box_source_
+    if box_from is None and source == "face" and dataset.box_source == "given":
+        source = "given"
+    options: Any = {"gray_weights": model.gray_weights, "detector": detector, "n_jobs": n_jobs}
+    return source, new_boxes(dataset, source, model.fitted_.locator, **options)
 
 
 def _predict(model: ShapePredictor, dataset: Dataset, boxes: NewBoxes, mode: Mode, n_jobs: int, what: str) -> Floats:
