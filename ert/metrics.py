@@ -58,7 +58,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
         Euclidean distances in pixels, NaN for missing landmarks.
     """
     true, known = _check_truth(y_true)
-    pred = _check_shapes(y_pred, "y_pred")
+    pred = check_landmarks(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise InputError(f"y_pred: expected the shape of y_true, {true.shape}, got {pred.shape}")
     # A NaN prediction must not be taken for a missing landmark: every mean would silently ignore it.
@@ -366,7 +366,7 @@ def normalizer_text(normalizer: str | None) -> str:
     return lengths.get(normalizer, f"{normalizer} distance")
 
 
-def _check_shapes(y: ArrayLike, name: str) -> Floats:
+def check_landmarks(y: ArrayLike, name: str) -> Floats:
     """Return landmarks as a float64 array (n, n_landmarks, 2)."""
     try:
         array = np.asarray(y, dtype=np.float64)
@@ -379,7 +379,7 @@ def _check_shapes(y: ArrayLike, name: str) -> Floats:
 
 def _check_truth(y_true: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the true landmarks and a mask (n, n_landmarks) of those that are not missing."""
-    true = _check_shapes(y_true, "y_true")
+    true = check_landmarks(y_true, "y_true")
     bad = np.argwhere(np.isinf(true).any(axis=2))
     if len(bad):
         raise InputError(f"y_true: face {bad[0, 0]}, landmark {bad[0, 1]}: expected finite coordinates or NaN")

@@ -139,8 +139,7 @@ def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -
     if list(found) == list(names) or list(names) == numbers or set(found) != set(names):
         return dataset
     log(f"{path}: the landmarks are put in the order of their names in {model}")
-    order = [found.index(name) for name in names]
-    return replace(dataset, landmarks=dataset.landmarks[:, order], landmark_names=tuple(names))
+    return dataset.with_landmarks([found.index(name) for name in names])
 
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:
@@ -385,6 +384,13 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
         write_json(data, json_file)
     if json_file is None or not _is_standard_output(json_file):
         show(*lines)
+
+
+def check_image_suffix(file: str) -> None:
+    """Check that a file to draw into has the suffix of an image."""
+    suffix = Path(file).suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{file}: unknown suffix {suffix!r}, expected {', '.join(IMAGE_SUFFIXES)}")
 
 
 def check_json_file(file: str | None) -> None:

@@ -1,4 +1,4 @@
-"""``ert compare``: compare two models on one dataset; dlib itself may run either."""
+"""``ert compare``: compare two models on one dataset; dlib itself may run either. Or two annotations."""
 
 import argparse
 import itertools
@@ -14,6 +14,8 @@ from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
 from ert.cli import common
+from ert.cli.measure import add_scale
+from ert.cli.observers import run_observers
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.evaluation.comparison import (
@@ -44,9 +46,10 @@ _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 def add_compare_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("a", metavar="MODEL_A", help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file")
-    add("b", metavar="MODEL_B", help="likewise")
-    add("dataset", metavar="DATASET", help=common.DATASET_HELP)
+    models = "bundled model, model file, or dlib:FILE.dat to let dlib itself run a file; without DATASET, annotations "
+    add("a", metavar="MODEL_A", help=models + "or predictions")
+    add("b", metavar="MODEL_B", help="likewise; without DATASET, annotations of the same images")
+    add("dataset", metavar="DATASET", nargs="?", help=common.DATASET_HELP)
     add("--limit", type=int, metavar="N", help="use N objects only, drawn at random, the same in every run")
     normalizer = "normalizer of the errors (default: the first that ert evaluate prints)"
     add("--normalizer", choices=NORMALIZERS, help=normalizer)
@@ -60,18 +63,24 @@ def add_compare_options(parser: Parser) -> None:
     add("--gray", action="store_true", help="convert the images to gray before either model gets them")
     common.add_json(parser, "the comparison")
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
-    add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
+    draw = "draw the 12 faces on which the models differ most (.png); of annotations, one object with the mean "
+    add("--draw", metavar="FILE", help=draw + "distance of each landmark as a circle")
     add("--out", metavar="DIR", help="write all three to DIR")
+    add_scale(parser)
     common.add_force(parser)
     common.add_annotation_options(parser)
 
 
 def run_compare(options: argparse.Namespace) -> int:
-    """Compare the errors and times of two models on annotated images.
+    """Compare two models on annotated images, or two annotations of the same images.
 
     ert compare model.ert face68 test.xml --out comparison
-    ert compare model.ert dlib:shape_predictor.dat test.xml --limit 500
+    ert compare observer1.tps observer2.tps --scale 0.25
     """
+    if options.dataset is None:
+        return run_observers(options)
+    if options.scale is not None:
+        raise InputError("--scale: only for two files of annotations, not for two models and a dataset")
     load_before = system.machine_load()
     files = _output_files(options)
     if options.repeats < 1:
@@ -166,9 +175,7 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         check_chart_file(files["plot"])
         claim(files["plot"], "chart", "--plot")
     if "draw" in files:
-        suffix = Path(files["draw"]).suffix
-        if suffix.lower() not in common.IMAGE_SUFFIXES:
-            raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}")
+        common.check_image_suffix(files["draw"])
         claim(files["draw"], "image", "--draw")
     return files
 

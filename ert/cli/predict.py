@@ -104,7 +104,7 @@ def run_predict(options: argparse.Namespace) -> int:
     if format == "pts":
         if options.max_objects > 1:
             raise InputError(f"--max-objects {options.max_objects}: expected 1, a .pts file holds one object")
-        check_pts(out, items)
+        check_pts(out, ((item, len(item.boxes) if request.box_from == "given" else 1) for item in items))
     else:
         claim(out, OUTPUT_FORMATS[format].kind, "--out")
     has_confidence = model.confidence_model_ is not None

@@ -28,6 +28,8 @@ _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from t
 MAX_MASK_PIXELS = 512
 # Given by the user, the whole image, a face detector, or the locator in the model.
 BOX_SOURCES = ("given", "whole", "face", "learned")
+# Of models that find their objects without a detector of faces.
+OBJECT_SOURCES = ("whole", "learned")
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 # None where there was nothing to measure them on.
 _CONFIDENCE_FIGURES = ("background_rejected", "failed_auc")

@@ -3,7 +3,7 @@
 import glob
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.image_paths import Levels, image_path
-from ert._core.types import Box, Floats, Pixels
+from ert._core.types import Box, Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import IMAGE_SUFFIXES, TableImages, walk
 from ert.datasets.formats import dataset_format
@@ -24,6 +24,7 @@ from ert.datasets.points import read_scale
 from ert.datasets.tables import csv_table
 from ert.datasets.text import text_lines
 from ert.datasets.turns import Turns
+from ert.inference.validation import check_box
 
 _DATASET_SUFFIXES = {*FILE_FORMATS, *(format.suffix for format in READ_ONLY.values())}
 _SPECIMEN_COLUMNS = ("specimen", "id")
@@ -191,11 +192,13 @@ class Inputs:
                 box = table.get(os.path.realpath(key))
                 self.items[key] = item._replace(boxes=() if box is None else (box,), ids=("",) * (box is not None))
             return
-        if np.shape(boxes) != (4,) and len(boxes) != len(self.items):
-            raise InputError(f"boxes of {len(boxes)} images, expected one box, or those of {len(self.items)} images")
+        for_all = _is_box(boxes)
+        if not for_all and (not isinstance(boxes, (Sequence, np.ndarray)) or len(boxes) != len(self.items)):
+            raise InputError(f"boxes: expected left, top, width, height, or the boxes of {len(self.items)} images")
         for i, (key, item) in enumerate(self.items.items()):
-            of_image: Floats = np.array(boxes if np.shape(boxes) == (4,) else boxes[i], np.float64).reshape(-1, 4)
-            self.items[key] = item._replace(boxes=tuple(map(tuple, of_image.tolist())), ids=("",) * len(of_image))
+            of_image = boxes if for_all else boxes[i]
+            checked = [check_box(box, f"boxes[{i}]") for box in ([of_image] if _is_box(of_image) else of_image)]
+            self.items[key] = item._replace(boxes=tuple(checked), ids=("",) * len(checked))
 
     def give_scales(self, scale: float | str) -> None:
         """Set the length of a pixel: a number, or ``CSV:COLUMN``, a table with a column image, specimen or id."""
@@ -204,12 +207,18 @@ class Inputs:
         except InputError:
             if not isinstance(scale, str) or ":" not in scale:
                 raise InputError(f"scale {quoted(scale)}: expected a number above 0, or CSV:COLUMN") from None
-            table, is_specimen = _read_scales(scale, self.image_folder)
+            table, is_specimen = read_scale_table(scale, self.image_folder)
             for key, item in self.items.items():
                 found = table.get(item.specimen if is_specimen else os.path.realpath(key))
                 self.items[key] = item._replace(scale=found)
             return
         self.items = {key: item._replace(scale=number) for key, item in self.items.items()}
+
+
+def _is_box(value: Any) -> bool:
+    if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str):
+        return False
+    return len(value) == 4 and all(isinstance(number, (int, float, np.number)) for number in value)
 
 
 def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -228,7 +237,7 @@ def _is_image(name: str) -> bool:
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
 
 
-def _read_scales(spec: str, image_folder: str | os.PathLike[str] | None) -> tuple[dict[str, float | None], bool]:
+def read_scale_table(spec: str, image_folder: str | os.PathLike[str] | None) -> tuple[dict[str, float | None], bool]:
     """Return the scales of a table by image or specimen, and whether it is by specimen."""
     name, _, column = spec.rpartition(":")
     path = Path(name)

@@ -134,17 +134,22 @@ def pts_file(folder: Path, item: Item) -> Path:
     return folder / f"{item.file.stem}.pts"
 
 
-def check_pts(folder: Path, items: Iterable[Item]) -> None:
-    """Raise InputError where two images, or several objects of one, would need the same .pts file."""
+def check_pts(folder: Path, items: Iterable[tuple[Item, int]]) -> None:
+    """Raise InputError where two images, or several objects of one, would need the same .pts file.
+
+    Each item comes with the number of its objects.
+    """
     owners: dict[str, Item] = {}
-    for item in items:
+    exists = folder.is_dir()
+    for item, n_objects in items:
         path = pts_file(folder, item)
         other = owners.setdefault(path.name.lower(), item)
         if other is not item:
             raise InputError(f"{item.image}: {other.image} has the same name, expected one image for each .pts file")
-        if len(item.boxes) > 1:
+        if n_objects > 1:
             raise InputError(f"{item.image}: has several objects, expected one for each .pts file")
-        check_writable(path, "pts") if folder.is_dir() else None
+        if exists:
+            check_writable(path, "pts")
 
 
 def write_photos(path: Path, format: str, photos: Photos, columns: Columns, *, add: bool = False) -> None:
@@ -286,7 +291,7 @@ def write_predictions(predictions: Iterable[Prediction], path: StrPath, format: 
     """
     path, n, first = as_path(path), 0, None
     name = choose_output(path, format)
-    has_scale = False
+    has_scale = has_roll = False
     with TemporaryDirectory(prefix="ert-") as folder:
         part = None
         for _, group in groupby(
@@ -299,12 +304,13 @@ def write_predictions(predictions: Iterable[Prediction], path: StrPath, format: 
                 columns = Columns(first.landmark_names, True, first.confidence is not None, first.std is not None)
                 part = PartFile(Path(folder, "results.part"), "", columns, resume=False)
             has_scale |= first.scale is not None
+            has_roll |= any(found.roll != 0 for found in objects)
             part.add(Photo(Item(first.image, first.specimen, scale=first.scale), first.image_size, objects))
             n += len(objects)
         if part is None:
             raise InputError(f"{path}: no predictions, expected at least one")
         with part:
             if name == "pts":
-                check_pts(path, (photo.item for photo in part.photos()))
-            write_photos(path, name, part.photos, part.columns._replace(scale=has_scale))
+                check_pts(path, ((photo.item, len(photo.objects)) for photo in part.photos()))
+            write_photos(path, name, part.photos, part.columns._replace(scale=has_scale, roll=has_roll))
     return n

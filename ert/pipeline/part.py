@@ -27,6 +27,13 @@ VERSION = 1
 DECIMALS, CONFIDENCE_DECIMALS = 3, 4
 
 
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
 class Columns(NamedTuple):
     """What tables contain: landmark names, and which of the optional columns there are."""
 
@@ -76,40 +83,47 @@ class PartFile:
         header = {"ert_predict": VERSION, "digest": digest, "add": add, "columns": columns._asdict()}
         # The same types as read from a file.
         header = json.loads(json.dumps(header))
-        if path.exists() and path.stat().st_size:
-            if not resume:
-                raise InputError(
-                    f"{path}: results of an interrupted run; --resume goes on with them, or remove the file"
-                )
-            self._go_on(header)
+        if not resume and path.exists() and path.stat().st_size:
+            raise InputError(f"{path}: results of an interrupted run; --resume goes on with them, or remove the file")
         try:
             self._file: IO[bytes] = path.open("ab")
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-        if not self._file.tell():
-            self._write(header)
+        try:
+            self._lock()
+            self._go_on(header)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _lock(self) -> None:
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.path}: another run is writing its results to it") from None
+            except OSError:  # file systems without locks
+                pass
 
     def _go_on(self, header: dict[str, Any]) -> None:
         """Note which images are done, and cut off a line that was not written to its end."""
         end = 0
         with self.path.open("rb") as file:
-            for number, line in enumerate(file):
-                with suppress(ValueError, TypeError, KeyError):
-                    entry = json.loads(line)
-                    if number == 0 and entry != header:
-                        raise InputError(
-                            f"{self.path}: results of another model, of other options or of another version; expected "
-                            "the same as in the run that was interrupted, or another --out, or remove the file"
-                        )
-                    if number:
-                        self.done.add(entry["image"])
-                    if line.endswith(b"\n"):
-                        end += len(line)
-                        continue
-                break
-            else:
-                return
-        os.truncate(self.path, end)
+            for line in file:
+                entry = _read_line(line)
+                if entry is None:
+                    break
+                if end == 0 and entry != header:
+                    raise InputError(
+                        f"{self.path}: results of another model, of other options or of another version; expected "
+                        "the same as in the run that was interrupted, or another --out, or remove the file"
+                    )
+                if end:
+                    self.done.add(entry["image"])
+                end += len(line)
+        self._file.truncate(end)
+        if not end:
+            self._write(header)
 
     def add(self, photo: Photo) -> None:
         """Append what was found in an image; a process that is killed afterwards has not lost it."""
@@ -138,6 +152,13 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _read_line(line: bytes) -> Any:
+    """Return what a line holds, or None if it was not written to its end."""
+    with suppress(ValueError):
+        return json.loads(line) if line.endswith(b"\n") else None
+    return None
 
 
 def photo_entry(photo: Photo, image: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def predict_photo(request: Request, item: Item) -> Photo:
             image, what = check_image(item.image, f"image {item.specimen}"), f"image {item.specimen}"
         else:
             image, what = load_image(item.image), os.fspath(item.image)
-        photo = Photo(item, (image.shape[1], image.shape[0]), tuple(_locate(request, item, image, what)))
+        photo = Photo(item, (image.shape[1], image.shape[0]), tuple(locate_objects(request, item, image, what)))
         if request.look is not None:
             request.look(image, photo)
     except InputError as error:
@@ -160,7 +160,8 @@ def predict_photo(request: Request, item: Item) -> Photo:
     return photo
 
 
-def _locate(request: Request, item: Item, image: Pixels, what: str) -> Iterator[Prediction]:
+def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> Iterator[Prediction]:
+    """Yield the objects of an image with their landmarks; `what` is the name of the image in messages."""
     model = request.model
     names = [""]
     if request.box_from != "given":
@@ -298,8 +299,10 @@ def predict(
         detector=detector,
     )
 
+    photos = predict_photos(request, inputs.items.values(), n_jobs)
+
     def results() -> Iterator[Prediction]:
-        for photo in predict_photos(request, inputs.items.values(), n_jobs):
+        for photo in photos:
             if photo.fault is not None:
                 refuse(photo.fault)
             yield from photo.objects

@@ -307,8 +307,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             file.write(text)
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
-    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
-        if values is not None and not chosen.ids:
+    extras = ("ids", dataset.ids, chosen.ids), ("scales", dataset.scales, chosen.ids)
+    for what, values, is_stored in (*extras, ("standard errors", dataset.std, chosen.std)):
+        if values is not None and not is_stored:
             notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")

@@ -25,6 +25,7 @@ class Format(NamedTuple):
     boxes: bool = True  # stores boxes
     names: bool = True  # stores landmark names
     ids: bool = False  # stores ids and scales of objects
+    std: bool = False  # stores standard errors of landmarks
     ordered: bool = True  # defines the order of the landmarks; otherwise they are sorted by name
     notes: Callable[[Dataset], Iterator[str]] = lambda dataset: iter(())  # further losses in writing
     options: tuple[str, ...] = ()  # of `missing` and `curves`, those that the reader takes
@@ -33,7 +34,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "imglab": Format(".xml", read_imglab, write_imglab, ordered=False, notes=imglab_notes),
-    "csv": Format(".csv", read_csv, write_csv, ids=True, options=("missing",)),
+    "csv": Format(".csv", read_csv, write_csv, ids=True, std=True, options=("missing",)),
     "tps": Format(
         *(".tps", read_specimens, write_tps),
         boxes=False,
