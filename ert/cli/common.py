@@ -28,6 +28,7 @@ from ert.datasets.formats import load_dataset
 from ert.evaluation.radial import landmark_rows
 from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
+from ert.measurements.measure import UNITS
 from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
@@ -216,9 +217,7 @@ def add_box_from(parser: argparse.ArgumentParser, text: str) -> None:
 def add_lengths(parser: argparse.ArgumentParser) -> None:
     """Add the options of errors as lengths, which `length_options` reads, and `--per-landmark`."""
     add = parser.add_argument_group("errors as lengths").add_argument
-    scale = "length of a pixel, to give errors in mm too (default: the scales in the annotations, SCALE= in .tps files)"
-    add("--scale", type=float, metavar="X", help=scale)
-    add("--unit", default="mm", metavar="NAME", help="unit of the scale (default: mm)")
+    add("--unit", choices=UNITS, default="mm", help="what the unit of the scale is called (default: mm)")
     within = "also the share of landmarks at most R from the true ones, in the unit of the scale, or pixels without one"
     add("--within", type=_radii, default=[], metavar="R,...", help=within)
     add("--per-landmark", action="store_true", help="also print the errors of each landmark")
@@ -233,9 +232,7 @@ def _radii(text: str) -> list[float]:
 
 def length_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `add_lengths` as arguments of `error_figures`."""
-    if options.scale is not None and not 0 < options.scale < np.inf:
-        raise InputError(f"--scale {options.scale:g}: expected a length above 0")
-    return {"scale": options.scale, "unit": options.unit, "within": options.within}
+    return {"unit": options.unit, "within": options.within}
 
 
 def landmark_table(figures: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from ert._core.exceptions import InputError
 from ert._core.system import busy_notes, machine_load
 from ert.cli import common
+from ert.cli.measure import add_scale, with_scales
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, group_columns
@@ -41,6 +42,7 @@ def add_evaluate_options(parser: Parser) -> None:
     common.add_detector(parser)
     norm = "use only this normalizer of the errors: " + ", ".join(NORMALIZERS)
     add("--normalizer", metavar="NAME", help=norm + ", or A-B, the distance between two landmarks")
+    add_scale(parser)
     common.add_lengths(parser)
     by = "also print the errors by groups: size, yaw (a proxy of the head's yaw), roll, brightness (of the "
     by += "skin), mouth (its opening), source (top folder), or columns of --columns"
@@ -69,6 +71,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     load_before = machine_load()
     dataset = common.read_dataset(options, options.dataset, options.boxes)
     dataset = common.in_order_of(options.model, model.landmark_names_, dataset, options.dataset)
+    dataset = with_scales(options, dataset)
     columns = _columns(options, dataset)
     errors = common.length_options(options) | {"norms": options.normalizer and [options.normalizer]}
     if options.normalizer:

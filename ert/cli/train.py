@@ -14,6 +14,7 @@ from ert._core.exceptions import InputError
 from ert._core.files import claim
 from ert._core.runtime import count_threads
 from ert.cli import common
+from ert.cli.measure import add_scale, with_scales
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import dataset_format
@@ -78,6 +79,7 @@ def add_train_options(parser: Parser) -> None:
     add("--group", metavar="GROUP", help=group)
     curve = "also report the error with a quarter and half of the training images, cross-validated (--cv 5 by default)"
     add("--learning-curve", action="store_true", help=curve)
+    add_scale(parser)
     common.add_lengths(parser)
     common.add_json(parser, "the errors")
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
@@ -189,7 +191,7 @@ def run_train(options: argparse.Namespace) -> int:
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
-    dataset = _read_datasets(options)
+    dataset = with_scales(options, _read_datasets(options))
     if options.group is not None:
         checks = replace(checks, groups=file_groups(dataset.files, options.group))
     plan = make_plan(

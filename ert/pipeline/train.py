@@ -53,7 +53,7 @@ class Checks:
         A label for each object: objects of a group are never separated. By default, the image.
     norms : sequence of str, optional
         What errors are divided by, the first in all lines, see :func:`ert.pipeline.validate.error_figures`.
-    scale, unit, within
+    unit, within
         As for :func:`ert.pipeline.validate.error_figures`.
     """
 
@@ -62,7 +62,6 @@ class Checks:
     curve: bool = False
     groups: Sequence[Hashable] | None = None
     norms: Sequence[str] | None = None
-    scale: float | None = None
     unit: str = "mm"
     within: Sequence[float] = ()
 
@@ -87,7 +86,7 @@ class Checks:
     def options(self, dataset: Dataset) -> dict[str, Any]:
         """Return the arguments of `error_figures`."""
         norms = self.norms or [default_normalizer(dataset.landmarks)]
-        return {"norms": norms, "scale": self.scale, "unit": self.unit, "within": self.within}
+        return {"norms": norms, "unit": self.unit, "within": self.within}
 
 
 @dataclass(frozen=True)

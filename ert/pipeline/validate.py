@@ -153,12 +153,7 @@ def image_interval(errors: ArrayLike, files: Sequence[Any]) -> list[float] | Non
 
 
 def error_figures(
-    predictions: Predictions,
-    *,
-    norms: Sequence[str] | None = None,
-    scale: float | None = None,
-    unit: str = "mm",
-    within: Sequence[float] = (),
+    predictions: Predictions, *, norms: Sequence[str] | None = None, unit: str = "mm", within: Sequence[float] = ()
 ) -> dict[str, Any]:
     """Summarize the errors of predictions in a dict that can be written as JSON.
 
@@ -167,10 +162,8 @@ def error_figures(
     predictions : Predictions
     norms : sequence of str, optional
         Normalizers, or names of two landmarks as ``a-b``; by default those of :func:`ert.metrics.evaluate`.
-    scale : float, optional
-        Length of a pixel in `unit`, in place of the scales of the dataset.
     unit : str
-        Name of the unit of the scales.
+        Name of the unit of the scales of the dataset.
     within : sequence of float
         Radii in `unit`, or in pixels where there is no scale.
 
@@ -197,7 +190,7 @@ def error_figures(
         errors = nme(dataset.y, predicted, name if chosen is None else chosen[name])
         row["interval_95"] = image_interval(errors, dataset.files) or row["interval_95"]
         row["percentile_90"] = float(np.percentile(errors, 90))
-    scales = np.full(len(dataset), scale, float) if scale is not None else dataset.scales
+    scales = dataset.scales
     figures |= {
         "landmark_names": list(dataset.landmark_names),
         "n_objects": total,
