@@ -33,6 +33,11 @@ OBJECT_SOURCES = ("whole", "learned")
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 # None where there was nothing to measure them on.
 _CONFIDENCE_FIGURES = ("background_rejected", "failed_auc")
+# Of the error of new photos: counts, texts, numbers, and numbers that may be None.
+_VALIDATION_COUNTS = ("n_images", "n_objects", "n_found")
+_VALIDATION_TEXTS = ("method", "normalizer", "unit")
+_VALIDATION_NUMBERS = ("error", "low", "high", "training_error", "pixels")
+_VALIDATION_FIGURES = ("length", "scattered_error")
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Fitted:
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
-        and "notes".
+        and "notes"; "validation", if the error of new photos was measured.
     confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
@@ -303,6 +308,12 @@ def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(summary[key], str):
             raise InputError(f"summary: {key} is {quoted(summary[key])}, expected a text")
     _check_texts("notes", list(summary["notes"].values()))
+    validation = summary.get("validation")
+    if validation is not None:
+        _check_numbers("validation", validation, _VALIDATION_COUNTS, whole=True)
+        _check_texts("validation", [validation[key] for key in _VALIDATION_TEXTS])
+        known = [key for key in _VALIDATION_FIGURES if validation[key] is not None]
+        _check_numbers("validation", validation, (*_VALIDATION_NUMBERS, *known))
     return summary
 
 
