@@ -33,6 +33,7 @@ from ert.model.locator import (
 )
 from ert.model.procrustes import as_complex, fit_known, typical_shape
 from ert.training.calibration import fit_logistic
+from ert.training.parameters import NEUTRAL
 
 # Photos that a locator is trained on, and that its confidence is calibrated on, at most.
 MAX_PHOTOS, MAX_CALIBRATION_PHOTOS = 200, 60
@@ -272,7 +273,7 @@ def _fit_corners(photos: Sequence[_Photo], random_state: int, n_jobs: int | None
 
     X = [(photo.gray, box) for photo in photos for box in photo.boxes]
     boxes, rolls = (np.concatenate([getattr(photo, name) for photo in photos]) for name in ("boxes", "rolls"))
-    settings = _default_settings() | _CASCADE | {"random_state": random_state, "n_jobs": n_jobs}
+    settings = NEUTRAL | _default_settings() | _CASCADE | {"random_state": random_state, "n_jobs": n_jobs}
     fitted = fit_cascade(settings, X, corners_of(boxes, rolls), rolls=rolls)
     assert isinstance(fitted.cascade, Cascade)
     return fitted.cascade
