@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ert import align, load, load_image, sample_image
+from ert.datasets import synthetic_faces
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -157,6 +158,28 @@ def test_custom_object(tmp_path, monkeypatch, capsys):
     run("custom_object", tmp_path, monkeypatch, "mine.tps", "wings")
     assert "19 wings with 12 landmarks; 1 left out" in capsys.readouterr().out
     assert Path("mine_predicted.png").exists()
+
+
+def test_cephalograms(tmp_path, monkeypatch, capsys):
+    assert "model" not in run("cephalograms", tmp_path, monkeypatch)
+    # Drawn faces in place of X-rays, their five landmarks without boxes.
+    images, _, landmarks = synthetic_faces(20, seed=0)
+    header = "image," + ",".join(f"{axis}{k}" for k in range(5) for axis in "xy")
+    for name, part in (("train", range(16)), ("test", range(16, 20))):
+        rows = []
+        for i in part:
+            Image.fromarray(images[i]).save(f"face{i}.png")
+            rows.append(f"face{i}.png," + ",".join(map(str, landmarks[i, [36, 39, 42, 45, 33]].ravel())))
+        Path(f"{name}.csv").write_text("\n".join([header, *rows, ""]))
+    variables = run("cephalograms", tmp_path, monkeypatch, "train.csv", "test.csv")
+    errors = variables["errors"]
+    assert errors.shape == (4, 5)
+    assert errors.mean() < 2
+    shares = [
+        float(line.split(": ")[1].rstrip("%")) for line in capsys.readouterr().out.splitlines() if "  " in line[:2]
+    ]
+    np.testing.assert_allclose(shares, [100 * (errors <= radius).mean() for radius in (2, 2.5, 3, 4)], atol=0.05)
+    assert len(Path("cephalograms.csv").read_text().splitlines()) == 5
 
 
 def test_walk_through(tmp_path, monkeypatch):
