@@ -71,7 +71,8 @@ def count_threads(n_jobs: int | None) -> int:
 
     # joblib counts those that this process may run on, and the quota of a container, but not of a group within one.
     of_python = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-    return max(1, min(int(cpu_count()), of_python, math.ceil(_own_quota())) + 1 + jobs)
+    n_processors = math.ceil(min(int(cpu_count()), of_python, _own_quota()))
+    return max(1, n_processors + 1 + jobs)
 
 
 @cache
@@ -90,15 +91,13 @@ def cpu_quota(membership: Path, mounted: Path) -> float:
         Where the groups are mounted. In a container, a group may be there by another name, or the root of all.
     """
     quotas = [math.inf]
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in membership.read_text(errors="replace").splitlines():
             _, controllers, group = line.split(":", 2)
-            if controllers:
-                if "cpu" not in controllers.split(","):
-                    continue
-                roots, names = [mounted / "cpu", mounted / controllers], ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            else:
-                roots, names = [mounted, mounted / "unified"], ("cpu.max",)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            roots = [mounted / "cpu", mounted / controllers] if controllers else [mounted, mounted / "unified"]
+            names = ["cpu.cfs_quota_us", "cpu.cfs_period_us"] if controllers else ["cpu.max"]
             inner = Path(group.lstrip("/"))
             # A group is bound by those around it as well.
             for folder in (root / each for root in roots for each in (inner, *inner.parents)):

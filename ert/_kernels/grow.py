@@ -166,8 +166,7 @@ def grow_trees(
         trees = np.arange(first, min(first + step, n_trees))
         ends_tier = np.where((trees + 1) % n_averaged == 0, n_averaged > 1, 0)
         output = TreeOutput(
-            np.empty((len(trees), n_splits), np.int64),
-            np.empty((len(trees), n_leaves, n_components), np.int16),
+            np.empty((len(trees), n_splits), np.int64), np.empty((len(trees), n_leaves, n_components), np.int16)
         )
         n_phases = len(trees) * n_leaves.bit_length() + 1
         packed = Candidates(*pack_candidates(pairs[trees], thresholds[trees]))

@@ -35,9 +35,8 @@ _PAUSE = "llvm.x86.sse2.pause" if processor_has("sse2") else None
 # The system's function that sleeps, under a name of our own, and for how long: 100 us, or where that is the unit, 1 ms.
 # Not one that yields: since Linux 6.18 a thread that yields to a busy system waits until all others have had a turn.
 _SLEEP_SYMBOL = "ert_sleep"
-_SLEEP, _SLEEP_TIME = (
-    (ctypes.CDLL("kernel32").Sleep, 1) if os.name == "nt" else (ctypes.CDLL(None).usleep, 100)  # type: ignore[attr-defined]
-)
+_SYSTEM = ctypes.CDLL("kernel32" if os.name == "nt" else None)
+_SLEEP, _SLEEP_TIME = (_SYSTEM.Sleep, 1) if os.name == "nt" else (_SYSTEM.usleep, 100)
 binding.add_symbol(_SLEEP_SYMBOL, ctypes.cast(_SLEEP, ctypes.c_void_p).value)
 
 

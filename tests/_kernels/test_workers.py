@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ert import InputError
-from ert._core.runtime import count_threads
 from ert._kernels.workers import ABORTED, ENDED, PHASES, Workers, end_phase, finish_block, take_block, wait
 
 
@@ -95,16 +94,6 @@ def test_an_error_in_any_thread_is_raised(failing):
 
     with Workers(2) as workers, pytest.raises(InputError, match="bad"):
         workers.run(2, work)
-
-
-def test_counting_threads():
-    assert count_threads(3) == 3
-    assert count_threads(None) == 1
-    assert count_threads(-1) >= 1
-    assert count_threads(-1000) == 1
-    for wrong in (0, 1.5, "many"):
-        with pytest.raises(InputError, match="n_jobs"):
-            count_threads(wrong)
 
 
 @numba.njit(nogil=True)
