@@ -122,6 +122,27 @@ def test_each_cell_is_taken_once_and_a_phase_ends_when_all_are_done(n_threads):
     assert (seen == 50).all()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    def take_all():
+        taken, seen = np.zeros((20, 50), int), np.zeros(20, int)
+        with Workers(3) as workers:
+            workers.run_phases(20, 50, take_turns, taken, seen, 50)
+        return bool((seen == 50).all())
+
+    # While the parent has threads that wait for work.
+    with Workers(3) as workers:
+        workers.map(abs, range(100))
+        child = os.fork()
+        if child == 0:
+            # A child that hangs is ended.
+            signal.alarm(60)
+            os._exit(0 if take_all() else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert take_all()
+
+
 def test_a_late_thread_goes_on_with_the_current_phase():
     board = np.zeros(PHASES + 8 * 5, np.int64)
     board[ENDED] = 3
