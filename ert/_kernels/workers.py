@@ -109,15 +109,14 @@ def wait(board, phase):
     What has been written in all phases before can be read. Return -1 when a thread has failed and the others must stop.
     """
     n_polls = 0
-    while True:
+    while not _read(board, ABORTED):
         n_ended = _read(board, ENDED)
         if n_ended > phase:
             return n_ended
-        if _read(board, ABORTED):
-            return -1
         n_polls += 1
         if n_polls > N_POLLS:
             _sleep()
+    return -1
 
 
 class Workers:
@@ -136,24 +135,27 @@ class Workers:
         self._executor = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
         self.map: Callable[..., Iterable[Any]] = map if n_threads == 1 else self._map
 
-    def run(self, n_parts: int, kernel: Callable[..., Any], *args: Any) -> None:
+    def run(self, n_parts: int, kernel: Callable[..., Any], *args: Any, wait_for_all: bool = True) -> None:
         """Call ``kernel(thread, *args)`` here and in threads that start before it is done; raise the first error.
 
-        Threads are numbered from 0 on; at most `n_parts` of them are used.
+        Threads are numbered from 0 on; at most `n_parts` of them are used. Unless `wait_for_all`, the kernel has
+        done all the work when it returns here, and other threads may return from it later.
         """
+        self._failed, board = False, self._board
         if self._executor is None or n_parts <= 1:
             kernel(0, *args)
             return
         others: list[Future[None]] = []
         try:
             for i in range(1, min(self.n_threads, n_parts)):
-                others.append(self._executor.submit(self._call, kernel, i, *args))
+                others.append(self._executor.submit(self._call, board, kernel, i, *args))
             kernel(0, *args)
         except BaseException:
-            self._fail()
+            self._fail(board)
             raise
         finally:
-            errors = [other.exception() for other in others if not other.cancel()]
+            started = [other for other in others if not other.cancel()]
+            errors = [other.exception() for other in started if wait_for_all or self._failed]
         for error in errors:
             if error is not None:
                 raise error
@@ -163,7 +165,6 @@ class Workers:
         items = list(zip(*iterables, strict=False))
         results: list[Any] = [None] * len(items)
         remaining, lock, errors = iter(range(len(items))), threading.Lock(), dict[int, Exception]()
-        self._failed = False
 
         def work(_thread: int) -> None:
             while not self._failed:
@@ -186,21 +187,23 @@ class Workers:
         """Call ``kernel(thread, board, *args)`` as `run` does, with a new board for phases of `n_blocks` blocks."""
         self._board = np.zeros(PHASES + 8 * n_phases, np.int64)
         try:
-            self.run(n_blocks, kernel, self._board, *args)
+            self.run(n_blocks, kernel, self._board, *args, wait_for_all=False)
         finally:
             self._board = None
 
-    def _call(self, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
+    def _call(self, board: npt.NDArray[np.int64] | None, kernel: Callable[..., Any], thread: int, *args: Any) -> None:
         try:
             kernel(thread, *args)
         except BaseException:
-            self._fail()
+            self._fail(board)
             raise
 
-    def _fail(self) -> None:
-        self._failed = True
-        if self._board is not None:
-            self._board[ABORTED] = 1
+    def _fail(self, board: npt.NDArray[np.int64] | None) -> None:
+        # A thread that is late fails for itself: what it was to work on is done.
+        if board is self._board:
+            self._failed = True
+        if board is not None:
+            board[ABORTED] = 1
 
     def __enter__(self) -> Self:
         return self

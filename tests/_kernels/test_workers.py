@@ -67,12 +67,39 @@ def test_nobody_waits_for_a_thread_that_has_not_started():
     assert sorted(done) == sorted([*range(100), 0])
 
 
+def test_nobody_waits_for_a_thread_without_a_block():
+    """It finds all blocks taken when it goes on, in the next run or after the last."""
+    started, release, late = threading.Barrier(2), threading.Event(), []
+
+    def work(thread, board):
+        started.wait(60)
+        if thread == 1:
+            release.wait(60)
+            late.append((take_block(board, 0), wait(board, 0)))
+            raise InputError("what nobody waits for")
+        else:
+            while take_block(board, 0) < 3:
+                if finish_block(board, 0, 3):
+                    end_phase(board)
+
+    with Workers(2) as workers:
+        try:
+            workers.run_phases(1, 3, work)
+            assert not late
+            workers.run_phases(1, 3, lambda *_: None)
+        finally:
+            release.set()
+            # Nor does its failure stop others.
+            workers.map(abs, range(3))
+    assert late == [(4, 1)]
+
+
 def test_each_run_of_phases_has_a_board_of_its_own():
     boards, together = [], threading.Barrier(3)
 
     def work(thread, board):
-        together.wait(60)
         boards.append(board)
+        together.wait(60)
 
     with Workers(3) as workers:
         for n_phases in (1, 5):
