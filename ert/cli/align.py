@@ -1,4 +1,4 @@
-"""``ert align``: find faces in images and locate their landmarks."""
+"""``ert align`` and ``ert demo``: find faces in images and locate their landmarks."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
-from ert._core.files import claim
+from ert._core.files import claim, sample_image
 from ert.cli import common
+from ert.cli.main import main
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
 from ert.inference.mode import PredictionMode
@@ -129,3 +130,24 @@ def _face_entry(face: AlignedFace) -> dict[str, Any]:
     if face.std is not None and face.confidence is not None:
         entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
     return entry
+
+
+def add_demo_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("--out", default="ert-demo", metavar="DIR", help="output folder (default: ert-demo)")
+    common.add_force(parser)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Run the bundled model on the bundled image.
+
+    ert demo
+    ert demo --out pictures
+    """
+    out = common.make_folder(options.out)
+    landmarks = out / "astronaut.json"
+    force = ["--force"] if options.force else []
+    status = main(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}", *force])
+    if status == 0:
+        common.show(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
+    return status

@@ -30,9 +30,9 @@ _COMMANDS = {
     "info": ("info", "Print the contents of a model file."),
     "models": ("info", "List the bundled models."),
     "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),
-    "demo": ("demo", "Run the bundled model on the bundled image."),
-    "warmup": ("warmup", "Compile all kernels now, so that the first prediction is fast."),
-    "completion": ("completion", "Print a script that completes commands, options and files in a shell."),
+    "demo": ("align", "Run the bundled model on the bundled image."),
+    "warmup": ("setup", "Compile all kernels now, so that the first prediction is fast."),
+    "completion": ("setup", "Print a script that completes commands, options and files in a shell."),
 }
 # Options whose values are written, not read.
 OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images")

@@ -75,6 +75,7 @@ def assemble(
     boxes = np.array(numbers).reshape(-1, 4)
     without = np.isnan(boxes[:, 0])
     boxes[without] = squares_around(landmarks[without])
+    source = "landmarks" if without.all() else "given"
     for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)).tolist():
         try:
             if not without[i] or len(names) > 1:
@@ -92,7 +93,7 @@ def assemble(
     ids = tuple(ids_read) if any(ids_read) else None
     scales = None if np.isnan(scales_read).all() else np.array(scales_read)
     counted = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales)
+    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales, box_source=source)
     if faults:
         dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
     dataset = replace(dataset, skipped=tuple(skipped), notes=counted)

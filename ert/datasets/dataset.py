@@ -65,6 +65,8 @@ class Dataset:
         The user's number or name of each object, ``ID=`` in .tps files; "" is none.
     scales : float64 array (n,), optional
         Length of a pixel in the user's unit, ``SCALE=`` in .tps files; NaN is unknown.
+    box_source : {"given", "landmarks", "whole"}
+        Where boxes come from: the file or a table, the squares around the landmarks, or the whole images.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     ids: tuple[str, ...] | None = None
     scales: Floats | None = None
+    box_source: str = "given"
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
@@ -151,7 +154,8 @@ class Dataset:
         ids = None if self.ids is None else tuple(self.ids[i] for i in chosen)
         scales = None if self.scales is None else self.scales[chosen]
         arrays = self.boxes[chosen], self.landmarks[chosen]
-        return Dataset(files, *arrays, self.landmark_names, self.name, ids=ids, scales=scales)
+        names, source = self.landmark_names, self.box_source
+        return Dataset(files, *arrays, names, self.name, ids=ids, scales=scales, box_source=source)
 
     def __add__(self, other: "Dataset") -> "Dataset":
         return concatenate([self, other])
@@ -217,6 +221,7 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         tuple(note for dataset in datasets for note in dataset.notes),
         _joined_ids(datasets),
         _joined_scales(datasets),
+        datasets[0].box_source if len({dataset.box_source for dataset in datasets}) == 1 else "given",
     )
 
 

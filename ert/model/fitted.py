@@ -25,6 +25,8 @@ from ert.model.schemes import check_names, resolve_mirror_map
 _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 # Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
 MAX_MASK_PIXELS = 512
+# Given by the user, the whole image, a face detector, or the locator in the model.
+BOX_SOURCES = ("given", "whole", "face", "learned")
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 # None where there was nothing to measure them on.
 _CONFIDENCE_FIGURES = ("background_rejected", "failed_auc")
@@ -49,6 +51,8 @@ class Fitted:
     confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
+    box_source : {"given", "whole", "face", "learned"}
+        Where the boxes come from that it was trained on.
     """
 
     cascade: Cascade | DlibCascade
@@ -59,6 +63,7 @@ class Fitted:
     summary: dict[str, Any]
     confidence_model: ConfidenceModel | None = None
     confidence_summary: dict[str, Any] = field(default_factory=dict)
+    box_source: str = "given"
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
@@ -123,6 +128,11 @@ class FittedAttributes:
         return self._fitted().confidence_model
 
     @property
+    def box_source_(self) -> str:
+        """Where boxes come from: "given", "whole", "face" or "learned"."""
+        return self._fitted().box_source
+
+    @property
     def n_landmarks_(self) -> int:
         """The number of landmarks."""
         return len(self._fitted().cascade.mean_shape)
@@ -176,6 +186,8 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
         "history": fitted.history,
         "summary": fitted.summary,
     }
+    if fitted.box_source != BOX_SOURCES[0]:
+        header["box_source"] = fitted.box_source
     if isinstance(cascade, Cascade):
         crop_spec = cascade.crop_spec
         header |= {"kind": "ert", "crop_spec": asdict(crop_spec) | {"region": crop_spec.region.tolist()}}
@@ -234,6 +246,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             _check_summary(header["summary"]),
             confidence_model,
             {} if confidence is None else _check_confidence_summary(confidence["summary"]),
+            _check_box_source(header.get("box_source", BOX_SOURCES[0])),
         )
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error
@@ -255,6 +268,12 @@ def _from_dlib(cascade: DlibCascade) -> Fitted:
         "notes": {"origin": "a model file of dlib"},
     }
     return Fitted(cascade, params, check_names(None, len(cascade.mean_shape)), None, [], summary)
+
+
+def _check_box_source(source: Any) -> str:
+    if source not in BOX_SOURCES:
+        raise InputError(f"box_source: {quoted(source)}, expected one of {', '.join(BOX_SOURCES)}")
+    return str(source)
 
 
 def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:

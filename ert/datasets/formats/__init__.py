@@ -218,7 +218,8 @@ def read_annotations(
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
     dataset = assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
-    return replace(dataset, notes=(*dataset.notes, *turns.notes()))
+    source = "whole" if boxes == "image" else dataset.box_source
+    return replace(dataset, notes=(*dataset.notes, *turns.notes()), box_source=source)
 
 
 def import_sleap(
