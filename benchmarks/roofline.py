@@ -312,7 +312,7 @@ def training(speeds, n, n_trees):
 
         return call
 
-    def run(self, n_parts, kernel, *args):
+    def run(self, n_parts, kernel, *args, wait_for_all):
         # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
         kernel = kernel.py_func if kernel is trees.boost_trees else timed(kernel)
         kernel(0, *args)

@@ -2,7 +2,7 @@
 
     python benchmarks/small_fits.py
 
-46 photos of wings with 40 initializations, which one thread trains on whatever `n_jobs` is, and with 200, which
+46 photos of wings with 40 initializations, which one thread trains on whatever `n_jobs` is, and with 400, which
 threads share. The fits with one thread and with the default take turns, after one that loads the compiled kernels.
 """
 
@@ -26,7 +26,7 @@ SETTING = {
     "pool_spread": 0.05,
     "random_state": 0,
 }
-N_PHOTOS, INITS, LOADS = 46, (40, 200), (0, 8)
+N_PHOTOS, INITS, LOADS = 46, (40, 400), (0, 8)
 
 
 @contextmanager

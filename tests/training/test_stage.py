@@ -233,9 +233,9 @@ def test_pool_positions_lie_in_the_padded_rectangle_at_the_nearest_landmarks():
 
 
 def test_small_fits_use_one_thread():
-    """Those of 46 photos with 40 initializations do; those of 500 with 20 use what they get."""
+    """Those of 46 photos with 40 initializations do; those of 1000 with 20 use what they get."""
     assert useful_threads(46 * 40, 8) == 1
-    assert useful_threads(500 * 20, 8) == 8
+    assert useful_threads(1000 * 20, 8) == 8
     assert useful_threads(10**6, 1) == 1
 
 
