@@ -23,9 +23,9 @@ MIN_HALF_WIDTH = 0.1
 MAX_BASIS_SAMPLES = 20_000
 # Largest residual in units of its component.
 MAX_RESIDUAL = 16_000
-# Samples that one thread trains on by itself. A level of a tree takes it less than 1 ms, and a thread that a busy system
-# suspends for 3 ms or more while it has some of the samples delays all others: with 9200 samples, two threads took 1.3
-# times as long as one beside other jobs.
+# Samples that one thread trains on by itself. A level of a tree takes it less than 1 ms, and a thread that a busy
+# system suspends for 3 ms or more while it has some of the samples delays all others: with 9200 samples, two threads
+# took 1.3 times as long as one beside other jobs.
 SAMPLES_OF_ONE_THREAD = 8 * BLOCK_LENGTH
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
 N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
