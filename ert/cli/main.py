@@ -20,9 +20,11 @@ ert evaluate face68 test.xml --by size,yaw
 # The module of each command, and the first sentence of its help text.
 _COMMANDS = {
     "align": ("align", "Find faces in images and locate their landmarks."),
+    "predict": ("predict", "Locate the landmarks in many photographs and write them to a table."),
     "train": ("train", "Train a model on annotated images."),
     "evaluate": ("evaluate", "Measure the errors of a model on annotated images."),
-    "compare": ("compare", "Compare the errors and times of two models on annotated images."),
+    "compare": ("compare", "Compare two models on annotated images, or two annotations of the same images."),
+    "measure": ("measure", "Measure distances, angles, areas and shapes by landmarks."),
     "explain": ("explain", "Draw which pixels a model compares, and the shape after each stage."),
     "video": ("video", "Track the faces in a video and write an annotated video or a table of landmarks."),
     "webcam": ("video", "Track the faces that a camera sees and show them in a window."),
