@@ -1,6 +1,7 @@
 """``ert compare`` of two annotations of the same images: their repeatability."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,9 @@ def run_observers(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace, file: str) -> Dataset:
     dataset = common.read_dataset(options, file, options.boxes)
     scales = read_scales(options, dataset)
-    names = {"name": file}
-    if scales is None:
-        return Dataset(**vars(dataset) | names)
-    return Dataset(**vars(dataset) | names | {"scales": np.broadcast_to(scales, len(dataset))})
+    if scales is not None:
+        dataset = replace(dataset, scales=np.broadcast_to(scales, len(dataset)))
+    return replace(dataset, name=file)
 
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:

@@ -191,7 +191,8 @@ def _choose_scale(
     elif own is not None and not np.isnan(own).all():
         scale = known_scale(own, points)
     if scale is None and unit not in (None, "px"):
-        raise InputError(f"unit {unit!r}: no scale is known, expected scales, scale_points or SCALE= in the data")
+        where = "in the file (SCALE=, column scale), or scales (--scale) or scale_points (--scale-points)"
+        raise InputError(f"unit {unit!r}: no scale is known, expected one {where}")
     if scale is None or unit == "px":
         return Quantity(np.ones(len(points)), np.zeros_like(points)), "px"
     if own is not None and contradicts(scale.values, own):

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -180,8 +181,9 @@ def _with_landmarks_of(a: Dataset, b: Dataset) -> tuple[Dataset, tuple[str, ...]
         return b.with_landmarks([others.index(name) for name in names]), ()
     if len(names) != len(others):
         raise InputError(f"{b.name}: {len(others)} landmarks, expected {len(names)} as in {a.name}")
-    renamed = Dataset(**{**vars(b), "landmark_names": names})
-    return renamed, (f"the landmarks of {a.name} and {b.name} have different names and are matched by their order",)
+    return replace(b, landmark_names=names), (
+        f"the landmarks of {a.name} and {b.name} have different names and are matched by their order",
+    )
 
 
 def _common_keys(a: Dataset, b: Dataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:

@@ -114,7 +114,7 @@ def test_a_scale_from_a_known_length():
         ({"scale_points": "0-9=1"}, "scale_points: '0-9=1': no landmark '9'"),
         ({"scale_points": "1,2:1,2=5"}, "the two points are the same, expected them apart"),
         ({"scale_points": "1,2:1,--2=5"}, "expected X,Y:X,Y=LENGTH, with coordinates in pixels"),
-        ({"unit": "mm"}, "unit 'mm': no scale is known, expected scales, scale_points or SCALE= in the data"),
+        ({"unit": "mm"}, r"unit 'mm': no scale is known, expected one in the file \(SCALE=, column scale\), or scales"),
         ({"unit": "furlong"}, "unit is 'furlong', expected one of px, mm"),
         ({"std": [[1, 2]]}, r"std: array of shape \(1, 2\), expected \(2, 4\)"),
         ({"std": np.full((2, 4), -1)}, "std: array of shape .* from 0 up"),
