@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ert.model.confidence import Assessment
     from ert.pipeline.outputs import write_predictions
     from ert.pipeline.predict import Prediction, predict
+    from ert.pipeline.train import train
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
 
@@ -52,6 +53,7 @@ _MODULES = {
     "model.confidence": "Assessment",
     "pipeline.outputs": "write_predictions",
     "pipeline.predict": "Prediction predict",
+    "pipeline.train": "train",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
@@ -98,6 +100,7 @@ __all__ = [
     "sample_image",
     "to_dataframe",
     "tracking",
+    "train",
     "triangles",
     "warp",
     "write_dataset",

@@ -8,7 +8,7 @@ Invalid arguments raise :class:`ert.InputError`, which names the argument, the f
 shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, zero lengths.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -229,16 +229,18 @@ def bootstrap_interval(
 
 
 @checked_arguments
-def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None = None) -> dict[str, Any]:
+def evaluate(
+    y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | Mapping[str, ArrayLike] | None = None
+) -> dict[str, Any]:
     """Summarize the errors of predictions in a dict that can be written as JSON.
 
     Parameters
     ----------
     y_true, y_pred : (n, n_landmarks, 2) array-like
         True and predicted landmarks, x and y in pixels; NaN in `y_true` = missing.
-    norms : sequence of str, optional
-        Names from `NORMALIZERS`. By default all four for 68 points without missing eye points, else ``"box"``
-        and ``"diagonal"``.
+    norms : sequence of str or mapping of str to (n,) array-like, optional
+        Names from `NORMALIZERS`, or lengths of the objects in pixels by the name of what they are. By default all
+        four for 68 points without missing eye points, else ``"box"`` and ``"diagonal"``.
 
     Returns
     -------
@@ -253,10 +255,11 @@ def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None =
     if norms is None:
         norms = NORMALIZERS if true.shape[1] == 68 and known[:, 36:48].all() else ("box", "diagonal")
     summaries = {}
-    for normalizer in norms:
+    lengths = norms if isinstance(norms, Mapping) else {name: name for name in norms}
+    for name, normalizer in lengths.items():
         errors = nme(true, y_pred, normalizer)
         per_landmark = per_landmark_nme(true, y_pred, normalizer)
-        summaries[normalizer] = {
+        summaries[name] = {
             "mean": float(errors.mean()),
             "median": float(np.median(errors)),
             "interval_95": list(bootstrap_interval(errors)),

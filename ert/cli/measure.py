@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 
@@ -99,6 +100,12 @@ def read_scales(options: argparse.Namespace, dataset: Dataset) -> float | Floats
     if not 0 < scale < math.inf:
         raise InputError(f"--scale {text}: expected the length of a pixel, above 0, or CSV:COLUMN")
     return scale
+
+
+def with_scales(options: argparse.Namespace, dataset: Dataset) -> Dataset:
+    """Return a dataset with the scale that `--scale` gives, if it does."""
+    scale = read_scales(options, dataset)
+    return dataset if scale is None else replace(dataset, scales=np.broadcast_to(scale, len(dataset)).astype(float))
 
 
 def _scale_column(spec: str, dataset: Dataset, folder: str | None) -> Floats:

@@ -168,13 +168,13 @@ def _read_inputs(options: argparse.Namespace, out: Path) -> Inputs:
 
 
 def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: Inputs) -> Request:
-    source = {"auto": None, "learnt": "learned"}.get(options.box_from, options.box_from)
+    source = options.box_from
     if options.boxes == "image":
-        if source not in (None, "whole"):
+        if source not in ("auto", "whole"):
             raise InputError(f"--boxes image and --box-from {options.box_from}: expected one of them")
         source = "whole"
     given = options.box is not None or options.boxes not in (None, "image")
-    if given and source not in (None, "given"):
+    if given and source not in ("auto", "given"):
         raise InputError(f"--box-from {options.box_from}: expected none with --box or --boxes")
     return choose_request(
         model,

@@ -107,7 +107,7 @@ class Inputs:
                 if isinstance(given, Dataset):
                     self._add_dataset(given)
                 elif not isinstance(given, (str, os.PathLike)):
-                    self.items[f"\0{i}"] = Item(check_image(given, f"images[{i}]"), str(i))
+                    self.items[f"<array {i}>"] = Item(check_image(given, f"images[{i}]"), str(i))
                 elif isinstance(given, str) and given.startswith("@"):
                     self._add_list(Path(given[1:]))
                 else:
@@ -121,10 +121,8 @@ class Inputs:
         if path.is_dir():
             files = list(_images_in(path, self.recursive))
             if not files:
-                raise InputError(
-                    f"{path}: no image in this folder"
-                    + (", --recursive looks in its subfolders too" * (not self.recursive))
-                )
+                others = "" if self.recursive else "; --recursive looks in its subfolders too"
+                raise InputError(f"{path}: no image in this folder{others}")
         elif not os.path.lexists(path) and glob.has_magic(str(given)):
             found = sorted(glob.glob(str(given), recursive=True), key=natural_key)
             files = [Path(name) for name in found if _is_image(name) and os.path.isfile(name)]
@@ -188,7 +186,8 @@ class Inputs:
         for key, item in list(self.items.items()):
             try:
                 check_name(image_name(item.file, folder), "a table")
-                check_name(item.specimen, "a table")
+                for name in filter(None, (item.specimen, *item.ids)):
+                    check_name(name, "a table")
             except InputError as error:
                 self.faults.append(f"{item.file}: {error}")
                 del self.items[key]
@@ -212,7 +211,8 @@ class Inputs:
             raise InputError(f"boxes: expected left, top, width, height, or the boxes of {len(self.items)} images")
         for i, (key, item) in enumerate(self.items.items()):
             of_image = boxes if for_all else boxes[i]
-            checked = [check_box(box, f"boxes[{i}]") for box in ([of_image] if _is_box(of_image) else of_image)]
+            several = isinstance(of_image, (Sequence, np.ndarray)) and not _is_box(of_image)
+            checked = [check_box(box, f"boxes[{i}]") for box in (of_image if several else [of_image])]
             self.items[key] = item._replace(boxes=tuple(checked), ids=("",) * len(checked))
 
     def give_scales(self, scale: float | str) -> None:
@@ -238,13 +238,9 @@ def _is_box(value: Any) -> bool:
 
 def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
     """Yield the images of a folder in natural order, hidden ones left out."""
-    for place, (parent, names) in enumerate(sorted(walk(folder), key=lambda entry: natural_key(entry[0]))):
-        if not place or recursive:
-            for name in sorted(names, key=natural_key):
-                if _is_image(name):
-                    yield Path(parent, name)
-        if not recursive:
-            return
+    folders = sorted(walk(folder), key=lambda entry: natural_key(entry[0])) if recursive else [next(walk(folder))]
+    for parent, names in folders:
+        yield from (Path(parent, name) for name in sorted(names, key=natural_key) if _is_image(name))
 
 
 def _is_image(name: str) -> bool:

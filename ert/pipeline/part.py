@@ -118,6 +118,8 @@ class PartFile:
                         f"{self.path}: results of another model, of other options or of another version; expected "
                         "the same as in the run that was interrupted, or another --out, or remove the file"
                     )
+                if end and "image" not in entry:
+                    break
                 if end:
                     self.done.add(entry["image"])
                 end += len(line)
@@ -133,7 +135,7 @@ class PartFile:
 
     def _write(self, entry: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
@@ -161,9 +163,10 @@ class PartFile:
 
 
 def _read_line(line: bytes) -> Any:
-    """Return what a line holds, or None if it was not written to its end."""
+    """Return the object that a line holds, or None if it was not written to its end."""
     with suppress(ValueError):
-        return json.loads(line) if line.endswith(b"\n") else None
+        entry = json.loads(line)
+        return entry if line.endswith(b"\n") and isinstance(entry, dict) else None
     return None
 
 

@@ -130,7 +130,10 @@ def choose_request(
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence:g}: expected 0 to 1")
     own = model.box_source_
-    source = box_from or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
+    source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from)
+    source = source or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
+    if source == "given" != own and not inputs.has_boxes:
+        raise InputError("box_from='given': no image has a box, expected boxes or annotations with boxes")
     if source != "given" or not inputs.has_boxes:
         # Raises an error where the model lacks what it takes.
         find_objects(model, np.zeros((64, 64), np.uint8), box_from=source, detector=detector)
@@ -234,9 +237,9 @@ def predict(
     boxes : str, (4,), or sequence, optional
         ``"CSV:PREFIX"``, a table of boxes (see `ert.datasets.formats.csv.read_boxes`); left, top, width and height of
         a box for all images; or for each image its box or boxes.
-    box_from : {"whole", "face", "learned", "given"}, optional
-        By default `boxes`, or else the model's own way, see `box_source_`. Where that is "given" or "face", the boxes
-        of annotations are taken if they have any.
+    box_from : {"auto", "whole", "face", "learned", "given"}, optional
+        By default, or with "auto", `boxes`, or else the model's own way, see `box_source_`. Where that is "given" or
+        "face", the boxes of annotations are taken if they have any.
     mode : {"fast", "accurate"} or PredictionMode
         See :meth:`ert.ShapePredictor.predict`.
     max_objects : int, optional

@@ -187,7 +187,8 @@ def test_a_table_goes_to_standard_output(wings, images):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--box-from", "given"], "give the box of each object"),
+        (["--box-from", "given"], "no image has a box, expected boxes or annotations with boxes"),
+        (["--box-from", "learnt"], "ert train --box-from learned"),
         (["--box=1,2,3,4", "--boxes", "b.csv:d"], "--box and --boxes: expected one of them"),
         (["--box=1,2,30,40", "--box-from", "whole"], "--box-from whole: expected none with --box"),
         (["--boxes", "image", "--box-from", "given"], "--boxes image and --box-from given"),
