@@ -3,6 +3,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,26 @@ def test_arrays_are_measured_in_pixels():
     assert table["distance_0-2_px"].tolist() == [50, 10]
     assert (table.specimens, table.images) == (("0", "1"), ("", ""))
     assert ert.measure(SHAPES.tolist(), centroid_size=True)["centroid_size_px"].tolist() == [50, 10]
+
+
+def predictions():
+    files = [Path("photos/a.jpg"), Path("photos/a.jpg"), Path("photos/b.jpg")]
+    box, names, std = np.array([0.0, 0, 50, 50]), ("p", "q", "r", "s"), np.full(4, 0.5)
+    for file, shape in zip(files, SHAPES[[0, 1, 0]], strict=True):
+        yield ert.Prediction(file, file.stem, box, shape, names, std=std, scale=None if file.stem == "b" else 0.1)
+
+
+def test_predictions_are_measured():
+    table = ert.measure(predictions(), distances="p-r")
+    np.testing.assert_array_equal(table["distance_p-r_mm"], [5, 1, np.nan])
+    np.testing.assert_allclose(table["std_distance_p-r_mm"], [np.sqrt(0.005), np.sqrt(0.005), np.nan])
+    assert table.specimens == ("a", "a_2", "b")
+    assert table.images == ("photos/a.jpg", "photos/a.jpg", "photos/b.jpg")
+    of_arrays = [replace(one, image=np.zeros((9, 9), np.uint8), std=None, scale=None) for one in predictions()]
+    table = ert.measure(of_arrays, distances="p-r")
+    assert (list(table.columns), table.images) == (["distance_p-r_px"], ("",) * 3)
+    with pytest.raises(InputError, match="data: item 1 has other landmarks than item 0"):
+        ert.measure([of_arrays[0], replace(of_arrays[1], landmark_names=("a", "b", "c", "d"))], distances="0-1")
 
 
 def test_specimens_are_ids_or_names_of_images():
