@@ -25,7 +25,7 @@ from ert.predictor import ShapePredictor, load
 
 # Of `predict` and `ert predict`; the only place that says so.
 DEFAULT_MODE = "fast"
-# A locator always finds something: below this confidence there is hardly ever an object, unless the user says otherwise.
+# A locator always finds something: below this confidence there is hardly ever an object.
 MIN_FOUND_CONFIDENCE = 0.1
 # Where the boxes of annotations are those that the model was trained for.
 _TAKES_GIVEN = ("given", "face")
