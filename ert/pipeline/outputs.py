@@ -20,6 +20,7 @@ from ert.datasets.formats.coco import coco_object
 from ert.datasets.formats.imglab import IMGLAB_HEAD, IMGLAB_TAIL, imglab_images
 from ert.datasets.formats.pts import write_pts
 from ert.datasets.formats.tps import write_tps
+from ert.datasets.parsing import quoted
 from ert.datasets.tables import csv_rows
 from ert.datasets.text import text_lines
 from ert.pipeline.inputs import Item
@@ -265,6 +266,12 @@ _WRITERS: Mapping[str, Callable[[Photos, Columns, Path, bool], Iterator[str]]] =
 }
 
 
+def _image_of(found: Any) -> str:
+    if not isinstance(found, Prediction):
+        raise InputError(f"predictions: {quoted(found)}, expected results of ert.predict")
+    return os.fspath(Item(found.image, found.specimen).file)
+
+
 @checked_arguments
 def write_predictions(predictions: Iterable[Prediction], path: StrPath, format: str | None = None) -> int:
     """Write predictions to a file, in memory that does not grow with their number.
@@ -294,10 +301,7 @@ def write_predictions(predictions: Iterable[Prediction], path: StrPath, format: 
     has_scale = has_roll = False
     with TemporaryDirectory(prefix="ert-") as folder:
         part = None
-        for _, group in groupby(
-            predictions,
-            key=lambda found: id(found.image) if isinstance(found.image, np.ndarray) else os.fspath(found.image),
-        ):
+        for _, group in groupby(predictions, key=_image_of):
             objects = tuple(group)
             first = objects[0]
             if part is None:
