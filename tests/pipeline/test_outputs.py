@@ -218,6 +218,10 @@ def test_what_cannot_be_written(tmp_path):
         ert.write_predictions([], tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"has several objects, expected one for each .pts file"):
         ert.write_predictions(found, tmp_path / "pts", "pts")
+    with pytest.raises(InputError, match=r"p0.png: landmarks of another model than the first"):
+        ert.write_predictions([found[0], *predictions(tmp_path, 1, Columns(("a",)))], tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"there is no folder"):
+        ert.write_predictions(found, tmp_path / "none" / "a.csv")
     (tmp_path / "b").mkdir()
     twins = [found[0], *predictions(tmp_path / "b", 1)]
     with pytest.raises(InputError, match=r"p0.png has the same name"):
