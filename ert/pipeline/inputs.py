@@ -222,7 +222,7 @@ class Inputs:
         except InputError:
             if not isinstance(scale, str) or ":" not in scale:
                 raise InputError(f"scale {quoted(scale)}: expected a number above 0, or CSV:COLUMN") from None
-            table, is_specimen = _read_scales(scale, self.image_folder)
+            table, is_specimen = read_scale_table(scale, self.image_folder)
             for key, item in self.items.items():
                 found = table.get(item.specimen if is_specimen else os.path.realpath(key))
                 self.items[key] = item._replace(scale=found)
@@ -248,7 +248,7 @@ def _is_image(name: str) -> bool:
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
 
 
-def _read_scales(spec: str, image_folder: str | os.PathLike[str] | None) -> tuple[dict[str, float | None], bool]:
+def read_scale_table(spec: str, image_folder: str | os.PathLike[str] | None) -> tuple[dict[str, float | None], bool]:
     """Return the scales of a table by image or specimen, and whether it is by specimen."""
     name, _, column = spec.rpartition(":")
     path = Path(name)

@@ -17,6 +17,7 @@ from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.checks import known_scheme
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector, detect_faces
+from ert.inference.locator import locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.procrustes import fit_similarity, typical_shape
 from ert.predictor import ShapePredictor
@@ -105,6 +106,7 @@ def find_objects(
     box_from: str | None = None,
     detector: str | Detector = "auto",
     max_objects: int = 1,
+    min_confidence: float = 0.0,
 ) -> list[Found]:
     """Find the boxes of the objects in an image, as the model was trained to expect them.
 
@@ -117,8 +119,8 @@ def find_objects(
         By default, the model's own way.
     detector : str or callable
         For faces, see :func:`ert.detect_faces`.
-    max_objects : int
-        For a locator.
+    max_objects, min_confidence
+        For a locator, see :func:`ert.inference.locator.locate_objects`.
 
     Returns
     -------
@@ -138,6 +140,18 @@ def find_objects(
         return [Found(box) for box in detect_faces(image, detector)]
     if source not in BOX_SOURCES:
         raise InputError(f"box_from={source!r}: expected one of {', '.join(BOX_SOURCES)}")
+    if source == "learned":
+        fitted = model.fitted_
+        if fitted.locator is None:
+            raise InputError("the model has no locator: train it with ert train --box-from learned")
+        found = locate_objects(
+            fitted.locator,
+            image,
+            max_objects=max_objects,
+            min_confidence=min_confidence,
+            gray_weights=model.gray_weights,
+        )
+        return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
     raise InputError(
         "the model was trained on boxes that were given: give the box of each object, or train a model that finds "
         "them (ert train --box-from learned, or whole)"

@@ -30,6 +30,8 @@ COMMANDS = {
         "compare model.ert model.ert faces.csv --repeats 1",
         {"--json": "out.json", "--plot": "curves.png", "--draw": "worst.png"},
     ),
+    "compare annotations": ("compare faces.csv faces.csv", {"--json": "out.json", "--draw": "out.png"}),
+    "measure": ("measure faces.csv --distances 0-16", {"--out": "table.csv"}),
     "explain": (f"explain model.ert photo.png {BOX}", {"--out": "out.png"}),
     "info": ("info model.ert", {"--json": "out.json"}),
     "dataset info": ("dataset info faces.csv --boxes boxes.csv:", {"--json": "out.json"}),
@@ -144,7 +146,10 @@ def check_contents(path, command):
     elif path.suffix == ".json":
         data = json.loads(path.read_text())
         key = {"align": "images", "info": "n_landmarks", "dataset check": "findings", "dataset info": "objects"}
-        assert key.get(command, "errors" if command == "compare" else "norms") in data
+        key |= {"compare": "errors", "compare annotations": "overall"}
+        assert key.get(command, "norms") in data
+    elif path.name == "table.csv":
+        assert path.read_text().startswith("specimen,image,distance_0-16_px\n")
     elif path.suffix == ".csv":
         assert path.read_text().startswith("frame,time,id,left,")
     elif path.suffix == ".avi":
@@ -188,7 +193,7 @@ def test_every_option_that_writes_is_known():
                     assert name in ("dataset split", "dataset mirror")
 
     visit(build_parser())
-    tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith("convert ")}
+    tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith(("convert ", "compare "))}
     assert commands_with_force == tested | {"convert", "webcam", "demo"}
 
 

@@ -50,7 +50,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco", "wflw" or "jsonl" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def load_dataset(
     missing: Sequence[float] | None = None,
     curves: str | None = None,
 ) -> Dataset:
-    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files.
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl, or a folder of .pts, .tem or .ljson.
 
     If the file has no boxes and `boxes` is not given, the box of an object is the square around its
     landmarks: centered on their bounding rectangle, with its longer side.
@@ -307,8 +307,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             file.write(text)
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
-    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
-        if values is not None and not chosen.ids:
+    extras = ("ids", dataset.ids, chosen.ids), ("scales", dataset.scales, chosen.ids)
+    for what, values, is_stored in (*extras, ("standard errors", dataset.std, chosen.std)):
+        if values is not None and not is_stored:
             notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
