@@ -138,7 +138,7 @@ def run_predict(options: argparse.Namespace) -> int:
             if part.done:
                 write_photos(out, format, part.photos, columns, add=add)
         except KeyboardInterrupt:
-            if part.done:
+            if part.done and not to_stream:
                 common.log(f"ert: {len(part.done)} images are in {part_file}; the same command with --resume goes on")
             raise
         _log_summary(options.out, part, len(items) - len(left), n_faults)

@@ -251,9 +251,14 @@ def _write_pts_folder(folder: Path, photos: Iterator[Photo]) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot create folder: {error.strerror}") from None
     for photo in photos:
-        for text in write_pts(_dataset(photo, photo.objects[0].landmark_names), []) if photo.objects else ():
-            with write_text(pts_file(folder, photo.item), "pts") as file:
-                file.write(text)
+        path = pts_file(folder, photo.item)
+        if not photo.objects:
+            # Of an earlier run.
+            path.unlink(missing_ok=True)
+            continue
+        (text,) = write_pts(_dataset(photo, photo.objects[0].landmark_names), [])
+        with write_text(path, "pts") as file:
+            file.write(text)
 
 
 _WRITERS: Mapping[str, Callable[[Photos, Columns, Path, bool], Iterator[str]]] = {

@@ -139,6 +139,9 @@ def photos_of(found, folder):
 def test_an_image_without_an_object_gets_no_landmarks(tmp_path, format):
     photos = photos_of(predictions(tmp_path, 2), tmp_path)
     out = tmp_path / f"out{OUTPUT_FORMATS[format].suffix}"
+    if format == "pts":
+        # Of an earlier run that found something.
+        write(out / "nothing.pts", "version: 1\nn_points: 1\n{\n1 1\n}\n")
     write_photos(out, format, lambda: iter(photos), ALL)
     if format == "jsonl":
         entry = json.loads(out.read_text().splitlines()[1])
