@@ -267,7 +267,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
     if trained.figures is not None:
-        yield from validation_lines(trained.figures)
+        yield from validation_lines(trained.figures, trained.curve)
         if options.per_landmark:
             yield from common.landmark_table(trained.figures)
     if trained.curve is not None:
@@ -280,7 +280,11 @@ def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
 def _for_report(trained: Trained) -> Validation | None:
     if trained.figures is None:
         return None
-    lines, landmarks, curve = validation_lines(trained.figures), landmark_rows(trained.figures), trained.curve
+    lines, landmarks, curve = (
+        validation_lines(trained.figures, trained.curve),
+        landmark_rows(trained.figures),
+        trained.curve,
+    )
     return Validation(lines, landmarks, *((curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()))
 
 
