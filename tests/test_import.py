@@ -12,7 +12,7 @@ import ert
 NAMES = """
 AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError Prediction PredictionMode
 ShapePredictor TrackedFace Tracker __version__ align average_face chip detect_faces explain eye_aspect_ratio head_pose
-load load_dataset load_image measure mouth_opening predict regions sample_image to_dataframe triangles warp
+load load_dataset load_image measure mouth_opening predict regions sample_image to_dataframe train triangles warp
 write_dataset write_predictions
 """
 NAMES = NAMES.split()
