@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ert._core.arguments import checked_arguments
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.files import as_path, bundled_models
+from ert._core.files import model_path
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
@@ -65,6 +65,11 @@ class ShapePredictor(Estimator, FittedAttributes):
     pool_spread : float
         Above 0: standard deviation of pool pixels around the landmarks, in sides of the box, in place of a
         uniform distribution over the rectangle; `padding` then only widens the crops.
+    spread_decay : float
+        Factor of `pool_spread` from each stage to the next.
+    tree_target : {"shape", "landmark"}
+        What a tree chooses its splits for: the whole shape, or one landmark after another, among pixels near it
+        (local features: Ren et al., CVPR 2014). Leaves move all landmarks either way.
     n_inits : int
         Initializations per training object (R): the mean shape, then mixes of training shapes.
     n_shapes_mixed : int
@@ -136,6 +141,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         prior_length: float = 0.1,
         padding: float = 0.0,
         pool_spread: float = 0.0,
+        spread_decay: float = 1.0,
+        tree_target: str = "shape",
         n_inits: int = 20,
         n_shapes_mixed: int = 1,
         shift_jitter: float = 0.0,
@@ -169,6 +176,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.prior_length = prior_length
         self.padding = padding
         self.pool_spread = pool_spread
+        self.spread_decay = spread_decay
+        self.tree_target = tree_target
         self.n_inits = n_inits
         self.n_shapes_mixed = n_shapes_mixed
         self.shift_jitter = shift_jitter
@@ -431,11 +440,8 @@ class ShapePredictor(Estimator, FittedAttributes):
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, so that greater is better."""
         X, truth = face_list(X), np.asarray(landmark_list(y), dtype=np.float64)
-        lengths = (
-            box_transforms(box_array(check_pairs(X)))[:, 0]
-            if self.normalizer is None
-            else normalizer_lengths(truth, self.normalizer)
-        )
+        sides = box_transforms(box_array(check_pairs(X)))[:, 0]
+        lengths = sides if self.normalizer is None else normalizer_lengths(truth, self.normalizer)
         return -float(nme(truth, self.predict(X), lengths).mean())
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:
@@ -481,11 +487,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     InputError
         When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
-    path, bundled = as_path(name_or_path), bundled_models()
-    if str(name_or_path) in bundled:
-        path = bundled[str(name_or_path)]
-    elif path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
-        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {', '.join(bundled)}")
+    path = model_path(name_or_path)
     fitted = read_fitted(path)
     try:
         if not set(NOT_SAVED).isdisjoint(fitted.params):

@@ -33,7 +33,10 @@ from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = (
+    "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl of ert predict, or a folder of .pts, "
+)
+DATASET_HELP += ".tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PROGRESS_SECONDS = 5.0

@@ -22,7 +22,7 @@ from ert.pipeline.inputs import read_scale_table
 def add_measure_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("dataset", metavar="DATASET", help=f"{common.DATASET_HELP}; also what ert predict writes")
+    add("dataset", metavar="DATASET", help=common.DATASET_HELP)
     distances = "distances between landmarks: names, or numbers from 0 if no name is a number; a name with '-' in "
     distances += "it stands in double quotes if it could be read in two ways. LABEL=A-B names the column"
     add("--distances", metavar="A-B,...", default="", help=distances)

@@ -13,10 +13,12 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import bundled_models, claim, is_stream, protect
+from ert._core.runtime import count_threads
 from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.align import picture_paths
 from ert.cli.parser import Parser
+from ert.datasets.parsing import check_name, first_duplicate, quoted
 from ert.faces.detection import reduce_image
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.outputs import OUTPUT_FORMATS, check_pts, choose_output, image_key, images_in, pts_file, write_photos
@@ -36,8 +38,9 @@ def add_predict_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
     add("model", metavar="MODEL", help=common.MODEL_HELP)
-    text = "image files, folders, quoted patterns ('photos/*.jpg'), @list.txt (a path in each line, relative to the "
-    add("images", nargs="+", metavar="IMAGE", help=text + "list), or " + common.DATASET_HELP)
+    text = "image files, folders, patterns such as 'photos/*.jpg', @list.txt (a path in each line, relative to "
+    text += "the list), or annotations whose images are taken: .xml, .csv, .tps, .json or .txt"
+    add("images", nargs="+", metavar="IMAGE", help=text)
     out = "the landmarks: .csv, .tps (with ID and SCALE), .jsonl (JSON Lines), .json (COCO), .xml (imglab), .parquet; "
     add("--out", required=True, metavar="FILE", help=out + "or a folder, with --format pts")
     add("--format", choices=tuple(OUTPUT_FORMATS), help="format of the output (default: that of the suffix)")
@@ -58,7 +61,7 @@ def add_predict_options(parser: Parser) -> None:
     )
     table = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ...; or image: the "
     boxes("--boxes", metavar="CSV:PREFIX", help=table + "whole image is the box")
-    boxes("--max-objects", type=int, default=1, metavar="N", help="most objects in an image (default: 1)")
+    boxes("--max-objects", type=int, metavar="N", help="most objects in an image (default: 1, or all faces)")
     confidence = "leave out objects of less confidence, 0 to 1 (default: 0)"
     boxes("--min-confidence", type=float, default=0.0, metavar="P", help=confidence)
     boxes("--detector", default="auto", metavar="NAME", help="face detector, as for ert align (default: auto)")
@@ -90,20 +93,28 @@ def run_predict(options: argparse.Namespace) -> int:
     ert predict wings.ert photos --out wings.tps
     ert predict wings.ert 'photos/*.jpg' --out wings.csv --draw pictures
     """
-    out, format = Path(options.out), choose_output(options.out, "long" if options.long else options.format)
     if options.long and options.format not in (None, "long"):
         raise InputError(f"--long and --format {options.format}: expected one of them")
+    out, format = Path(options.out), choose_output(options.out, "long" if options.long else options.format)
+    to_stream = is_stream(out) and not out.is_dir()
+    if options.resume and to_stream:
+        raise InputError(f"{out}: is no file, expected one with --resume")
+    count_threads(options.jobs)
     model = load(options.model)
     if options.show_std and model.confidence_model_ is None:
         raise InputError(f"{options.model}: has no confidence model, which --show-std needs")
-    inputs = _read_inputs(options)
+    for name in model.landmark_names_:
+        check_name(name, "a table")
+    inputs = _read_inputs(options, out)
     items = inputs.items.values()
     protect(item.file for item in items)
+    if format == "pts":
+        if options.max_objects not in (None, 1):
+            raise InputError(f"--max-objects {options.max_objects}: expected 1, a .pts file holds one object")
+        options.max_objects = 1
     with common.compiling_notice():
         request = _choose_request(options, model, inputs)
     if format == "pts":
-        if options.max_objects > 1:
-            raise InputError(f"--max-objects {options.max_objects}: expected 1, a .pts file holds one object")
         check_pts(out, ((item, len(item.boxes) if request.box_from == "given" else 1) for item in items))
     else:
         claim(out, OUTPUT_FORMATS[format].kind, "--out")
@@ -115,39 +126,40 @@ def run_predict(options: argparse.Namespace) -> int:
         request = request._replace(look=_picture_writer(options, items, model))
     with ExitStack() as stack:
         part_file = part_path(out)
-        if is_stream(out):
+        if to_stream:
             part_file = Path(stack.enter_context(TemporaryDirectory(prefix="ert-")), "results.part")
         claim(part_file, "part", "the results of --out")
         add = options.resume and (adds_to_output(part_file) if part_file.exists() else _is_finished(out, format))
         finished = _finished_images(out, format, columns, items) if add else set()
-        digest = _digest(options)
-        with PartFile(part_file, digest, columns, add=add, resume=options.resume) as part:
-            left = [
-                item for key, item in inputs.items.items() if key not in part.done and image_key(key) not in finished
-            ]
-            try:
-                n_faults = _run(options, request, left, part)
-            except KeyboardInterrupt:
-                n = len(part.done)
-                common.log(f"ert: {n} images are in {part_file}; the same command with --resume goes on")
-                raise
-            if part.done or not finished:
-                write_photos(out, format, part.photos, columns, add=bool(add))
-        _log_summary(options.out, part, len(inputs.items) - len(left), n_faults + len(inputs.faults), columns)
-        part_file.unlink()
-    return 2 if n_faults or inputs.faults else 0
+        part = stack.enter_context(PartFile(part_file, _digest(options), columns, resume=options.resume, add=add))
+        left = [item for key, item in inputs.items.items() if key not in part.done and image_key(key) not in finished]
+        try:
+            n_faults = _run(options, request, left, part) + len(inputs.faults)
+            if part.done:
+                write_photos(out, format, part.photos, columns, add=add)
+        except KeyboardInterrupt:
+            if part.done:
+                common.log(f"ert: {len(part.done)} images are in {part_file}; the same command with --resume goes on")
+            raise
+        _log_summary(options.out, part, len(items) - len(left), n_faults)
+        part.discard()
+    return 2 if n_faults else 0
 
 
-def _read_inputs(options: argparse.Namespace) -> Inputs:
+def _read_inputs(options: argparse.Namespace, out: Path) -> Inputs:
     inputs = Inputs(options.recursive, options.image_folder, options.exif, options.levels).add(options.images)
     if options.box is not None and options.boxes is not None:
         raise InputError("--box and --boxes: expected one of them")
+    inputs.leave_out_names(out.parent)
     if not inputs.items:
         raise InputError(inputs.faults[0] if len(inputs.faults) == 1 else f"no images; {'; '.join(inputs.faults)}")
     for line in inputs.faults:
         common.log(f"ert: {line}")
     for line in inputs.notes:
         common.log(line)
+    twin = first_duplicate(item.specimen for item in inputs.items.values())
+    if twin is not None:
+        common.log(f"several images have the specimen name {quoted(twin)}: the column image tells them apart")
     if options.boxes not in (None, "image") or options.box is not None:
         inputs.give_boxes(options.boxes if options.box is None else options.box)
     if options.scale is not None:
@@ -156,13 +168,13 @@ def _read_inputs(options: argparse.Namespace) -> Inputs:
 
 
 def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: Inputs) -> Request:
-    source = {"auto": None, "learnt": "learned"}.get(options.box_from, options.box_from)
+    source = options.box_from
     if options.boxes == "image":
-        if source not in (None, "whole"):
+        if source not in ("auto", "whole"):
             raise InputError(f"--boxes image and --box-from {options.box_from}: expected one of them")
         source = "whole"
     given = options.box is not None or options.boxes not in (None, "image")
-    if given and source not in (None, "given"):
+    if given and source not in ("auto", "given"):
         raise InputError(f"--box-from {options.box_from}: expected none with --box or --boxes")
     return choose_request(
         model,
@@ -233,14 +245,13 @@ def _picture_writer(options: argparse.Namespace, items: Iterable[Item], model: S
     return write
 
 
-def _log_summary(out: str, part: PartFile, n_before: int, n_faults: int, columns: Columns) -> None:
-    n_images = n_objects = n_empty = n_low = 0
+def _log_summary(out: str, part: PartFile, n_before: int, n_faults: int) -> None:
+    n_objects = n_empty = n_low = 0
     for photo in part.photos():
-        n_images += 1
         n_objects += len(photo.objects)
         n_empty += not photo.objects
         n_low += sum(found.confidence is not None and found.confidence < LOW_CONFIDENCE for found in photo.objects)
-    text = f"{out}: {n_objects} objects in {n_images} images"
+    text = f"{out}: {n_objects} objects in {len(part.done)} images" if part.done else f"{out}: nothing to write"
     text += f", nothing found in {n_empty}" if n_empty else ""
     text += f", {n_low} of confidence below {LOW_CONFIDENCE:g}" if n_low else ""
     text += f"; {n_before} were there before" if n_before else ""

@@ -43,8 +43,8 @@ from ert.training.presets import PRESETS
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
-    "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
-    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread",
+    "the cascade": "kind n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
     "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
@@ -280,12 +280,9 @@ def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
 def _for_report(trained: Trained) -> Validation | None:
     if trained.figures is None:
         return None
-    lines, landmarks, curve = (
-        validation_lines(trained.figures, trained.curve),
-        landmark_rows(trained.figures),
-        trained.curve,
-    )
-    return Validation(lines, landmarks, *((curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()))
+    curve = trained.curve
+    shown = (curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()
+    return Validation(validation_lines(trained.figures, curve), landmark_rows(trained.figures), *shown)
 
 
 def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[str, Any]:

@@ -45,12 +45,13 @@ def gradient_histograms(gray: Pixels) -> Features:
 def _cell_sums(values: Features) -> Features:
     rows = values.reshape(-1, CELL_PIXELS, values.shape[1])
     sums = rows[:, 0] + rows[:, 1] + rows[:, 2] + rows[:, 3]
-    return sums[:, 0::4] + sums[:, 1::4] + sums[:, 2::4] + sums[:, 3::4]
+    cells: Features = sums[:, 0::4] + sums[:, 1::4] + sums[:, 2::4] + sums[:, 3::4]
+    return cells
 
 
 def windows_of(histograms: Features, rows: int, columns: int) -> Features:
     """Return all windows of cells, (n_down, n_across, rows * columns * 8), a copy."""
-    views = np.lib.stride_tricks.sliding_window_view(histograms, (rows, columns), axis=(0, 1))  # type: ignore[call-overload]
+    views = np.lib.stride_tricks.sliding_window_view(histograms, (rows, columns), axis=(0, 1))
     return np.ascontiguousarray(views.transpose(0, 1, 3, 4, 2)).reshape(*views.shape[:2], -1)
 
 

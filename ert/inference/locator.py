@@ -11,7 +11,7 @@ from ert._core.images import ImageLike, read_image, to_gray
 from ert._core.types import Box, Pixels
 from ert.inference.gradients import Features, gradient_histograms, read_window, windows_of
 from ert.inference.rotated import locate_rotated
-from ert.model.geometry import ONE_INIT
+from ert.model.geometry import INITS
 from ert.model.locator import CELL_PIXELS, CORNERS, Locator, poses_of
 
 # From one size that is searched for to the next.
@@ -22,8 +22,8 @@ MAX_OUTSIDE = 0.25
 N_CANDIDATES, MORE_CANDIDATES = 2, 4
 # Two objects are not nearer than this, in widths and heights of their boxes.
 MIN_DISTANCE = 0.5
-# Times that the corners of the box are located.
-N_PASSES = 2
+# The initializations of each pass of the small cascade, and the score that a pass may lose.
+PASSES, MAX_LOSS = (INITS[:1], INITS, INITS), 0.2
 
 
 class Pose(NamedTuple):
@@ -183,20 +183,23 @@ def _distance(locator: Locator, one: Pose, other: Pose) -> float:
 
 
 def refine(locator: Locator, gray: Pixels, pose: Pose) -> Pose:
-    """Return the best of a pose and those whose corners the small cascade finds near it, with its score."""
-    best = pose._replace(score=score_of(locator, gray, pose))
-    for _ in range(N_PASSES):
+    """Return the pose whose corners the small cascade finds near a pose, with its score."""
+    pose = pose._replace(score=score_of(locator, gray, pose))
+    for inits in PASSES:
         box = _box(locator, pose, 1)
-        (corners,) = locate_rotated(locator.cascade, gray, box, pose.roll, ONE_INIT, "rgb", "luma")
+        corners = locate_rotated(locator.cascade, gray, box, pose.roll, inits, "rgb", "luma").mean(axis=0)
         boxes, rolls = poses_of(corners[None], CORNERS, np.ones(2))
         left, top, width, _ = boxes[0].tolist()
         side = width - 1
         if not 0.5 * pose.side <= side <= 2 * pose.side:
             break
-        pose = Pose(left + side / 2, top + side / 2, side, float(rolls[0]), 0.0)
-        pose = pose._replace(score=score_of(locator, gray, pose))
-        best = max(best, pose, key=lambda each: each.score)
-    return best
+        moved = Pose(left + side / 2, top + side / 2, side, float(rolls[0]), 0.0)
+        moved = moved._replace(score=score_of(locator, gray, moved))
+        # The corners are more accurate than the score; but the cascade errs far from the objects that it has seen.
+        if moved.score < pose.score - MAX_LOSS:
+            break
+        pose = moved
+    return pose
 
 
 def score_of(locator: Locator, gray: Pixels, pose: Pose) -> float:

@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
+from ert._core.files import as_path
 from ert._core.image_paths import Levels, image_path
+from ert._core.images import check_image
 from ert._core.types import Box, Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import IMAGE_SUFFIXES, TableImages, walk
-from ert.datasets.formats import dataset_format
+from ert.datasets.formats import dataset_format, image_name
 from ert.datasets.formats.conventions import read_with_conventions
 from ert.datasets.formats.csv import read_boxes
 from ert.datasets.formats.registry import FILE_FORMATS, FORMATS, READ_ONLY
@@ -99,12 +102,12 @@ class Inputs:
 
     def add(self, inputs: Iterable[Any]) -> "Inputs":
         """Add images, folders, patterns, ``@list`` files, annotations, datasets and arrays."""
-        for given in inputs:
+        for i, given in enumerate(inputs):
             try:
                 if isinstance(given, Dataset):
                     self._add_dataset(given)
-                elif isinstance(given, np.ndarray):
-                    self.items[f"\0{len(self.items)}"] = Item(given, str(len(self.items)))
+                elif not isinstance(given, (str, os.PathLike)):
+                    self.items[f"<array {i}>"] = Item(check_image(given, f"images[{i}]"), str(i))
                 elif isinstance(given, str) and given.startswith("@"):
                     self._add_list(Path(given[1:]))
                 else:
@@ -114,14 +117,12 @@ class Inputs:
         return self
 
     def _add_path(self, given: str | os.PathLike[str]) -> None:
-        path = Path(given)
+        path = as_path(given, "images")
         if path.is_dir():
             files = list(_images_in(path, self.recursive))
             if not files:
-                raise InputError(
-                    f"{path}: no image in this folder"
-                    + (", --recursive looks in its subfolders too" * (not self.recursive))
-                )
+                others = "" if self.recursive else "; --recursive looks in its subfolders too"
+                raise InputError(f"{path}: no image in this folder{others}")
         elif not os.path.lexists(path) and glob.has_magic(str(given)):
             found = sorted(glob.glob(str(given), recursive=True), key=natural_key)
             files = [Path(name) for name in found if _is_image(name) and os.path.isfile(name)]
@@ -140,7 +141,9 @@ class Inputs:
         key = os.path.abspath(file)
         known = self.items.get(key)
         if known is None:
-            check_name(file.name, "a table of landmarks")
+            if embedded_pixels(file) is not None:
+                way = "ert convert --write-images DIR, or ert.datasets.write_images, writes them as files"
+                raise InputError(f"{file.parent}: its images are pixels in the table; {way}")
             self.items[key] = Item(file, id or file.stem, boxes, (id,) * len(boxes), scale)
         elif boxes and not set(boxes) <= set(known.boxes):
             # Another object of the image.
@@ -178,6 +181,17 @@ class Inputs:
             id = "" if dataset.ids is None else dataset.ids[i]
             self._add_item(file, box, id, None if math.isnan(scale) else scale)
 
+    def leave_out_names(self, folder: Path) -> None:
+        """Leave out images whose name, relative to the folder of the output, or specimen no table can hold."""
+        for key, item in list(self.items.items()):
+            try:
+                check_name(image_name(item.file, folder), "a table")
+                for name in filter(None, (item.specimen, *item.ids)):
+                    check_name(name, "a table")
+            except InputError as error:
+                self.faults.append(f"{item.file}: {error}")
+                del self.items[key]
+
     def give_boxes(self, boxes: Any) -> None:
         """Replace the boxes of the images.
 
@@ -197,7 +211,8 @@ class Inputs:
             raise InputError(f"boxes: expected left, top, width, height, or the boxes of {len(self.items)} images")
         for i, (key, item) in enumerate(self.items.items()):
             of_image = boxes if for_all else boxes[i]
-            checked = [check_box(box, f"boxes[{i}]") for box in ([of_image] if _is_box(of_image) else of_image)]
+            several = isinstance(of_image, (Sequence, np.ndarray)) and not _is_box(of_image)
+            checked = [check_box(box, f"boxes[{i}]") for box in (of_image if several else [of_image])]
             self.items[key] = item._replace(boxes=tuple(checked), ids=("",) * len(checked))
 
     def give_scales(self, scale: float | str) -> None:
@@ -223,13 +238,9 @@ def _is_box(value: Any) -> bool:
 
 def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
     """Yield the images of a folder in natural order, hidden ones left out."""
-    for place, (parent, names) in enumerate(sorted(walk(folder), key=lambda entry: natural_key(entry[0]))):
-        if not place or recursive:
-            for name in sorted(names, key=natural_key):
-                if _is_image(name):
-                    yield Path(parent, name)
-        if not recursive:
-            return
+    folders = sorted(walk(folder), key=lambda entry: natural_key(entry[0])) if recursive else [next(walk(folder))]
+    for parent, names in folders:
+        yield from (Path(parent, name) for name in sorted(names, key=natural_key) if _is_image(name))
 
 
 def _is_image(name: str) -> bool:

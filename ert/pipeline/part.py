@@ -57,7 +57,7 @@ def adds_to_output(path: Path) -> bool:
 
 
 class PartFile:
-    """Results that are appended to a file, image by image, and read again.
+    """Results that are appended to a file, image by image, and read again; a file without any is removed at the end.
 
     Parameters
     ----------
@@ -118,6 +118,8 @@ class PartFile:
                         f"{self.path}: results of another model, of other options or of another version; expected "
                         "the same as in the run that was interrupted, or another --out, or remove the file"
                     )
+                if end and "image" not in entry:
+                    break
                 if end:
                     self.done.add(entry["image"])
                 end += len(line)
@@ -133,7 +135,7 @@ class PartFile:
 
     def _write(self, entry: dict[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+            self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
@@ -152,12 +154,19 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if not self.done:
+            self.path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Note that the results are no longer needed: the file is removed at the end."""
+        self.done.clear()
 
 
 def _read_line(line: bytes) -> Any:
-    """Return what a line holds, or None if it was not written to its end."""
+    """Return the object that a line holds, or None if it was not written to its end."""
     with suppress(ValueError):
-        return json.loads(line) if line.endswith(b"\n") else None
+        entry = json.loads(line)
+        return entry if line.endswith(b"\n") and isinstance(entry, dict) else None
     return None
 
 

@@ -48,8 +48,10 @@ class Prepared:
     @property
     def choice(self) -> str:
         """What the preset has chosen, in a line; "" is nothing."""
-        n = len(self.boxes.dataset)
-        return explain_choice(self.plan.preset, self.chosen, n, self.plan.box_source) if self.chosen else ""
+        if not self.chosen:
+            return ""
+        dataset = self.boxes.dataset
+        return explain_choice(self.plan.preset, self.chosen, dataset.landmarks, dataset.boxes, self.plan.box_source)
 
     @property
     def advice(self) -> str:

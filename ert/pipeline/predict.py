@@ -1,7 +1,7 @@
 """Landmarks of the objects in many photographs: each is read, its objects are found, and their landmarks located."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import check_image, load_image
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
+from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.inference.validation import check_box, warn_of_corners
@@ -103,7 +104,7 @@ class Request(NamedTuple):
     mode: PredictionMode
     box_from: str
     detector: str | Detector = "auto"
-    max_objects: int = 1
+    max_objects: int | None = None
     min_confidence: float = 0.0
     look: Callable[[Pixels, Photo], object] | None = None
 
@@ -115,7 +116,7 @@ def choose_request(
     box_from: str | None,
     boxes_given: bool,
     mode: str | PredictionMode,
-    max_objects: int,
+    max_objects: int | None,
     min_confidence: float,
     detector: str | Detector = "auto",
 ) -> Request:
@@ -124,12 +125,15 @@ def choose_request(
     Boxes that the user gave are taken; those of annotations, where the model was trained on such.
     """
     fitted = model.fitted_
-    if max_objects < 1:
+    if max_objects is not None and max_objects < 1:
         raise InputError(f"max_objects={max_objects}: expected at least 1")
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence:g}: expected 0 to 1")
     own = model.box_source_
-    source = box_from or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
+    source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from)
+    source = source or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
+    if source == "given" != own and not inputs.has_boxes:
+        raise InputError("box_from='given': no image has a box, expected boxes or annotations with boxes")
     if source != "given" or not inputs.has_boxes:
         # Raises an error where the model lacks what it takes.
         find_objects(model, np.zeros((64, 64), np.uint8), box_from=source, detector=detector)
@@ -165,9 +169,9 @@ def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> It
     model = request.model
     names = [""]
     if request.box_from != "given":
-        found = find_objects(
-            *(model, image), box_from=request.box_from, detector=request.detector, max_objects=request.max_objects
-        )[: request.max_objects]
+        most = request.max_objects or (None if request.box_from == "face" else 1)
+        options: dict[str, Any] = {"box_from": request.box_from, "detector": request.detector, "max_objects": most or 1}
+        found = find_objects(model, image, **options)[:most]
     else:
         if not item.boxes:
             raise InputError(f"{what}: no box is given for this image")
@@ -211,7 +215,7 @@ def predict(
     boxes: Any = None,
     box_from: str | None = None,
     mode: str | PredictionMode = DEFAULT_MODE,
-    max_objects: int = 1,
+    max_objects: int | None = None,
     min_confidence: float = 0.0,
     detector: str | Detector = "auto",
     scale: float | str | None = None,
@@ -233,13 +237,14 @@ def predict(
     boxes : str, (4,), or sequence, optional
         ``"CSV:PREFIX"``, a table of boxes (see `ert.datasets.formats.csv.read_boxes`); left, top, width and height of
         a box for all images; or for each image its box or boxes.
-    box_from : {"whole", "face", "learned", "given"}, optional
-        By default `boxes`, or else the model's own way, see `box_source_`. Where that is "given" or "face", the boxes
-        of annotations are taken if they have any.
+    box_from : {"auto", "whole", "face", "learned", "given"}, optional
+        By default, or with "auto", `boxes`, or else the model's own way, see `box_source_`. Where that is "given" or
+        "face", the boxes of annotations are taken if they have any.
     mode : {"fast", "accurate"} or PredictionMode
         See :meth:`ert.ShapePredictor.predict`.
-    max_objects : int
-        The most confident objects of an image are taken, at most this many; of given boxes, all.
+    max_objects : int, optional
+        At most this many objects of an image, the most confident or largest ones; by default one, or all faces. Given
+        boxes are all taken.
     min_confidence : float
         Leave out objects of less confidence, 0 to 1.
     detector : str or callable
@@ -278,7 +283,7 @@ def predict(
             on_error(fault)
 
     predictor = model if isinstance(model, ShapePredictor) else load(model)
-    several = isinstance(images, Sequence) and not isinstance(images, str)
+    several = isinstance(images, Iterable) and not isinstance(images, (str, os.PathLike, np.ndarray, Dataset))
     inputs = Inputs(recursive, image_folder).add(images if several else [images])
     for fault in inputs.faults:
         refuse(fault)

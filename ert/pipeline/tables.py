@@ -19,7 +19,7 @@ from typing import Any
 
 from ert._core.exceptions import InputError
 from ert.datasets.formats import image_name
-from ert.datasets.parsing import BOX_COLUMNS, format_number
+from ert.datasets.parsing import BOX_COLUMNS, check_name, format_number
 from ert.datasets.points import format_point, format_scale
 from ert.pipeline.part import Columns, photo_entry
 from ert.pipeline.predict import Photo, Prediction
@@ -29,10 +29,11 @@ PHOTOS_PER_ROW_GROUP = 1000
 
 def wide_header(columns: Columns) -> list[str]:
     """Return the names of the columns of a wide table."""
+    names = [check_name(name, "a table") for name in columns.names]
     header = ["image", "specimen", "object", *BOX_COLUMNS]
     header += [name for name in ("roll", "confidence", "scale") if getattr(columns, name)]
     axes = ("x", "y", "std") if columns.std else ("x", "y")
-    return header + [f"{axis}_{name}" for name in columns.names for axis in axes]
+    return header + [f"{axis}_{name}" for name in names for axis in axes]
 
 
 def long_header(columns: Columns) -> list[str]:
@@ -119,7 +120,7 @@ def _csv(
     if header is not None:
         table.writerow(header)
     for photo in photos:
-        table.writerows(rows(photo, columns, image_name(photo.item.file, folder)))
+        table.writerows(rows(photo, columns, check_name(image_name(photo.item.file, folder), "CSV")))
         yield stream.getvalue()
         stream.seek(0)
         stream.truncate()

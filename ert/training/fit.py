@@ -67,7 +67,7 @@ def fit_cascade(
     require_compiler()
     settings = _with_seed(settings, checkpoint if resume else None)
     params = plain_params(settings)
-    check_parameters(params)
+    check_parameters(settings)
     options = training_options(params)
     kind, normalizer = options.cascade_kind, settings["normalizer"]
     objects = _validate(X, y, rolls, kind, settings)

@@ -56,7 +56,7 @@ BACKGROUND_MARGIN = 0.1, 0.25
 N_FOLDS = 3
 _CASCADE = {
     "n_stages": 8,
-    "n_trees": 100,
+    "n_trees": 150,
     "max_depth": 4,
     "n_pixels": 300,
     "n_inits": 30,
@@ -65,7 +65,7 @@ _CASCADE = {
     "scale_jitter": 0.12,
     "roll_jitter": 8.0,
     "padding": 0.1,
-    "working_size": 64,
+    "working_size": 96,
     "blur": 0.0,
     "stages_per_basis": 8,
     "n_jobs": 1,

@@ -101,6 +101,8 @@ KINDS = {
 
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
+# Parameters that are stored only where they have other values than these, as in files from before there were any.
+NEUTRAL: dict[str, Any] = {"tree_target": "shape", "spread_decay": 1.0}
 
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
@@ -115,6 +117,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "normalizer": (None, *NORMALIZERS),
     "channel_order": ("rgb", "bgr"),
     "gray_weights": ("luma", "dlib"),
+    "tree_target": ("shape", "landmark"),
 }
 
 
@@ -133,6 +136,8 @@ class Options:
     prior_length: float
     padding: float
     pool_spread: float
+    spread_decay: float
+    tree_target: str
     n_components: int
     stages_per_basis: int
     leaf_bits: int
@@ -167,6 +172,8 @@ def check_parameters(params: Mapping[str, Any]) -> None:
         # An array equals nothing, but item by item.
         if isinstance(params[name], np.ndarray) or params[name] not in choices:
             raise InputError(f"{name}={quoted(params[name])}: expected one of {', '.join(map(str, choices))}")
+    if params["tree_target"] == "landmark" and not params["pool_spread"]:
+        raise InputError("pool_spread=0: expected more than 0 with tree_target='landmark'")
 
 
 def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
@@ -205,7 +212,7 @@ def measure_spread(landmarks: Floats, boxes: Floats) -> tuple[float, float, floa
 
 def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that determine the model, as Python numbers, for the file and its digest."""
-    params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
+    params = without_neutral({name: value for name, value in settings.items() if name not in NOT_SAVED})
     if not isinstance(params["mirror"], str | None):
         try:
             params["mirror"] = np.asarray(params["mirror"]).tolist()
@@ -215,6 +222,12 @@ def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
 
 
+def without_neutral(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters but those that have their value of NEUTRAL."""
+    return {name: value for name, value in params.items() if name not in NEUTRAL or value != NEUTRAL[name]}
+
+
 def training_options(params: Mapping[str, Any]) -> Options:
     """Return the parameters that training needs."""
-    return Options(**{field.name: params[field.name] for field in fields(Options)})
+    known = NEUTRAL | dict(params)
+    return Options(**{field.name: known[field.name] for field in fields(Options)})

@@ -98,6 +98,22 @@ def test_boxes_of_a_table_or_of_the_caller(photos, tmp_path):
         inputs.give_boxes([(1, 2, 3, 4)] * 3)
 
 
+def test_names_that_no_table_can_hold(tmp_path):
+    good, bad = tmp_path / "a.png", tmp_path / "b\x07.png"
+    for file in (good, bad):
+        Image.new("L", (3, 3)).save(file)
+    inputs = Inputs().add([tmp_path])
+    inputs.leave_out_names(tmp_path)
+    assert names(inputs) == ["a.png"]
+    assert "is not a valid name in a table" in inputs.faults[0]
+
+
+def test_pixels_in_a_table_have_to_be_written_first(tmp_path):
+    table = write(tmp_path / "k.csv", "left_eye_x,left_eye_y,Image\n1,2," + " ".join(["7"] * 9216) + "\n")
+    (fault,) = Inputs().add([table]).faults
+    assert "its images are pixels in the table; ert convert --write-images DIR" in fault
+
+
 def test_scales(photos, tmp_path):
     inputs = Inputs().add([photos / "wing1.png", photos / "wing2.png"])
     scales = lambda: [item.scale for item in inputs.items.values()]  # noqa: E731

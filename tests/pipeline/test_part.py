@@ -75,6 +75,7 @@ def test_two_runs_do_not_write_the_same_results(tmp_path):
         PartFile(path, "digest", ALL, resume=True)
     with PartFile(path, "digest", ALL, resume=True):
         pass
+    assert not path.exists()
 
 
 def test_whether_results_are_to_be_added(tmp_path):
@@ -83,8 +84,7 @@ def test_whether_results_are_to_be_added(tmp_path):
     for add in (False, True):
         path.unlink(missing_ok=True)
         with PartFile(path, "digest", ALL, resume=False, add=add):
-            pass
-        assert adds_to_output(path) == add
+            assert adds_to_output(path) == add
     path.write_text(json.dumps([1]))
     assert not adds_to_output(path)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import write
+from PIL import Image
 
 import ert
 from ert._core.exceptions import InputError
@@ -43,6 +44,9 @@ def test_predictions_are_those_of_the_whole_images(whole_model, photos, n_jobs):
 
 
 def test_an_array_or_a_single_file_will_do(whole_model, photos):
+    with Image.open(photos / "wing1.png") as picture:
+        arrays = (np.zeros((40, 30, 3), np.uint8), picture)
+        assert [each.specimen for each in ert.predict(whole_model, arrays)] == ["0", "1"]
     file = photos / "wing0.png"
     (of_file,) = ert.predict(whole_model, file)
     (of_array,) = ert.predict(whole_model, ert.load_image(file))
@@ -115,7 +119,12 @@ def test_a_bad_image_is_an_error_or_is_passed_over(whole_model, photos, tmp_path
         ({"min_confidence": 2}, "expected 0 to 1"),
         ({"min_confidence": 0.5}, "the model has no confidence model"),
         ({"box_from": "around"}, "box_from='around'"),
-        ({"box_from": "given"}, "give the box of each object"),
+        ({"box_from": "given"}, "no image has a box, expected boxes or annotations with boxes"),
+        ({"images": 5}, "images"),
+        ({"images": [5]}, "expected a numpy array"),
+        ({"boxes": 5}, "expected left, top, width, height, or the boxes of 12 images"),
+        ({"boxes": [5] * 12}, r"boxes\[0\]: expected a box of 4 numbers"),
+        ({"boxes": (1, 2, 0, 4)}, r"boxes\[0\]: a box of 0 x 4 pixels"),
         ({"on_error": "stop"}, "on_error='stop'"),
         ({"n_jobs": 0}, "n_jobs=0"),
     ],

@@ -50,7 +50,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco", "wflw" or "jsonl" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def load_dataset(
     missing: Sequence[float] | None = None,
     curves: str | None = None,
 ) -> Dataset:
-    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files.
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl, or a folder of .pts, .tem or .ljson.
 
     If the file has no boxes and `boxes` is not given, the box of an object is the square around its
     landmarks: centered on their bounding rectangle, with its longer side.

@@ -7,6 +7,7 @@ from ert.datasets.dataset import Dataset
 from ert.datasets.formats.coco import read_coco, write_coco
 from ert.datasets.formats.csv import read_csv, write_csv
 from ert.datasets.formats.imglab import imglab_notes, read_imglab, write_imglab
+from ert.datasets.formats.jsonl import read_json_lines
 from ert.datasets.formats.ljson import read_ljson_folder, write_ljson
 from ert.datasets.formats.pts import read_pts_folder, write_pts
 from ert.datasets.formats.tem import read_tem_folder, tem_notes, write_tem
@@ -48,8 +49,11 @@ FORMATS = {
     "tem": Format(".tem", read_tem_folder, write_tem, folder=True, boxes=False, names=False, notes=tem_notes),
     "ljson": Format(".ljson", read_ljson_folder, write_ljson, folder=True, boxes=False),
 }
-# Formats that are not written: lists of WFLW.
-READ_ONLY = {"wflw": Format(".txt", read_wflw, lambda dataset, images: iter(()), options=("missing",))}
+# Formats that `write_dataset` does not write: lists of WFLW, predictions.
+READ_ONLY = {
+    "wflw": Format(".txt", read_wflw, lambda dataset, images: iter(()), options=("missing",)),
+    "jsonl": Format(".jsonl", read_json_lines, lambda dataset, images: iter(())),
+}
 # Suffix -> name of the format.
 FILE_FORMATS = {format.suffix: name for name, format in FORMATS.items() if not format.folder}
 FOLDER_FORMATS = {format.suffix: name for name, format in FORMATS.items() if format.folder}
