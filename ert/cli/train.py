@@ -177,7 +177,6 @@ def run_train(options: argparse.Namespace) -> int:
         given |= {"kind": "dlib", "gray_weights": "dlib"}
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
-        common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     options.part_order = options.part_order or "natural"
     checks = Checks(
         options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
@@ -202,6 +201,8 @@ def run_train(options: argparse.Namespace) -> int:
         suffix=out.suffix,
         given=given | {"verbose": 1},
     )
+    if out.suffix == ".dat":
+        common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     _check_number(options, dataset, checks, plan.random_state)
     lengths_of(dataset, checks.options(dataset)["norms"])
     # In these formats, tools count y from the top or from the bottom.
