@@ -94,8 +94,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         Half-width of the filter that resamples images to that size, in those pixels. 0 reduces images by the
         nearest integer factor: much faster, and nearly as accurate for boxes larger than `working_size`.
     min_contrast : float
-        Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as they
-        are.
+        Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as is.
     normalizer : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
         Normalizer of the errors in `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None
         is the side of the box.
