@@ -24,17 +24,9 @@ from ert.evaluation.radial import landmark_rows
 from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.metrics import NORMALIZERS
+from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
-from ert.pipeline.train import (
-    Checks,
-    Trained,
-    check_splits,
-    curve_lines,
-    curve_table,
-    fold_files,
-    hold_out,
-    run_training,
-)
+from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
 from ert.pipeline.validate import lengths_of, validation_lines
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
@@ -185,8 +177,8 @@ def run_train(options: argparse.Namespace) -> int:
     page = common.report_page(options.report)
     common.check_json_file(options.json)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
-    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence), *fold_files(checkpoint, checks)]
-    for file in checkpoints:
+    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence)]
+    for file in (*checkpoints, *fold_files(checkpoint, checks)):
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")

@@ -28,7 +28,6 @@ ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
 MIN_GAIN = 0.1
 # With fewer images a bootstrap interval is far too narrow.
 MIN_IMAGES_FOR_INTERVAL = 10
-CURVE_FRACTIONS = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

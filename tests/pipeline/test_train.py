@@ -10,7 +10,8 @@ from pipeline.test_boxes import DrawnLocator, locate_dark
 import ert
 from ert._core.exceptions import InputError
 from ert.pipeline import boxes, plan
-from ert.pipeline.train import Checks, curve_lines, curve_table, hold_out, run_training
+from ert.pipeline.folds import curve_lines, curve_table
+from ert.pipeline.train import Checks, hold_out, run_training
 from ert.pipeline.validate import error_figures, predict_new
 
 TINY = {
@@ -171,6 +172,7 @@ def test_groups_are_never_separated(drawn):
         ({"cv": 1}, "cv 1: expected at least 2 folds"),
         ({"cv": 30}, "30 folds: at least 30 images or groups are needed, got 20"),
         ({"cv": 2, "validation": 0.2}, "validation and cv: expected one of the two"),
+        ({"cv": 2, "groups": ["a"] * 3}, "groups: 3, expected one for each of 20 objects"),
         ({"validation": 1.5}, "validation 1.5: expected a fraction between 0 and 1"),
         ({"box_from": "around"}, "box_from='around': expected one of auto, given"),
         ({"preset": "huge"}, "preset='huge'"),
