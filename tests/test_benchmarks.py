@@ -505,3 +505,14 @@ def test_the_costliest_model_loads_and_its_costs_become_a_table(tmp_path):
     lines = model_cost.table(found)
     assert lines[2].startswith("| 500 x 500 | ")
     assert lines[-1].startswith("The file has ")
+
+
+def test_one_thread_and_all_take_turns():
+    from small_fits import busy_processes, take_turns
+
+    images, boxes, landmarks = ert.datasets.synthetic_faces(6, seed=0, size=64)
+    small = {"n_stages": 1, "n_trees": 3, "n_pool_candidates": 0, "n_pixels": 20, "working_size": 48, "n_inits": 2}
+    with busy_processes(1):
+        found = take_turns(list(zip(images, boxes, strict=True)), landmarks, 2, **small)
+    assert found["default against one thread"] > 0
+    assert [len(each) for each in found["run by run"].values()] == [2, 2]
