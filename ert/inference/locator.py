@@ -28,6 +28,9 @@ MIN_DISTANCE = 0.5
 # The initializations of each pass of the small cascade, and the score that a pass may lose.
 PASSES, MAX_LOSS = (INITS[:1], INITS, INITS), 0.2
 
+# The confidence that tells photos with an object best from others.
+LIKELY_CONFIDENCE = 0.5
+
 
 class Pose(NamedTuple):
     """Where an object may be: the center in pixels, the mean side of its box, the roll in degrees, the score."""
