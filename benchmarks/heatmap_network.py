@@ -7,21 +7,23 @@
 
 A small U-Net, without pretrained weights, sees the whole photo in gray and gives a heat map for each landmark. The
 first argument is a set of benchmarks/objects.py or a file of annotations. Without --fold, the official split of a set
-is used; with --fold K/N, folds of its training photos. The time is that of the processor, on --threads threads; a run
-that was interrupted goes on from its checkpoint (--checkpoint), and one that is complete only predicts.
+is used; with --fold K/N, folds of its training photos. Minutes are those of the processor, of all threads; a run that
+was interrupted goes on from its checkpoint (--checkpoint), and one that is complete only predicts.
 """
 
 import dataclasses
 import json
 import os
+import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import common
 import cv2
 import numpy as np
 import torch
-from objects import figures, split
+from objects import describe, located, split
 from torch import nn
 
 # Channels from the input to the smallest maps, each half the size of those before; heat maps have half the size of the
@@ -31,7 +33,7 @@ BATCH = 8
 LEARNING_RATE = 2e-3
 # Standard deviation of a landmark's heat map, and half the side of the window around its maximum whose center of mass
 # is the landmark, in pixels of heat maps.
-SIGMA, WINDOW = 1.5, 3
+SIGMA, WINDOW = 1.5, 4
 ROLL_DEGREES, LOG_SCALE, SHIFT = 20, 0.2, 0.08
 SAVE_SECONDS = 60
 
@@ -52,7 +54,7 @@ class Block(nn.Module):
             nn.AvgPool2d(stride) if stride > 1 else nn.Identity(), nn.Conv2d(n_in, n_out, 1, bias=False)
         )
 
-    def forward(self, x):
+    def forward(self, x):  # noqa: D102
         return torch.relu(self.body(x) + self.skip(x))
 
 
@@ -61,14 +63,12 @@ class UNet(nn.Module):
 
     def __init__(self, n_landmarks):
         super().__init__()
-        self.down = nn.ModuleList(Block(a, b, 2) for a, b in zip((1, *WIDTHS), WIDTHS, strict=False))
+        self.down = nn.ModuleList(Block(a, b, 2) for a, b in pairwise((1, *WIDTHS)))
         deepest_first = WIDTHS[::-1]
-        self.up = nn.ModuleList(
-            Block(a + b, b) for a, b in zip(deepest_first, deepest_first[1:], strict=False)
-        )
+        self.up = nn.ModuleList(Block(a + b, b) for a, b in pairwise(deepest_first))
         self.maps = nn.Conv2d(WIDTHS[0], n_landmarks, 1)
 
-    def forward(self, x):
+    def forward(self, x):  # noqa: D102
         levels = []
         for block in self.down:
             x = block(x)
@@ -134,7 +134,7 @@ def composed(second, first):
 
 
 def loss(logits, landmarks):
-    """Cross-entropy of the heat maps with Gaussians around the landmarks (n, n_landmarks, 2), those outside left out."""
+    """Return the cross-entropy of heat maps with Gaussians around the landmarks (n, n_landmarks, 2) that are inside."""
     _, _, height, width = logits.shape
     x, y = ((torch.as_tensor(landmarks, dtype=torch.float32) - 0.5) / 2).unbind(-1)
     inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
@@ -156,10 +156,7 @@ def peaks(logits):
     padded = np.pad(heat, ((0, 0), (0, 0), (WINDOW, WINDOW), (WINDOW, WINDOW)))
     first, second = np.ogrid[:n, :n_landmarks]
     around = padded[
-        first[..., None, None],
-        second[..., None, None],
-        rows[..., :, None] + WINDOW,
-        columns[..., None, :] + WINDOW,
+        first[..., None, None], second[..., None, None], rows[..., :, None] + WINDOW, columns[..., None, :] + WINDOW
     ]
     around /= around.sum(axis=(2, 3), keepdims=True)
     x = (around.sum(axis=2) * columns).sum(axis=2)
@@ -191,6 +188,7 @@ class Training:
             self.seconds, self.steps = state["seconds"], state["steps"]
 
     def save(self):
+        """Write the checkpoint."""
         if not self.checkpoint:
             return
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -200,6 +198,7 @@ class Training:
         os.replace(unfinished, self.checkpoint)
 
     def batch(self):
+        """Return randomly changed photos (BATCH, 1, h, w) and their landmarks on the canvas."""
         chosen = self.rng.integers(len(self.images), size=BATCH)
         pixels, shapes = [], []
         for i in chosen:
@@ -245,36 +244,27 @@ class Training:
 
 def main():
     import ert
-    from ert._core.system import provenance
     from ert.datasets.formats import write_dataset
 
-    parser = common.parser(
-        __doc__, fold="", minutes=60.0, size=256, threads=1, seed=0, checkpoint="", out="", json="", name="unet"
-    )
+    parser = common.parser(__doc__, fold="", minutes=60.0, size=256, threads=1, seed=0, checkpoint="", out="", json="")
     parser.add_argument("dataset", help="a set of benchmarks/objects.py, or a file of annotations")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test = split(options.data, options.dataset, options.fold)
-    photos = [common.dlib_gray(ert.load_image(file)) for file in train.files]
+    photos, of_test = ([common.dlib_gray(ert.load_image(file)) for file in part.files] for part in (train, test))
     checkpoint = Path(options.checkpoint) if options.checkpoint else None
     training = Training(photos, train.y, options.size, options.seed, checkpoint)
     training.run(60 * options.minutes)
-    photos = [common.dlib_gray(ert.load_image(file)) for file in test.files]
-    begin = time.perf_counter()
-    shapes = np.stack([training.predict(photo) for photo in photos])
-    milliseconds = 1e3 * (time.perf_counter() - begin) / len(photos)
-    megabytes = sum(value.nbytes for value in training.network.state_dict().values()) / 1e6
-    found = figures(test, shapes) | {
-        "train seconds": training.seconds,
-        "predict ms": milliseconds,
-        "file MB": megabytes,
-        "options": {"size": options.size, "steps": training.steps, "threads": options.threads, "fold": options.fold},
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(training.network.state_dict(), file := Path(folder) / "network.pt")
+        result = located(training.predict, of_test, training.seconds, file)
+    shapes = np.array(result["landmarks"])
     if options.out:
         write_dataset(dataclasses.replace(test, landmarks=shapes), options.out)
     if options.json:
-        Path(options.json).write_text(json.dumps(provenance(["torch"]) | found, indent=1) + "\n")
-    print(json.dumps({key: value for key, value in found.items() if key != "errors"}, indent=1))
+        how = {"size": options.size, "steps": training.steps, "torch": torch.__version__}
+        Path(options.json).write_text(json.dumps(result | how))
+    print(json.dumps(describe(test, shapes), indent=1))
 
 
 if __name__ == "__main__":
