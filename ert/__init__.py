@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ert import compat, datasets, evaluation, faces, metrics, plotting, tracking
+    from ert import compat, datasets, evaluation, faces, measurements, metrics, plotting, tracking
     from ert._core.estimator import NotFittedError
     from ert._core.exceptions import InputError
     from ert._core.files import sample_image
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
     from ert.faces.warp import Chip, average_face, chip, triangles, warp
     from ert.inference.mode import PredictionMode
+    from ert.measurements.measure import measure
     from ert.model.confidence import Assessment
+    from ert.pipeline.outputs import write_predictions
+    from ert.pipeline.predict import Prediction, predict
+    from ert.pipeline.train import train
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
 
@@ -45,11 +49,15 @@ _MODULES = {
     "faces.regions": "BlinkCounter eye_aspect_ratio mouth_opening regions",
     "faces.warp": "Chip average_face chip triangles warp",
     "inference.mode": "PredictionMode",
+    "measurements.measure": "measure",
     "model.confidence": "Assessment",
+    "pipeline.outputs": "write_predictions",
+    "pipeline.predict": "Prediction predict",
+    "pipeline.train": "train",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
-_SUBMODULES = ("compat", "datasets", "evaluation", "faces", "metrics", "plotting", "tracking")
+_SUBMODULES = ("compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking")
 _HOME = {name: f"ert.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
@@ -62,6 +70,7 @@ __all__ = [
     "HeadPose",
     "InputError",
     "NotFittedError",
+    "Prediction",
     "PredictionMode",
     "ShapePredictor",
     "TrackedFace",
@@ -81,16 +90,21 @@ __all__ = [
     "load",
     "load_dataset",
     "load_image",
+    "measure",
+    "measurements",
     "metrics",
     "mouth_opening",
     "plotting",
+    "predict",
     "regions",
     "sample_image",
     "to_dataframe",
     "tracking",
+    "train",
     "triangles",
     "warp",
     "write_dataset",
+    "write_predictions",
 ]
 
 

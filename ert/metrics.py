@@ -8,7 +8,7 @@ Invalid arguments raise :class:`ert.InputError`, which names the argument, the f
 shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, zero lengths.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def landmark_errors(y_true: ArrayLike, y_pred: ArrayLike) -> Floats:
         Euclidean distances in pixels, NaN for missing landmarks.
     """
     true, known = _check_truth(y_true)
-    pred = _check_shapes(y_pred, "y_pred")
+    pred = check_landmarks(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise InputError(f"y_pred: expected the shape of y_true, {true.shape}, got {pred.shape}")
     # A NaN prediction must not be taken for a missing landmark: every mean would silently ignore it.
@@ -229,16 +229,18 @@ def bootstrap_interval(
 
 
 @checked_arguments
-def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None = None) -> dict[str, Any]:
+def evaluate(
+    y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | Mapping[str, ArrayLike] | None = None
+) -> dict[str, Any]:
     """Summarize the errors of predictions in a dict that can be written as JSON.
 
     Parameters
     ----------
     y_true, y_pred : (n, n_landmarks, 2) array-like
         True and predicted landmarks, x and y in pixels; NaN in `y_true` = missing.
-    norms : sequence of str, optional
-        Names from `NORMALIZERS`. By default all four for 68 points without missing eye points, else ``"box"``
-        and ``"diagonal"``.
+    norms : sequence of str or mapping of str to (n,) array-like, optional
+        Names from `NORMALIZERS`, or lengths of the objects in pixels by the name of what they are. By default all
+        four for 68 points without missing eye points, else ``"box"`` and ``"diagonal"``.
 
     Returns
     -------
@@ -253,10 +255,11 @@ def evaluate(y_true: ArrayLike, y_pred: ArrayLike, norms: Sequence[str] | None =
     if norms is None:
         norms = NORMALIZERS if true.shape[1] == 68 and known[:, 36:48].all() else ("box", "diagonal")
     summaries = {}
-    for normalizer in norms:
+    lengths = norms if isinstance(norms, Mapping) else {name: name for name in norms}
+    for name, normalizer in lengths.items():
         errors = nme(true, y_pred, normalizer)
         per_landmark = per_landmark_nme(true, y_pred, normalizer)
-        summaries[normalizer] = {
+        summaries[name] = {
             "mean": float(errors.mean()),
             "median": float(np.median(errors)),
             "interval_95": list(bootstrap_interval(errors)),
@@ -363,7 +366,7 @@ def normalizer_text(normalizer: str | None) -> str:
     return lengths.get(normalizer, f"{normalizer} distance")
 
 
-def _check_shapes(y: ArrayLike, name: str) -> Floats:
+def check_landmarks(y: ArrayLike, name: str) -> Floats:
     """Return landmarks as a float64 array (n, n_landmarks, 2)."""
     try:
         array = np.asarray(y, dtype=np.float64)
@@ -376,7 +379,7 @@ def _check_shapes(y: ArrayLike, name: str) -> Floats:
 
 def _check_truth(y_true: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the true landmarks and a mask (n, n_landmarks) of those that are not missing."""
-    true = _check_shapes(y_true, "y_true")
+    true = check_landmarks(y_true, "y_true")
     bad = np.argwhere(np.isinf(true).any(axis=2))
     if len(bad):
         raise InputError(f"y_true: face {bad[0, 0]}, landmark {bad[0, 1]}: expected finite coordinates or NaN")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ert._core.arguments import checked_arguments
 from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
-from ert._core.files import as_path, bundled_models
+from ert._core.files import model_path
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
@@ -65,6 +65,11 @@ class ShapePredictor(Estimator, FittedAttributes):
     pool_spread : float
         Above 0: standard deviation of pool pixels around the landmarks, in sides of the box, in place of a
         uniform distribution over the rectangle; `padding` then only widens the crops.
+    spread_decay : float
+        Factor of `pool_spread` from each stage to the next.
+    tree_target : {"shape", "landmark"}
+        What a tree chooses its splits for: the whole shape, or one landmark after another, among pixels near it
+        (local features: Ren et al., CVPR 2014). Leaves move all landmarks either way.
     n_inits : int
         Initializations per training object (R): the mean shape, then mixes of training shapes.
     n_shapes_mixed : int
@@ -89,8 +94,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         Half-width of the filter that resamples images to that size, in those pixels. 0 reduces images by the
         nearest integer factor: much faster, and nearly as accurate for boxes larger than `working_size`.
     min_contrast : float
-        Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as they
-        are.
+        Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as is.
     normalizer : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
         Normalizer of the errors in `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None
         is the side of the box.
@@ -136,6 +140,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         prior_length: float = 0.1,
         padding: float = 0.0,
         pool_spread: float = 0.0,
+        spread_decay: float = 1.0,
+        tree_target: str = "shape",
         n_inits: int = 20,
         n_shapes_mixed: int = 1,
         shift_jitter: float = 0.0,
@@ -169,6 +175,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.prior_length = prior_length
         self.padding = padding
         self.pool_spread = pool_spread
+        self.spread_decay = spread_decay
+        self.tree_target = tree_target
         self.n_inits = n_inits
         self.n_shapes_mixed = n_shapes_mixed
         self.shift_jitter = shift_jitter
@@ -196,7 +204,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         X: Sequence[Face],
         y: npt.ArrayLike,
         *,
-        validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+        rolls: npt.ArrayLike | None = None,
+        validation: tuple[Any, ...] | None = None,
         landmark_names: Sequence[str] | None = None,
         notes: dict[str, str] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -212,7 +221,9 @@ class ShapePredictor(Estimator, FittedAttributes):
             drawn as they will be at prediction.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels. NaN landmarks are missing and are ignored in the loss.
-        validation : (X, y), optional
+        rolls : float or array (n,), optional
+            As for `predict`: with them the cascade sees upright objects, read as `predict` reads them with rolls.
+        validation : (X, y) or (X, y, rolls), optional
             Objects that are not trained on: `history_` gets their error after each stage.
         landmark_names : sequence of str, optional
             Kept in the model; "0", "1", ... by default.
@@ -248,7 +259,8 @@ class ShapePredictor(Estimator, FittedAttributes):
             self.get_params(),
             face_list(X),
             y,
-            validation=validation and (face_list(validation[0]), validation[1]),
+            rolls=rolls,
+            validation=validation and (face_list(validation[0]), *validation[1:]),
             landmark_names=landmark_names,
             notes=notes,
             checkpoint=checkpoint,
@@ -427,11 +439,8 @@ class ShapePredictor(Estimator, FittedAttributes):
     def score(self, X: Sequence[Face], y: npt.ArrayLike) -> float:
         """Return minus the mean NME in percent, so that greater is better."""
         X, truth = face_list(X), np.asarray(landmark_list(y), dtype=np.float64)
-        lengths = (
-            box_transforms(box_array(check_pairs(X)))[:, 0]
-            if self.normalizer is None
-            else normalizer_lengths(truth, self.normalizer)
-        )
+        sides = box_transforms(box_array(check_pairs(X)))[:, 0]
+        lengths = sides if self.normalizer is None else normalizer_lengths(truth, self.normalizer)
         return -float(nme(truth, self.predict(X), lengths).mean())
 
     def save(self, path: str | os.PathLike[str], *, compress: bool = False) -> None:
@@ -453,8 +462,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     def compact(self) -> Self:
         """Return a copy whose leaves are small integers."""
-        fitted = self._fitted()
-        model = type(self)(**self.get_params())
+        fitted, model = self._fitted(), type(self)(**self.get_params())
         cascade = fitted.cascade
         model.fitted_ = replace(fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade)
         return model
@@ -476,16 +484,9 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     Raises
     ------
     InputError
-        When there is no such model, or the file is corrupt, truncated, of another kind or from a newer
-        version.
+        When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
-    path = as_path(name_or_path)
-    bundled = bundled_models()
-    if str(name_or_path) in bundled:
-        path = bundled[str(name_or_path)]
-    elif path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
-        known = ", ".join(bundled)
-        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
+    path = model_path(name_or_path)
     fitted = read_fitted(path)
     try:
         if not set(NOT_SAVED).isdisjoint(fitted.params):

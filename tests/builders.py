@@ -78,6 +78,8 @@ def small_options(**changes):
         "prior_length": 0.1,
         "padding": 0.0,
         "pool_spread": 0.0,
+        "spread_decay": 1.0,
+        "tree_target": "shape",
         "stages_per_basis": 1,
         "n_components": 20,
         "leaf_bits": 8,

@@ -10,12 +10,13 @@ import pytest
 import ert
 
 NAMES = """
-AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError PredictionMode
-ShapePredictor TrackedFace Tracker __version__ align average_face chip detect_faces explain eye_aspect_ratio head_pose
-load load_dataset load_image mouth_opening regions sample_image to_dataframe triangles warp write_dataset
+AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError Prediction
+PredictionMode ShapePredictor TrackedFace Tracker __version__ align average_face chip detect_faces explain
+eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening predict regions sample_image
+to_dataframe train triangles warp write_dataset write_predictions
 """
 NAMES = NAMES.split()
-SUBMODULES = ["compat", "datasets", "evaluation", "faces", "metrics", "plotting", "tracking"]
+SUBMODULES = ["compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking"]
 SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml jinja2".split()  # noqa: SIM905
 LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
 

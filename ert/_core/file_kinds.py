@@ -35,6 +35,9 @@ FILE_KINDS: Mapping[str, FileKind] = {
     "coco": FileKind("a JSON file", rb"\s*\{"),
     "pts": FileKind("a .pts file", rb"[^\0]*\Z", (".pts",)),
     "tem": FileKind("a .tem file", rb"[^\0]*\Z", (".tem",)),
+    "jsonl": FileKind("a file of JSON lines", rb"\s*\{", (".jsonl",)),
+    "parquet": FileKind("a Parquet file", rb"PAR1"),
+    "part": FileKind("results of an interrupted run", rb'\{"ert_predict"', (".part",)),
     "ljson": FileKind("an .ljson file", rb"\s*\{", (".ljson",)),
 }
 

@@ -407,6 +407,17 @@ def bundled_models() -> dict[str, Path]:
     return {file.stem: file for file in sorted((_FOLDER / "models").glob("*.ert"))}
 
 
+def model_path(name_or_path: str | os.PathLike[str]) -> Path:
+    """Return the file of a bundled model by its name, or any other path."""
+    path, bundled = as_path(name_or_path), bundled_models()
+    if str(name_or_path) in bundled:
+        return bundled[str(name_or_path)]
+    if path.name == str(name_or_path) and not path.suffix and not os.path.exists(path):
+        known = ", ".join(bundled)
+        raise InputError(f"{path}: no such file, and no bundled model of that name; bundled: {known}")
+    return path
+
+
 def pyinstaller_hooks() -> list[str]:
     """Return the folder of the hook that PyInstaller looks for, through an entry point of the package."""
     return [str(_FOLDER / "pyinstaller")]

@@ -36,6 +36,8 @@ from ert._kernels.workers import Workers, next_block, wait
 
 MAX_BLOCK_LENGTH = 2048
 SCORED_LIMIT = 8191
+# Products with components, of 16 bits, then fit into 32 bits.
+MAX_DIRECTION_SUM = 2**16 - 1
 # A row of the pool is a multiple of this many bytes.
 ROW_ALIGNMENT = 64
 # Trees, and candidate splits as far as whole trees go, that one call of the kernel grows.
@@ -70,6 +72,8 @@ class Boosting(NamedTuple):
     `shift` is the number of bits that scored components lose, so that they stay within SCORED_LIMIT;
     `weights` (n_scored,) are the squared units of the components; leaves are mean residuals times
     `shrinkage`, clipped to `max_leaf`; `ends_tier` (n_trees,) is 1 where `updated` becomes the residuals.
+    What is scored are the products of the components with `directions`, int32 (n_trees, n_scored, n_components),
+    whose rows have a sum of magnitudes of at most MAX_DIRECTION_SUM; or, if (n_trees, 0, 0), the first components.
     """
 
     shift: Any
@@ -77,6 +81,7 @@ class Boosting(NamedTuple):
     shrinkage: Any
     max_leaf: Any
     ends_tier: Any
+    directions: Any
 
 
 class GrowWorkspace(NamedTuple):
@@ -115,6 +120,7 @@ def grow_trees(
     leaf_rule: tuple[float, int, int],
     workers: Workers,
     on_trees: Callable[[int], object] | None = None,
+    directions: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
     """Grow trees, each on the residuals that those before it leave.
 
@@ -131,6 +137,9 @@ def grow_trees(
         `n_trees_averaged` trees in a row begin with the same residuals and share the learning rate.
     on_trees : callable, optional
         Called with the number of trees that have been grown since the last call.
+    directions : (float array (n_trees, n_scored, n_components), float array (n_trees,)), optional
+        What to score in place of the first components: products with the components, and their size, at which
+        larger ones are clipped. The weights are 1.
 
     Returns
     -------
@@ -147,18 +156,19 @@ def grow_trees(
     n_trees, n_splits, n_tests = thresholds.shape
     n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], workers.n_threads
     sizes = np.clip(n_samples - block_length * np.arange(n_blocks), 0, block_length).astype(np.int32)
-    # Block by block: a copy of all residuals might not fit into memory.
-    largest = max(int(np.abs(block[:, : len(weights)].astype(np.int32)).max()) for block in residuals)
+    if directions is None:
+        # Block by block: a copy of all residuals might not fit into memory.
+        largest = max(int(np.abs(block[:, : len(weights)].astype(np.int32)).max()) for block in residuals)
+        rows, shift = np.zeros((n_trees, 0, 0), np.int32), max(0, largest.bit_length() - SCORED_LIMIT.bit_length())
+    else:
+        rows, shift = quantize_directions(*directions)
+        weights = np.ones(rows.shape[1])
     leaf_type = np.int8 if leaf_bits == 8 else np.int16
     updated = residuals if n_averaged == 1 else residuals.copy()
     blocks = TrainingBlocks(sizes, pool, residuals, updated, present)
     workspace = new_workspace(blocks, n_splits, n_tests, len(weights), n_threads)
     boosting = Boosting(
-        max(0, largest.bit_length() - SCORED_LIMIT.bit_length()),
-        weights,
-        learning_rate / n_averaged,
-        int(np.iinfo(leaf_type).max),
-        np.zeros(0, np.int64),
+        shift, weights, learning_rate / n_averaged, int(np.iinfo(leaf_type).max), np.zeros(0, np.int64), rows
     )
     grown = []
     step = max(1, min(TREES_PER_CALL, CANDIDATES_PER_CALL // (n_splits * n_tests)))
@@ -172,7 +182,8 @@ def grow_trees(
         # A counter for every level of every tree, the leaves included, and one for the last update.
         n_counters = len(trees) * n_leaves.bit_length() + 1
         packed = Candidates(*pack_candidates(pairs[trees], thresholds[trees]))
-        arguments = blocks, packed, boosting._replace(ends_tier=ends_tier), workspace, output
+        part = boosting._replace(ends_tier=ends_tier, directions=rows[trees])
+        arguments = blocks, packed, part, workspace, output
         workers.run_synchronized(boost_trees, n_counters, *arguments)
         chosen = trees[:, None], np.arange(n_splits), output.chosen[0]
         grown.append((pairs[chosen], thresholds[chosen], output.leaves[0].astype(leaf_type)))
@@ -180,6 +191,18 @@ def grow_trees(
             on_trees(len(trees))
     all_pairs, all_thresholds, all_leaves = (np.concatenate(parts) for parts in zip(*grown, strict=True))
     return all_pairs, all_thresholds, all_leaves
+
+
+def quantize_directions(
+    directions: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int32], int]:
+    """Return directions as :class:`Boosting` takes them, and its shift: the sizes (n_trees,) become SCORED_LIMIT."""
+    magnitudes = np.abs(directions).sum(axis=2).max(axis=1)
+    # Rounding adds at most half a unit to each number.
+    longest = MAX_DIRECTION_SUM - directions.shape[2]
+    units = np.maximum(np.maximum(sizes / SCORED_LIMIT, magnitudes / longest), np.finfo(np.float32).tiny)
+    shift = int(np.log2(longest / max(float((magnitudes / units).max()), longest / 2**8)))
+    return np.rint(directions / units[:, None, None] * 2**shift).astype(np.int32), shift
 
 
 def new_workspace(blocks: TrainingBlocks, n_splits: int, n_tests: int, n_scored: int, n_threads: int) -> GrowWorkspace:
@@ -224,7 +247,7 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
                     if tree > 0:
                         leaves = output.leaves[thread, tree - 1]
                         apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[tree - 1])
-                    start_tree(block, blocks, workspace, boosting.shift)
+                    start_tree(block, blocks, workspace, boosting.shift, boosting.directions[tree])
                 evaluate_level(block, first_node, blocks, splits, workspace, thread)
                 block = next_block(barrier, counter)
             if not wait(barrier, n_threads):
@@ -252,16 +275,23 @@ def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, worksp
 
 
 @numba.njit(cache=True, nogil=True)
-def start_tree(block, blocks, workspace, shift):
-    """Put every sample of a block into the root and copy the components that splits are scored on."""
+def start_tree(block, blocks, workspace, shift, directions):
+    """Put every sample of a block into the root and compute what splits are scored on: see :class:`Boosting`."""
     residuals, scored, n = blocks.residuals, workspace.scored, blocks.sizes[block]
     workspace.bounds[block, 0] = 0
     workspace.bounds[block, 1] = n
     for i in range(n):
         workspace.order[block, i] = i
+        row = residuals[block, i]
         for d in range(scored.shape[2]):
-            value = residuals[block, i, d] >> shift if d < residuals.shape[2] else 0
-            scored[block, i, d] = min(max(value, -SCORED_LIMIT), SCORED_LIMIT)
+            value = np.int32(0)
+            if d < directions.shape[0]:
+                direction = directions[d]
+                for k in range(row.shape[0]):
+                    value += np.int32(row[k]) * direction[k]
+            elif directions.shape[0] == 0 and d < row.shape[0]:
+                value = np.int32(row[d])
+            scored[block, i, d] = min(max(value >> shift, -SCORED_LIMIT), SCORED_LIMIT)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""``ert align``: find faces in images and locate their landmarks."""
+"""``ert align`` and ``ert demo``: find faces in images and locate their landmarks."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
-from ert._core.files import claim
+from ert._core.files import claim, sample_image
 from ert.cli import common
+from ert.cli.main import main
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
 from ert.inference.mode import PredictionMode
 from ert.inference.validation import warn_of_corners
+from ert.model.fitted import OBJECT_SOURCES
+from ert.pipeline.inputs import Item
+from ert.pipeline.predict import Prediction, Request, locate_objects
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
@@ -39,6 +43,8 @@ def add_align_options(parser: Parser) -> None:
 def run_align(options: argparse.Namespace) -> int:
     """Find faces in images and locate their landmarks.
 
+    With a model that was trained on whole images or has a locator, its objects are found in place of faces.
+
     ert align photo.jpg --draw out
     ert align *.jpg --mode accurate --json landmarks.json
     """
@@ -47,7 +53,7 @@ def run_align(options: argparse.Namespace) -> int:
         raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
     common.check_json_file(options.json)
-    pictures = {} if options.draw is None else _picture_paths(options.images, options.draw)
+    pictures = {} if options.draw is None else picture_paths(options.images, options.draw)
     for file, picture in pictures.items():
         claim(picture, "image", f"--draw of {file}")
     results: list[dict[str, Any]] = []
@@ -69,18 +75,18 @@ def run_align(options: argparse.Namespace) -> int:
     return 2 if any("error" in result for result in results) else 0
 
 
-def _picture_paths(images: Sequence[str], folder: str) -> dict[str, Path]:
+def picture_paths(images: Sequence[str], folder: str, suffix: str = ".png") -> dict[str, Path]:
     """Name the picture of each image after its stem, with a number where two images share one; create the folder."""
     common.make_folder(folder)
     paths: dict[str, Path] = {}
     taken: set[str] = set()
     for image in dict.fromkeys(images):
         stem, number = Path(image).stem, 1
-        name = f"{stem}_landmarks.png"
+        name = f"{stem}_landmarks{suffix}"
         # Not all systems distinguish upper and lower case.
         while name.lower() in taken:
             number += 1
-            name = f"{stem}_landmarks_{number}.png"
+            name = f"{stem}_landmarks_{number}{suffix}"
         taken.add(name.lower())
         paths[image] = Path(folder, name)
     return paths
@@ -92,35 +98,44 @@ def _align_image(
     image = common.read_image(file, options)
     if options.box is not None:
         warn_of_corners(options.box, *image.shape[1::-1])
-    faces = align(
-        image,
-        model,
-        mode=mode,
-        boxes=None if options.box is None else [options.box],
-        detector=options.detector,
-        any_roll=options.any_roll,
-        min_confidence=options.min_confidence,
-        what=file,
-    )
+    what = "face"
+    faces: Sequence[AlignedFace | Prediction]
+    if options.box is None and not options.any_roll and model.box_source_ in OBJECT_SOURCES:
+        what = "object"
+        request = Request(model, mode, model.box_source_, min_confidence=options.min_confidence)
+        faces = list(locate_objects(request, Item(Path(file), Path(file).stem), image, file))
+    else:
+        faces = align(
+            image,
+            model,
+            mode=mode,
+            boxes=None if options.box is None else [options.box],
+            detector=options.detector,
+            any_roll=options.any_roll,
+            min_confidence=options.min_confidence,
+            what=file,
+        )
     if picture is not None:
         radii = [face.std * model.std_radius() for face in faces if face.std is not None] if options.show_std else None
         drawn = draw_landmarks(image, [face.landmarks for face in faces], [face.box for face in faces], radii=radii)
         save_image(picture, drawn)
     if faces:
-        found = f"{len(faces)} face{'s' * (len(faces) != 1)}: {', '.join(map(_describe, faces))}"
-    else:
+        found = f"{len(faces)} {what}{'s' * (len(faces) != 1)}: {', '.join(map(_describe, faces))}"
+    elif what == "face":
         found = "no face found (try --any-roll for rotated faces, another --detector, or give a --box)"
+    else:
+        found = "no object found"
     common.log(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {"file": file, "width": columns, "height": rows, "faces": [_face_entry(face) for face in faces]}
 
 
-def _describe(face: AlignedFace) -> str:
+def _describe(face: AlignedFace | Prediction) -> str:
     box = "box " + ",".join(f"{number:.0f}" for number in face.box)
     return box if face.confidence is None else f"{box} ({face.confidence:.2f})"
 
 
-def _face_entry(face: AlignedFace) -> dict[str, Any]:
+def _face_entry(face: AlignedFace | Prediction) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "box": face.box.round(3).tolist(),
         "roll": round(face.roll, 3),
@@ -129,3 +144,24 @@ def _face_entry(face: AlignedFace) -> dict[str, Any]:
     if face.std is not None and face.confidence is not None:
         entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
     return entry
+
+
+def add_demo_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("--out", default="ert-demo", metavar="DIR", help="output folder (default: ert-demo)")
+    common.add_force(parser)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Run the bundled model on the bundled image.
+
+    ert demo
+    ert demo --out pictures
+    """
+    out = common.make_folder(options.out)
+    landmarks = out / "astronaut.json"
+    force = ["--force"] if options.force else []
+    status = main(["align", str(sample_image()), f"--json={landmarks}", f"--draw={out}", *force])
+    if status == 0:
+        common.show(f"Wrote {out / 'astronaut_landmarks.png'} and {landmarks}")
+    return status

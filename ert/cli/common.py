@@ -13,10 +13,11 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ert import metrics
-from ert._core.exceptions import InputError, printable
+from ert._core.exceptions import InputError, one_line, printable
 from ert._core.files import claim, descriptor, protect, write_text
 from ert._core.image_paths import Levels, image_path, parse_levels
 from ert._core.images import load_image
@@ -24,13 +25,18 @@ from ert._core.types import Pixels
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import walk
 from ert.datasets.formats import load_dataset
+from ert.evaluation.radial import landmark_rows
 from ert.evaluation.report import check_report_packages
 from ert.inference.mode import PredictionMode, resolve_mode
+from ert.measurements.measure import UNITS
 from ert.predictor import ShapePredictor
 
 _T = TypeVar("_T")
 
-DATASET_HELP = "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files"
+DATASET_HELP = (
+    "annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl of ert predict, or a folder of .pts, "
+)
+DATASET_HELP += ".tem or .ljson files"
 MODEL_HELP = "bundled model or model file"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PROGRESS_SECONDS = 5.0
@@ -137,13 +143,17 @@ def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -
     if list(found) == list(names) or list(names) == numbers or set(found) != set(names):
         return dataset
     log(f"{path}: the landmarks are put in the order of their names in {model}")
-    order = [found.index(name) for name in names]
-    return replace(dataset, landmarks=dataset.landmarks[:, order], landmark_names=tuple(names))
+    return dataset.with_landmarks([found.index(name) for name in names])
 
 
 def random_subset(dataset: Dataset, n: int) -> Dataset:
     """Return n objects drawn at random, since neighbors in a dataset are often alike; the same in every run."""
-    return dataset.subset(np.sort(np.random.default_rng(0).permutation(len(dataset))[:n]))
+    return dataset.subset(random_items(len(dataset), n))
+
+
+def random_items(total: int, n: int) -> NDArray[np.intp]:
+    """Return n of the integers below a total, drawn at random, in ascending order; the same in every run."""
+    return np.sort(np.random.default_rng(0).permutation(total)[:n])
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -180,10 +190,11 @@ def _levels(text: str) -> Levels:
 def add_box(parser: argparse.ArgumentParser, default: str) -> None:
     """Add `--box`; `default` is what happens without it."""
     text = f"left, top, width and height of the object in pixels (default: {default})"
-    parser.add_argument("--box", type=_box, metavar="L,T,W,H", help=text)
+    parser.add_argument("--box", type=parse_box, metavar="L,T,W,H", help=text)
 
 
-def _box(text: str) -> list[float]:
+def parse_box(text: str) -> list[float]:
+    """Parse left, top, width and height."""
     try:
         box = [float(number) for number in text.split(",")]
     except ValueError:
@@ -199,11 +210,52 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", default="auto", metavar="NAME", help=text + "(default: auto)")
 
 
-def add_mode(parser: argparse.ArgumentParser) -> None:
+def add_box_from(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add `--box-from`; "learnt" is a spelling of "learned"."""
+    kinds = "auto", "whole", "given", "learned", "face"
+    shown = "{" + ",".join(kinds) + "}"
+    parser.add_argument("--box-from", choices=(*kinds, "learnt"), default="auto", metavar=shown, help=text)
+
+
+def add_lengths(parser: argparse.ArgumentParser) -> None:
+    """Add the options of errors as lengths, which `length_options` reads, and `--per-landmark`."""
+    add = parser.add_argument_group("errors as lengths").add_argument
+    add("--unit", choices=UNITS, default="mm", help="what the unit of the scale is called (default: mm)")
+    within = "also the share of landmarks at most R from the true ones, in the unit of the scale, or pixels without one"
+    add("--within", type=_radii, default=[], metavar="R,...", help=within)
+    add("--per-landmark", action="store_true", help="also print the errors of each landmark")
+
+
+def _radii(text: str) -> list[float]:
+    radii = _numbers(text)
+    if not radii or not all(0 < radius < np.inf for radius in radii):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers above 0, such as 2,2.5,3,4")
+    return radii
+
+
+def length_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of `add_lengths` as arguments of `error_figures`."""
+    return {"unit": options.unit, "within": options.within}
+
+
+def landmark_table(figures: dict[str, Any]) -> list[str]:
+    """Return the errors of each landmark as lines of text."""
+    head, rows = landmark_rows(figures)
+    shown = [head, *rows]
+    first = max(len(one_line(row[0], 40)) for row in shown)
+    widths = [max(len(row[i]) for row in shown) + 2 for i in range(1, len(head))]
+    return [
+        f"{one_line(row[0], 40):<{first}}"
+        + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))
+        for row in shown
+    ]
+
+
+def add_mode(parser: argparse.ArgumentParser, default: str = "fast") -> None:
     """Add `--mode` and `--inits`, which `prediction_mode` reads."""
     mode = "accurate: three initializations, a second pass and, if the model supports them, the mirror image "
-    mode += "and restarts; about five times slower (default: fast)"
-    parser.add_argument("--mode", choices=("fast", "accurate"), default="fast", help=mode)
+    mode += f"and restarts; about five times slower (default: {default})"
+    parser.add_argument("--mode", choices=("fast", "accurate"), default=default, help=mode)
     inits = "use the median of N initializations, 1 to 7, whatever the mode; N times slower"
     parser.add_argument("--inits", type=int, metavar="N", help=inits)
 
@@ -332,6 +384,13 @@ def output(data: Any, json_file: str | None, lines: Iterable[str]) -> None:
         write_json(data, json_file)
     if json_file is None or not _is_standard_output(json_file):
         show(*lines)
+
+
+def check_image_suffix(file: str) -> None:
+    """Check that a file to draw into has the suffix of an image."""
+    suffix = Path(file).suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{file}: unknown suffix {suffix!r}, expected {', '.join(IMAGE_SUFFIXES)}")
 
 
 def check_json_file(file: str | None) -> None:

@@ -1,4 +1,4 @@
-"""``ert compare``: compare two models on one dataset; dlib itself may run either."""
+"""``ert compare``: compare two models on one dataset; dlib itself may run either. Or two annotations."""
 
 import argparse
 import itertools
@@ -14,6 +14,8 @@ from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
 from ert.cli import common
+from ert.cli.measure import add_scale
+from ert.cli.observers import run_observers
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.evaluation.comparison import (
@@ -28,6 +30,8 @@ from ert.evaluation.comparison import (
 )
 from ert.inference.validation import check_pairs
 from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
+from ert.pipeline.boxes import new_boxes, resolve_box_source, scatter_boxes, with_known_source
+from ert.pipeline.validate import boxes_for
 from ert.plotting.charts import check_chart_file
 from ert.predictor import load
 
@@ -42,28 +46,41 @@ _FILES = {"json": "comparison.json", "plot": "errors.png", "draw": "faces.png"}
 def add_compare_options(parser: Parser) -> None:
     """Add the options."""
     add = parser.add_argument
-    add("a", metavar="MODEL_A", help="bundled model, model file, or dlib:FILE.dat to let dlib itself run a file")
-    add("b", metavar="MODEL_B", help="likewise")
-    add("dataset", metavar="DATASET", help=common.DATASET_HELP)
+    models = "bundled model, model file, or dlib:FILE.dat to let dlib itself run a file; without DATASET, annotations "
+    add("a", metavar="MODEL_A", help=models + "or predictions")
+    add("b", metavar="MODEL_B", help="likewise; without DATASET, annotations of the same images")
+    add("dataset", metavar="DATASET", nargs="?", help=common.DATASET_HELP)
     add("--limit", type=int, metavar="N", help="use N objects only, drawn at random, the same in every run")
     normalizer = "normalizer of the errors (default: the first that ert evaluate prints)"
     add("--normalizer", choices=NORMALIZERS, help=normalizer)
+    boxes = (
+        "where boxes come from: auto is as in a new photo, for each model in its own way, but boxes in the annotations "
+    )
+    boxes += "are taken for models of given boxes or faces and for dlib (default: auto)"
+    common.add_box_from(parser, boxes)
+    common.add_detector(parser)
     add("--repeats", type=int, default=5, metavar="N", help="timed calls for each object (default: 5)")
     add("--gray", action="store_true", help="convert the images to gray before either model gets them")
     common.add_json(parser, "the comparison")
     add("--plot", metavar="FILE", help="plot the error curves of both models (.png, .pdf)")
-    add("--draw", metavar="FILE", help="draw the 12 faces on which the models differ most (.png)")
+    draw = "draw the 12 faces on which the models differ most (.png); of annotations, one object with the mean "
+    add("--draw", metavar="FILE", help=draw + "distance of each landmark as a circle")
     add("--out", metavar="DIR", help="write all three to DIR")
+    add_scale(parser)
     common.add_force(parser)
     common.add_annotation_options(parser)
 
 
 def run_compare(options: argparse.Namespace) -> int:
-    """Compare the errors and times of two models on annotated images.
+    """Compare two models on annotated images, or two annotations of the same images.
 
     ert compare model.ert face68 test.xml --out comparison
-    ert compare model.ert dlib:shape_predictor.dat test.xml --limit 500
+    ert compare observer1.tps observer2.tps --scale 0.25
     """
+    if options.dataset is None:
+        return run_observers(options)
+    if options.scale is not None:
+        raise InputError("--scale: only for two files of annotations, not for two models and a dataset")
     load_before = system.machine_load()
     files = _output_files(options)
     if options.repeats < 1:
@@ -71,14 +88,21 @@ def run_compare(options: argparse.Namespace) -> int:
     pair = [open_benchmark_model(options.a, "A"), open_benchmark_model(options.b, "B")]
     dataset = _load(options, pair)
     _check_normalizer(dataset, options.normalizer)
+    dataset, poses, remarks, around = _find(options, pair, dataset)
     with common.compiling_notice():
         for each, image in itertools.product(pair, DUMMY_IMAGES):
             each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
     with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
-        shapes, milliseconds = measure(pair, dataset, options.repeats, gray=options.gray, progress=update)
+        shared: Any = {"gray": options.gray, "progress": update}
+        shapes, milliseconds = measure(pair, dataset, options.repeats, poses=poses, **shared)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
     notes = _notes(options, dataset, load_before)
+    scattered = None
+    if around:
+        scattered = _errors_in_scattered_boxes(options, pair, dataset, poses)
+        text = "boxes are those around the true landmarks, which no new photo has; moved and scaled at random by 10 %, "
+        remarks.insert(0, text + "they give {:.3f} % (A) and {:.3f} % (B)".format(*scattered))
 
     names, title = [each.name for each in pair], _title(options, dataset)
     if "plot" in files:
@@ -86,8 +110,8 @@ def run_compare(options: argparse.Namespace) -> int:
     if "draw" in files:
         draw_most_different(files["draw"], dataset, shapes, comparison, names)
     record = system.provenance(_PACKAGES) | {"load": load_before, "notes": notes}
-    record |= _record(options, pair, dataset, comparison, times)
-    common.output(record, files.get("json"), [*_table(title, pair, comparison, times, options), *notes])
+    record |= _record(options, pair, dataset, comparison, times) | {"remarks": remarks, "scattered_boxes": scattered}
+    common.output(record, files.get("json"), [*remarks, *_table(title, pair, comparison, times, options), *notes])
     for file in files.values():
         if file != "-":
             common.log(f"wrote {file}")
@@ -151,9 +175,7 @@ def _output_files(options: argparse.Namespace) -> dict[str, str]:
         check_chart_file(files["plot"])
         claim(files["plot"], "chart", "--plot")
     if "draw" in files:
-        suffix = Path(files["draw"]).suffix
-        if suffix.lower() not in common.IMAGE_SUFFIXES:
-            raise InputError(f"{files['draw']}: unknown suffix {suffix!r}, expected {', '.join(common.IMAGE_SUFFIXES)}")
+        common.check_image_suffix(files["draw"])
         claim(files["draw"], "image", "--draw")
     return files
 
@@ -177,6 +199,43 @@ def _load(options: argparse.Namespace, pair: list[BenchmarkModel]) -> Dataset:
         if left > columns - 1 or top > rows - 1 or left + width < 1 or top + height < 1:
             raise InputError(f"{file}: the box lies outside the image of {columns} x {rows} pixels")
     return dataset
+
+
+def _find(
+    options: argparse.Namespace, pair: list[BenchmarkModel], dataset: Dataset
+) -> tuple[Dataset, list[tuple[Floats, Floats | None]], list[str], bool]:
+    """Return the objects that both models find, their boxes and rolls for each model, and what is to be said first.
+
+    The last value is whether boxes are those around the true landmarks. dlib takes the boxes of the annotations.
+    """
+    known = with_known_source(dataset)
+    box_from = resolve_box_source(dataset, options.box_from)[0] if options.box_from != "auto" else None
+    box_from = box_from or ("given" if options.boxes is not None else None)
+    sources, boxes = [], []
+    for each in pair:
+        if each.model is None:
+            source, found = "given", new_boxes(known, box_from or "given", detector=options.detector)
+        else:
+            source, found = boxes_for(each.model, known, box_from, options.detector)
+        sources.append(source)
+        boxes.append(found)
+    both = boxes[0].found & boxes[1].found
+    if not both.any():
+        raise InputError(f"{options.dataset}: none of {len(dataset)} objects is found for both models")
+    remarks = []
+    if not both.all():
+        remarks.append(f"{both.sum()} of {len(dataset)} objects are found for both models; errors are those of them")
+    poses = [(each.boxes[both], None if each.rolls is None else each.rolls[both]) for each in boxes]
+    return dataset.subset(both), poses, remarks, "given" in sources and known.box_source == "landmarks"
+
+
+def _errors_in_scattered_boxes(
+    options: argparse.Namespace, pair: list[BenchmarkModel], dataset: Dataset, poses: list[tuple[Floats, Floats | None]]
+) -> list[float]:
+    scattered = [(scatter_boxes(boxes), rolls) for boxes, rolls in poses]
+    shapes, _ = measure(pair, dataset, 1, poses=scattered, gray=options.gray)
+    figures = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer).figures
+    return [figures[letter]["mean"] for letter in "ab"]
 
 
 def _in_order_of(options: argparse.Namespace, pair: list[BenchmarkModel], dataset: Dataset) -> Dataset:

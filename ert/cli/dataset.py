@@ -25,7 +25,7 @@ from ert.datasets.checks import NOT_LOADED, Finding, check_dataset, describe_dat
 from ert.datasets.dataset import Dataset, Skipped, mirror_dataset
 from ert.datasets.formats import FILE_FORMATS, dataset_format, read_annotations, write_dataset
 from ert.datasets.parsing import read_images, read_picture, read_size
-from ert.datasets.split import fold_groups, join_groups, pattern_groups, split_groups, table_groups
+from ert.datasets.split import file_groups, fold_groups, join_groups, split_groups
 from ert.evaluation.orientation import better_readings
 from ert.model.schemes import MIRROR_MAPS, resolve_mirror_map
 from ert.plotting.landmarks import (
@@ -181,7 +181,7 @@ def run_split(options: argparse.Namespace) -> int:
             raise InputError(picture.error)
     # Copies of an image under other names must not be on both sides.
     contents = [pictures[file].digest for file in dataset.files]
-    groups = join_groups(contents, _groups(dataset.files, options.group))
+    groups = join_groups(contents, file_groups(dataset.files, options.group))
     if options.folds is None:
         part_of = split_groups(groups, fractions, options.seed)
         parts = {name: part_of == k for k, name in enumerate(fractions)}
@@ -221,16 +221,6 @@ def _parse_parts(text: str) -> dict[str, float]:
             raise InputError(f"--parts {text}: expected NAME=FRACTION separated by commas, each name once")
         fractions[name] = value
     return fractions
-
-
-def _groups(files: Sequence[Path], spec: str) -> list[str]:
-    if spec == "image":
-        return [str(file) for file in files]
-    if spec == "folder":
-        return [str(file.parent) for file in files]
-    if spec.rpartition(":")[0].lower().endswith(".csv"):
-        return table_groups(files, spec)
-    return pattern_groups(files, spec)
 
 
 def add_mirror_options(parser: Parser) -> None:

@@ -7,16 +7,19 @@ from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.system import busy_notes, machine_load
-from ert._core.types import Floats
 from ert.cli import common
+from ert.cli.measure import add_scale, with_scales
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column, group_columns
 from ert.evaluation.comparison import make_benchmark_model, measure
 from ert.evaluation.groups import by_groups, group_lines
+from ert.evaluation.radial import length_lines
 from ert.evaluation.report import Evaluation, write_report
 from ert.inference.mode import PredictionMode
-from ert.metrics import NORMALIZERS, evaluate, nme
+from ert.metrics import NORMALIZERS, nme
+from ert.pipeline.boxes import SOURCE_TEXTS, resolve_box_source
+from ert.pipeline.validate import Predictions, box_lines, error_figures, lengths_of, predict_new
 from ert.predictor import ShapePredictor, load
 
 # Enough calls for a 99th percentile, in a few seconds.
@@ -31,7 +34,16 @@ def add_evaluate_options(parser: Parser) -> None:
     add("model", metavar="MODEL", help=common.MODEL_HELP)
     add("dataset", metavar="DATASET", help=common.DATASET_HELP)
     common.add_mode(parser)
-    add("--normalizer", choices=NORMALIZERS, help="use only this normalizer of the errors")
+    boxes = (
+        "where boxes come from: auto is as in a new photo, in the way of the model, but boxes in the annotations are "
+    )
+    boxes += "taken where the model was trained on given boxes or faces (default: auto)"
+    common.add_box_from(parser, boxes)
+    common.add_detector(parser)
+    norm = "use only this normalizer of the errors: " + ", ".join(NORMALIZERS)
+    add("--normalizer", metavar="NAME", help=norm + ", or A-B, the distance between two landmarks")
+    add_scale(parser)
+    common.add_lengths(parser)
     by = "also print the errors by groups: size, yaw (a proxy of the head's yaw), roll, brightness (of the "
     by += "skin), mouth (its opening), source (top folder), or columns of --columns"
     add("--by", metavar="COLUMN,...", help=by)
@@ -59,23 +71,46 @@ def run_evaluate(options: argparse.Namespace) -> int:
     load_before = machine_load()
     dataset = common.read_dataset(options, options.dataset, options.boxes)
     dataset = common.in_order_of(options.model, model.landmark_names_, dataset, options.dataset)
+    dataset = with_scales(options, dataset)
     columns = _columns(options, dataset)
+    errors = common.length_options(options) | {"norms": options.normalizer and [options.normalizer]}
+    if options.normalizer:
+        lengths_of(dataset, [options.normalizer])
     with common.compiling_notice():
         model.warm_up()
-    predicted = model.predict(dataset.X, mode, n_jobs=options.jobs, what=str(options.dataset))
-    figures = evaluate(dataset.y, predicted, None if options.normalizer is None else [options.normalizer])
+    predictions = predict_new(
+        model,
+        dataset,
+        box_from=_box_source(options, dataset),
+        mode=mode,
+        detector=options.detector,
+        n_jobs=options.jobs,
+        what=str(options.dataset),
+    )
+    figures = error_figures(predictions, **errors)
+    found, predicted = predictions.found_only()
     if columns:
-        normalizer = next(iter(figures["norms"]))
-        figures["by"] = by_groups(columns, nme(dataset.y, predicted, normalizer), normalizer)
+        columns = {name: column._replace(values=column.values[predictions.found]) for name, column in columns.items()}
+        normalizer, lengths = next(iter(lengths_of(found, list(figures["norms"])).items()))
+        figures["by"] = by_groups(columns, nme(found.y, predicted, lengths), normalizer)
     details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
     common.output(details | figures, options.json, _table(options, figures))
     if page is not None:
-        _report(options, page, model, mode, dataset, predicted, columns, load_before)
+        _report(options, page, model, mode, predictions, figures, columns, load_before)
     return 0
 
 
+def _box_source(options: argparse.Namespace, dataset: Dataset) -> str | None:
+    """Return where boxes come from; None is the model's own way."""
+    if options.box_from == "auto":
+        return None if options.boxes is None else "given"
+    return resolve_box_source(dataset, options.box_from)[0]
+
+
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
+    scattered, found = box_lines(figures)
     lines = [
+        *scattered,
         f"{options.model} on {options.dataset}, {figures['n']} objects",
         f"{'normalizer':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}",
     ]
@@ -87,6 +122,9 @@ def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
         )
     if {"box", "diagonal"} & set(figures["norms"]):
         lines.append("box, diagonal: of the bounding box of the true landmarks")
+    lines += [*found, *length_lines(figures)]
+    if options.per_landmark:
+        lines += ["", *common.landmark_table(figures)]
     return lines + (group_lines(figures["by"]) if "by" in figures else [])
 
 
@@ -108,20 +146,22 @@ def _report(
     page: Path,
     model: ShapePredictor,
     mode: PredictionMode,
-    dataset: Dataset,
-    predicted: Floats,
+    predictions: Predictions,
+    figures: dict[str, Any],
     columns: dict[str, Column],
     load_before: float | None,
 ) -> None:
     """Write the report; `load_before` is the load of the machine before the model ran."""
+    dataset, predicted = predictions.found_only()
     if not columns:
         of_faces = _ATTRIBUTES_OF_FACES if dataset.landmarks.shape[1] == 68 else ()
         columns = _columns(options, dataset, (*_ATTRIBUTES, *of_faces))
+    scattered, found = box_lines(figures)
     title = f"{Path(options.model).name} on {dataset.name}"
     about = {
         "Model": str(options.model),
-        "Dataset": f"{options.dataset}, {len(dataset)} objects",
-        "Boxes": options.boxes or "from the annotations",
+        "Dataset": f"{options.dataset}, {len(predictions.dataset)} objects",
+        "Boxes": options.boxes or SOURCE_TEXTS[predictions.box_source],
         "Mode": options.mode,
         "Initializations": f"{mode.n_inits}" + (", and as many on the mirror image" if mode.flip else ""),
         "Passes": f"{mode.n_passes}",
@@ -131,19 +171,24 @@ def _report(
         title += f", split {options.split}"
         about["Split"] = options.split
     timed = make_benchmark_model("", model, 0)._replace(
-        prepare=lambda image, box: lambda: model.predict([(image, box)], mode, channel_order="rgb")
+        prepare=lambda image, box, roll=None: (
+            lambda: model.predict([(image, box)], mode, rolls=roll, channel_order="rgb")
+        )
     )
-    _, milliseconds = measure([timed], common.random_subset(dataset, N_TIMED_OBJECTS), N_REPEATS)
+    items = common.random_items(len(dataset), N_TIMED_OBJECTS)
+    rolls = None if predictions.rolls is None else predictions.rolls[predictions.found][items]
+    _, milliseconds = measure([timed], dataset.subset(items), N_REPEATS, poses=[(dataset.boxes[items], rolls)])
     evaluation = Evaluation(
         model,
         dataset,
         predicted,
-        None if options.normalizer is None else [options.normalizer],
+        figures,
         # A single group of all objects shows nothing.
         {key: column for key, column in columns.items() if len(set(column.values.tolist())) > 1},
         milliseconds[0],
         about,
         busy_notes(load_before),
+        [*scattered, *found],
     )
     write_report(page, title, evaluation)
     common.log(f"wrote {page}")

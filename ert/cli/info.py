@@ -8,8 +8,16 @@ from ert._core.exceptions import one_line
 from ert._core.files import bundled_models
 from ert.cli import common
 from ert.cli.parser import Parser
+from ert.metrics import normalizer_text
 from ert.model.fitted import cascade_sizes
 from ert.predictor import ShapePredictor, load
+
+_BOXES = {
+    "given": "given by the user",
+    "whole": "the whole image",
+    "face": "of a face detector",
+    "learned": "of the locator in the model",
+}
 
 
 def add_info_options(parser: Parser) -> None:
@@ -29,6 +37,7 @@ def run_info(options: argparse.Namespace) -> int:
     model = load(options.model)
     facts: dict[str, Any] = {
         "model": str(options.model),
+        "box_source": model.box_source_,
         "n_landmarks": model.n_landmarks_,
         "landmark_names": list(model.landmark_names_),
         **cascade_sizes(model.cascade_),
@@ -47,6 +56,9 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
     yield f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components"
     if model.summary_["n_objects"]:
         yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
+    yield f"  boxes: {_BOXES[facts['box_source']]}"
+    if (found := model.summary_.get("validation")) is not None:
+        yield f"  {_validation(found)}"
     for key, text in model.summary_["notes"].items():
         yield f"  {one_line(f'{key}: {text}')}"
     yield f"  {_confidence(facts['confidence'])}"
@@ -55,6 +67,20 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
         yield f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}"
     if model.history_:
         yield "  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items())
+
+
+def _validation(found: dict[str, Any]) -> str:
+    text = f"error of new photos {found['error']:.2f} % of the {normalizer_text(found['normalizer'])}"
+    text += f" (95 % interval {found['low']:.2f} - {found['high']:.2f}; {found['method']}, "
+    text += f"{found['n_objects']} objects in {found['n_images']} images"
+    if found["n_found"] < found["n_objects"]:
+        text += f", {found['n_found']} found"
+    text += f"); {found['pixels']:.3g} px"
+    if found["length"] is not None:
+        text += f", {found['length']:.3g} {one_line(found['unit'], 20)}"
+    if found["scattered_error"] is not None:
+        text += f"; boxes around the true landmarks: {found['scattered_error']:.2f} % in boxes scattered by 10 %"
+    return text
 
 
 def _confidence(summary: dict[str, Any] | None) -> str:

@@ -20,9 +20,11 @@ ert evaluate face68 test.xml --by size,yaw
 # The module of each command, and the first sentence of its help text.
 _COMMANDS = {
     "align": ("align", "Find faces in images and locate their landmarks."),
+    "predict": ("predict", "Locate the landmarks in many photographs and write them to a table."),
     "train": ("train", "Train a model on annotated images."),
     "evaluate": ("evaluate", "Measure the errors of a model on annotated images."),
-    "compare": ("compare", "Compare the errors and times of two models on annotated images."),
+    "compare": ("compare", "Compare two models on annotated images, or two annotations of the same images."),
+    "measure": ("measure", "Measure distances, angles, areas and shapes by landmarks."),
     "explain": ("explain", "Draw which pixels a model compares, and the shape after each stage."),
     "video": ("video", "Track the faces in a video and write an annotated video or a table of landmarks."),
     "webcam": ("video", "Track the faces that a camera sees and show them in a window."),
@@ -30,9 +32,9 @@ _COMMANDS = {
     "info": ("info", "Print the contents of a model file."),
     "models": ("info", "List the bundled models."),
     "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),
-    "demo": ("demo", "Run the bundled model on the bundled image."),
-    "warmup": ("warmup", "Compile all kernels now, so that the first prediction is fast."),
-    "completion": ("completion", "Print a script that completes commands, options and files in a shell."),
+    "demo": ("align", "Run the bundled model on the bundled image."),
+    "warmup": ("setup", "Compile all kernels now, so that the first prediction is fast."),
+    "completion": ("setup", "Print a script that completes commands, options and files in a shell."),
 }
 # Options whose values are written, not read.
 OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images")

@@ -4,32 +4,47 @@ import argparse
 import ast
 import inspect
 import re
-from collections.abc import Container
-from contextlib import nullcontext
+from collections.abc import Container, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
 from ert._core.runtime import count_threads
 from ert.cli import common
+from ert.cli.measure import add_scale, with_scales
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.datasets.formats import dataset_format
+from ert.datasets.split import file_groups
 from ert.evaluation.orientation import better_readings
-from ert.evaluation.training_report import TrainingReport
+from ert.evaluation.radial import landmark_rows
+from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
+from ert.metrics import NORMALIZERS
+from ert.pipeline.plan import Plan, make_plan
+from ert.pipeline.train import (
+    Checks,
+    Trained,
+    check_splits,
+    curve_lines,
+    curve_table,
+    fold_files,
+    hold_out,
+    run_training,
+)
+from ert.pipeline.validate import lengths_of, validation_lines
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
 from ert.training.confidence_samples import check_folds, group_folds
-from ert.training.parameters import pool_advice
+from ert.training.presets import PRESETS
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
-    "the cascade": "kind n_stages n_trees max_depth learning_rate n_trees_averaged",
-    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread",
+    "the cascade": "kind n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
     "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
@@ -46,11 +61,34 @@ def add_train_options(parser: Parser) -> None:
     add("datasets", nargs="+", metavar="DATASET", help=common.DATASET_HELP)
     out = "model file to write: .ert, or .dat to train a model that dlib can read"
     add("--out", required=True, metavar="FILE", help=out)
+    boxes = (
+        "where boxes come from, here and in new photos: whole (the image is the box), given (in the annotations or by "
+    )
+    boxes += (
+        "--boxes), learned (a locator that is trained too finds the object), face (a face detector), or auto: boxes "
+    )
+    boxes += "as given, or what the place of the objects in their images asks for (default: auto)"
+    common.add_box_from(parser, boxes)
+    common.add_detector(parser)
     validation = "hold out this fraction of the images and report the error on them"
     add("--validation", type=float, default=0, metavar="FRACTION", help=validation)
+    cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images"
+    add("--cv", type=int, default=0, metavar="K", help=cv)
+    group = "what is never split by --validation and --cv: image, folder, FILE.csv:COLUMN, or a regular expression "
+    group += "whose first group is matched in file names (default: image)"
+    add("--group", metavar="GROUP", help=group)
+    curve = "also report the error with a quarter and half of the training images, cross-validated (--cv 5 by default)"
+    add("--learning-curve", action="store_true", help=curve)
+    add_scale(parser)
+    common.add_lengths(parser)
+    common.add_json(parser, "the errors")
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
     confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
+    preset = "choose all parameters below that are not given from the data: auto for any number of objects; small for "
+    preset += "a smaller file, fast for less time, large and accurate for smaller errors in several times the time; "
+    preset += "none for the defaults given below (default: auto)"
+    add("--preset", choices=(*PRESETS, "none"), default="auto", help=preset)
     add("--resume", action="store_true", help="continue an interrupted training after its last finished stage")
     add("--report", metavar="DIR", help="write DIR/report.html after each stage: errors and time left")
     note = "note to store in the model, such as license=CC-BY; may be repeated"
@@ -61,7 +99,7 @@ def add_train_options(parser: Parser) -> None:
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
-    """Add the estimator's parameters as options, with its defaults and the texts of its docstring."""
+    """Add the estimator's parameters as options, with the texts of its docstring; a preset chooses those not given."""
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(ShapePredictor.__init__).parameters.items()
@@ -81,13 +119,17 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, type_text: str, summary: str) -> None:
-    listed = re.match(r"\{(.*?)\}", type_text)
+    # Errors may also be relative to the distance between two landmarks.
+    listed = None if name == "normalizer" else re.match(r"\{(.*?)\}", type_text)
     choices = [] if listed is None else [c for c in ast.literal_eval(f"[{listed[1]}]") if c is not None]
     kind_of_none = float if "float" in type_text else str
     kind = kind_of_none if default is None else type(default)
     shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
+    if name == "normalizer":
+        summary += "; of the validation also A-B, the distance between two landmarks"
     text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
-    group.add_argument(_flag(name), type=kind, default=default, help=text, **shown)
+    # Left out unless it is given: a preset chooses it else.
+    group.add_argument(_flag(name), type=kind, default=argparse.SUPPRESS, help=text, **shown)
 
 
 def _flag(name: str) -> str:
@@ -116,11 +158,11 @@ def _plain_text(text: str, parameters: Container[str]) -> str:
 def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
-    ert train landmarks.xml --out model.ert --validation 0.1
+    ert train wings.tps --out wings.ert --cv 5
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
-    params = _parameters(options)
+    given, norms = _given_parameters(options)
     notes = {}
     for note in options.note:
         key, equals, text = note.partition("=")
@@ -132,129 +174,192 @@ def run_train(options: argparse.Namespace) -> int:
     if out.suffix == ".dat":
         if options.confidence:
             raise InputError(f"{out}: a .dat file has no confidence model, expected .ert with --confidence")
-        params |= {"kind": "dlib", "gray_weights": "dlib"}
+        given |= {"kind": "dlib", "gray_weights": "dlib"}
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     options.part_order = options.part_order or "natural"
+    checks = Checks(
+        options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
+    )
     claim(out, "model", "--out")
     page = common.report_page(options.report)
+    common.check_json_file(options.json)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
-    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence)]
+    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence), *fold_files(checkpoint, checks)]
     for file in checkpoints:
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
-    dataset, validation = _read_datasets(options)
-    _check_number(options, dataset, validation)
+    dataset = with_scales(options, _read_datasets(options))
+    if options.group is not None:
+        checks = replace(checks, groups=file_groups(dataset.files, options.group))
+    plan = make_plan(
+        dataset,
+        box_from=options.box_from,
+        preset=options.preset,
+        detector=options.detector,
+        suffix=out.suffix,
+        given=given | {"verbose": 1},
+    )
+    _check_number(options, dataset, checks, plan.random_state)
+    lengths_of(dataset, checks.options(dataset)["norms"])
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
     with common.compiling_notice():
         better = better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down)
     for text in better.values():
         common.log(f"ert: {text}")
-    advice = pool_advice(dataset.y, dataset.boxes) if options.padding <= 0 and not options.pool_spread else None
-    if advice:
-        common.log(f"ert: {advice}")
-    model = ShapePredictor(**params, verbose=1)
     done = 0
     if options.resume:
         done = _finished_stages(checkpoint)
         found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
         common.log(f"{checkpoint}: {found}")
-    report = None
-    if page is not None:
-        report = _open_report(options, page, model, len(dataset), 0 if validation is None else len(validation), done)
+    report: TrainingReport | None = None
+
+    def open_report(model: ShapePredictor) -> None:
+        nonlocal report
+        if page is not None:
+            report = stack.enter_context(_open_report(options, page, model, plan, dataset, checks, done))
+
+    def on_stage(model: ShapePredictor) -> None:
+        if report is not None:
+            report.stage(model)
+
     try:
-        with report or nullcontext(), common.compiling_notice():
-            model.fit(
-                dataset.X,
-                dataset.y,
-                validation=None if validation is None else (validation.X, validation.y),
-                landmark_names=dataset.landmark_names,
+        with ExitStack() as stack, common.compiling_notice():
+            trained = run_training(
+                plan,
+                dataset,
+                checks,
+                confidence=options.confidence,
                 notes=notes,
                 checkpoint=checkpoint,
                 resume=options.resume,
-                on_stage=None if report is None else report.stage,
-            )
-        if options.confidence:
-            model.fit_confidence(
-                dataset.X, dataset.y, n_folds=options.confidence, checkpoint=checkpoint, resume=options.resume
+                on_model=open_report,
+                on_stage=on_stage,
+                say=lambda text: common.log(f"ert: {text}"),
             )
     except KeyboardInterrupt:
         if done := _finished_stages(checkpoint):
             common.log(f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume")
             return 130
         raise
+    model = trained.model
     model.save(out)
     for file in checkpoints:
         file.unlink(missing_ok=True)
+    n_objects = model.summary_["n_objects"]
     summary = (
-        f"{out}: {out.stat().st_size / 1e6:.2f} MB from {len(dataset)} objects, "
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB from {n_objects} objects, "
         f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[-1], ' NME')} "
         f"of the {common.normalizer_text(model)}"
     )
     if report is not None:
-        report.end(f"Finished: {summary}")
+        report.end(f"Finished: {summary}", _for_report(trained))
     common.log(summary)
+    for line in _validation(options, trained):
+        common.log(line)
+    if options.json:
+        common.write_json(_record(options, plan, trained), options.json)
     return 0
 
 
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
+    if trained.figures is not None:
+        yield from validation_lines(trained.figures)
+        if options.per_landmark:
+            yield from common.landmark_table(trained.figures)
+    if trained.curve is not None:
+        head, rows = curve_table(trained.curve)
+        for row in (head, *rows):
+            yield "".join(f"{cell:>{width}}" for cell, width in zip(row, (8, 9, 9, 18), strict=True))
+        yield from curve_lines(trained.curve)
+
+
+def _for_report(trained: Trained) -> Validation | None:
+    if trained.figures is None:
+        return None
+    lines, landmarks, curve = validation_lines(trained.figures), landmark_rows(trained.figures), trained.curve
+    return Validation(lines, landmarks, *((curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()))
+
+
+def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[str, Any]:
+    """Return the contents of the JSON file."""
+    model = trained.model
+    return {
+        "model": options.out,
+        "datasets": options.datasets,
+        "box_source": plan.box_source,
+        "box_source_reason": plan.reason,
+        "preset": plan.preset,
+        "parameters": model.fitted_.params,
+        "history": model.history_,
+        "validation": trained.figures,
+        "learning_curve": trained.curve,
+    }
+
+
+def _given_parameters(options: argparse.Namespace) -> tuple[dict[str, Any], list[str] | None]:
+    """Return the parameters that are given, and the normalizer, which may be the distance between two landmarks."""
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
-    if params["mirror"] and "," in params["mirror"]:
+    if "," in params.get("mirror", ""):
         params["mirror"] = common.parse_integers("--mirror", params["mirror"], "the name of a scheme, or ")
-    return params
+    norm = params.get("normalizer")
+    if norm is not None and norm not in NORMALIZERS:
+        del params["normalizer"]
+    return params, None if norm is None else [norm]
 
 
 def _finished_stages(checkpoint: Path) -> int:
     return len(load(checkpoint).cascade_.anchors) if checkpoint.exists() else 0
 
 
-def _read_datasets(options: argparse.Namespace) -> tuple[Dataset, Dataset | None]:
-    """Read all datasets, with each of the boxes, and split off the validation images."""
+def _read_datasets(options: argparse.Namespace) -> Dataset:
+    """Read all datasets, with each of the boxes."""
+    if options.box_from not in ("auto", "given") and any(boxes != "image" for boxes in options.boxes):
+        raise InputError(f"--box-from {options.box_from} and --boxes {options.boxes[0]}: expected one of the two")
     datasets = [
         common.read_dataset(options, path, boxes) for boxes in options.boxes or [None] for path in options.datasets
     ]
-    dataset = sum(datasets[1:], datasets[0])
-    if not options.validation:
-        return dataset, None
-    if not 0 < options.validation < 1:
-        raise InputError(f"--validation {options.validation:g}: expected a fraction between 0 and 1")
-    # Split by image file, so that no image is on both sides.
-    files = sorted(set(dataset.files))
-    n_held_out = max(1, round(options.validation * len(files)))
-    drawn = np.random.default_rng(options.random_state).permutation(len(files))[:n_held_out]
-    chosen = {files[i] for i in drawn}
-    held_out = np.array([file in chosen for file in dataset.files])
-    return dataset.subset(~held_out), dataset.subset(held_out)
+    return sum(datasets[1:], datasets[0])
 
 
-def _check_number(options: argparse.Namespace, dataset: Dataset, validation: Dataset | None) -> None:
+def _check_number(options: argparse.Namespace, dataset: Dataset, checks: Checks, seed: int) -> None:
     """Raise now, not after the training, if there are too few images for it or for the folds."""
-    n = len(set(dataset.files))
+    rest, held_out = hold_out(dataset, checks, seed)
+    n = len(set(rest.files))
     where = ", ".join(options.datasets)
-    if validation is not None:
-        n_all = n + len(set(validation.files))
+    if held_out is not None:
+        n_all = len(set(dataset.files))
         where += f": --validation {options.validation:g} leaves {n} of {n_all} images for training"
-    if len(dataset) < MIN_TRAINING_OBJECTS:
+    if len(rest) < MIN_TRAINING_OBJECTS:
         raise InputError(f"{where}: at least {MIN_TRAINING_OBJECTS} images are needed, got {n}")
-    if options.confidence:
-        try:
-            check_folds(dataset.y, group_folds(dataset.X, None, options.confidence, options.random_state))
-        except InputError as error:
-            raise InputError(f"{where}: --confidence: {error}") from None
+    try:
+        option = "--cv" if options.cv else "--learning-curve"
+        check_splits(dataset, checks, seed)
+        option = "--confidence"
+        if options.confidence:
+            check_folds(rest.y, group_folds(rest.X, None, options.confidence, seed))
+    except InputError as error:
+        raise InputError(f"{where}: {option}: {error}") from None
 
 
 def _open_report(
-    options: argparse.Namespace, page: Path, model: ShapePredictor, n_objects: int, n_validation: int, finished: int
+    options: argparse.Namespace,
+    page: Path,
+    model: ShapePredictor,
+    plan: Plan,
+    dataset: Dataset,
+    checks: Checks,
+    finished: int,
 ) -> TrainingReport:
-    held_out = f", {n_validation} held out for validation" if n_validation else ""
+    rest, held_out = hold_out(dataset, checks, plan.random_state)
     about = {
         "Datasets": ", ".join(options.datasets),
-        "Boxes": ", ".join(options.boxes) or "from the annotations",
-        "Objects": f"{n_objects} for training{held_out}",
+        "Boxes": ", ".join(options.boxes) or plan.text.partition(": ")[2],
+        "Objects": f"{len(rest)} for training" + (f", {len(held_out)} held out for validation" if held_out else ""),
         "Model file": options.out,
     }
     if options.split is not None:

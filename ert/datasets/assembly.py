@@ -37,6 +37,8 @@ def assemble(
     numbers, coordinates, counts, columns = array("d"), array("d"), array("i"), array("i")
     skipped: list[Skipped] = []
     ids_read, scales_read = list[str](), array("d")
+    # Parallel to `columns`, up to the last object that has any.
+    errors = array("d")
     notes: Counter[str] = Counter()
     for annotation in annotations:
         if annotation.fault is not None:
@@ -50,6 +52,9 @@ def assemble(
         for note in annotation.notes:
             notes[note] += 1
         numbers.extend(annotation.box or (math.nan,) * 4)
+        if annotation.std is not None:
+            errors.extend([math.nan] * (len(columns) - len(errors)))
+            errors.extend(annotation.std.get(landmark, math.nan) for landmark in annotation.landmarks)
         columns.extend(index.setdefault(landmark, len(index)) for landmark in annotation.landmarks)
         counts.append(len(annotation.landmarks))
         for point in annotation.landmarks.values():
@@ -68,13 +73,18 @@ def assemble(
         names.sort(key=natural_key if part_order == "natural" else None)
     position = np.argsort([index[landmark] for landmark in names])
     landmarks = np.full((len(files), len(names), 2), np.nan)
+    std = np.full(landmarks.shape[:2], np.nan) if errors else None
     points, start = np.frombuffer(coordinates).reshape(-1, 2), 0
-    for shape, count in zip(landmarks, counts, strict=True):
-        shape[position[column_of[start : start + count]]] = points[start : start + count]
+    for i, count in enumerate(counts):
+        part = slice(start, start + count)
+        landmarks[i, position[column_of[part]]] = points[part]
+        if std is not None and start < len(errors):
+            std[i, position[column_of[part]]] = errors[part]
         start += count
     boxes = np.array(numbers).reshape(-1, 4)
     without = np.isnan(boxes[:, 0])
     boxes[without] = squares_around(landmarks[without])
+    source = "landmarks" if without.all() else "given"
     for i in np.flatnonzero(~(boxes[:, 2:] > 0).all(axis=1)).tolist():
         try:
             if not without[i] or len(names) > 1:
@@ -92,7 +102,7 @@ def assemble(
     ids = tuple(ids_read) if any(ids_read) else None
     scales = None if np.isnan(scales_read).all() else np.array(scales_read)
     counted = tuple(f"{note} ({count} objects)" for note, count in notes.items())
-    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales)
+    dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales, box_source=source, std=std)
     if faults:
         dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
     dataset = replace(dataset, skipped=tuple(skipped), notes=counted)
@@ -109,9 +119,7 @@ def _kind_of_fault(annotation: Annotation, path: Path) -> str:
 
 def without_empty_landmarks(dataset: Dataset) -> Dataset:
     """Leave out landmarks that no object has."""
-    used = np.flatnonzero(~np.isnan(dataset.landmarks[:, :, 0]).all(axis=0))
-    names = tuple(dataset.landmark_names[k] for k in used)
-    return replace(dataset, landmarks=dataset.landmarks[:, used], landmark_names=names)
+    return dataset.with_landmarks(np.flatnonzero(~np.isnan(dataset.landmarks[:, :, 0]).all(axis=0)))
 
 
 def check_not_empty(dataset: Dataset, path: Path) -> Dataset:

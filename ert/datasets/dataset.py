@@ -65,6 +65,10 @@ class Dataset:
         The user's number or name of each object, ``ID=`` in .tps files; "" is none.
     scales : float64 array (n,), optional
         Length of a pixel in the user's unit, ``SCALE=`` in .tps files; NaN is unknown.
+    box_source : {"given", "landmarks", "whole"}
+        Where boxes come from: the file or a table, the squares around the landmarks, or the whole images.
+    std : float64 array (n, n_landmarks), optional
+        Standard error of each predicted landmark along either axis, in pixels; NaN is unknown.
 
     Raises
     ------
@@ -81,6 +85,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     ids: tuple[str, ...] | None = None
     scales: Floats | None = None
+    box_source: str = "given"
+    std: Floats | None = None
 
     def __post_init__(self) -> None:
         n, n_landmarks = len(self.files), len(self.landmark_names)
@@ -90,6 +96,8 @@ class Dataset:
         for what, column in (("ids", self.ids), ("scales", self.scales)):
             if column is not None and len(column) != n:
                 raise InputError(f"{self.name}: {len(column)} {what}, expected one for each of {n} objects")
+        if self.std is not None and self.std.shape != (n, n_landmarks):
+            raise InputError(f"{self.name}: std has shape {self.std.shape}, expected {(n, n_landmarks)}")
 
     def __len__(self) -> int:
         return len(self.files)
@@ -150,8 +158,20 @@ class Dataset:
         files = [self.files[i] for i in chosen]
         ids = None if self.ids is None else tuple(self.ids[i] for i in chosen)
         scales = None if self.scales is None else self.scales[chosen]
-        arrays = self.boxes[chosen], self.landmarks[chosen]
-        return Dataset(files, *arrays, self.landmark_names, self.name, ids=ids, scales=scales)
+        std = None if self.std is None else self.std[chosen]
+        arrays: dict[str, Any] = {
+            "boxes": self.boxes[chosen],
+            "landmarks": self.landmarks[chosen],
+            "scales": scales,
+            "std": std,
+        }
+        return replace(self, files=files, skipped=(), notes=(), ids=ids, **arrays)
+
+    def with_landmarks(self, indices: Sequence[int] | NDArray[np.integer]) -> "Dataset":
+        """Return the landmarks at `indices` (integers), in that order, as a new dataset."""
+        names = tuple(self.landmark_names[k] for k in indices)
+        std = None if self.std is None else self.std[:, indices]
+        return replace(self, landmarks=self.landmarks[:, indices], landmark_names=names, std=std)
 
     def __add__(self, other: "Dataset") -> "Dataset":
         return concatenate([self, other])
@@ -216,7 +236,9 @@ def concatenate(datasets: Sequence[Dataset]) -> Dataset:
         tuple(skipped for dataset in datasets for skipped in dataset.skipped),
         tuple(note for dataset in datasets for note in dataset.notes),
         _joined_ids(datasets),
-        _joined_scales(datasets),
+        _joined([dataset.scales for dataset in datasets], [dataset.boxes[:, 0] for dataset in datasets]),
+        datasets[0].box_source if len({dataset.box_source for dataset in datasets}) == 1 else "given",
+        _joined([dataset.std for dataset in datasets], [dataset.landmarks[:, :, 0] for dataset in datasets]),
     )
 
 
@@ -226,12 +248,12 @@ def _joined_ids(datasets: Sequence[Dataset]) -> tuple[str, ...] | None:
     return tuple(id for dataset in datasets for id in dataset.ids or [""] * len(dataset))
 
 
-def _joined_scales(datasets: Sequence[Dataset]) -> Floats | None:
-    if all(dataset.scales is None for dataset in datasets):
+def _joined(parts: Sequence[Floats | None], like: Sequence[Floats]) -> Floats | None:
+    """Concatenate arrays, with NaN in the shape of `like` for None; None if all are None."""
+    if all(part is None for part in parts):
         return None
-    unknown = [np.full(len(dataset), np.nan) for dataset in datasets]
-    parts = zip((dataset.scales for dataset in datasets), unknown, strict=True)
-    return np.concatenate([default if scales is None else scales for scales, default in parts])
+    pairs = zip(parts, like, strict=True)
+    return np.concatenate([np.full_like(other, np.nan) if part is None else part for part, other in pairs])
 
 
 def mirror_dataset(
@@ -271,5 +293,6 @@ def mirror_dataset(
     boxes = dataset.boxes.copy()
     boxes[:, 0] = columns - boxes[:, 0] - boxes[:, 2]
     mirrored = list(dataset.files if files is None else files)
-    name = f"{dataset.name} mirrored"
-    return replace(dataset, files=mirrored, boxes=boxes, landmarks=landmarks, name=name, skipped=(), notes=())
+    name, std = f"{dataset.name} mirrored", None if dataset.std is None else dataset.std[:, partners]
+    changed: dict[str, Any] = {"boxes": boxes, "landmarks": landmarks, "std": std}
+    return replace(dataset, files=mirrored, name=name, skipped=(), notes=(), **changed)

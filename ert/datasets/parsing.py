@@ -41,6 +41,7 @@ class Annotation:
     id: str | None = None  # the user's number or name of the object
     scale: float | None = None  # length of a pixel in the user's unit
     size: tuple[int, int] | None = None  # width and height of the image, where the file gives them
+    std: dict[str, float] | None = None  # name -> standard error of a predicted landmark in pixels
 
 
 def natural_key(text: str) -> tuple[str, str]:

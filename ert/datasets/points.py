@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from ert._core.exceptions import InputError
-from ert.datasets.parsing import DECIMALS, MAX_COORDINATE, Point, format_number, quoted
+from ert.datasets.parsing import DECIMALS, MAX_COORDINATE, Point, format_number, quoted, read_number
 
 MISSING: Point = (math.nan, math.nan)
 # Pairs of the same number that some programs write for a missing landmark, and others for a point.
@@ -124,6 +124,16 @@ def read_scale(text: str, what: str) -> float | None:
     if not 0 < scale < math.inf:
         raise InputError(f"{what} is {quoted(text)}, expected a number above 0 or nothing")
     return scale
+
+
+def read_std(text: str, here: str, what: str) -> float:
+    """Parse a standard error in pixels; NaN for an empty text. `here` and `what` are place and item for the message."""
+    if text.lower() in _WORDS:
+        return math.nan
+    value = read_number(text.replace(",", "."), here, what)
+    if value < 0:
+        raise InputError(f"{here}: {what} is {quoted(text)}, expected a standard error from 0 up or nothing")
+    return value
 
 
 def format_scale(scale: float) -> str:

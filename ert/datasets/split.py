@@ -13,6 +13,17 @@ from ert.datasets.finder import TableImages, is_absolute, name_parts
 from ert.datasets.tables import csv_table
 
 
+def file_groups(files: Sequence[Path], spec: str) -> list[str]:
+    """Return the group of each file: "image", "folder", ``FILE.csv:COLUMN``, or a regular expression for names."""
+    if spec == "image":
+        return [str(file) for file in files]
+    if spec == "folder":
+        return [str(file.parent) for file in files]
+    if spec.rpartition(":")[0].lower().endswith(".csv"):
+        return table_groups(files, spec)
+    return pattern_groups(files, spec)
+
+
 def pattern_groups(files: Sequence[Path], pattern: str) -> list[str]:
     """Group files by the first group of a regular expression that is found in their names.
 

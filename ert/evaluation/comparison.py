@@ -51,19 +51,23 @@ class BenchmarkModel(NamedTuple):
     n_bytes : int
         Size of the model file.
     prepare : function
-        Takes an image (gray or RGB) and a box and returns the call that predicts landmarks and is timed.
+        Takes an image (gray or RGB), a box and, for rotated objects, a roll in degrees, and returns the call that
+        predicts landmarks and is timed.
     points : function
         Takes the result of the call and returns the landmarks, (n_landmarks, 2).
     landmark_names : tuple of str
         Names of the landmarks, in their order; empty if the model has none.
+    model : ShapePredictor or None
+        The predictor; None for one of another library.
     """
 
     name: str
     n_landmarks: int
     n_bytes: int
-    prepare: Callable[[Pixels, Floats], Callable[[], Any]]
+    prepare: Callable[..., Callable[[], Any]]
     points: Callable[[Any], npt.ArrayLike]
     landmark_names: tuple[str, ...] = ()
+    model: ShapePredictor | None = None
 
 
 def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> BenchmarkModel:
@@ -83,10 +87,11 @@ def make_benchmark_model(name: str, model: ShapePredictor, n_bytes: int) -> Benc
     BenchmarkModel
     """
 
-    def prepare(image: Pixels, box: Floats) -> Callable[[], Any]:
-        return lambda: model.predict([(image, box)], channel_order="rgb")
+    def prepare(image: Pixels, box: Floats, roll: float | None = None) -> Callable[[], Any]:
+        return lambda: model.predict([(image, box)], rolls=roll, channel_order="rgb")
 
-    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0], model.landmark_names_)
+    names = model.landmark_names_
+    return BenchmarkModel(name, model.n_landmarks_, n_bytes, prepare, lambda found: found[0], names, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +246,7 @@ def measure(
     dataset: Dataset,
     repeats: int = 5,
     *,
+    poses: Sequence[tuple[Floats, Floats | None]] | None = None,
     gray: bool = False,
     progress: Callable[[int], Any] = lambda n_calls: None,
 ) -> tuple[Floats, Floats]:
@@ -257,6 +263,9 @@ def measure(
         The objects.
     repeats : int
         Timed calls of each model for each object, at least 1.
+    poses : sequence of (boxes, rolls), optional
+        For each model, the boxes (n, 4) of the objects and their rolls (n,) in degrees, or None where they are
+        upright; by default the boxes of the dataset.
     gray : bool
         Whether to pass all images in gray (luma); otherwise color images are passed as they are, and the
         conversion to gray is part of the call.
@@ -278,13 +287,18 @@ def measure(
 
     if repeats < 1:
         raise InputError(f"repeats: expected at least 1, got {repeats}")
+    poses = poses or [(dataset.boxes, None)] * len(benchmark_models)
     n_landmarks = len(dataset.landmark_names)
     shapes = np.empty((len(benchmark_models), len(dataset), n_landmarks, 2))
     milliseconds = np.empty((len(benchmark_models), len(dataset), repeats))
     with threadpool_limits(1):
         for batch in _batches(dataset, gray):
             calls = {
-                i: [each.prepare(image, dataset.boxes[i]) for each in benchmark_models] for i, image in batch.items()
+                i: [
+                    each.prepare(image, boxes[i], *(() if rolls is None else (float(rolls[i]),)))
+                    for each, (boxes, rolls) in zip(benchmark_models, poses, strict=True)
+                ]
+                for i, image in batch.items()
             }
             for i, of_face in calls.items():
                 for which, call in enumerate(of_face):

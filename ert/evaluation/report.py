@@ -15,7 +15,8 @@ from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.evaluation.attributes import Column
 from ert.evaluation.groups import by_groups, group_notes, group_rows
-from ert.metrics import evaluate, landmark_errors, nme, normalizer_lengths, normalizer_text
+from ert.evaluation.radial import landmark_rows, normalizer_or_pair
+from ert.metrics import landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
 from ert.model.fitted import cascade_sizes
 from ert.model.geometry import box_transforms
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _FAILURE_PERCENT = 8.0
+# Of the pictures of objects, which are shown small and open large.
+_PICTURE_PIXELS = 320, 800
 _PERCENTILES = (50, 90, 95, 99)
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 _NORMALIZERS = {"inter-ocular": "distance between the outer eye corners", "inter-pupil": "distance between the pupils"}
@@ -47,29 +50,32 @@ class Evaluation(NamedTuple):
     model: ShapePredictor
     dataset: Dataset
     predicted: Floats  # (n, n_landmarks, 2)
-    norms: Sequence[str] | None  # the first is that of all charts and tables but the summary; see `evaluate`
+    # Of `ert.metrics.evaluate`, with more about lengths; the first normalizer is that of all charts and other tables.
+    figures: Mapping[str, Any]
     columns: Mapping[str, Column]  # to group the objects by
     milliseconds: Floats | None  # (n_timed, repeats): times of single calls for one object, on one thread
     about: Mapping[str, str]  # what was evaluated: "Model", "Dataset", ...
     notes: Sequence[str] = ()  # remarks on the times
+    remarks: Sequence[str] = ()  # what is to be said before any error
 
 
 def write_report(path: StrPath, title: str, evaluation: Evaluation) -> None:
     """Write the report of an evaluation as one self-contained HTML file."""
     check_report_packages(path)
     model, dataset, predicted = evaluation.model, evaluation.dataset, evaluation.predicted
-    summary = evaluate(dataset.y, predicted, evaluation.norms)
-    normalizer = next(iter(summary["norms"]))
-    row = summary["norms"][normalizer]
-    errors = nme(dataset.y, predicted, normalizer)
+    summary = evaluation.figures
+    normalizer, row = next(iter(summary["norms"].items()))
+    lengths = normalizer_or_pair(normalizer, dataset.y, dataset.landmark_names)
+    errors = nme(dataset.y, predicted, lengths)
     unit = normalizer_text(normalizer)
     values: dict[str, Any] = {
         "title": title,
         "lead": f"{summary['n']} objects; errors in % of the {unit}",
+        "remarks": evaluation.remarks,
         "unit": f"in % of the {unit}",
-        "figures": list(_key_figures(row, evaluation.milliseconds)),
+        "figures": list(_key_figures(summary, row, evaluation.milliseconds)),
         "errors": _errors(summary, errors, unit),
-        "landmarks": _landmarks(model, row["per_landmark"], normalizer),
+        "landmarks": _landmarks(model, summary, normalizer) | {"picture": _numbered(dataset, errors)},
         "model": _model(model),
         "about": {**evaluation.about, **provenance_facts(provenance(("pillow",)))},
         "notes": evaluation.notes,
@@ -93,8 +99,13 @@ def write_report(path: StrPath, title: str, evaluation: Evaluation) -> None:
     write_page(path, "evaluation.html.j2", sections=sections, refresh=None, **values)
 
 
-def _key_figures(row: Mapping[str, Any], milliseconds: Floats | None) -> Iterator[tuple[str, str, str]]:
+def _key_figures(
+    summary: Mapping[str, Any], row: Mapping[str, Any], milliseconds: Floats | None
+) -> Iterator[tuple[str, str, str]]:
     yield "mean error", f"{row['mean']:.2f} %", f"95 % interval {_interval(row['interval_95'])}"
+    for radial in _radial(summary):
+        low, high = radial["interval_95"]
+        yield "mean radial error", f"{radial['mean']:.3g} {radial['unit']}", f"95 % interval {low:.3g} - {high:.3g}"
     yield "median error", f"{row['median']:.2f} %", "half of the objects have less"
     yield "failure rate", _percent(row["failure_rate_8"]), f"error above {_FAILURE_PERCENT:g} %"
     yield "AUC", f"{row['auc_8']:.3f}", f"area under the CED up to {_FAILURE_PERCENT:g} %; 1 is perfect"
@@ -114,6 +125,7 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
         "caption": caption,
         "normalizers": "; ".join(texts),
         "percentiles": [(f"{percent} %", f"{np.percentile(errors, percent):.2f}") for percent in _PERCENTILES],
+        "lengths": _lengths(summary),
         "rows": [
             (
                 name,
@@ -128,16 +140,36 @@ def _errors(summary: Mapping[str, Any], errors: Floats, unit: str) -> dict[str, 
     }
 
 
-def _landmarks(model: ShapePredictor, per_landmark: Sequence[float | None], normalizer: str) -> dict[str, Any]:
-    values = np.array(per_landmark, float)  # NaN for None
+def _lengths(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return head and rows of the table of errors as lengths."""
+    radii = sorted({each["radius"] for radial in _radial(summary) for each in radial["within"]})
+    head = ("unit", "objects", "mean", "95 % interval", "median", *(f"within {radius:g}" for radius in radii))
+    rows = []
+    for radial in _radial(summary):
+        low, high = radial["interval_95"]
+        shares = {each["radius"]: f"{each['share']:.1%}" for each in radial["within"]}
+        numbers = f"{radial['mean']:.3g}", f"{low:.3g} - {high:.3g}", f"{radial['median']:.3g}"
+        rows.append((radial["unit"], str(radial["n"]), *numbers, *(shares.get(radius, "-") for radius in radii)))
+    return head, rows
+
+
+def _radial(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in (summary.get("pixels"), summary.get("lengths")) if each and each["n"]]
+
+
+def _landmarks(model: ShapePredictor, summary: Mapping[str, Any], normalizer: str) -> dict[str, Any]:
+    values = np.array(summary["norms"][normalizer]["per_landmark"], float)  # NaN for None
     shape, names = model.cascade_.mean_shape.astype(float), model.landmark_names_
-    length = float(normalizer_lengths(shape[None], normalizer)[0])
+    lengths = normalizer_or_pair(normalizer, shape[None], names)
+    length = float(normalizer_lengths(shape[None], lengths)[0])
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(-values[known], kind="stable")]
+    head, rows = landmark_rows(summary)
     regions = FACE68_REGIONS.items() if len(values) == 68 else ()
     return {
         "chart": plot_landmark_errors(shape, values, names, length=length, label="mean error (%)"),
-        "rows": [(names[i], f"{values[i]:.2f}") for i in order],
+        "head": ("landmark", "mean error (%)", *head[2:]),
+        "rows": [(names[i], *rows[i][1:]) for i in order],
         "regions": [
             (name.replace("_", " "), f"{np.nanmean(values[list(region)]):.2f}")
             for name, region in regions
@@ -179,16 +211,26 @@ def _confidence(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[Any], list[Any]]:
-    """Return pictures, captions and alternative texts of the objects with the smallest and largest errors."""
+def _numbered(dataset: Dataset, errors: Floats) -> tuple[Pixels, str, str]:
+    """Return a picture of the object with the median error and the names of its landmarks."""
+    i = int(np.argsort(errors, kind="stable")[len(errors) // 2])
+    names, name = list(dataset.landmark_names), dataset.files[i].name
+    picture = object_thumbnail(
+        load_image(dataset.files[i]), dataset.boxes[i], [dataset.landmarks[i]], [TRUTH], _PICTURE_PIXELS[1], names
+    )
+    return picture, f"The landmarks by name on {shortened(name)}", f"{name} with the names of its landmarks"
 
-    def picture(i: int) -> tuple[Pixels, str, str]:
+
+def _objects(dataset: Dataset, predicted: Floats, errors: Floats) -> tuple[list[Any], list[Any]]:
+    """Return the objects with the smallest and largest errors: picture, caption, alternative text, large picture."""
+
+    def picture(i: int) -> tuple[Pixels, str, str, Pixels]:
         shapes, colors = (dataset.landmarks[i], predicted[i]), (TRUTH, PHOTO_COLORS[0])
         image, name = load_image(dataset.files[i]), dataset.files[i].name
-        thumbnail = object_thumbnail(image, dataset.boxes[i], shapes, colors, 320)
+        small, large = (object_thumbnail(image, dataset.boxes[i], shapes, colors, size) for size in _PICTURE_PIXELS)
         error = f"{errors[i]:.2f} %"
         alt = f"{name} with its true landmarks in white and the predicted ones in blue, error {error}"
-        return thumbnail, f"{error} {shortened(name)}", alt
+        return small, f"{error} {shortened(name)}", alt, large
 
     order = np.argsort(errors, kind="stable").tolist()
     n_best = min(6, len(order) // 2)

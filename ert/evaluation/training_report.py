@@ -3,21 +3,34 @@
 import datetime
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ert._core.exceptions import InputError
 from ert._core.system import provenance
 from ert._core.types import StrPath
 from ert.evaluation.report import check_report_packages, parameter_table, provenance_facts, write_page
 from ert.metrics import normalizer_text
-from ert.plotting.charts import plot_stages
+from ert.plotting.charts import plot_learning_curve, plot_stages
 from ert.predictor import ShapePredictor
 
 _REFRESH_SECONDS = 5
+_CURVE_HEAD = ("photos", "objects", "error (%)", "95 % interval")
 _ERRORS = {"training": "train_nme", "validation": "validation_nme"}
+
+
+class Validation(NamedTuple):
+    """Errors of new photos, as the report shows them."""
+
+    lines: Sequence[str]
+    # Head and rows of a table of the errors of each landmark.
+    landmarks: tuple[tuple[str, ...], list[tuple[str, ...]]]
+    # As `plot_learning_curve` takes it, and its rows and lines as texts.
+    curve: Sequence[Mapping[str, Any]] = ()
+    curve_rows: Sequence[tuple[str, ...]] = ()
+    curve_lines: Sequence[str] = ()
 
 
 class TrainingReport:
@@ -51,6 +64,7 @@ class TrainingReport:
         self._ends: list[float] = []
         self._history: list[dict[str, float]] = []
         self._warned = False
+        self._validation: Validation | None = None
 
     def __enter__(self) -> Self:
         self._write("Reading images before the first stage", refresh=True)
@@ -70,8 +84,10 @@ class TrainingReport:
         self._history = model.history_
         self._write("Training", refresh=True)
 
-    def end(self, state: str) -> None:
-        """Write the final page; `state` is how the training ended."""
+    def end(self, state: str, validation: Validation | None = None) -> None:
+        """Write the final page; `state` is how the training ended, `validation` what was found on new photos."""
+        if validation is not None:
+            self._validation = validation
         self._write(state, refresh=False)
 
     def seconds_left(self) -> float | None:
@@ -116,7 +132,16 @@ class TrainingReport:
             "title": self._title,
             "lead": f"{lead}; reloaded every {_REFRESH_SECONDS} seconds" if refresh else lead,
             "refresh": _REFRESH_SECONDS if refresh else None,
-            "sections": {"errors": "Error by stage"} | sections if self._history else sections,
+            "sections": (
+                ({"validation": "Error of new photos"} if self._validation else {})
+                | ({"errors": "Error by stage"} if self._history else {})
+                | sections
+            ),
+            "validation": self._validation,
+            "curve_head": _CURVE_HEAD,
+            "curve_chart": (
+                plot_learning_curve(self._validation.curve) if self._validation and self._validation.curve else None
+            ),
             "state": state,
             "n_done": done,
             "n_stages": n_stages,

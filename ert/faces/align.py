@@ -20,6 +20,7 @@ from ert.faces.regions import FACE_REGIONS, check_face
 from ert.inference.mode import PredictionMode
 from ert.inference.rotated import roll_of
 from ert.inference.validation import is_face
+from ert.model.fitted import OBJECT_SOURCES
 from ert.predictor import ShapePredictor, load
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ def align(
         predictor = model
     else:
         predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
+    if boxes is None and detector == "auto" and predictor.box_source_ in OBJECT_SOURCES:
+        raise InputError("the model was not trained on faces: ert.predict finds its objects; or give boxes")
     if min_confidence > 0 and predictor.confidence_model_ is None:
         raise InputError(f"min_confidence={min_confidence:g}: the model has no confidence model")
     found: Any

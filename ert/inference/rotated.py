@@ -46,17 +46,70 @@ class Pose(NamedTuple):
     roll: float
 
 
-class Surroundings:
-    """Gray pixels around a box, as far as the cascade can read at any rotation of the box.
+class Reach(NamedTuple):
+    """What a cascade reads of an image, in sides of the box."""
+
+    # How far from the center of the box, in x and y.
+    distances: Floats
+    working_size: int
+    # Whether it keeps the proportions of the box: only cascades of dlib's kind do.
+    stretched: bool
+
+
+class UprightCopies:
+    """Gray pixels around a box, as far as a cascade can read at any rotation of the box, and copies rotated back.
 
     Parameters
     ----------
-    cascade : Cascade or DlibCascade
+    reach : Reach
     image : uint8 array (rows, columns) or (rows, columns, 3)
     box : left, top, width, height
     channel_order, gray_weights
         See :class:`ert.ShapePredictor`.
     """
+
+    def __init__(
+        self,
+        reach: Reach,
+        image: npt.NDArray[np.uint8],
+        box: tuple[float, float, float, float],
+        channel_order: str,
+        gray_weights: str,
+    ) -> None:
+        transform = box_transforms(np.array([box]))[0]
+        sides = np.array(box[2:]) - 1 if reach.stretched else transform[[0, 3]]
+        stretch = sides.max() / transform[0]
+        distances, size, _ = reach
+        radius = SCALE_RANGE[1] * stretch * float(np.hypot(*distances)) + MAX_SHIFT_SIDES
+        size = min(size, largest_working_size(2 * radius))
+        region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
+        pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
+        self.pixels = np.ascontiguousarray(pixels.T)
+        self.zoom = float(placed[0] / transform[0])
+        self.side = float(placed[0])
+        self.sides = sides * self.zoom
+        self.reach = distances * stretch * self.side
+        self.middle = placed[4:] + placed[0] / 2
+        self.offset = transform[4:] + transform[0] / 2 - self.middle / self.zoom
+
+    def given(self, roll: float) -> Pose:
+        """Return the pose of the given box at a roll."""
+        return Pose(self.middle, 1.0, roll)
+
+    def upright(self, pose: Pose) -> tuple[npt.NDArray[np.uint8], tuple[float, float, float, float], Floats]:
+        """Return a copy in which the object of a pose is upright, its box there, and the middle of this box."""
+        half = np.ceil(self.reach * pose.scale) + 1
+        turn, place = rotation(pose.roll), pose.place
+        # The center of the copy has the same fraction of a pixel: an upright copy has identical pixels.
+        middle = half + place % 1
+        rotated = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
+        rotate_image(self.pixels, turn, place - turn @ middle, rotated)
+        sides = self.sides * pose.scale
+        return rotated, (*(middle - sides / 2).tolist(), *(sides + 1).tolist()), middle
+
+
+class Surroundings(UprightCopies):
+    """The copies that a cascade reads, and the shapes that it finds in them."""
 
     def __init__(
         self,
@@ -66,42 +119,16 @@ class Surroundings:
         channel_order: str,
         gray_weights: str,
     ) -> None:
+        super().__init__(_reach(cascade), image, box, channel_order, gray_weights)
         self.cascade = cascade
-        transform = box_transforms(np.array([box]))[0]
-        # Only cascades of dlib's kind keep the proportions of the box.
-        sides = np.array(box[2:]) - 1 if isinstance(cascade, DlibCascade) else transform[[0, 3]]
-        stretch = sides.max() / transform[0]
-        reach, size = _reach(cascade)
-        radius = SCALE_RANGE[1] * stretch * float(np.hypot(*reach)) + MAX_SHIFT_SIDES
-        size = min(size, largest_working_size(2 * radius))
-        region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
-        self.pixels = np.ascontiguousarray(pixels.T)
-        self.zoom = float(placed[0] / transform[0])
-        self.side = float(placed[0])
-        self.sides = sides * self.zoom
-        self.reach = reach * stretch * self.side
-        self.middle = placed[4:] + placed[0] / 2
-        self.offset = transform[4:] + transform[0] / 2 - self.middle / self.zoom
         self.mean_shape = (cascade.mean_shape - 0.5) * self.sides
-
-    def given(self, roll: float) -> Pose:
-        """Return the pose of the given box at a roll."""
-        return Pose(self.middle, 1.0, roll)
 
     def locate(self, pose: Pose, inits: Floats, mirror_map: npt.NDArray[np.intp] = NO_MIRROR_MAP) -> Floats:
         """Return the shapes (n_inits, n_landmarks, 2) found, in pixels of the surroundings."""
-        half = np.ceil(self.reach * pose.scale) + 1
-        turn, place = rotation(pose.roll), pose.place
-        # The center of the copy has the same fraction of a pixel: an upright copy has identical pixels.
-        middle = half + place % 1
-        rotated = np.empty((2 * half + 2).astype(int)[::-1], np.uint8)
-        rotate_image(self.pixels, turn, place - turn @ middle, rotated)
-        sides = self.sides * pose.scale
-        box = (*(middle - sides / 2).tolist(), *(sides + 1).tolist())
+        rotated, box, middle = self.upright(pose)
         # Gray already: channel order and weights are ignored.
         found = self.cascade.predict_face(rotated, box, inits, "rgb", "luma", mirror_map)
-        shapes: Floats = (found - middle) @ turn.T + place
+        shapes: Floats = (found - middle) @ rotation(pose.roll).T + pose.place
         return shapes
 
     def redraw(self, shape: Floats) -> Pose:
@@ -121,18 +148,24 @@ class Surroundings:
         return placed
 
 
-def _reach(cascade: Cascade | DlibCascade) -> tuple[Floats, int]:
-    """Return how far from the box's center pixels are read, in sides of the box, and the working size."""
+def reach_of_crop(crop_spec: CropSpec, *, stretched: bool) -> Reach:
+    """Return what a cascade reads whose crops are cut this way."""
+    size = crop_spec.working_size
+    # A cascade that smooths needs more pixels.
+    size = DLIB_BOX_PIXELS if stretched else size if crop_spec.blur == 0 else 2 * size
+    return Reach(_distances(crop_spec.region[:2], crop_spec.region[2:]), size, stretched)
+
+
+def _reach(cascade: Cascade | DlibCascade) -> Reach:
     if isinstance(cascade, Cascade):
-        low, high = cascade.crop_spec.region[:2], cascade.crop_spec.region[2:]
-        size = cascade.crop_spec.working_size
-        # A cascade that smooths needs more pixels.
-        size = size if cascade.crop_spec.blur == 0 else 2 * size
-    else:
-        places = cascade.mean_shape[cascade.anchors] + cascade.deltas
-        low, high = places.min(axis=(0, 1)) - MAX_SHIFT_SIDES, places.max(axis=(0, 1)) + MAX_SHIFT_SIDES
-        size = DLIB_BOX_PIXELS
-    return np.maximum(np.abs(low - 0.5), np.abs(high - 0.5)).astype(np.float64), size
+        return reach_of_crop(cascade.crop_spec, stretched=False)
+    places = cascade.mean_shape[cascade.anchors] + cascade.deltas
+    low, high = places.min(axis=(0, 1)) - MAX_SHIFT_SIDES, places.max(axis=(0, 1)) + MAX_SHIFT_SIDES
+    return Reach(_distances(low, high), DLIB_BOX_PIXELS, stretched=True)
+
+
+def _distances(low: Floats, high: Floats) -> Floats:
+    return np.maximum(np.abs(low - 0.5), np.abs(high - 0.5)).astype(np.float64)
 
 
 def rotation(degrees: float) -> Floats:

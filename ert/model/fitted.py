@@ -20,14 +20,24 @@ from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
+from ert.model.locator import Locator
 from ert.model.schemes import check_names, resolve_mirror_map
 
 _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
 # Pools of at most this many pixels are read by other kernels than larger ones, on some processors.
 MAX_MASK_PIXELS = 512
+# Given by the user, the whole image, a face detector, or the locator in the model.
+BOX_SOURCES = ("given", "whole", "face", "learned")
+# Of models that find their objects without a detector of faces.
+OBJECT_SOURCES = ("whole", "learned")
 _COUNTS = ("n_objects", "n_samples", "n_missing")
 # None where there was nothing to measure them on.
 _CONFIDENCE_FIGURES = ("background_rejected", "failed_auc")
+# Of the error of new photos: counts, texts, numbers, and numbers that may be None.
+_VALIDATION_COUNTS = ("n_images", "n_objects", "n_found")
+_VALIDATION_TEXTS = ("method", "normalizer", "unit")
+_VALIDATION_NUMBERS = ("error", "low", "high", "training_error", "pixels")
+_VALIDATION_FIGURES = ("length", "scattered_error")
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,14 @@ class Fitted:
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
-        and "notes".
+        and "notes"; "validation", if the error of new photos was measured.
     confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
+    box_source : {"given", "whole", "face", "learned"}
+        Where the boxes come from that it was trained on.
+    locator : Locator or None
+        Finds the boxes of a model whose boxes are "learned".
     """
 
     cascade: Cascade | DlibCascade
@@ -59,6 +73,8 @@ class Fitted:
     summary: dict[str, Any]
     confidence_model: ConfidenceModel | None = None
     confidence_summary: dict[str, Any] = field(default_factory=dict)
+    box_source: str = "given"
+    locator: Locator | None = None
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
@@ -123,6 +139,11 @@ class FittedAttributes:
         return self._fitted().confidence_model
 
     @property
+    def box_source_(self) -> str:
+        """Where boxes come from: "given", "whole", "face" or "learned"."""
+        return self._fitted().box_source
+
+    @property
     def n_landmarks_(self) -> int:
         """The number of landmarks."""
         return len(self._fitted().cascade.mean_shape)
@@ -176,6 +197,8 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
         "history": fitted.history,
         "summary": fitted.summary,
     }
+    if fitted.box_source != BOX_SOURCES[0]:
+        header["box_source"] = fitted.box_source
     if isinstance(cascade, Cascade):
         crop_spec = cascade.crop_spec
         header |= {"kind": "ert", "crop_spec": asdict(crop_spec) | {"region": crop_spec.region.tolist()}}
@@ -186,6 +209,9 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
     if confidence_model is not None:
         header["confidence"] = confidence_model.header() | {"summary": fitted.confidence_summary}
         arrays |= confidence_model.arrays()
+    if fitted.locator is not None:
+        header["locator"] = fitted.locator.header()
+        arrays |= fitted.locator.arrays()
     write_model_file(path, header, arrays, compress=compress)
 
 
@@ -211,6 +237,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         confidence = header.get("confidence")
         # Its arrays are removed: those left are the cascade's.
         confidence_model = None if confidence is None else ConfidenceModel.from_file(confidence, arrays)
+        locator = Locator.from_file(header["locator"], arrays) if "locator" in header else None
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -225,6 +252,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         n_landmarks = len(cascade.mean_shape)
         if NORMALIZER_ARGS.get(header["params"].get("normalizer"), (0,))[-1] > n_landmarks:
             raise InputError(f"{header['params']['normalizer']} distance of {n_landmarks} landmarks, expected 68")
+        if locator is not None and len(locator.shape) != n_landmarks:
+            raise InputError(f"a locator of {len(locator.shape)} landmarks, expected {n_landmarks}")
         return Fitted(
             cascade,
             header["params"],
@@ -234,6 +263,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             _check_summary(header["summary"]),
             confidence_model,
             {} if confidence is None else _check_confidence_summary(confidence["summary"]),
+            _check_box_source(header.get("box_source", BOX_SOURCES[0])),
+            locator,
         )
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error
@@ -257,6 +288,12 @@ def _from_dlib(cascade: DlibCascade) -> Fitted:
     return Fitted(cascade, params, check_names(None, len(cascade.mean_shape)), None, [], summary)
 
 
+def _check_box_source(source: Any) -> str:
+    if source not in BOX_SOURCES:
+        raise InputError(f"box_source: {quoted(source)}, expected one of {', '.join(BOX_SOURCES)}")
+    return str(source)
+
+
 def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
     for entry in history:
         if "stage" not in entry:
@@ -271,6 +308,12 @@ def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(summary[key], str):
             raise InputError(f"summary: {key} is {quoted(summary[key])}, expected a text")
     _check_texts("notes", list(summary["notes"].values()))
+    validation = summary.get("validation")
+    if validation is not None:
+        _check_numbers("validation", validation, _VALIDATION_COUNTS, whole=True)
+        _check_texts("validation", [validation[key] for key in _VALIDATION_TEXTS])
+        known = [key for key in _VALIDATION_FIGURES if validation[key] is not None]
+        _check_numbers("validation", validation, (*_VALIDATION_NUMBERS, *known))
     return summary
 
 

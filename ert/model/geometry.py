@@ -73,6 +73,19 @@ def stretched_transforms(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float
     return transforms
 
 
+def rotate_transforms(transforms: npt.NDArray[np.float64], rolls: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Rotate box transforms (n, 6) around the centers of their boxes by degrees (n,), clockwise in the image."""
+    middles = transforms[:, 4:] + transforms[:, [0, 3]] / 2
+    angle = np.deg2rad(rolls)
+    cos, sin = np.cos(angle), np.sin(angle)
+    rotated = np.empty_like(transforms)
+    rotated[:, 0], rotated[:, 1] = cos * transforms[:, 0], -sin * transforms[:, 3]
+    rotated[:, 2], rotated[:, 3] = sin * transforms[:, 0], cos * transforms[:, 3]
+    rotated[:, 4] = middles[:, 0] - (rotated[:, 0] + rotated[:, 1]) / 2
+    rotated[:, 5] = middles[:, 1] - (rotated[:, 2] + rotated[:, 3]) / 2
+    return rotated
+
+
 def box_to_image(shapes: npt.NDArray[np.float64], transforms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Transform shapes (n, n_landmarks, 2) from box coordinates to image pixels."""
     return _turn(shapes, *transforms[:, :4].T) + transforms[:, None, 4:]

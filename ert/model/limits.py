@@ -25,6 +25,7 @@ PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
     "prior_length": (float, 1e-6, 1e6),
     "padding": (float, -0.4, 5),
     "pool_spread": (float, 0, 5),
+    "spread_decay": (float, 0.1, 1),
     "n_inits": (int, 1, 10_000),
     "n_shapes_mixed": (int, 1, 100),
     "shift_jitter": (float, 0, 1),

@@ -32,6 +32,19 @@ def fit_similarity(points: ArrayLike, target: ArrayLike) -> tuple[Points, Points
     return _turn(source - middle[..., None], goal - center[..., None]), middle, center
 
 
+def fit_known(points: ArrayLike, targets: ArrayLike) -> tuple[Points, Points, Points]:
+    """Fit the similarities that carry points (n_landmarks, 2) onto targets (n, n_landmarks, 2), NaN where missing.
+
+    Return turn, middle and center (n,) as :func:`fit_similarity`; NaN for fewer than two landmarks.
+    """
+    goals = as_complex(targets)
+    source = np.broadcast_to(as_complex(points), goals.shape)
+    known = ~np.isnan(goals)
+    turn = _turn(centre_known(source, known), centre_known(goals, known))
+    turn[known.sum(axis=1) < 2] = np.nan
+    return turn, _mean(source, known)[:, 0], _mean(goals, known)[:, 0]
+
+
 def _turn(centered: Points, target: Points) -> Points:
     """Return the factor that brings points nearest to a target; the centers of both are at 0."""
     conjugate = centered.conj()

@@ -55,6 +55,8 @@ _RC_PARAMS: Any = {
     "ytick.labelsize": 9,
 }
 
+# More names would cover each other.
+_MAX_NAMED_LANDMARKS = 40
 # Circles of landmark errors are magnified by one of these factors.
 _MAGNIFICATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 # Largest radius, as a fraction of the shape's size: drawn to scale in this range, else as near to the target.
@@ -289,6 +291,35 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
         return _finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
 
 
+def plot_learning_curve(curve: Sequence[Mapping[str, Any]]) -> Chart:
+    """Plot the error of new photos against the number of training photos.
+
+    Parameters
+    ----------
+    curve : sequence of dict
+        "n_images", "error" in percent, and "interval_95", which may be None; rows without an error are left out.
+
+    Returns
+    -------
+    Chart
+    """
+    rows = [row for row in curve if row["error"] is not None]
+    numbers, errors = [row["n_images"] for row in rows], [row["error"] for row in rows]
+    spans = [row["interval_95"] or (row["error"], row["error"]) for row in rows]
+    with _chart_style():
+        axes = _new_axes()
+        lengths = np.abs(np.array(spans).T - errors) if rows else None
+        axes.errorbar(numbers, errors, lengths, marker="o", markersize=4, capsize=3, **_line_style(0))
+        # The number of photos doubles from one to the next.
+        axes.set_xscale("log")
+        axes.set_xticks(numbers, list(map(str, numbers)))
+        axes.minorticks_off()
+        axes.set(ylim=(0, _round_up(1.05 * max((high for _, high in spans), default=1.0))))
+        axes.set(xlabel="training photos", ylabel="error of new photos (%)")
+        texts = [f"{error:.2f} % with {number} photos" for number, error in zip(numbers, errors, strict=True)]
+        return _finish_chart(axes, f"Learning curve; {', '.join(texts)}")
+
+
 def plot_reliability(tables: Mapping[str, Sequence[Mapping[str, float]]]) -> Chart:
     """Plot observed frequencies against predicted probabilities: a calibrated model lies on the diagonal.
 
@@ -376,6 +407,13 @@ def plot_landmark_errors(
             tooltips[gid] = f"{names[i]}: {values[i]:.2f} %"
             axes.add_patch(Circle(points[i], radii[i], facecolor=colors.to_rgba(values[i]), gid=gid, **edge))
         axes.plot(*points.T, "o", color=_INK, markersize=1.5, markeredgewidth=0)
+        if len(points) <= _MAX_NAMED_LANDMARKS:
+            place = {"textcoords": "offset points", "fontsize": 7.5, "color": _INK}
+            radius_points = 72 * axes.figure.get_size_inches()[0] * 0.8 / size
+            for i in known.tolist():
+                offset = min(0.75 * radii[i] * radius_points, 30) + 1
+                name = axes.annotate(one_line(names[i], 12), points[i], xytext=(offset, offset), **place)
+                name.set_in_layout(False)
         margins = np.nan_to_num(radii)[:, None] + 0.02 * size
         (left, top), (right, bottom) = (points - margins).min(axis=0), (points + margins).max(axis=0)
         axes.set(xlim=(left, right), ylim=(bottom, top))

@@ -40,6 +40,8 @@ TRUTH = "#ffffff"
 
 # A thumbnail shows the landmarks and a margin of this fraction of their extent.
 _MARGIN = 0.15
+# More names of landmarks are written smaller.
+MANY_NAMES = 40
 
 
 @checked_arguments
@@ -175,16 +177,32 @@ def draw_poses(image: Pixels, poses: Sequence[_Pose], *, min_size: int = 800) ->
 
 
 def object_thumbnail(
-    image: Pixels, box: Floats, shapes: Sequence[Floats], colors: Sequence[str | None], size: int
+    image: Pixels,
+    box: Floats,
+    shapes: Sequence[Floats],
+    colors: Sequence[str | None],
+    size: int,
+    names: Sequence[str] = (),
 ) -> Pixels:
     """Cut out a square around an object, resize it to (size, size, 3) and draw shapes (n_landmarks, 2) on it.
 
-    The square contains all landmarks, except those far from the box; what is outside of the image is black.
+    The square contains all landmarks, except those far from the box; what is outside of the image is black. `names`
+    are written beside the landmarks of the first shape.
     """
     left, top, side = object_view(np.vstack(shapes), box)
     view = left, top, min(side, 3 * max(image.shape[:2]))
     placed = [to_thumbnail_pixels(shape, view, size) for shape in shapes]
-    return draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
+    drawn = draw_landmarks(crop_thumbnail(image, view, size), placed, colors=colors, min_size=size)
+    if not len(names):
+        return drawn
+    from PIL import Image
+
+    picture = Image.fromarray(drawn)
+    text_size = size / (32 if len(names) <= MANY_NAMES else 64)
+    for (x, y), name in zip(placed[0], names, strict=True):
+        if np.isfinite(x):
+            write_text(picture, (x + 0.3 * text_size, y - 0.3 * text_size), str(name), text_size, "ls")
+    return np.array(picture, np.uint8)
 
 
 def crop_thumbnail(image: Pixels, view: tuple[int, int, int], size: int) -> Pixels:

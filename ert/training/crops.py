@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ert._core.types import Floats, Pixels
 from ert._kernels import Workers
+from ert.inference.rotated import UprightCopies, reach_of_crop
 from ert.inference.validation import Face, read_face
 from ert.model.cropping import CropSpec
 from ert.model.geometry import box_to_image
@@ -93,20 +94,30 @@ def cut_crops(
     crops: Crops,
     X: Sequence[Face],
     boxes: Floats,
-    transforms: Floats,
+    rolls: Floats | None,
     kind: CascadeKind,
     crop_spec: CropSpec,
     reader: FaceReader,
 ) -> Crops:
     """Cut the crops of faces X, whose `boxes` (n, 4) have been checked, into reserved `crops`, and return these.
 
-    `transforms` (n, 6) are the box transforms. Only a few images are in memory at the same time.
+    With `rolls` (n,) in degrees, they are cut out of the same upright copies as a prediction reads. Only a few images
+    are in memory at the same time.
     """
+    reach = reach_of_crop(crop_spec, stretched=kind.stretches)
+
+    def cut_one(image: Pixels, i: int, order: str) -> tuple[Pixels, Floats]:
+        box, colors = boxes[i : i + 1], (order, reader.gray_weights)
+        if rolls is not None:
+            copies = UprightCopies(reach, image, tuple(boxes[i].tolist()), *colors)
+            image, upright, _ = copies.upright(copies.given(float(rolls[i])))
+            box = np.array([upright])
+        return kind.cut(image, kind.box_transforms(box)[0], crop_spec, *colors)
 
     def cut(first: int) -> None:
         for i in range(first, min(first + BLOCK_SIZE, len(X))):
             image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")
-            crops.put(i, *kind.cut(image, transforms[i], crop_spec, order, reader.gray_weights))
+            crops.put(i, *cut_one(image, i, order))
         crops.release()
         _trim_heap()
 

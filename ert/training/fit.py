@@ -22,12 +22,13 @@ from ert._core.runtime import count_threads, require_compiler, uninterrupted
 from ert._core.types import Floats, StrPath
 from ert._core.version import __version__
 from ert._kernels import Workers
+from ert.inference.rotated import check_rolls
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths, normalizer_text
 from ert.model.cascade import Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
 from ert.model.fitted import Fitted, read_fitted, write_fitted
-from ert.model.geometry import image_to_box
+from ert.model.geometry import image_to_box, rotate_transforms
 from ert.model.limits import (
     MAX_FILE_BYTES,
     MAX_SHAPE_SIDES,
@@ -49,7 +50,8 @@ def fit_cascade(
     X: Sequence[Face],
     y: npt.ArrayLike,
     *,
-    validation: tuple[Sequence[Face], npt.ArrayLike] | None = None,
+    validation: tuple[Any, ...] | None = None,
+    rolls: npt.ArrayLike | None = None,
     landmark_names: Sequence[str] | None = None,
     notes: dict[str, str] | None = None,
     checkpoint: StrPath | None = None,
@@ -65,10 +67,10 @@ def fit_cascade(
     require_compiler()
     settings = _with_seed(settings, checkpoint if resume else None)
     params = plain_params(settings)
-    check_parameters(params)
+    check_parameters(settings)
     options = training_options(params)
     kind, normalizer = options.cascade_kind, settings["normalizer"]
-    objects = _validate(X, y, kind, settings)
+    objects = _validate(X, y, rolls, kind, settings)
     n_landmarks = objects.landmarks.shape[1]
     _check_model(objects, params["n_stages"], options)
     names = check_names(landmark_names, n_landmarks)
@@ -84,20 +86,23 @@ def fit_cascade(
     check_crop_spec(crop_spec)
     parts = {"train": objects}
     if validation is not None:
-        parts["validation"] = _validate(*validation, kind, settings, n_landmarks=n_landmarks)
-    crop_sizes = {name: kind.crop_sizes(part.X, part.transforms, crop_spec) for name, part in parts.items()}
+        parts["validation"] = _validate(*_with_rolls(*validation), kind, settings, n_landmarks=n_landmarks)
+    crop_sizes = {
+        name: kind.crop_sizes(part.X if part.rolls is None else (), kind.box_transforms(part.boxes), crop_spec)
+        for name, part in parts.items()
+    }
     plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
     # Compile all kernels before Ctrl-C can interrupt the compiler.
     with uninterrupted():
         for image in DUMMY_IMAGES:
-            kind.cut(image, objects.transforms[0], crop_spec, "rgb", "luma")
+            kind.cut(image, kind.box_transforms(objects.boxes[:1])[0], crop_spec, "rgb", "luma")
         warm_up_training(options, missing=objects.n_missing > 0, n_threads=n_threads)
 
     crops = {}
     for name, part in parts.items():
         reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
         reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
-        crops[name] = cut_crops(reserved, part.X, part.boxes, part.transforms, kind, crop_spec, reader)
+        crops[name] = cut_crops(reserved, part.X, part.boxes, part.rolls, kind, crop_spec, reader)
     if options.occlusion:
         occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
     training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=plan.map_pools)
@@ -160,6 +165,8 @@ class _Objects:
     X: Sequence[Face]
     what: str
     boxes: Floats
+    # Degrees, see :meth:`ert.ShapePredictor.predict`; None where images are read as they are.
+    rolls: Floats | None
     landmarks: Floats
     # From box coordinates to image pixels.
     transforms: Floats
@@ -170,9 +177,14 @@ class _Objects:
         return int(np.isnan(self.landmarks[:, :, 0]).sum())
 
 
+def _with_rolls(X: Sequence[Face], y: npt.ArrayLike, rolls: npt.ArrayLike | None = None) -> tuple[Any, Any, Any]:
+    return X, y, rolls
+
+
 def _validate(
     X: Sequence[Face],
     y: npt.ArrayLike,
+    rolls: npt.ArrayLike | None,
     kind: CascadeKind,
     settings: Mapping[str, Any],
     *,
@@ -193,7 +205,10 @@ def _validate(
         normalizer_lengths(landmarks, settings["normalizer"])
     kind.check(settings, boxes, what)
     transforms = kind.box_transforms(boxes)
-    return _Objects(X, what, boxes, landmarks, transforms, image_to_box(landmarks, transforms))
+    if rolls is not None:
+        rolls = check_rolls(rolls, len(X))
+        transforms = rotate_transforms(transforms, rolls)
+    return _Objects(X, what, boxes, rolls, landmarks, transforms, image_to_box(landmarks, transforms))
 
 
 def _check_model(objects: _Objects, n_stages: int, options: Options) -> None:

@@ -31,10 +31,12 @@ class CascadeKind:
     check: Callable[[Mapping[str, Any], Floats, str], None]
     # Boxes (n, 4) -> transforms (n, 6) from box coordinates to image pixels.
     box_transforms: Callable[[Floats], Floats]
-    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most.
+    # (X, transforms, crop_spec) -> columns and rows (n, 2) that crops have at most; no X where copies are cut.
     crop_sizes: Callable[[Sequence[Face], Floats, CropSpec], npt.NDArray[np.int64]]
     # (image, transform, crop_spec, channel_order, gray_weights) -> a crop (columns, rows) and its transform.
     cut: Callable[[Pixels, Floats, CropSpec, str, str], tuple[Pixels, Floats]]
+    # Whether boxes that are not square are stretched to a square.
+    stretches: bool
     # Whether a stage's displacement is rotated and scaled with the current shape.
     rotates_displacements: bool
     basis_dtype: type[np.signedinteger]
@@ -71,8 +73,9 @@ KINDS = {
     "ert": CascadeKind(
         check=lambda settings, boxes, what: None,
         box_transforms=box_transforms,
-        crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(X), 1)),
+        crop_sizes=lambda X, transforms, crop_spec: np.tile(np.array(crop_spec.shape, np.int64), (len(transforms), 1)),
         cut=lambda image, transform, crop_spec, *colors: crop_spec.cut(image, transform, *colors),
+        stretches=False,
         rotates_displacements=True,
         basis_dtype=np.int8,
         has_float_leaves=False,
@@ -86,6 +89,7 @@ KINDS = {
         box_transforms=stretched_transforms,
         crop_sizes=_native_sizes,
         cut=lambda image, transform, crop_spec, *colors: crop_native(image, transform, crop_spec.region, *colors),
+        stretches=True,
         rotates_displacements=False,
         basis_dtype=np.int16,
         has_float_leaves=True,
@@ -97,6 +101,8 @@ KINDS = {
 
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
+# Parameters that are stored only where they have other values than these, as in files from before there were any.
+NEUTRAL: dict[str, Any] = {"tree_target": "shape", "spread_decay": 1.0}
 
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
@@ -111,6 +117,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "normalizer": (None, *NORMALIZERS),
     "channel_order": ("rgb", "bgr"),
     "gray_weights": ("luma", "dlib"),
+    "tree_target": ("shape", "landmark"),
 }
 
 
@@ -129,6 +136,8 @@ class Options:
     prior_length: float
     padding: float
     pool_spread: float
+    spread_decay: float
+    tree_target: str
     n_components: int
     stages_per_basis: int
     leaf_bits: int
@@ -163,15 +172,30 @@ def check_parameters(params: Mapping[str, Any]) -> None:
         # An array equals nothing, but item by item.
         if isinstance(params[name], np.ndarray) or params[name] not in choices:
             raise InputError(f"{name}={quoted(params[name])}: expected one of {', '.join(map(str, choices))}")
+    if params["tree_target"] == "landmark" and not params["pool_spread"]:
+        raise InputError("pool_spread=0: expected more than 0 with tree_target='landmark'")
 
 
 def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
-    """Return which `pool_spread` to try where objects are small in their boxes, or lie elsewhere in each; else None.
+    """Return which `pool_spread` to try where objects are small in their boxes, or lie elsewhere in each; else None."""
+    extent, scatter, spread = measure_spread(landmarks, boxes)
+    if not spread:
+        return None
+    return (
+        f"the landmarks fill {extent:.0%} of the side of their boxes, and their place in it varies by {scatter:.0%} "
+        f"(standard deviation): boxes closer to the landmarks, or else pool_spread={spread:.2g} (--pool-spread), are "
+        "likely to give smaller errors"
+    )
 
-    The feature pool lies on the mean shape. Where most of an object is elsewhere, there is nothing to compare.
+
+def measure_spread(landmarks: Floats, boxes: Floats) -> tuple[float, float, float]:
+    """Return the size of objects, the standard deviation of their place, and the `pool_spread` that they need or 0.
+
+    All are in sides of the box, in the direction in which they are larger. The feature pool lies on the mean shape:
+    where most of an object is elsewhere, there is nothing to compare.
     """
     if not landmarks.size:
-        return None
+        return 0, 0, 0
     shapes = image_to_box(landmarks, box_transforms(boxes))
     low, high = np.nanmin(shapes, axis=1), np.nanmax(shapes, axis=1)
     extent = np.median(high - low, axis=0)
@@ -179,20 +203,16 @@ def pool_advice(landmarks: Floats, boxes: Floats) -> str | None:
     distances = np.abs(centers - np.median(centers, axis=0))
     # Farther ones are mistakes, of which a single one could decide.
     scatter = centers.std(axis=0, where=distances <= 10 * np.median(distances, axis=0))
-    if extent.max() >= MIN_EXTENT and (scatter <= MAX_SCATTER * np.maximum(extent, MIN_POOL_WIDTH)).all():
-        return None
-    _, _, largest = PARAMETER_LIMITS["pool_spread"]
-    spread = min(max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05), largest)
-    return (
-        f"the landmarks fill {extent.max():.0%} of the side of their boxes, and their place in it varies by "
-        f"{scatter.max():.0%} (standard deviation): boxes closer to the landmarks, or else pool_spread={spread:.2g} "
-        "(--pool-spread), are likely to give smaller errors"
-    )
+    spread = 0.0
+    if extent.max() < MIN_EXTENT or (scatter > MAX_SCATTER * np.maximum(extent, MIN_POOL_WIDTH)).any():
+        _, _, largest = PARAMETER_LIMITS["pool_spread"]
+        spread = min(max(0.05, round(SPREAD_PER_SCATTER * float(scatter.max()) / 0.05) * 0.05), largest)
+    return float(extent.max()), float(scatter.max()), spread
 
 
 def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that determine the model, as Python numbers, for the file and its digest."""
-    params = {name: value for name, value in settings.items() if name not in NOT_SAVED}
+    params = without_neutral({name: value for name, value in settings.items() if name not in NOT_SAVED})
     if not isinstance(params["mirror"], str | None):
         try:
             params["mirror"] = np.asarray(params["mirror"]).tolist()
@@ -202,6 +222,12 @@ def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.item() if isinstance(value, np.generic) else value for key, value in params.items()}
 
 
+def without_neutral(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters but those that have their value of NEUTRAL."""
+    return {name: value for name, value in params.items() if name not in NEUTRAL or value != NEUTRAL[name]}
+
+
 def training_options(params: Mapping[str, Any]) -> Options:
     """Return the parameters that training needs."""
-    return Options(**{field.name: params[field.name] for field in fields(Options)})
+    known = NEUTRAL | dict(params)
+    return Options(**{field.name: known[field.name] for field in fields(Options)})

@@ -16,7 +16,7 @@ from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
 from ert.training.crops import Crops
 from ert.training.memory import BLOCK_LENGTH, PART_LENGTH
-from ert.training.parameters import Options
+from ert.training.parameters import Options, without_neutral
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Samples:
 
     def digest(self, options: Options) -> str:
         """Return a digest of everything that determines the result of a fit but the number of stages."""
-        digest = hashlib.blake2b(json.dumps(asdict(options), sort_keys=True).encode(), digest_size=16)
+        digest = hashlib.blake2b(json.dumps(without_neutral(asdict(options)), sort_keys=True).encode(), digest_size=16)
         for first, columns, rows in self.crops.places:
             digest.update(self.crops.pixels[first : first + columns * rows].data)
             self.crops.release()

@@ -5,6 +5,8 @@ feature pool -> residuals, as integers in a basis of displacements -> candidate 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,16 @@ MAX_BASIS_SAMPLES = 20_000
 MAX_RESIDUAL = 16_000
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
 N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
+# Trees for single landmarks: the pixels that pairs are drawn from, those nearest to the landmark; the distance in which
+# pairs become rarer by a factor of e, and the least spread of a stage's pool, in spreads and in sides of the box.
+N_LOCAL_PIXELS = 128
+RADIUS_PER_SPREAD = 0.5
+MIN_SPREAD = 0.01
+
+Targets: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]
+Trees: TypeAlias = tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]
+Prior: TypeAlias = tuple[npt.NDArray[np.uint16], Floats]
+OnTrees: TypeAlias = Callable[[int], object] | None
 
 
 def train_stage(
@@ -33,7 +45,7 @@ def train_stage(
     options: Options,
     workers: Workers,
     before: Stage | None = None,
-    on_trees: Callable[[int], object] | None = None,
+    on_trees: OnTrees = None,
 ) -> Stage:
     """Train one stage of the cascade and move the samples' shapes by it.
 
@@ -43,7 +55,9 @@ def train_stage(
     rng = np.random.default_rng([options.random_state, 1, stage])
     kind = options.cascade_kind
     n_drawn = max(options.n_pixels, options.n_pool_candidates)
-    anchors, deltas = draw_pool(samples.mean_shape.astype(float), n_drawn, options.padding, options.pool_spread, rng)
+    mean_shape = samples.mean_shape.astype(float)
+    spread = spread_of_stage(options, stage)
+    anchors, deltas = draw_pool(mean_shape, n_drawn, options.padding, spread, rng)
     pool, similarities = _read_pool(samples, anchors, deltas, kind, workers)
     missing = bool(np.isnan(samples.truth).any())
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
@@ -51,20 +65,32 @@ def train_stage(
     basis = residual_basis(samples, similarities, n_components, shared, rng)
     targets, scales = compute_targets(samples, similarities, basis, missing, options, workers)
 
+    def grow(pool: Pixels, positions: Floats, targets: Targets, options: Options, on_trees: OnTrees = None) -> Trees:
+        """Grow trees for the whole shape, or each for a landmark."""
+        if options.tree_target == "shape":
+            candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
+            return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
+        chosen = draw_landmarks(options.n_trees, len(mean_shape), rng)
+        near = cache(partial(local_prior, positions, options.prior_length, mean_shape, RADIUS_PER_SPREAD * spread))
+        candidates = _draw_candidates(
+            pool, positions, options, len(samples), workers, rng, lambda tree: near(int(chosen[tree]))
+        )
+        directions, sizes = landmark_directions(basis, scales)
+        scored = directions[chosen], sizes[chosen]
+        return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees, scored)
+
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
     if n_drawn > options.n_pixels:
         n_tests = min(options.n_split_tests, N_SELECTION_TESTS)
-        trial = replace(options, n_trees=N_SELECTION_TREES, n_split_tests=n_tests)
-        candidates = _draw_candidates(pool, positions, trial, len(samples), workers, rng)
+        trial = replace(options, n_trees=n_selection_trees(options, len(mean_shape)), n_split_tests=n_tests)
         trial_targets = targets[0].copy(), *targets[1:]
-        trial_pairs, _, _ = grow_trees(pool, trial_targets, candidates, leaf_rule, workers)
+        trial_pairs, _, _ = grow(pool, positions, trial_targets, trial)
         del trial_targets
         kept = most_used(trial_pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
         pool = _select_pixels(pool, kept, samples)
-    candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
-    trees = grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
+    trees = grow(pool, positions, targets, options, on_trees)
     result = Stage(anchors, deltas, *trees, *quantize_basis(basis[0], scales, kind.basis_dtype))
     _move_shapes(samples, result, pool, similarities, workers)
     return result
@@ -129,20 +155,63 @@ def draw_pool(
     return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
 
 
+def spread_of_stage(options: Options, stage: int) -> float:
+    """Return the spread of the feature pool of a stage, counted from 0: it shrinks from one to the next."""
+    shrunk = options.pool_spread * options.spread_decay**stage
+    return max(shrunk, min(MIN_SPREAD, options.pool_spread))
+
+
+def n_selection_trees(options: Options, n_landmarks: int) -> int:
+    """Return the number of trees that select pixels: those for single landmarks serve every landmark."""
+    return N_SELECTION_TREES if options.tree_target == "shape" else max(N_SELECTION_TREES, n_landmarks)
+
+
+def draw_landmarks(n_trees: int, n_landmarks: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return the landmark (n_trees,) of each tree: all of them in turn, each time in another order."""
+    turns = [rng.permutation(n_landmarks) for _ in range(-(-n_trees // n_landmarks))]
+    chosen: npt.NDArray[np.intp] = np.concatenate(turns)[:n_trees]
+    return chosen
+
+
+def landmark_directions(basis: tuple[Floats, Floats], scales: Floats) -> tuple[Floats, Floats]:
+    """Return the products (n_landmarks, 2, n_components) of components that are a landmark's residual, and its size.
+
+    The size (n_landmarks,) is five times its root mean square: what is larger counts as much.
+    """
+    vectors, sigma = basis
+    squares = ((vectors * sigma[:, None]) ** 2).sum(axis=0).reshape(-1, 2).max(axis=1)
+    return (vectors * scales[:, None]).T.reshape(-1, 2, len(scales)), 5 * np.sqrt(squares)
+
+
 def _draw_candidates(
-    pool: Pixels, positions: Floats, options: Options, n_samples: int, workers: Workers, rng: np.random.Generator
+    pool: Pixels,
+    positions: Floats,
+    options: Options,
+    n_samples: int,
+    workers: Workers,
+    rng: np.random.Generator,
+    prior_of: Callable[[int], Prior] | None = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16]]:
-    """Draw pairs (n_trees, n_splits, n_split_tests, 2) and thresholds (n_trees, n_splits, n_split_tests)."""
+    """Draw pairs (n_trees, n_splits, n_split_tests, 2) and thresholds (n_trees, n_splits, n_split_tests).
+
+    `prior_of` returns the pairs of each tree, and their probabilities; those of :func:`pair_prior` by default.
+    """
     n_splits = 2**options.max_depth - 1
     shape = options.n_trees, n_splits, options.n_split_tests
     n_per_tree = n_splits * options.n_split_tests
     pairs = np.empty((options.n_trees * n_per_tree, 2), np.uint16)
     thresholds = np.empty(len(pairs), np.int16)
-    prior = pair_prior(positions, options.prior_length)
+    if prior_of is None:
+        shared = pair_prior(positions, options.prior_length)
+
+        def prior_of(tree: int) -> Prior:
+            return shared
 
     def pick(first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]) -> None:
         rows = slice(first, first + len(which))
-        pairs[rows] = pick_pairs(prior, which, order)
+        for i in range(0, len(which), n_per_tree):
+            tree = slice(i, i + n_per_tree)
+            pairs[rows][tree] = pick_pairs(prior_of((first + i) // n_per_tree), which[tree], order[tree])
         thresholds[rows] = pixel_differences(pool, pairs[rows], chosen)
 
     # Whole trees at once.
@@ -151,7 +220,7 @@ def _draw_candidates(
         n = min(step, len(pairs) - first)
         # Drawn by one thread: the model must not depend on the number of threads.
         draws = rng.random(n), rng.random(n), rng.integers(n_samples, size=n)
-        cuts = range(0, n, -(-n // workers.n_threads))
+        cuts = range(0, n, -(-n // (n_per_tree * workers.n_threads)) * n_per_tree)
         parts = [[draw[cut : cut + cuts.step] for cut in cuts] for draw in draws]
         list(workers.map(pick, [first + cut for cut in cuts], *parts))
     return pairs.reshape(*shape, 2), thresholds.reshape(shape)
@@ -169,14 +238,29 @@ def draw_pairs(
     return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))
 
 
-def pair_prior(positions: Floats, prior_length: float) -> tuple[npt.NDArray[np.uint16], Floats]:
+def pair_prior(positions: Floats, prior_length: float) -> Prior:
     """Return all pairs (n, 2) of pixels and their cumulative, unnormalized probabilities (n,)."""
     pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
     distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
     return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
 
 
-def pick_pairs(prior: tuple[npt.NDArray[np.uint16], Floats], which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
+def local_prior(positions: Floats, prior_length: float, points: Floats, radius: float, number: int) -> Prior:
+    """Return pairs (n, 2) of the pixels next to a point, and their cumulative, unnormalized probabilities (n,).
+
+    Those of :func:`pair_prior` are multiplied by exp(-distance / radius) for the distance of the pair's middle.
+    """
+    point = points[number]
+    nearest = np.argsort(np.linalg.norm(positions - point, axis=1), kind="stable")[:N_LOCAL_PIXELS]
+    first, second = np.triu_indices(len(nearest), k=1)
+    ends = positions[nearest[first]], positions[nearest[second]]
+    exponents = np.linalg.norm(ends[0] - ends[1], axis=1) / prior_length
+    exponents += np.linalg.norm((ends[0] + ends[1]) / 2 - point, axis=1) / radius
+    pairs = np.stack([nearest[first], nearest[second]], axis=1).astype(np.uint16)
+    return pairs, np.cumsum(np.exp(exponents.min() - exponents))
+
+
+def pick_pairs(prior: Prior, which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
     """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
     pairs, cumulative = prior
     picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]
@@ -245,7 +329,7 @@ def compute_targets(
     missing: bool,
     options: Options,
     workers: Workers,
-) -> tuple[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int], Floats]:
+) -> tuple[Targets, Floats]:
     """Return the residuals in a basis as :func:`ert._kernels.grow_trees` takes them, and their units.
 
     The residuals are in integer units of the leaves, so that each tree corrects the rounding of those before it.

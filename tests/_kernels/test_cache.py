@@ -377,8 +377,8 @@ def test_a_frozen_program_does_not_write_to_the_folder_that_it_is_unpacked_to(fo
 
 
 def test_warmup_says_that_there_is_no_cache(capsys, monkeypatch):
-    monkeypatch.setattr("ert.cli.warmup._warm_prediction", lambda: None)
-    monkeypatch.setattr("ert.cli.warmup.predict_face", SimpleNamespace(stats=SimpleNamespace(cache_path=None)))
+    monkeypatch.setattr("ert.cli.setup._warm_prediction", lambda: None)
+    monkeypatch.setattr("ert.cli.setup.predict_face", SimpleNamespace(stats=SimpleNamespace(cache_path=None)))
     assert main(["warmup"]) == 0
     assert "cache: none, since no folder can be written to; set NUMBA_CACHE_DIR" in capsys.readouterr().out
 

@@ -6,6 +6,7 @@ from reference import naive
 
 from ert._kernels.grow import (
     MAX_BLOCK_LENGTH,
+    MAX_DIRECTION_SUM,
     SCORED_LIMIT,
     Boosting,
     Candidates,
@@ -14,6 +15,7 @@ from ert._kernels.grow import (
     boost_trees,
     grow_trees,
     new_workspace,
+    quantize_directions,
 )
 from ert._kernels.split_search import pack_candidates
 from ert._kernels.workers import Workers
@@ -45,7 +47,7 @@ def random_candidates(rng, n_trees, n_tests):
     return pairs, rng.integers(-100, 100, (n_trees, N_SPLITS, n_tests)).astype(np.int16)
 
 
-def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
+def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None, directed=False):
     """Boost trees, and compare each of them with its twin."""
     sizes, pool, residuals, plain_pool = random_blocks(n, rng)
     present = np.zeros((0, 0, 0), np.uint8) if present is None else present
@@ -53,6 +55,9 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
     residuals *= present if present.size else np.int16(1)
     pairs, thresholds = random_candidates(rng, n_trees, n_tests)
     weights = rng.random(SCORED)
+    directions = rng.integers(-3000, 3000, (n_trees, SCORED, COMPONENTS)).astype(np.int32) if directed else None
+    none = np.zeros((n_trees, 0, 0), np.int32)
+    shift = 10 if directed else 1
     chosen = np.empty((n_threads, n_trees, N_SPLITS), np.int64)
     leaves = np.empty((n_threads, n_trees, N_LEAVES, COMPONENTS), np.int16)
     before = plain(residuals, n)
@@ -62,7 +67,7 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
     arguments = (
         blocks,
         Candidates(*pack_candidates(pairs, thresholds)),
-        Boosting(shift=1, weights=weights, shrinkage=0.25, max_leaf=LIMIT, ends_tier=ends),
+        Boosting(shift, weights, 0.25, LIMIT, ends, directions if directed else none),
         new_workspace(blocks, N_SPLITS, n_tests, SCORED, n_threads),
         TreeOutput(chosen, leaves),
     )
@@ -73,7 +78,8 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None):
         assert np.array_equal(leaves[thread], leaves[0])
     left, at = before.copy(), np.arange(N_SPLITS)
     for tree in range(n_trees):
-        clipped = np.clip(before[:, :SCORED] >> 1, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
+        scored = before @ directions[tree].T if directed else before[:, :SCORED]
+        clipped = np.clip(scored >> shift, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
         twin = naive.grow_tree(plain_pool, clipped, pairs[tree], thresholds[tree], weights)
         twin_pairs, twin_thresholds, leaf_of = twin
         assert np.array_equal(pairs[tree][at, chosen[0, tree]], twin_pairs)
@@ -108,6 +114,25 @@ def test_missing_components_are_neither_counted_nor_moved():
 def test_trees_of_a_tier_see_the_same_residuals():
     grow(BLOCK + 50, 2, np.random.default_rng(2), n_trees=5, tier=[0, 1, 0, 0, 1])
     grow(500, 1, np.random.default_rng(3), n_trees=2, tier=[0, 0])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_products_of_the_components_are_scored(n_threads):
+    grow(BLOCK + 50, n_threads, np.random.default_rng(4), directed=True)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40))
+def test_directions_keep_their_proportions_and_products_fit_into_32_bits(seed, n_components):
+    rng = np.random.default_rng(seed)
+    directions = rng.standard_normal((3, 2, n_components)) * 10 ** rng.uniform(-9, 3)
+    sizes = rng.uniform(0, 1e4, 3) * 10 ** rng.uniform(-9, 3)
+    rows, shift = quantize_directions(directions, sizes)
+    assert np.abs(rows.astype(np.int64)).sum(axis=2).max() <= MAX_DIRECTION_SUM
+    assert 0 <= shift <= 8
+    for row, direction, size in zip(rows, directions, sizes, strict=True):
+        unit = size / SCORED_LIMIT
+        if np.abs(direction).sum(axis=1).max() < unit * MAX_DIRECTION_SUM / 2:
+            np.testing.assert_allclose(row, direction / unit * 2**shift, atol=0.5 + 1e-9)
 
 
 def test_sums_within_a_block_are_exact_in_float32():

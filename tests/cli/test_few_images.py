@@ -177,6 +177,8 @@ def test_train_and_check_propose_a_spread(few, tmp_path, capsys):
     assert "--pool-spread" in capsys.readouterr().err
     assert run(*train, "--pool-spread", 0.2) == 0
     assert run(*train, "--padding", 0.2) == 0
+    assert run(*train, "--preset=auto") == 0
+    assert ert.load(tmp_path / "m.ert").pool_spread > 0.1
     assert "--pool-spread" not in capsys.readouterr().err
     run("dataset", "check", tmp_path / "large.xml")
     assert "--pool-spread" in capsys.readouterr().err

@@ -24,11 +24,14 @@ BOX = "--box=8,8,80,80"
 # Of each command: its arguments, and the output of each option that writes a file ("": the last argument).
 COMMANDS = {
     "align": (f"align photo.png --model model.ert {BOX}", {"--json": "out.json"}),
+    "predict": (f"predict model.ert photo.png {BOX}", {"--out": "out.csv"}),
     "evaluate": ("evaluate model.ert faces.csv", {"--json": "out.json"}),
     "compare": (
         "compare model.ert model.ert faces.csv --repeats 1",
         {"--json": "out.json", "--plot": "curves.png", "--draw": "worst.png"},
     ),
+    "compare annotations": ("compare faces.csv faces.csv", {"--json": "out.json", "--draw": "out.png"}),
+    "measure": ("measure faces.csv --distances 0-16", {"--out": "table.csv"}),
     "explain": (f"explain model.ert photo.png {BOX}", {"--out": "out.png"}),
     "info": ("info model.ert", {"--json": "out.json"}),
     "dataset info": ("dataset info faces.csv --boxes boxes.csv:", {"--json": "out.json"}),
@@ -138,12 +141,15 @@ def test_files_of_another_kind_are_replaced_only_by_force(place, capsys, command
 def check_contents(path, command):
     if path.suffix == ".ert":
         assert ert.load(path).n_landmarks_ == 68
-    elif command.startswith("convert"):
-        assert len(ert.load_dataset(path)) == 4
+    elif command.startswith(("convert", "predict")):
+        assert len(ert.load_dataset(path)) == (1 if command == "predict" else 4)
     elif path.suffix == ".json":
         data = json.loads(path.read_text())
         key = {"align": "images", "info": "n_landmarks", "dataset check": "findings", "dataset info": "objects"}
-        assert key.get(command, "errors" if command == "compare" else "norms") in data
+        key |= {"compare": "errors", "compare annotations": "overall"}
+        assert key.get(command, "norms") in data
+    elif path.name == "table.csv":
+        assert path.read_text().startswith("specimen,image,distance_0-16_px\n")
     elif path.suffix == ".csv":
         assert path.read_text().startswith("frame,time,id,left,")
     elif path.suffix == ".avi":
@@ -155,7 +161,20 @@ def check_contents(path, command):
 
 def test_every_option_that_writes_is_known():
     """An option with a new name must be added to `OUTPUT_OPTIONS`, or else to the inputs here."""
-    read = {"dataset", "datasets", "images", "boxes", "columns", "source", "video", "model", "a", "b", "image"}
+    read = {
+        "dataset",
+        "datasets",
+        "images",
+        "image_folder",
+        "boxes",
+        "columns",
+        "source",
+        "video",
+        "model",
+        "a",
+        "b",
+        "image",
+    }
     commands_with_force = set()
 
     def visit(parser, name=""):
@@ -174,7 +193,7 @@ def test_every_option_that_writes_is_known():
                     assert name in ("dataset split", "dataset mirror")
 
     visit(build_parser())
-    tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith("convert ")}
+    tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith(("convert ", "compare "))}
     assert commands_with_force == tested | {"convert", "webcam", "demo"}
 
 

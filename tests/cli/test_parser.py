@@ -28,7 +28,8 @@ EVERY_PARSER = pytest.mark.parametrize("name", PARSERS)
 
 def test_all_commands_are_there():
     dataset = {f"dataset {name}" for name in ("info", "check", "show", "split", "mirror")}
-    commands = "align train evaluate compare explain video webcam convert info models dataset demo warmup"
+    commands = "align predict train evaluate compare measure explain video webcam convert info models dataset demo "
+    commands += "warmup"
     expected = {*commands.split(), "completion", *dataset}
     assert set(PARSERS) == {"ert", *(f"ert {name}" for name in expected)}
 
@@ -92,7 +93,7 @@ def test_train_offers_every_parameter_of_the_predictor():
     [
         ("alignn", "ert: unknown command 'alignn', did you mean align?"),
         ("dataset checks x", "ert dataset: unknown command 'checks', did you mean check?"),
-        ("fly", "ert: unknown command 'fly', expected align, train,"),
+        ("fly", "ert: unknown command 'fly', expected align, predict, train,"),
         ("align x.png --modle face68", "ert align: unknown option --modle, did you mean --mode or --model?"),
         ("align x.png --modle=face68", "ert align: unknown option --modle, did you mean --mode or --model?"),
         ("train x --ot y.ert", "ert train: unknown option --ot, did you mean --out?"),

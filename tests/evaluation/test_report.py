@@ -14,6 +14,7 @@ from ert import InputError
 from ert.datasets.dataset import Dataset
 from ert.datasets.synthetic import synthetic_dataset
 from ert.evaluation.attributes import Column
+from ert.evaluation.radial import radial_figures
 from ert.evaluation.report import Evaluation, environment, parameter_table, write_page, write_report
 from ert.metrics import evaluate, nme
 from ert.plotting.charts import plot_ced
@@ -35,10 +36,12 @@ def dataset(tmp_path_factory):
     return ert.load_dataset(synthetic_dataset(tmp_path_factory.mktemp("report") / "faces", 30, seed=4))
 
 
-def report(path, model, dataset, **changes):
+def report(path, model, dataset, norms=None, **changes):
+    predicted = model.predict(dataset.X)
+    figures = evaluate(dataset.y, predicted, norms) | {"landmark_names": list(dataset.landmark_names)}
     given = {
-        "predicted": model.predict(dataset.X),
-        "norms": None,
+        "predicted": predicted,
+        "figures": figures | {"pixels": radial_figures(dataset.y, predicted)},
         "columns": {},
         "milliseconds": None,
         "about": {"Dataset": "drawn faces"},
@@ -76,7 +79,7 @@ def test_the_page_shows_the_results_of_evaluate(small_model, dataset, tmp_path):
         assert float(row[2]) == pytest.approx(errors[group == "right" :: 2].mean(), abs=6e-3)
     per_landmark = expected["inter-ocular"]["per_landmark"]
     listed = found["All landmarks, largest error first, in % of the inter-ocular distance"][1:]
-    assert [int(name) for name, _ in listed] == np.argsort(-np.array(per_landmark), kind="stable").tolist()
+    assert [int(name) for name, *_ in listed] == np.argsort(-np.array(per_landmark), kind="stable").tolist()
     assert len(found["Regions, right and left of the subject, in % of the inter-ocular distance"]) == 10
     times = dict(row for row in found["100 calls: 20 objects, 5 times each"])
     assert float(times["99th percentile"]) == pytest.approx(np.percentile(milliseconds, 99), abs=6e-4)
@@ -95,7 +98,7 @@ def test_the_faces_with_the_largest_and_smallest_errors_are_shown(small_model, d
     chosen = [*order[::-1][:12], *order[:6]]
     assert [match[2] for match in shown] == [dataset.files[i].name for i in chosen]
     assert [float(match[1]) for match in shown] == pytest.approx(errors[chosen], abs=6e-3)
-    for image, i in zip(tree.xpath("//img"), chosen, strict=True):
+    for image, i in zip(tree.xpath("//li//a/img"), chosen, strict=True):
         assert dataset.files[i].name in image.get("alt")
         assert image.get("width") == image.get("height") == "320"
 
@@ -109,9 +112,9 @@ def test_missing_landmarks_one_normalizer_and_few_objects(small_model, dataset, 
     assert [row[0] for row in found["Error by normalizer; AUC and failures at 8 %"]] == ["normalizer", "box"]
     unit = "in % of the box size, sqrt(width x height) of the true landmarks"
     assert len(found[f"All landmarks, largest error first, {unit}"]) == 1 + 67
-    assert len(tree.xpath("//img")) == 3
+    assert len(tree.xpath("//li//a/img")) == 3
     one = few.subset([0])
-    assert len(report(tmp_path / "report.html", small_model, one, norms=["box"]).xpath("//img")) == 1
+    assert len(report(tmp_path / "report.html", small_model, one, norms=["box"]).xpath("//li//a/img")) == 1
 
 
 def test_other_objects_and_names_that_look_like_html(faces, tmp_path):
@@ -175,7 +178,7 @@ def parsed(*arguments, **options):
 
 def test_a_page_loads_nothing_from_the_network():
     picture = np.zeros((4, 6, 3), np.uint8)
-    text = page(lambda macros: macros.gallery([(picture, "caption", "what it shows")]))
+    text = page(lambda macros: macros.gallery([(picture, "caption", "what it shows", picture)]))
     tree = html.document_fromstring(text)
     policy = tree.xpath("//meta[@http-equiv='Content-Security-Policy']/@content")[0]
     assert policy.startswith("default-src 'none'")
@@ -194,14 +197,14 @@ def test_text_never_becomes_html():
             + macros.key_figures([(HOSTILE, HOSTILE, HOSTILE)])
             + macros.facts({HOSTILE: HOSTILE})
             + macros.figure(chart, HOSTILE)
-            + macros.gallery([(np.zeros((2, 2, 3), np.uint8), HOSTILE, HOSTILE)])
+            + macros.gallery([(np.zeros((2, 2, 3), np.uint8), HOSTILE, HOSTILE, np.zeros((2, 2, 3), np.uint8))])
         )
 
     tree = parsed(parts, title=HOSTILE)
     assert not tree.xpath("//script")
     assert tree.xpath("//h1")[0].text == SHOWN
     assert tree.xpath("//td")[0].text == SHOWN
-    assert tree.xpath("//img/@alt") == [SHOWN]
+    assert set(tree.xpath("//img/@alt")) == {SHOWN}
     assert {caption.text for caption in tree.xpath("//figcaption")} == {SHOWN}
     long = parsed(lambda macros: macros.facts({"a\tb": "x" * 5000}))
     assert long.xpath("//dt")[0].text == "a b"
@@ -233,7 +236,7 @@ def test_a_page_refreshes_only_on_request():
 def test_pictures_are_inline():
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[:, 30:] = 200
-    image = parsed(lambda macros: macros.gallery([(picture, "c", "half dark")])).xpath("//img")[0]
+    image = parsed(lambda macros: macros.gallery([(picture, "c", "half dark", picture)])).xpath("//img")[0]
     assert (image.get("width"), image.get("height"), image.get("alt")) == ("60", "40", "half dark")
     kind, data = image.get("src").split(",")
     assert kind == "data:image/jpeg;base64"

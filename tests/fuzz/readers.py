@@ -23,6 +23,7 @@ from ert._core.exceptions import InputError
 from ert.datasets.formats.coco import read_coco
 from ert.datasets.formats.csv import read_boxes, read_csv
 from ert.datasets.formats.imglab import read_imglab
+from ert.datasets.formats.jsonl import read_json_lines
 from ert.datasets.formats.ljson import read_ljson_folder
 from ert.datasets.formats.pts import read_pts_folder
 from ert.datasets.formats.tem import read_tem_folder
@@ -304,6 +305,14 @@ BOXES = b"image,split,left,top,width,height\na.png,train,1,2,3,4\nb.png,test,1,2
 TPS = b"LM=2\n1 2\n3 4.5\nIMAGE=a.png\nID=0\nSCALE=0.5\nLM=2\n-1 -1\n5 6\nIMAGE=b.png\nID=1\n"
 PTS = b"version: 1\nn_points: 3\n{\n1 2\n3.5 4\nnan nan\n}\n"
 TEM = b"3\n1\t2\n3.5\t4\n5\t6\n1\n0\n3\n0 1 2\n"
+JSONL = (
+    b'{"image": "a.png", "specimen": "a", "scale": 0.5, "object": 1, "box": [1, 2, 3, 4], '
+    b'"landmarks": {"x": [5, 6.5], "y": [7, 8]}, "std": {"x": 0.25}}\n{"image": "b.png", "object": null}\n'
+)
+LONG = (
+    b"image,specimen,object,landmark,x,y,std,scale\n"
+    b"a.png,a,1,0,5,6.5,0.25,0.5\na.png,a,1,1,7,8,,0.5\nb.png,b,1,0,1,2,,\n"
+)
 
 CURVES = TPS.replace(b"IMAGE=a", b"CURVES=1\nPOINTS=2\n7 7\n8 8\nIMAGE=a").replace(b".", b",").replace(b",png", b".png")
 SEMICOLONS = CSV.replace(b",", b";").replace(b"6.5", b"6,5")
@@ -325,6 +334,13 @@ FORMATS = {
     "kaggle": ("x.csv", KAGGLE, lambda path: annotations(read_csv, path), count_kaggle),
     "wflw": ("x.txt", WFLW, lambda path: annotations(read_wflw, path), count_wflw),
     "coco": ("x.json", json.dumps(COCO, indent=1).encode(), lambda path: annotations(read_coco, path), count_coco),
+    "jsonl": (
+        "x.jsonl",
+        JSONL,
+        lambda path: annotations(read_json_lines, path),
+        lambda data: (2, 2) if data == JSONL else None,
+    ),
+    "long": ("x.csv", LONG, lambda path: annotations(read_csv, path), lambda data: (2, 3) if data == LONG else None),
     "tem": ("a.tem", TEM, lambda path: annotations(read_tem_folder, path.parent), count_tem),
     "ljson": (
         "a.ljson",

@@ -11,7 +11,6 @@ from ert._core.images import read_image
 from ert.inference import validation
 from ert.inference.validation import check_box, check_landmarks, check_pairs, read_face
 from ert.model.cropping import CropSpec
-from ert.model.geometry import box_transforms
 from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.parameters import KINDS
 
@@ -21,7 +20,7 @@ CROPPING = CropSpec(np.array([-0.1, -0.1, 1.1, 1.1]), 16, 1.0)
 def cut_faces(X, boxes, channel_order, n_jobs):
     reader = FaceReader(channel_order, "luma", n_jobs)
     crops = Crops.reserve(np.tile(CROPPING.shape, (len(X), 1)))
-    return cut_crops(crops, X, boxes, box_transforms(boxes), KINDS["ert"], CROPPING, reader)
+    return cut_crops(crops, X, boxes, None, KINDS["ert"], CROPPING, reader)
 
 
 def test_boxes_become_numbers():

@@ -17,7 +17,19 @@ from ert.training.crops import Crops
 from ert.training.memory import BLOCK_LENGTH
 from ert.training.parameters import KINDS
 from ert.training.samples import draw_samples, plain_samples
-from ert.training.stage import draw_pairs, draw_pool, most_used, replay_stage, train_stage
+from ert.training.stage import (
+    MIN_SPREAD,
+    draw_landmarks,
+    draw_pairs,
+    draw_pool,
+    landmark_directions,
+    local_prior,
+    most_used,
+    pick_pairs,
+    replay_stage,
+    spread_of_stage,
+    train_stage,
+)
 
 CROPPING = CropSpec(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
 TRANSFORM = np.array([48, 0, 0, 48, 14.4, 14.4])
@@ -71,6 +83,8 @@ def test_jitter_and_mirroring_leave_landmarks_where_they_are_in_the_crop(cut):
         {"n_trees_averaged": 5, "learning_rate": 1.0},
         {"kind": "dlib"},
         {"n_pixels": 30, "n_pool_candidates": 90},
+        {"tree_target": "landmark", "pool_spread": 0.1},
+        {"tree_target": "landmark", "pool_spread": 0.1, "n_pixels": 30, "n_pool_candidates": 90, "kind": "dlib"},
     ],
 )
 def test_a_stage_brings_the_shapes_nearer_and_is_replayed_to_the_same_bytes(cut, changes):
@@ -260,3 +274,60 @@ def test_a_pool_with_a_spread_lies_around_the_landmarks():
     anchors, deltas = draw_pool(mean, 4000, 0.0, 0.02, rng)
     assert np.bincount(anchors, minlength=7).min() > 400
     assert 0.015 < deltas.std() < 0.025
+
+
+# Trees for single landmarks
+
+
+def test_every_landmark_has_its_turn():
+    chosen = draw_landmarks(25, 10, np.random.default_rng(0))
+    assert sorted(chosen[:10]) == sorted(chosen[10:20]) == list(range(10))
+    assert len(set(chosen[20:])) == 5
+    assert len(draw_landmarks(3, 10, np.random.default_rng(0))) == 3
+
+
+def test_the_spread_shrinks_from_stage_to_stage():
+    options = small_options(pool_spread=0.1, spread_decay=0.8)
+    assert [spread_of_stage(options, stage) for stage in (0, 1, 2)] == pytest.approx([0.1, 0.08, 0.064])
+    assert spread_of_stage(options, 500) == MIN_SPREAD
+    assert spread_of_stage(small_options(), 3) == 0
+    assert spread_of_stage(small_options(pool_spread=0.001), 3) == 0.001
+
+
+def test_directions_are_the_residuals_of_a_landmark():
+    rng = np.random.default_rng(0)
+    vectors, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    scales, components = rng.random(6), rng.standard_normal((1000, 6)) * np.arange(1, 7)
+    directions, sizes = landmark_directions((vectors, components.std(axis=0) * scales), scales)
+    residuals = ((components * scales) @ vectors).reshape(1000, 3, 2)
+    np.testing.assert_allclose(np.einsum("kcd,nd->nkc", directions, components), residuals)
+    np.testing.assert_allclose(sizes, 5 * residuals.std(axis=0).max(axis=1), rtol=0.1)
+
+
+def test_pairs_are_drawn_near_a_point():
+    rng = np.random.default_rng(0)
+    positions, point = rng.random((300, 2)), np.array([0.3, 0.6])
+    points = np.array([(0.9, 0.9), point])
+    pairs = pick_pairs(local_prior(positions, 0.1, points, 0.05, 1), rng.random(2000), rng.random(2000))
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    middles = positions[pairs].mean(axis=1)
+    assert np.median(np.linalg.norm(middles - point, axis=1)) < 0.15
+    assert len(local_prior(positions[:2], 0.1, points, 0.05, 0)[0]) == 1
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_trees_for_landmarks_find_them_as_those_for_shapes_do(cut, missing):
+    crops, shapes = cut
+    shapes = shapes.copy()
+    if missing:
+        shapes[::3, 5] = np.nan
+
+    def error(**changes):
+        options = small_options(n_inits=10, n_trees=68, pool_spread=0.1, **changes)
+        samples = draw_samples(crops, shapes, None, options)
+        with threadpool_limits(1), Workers(1) as workers:
+            for stage in range(3):
+                train_stage(samples, stage, options, workers)
+        return np.nanmean(np.linalg.norm(everything(samples) - samples.shapes, axis=2))
+
+    assert error(tree_target="landmark", spread_decay=0.8) < 1.1 * error()

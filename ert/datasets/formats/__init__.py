@@ -50,7 +50,7 @@ def dataset_format(path: StrPath) -> str:
     Returns
     -------
     str
-        "imglab", "csv", "tps", "coco" or "wflw" for a file; "pts", "tem" or "ljson" for a folder.
+        "imglab", "csv", "tps", "coco", "wflw" or "jsonl" for a file; "pts", "tem" or "ljson" for a folder.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def load_dataset(
     missing: Sequence[float] | None = None,
     curves: str | None = None,
 ) -> Dataset:
-    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, or a folder of .pts, .tem or .ljson files.
+    """Load annotations: imglab .xml, .csv, .tps, COCO .json, WFLW .txt, .jsonl, or a folder of .pts, .tem or .ljson.
 
     If the file has no boxes and `boxes` is not given, the box of an object is the square around its
     landmarks: centered on their bounding rectangle, with its longer side.
@@ -218,7 +218,8 @@ def read_annotations(
     absolute = Path(os.path.abspath(path))
     name = absolute.name if path.is_dir() else absolute.stem
     dataset = assemble(annotations, path, None if format.ordered else part_order, name, skip_bad)
-    return replace(dataset, notes=(*dataset.notes, *turns.notes()))
+    source = "whole" if boxes == "image" else dataset.box_source
+    return replace(dataset, notes=(*dataset.notes, *turns.notes()), box_source=source)
 
 
 def import_sleap(
@@ -306,8 +307,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
             file.write(text)
     if not chosen.boxes:
         notes.append("boxes are dropped: the format has none")
-    for what, values in (("ids", dataset.ids), ("scales", dataset.scales)):
-        if values is not None and not chosen.ids:
+    extras = ("ids", dataset.ids, chosen.ids), ("scales", dataset.scales, chosen.ids)
+    for what, values, is_stored in (*extras, ("standard errors", dataset.std, chosen.std)):
+        if values is not None and not is_stored:
             notes.append(f"{what} are dropped: the format has none")
     if not chosen.names and dataset.landmark_names != tuple(map(str, range(len(dataset.landmark_names)))):
         notes.append("landmark names are dropped: the format numbers landmarks")
@@ -352,16 +354,17 @@ def _check(dataset: Dataset) -> None:
 
 
 def _image_names(dataset: Dataset, path: Path) -> list[str]:
-    """Return the image names relative to the folder of a file, if possible."""
-    # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
-    folder = os.path.realpath(path.parent)
-    names: dict[Path, str] = {}
-    for file in set(dataset.files):
-        image = os.path.join(os.path.realpath(file.parent), file.name)
-        with suppress(ValueError):  # another drive
-            image = os.path.relpath(image, folder)
-        names[file] = Path(image).as_posix()
+    names = {file: image_name(file, path.parent) for file in set(dataset.files)}
     return [names[file] for file in dataset.files]
+
+
+def image_name(file: Path, folder: Path) -> str:
+    """Return the name of an image relative to the folder of a file, if possible."""
+    # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
+    image = os.path.join(os.path.realpath(file.parent), file.name)
+    with suppress(ValueError):  # another drive
+        image = os.path.relpath(image, os.path.realpath(folder))
+    return Path(image).as_posix()
 
 
 def _write_folder(dataset: Dataset, folder: Path, format: Format) -> int:

@@ -181,14 +181,15 @@ def write_coco(dataset: Dataset, images: list[str]) -> Iterator[str]:
             for file, i in ids.items()
         ],
         "annotations": [
-            {"id": i + 1, "image_id": ids[file], **_annotation(dataset, i)} for i, file in enumerate(dataset.files)
+            {"id": i + 1, "image_id": ids[file], **coco_object(dataset, i)} for i, file in enumerate(dataset.files)
         ],
         "categories": [{"id": 1, "name": "object", "keypoints": list(dataset.landmark_names), "skeleton": []}],
     }
     yield json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
-def _annotation(dataset: Dataset, i: int) -> dict[str, Any]:
+def coco_object(dataset: Dataset, i: int) -> dict[str, Any]:
+    """Return an object as an annotation without its ids."""
     shape = dataset.landmarks[i]
     left, top, width, height = (round(value, DECIMALS) for value in dataset.boxes[i].tolist())
     known = ~np.isnan(shape[:, 0])

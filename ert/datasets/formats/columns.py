@@ -13,8 +13,11 @@ _BOXES = [BOX_COLUMNS, ("x", "y", "width", "height"), ("x", "y", "w", "h"), *_CO
 _PREFIXED_CORNERS = [("x1", "y1", "x2", "y2")]
 _BOX_PREFIXES = ("box_", "bbox_", "rect_")
 # An index without a name, too.
-_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|", re.IGNORECASE)
+_IGNORED = re.compile(r"confidence|std[0-9]+|index|unnamed: ?[0-9]+|tag|split|object|roll|", re.IGNORECASE)
+# Of "std0", "std_nose".
+_STD = re.compile(r"std_?(?:0*(?P<number>[0-9]+)|(?P<name>.+))", re.IGNORECASE)
 _LABELS = frozenset(("label", "class", "category"))
+_IDS = ("id", "specimen")
 _SCORES = re.compile(r"(.+)[_ .](likelihood|score|confidence)", re.IGNORECASE)
 # Of "x0" and "x_0", "nose_x", "p0x" and "noseX", "x_nose".
 _AXES = (
@@ -38,6 +41,7 @@ class Columns(NamedTuple):
     scale: int | None
     has_scores: bool  # there are scores of landmarks, which are not read
     is_muct: bool  # the table of MUCT, where 0, 0 is a missing landmark
+    std: dict[str, int]  # name -> standard error, of the landmarks that have one
 
 
 def find_columns(header: list[str], here: str) -> Columns:
@@ -46,7 +50,12 @@ def find_columns(header: list[str], here: str) -> Columns:
     index = {name.lower(): i for i, name in enumerate(header) if i != image}
     box, has_corners = _find_box(index, here)
     label = next((index[name] for name in _LABELS if name in index), None)
-    taken = {image, *box} | {index.get(name, image) for name in ("id", "scale", *_LABELS)}
+    std = _find_std(header)
+    taken = {image, *box, *std.values()} | {index.get(name, image) for name in (*_IDS, "scale", *_LABELS)}
+    id = next((index[name] for name in _IDS if name in index), None)
+    if "specimen" in index and (landmarks := _predicted_landmarks(header, here)):
+        std = {name: header.index(f"std_{name}") for name in landmarks if f"std_{name}" in header}
+        return Columns(image, box, has_corners, landmarks, None, id, index.get("scale"), False, False, std)
     if {"width", "height"} <= set(index) and not {"left", "top"} & set(index):
         taken |= {index["width"], index["height"]}  # of the image
     rest = [i for i in range(len(header)) if i not in taken and not _IGNORED.fullmatch(header[i])]
@@ -56,8 +65,45 @@ def find_columns(header: list[str], here: str) -> Columns:
         if name not in landmarks:
             raise InputError(f"{here}: column {quoted(header[i])}, expected a landmark {quoted(name)} with x and y")
     is_muct = [name.lower() for name in header[:3]] == ["name", "tag", "x00"]
-    return Columns(
-        image, box, has_corners, landmarks, label, index.get("id"), index.get("scale"), bool(scores), is_muct
+    return Columns(image, box, has_corners, landmarks, label, id, index.get("scale"), bool(scores), is_muct, std)
+
+
+def _find_std(header: list[str]) -> dict[str, int]:
+    """Return the columns of standard errors, by the names of landmarks that have an x or a y."""
+    landmarks = {found[0] for column in header if (found := _axis_of(column))}
+    matches = [(i, match) for i, column in enumerate(header) if (match := _STD.fullmatch(column))]
+    named = {match["number"] or match["name"]: i for i, match in matches}
+    return {name: i for name, i in named.items() if name in landmarks}
+
+
+def _predicted_landmarks(header: list[str], here: str) -> dict[str, tuple[int, int]]:
+    """Return the columns x_NAME, y_NAME of `ert predict`, where NAME may be any; further columns are not read."""
+    index = {name: i for i, name in enumerate(header)}
+    names = dict.fromkeys(name[2:] for name in header if name[:2] in ("x_", "y_"))
+    for name in names:
+        for axis in "xy":
+            if f"{axis}_{name}" not in index:
+                raise InputError(f"{here}: no column {quoted(f'{axis}_{name}')}, expected x and y of each landmark")
+    return {name: (index[f"x_{name}"], index[f"y_{name}"]) for name in names}
+
+
+def long_columns(header: list[str], here: str) -> tuple[int, ...] | None:
+    """Return the columns image, landmark, x, y, object, specimen, scale, std of a table with a row for each landmark.
+
+    The last four are -1 where they are absent. The result is None for a table with a row for each object.
+    """
+    index = {name.lower(): i for i, name in enumerate(header)}
+    if not {"landmark", "x", "y"} <= index.keys():
+        return None
+    id = next((index[name] for name in _IDS if name in index), -1)
+    numbers = [index[name] for name in ("landmark", "x", "y")]
+    return (
+        _find_image(header, here),
+        *numbers,
+        index.get("object", -1),
+        id,
+        index.get("scale", -1),
+        index.get("std", -1),
     )
 
 

@@ -182,13 +182,23 @@ def _attribute(element: Any, name: str, here: str) -> str:
     return value
 
 
+IMGLAB_HEAD = "<?xml version='1.0' encoding='UTF-8'?>\n<dataset>\n<images>\n"
+IMGLAB_TAIL = "</images>\n</dataset>\n"
+
+
 def write_imglab(dataset: Dataset, images: list[str]) -> Iterator[str]:
     """Yield an imglab XML file; coordinates are rounded to integers, which dlib requires."""
+    yield IMGLAB_HEAD
+    yield from imglab_images(dataset, images)
+    yield IMGLAB_TAIL
+
+
+def imglab_images(dataset: Dataset, images: list[str]) -> Iterator[str]:
+    """Yield the images of an imglab XML file."""
 
     def attribute(name: str) -> str:
         return f"'{escape(check_name(name, 'imglab XML'))}'"
 
-    yield "<?xml version='1.0' encoding='UTF-8'?>\n<dataset>\n<images>\n"
     parts = [attribute(name) for name in dataset.landmark_names]
     boxes = np.rint(dataset.boxes).astype(np.int64)
     # A box of less than half a pixel would become empty.
@@ -203,7 +213,6 @@ def write_imglab(dataset: Dataset, images: list[str]) -> Iterator[str]:
                     yield f"      <part name={part} x='{x:.0f}' y='{y:.0f}'/>\n"
             yield "    </box>\n"
         yield "  </image>\n"
-    yield "</images>\n</dataset>\n"
 
 
 def imglab_notes(dataset: Dataset) -> Iterator[str]:

@@ -200,9 +200,10 @@ def _read_point(here: str, text: str, which: str, coordinates: CoordinateReader)
     return coordinates.point(cells[0], cells[1], here)
 
 
-def write_tps(dataset: Dataset, images: list[str]) -> Iterator[str]:
-    """Yield the specimens of a TPS file."""
-    heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
+def write_tps(dataset: Dataset, images: list[str], heights: dict[Path, int] | None = None) -> Iterator[str]:
+    """Yield the specimens of a TPS file; the heights of the images are read if they are not given."""
+    if heights is None:
+        heights = {file: image_size(file)[1] for file in dict.fromkeys(dataset.files)}
     for i, (file, image) in enumerate(zip(dataset.files, images, strict=True)):
         yield f"LM={len(dataset.landmark_names)}\n"
         points = dataset.landmarks[i] * (1, -1) + (0, heights[file] - 1)

@@ -38,6 +38,60 @@ def test_csv_headers(tmp_path, header, names):
     assert annotation.where == f"{path}:2"
 
 
+@pytest.mark.parametrize("extra", [("", ""), (",object", ",1"), (",std_nose_x,species", ",0.5,melanogaster")])
+def test_csv_of_predictions_keeps_any_name(tmp_path, extra):
+    """After x_ and y_ comes the name as it is, and columns that users add are passed over."""
+    write(tmp_path / "a.jpg", "")
+    header = f"image,specimen{extra[0]},x_nose_x,y_nose_x,x_0,y_0,x_00,y_00"
+    path = write(tmp_path / "t.csv", f"{header}\na.jpg,no 1{extra[1]},1,2,3,4,5,6\n")
+    (annotation,) = read_csv(path)
+    assert annotation.landmarks == {"nose_x": (1, 2), "0": (3, 4), "00": (5, 6)}
+    assert annotation.id == "no 1"
+    write(path, "image,specimen,x_a,y_b\na.jpg,b,1,2\n")
+    refused(read_csv(path), f"{path}:1: no column 'y_a', expected x and y of each landmark")
+
+
+def test_csv_of_predictions_without_an_object(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    header = "image,specimen,object,left,top,width,height,x_a,y_a"
+    path = write(tmp_path / "t.csv", f"{header}\na.jpg,a,,,,,,,\na.jpg,b,1,1,2,3,4,5,6\n")
+    dataset = load_dataset(path)
+    assert dataset.ids == ("b",)
+    assert [each.text for each in dataset.skipped] == [f"{path}:2: no landmarks"]
+    write(path, f"{header}\na.jpg,a,1,,,,,5,6\n")
+    refused(read_csv(path), f"{path}:2: column 'left' is '', expected a number of pixels")
+
+
+def test_csv_with_a_row_for_each_landmark(tmp_path):
+    write(tmp_path / "a.jpg", "")
+    rows = ["a.jpg,s,1,nose,1,2,0.5", "a.jpg,s,1,tip,,,0.5", "a.jpg,s,2,nose,3,4,", "a.jpg,s,2,tip,5,6,"]
+    path = write(tmp_path / "t.csv", "\n".join(["image,specimen,object,landmark,x,y,scale", *rows]) + "\n")
+    one, two = read_csv(path)
+    assert one.landmarks["nose"] == (1, 2)
+    assert math.isnan(one.landmarks["tip"][0])
+    assert (one.id, one.scale, one.where) == ("s", 0.5, f"{path}:2")
+    assert two.landmarks == {"nose": (3, 4), "tip": (5, 6)}
+    assert (two.scale, two.where) == (None, f"{path}:4")
+    # Without names of specimens, and with decimal commas.
+    write(path, "image;landmark;x;y\na.jpg;1;1,5;2\na.jpg;2;3;4,25\n")
+    (annotation,) = read_csv(path)
+    assert annotation.landmarks == {"1": (1.5, 2), "2": (3, 4.25)}
+
+
+@pytest.mark.parametrize(
+    ("rows", "fragments"),
+    [
+        ("a.jpg,s,a,1,2\na.jpg,s,a,3,4\n", [":3: duplicate landmark 'a' of an object"]),
+        ("a.jpg,s,a,1,two\n", [":2: y is 'two', expected a number"]),
+        ("b.jpg,s,a,1,2\n", [":2: image 'b.jpg' not found"]),
+        ("a.jpg,s,a,1\n", [":2: 4 cells, expected 5"]),
+    ],
+)
+def test_csv_with_a_row_for_each_landmark_refuses(tmp_path, rows, fragments):
+    write(tmp_path / "a.jpg", "")
+    refused(read_csv(write(tmp_path / "t.csv", "image,specimen,landmark,x,y\n" + rows)), *fragments)
+
+
 @pytest.mark.parametrize("prefix", ["", "box_", "Box_"])
 def test_csv_box_columns_may_be_anywhere(tmp_path, prefix):
     write(tmp_path / "a.jpg", "")

@@ -1,0 +1,184 @@
+"""What is trained: box source, preset and parameters, the same for the model and for each fold of its validation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ert._core.exceptions import InputError
+from ert._core.images import image_size
+from ert._core.types import Floats, StrPath
+from ert.datasets.dataset import Dataset
+from ert.faces.detection import Detector
+from ert.inference.validation import MIN_TRAINING_OBJECTS
+from ert.model.schemes import resolve_mirror_map
+from ert.pipeline.boxes import (
+    SOURCE_TEXTS,
+    TrainingBoxes,
+    new_boxes,
+    resolve_box_source,
+    training_boxes,
+    with_known_source,
+)
+from ert.predictor import ShapePredictor
+from ert.training.parameters import check_parameters, pool_advice
+from ert.training.presets import choose_parameters, explain_choice
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cascade that is ready to be trained on a dataset.
+
+    Parameters
+    ----------
+    plan : Plan
+    boxes : TrainingBoxes
+    model : ShapePredictor
+        With its parameters, not fitted.
+    chosen : dict
+        The parameters that the preset has chosen.
+    """
+
+    plan: "Plan"
+    boxes: TrainingBoxes
+    model: ShapePredictor
+    chosen: Mapping[str, Any]
+
+    @property
+    def choice(self) -> str:
+        """What the preset has chosen, in a line; "" is nothing."""
+        if not self.chosen:
+            return ""
+        dataset = self.boxes.dataset
+        return explain_choice(self.plan.preset, self.chosen, dataset.landmarks, dataset.boxes, self.plan.box_source)
+
+    @property
+    def advice(self) -> str:
+        """What to do about boxes that are much larger than the landmarks; "" where they are not."""
+        if self.model.padding > 0 or self.model.pool_spread:
+            return ""
+        return pool_advice(self.boxes.dataset.landmarks, self.boxes.dataset.boxes) or ""
+
+    def fit(
+        self,
+        held_out: Dataset | None = None,
+        *,
+        notes: Mapping[str, str] | None = None,
+        checkpoint: StrPath | None = None,
+        resume: bool = False,
+        on_stage: Callable[[ShapePredictor], object] | None = None,
+    ) -> ShapePredictor:
+        """Train the cascade; the stages get the errors of `held_out` in the boxes that new photos get."""
+        dataset, rolls, locator, _ = self.boxes
+        notes = {"preset": self.plan.preset} | dict(notes or {}) if self.chosen else dict(notes or {})
+        self.model.fit(
+            dataset.X,
+            dataset.y,
+            rolls=rolls,
+            validation=None if held_out is None else self._validation(held_out),
+            landmark_names=dataset.landmark_names,
+            notes=notes,
+            checkpoint=checkpoint,
+            resume=resume,
+            on_stage=on_stage,
+        )
+        self.model.fitted_ = replace(self.model.fitted_, box_source=self.plan.box_source, locator=locator)
+        return self.model
+
+    def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
+        options: Any = {"detector": self.plan.detector, "n_jobs": self.model.n_jobs}
+        options |= {"gray_weights": self.model.gray_weights}
+        boxes, rolls, found = new_boxes(held_out, self.plan.box_source, self.boxes.locator, **options)
+        if not found.any():
+            return None
+        part = replace(held_out, boxes=boxes).subset(found)
+        return (part.X, part.y) if rolls is None else (part.X, part.y, rolls[found])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How models are trained.
+
+    Parameters
+    ----------
+    box_source : {"given", "whole", "face", "learned"}
+    reason : str
+        Why, in a few words.
+    preset : str
+        A preset, or "none" for the defaults.
+    given : dict
+        Parameters of :class:`ert.ShapePredictor` that the preset leaves as they are.
+    detector : str or callable
+        For faces, see :func:`ert.detect_faces`.
+    """
+
+    box_source: str
+    reason: str
+    preset: str
+    given: Mapping[str, Any]
+    detector: str | Detector = "auto"
+
+    @property
+    def random_state(self) -> int:
+        """The seed of everything that is drawn."""
+        return int(ShapePredictor(**self.given).random_state or 0)
+
+    @property
+    def text(self) -> str:
+        """Box source and reason, in a line."""
+        return f"boxes: {SOURCE_TEXTS[self.box_source]} ({self.reason})"
+
+    def prepare(self, dataset: Dataset) -> Prepared:
+        """Find the boxes of a dataset and choose the parameters.
+
+        Raises
+        ------
+        InputError
+            When there are too few objects, or parameters cannot be used.
+        """
+        given = ShapePredictor(**self.given)
+        check_parameters(given.get_params())
+        resolve_mirror_map(given.mirror, len(dataset.landmark_names))
+        if len(dataset) < MIN_TRAINING_OBJECTS:
+            raise InputError(f"{dataset.name}: {len(dataset)} objects, expected at least {MIN_TRAINING_OBJECTS}")
+        boxes = training_boxes(
+            dataset,
+            self.box_source,
+            detector=self.detector,
+            gray_weights=given.gray_weights,
+            n_jobs=given.n_jobs,
+            random_state=self.random_state,
+        )
+        chosen: dict[str, Any] = {}
+        if self.preset != "none":
+            chosen = choose_parameters(
+                self.preset,
+                dataset.landmarks,
+                boxes.dataset.boxes,
+                box_source=self.box_source,
+                kind=given.kind,
+                rolls=boxes.rolls,
+                image_sizes=_image_sizes(dataset),
+            )
+            chosen = {name: value for name, value in chosen.items() if name not in self.given}
+        return Prepared(self, boxes, ShapePredictor(**chosen | dict(self.given)), chosen)
+
+
+def make_plan(
+    dataset: Dataset,
+    *,
+    box_from: str = "auto",
+    preset: str = "auto",
+    detector: str | Detector = "auto",
+    suffix: str = ".ert",
+    given: Mapping[str, Any],
+) -> Plan:
+    """Decide how a model is trained on a dataset; `suffix` is that of its file."""
+    source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
+    return Plan(source, reason, preset, dict(given), detector)
+
+
+def _image_sizes(dataset: Dataset) -> Floats:
+    sizes = {file: image_size(file) for file in dict.fromkeys(dataset.files)}
+    return np.array([sizes[file] for file in dataset.files], np.float64)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from drawn import draw, place, scattered_photo, standard_photos
+from PIL import Image
+
+from ert import InputError
+from ert.training.locator import fit_locator
+
+
+@pytest.fixture(scope="module")
+def examples():
+    return standard_photos(6, np.random.default_rng(0))
+
+
+def test_the_same_locator_for_any_number_of_threads(examples, tmp_path):
+    photos, shapes = examples
+    files = [tmp_path / f"{i}.png" for i in range(len(photos))]
+    for file, photo in zip(files, photos, strict=True):
+        Image.fromarray(photo).save(file)
+    one, two = fit_locator(photos, shapes, n_jobs=1).arrays(), fit_locator(files, shapes, n_jobs=2).arrays()
+    assert all(np.array_equal(array, two[name]) for name, array in one.items())
+    other = fit_locator(photos, shapes, random_state=1).arrays()
+    assert not np.array_equal(one["locator_filters"], other["locator_filters"])
+
+
+def test_photos_of_several_objects_with_missing_landmarks(tmp_path):
+    rng = np.random.default_rng(1)
+    photos, shapes = [], []
+    for _ in range(4):
+        photo, found = scattered_photo(rng, 2)
+        found[1, 2] = np.nan
+        photos += [photo, photo]
+        shapes += list(found)
+    # An object of one landmark has no pose, and is left out.
+    shapes[-1][1:] = np.nan
+    locator = fit_locator(photos, shapes)
+    boxes, rolls = locator.poses(shapes)
+    assert np.isfinite(boxes[:-1]).all()
+    assert np.isnan(rolls[-1])
+    assert locator.relative_sides[0] < (boxes[:-1, 2:].mean(axis=1) / np.sqrt(photos[0].size)).min()
+
+
+def test_rolls_are_searched_as_far_as_the_data_has_them():
+    rng = np.random.default_rng(2)
+    for spread, expected in ((3, 30), (70, 75), (180, 180)):
+        rolls = np.linspace(-spread, spread, 9)[:-1] if spread == 180 else np.linspace(-spread, spread, 8)
+        shapes = np.array([place(60, 60, 50, roll) for roll in rolls])
+        locator = fit_locator([draw([shape], (120, 120), rng) for shape in shapes], shapes)
+        assert locator.rolls[0] == 0
+        assert np.abs(locator.rolls).max() == expected
+
+
+def test_what_cannot_be_learned_is_refused(examples):
+    photos, shapes = examples
+    with pytest.raises(InputError, match="a single landmark have no size, expected at least 2"):
+        fit_locator(photos, shapes[:, :1])
+    with pytest.raises(InputError, match="all landmarks coincide"):
+        fit_locator(photos, np.full_like(shapes, 50.0))
+    with pytest.raises(InputError, match="y has 6 objects"):
+        fit_locator(photos[:2], shapes)
+    with pytest.raises(InputError, match=r"images\[2\]: float64 pixels"):
+        fit_locator([*photos[:2], np.zeros((9, 9)), *photos[3:]], shapes)
