@@ -3,13 +3,14 @@
     python benchmarks/objects.py --predictions FOLDER
     python benchmarks/objects.py --predictions FOLDER --only wings --methods "ert;dlib"
 
-No boxes are given: dlib gets the whole photo as the box, ert finds its own, and the network sees the whole photo. Each
-method is trained on four fifths of the photos and predicts the rest, five times; the X-rays have an official test set.
-The landmarks that a method has found are kept in FOLDER, one file for each training, and those that are there are
-not computed again. benchmarks/heatmap_network.py writes its own there: `--json "FOLDER/wings, network, 1.json"`.
+No boxes are given: dlib gets the whole photo as the box, the network sees the whole photo, and ert chooses its boxes,
+as all else, by itself (`ert train`, `ert predict`). Each method is trained on four fifths of the photos and predicts
+the rest, five times; the X-rays have an official test set. The landmarks that a method has found are kept in FOLDER,
+one file for each training, and those that are there are not computed again. benchmarks/heatmap_network.py writes its
+own there: `--json "FOLDER/wings, network, 1.json"`.
 
 Errors are mean distances of a photo's landmarks in percent of the diagonal of their bounding rectangle, or in mm. Times
-are of one thread of the processor, without the reading of photos.
+are of one thread of the processor, without the reading of photos, which is only in ert's training.
 """
 
 import dataclasses
@@ -36,17 +37,6 @@ ML_MORPH = {
     "num_test_splits": 20,
 }
 DLIB_OPTIONS = {"dlib": {}, "dlib, options of ml-morph": ML_MORPH}
-RECIPE = {
-    "n_stages": 20,
-    "n_trees": 100,
-    "n_pool_candidates": 1024,
-    "working_size": 300,
-    "n_inits": 40,
-    "shift_jitter": 0.05,
-    "scale_jitter": 0.05,
-    "roll_jitter": 5,
-    "pool_spread": 0.05,
-}
 TIMES = "train seconds", "predict ms", "file MB"
 METHODS = ("ert", "ert, accurate", *DLIB_OPTIONS, "network")
 
@@ -109,22 +99,13 @@ def located(locate, images, train_seconds, file):
     }
 
 
-def train_ert(dataset):
-    """Train as `ert train` does."""
-    import ert
-
-    images = [ert.load_image(file) for file in dataset.files]
-    X = list(zip(images, whole(images), strict=True))
-    return ert.ShapePredictor(**RECIPE, n_jobs=1).fit(X, dataset.y)
-
-
 def run_ert(train, test):
     import ert
 
-    few = train.subset(slice(8))
-    ert.ShapePredictor(n_stages=1, n_trees=1, n_jobs=1).fit(few.X, few.y).predict(few.X)  # compiled kernels are loaded
+    few = train.subset(slice(10))
+    list(ert.predict(ert.train(few, n_stages=1, n_trees=1, n_jobs=1), few.files[:1], n_jobs=1))  # loads compiled code
     begin = time.process_time()
-    model = train_ert(train)
+    model = ert.train(train, n_jobs=1)
     seconds = time.process_time() - begin
     images = [ert.load_image(file) for file in test.files]
     with tempfile.TemporaryDirectory() as folder:
@@ -132,10 +113,11 @@ def run_ert(train, test):
         for method, mode in (("ert", "fast"), ("ert, accurate", "accurate")):
 
             def locate(image, mode=mode):
-                return model.predict([(image, whole([image])[0])], mode=mode, n_jobs=1)[0]
+                (found,) = ert.predict(model, image, mode=mode, n_jobs=1)
+                return found.landmarks
 
             locate(images[0])
-            yield method, located(locate, images, seconds, file)
+            yield method, located(locate, images, seconds, file) | {"boxes": model.box_source_}
 
 
 def run_dlib(train, test, method):

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import sys
@@ -514,7 +515,8 @@ def test_objects_are_compared_on_the_same_folds(monkeypatch, tmp_path):
     faces = ert.load_dataset(synthetic_dataset(tmp_path / "faces", 20, seed=8) / "landmarks.csv")
     monkeypatch.setattr(objects, "load", lambda data, name: (faces, None))
     monkeypatch.setattr(objects, "N_FOLDS", 2)
-    monkeypatch.setattr(objects, "RECIPE", {"n_stages": 1, "n_trees": 5, "n_inits": 2})
+    settings = {"box_from": "whole", "n_stages": 1, "n_trees": 5, "n_inits": 2}
+    monkeypatch.setattr(ert, "train", functools.partial(ert.train, **settings))
     small = {"num_trees_per_cascade_level": 5, "cascade_depth": 1, "oversampling_amount": 2}
     monkeypatch.setattr(objects, "DLIB_OPTIONS", {"dlib": small})
     objects.run_missing(None, tmp_path, ["drawn"], ["ert", "ert, accurate", "dlib"])
