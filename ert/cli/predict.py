@@ -61,7 +61,9 @@ def add_predict_options(parser: Parser) -> None:
     table = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ...; or image: the "
     boxes("--boxes", metavar="CSV:PREFIX", help=table + "whole image is the box")
     boxes("--max-objects", type=int, metavar="N", help="most objects in an image (default: 1, or all faces)")
-    confidence = "leave out objects of less confidence, 0 to 1 (default: 0, with a locator 0.1)"
+    confidence = (
+        "leave out objects of less confidence, 0 to 1 (default: 0; with a locator 0.1, or 0.5 for several objects)"
+    )
     boxes("--min-confidence", type=float, metavar="P", help=confidence)
     boxes("--detector", default="auto", metavar="NAME", help="face detector, as for ert align (default: auto)")
     scale = "length of a pixel, for instance in mm; or a table with a column image, specimen or id, and this column"
