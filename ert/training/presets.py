@@ -36,17 +36,17 @@ MIN_JITTER, MAX_JITTER = (0.05, 0.05, 5.0), (0.1, 0.1, 10.0)
 FIRST_SPREAD, LAST_SPREAD, SHRINKING_SHARE = 0.1, 0.01, 2 / 3
 # Trees of a stage for each landmark, within limits: few landmarks would learn slowly, many make the model large.
 TREES_PER_LANDMARK, MIN_TREES, MAX_TREES = 5, 100, 200
-# Initializations of each object, times the root of the number of objects: few objects need many, and many objects not as
-# many samples each. 10 wings: 0.93 with 40 initializations, 0.58 with 100, 0.54 with 200; 46 wings: 0.385 with 40, 0.36
-# with 80; 400 faces hardly gain from more than 15.
+# Initializations of each object, times the root of the number of objects: few objects need many, and many objects not
+# as many each. 10 wings: 0.93 with 40 initializations, 0.58 with 100, 0.54 with 200; 46 wings: 0.385 with 40, 0.36 with
+# 80; 400 faces hardly gain from more than 15.
 INITS_TIMES_ROOT = 600
 MIN_INITS, MAX_INITS = 8, 200
 # Pixels per side of the box. An object's image is not enlarged. Cephalograms: 1.162 for 300 and 1.145 for 400.
 MIN_WORKING_SIZE, MAX_WORKING_SIZE = 48, 400
 # The crops of all objects are in memory while a model is trained.
 MAX_CROP_BYTES = 1e9
-# A pool of 1024 pixels, of which trial trees select these (cephalograms: 1.24 with as many drawn at once); as many split
-# tests as take the time of one; and shorter distances of their pixels than by default.
+# A pool of 1024 pixels, of which trial trees select these (cephalograms: 1.24 with as many drawn at once); as many
+# split tests as take the time of one; and shorter distances of their pixels than by default.
 POOL = {"n_pool_candidates": 1024, "n_pixels": 192, "n_split_tests": 31, "prior_length": 0.05}
 
 
