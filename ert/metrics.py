@@ -359,7 +359,7 @@ def normalizer_text(normalizer: str | None) -> str:
     str
     """
     lengths = {
-        None: "side of the given box",
+        None: "side of the box",
         "box": "box size, sqrt(width x height) of the true landmarks",
         "diagonal": "diagonal of the true landmarks' box",
     }

@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from ert import InputError, ShapePredictor
+from ert.datasets.assembly import squares_around
+from ert.datasets.dataset import Dataset
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -48,3 +52,28 @@ def refused_at(annotations: Iterable, start: str, *fragments: str) -> None:
 
 def refused(annotations: Iterable, *fragments: str) -> None:
     refused_at(annotations, "", *fragments)
+
+
+DRAWN = np.array([(-1, -0.5), (0.9, -0.6), (0.3, 0.9), (0.1, -0.1), (-0.6, 0.4)])
+
+
+def drawn_dataset(folder: Path, n: int, seed: int = 0, *, shift: float = 8.0, roll: float = 8.0) -> Dataset:
+    """Draw a dark shape of five landmarks at a random place of each image; boxes are the squares around it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    files, landmarks = [], []
+    for i in range(n):
+        turn = 24 * np.exp(rng.normal(0, 0.12) + 1j * np.radians(rng.normal(0, roll)))
+        shape = turn * (DRAWN @ (1, 1j) + rng.normal(0, 0.05, 5) + 1j * rng.normal(0, 0.05, 5))
+        shape += complex(48 + rng.normal(0, shift), 48 + rng.normal(0, shift))
+        points = np.column_stack([shape.real, shape.imag])
+        picture = Image.new("L", (96, 96), int(rng.integers(170, 220)))
+        pen = ImageDraw.Draw(picture)
+        pen.polygon([tuple(point) for point in points[[0, 3, 1, 2, 4]]], int(rng.integers(40, 90)))
+        pixels = np.asarray(picture) + rng.normal(0, 4, (96, 96))
+        files.append(folder / f"shape{seed}_{i:02d}.png")
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(files[-1])
+        landmarks.append(points)
+    shapes = np.array(landmarks)
+    names = ("tip", "wing", "tail", "notch", "hip")
+    return Dataset(files, squares_around(shapes), shapes, names, "drawn", box_source="landmarks")

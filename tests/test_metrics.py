@@ -268,4 +268,4 @@ def test_normalizers_have_descriptions():
     assert metrics.normalizer_text("inter-pupil") == "inter-pupil distance"
     assert "sqrt" in metrics.normalizer_text("box")
     assert "diagonal" in metrics.normalizer_text("diagonal")
-    assert metrics.normalizer_text(None) == "side of the given box"
+    assert metrics.normalizer_text(None) == "side of the box"

@@ -24,17 +24,9 @@ from ert.evaluation.radial import landmark_rows
 from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.metrics import NORMALIZERS
+from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
-from ert.pipeline.train import (
-    Checks,
-    Trained,
-    check_splits,
-    curve_lines,
-    curve_table,
-    fold_files,
-    hold_out,
-    run_training,
-)
+from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
 from ert.pipeline.validate import lengths_of, validation_lines
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
@@ -177,7 +169,6 @@ def run_train(options: argparse.Namespace) -> int:
         given |= {"kind": "dlib", "gray_weights": "dlib"}
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
-        common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     options.part_order = options.part_order or "natural"
     checks = Checks(
         options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
@@ -186,8 +177,8 @@ def run_train(options: argparse.Namespace) -> int:
     page = common.report_page(options.report)
     common.check_json_file(options.json)
     checkpoint = out.with_name(f"{out.stem}.checkpoint.ert")
-    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence), *fold_files(checkpoint, checks)]
-    for file in checkpoints:
+    checkpoints = [checkpoint, *fold_checkpoints(checkpoint, options.confidence)]
+    for file in (*checkpoints, *fold_files(checkpoint, checks)):
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
@@ -202,6 +193,8 @@ def run_train(options: argparse.Namespace) -> int:
         suffix=out.suffix,
         given=given | {"verbose": 1},
     )
+    if out.suffix == ".dat":
+        common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     _check_number(options, dataset, checks, plan.random_state)
     lengths_of(dataset, checks.options(dataset)["norms"])
     # In these formats, tools count y from the top or from the bottom.
@@ -267,7 +260,7 @@ def run_train(options: argparse.Namespace) -> int:
 
 def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
     if trained.figures is not None:
-        yield from validation_lines(trained.figures)
+        yield from validation_lines(trained.figures, trained.curve)
         if options.per_landmark:
             yield from common.landmark_table(trained.figures)
     if trained.curve is not None:
@@ -280,8 +273,9 @@ def _validation(options: argparse.Namespace, trained: Trained) -> Iterator[str]:
 def _for_report(trained: Trained) -> Validation | None:
     if trained.figures is None:
         return None
-    lines, landmarks, curve = validation_lines(trained.figures), landmark_rows(trained.figures), trained.curve
-    return Validation(lines, landmarks, *((curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()))
+    curve = trained.curve
+    shown = (curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()
+    return Validation(validation_lines(trained.figures, curve), landmark_rows(trained.figures), *shown)
 
 
 def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[str, Any]:

@@ -130,7 +130,8 @@ def training_boxes(
         )
         boxes, rolls = locator.poses(dataset.landmarks)
         placed = np.isfinite(rolls)
-        note = "" if placed.all() else f"{(~placed).sum()} objects with fewer than two landmarks are left out"
+        n = int((~placed).sum())
+        note = f"{n} object{'s' * (n != 1)} with fewer than two landmarks left out" if n else ""
         part = replace(dataset, boxes=boxes, box_source="given").subset(placed)
         return TrainingBoxes(part, rolls[placed], locator, note)
     return TrainingBoxes(dataset)

@@ -24,9 +24,10 @@ from ert.predictor import Mode, ShapePredictor
 # The error of new photos relative to that of the training objects. Up to the first, more of the same photos can gain
 # little; from the second on, most of the error is that of photos that are not alike enough.
 ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
+# Where twice the photos reduce the error by less than this part, it is limited by something else.
+MIN_GAIN = 0.1
 # With fewer images a bootstrap interval is far too narrow.
 MIN_IMAGES_FOR_INTERVAL = 10
-CURVE_FRACTIONS = (0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +146,9 @@ def default_normalizer(landmarks: Floats) -> str:
 def image_interval(errors: ArrayLike, files: Sequence[Any]) -> list[float] | None:
     """Return the 95 % bootstrap interval of a mean over images; None where there are too few."""
     values = np.asarray(errors, np.float64)
-    _, image = np.unique([str(file) for file in files], return_inverse=True)
-    if image.max(initial=-1) + 1 < MIN_IMAGES_FOR_INTERVAL:
+    number = {file: i for i, file in enumerate(dict.fromkeys(files))}
+    image = np.array([number[file] for file in files], np.intp)
+    if len(number) < MIN_IMAGES_FOR_INTERVAL:
         return None
     rows = np.column_stack([np.bincount(image, values), np.bincount(image)])
     return list(bootstrap_interval(rows, statistic=lambda drawn: float(drawn[:, 0].sum() / drawn[:, 1].sum())))
@@ -234,7 +236,7 @@ def box_lines(figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return first, lines
 
 
-def validation_lines(figures: Mapping[str, Any]) -> list[str]:
+def validation_lines(figures: Mapping[str, Any], curve: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
     """Return what a validation has found: the error of new photos, and what would help most."""
     norm, row = next(iter(figures["norms"].items()))
     low, high = row["interval_95"]
@@ -244,18 +246,29 @@ def validation_lines(figures: Mapping[str, Any]) -> list[str]:
         f"{normalizer_text(norm)} (95 % interval {low:.2f} - {high:.2f}); 9 of 10 objects have at most "
         f"{row['percentile_90']:.2f} %"
     )
-    return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"])]
+    return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"], curve)]
 
 
-def verdict(training: float, new: float) -> str:
-    """Say what would help most, from the errors of the training objects and of new photos in percent."""
+def verdict(training: float, new: float, curve: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """Say what would help most, from the errors of the training objects and of new photos in percent.
+
+    The ratio of the two says that a model is over-fitted, but not how much more photos help: that of wings is 20, of
+    cephalograms 6, and twice the photos reduce their errors by 22 and 7 %. Where there is a learning curve, it decides.
+    """
     errors = f"training error {training:.2f} %, new photos {new:.2f} %"
     ratio = new / max(training, 1e-9)
-    if ratio >= OVERFITTED_RATIO:
-        return f"{errors}: more annotated photos would help most"
+    gain = None if not curve or curve[-1]["change"] is None else -curve[-1]["change"]
     if ratio <= ALIKE_RATIO:
         return f"{errors}, nearly the same: more trees and stages (--preset large) would help more than more photos"
-    return f"{errors}: more annotated photos would help, and more trees and stages (--preset large) may"
+    if gain is not None and gain < MIN_GAIN:
+        return (
+            f"{errors}, but twice the photos changed the error by {-gain:+.0%} only: more exact annotations, or more "
+            "trees and stages (--preset large), may help more than more photos"
+        )
+    measured = "" if gain is not None else " (--learning-curve measures how much)"
+    if ratio >= OVERFITTED_RATIO or gain is not None:
+        return f"{errors}: more annotated photos would help most{measured}"
+    return f"{errors}: more annotated photos, or more trees and stages (--preset large), may help{measured}"
 
 
 def training_error(model: ShapePredictor, dataset: Dataset, rolls: Floats | None, norm: str, n_jobs: int = -1) -> float:

@@ -37,7 +37,7 @@ COMMANDS = {
     "dataset info": ("dataset info faces.csv --boxes boxes.csv:", {"--json": "out.json"}),
     "dataset check": ("dataset check faces.csv", {"--json": "out.json"}),
     "dataset show": ("dataset show faces.csv", {"--out": "out.jpg"}),
-    "train": (f"train faces.csv {' '.join(SMALL)} --n-trees=5", {"--out": "out.ert"}),
+    "train": (f"train faces.csv {' '.join(SMALL)} --n-trees=5", {"--out": "out.ert", "--json": "out.json"}),
     "convert model": ("convert model.ert", {"": "out.ert"}),
     "convert xml": ("convert faces.csv", {"": "out.xml"}),
     "convert csv": ("convert faces.csv", {"": "out.csv"}),
@@ -145,7 +145,13 @@ def check_contents(path, command):
         assert len(ert.load_dataset(path)) == (1 if command == "predict" else 4)
     elif path.suffix == ".json":
         data = json.loads(path.read_text())
-        key = {"align": "images", "info": "n_landmarks", "dataset check": "findings", "dataset info": "objects"}
+        key = {
+            "align": "images",
+            "info": "n_landmarks",
+            "dataset check": "findings",
+            "dataset info": "objects",
+            "train": "parameters",
+        }
         key |= {"compare": "errors", "compare annotations": "overall"}
         assert key.get(command, "norms") in data
     elif path.name == "table.csv":

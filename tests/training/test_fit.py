@@ -66,7 +66,7 @@ def test_a_fit_is_silent_unless_it_is_verbose(faces, capsys):
     small_predictor(n_stages=2, verbose=1).fit(X, y, validation=(X[:9], y[:9]))
     lines = capsys.readouterr().err.splitlines()
     number = r"\d+\.\d\d %"
-    errors = rf"training error {number}, validation error {number} of the side of the given box"
+    errors = rf"training error {number}, validation error {number} of the side of the box"
     shape = rf"{errors}, 0:\d\d elapsed"
     assert len(lines) == 2
     for stage, line in enumerate(lines, 1):
