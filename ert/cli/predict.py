@@ -27,7 +27,6 @@ from ert.pipeline.predict import DEFAULT_MODE, Photo, Request, choose_request, p
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
-BOX_SOURCES = ("auto", "whole", "given", "learned", "learnt", "face")
 # Larger pictures are reduced: they are looked at, not measured.
 MAX_PICTURE_PIXELS = 1600
 # Of these, objects are counted at the end.
@@ -52,7 +51,7 @@ def add_predict_options(parser: Parser) -> None:
         "auto: boxes that are given, else as the model was trained; whole: the whole image; given: --box, --boxes, "
     )
     source += "or the boxes of annotations; learned: the locator in the model; face: a face detector (default: auto)"
-    boxes("--box-from", choices=BOX_SOURCES, default="auto", help=source)
+    common.add_box_from(parser, source)
     boxes(
         "--box",
         type=common.parse_box,

@@ -59,9 +59,10 @@ def test_rolls_and_confidence_of_the_locator(learned_model, photos):
     assert (one.roll, one.confidence) == (20, 0.9)
     expected = learned_model.predict([(file, (5, 5, 80, 80))], rolls=20.0)[0]
     np.testing.assert_array_equal(one.landmarks, expected)
-    both = list(ert.predict(learned_model, file, max_objects=5))
+    both = list(ert.predict(learned_model, file, max_objects=5, min_confidence=0.1))
     assert [(each.number, each.specimen, each.confidence) for each in both] == [(1, "wing0", 0.9), (2, "wing0", 0.4)]
-    assert len(list(ert.predict(learned_model, file, max_objects=5, min_confidence=0.5))) == 1
+    # Of several objects only likely ones, where nothing else is said.
+    assert len(list(ert.predict(learned_model, file, max_objects=5))) == 1
     assert list(ert.predict(learned_model, np.zeros((40, 40), np.uint8))) == []
 
 
@@ -71,6 +72,13 @@ def test_where_a_locator_is_not_sure_there_is_nothing(learned_model, photos, mon
     assert list(ert.predict(learned_model, photos / "wing0.png")) == []
     (found,) = ert.predict(learned_model, photos / "wing0.png", min_confidence=0)
     assert found.confidence == 0.05
+
+
+def test_all_faces_of_an_image_are_taken(whole_model, photos):
+    options = {"box_from": "face", "detector": lambda image: [(5, 5, 60, 60), (0, 0, 90, 90)]}
+    found = list(ert.predict(whole_model, photos / "wing0.png", **options))
+    assert [each.box[2] for each in found] == [90, 60]
+    assert len(list(ert.predict(whole_model, photos / "wing0.png", max_objects=1, **options))) == 1
 
 
 def test_confidence_and_standard_errors(confident_model, faces):
