@@ -64,7 +64,8 @@ def add_train_options(parser: Parser) -> None:
     common.add_detector(parser)
     validation = "hold out this fraction of the images and report the error on them"
     add("--validation", type=float, default=0, metavar="FRACTION", help=validation)
-    cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images"
+    cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images; with 10 "
+    cv += "rather than 5 folds their models are trained on nearly as many images as the final one"
     add("--cv", type=int, default=0, metavar="K", help=cv)
     group = "what is never split by --validation and --cv: image, folder, FILE.csv:COLUMN, or a regular expression "
     group += "whose first group is matched in file names (default: image)"

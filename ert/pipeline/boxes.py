@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,23 @@ class NewBoxes(NamedTuple):
     found: NDArray[np.bool_]
 
 
+class DetectedFaces:
+    """Boxes of a face detector, which runs once on each image file."""
+
+    def __init__(self, detector: str | Detector = "auto") -> None:
+        self._detector = detector
+        self._boxes: dict[Path, Floats] = {}
+
+    def __call__(self, file: Path) -> Floats:
+        """Return the boxes (n, 4) in an image."""
+        if file not in self._boxes:
+            self._boxes[file] = detect_faces(file, self._detector)
+        return self._boxes[file]
+
+
+FaceFinder: TypeAlias = str | Detector | DetectedFaces
+
+
 def resolve_box_source(dataset: Dataset, box_from: str, *, suffix: str = ".ert") -> tuple[str, str]:
     """Return where the boxes of a model come from, and why in a few words; `suffix` is that of the model file.
 
@@ -112,7 +129,7 @@ def training_boxes(
     dataset: Dataset,
     source: str,
     *,
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     gray_weights: str = "luma",
     n_jobs: int = -1,
     random_state: int = 0,
@@ -137,7 +154,7 @@ def training_boxes(
     return TrainingBoxes(dataset)
 
 
-def face_boxes(dataset: Dataset, detector: str | Detector = "auto", n_jobs: int = -1) -> tuple[Floats, int]:
+def face_boxes(dataset: Dataset, detector: FaceFinder = "auto", n_jobs: int = -1) -> tuple[Floats, int]:
     """Return the boxes (n, 4) of a face detector, and how many there are.
 
     Faces that it misses get the box that it would typically draw around such landmarks.
@@ -173,7 +190,7 @@ def new_boxes(
     locator: Locator | None = None,
     *,
     gray_weights: str = "luma",
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     n_jobs: int = -1,
 ) -> NewBoxes:
     """Find the objects of a dataset as in new photos: what is known of them only says which one a box belongs to."""
@@ -189,9 +206,11 @@ def new_boxes(
     for i, file in enumerate(dataset.files):
         items.setdefault(file, []).append(i)
 
+    faces = detector if isinstance(detector, DetectedFaces) else DetectedFaces(detector)
+
     def find(file: Path) -> list[Found]:
         if locator is None:
-            return [Found(box) for box in detect_faces(file, detector)]
+            return [Found(box) for box in faces(file)]
         found = locate_objects(locator, file, max_objects=len(items[file]), gray_weights=gray_weights, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 

@@ -15,6 +15,7 @@ from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.model.schemes import resolve_mirror_map
 from ert.pipeline.boxes import (
     SOURCE_TEXTS,
+    DetectedFaces,
     TrainingBoxes,
     new_boxes,
     resolve_box_source,
@@ -87,7 +88,7 @@ class Prepared:
         return self.model
 
     def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
-        options: Any = {"detector": self.plan.detector, "n_jobs": self.model.n_jobs}
+        options: Any = {"detector": self.plan.faces, "n_jobs": self.model.n_jobs}
         options |= {"gray_weights": self.model.gray_weights}
         boxes, rolls, found = new_boxes(held_out, self.plan.box_source, self.boxes.locator, **options)
         if not found.any():
@@ -109,15 +110,15 @@ class Plan:
         A preset, or "none" for the defaults.
     given : dict
         Parameters of :class:`ert.ShapePredictor` that the preset leaves as they are.
-    detector : str or callable
-        For faces, see :func:`ert.detect_faces`.
+    faces : DetectedFaces
+        The boxes of faces, where they come from a detector.
     """
 
     box_source: str
     reason: str
     preset: str
     given: Mapping[str, Any]
-    detector: str | Detector = "auto"
+    faces: DetectedFaces
 
     @property
     def random_state(self) -> int:
@@ -145,7 +146,7 @@ class Plan:
         boxes = training_boxes(
             dataset,
             self.box_source,
-            detector=self.detector,
+            detector=self.faces,
             gray_weights=given.gray_weights,
             n_jobs=given.n_jobs,
             random_state=self.random_state,
@@ -176,7 +177,7 @@ def make_plan(
 ) -> Plan:
     """Decide how a model is trained on a dataset; `suffix` is that of its file."""
     source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
-    return Plan(source, reason, preset, dict(given), detector)
+    return Plan(source, reason, preset, dict(given), DetectedFaces(detector))
 
 
 def _image_sizes(dataset: Dataset) -> Floats:

@@ -133,6 +133,7 @@ def train(
         Fraction of the images that is held out to measure the error.
     cv : int
         Folds of a cross-validation, which measures the error of new photos; the model is then trained on all images.
+        With 10 rather than 5, the models of the folds are trained on nearly as many images.
     groups : sequence, optional
         A label for each object, such as the specimen: objects of a group are never separated. By default, the image.
     confidence : int
@@ -202,9 +203,7 @@ def run_training(
     on_model(prepared.model)
     model = prepared.fit(held_out, notes=notes, checkpoint=checkpoint, resume=resume, on_stage=on_stage)
     if held_out is not None:
-        predictions = predict_new(
-            model, held_out, box_from=plan.box_source, detector=plan.detector, n_jobs=model.n_jobs
-        )
+        predictions = predict_new(model, held_out, box_from=plan.box_source, detector=plan.faces, n_jobs=model.n_jobs)
         training = training_error(model, prepared.boxes.dataset, prepared.boxes.rolls, norm, model.n_jobs)
     if checks.curve and predictions is not None:
         curve = learning_curve(plan, dataset, splits, predictions, norm, **files)

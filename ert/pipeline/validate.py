@@ -15,9 +15,8 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figures
-from ert.faces.detection import Detector
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_text
-from ert.pipeline.boxes import NewBoxes, new_boxes, scatter_boxes, with_known_source
+from ert.pipeline.boxes import FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
 from ert.pipeline.predict import DEFAULT_MODE
 from ert.predictor import Mode, ShapePredictor
 
@@ -68,7 +67,7 @@ def predict_new(
     *,
     box_from: str | None = None,
     mode: Mode = DEFAULT_MODE,
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     n_jobs: int = -1,
     what: str = "X",
 ) -> Predictions:
@@ -100,7 +99,7 @@ def predict_new(
 
 
 def boxes_for(
-    model: ShapePredictor, dataset: Dataset, box_from: str | None, detector: str | Detector = "auto", n_jobs: int = -1
+    model: ShapePredictor, dataset: Dataset, box_from: str | None, detector: FaceFinder = "auto", n_jobs: int = -1
 ) -> tuple[str, NewBoxes]:
     """Return where the boxes of new photos come from, and those boxes; see `predict_new`."""
     source = box_from or model.box_source_

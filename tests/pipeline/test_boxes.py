@@ -140,6 +140,11 @@ def test_boxes_of_a_detector_belong_to_the_faces_that_they_overlap(tmp_path):
     boxes, n_detected = face_boxes(faces, lambda image: [])
     assert n_detected == 0
     assert overlap(boxes, faces.boxes).min() > 0.5
+    once = []
+    remembered = module.DetectedFaces(lambda image: once.append(1) or detector(image))
+    for _ in range(2):
+        np.testing.assert_array_equal(new_boxes(faces, "face", detector=remembered).boxes, found.boxes)
+    assert len(once) == 13
     few = replace(faces, landmarks=faces.landmarks[:, :5], landmark_names=faces.landmark_names[:5])
     with pytest.raises(InputError, match="the face detector finds 0 of 13 annotated objects"):
         face_boxes(few, lambda image: [])

@@ -47,17 +47,15 @@ def error_of(model, dataset):
 
 
 def test_the_reported_error_is_that_of_new_photos(drawn, new):
-    """Boxes around the true landmarks, which no new photo has, would give less than two thirds of it."""
-    honest = ert.train(drawn, box_from="whole", cv=5, **TINY)
+    """Boxes around the true landmarks, which no new photo has, would give two thirds of it."""
+    honest = ert.train(drawn, box_from="whole", cv=10, **TINY)
     validation = honest.summary_["validation"]
     real, _ = error_of(honest, new)
-    # The folds are trained on four fifths of the photos.
-    assert 0.9 < validation["error"] / real < 1.3
-    assert validation["low"] < validation["error"] < validation["high"]
+    assert validation["low"] < real < validation["high"]
     assert validation["scattered_error"] is None
     flattered = ert.train(drawn, box_from="given", cv=5, **TINY)
     around = flattered.summary_["validation"]
-    assert around["error"] < 0.67 * validation["error"]
+    assert around["error"] < min(0.75 * real, validation["low"])
     # That is not hidden: the error in scattered boxes is beside it.
     assert around["scattered_error"] > 2.5 * around["error"]
     _, figures = error_of(flattered, new)
