@@ -16,11 +16,16 @@ PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
 
 def arguments(description, **options):
     """Parse --data and the options name=default."""
+    return parser(description, **options).parse_args()
+
+
+def parser(description, **options):
+    """Return a parser of --data and the options name=default."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder that contains 300w/")
     for name, default in options.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
-    return parser.parse_args()
+    return parser
 
 
 def save_result(name, result):

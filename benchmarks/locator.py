@@ -170,8 +170,9 @@ def main():
                 fold_result(photos, dataset.y, train, test, mode == "scenes", result)
             results.setdefault(name, {})[f"trained on {mode}"] = summary(result)
             print(name, mode, results[name][f"trained on {mode}"], flush=True)
-    if not (options.only or options.limit or options.trained_on):
-        common.save_result("locator", {"cascade": CASCADE, "objects": results})
+            if not options.only:
+                plan = {"cascade": CASCADE, "folds": options.folds, "photos at most": options.limit}
+                common.save_result("locator", plan | {"objects": results})
 
 
 if __name__ == "__main__":

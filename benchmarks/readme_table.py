@@ -8,13 +8,14 @@ The figures are those in benchmarks/results/.
 import re
 
 import common
+import objects
 from common import result
 
 # How the rows that the README shows begin.
 README_ROWS = (
     "error on HELEN",
     "the same: `face68`, `mode=",
-    "wings",
+    "wings (12 points), nothing but",
     "training with dlib's default options",
     "one face, one thread: dlib's 10 x 500 x depth 4, from its `.dat`",
     "one face, one thread: `face68` against",
@@ -50,7 +51,16 @@ def rows():
             for who in ("ert face5", "dlib, 5 points")
         ),
     )
-    for name, measured in result("objects")["objects"].items():
+    for name, found in result("objects")["sets"].items():
+        methods = {method: f"{row['%']:.2f}" for method, row in found["methods"].items()}
+        if not {"ert", "ert, accurate", *objects.DLIB_OPTIONS} <= set(methods):
+            continue
+        others = f"{methods['dlib']} (default options); {methods['dlib, options of ml-morph']} (options of ml-morph)"
+        yield (
+            f"{name} ({found['landmarks']} points), nothing but new photos: error in % of the diagonal",
+            (f'**{methods["ert"]}**; {methods["ert, accurate"]} (`mode="accurate"`)', others),
+        )
+    for name, measured in result("same_options")["objects"].items():
         of = f"{measured['objects']} objects, {measured['folds']} folds"
         ours, for_dlib, theirs = (measured["mean error"][who] for who in ("ert", "ert for dlib", "dlib"))
         yield (
@@ -137,7 +147,7 @@ def _provenance():
     versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
     names = (
         *("accuracy", "growth", "large_images", "objects", "predict_vs_dlib"),
-        *("startup", "throughput", "train_vs_dlib", "video"),
+        *("same_options", "startup", "throughput", "train_vs_dlib", "video"),
     )
     others = {name: result(name) for name in names}
     dates = sorted(other["date"] for other in others.values() if other["cpu"] == made["cpu"])
@@ -153,8 +163,9 @@ def main():
     head = ["| measured side by side | ert | dlib |", "| --- | --- | --- |"]
     lines = [f"| {what} | {ours} | {theirs} |" for what, (ours, theirs) in rows()]
     short = [line for line in lines if line.startswith(tuple(f"| {row}" for row in README_ROWS))]
+    of_objects = objects.tables(result("objects")["sets"])
     assert len(short) == len(README_ROWS), short
-    common.write_figures(common.ROOT / "docs" / "results.md", [*head, *lines, "", _provenance()])
+    common.write_figures(common.ROOT / "docs" / "results.md", [*head, *lines, "", *of_objects, "", _provenance()])
     common.write_figures(common.ROOT / "README.md", [*head, *short])
 
 

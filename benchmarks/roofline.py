@@ -312,19 +312,15 @@ def training(speeds, n, n_trees):
 
         return call
 
-    def run(self, kernel, *args):
+    def run(self, n_parts, kernel, *args, wait_for_all):
         # The kernel that grows trees runs in Python here, so that its steps are timed; one thread.
         kernel = kernel.py_func if kernel is trees.boost_trees else timed(kernel)
-        kernel(0, 1, *args)
-
-    def next_block(barrier, counter):
-        barrier[counter] += 1
-        return barrier[counter] - 1
+        kernel(0, *args)
 
     model = ert.ShapePredictor(**plan)
     model.fit(X[:10], landmarks[:10])
     names = "start_tree", "evaluate_level", "choose_splits", "split_level", "sum_leaves", "apply_leaves"
-    steps = {name: timed(getattr(trees, name)) for name in names} | {"next_block": next_block, "wait": lambda *_: True}
+    steps = {name: timed(getattr(trees, name)) for name in names}
     with mock.patch.multiple(trees, **steps), mock.patch.object(Workers, "run", run):
         begin = time.perf_counter()
         model.fit(X, landmarks)

@@ -59,6 +59,8 @@ sphinx_gallery_conf = {
     "examples_dirs": str(COPIES),
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
+    # It needs data that are not part of the repository.
+    "ignore_pattern": r"cephalograms\.py$",
     "image_scrapers": ("gallery_examples.written_pictures",),
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,

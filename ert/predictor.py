@@ -103,7 +103,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     gray_weights : {"luma", "dlib"}
         Conversion to gray: luma (ITU-R BT.601), or the mean of the three channels, as in dlib.
     n_jobs : int
-        Threads of every method; -1 uses all processors. Never changes a result.
+        Threads of every method at most; -1 is all processors that are allowed. Never changes a result.
     max_memory : float or None
         Bound in MB on the memory that `fit` allocates: crops, then feature pools, are mapped to temporary files.
         Images while they are read, and compiled code (about 80 MB), come on top. `fit` refuses a bound that

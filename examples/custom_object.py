@@ -1,10 +1,10 @@
 """
-A model of your own object
-==========================
+Measurements of your own object
+===============================
 
-Train a model on annotated images, evaluate it and draw the best and the worst prediction: ``python
-custom_object.py [MY_WINGS.tps [IMAGES]]``. Without a file, images of fly wings are drawn and annotated as by
-tpsDig. Annotation errors are found first, and some images are kept for the test.
+From a TPS file and a folder of new photos to a table of measurements: ``python custom_object.py [MINE.tps [IMAGES
+[NEW_PHOTOS]]]``. Without a file, photos of fly wings are drawn, most of them annotated as by tpsDig. The same on the
+command line: ``ert dataset check``, ``ert train --cv``, ``ert predict`` and ``ert measure``.
 """
 
 import sys
@@ -13,13 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.interpolate import make_interp_spline
-from scipy.spatial.distance import pdist
 
 import ert
 from ert.datasets.checks import check_dataset, read_picture
-from ert.datasets.split import split_groups
-from ert.metrics import nme
-from ert.plotting.landmarks import PHOTO_COLORS, TRUTH, contact_sheet, object_thumbnail, save_image
+from ert.plotting.landmarks import contact_sheet, object_thumbnail, save_image
 
 # A wing of length 1 with its base on the left. The twelve landmarks are base, notch, the ends of five veins
 # at the margin, both ends of the two cross-veins, and a fork. The other points only shape the curves.
@@ -37,7 +34,7 @@ VEINS = [
     *([0, 19, 2], [11, 20, 21, 3], [25, 11, 7, 22, 4], [25, 23, 8, 9, 5], [25, 24, 10, 6]),
     *([7, 8], [9, 10], [25, 18, 1]),
 ]
-SIZE, ZOOM = (360, 240), 4
+SIZE, ZOOM, MM_PER_PIXEL = (360, 240), 4, 0.01
 
 
 def curve(points, closed=False):
@@ -86,25 +83,31 @@ def draw_wing(rng):
     return lit.clip(0, 255).astype(np.uint8), points[:12]
 
 
-def annotated_wings(folder, n=60):
-    """Write images of wings and a TPS file with y from the bottom and one annotation error."""
+def draw_photos(folder, new_photos, n=48, n_new=12):
+    """Write photos of wings, with a TPS file for the first n: y from the bottom, a scale, and one annotation error."""
     rng = np.random.default_rng(0)
-    folder.mkdir(exist_ok=True)
     lines = []
-    for number in range(n):
+    for number in range(n + n_new):
         picture, landmarks = draw_wing(rng)
+        parent = folder if number < n else new_photos
+        parent.mkdir(exist_ok=True)
+        save_image(parent / f"wing{number:02d}.jpg", picture)
+        if number >= n:
+            continue
         clicked = (landmarks + rng.normal(scale=0.5, size=landmarks.shape)).round()
         if number == 17:
             clicked[[9, 10]] = clicked[[10, 9]]  # the ends of a cross-vein are swapped
-        save_image(folder / f"wing{number:02d}.jpg", picture)
         lines += ["LM=12", *(f"{x:.0f} {SIZE[1] - 1 - y:.0f}" for x, y in clicked)]
-        lines += [f"IMAGE=wing{number:02d}.jpg", f"ID={number}"]
+        lines += [f"IMAGE=wing{number:02d}.jpg", f"ID={number}", f"SCALE={MM_PER_PIXEL}"]
     (folder / "wings.tps").write_text("\n".join([*lines, ""]))
     return folder / "wings.tps"
 
 
-file = Path(sys.argv[1]) if len(sys.argv) > 1 else annotated_wings(Path("wings"))
-wings = ert.load_dataset(file, image_folder=sys.argv[2] if len(sys.argv) > 2 else None)
+given = [Path(argument) for argument in sys.argv[1:]] + [None] * 3
+file, images, new_photos = given[0], given[1], given[2] or Path("new_photos")
+if file is None:
+    file = draw_photos(Path("wings"), new_photos)
+wings = ert.load_dataset(file, image_folder=images)
 
 # Outliers are left out; `ert dataset show --suspicious` draws them for inspection.
 findings = check_dataset(wings, {picture: read_picture(picture) for picture in set(wings.files)})
@@ -114,32 +117,22 @@ odd = {finding.item for finding in findings if finding.kind in ("stray landmarks
 wings = wings.subset([i for i in range(len(wings)) if i not in odd])
 print(f"{len(wings)} wings with {len(wings.landmark_names)} landmarks; {len(odd)} left out")
 
-# All objects of an image are in the same part.
-part = split_groups([str(picture) for picture in wings.files], {"train": 0.75, "test": 0.25}, 0)
-train, test = wings.subset(part == 0), wings.subset(part == 1)
-
-# The boxes are the squares around the landmarks. Boxes of a detector or drawn by hand differ from them, so
-# the model is trained with jitter and tested on inexact boxes. The prediction takes the median of seven
-# initializations; in its second pass it redraws the box around the landmarks of the first one.
-model = ert.ShapePredictor(n_trees=80, shift_jitter=0.04, scale_jitter=0.04, roll_jitter=4, n_shapes_mixed=3)
-model.fit(train.X, train.y, landmark_names=train.landmark_names)
+# Where the boxes come from and all settings follow from the data. The error is that of photos left out of the training.
+model = ert.train(wings, cv=3, preset="fast")
 model.save(f"{file.stem}.ert")
+known = model.summary_["validation"]
+interval = f"{known['low']:.2f} to {known['high']:.2f}"
+print(f"error of new photos: {known['error']:.2f} % of the diagonal ({interval}), boxes: {model.box_source_}")
 
-jitter = np.random.default_rng(1).normal(scale=0.04, size=(len(test), 3))
-centers = test.boxes[:, :2] + test.boxes[:, 2:] / 2 + jitter[:, :2] * test.boxes[:, 2:]
-sides = test.boxes[:, 2:] * np.exp(jitter[:, 2:])
-boxes = np.hstack([centers - sides / 2, sides])
-found = model.predict(list(zip(test.files, boxes, strict=True)), ert.PredictionMode(n_inits=7, n_passes=2))
+# The length and the area of the wing, in mm where the scale is known.
+scale = None if wings.scales is None else float(np.nanmedian(wings.scales))
+found = list(ert.predict(model, new_photos, scale=scale))
+ert.write_predictions(found, f"{file.stem}_predicted.tps")
+predicted = ert.load_dataset(f"{file.stem}_predicted.tps")
+table = ert.measure(predicted, distances={"length": "0-4"}, areas={"blade": "0-2-3-4-5-6"}, centroid_size=True)
+table.write(f"{file.stem}_measured.csv")
+print(table.to_dataframe().set_index("specimen").drop(columns="image").head())
 
-lengths = [pdist(shape[np.isfinite(shape[:, 0])]).max() for shape in test.y]
-errors = nme(test.y, found, lengths)
-initial = [ert.explain(model, image, box).shapes[0] for image, box in zip(test.files, boxes, strict=True)]
-print(f"error of the mean shape in the box: {nme(test.y, initial, lengths).mean():.2f} % of the wing length")
-print(f"mean error on {len(test)} test wings: {errors.mean():.2f} % of the wing length")
-
-thumbnails, captions = [], []
-for name, i in (("best", int(errors.argmin())), ("worst", int(errors.argmax()))):
-    shapes, colors = (test.y[i], found[i]), (TRUTH, PHOTO_COLORS[1])
-    thumbnails.append(object_thumbnail(ert.load_image(test.files[i]), boxes[i], shapes, colors, 640))
-    captions.append(f"{name}: {errors[i]:.2f} %; white: true, orange: predicted")
-save_image(f"{file.stem}_best_and_worst.png", contact_sheet(thumbnails, 2, captions, tile_size=640))
+thumbnails = [object_thumbnail(ert.load_image(one.image), one.box, [one.landmarks], [None], 480) for one in found[:4]]
+captions = [one.specimen for one in found[:4]]
+save_image(f"{file.stem}_predicted.png", contact_sheet(thumbnails, 2, captions, tile_size=480))

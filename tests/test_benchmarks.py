@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import sys
@@ -505,3 +506,97 @@ def test_the_costliest_model_loads_and_its_costs_become_a_table(tmp_path):
     lines = model_cost.table(found)
     assert lines[2].startswith("| 500 x 500 | ")
     assert lines[-1].startswith("The file has ")
+
+
+def test_one_thread_and_all_take_turns():
+    from small_fits import busy_processes, take_turns
+
+    images, boxes, landmarks = ert.datasets.synthetic_faces(6, seed=0, size=64)
+    small = {"n_stages": 1, "n_trees": 3, "n_pool_candidates": 0, "n_pixels": 20, "working_size": 48, "n_inits": 2}
+    with busy_processes(1):
+        found = take_turns(list(zip(images, boxes, strict=True)), landmarks, 2, **small)
+    assert found["default against one thread"] > 0
+    assert [len(each) for each in found["run by run"].values()] == [2, 2]
+
+
+def test_objects_are_compared_on_the_same_folds(monkeypatch, tmp_path):
+    pytest.importorskip("dlib")
+    import objects
+
+    faces = ert.load_dataset(synthetic_dataset(tmp_path / "faces", 20, seed=8) / "landmarks.csv")
+    monkeypatch.setattr(objects, "load", lambda data, name: (faces, None))
+    monkeypatch.setattr(objects, "N_FOLDS", 2)
+    settings = {"box_from": "whole", "n_stages": 1, "n_trees": 5, "n_inits": 2}
+    monkeypatch.setattr(ert, "train", functools.partial(ert.train, **settings))
+    small = {"num_trees_per_cascade_level": 5, "cascade_depth": 1, "oversampling_amount": 2}
+    monkeypatch.setattr(objects, "DLIB_OPTIONS", {"dlib": small})
+    objects.run_missing(None, tmp_path, ["drawn"], ["ert", "ert, accurate", "dlib"])
+    assert len(list(tmp_path.glob("drawn, *.json"))) == 6
+    (of_test, _), (other, _) = (objects.split(None, "drawn", f"{fold}/2")[::-1] for fold in (1, 2))
+    assert sorted(of_test.files + other.files) == sorted(faces.files)
+    perfect = {"landmarks": (of_test.y + [3, 4]).tolist()} | dict.fromkeys(objects.TIMES, 1.0)
+    objects.prediction_file(tmp_path, "drawn", "network", "1").write_text(json.dumps(perfect))
+    monkeypatch.setattr(objects, "run_dlib", None)  # nothing is computed again
+    objects.run_missing(None, tmp_path, ["drawn"], ["dlib", "network"])
+    found = objects.summarize(None, tmp_path, "drawn")
+    methods = found["methods"]
+    assert {name: row["photos"] for name, row in methods.items()} == {
+        "ert": 20,
+        "ert, accurate": 20,
+        "dlib": 20,
+        "network": 10,
+    }
+    assert methods["network"]["px"] == pytest.approx(5)
+    assert methods["dlib"]["% - ert's"] == pytest.approx(methods["dlib"]["%"] - methods["ert"]["%"])
+    lines = list(objects.tables({"drawn": found}))
+    assert lines[5].startswith("| drawn (68 points, 10 photos): network, 1 of 2 folds | ")
+    assert len(lines) == 9
+
+
+def test_errors_of_x_rays_are_in_millimeters(tmp_path):
+    import dataclasses
+
+    import objects
+
+    faces = ert.load_dataset(synthetic_dataset(tmp_path / "faces", 4, seed=8) / "landmarks.csv")
+    scaled = dataclasses.replace(faces, scales=np.full(4, 0.25))
+    shapes = faces.y.copy()
+    shapes[:, ::2, 0] += 9.6
+    found = objects.describe(scaled, shapes)
+    assert found["mm"] == pytest.approx(1.2)
+    assert list(found["within mm"].values()) == pytest.approx([0.5, 1, 1, 1])
+    assert "mm" not in objects.describe(faces, shapes)
+
+
+def test_a_heat_map_network_reads_landmarks_from_its_maps(monkeypatch, tmp_path):
+    torch = pytest.importorskip("torch")
+    import heatmap_network
+
+    monkeypatch.setattr(heatmap_network, "WIDTHS", (4, 6, 6))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (90, 120), dtype=np.uint8) for _ in range(3)]
+    landmarks = rng.uniform(20, 80, (3, 5, 2))
+    canvas = heatmap_network.Canvas(images, 64)
+    assert canvas.shape == (64, 64)
+    matrix = canvas.transform(images[0])
+    assert heatmap_network.moved(matrix, np.array([59.5, 44.5])) == pytest.approx(31.5)
+    columns, rows = np.meshgrid(np.arange(32), np.arange(32))
+    on_canvas = rng.uniform(12, 50, (2, 5, 2))
+    x, y = ((on_canvas - 0.5) / 2)[..., None, None, :].transpose(4, 0, 1, 2, 3)
+    logits = torch.from_numpy(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * heatmap_network.SIGMA**2))
+    assert np.abs(heatmap_network.peaks(logits) - on_canvas).max() < 0.05
+    assert heatmap_network.loss(logits, on_canvas) < heatmap_network.loss(logits, on_canvas + 2)
+
+    def training():
+        return heatmap_network.Training(images, landmarks, 64, 0, tmp_path / "checkpoint.pt")
+
+    first = training()
+    pixels, shapes = first.batch()
+    assert pixels.shape == (heatmap_network.BATCH, 1, 64, 64)
+    assert shapes.shape == (heatmap_network.BATCH, 5, 2)
+    first.run(1e-9)
+    assert first.steps == 1
+    again = training()
+    assert again.steps == 1
+    assert np.array_equal(again.predict(images[0]), first.predict(images[0]))
+    assert np.array_equal(again.batch()[0], first.batch()[0])

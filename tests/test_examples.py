@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ert import align, load, load_image, sample_image
+from ert.datasets import synthetic_faces
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -129,19 +130,56 @@ def test_custom_object(tmp_path, monkeypatch, capsys):
     variables = run("custom_object", tmp_path, monkeypatch)
     output = capsys.readouterr().out
     assert "wing17.jpg: stray landmarks: 9, 10" in output
-    assert "59 wings with 12 landmarks; 1 left out" in output
-    start, error = (float(line.split(" %")[0].split()[-1]) for line in output.splitlines()[-2:])
-    assert error < 1.5 < 5 < start
-    assert not set(variables["train"].files) & set(variables["test"].files)
-    assert load("wings.ert").landmark_names_ == tuple(map(str, range(12)))
-    assert load_image("wings_best_and_worst.png").shape[2] == 3
+    assert "47 wings with 12 landmarks; 1 left out" in output
+    known = variables["known"]
+    assert known["training_error"] < known["low"] < known["error"] < known["high"] < 1.5
+    # The true landmarks of the new photos: drawing them again.
+    rng, variables["SIZE"] = np.random.default_rng(0), (360, 240)
+    errors = []
+    for number in range(60):
+        _, truth = variables["draw_wing"](rng)
+        if number < 48:
+            rng.normal(scale=0.5, size=truth.shape)
+        else:
+            shape = variables["found"][number - 48].landmarks
+            errors.append(np.linalg.norm(shape - truth, axis=1).mean() / np.linalg.norm(np.ptp(truth, axis=0)))
+    assert 100 * np.mean(errors) < known["high"]
+    assert load("wings.ert").box_source_ == "whole"
+    table = Path("wings_measured.csv").read_text().splitlines()
+    assert table[0] == "specimen,image,length_mm,blade_mm2,centroid_size_mm"
+    lengths = [float(row.split(",")[2]) for row in table[1:]]
+    assert len(lengths) == 12
+    assert 2 < min(lengths) <= max(lengths) < 3.2
+    assert load_image("wings_predicted.png").shape[2] == 3
 
     # A file of one's own, with the pictures in another folder.
     lines = Path("wings/wings.tps").read_text().splitlines()
-    Path("mine.tps").write_text("\n".join(lines[: 20 * 15]))
+    Path("mine.tps").write_text("\n".join(lines[: 20 * 16]))
     run("custom_object", tmp_path, monkeypatch, "mine.tps", "wings")
     assert "19 wings with 12 landmarks; 1 left out" in capsys.readouterr().out
-    assert Path("mine_best_and_worst.png").exists()
+    assert Path("mine_predicted.png").exists()
+
+
+def test_cephalograms(tmp_path, monkeypatch, capsys):
+    assert "model" not in run("cephalograms", tmp_path, monkeypatch)
+    # Drawn faces in place of X-rays, their five landmarks without boxes.
+    images, _, landmarks = synthetic_faces(20, seed=0)
+    header = "image," + ",".join(f"{axis}{k}" for k in range(5) for axis in "xy")
+    for name, part in (("train", range(16)), ("test", range(16, 20))):
+        rows = []
+        for i in part:
+            Image.fromarray(images[i]).save(f"face{i}.png")
+            rows.append(f"face{i}.png," + ",".join(map(str, landmarks[i, [36, 39, 42, 45, 33]].ravel())))
+        Path(f"{name}.csv").write_text("\n".join([header, *rows, ""]))
+    variables = run("cephalograms", tmp_path, monkeypatch, "train.csv", "test.csv")
+    errors = variables["errors"]
+    assert errors.shape == (4, 5)
+    assert errors.mean() < 2
+    shares = [
+        float(line.split(": ")[1].rstrip("%")) for line in capsys.readouterr().out.splitlines() if "  " in line[:2]
+    ]
+    np.testing.assert_allclose(shares, [100 * (errors <= radius).mean() for radius in (2, 2.5, 3, 4)], atol=0.05)
+    assert len(Path("cephalograms.csv").read_text().splitlines()) == 5
 
 
 def test_walk_through(tmp_path, monkeypatch):

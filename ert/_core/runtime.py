@@ -1,10 +1,14 @@
 """How numba runs here: Ctrl-C while it compiles, the number of threads."""
 
+import math
 import operator
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 
 from ert._core.exceptions import InputError, quoted
 
@@ -51,7 +55,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def count_threads(n_jobs: int | None) -> int:
-    """Resolve `n_jobs` as joblib does: -1 is all processors, None is 1."""
+    """Resolve `n_jobs` as joblib does: -1 is all processors that this process may use, None is 1."""
     if n_jobs is None:
         return 1
     try:
@@ -65,4 +69,42 @@ def count_threads(n_jobs: int | None) -> int:
         return jobs
     from joblib import cpu_count
 
-    return max(1, int(cpu_count()) + 1 + jobs)
+    # joblib counts those that this process may run on, and the quota of a container, but not of a group within one.
+    of_python = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    n_processors = math.ceil(min(int(cpu_count()), of_python, _own_quota()))
+    return max(1, n_processors + 1 + jobs)
+
+
+@cache
+def _own_quota() -> float:
+    return cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+
+
+def cpu_quota(membership: Path, mounted: Path) -> float:
+    """Return how many processors the control groups of a process allow it on average, infinity where they do not say.
+
+    Parameters
+    ----------
+    membership : path
+        The process's groups, a line ``number:controllers:group`` each; version 2 has the number 0.
+    mounted : path
+        Where the groups are mounted. In a container, a group may be there by another name, or the root of all.
+    """
+    quotas = [math.inf]
+    with suppress(OSError, ValueError):
+        for line in membership.read_text(errors="replace").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            roots = [mounted / "cpu", mounted / controllers] if controllers else [mounted, mounted / "unified"]
+            names = ["cpu.cfs_quota_us", "cpu.cfs_period_us"] if controllers else ["cpu.max"]
+            inner = Path(group.lstrip("/"))
+            # A group is bound by those around it as well.
+            for folder in (root / each for root in roots for each in (inner, *inner.parents)):
+                with suppress(OSError, ValueError):
+                    # "150000 100000", "max 100000" or, in version 1, "-1" and "100000".
+                    words = " ".join((folder / name).read_text() for name in names).split()
+                    quota, period = (float(word.replace("max", "inf")) for word in words)
+                    if quota > 0 and period > 0:
+                        quotas.append(quota / period)
+    return min(quotas)

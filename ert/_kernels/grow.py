@@ -32,7 +32,7 @@ from ert._kernels.split_search import (
     evaluate_splits,
     pack_candidates,
 )
-from ert._kernels.workers import Workers, next_block, wait
+from ert._kernels.workers import Workers, end_phase, finish_block, take_block, wait
 
 MAX_BLOCK_LENGTH = 2048
 SCORED_LIMIT = 8191
@@ -103,10 +103,10 @@ class GrowWorkspace(NamedTuple):
 
 
 class TreeOutput(NamedTuple):
-    """What is written, the same by each thread.
+    """What is written.
 
-    `chosen` int64 (n_threads, n_trees, n_splits) is the candidate of each split, a number; `leaves` is int16
-    (n_threads, n_trees, n_leaves, n_components).
+    `chosen` int64 (n_trees, n_splits) is the candidate of each split, a number; `leaves` is int16 (n_trees,
+    n_leaves, n_components).
     """
 
     chosen: Any
@@ -154,7 +154,7 @@ def grow_trees(
     if width % ROW_ALIGNMENT or block_length > MAX_BLOCK_LENGTH:
         raise ValueError(f"pool: {pool.shape}, expected rows of a multiple of 64 in blocks of at most 2048")
     n_trees, n_splits, n_tests = thresholds.shape
-    n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], workers.n_threads
+    n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], min(workers.n_threads, n_blocks)
     sizes = np.clip(n_samples - block_length * np.arange(n_blocks), 0, block_length).astype(np.int32)
     if directions is None:
         # Block by block: a copy of all residuals might not fit into memory.
@@ -176,17 +176,15 @@ def grow_trees(
         trees = np.arange(first, min(first + step, n_trees))
         ends_tier = np.where((trees + 1) % n_averaged == 0, n_averaged > 1, 0)
         output = TreeOutput(
-            np.empty((n_threads, len(trees), n_splits), np.int64),
-            np.empty((n_threads, len(trees), n_leaves, n_components), np.int16),
+            np.empty((len(trees), n_splits), np.int64), np.empty((len(trees), n_leaves, n_components), np.int16)
         )
-        # A counter for every level of every tree, the leaves included, and one for the last update.
-        n_counters = len(trees) * n_leaves.bit_length() + 1
+        n_phases = len(trees) * n_leaves.bit_length() + 1
         packed = Candidates(*pack_candidates(pairs[trees], thresholds[trees]))
         part = boosting._replace(ends_tier=ends_tier, directions=rows[trees])
         arguments = blocks, packed, part, workspace, output
-        workers.run_synchronized(boost_trees, n_counters, *arguments)
-        chosen = trees[:, None], np.arange(n_splits), output.chosen[0]
-        grown.append((pairs[chosen], thresholds[chosen], output.leaves[0].astype(leaf_type)))
+        workers.run_phases(n_phases, n_blocks, boost_trees, *arguments)
+        chosen = trees[:, None], np.arange(n_splits), output.chosen
+        grown.append((pairs[chosen], thresholds[chosen], output.leaves.astype(leaf_type)))
         if on_trees is not None:
             on_trees(len(trees))
     all_pairs, all_thresholds, all_leaves = (np.concatenate(parts) for parts in zip(*grown, strict=True))
@@ -214,64 +212,49 @@ def new_workspace(blocks: TrainingBlocks, n_splits: int, n_tests: int, n_scored:
         bounds=np.empty((n_blocks, n_splits + 2), np.int32),
         goes_left=np.empty((n_blocks, n_tests // GROUP_SIZE + 1, block_length), np.uint32),
         scored=np.empty((n_blocks, block_length, n_columns), np.float32),
-        counts=np.empty((n_threads, n_splits, n_tests + 1), np.int64),
-        sums=np.empty((n_threads, n_splits, n_tests + 1, n_scored)),
-        leaf_sums=np.empty((n_threads, n_splits + 1, n_components), np.int64),
-        leaf_counts=np.empty((n_threads, n_splits + 1, n_components), np.int64),
+        counts=np.zeros((n_threads, n_splits, n_tests + 1), np.int64),
+        sums=np.zeros((n_threads, n_splits, n_tests + 1, n_scored)),
+        leaf_sums=np.zeros((n_threads, n_splits + 1, n_components), np.int64),
+        leaf_counts=np.zeros((n_threads, n_splits + 1, n_components), np.int64),
     )
 
 
 @numba.njit(cache=True, nogil=True)
-def boost_trees(thread, n_threads, barrier, blocks, candidates, boosting, workspace, output):
+def boost_trees(thread, board, blocks, candidates, boosting, workspace, output):
     """Boost some trees, one after another: what each of several threads does.
 
-    The barrier needs a work counter for every level of every tree, the leaves included, and one more.
-    `workspace` is overwritten and `output` is written.
+    Every level of every tree, the leaves included, is a phase; in one more the last leaves are subtracted. The sums
+    of the workspace are 0 before and after; the rest of it is overwritten, and `output` is written.
     """
     n_blocks, (n_trees, n_splits) = blocks.sizes.shape[0], candidates.limits.shape[:2]
-    leaf_sums, leaf_counts = workspace.leaf_sums[thread], workspace.leaf_counts[thread]
-    # Not literals, for which the kernels called would be compiled separately.
-    counter = zero = np.int64(0)
-    for tree in range(n_trees):
-        workspace.counts[thread] = 0
-        workspace.sums[thread] = 0
-        chosen = output.chosen[thread, tree]
-        splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
-        first_node = zero
-        while first_node < n_splits:
-            block = next_block(barrier, counter)
-            while block < n_blocks:
-                if first_node > 0:
-                    split_level(block, first_node // 2, chosen, workspace)
-                else:
-                    if tree > 0:
-                        leaves = output.leaves[thread, tree - 1]
-                        apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[tree - 1])
-                    start_tree(block, blocks, workspace, boosting.shift, boosting.directions[tree])
-                evaluate_level(block, first_node, blocks, splits, workspace, thread)
-                block = next_block(barrier, counter)
-            if not wait(barrier, n_threads):
-                return
-            choose_splits(first_node, workspace.counts, workspace.sums, boosting.weights, chosen)
-            counter, first_node = counter + 1, 2 * first_node + 1
-        # All threads have read the sums of the tree before by now.
-        leaf_sums[...] = 0
-        leaf_counts[...] = 0
-        block = next_block(barrier, counter)
+    n_levels = np.int64(np.log2(n_splits + 1)) + 1
+    n_phases = n_trees * n_levels + 1
+    phase = np.int64(0)
+    while 0 <= phase < n_phases:
+        tree, level = phase // n_levels, phase % n_levels
+        first_node = (1 << level) - 1
+        block = take_block(board, phase)
         while block < n_blocks:
-            split_level(block, first_node // 2, chosen, workspace)
-            sum_leaves(block, blocks, workspace, leaf_sums, leaf_counts)
-            block = next_block(barrier, counter)
-        counter += 1
-        if not wait(barrier, n_threads):
-            return
-        rule = boosting.shrinkage, boosting.max_leaf
-        mean_leaves(workspace.leaf_sums, workspace.leaf_counts, rule, output.leaves[thread, tree])
-    leaves = output.leaves[thread, n_trees - 1]
-    block = next_block(barrier, counter)
-    while block < n_blocks:
-        apply_leaves(block, blocks, workspace, leaves, boosting.ends_tier[n_trees - 1])
-        block = next_block(barrier, counter)
+            if level > 0:
+                split_level(block, first_node // 2, output.chosen[tree], workspace)
+            elif tree > 0:
+                apply_leaves(block, blocks, workspace, output.leaves[tree - 1], boosting.ends_tier[tree - 1])
+            if first_node == n_splits:
+                sum_leaves(block, blocks, workspace, workspace.leaf_sums[thread], workspace.leaf_counts[thread])
+            elif tree < n_trees:
+                if level == 0:
+                    start_tree(block, blocks, workspace, boosting.shift, boosting.directions[tree])
+                splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
+                evaluate_level(block, first_node, blocks, splits, workspace, thread)
+            if finish_block(board, phase, n_blocks):
+                if first_node == n_splits:
+                    rule = boosting.shrinkage, boosting.max_leaf
+                    mean_leaves(workspace.leaf_sums, workspace.leaf_counts, rule, output.leaves[tree])
+                elif tree < n_trees:
+                    choose_splits(first_node, workspace.counts, workspace.sums, boosting.weights, output.chosen[tree])
+                end_phase(board)
+            block = take_block(board, phase)
+        phase = wait(board, phase)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -333,7 +316,7 @@ def choose_splits(first_node, counts, sums, weights, chosen):
     The gain is sum_d w_d (L_d^2 / n_left + R_d^2 / n_right): minimizing the squared error of the two means is
     maximizing it (Kazemi & Sullivan 2014, eq. 8).
 
-    `counts` and `sums` are those of all threads; `chosen`, the candidate of each split, is written.
+    `counts` and `sums` are those of all threads, and are reset; `chosen`, the candidate of each split, is written.
     """
     for node in range(first_node, 2 * first_node + 1):
         n = counts[:, node, -1].sum()
@@ -351,6 +334,8 @@ def choose_splits(first_node, counts, sums, weights, chosen):
             if gain > best:
                 best = gain
                 chosen[node] = test
+        counts[:, node] = 0
+        sums[:, node] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -412,13 +397,15 @@ def sum_leaves(block, blocks, workspace, sums, counts):
 def mean_leaves(sums, counts, rule, leaves):
     """Write the leaves (n_leaves, n_components): the mean residuals times the shrinkage, rounded and clipped.
 
-    `sums` and `counts` are those of all threads, `rule` is the shrinkage and the largest leaf.
+    `sums` and `counts` are those of all threads, and are reset; `rule` is the shrinkage and the largest leaf.
     """
     shrinkage, max_leaf = rule
     for leaf in range(leaves.shape[0]):
         for d in range(leaves.shape[1]):
             mean = sums[:, leaf, d].sum() / max(counts[:, leaf, d].sum(), 1)
             leaves[leaf, d] = min(max(np.rint(shrinkage * mean), -max_leaf), max_leaf)
+    sums[...] = 0
+    counts[...] = 0
 
 
 @numba.njit(cache=True, nogil=True)

@@ -102,7 +102,7 @@ def _align_image(
     faces: Sequence[AlignedFace | Prediction]
     if options.box is None and not options.any_roll and model.box_source_ in OBJECT_SOURCES:
         what = "object"
-        request = Request(model, mode, model.box_source_, min_confidence=options.min_confidence)
+        request = Request(model, mode, model.box_source_, min_confidence=options.min_confidence or None)
         faces = list(locate_objects(request, Item(Path(file), Path(file).stem), image, file))
     else:
         faces = align(
@@ -141,8 +141,10 @@ def _face_entry(face: AlignedFace | Prediction) -> dict[str, Any]:
         "roll": round(face.roll, 3),
         "landmarks": face.landmarks.round(3).tolist(),
     }
-    if face.std is not None and face.confidence is not None:
-        entry |= {"std": face.std.round(3).tolist(), "confidence": round(face.confidence, 4)}
+    if face.std is not None:
+        entry["std"] = face.std.round(3).tolist()
+    if face.confidence is not None:
+        entry["confidence"] = round(face.confidence, 4)
     return entry
 
 

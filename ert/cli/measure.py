@@ -14,7 +14,8 @@ from ert._core.types import Floats
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
-from ert.measurements.measure import UNITS, measure, specimen_names
+from ert.measurements.measure import UNITS, measure
+from ert.measurements.objects import specimen_names
 from ert.measurements.table import table_kind
 from ert.pipeline.inputs import read_scale_table
 

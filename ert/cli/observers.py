@@ -1,6 +1,7 @@
 """``ert compare`` of two annotations of the same images: their repeatability."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from ert.plotting.landmarks import draw_landmarks, save_image
 _OF_MODELS = {"limit": None, "normalizer": None, "repeats": 5, "gray": False, "plot": None, "out": None}
 _MODEL_SUFFIXES = (".ert", ".dat")
 _PICTURE_PIXELS = 1600
+# With fewer objects a bootstrap interval is far too narrow.
+MIN_OBJECTS = 10
 _UNITS = {"px": "px", "percent": "%", "mm": "mm"}
 
 
@@ -48,10 +51,9 @@ def run_observers(options: argparse.Namespace) -> int:
 def _read(options: argparse.Namespace, file: str) -> Dataset:
     dataset = common.read_dataset(options, file, options.boxes)
     scales = read_scales(options, dataset)
-    names = {"name": file}
-    if scales is None:
-        return Dataset(**vars(dataset) | names)
-    return Dataset(**vars(dataset) | names | {"scales": np.broadcast_to(scales, len(dataset))})
+    if scales is not None:
+        dataset = replace(dataset, scales=np.broadcast_to(scales, len(dataset)))
+    return replace(dataset, name=file)
 
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
@@ -64,6 +66,8 @@ def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
             f"distance {row['mean']:.3g} {text} (95 % interval {spans['mean']}), "
             f"standard deviation of one annotation {row['deviation']:.3g} {text} ({spans['deviation']})"
         )
+    if n < MIN_OBJECTS:
+        lines.append(f"fewer than {MIN_OBJECTS} objects: the intervals are too narrow")
     width = max(8, *(len(row["name"]) for row in figures["landmarks"])) + 2
     lines.append(f"{'landmark':<{width}}{'n':>5}" + "".join(_header(_UNITS[unit]) for unit in units))
     for row in figures["landmarks"]:

@@ -62,8 +62,8 @@ def add_predict_options(parser: Parser) -> None:
     table = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ...; or image: the "
     boxes("--boxes", metavar="CSV:PREFIX", help=table + "whole image is the box")
     boxes("--max-objects", type=int, metavar="N", help="most objects in an image (default: 1, or all faces)")
-    confidence = "leave out objects of less confidence, 0 to 1 (default: 0)"
-    boxes("--min-confidence", type=float, default=0.0, metavar="P", help=confidence)
+    confidence = "leave out objects of less confidence, 0 to 1 (default: 0, with a locator 0.1)"
+    boxes("--min-confidence", type=float, metavar="P", help=confidence)
     boxes("--detector", default="auto", metavar="NAME", help="face detector, as for ert align (default: auto)")
     scale = "length of a pixel, for instance in mm; or a table with a column image, specimen or id, and this column"
     add("--scale", metavar="LENGTH|CSV:COLUMN", help=scale)
@@ -138,7 +138,7 @@ def run_predict(options: argparse.Namespace) -> int:
             if part.done:
                 write_photos(out, format, part.photos, columns, add=add)
         except KeyboardInterrupt:
-            if part.done:
+            if part.done and not to_stream:
                 common.log(f"ert: {len(part.done)} images are in {part_file}; the same command with --resume goes on")
             raise
         _log_summary(options.out, part, len(items) - len(left), n_faults)
@@ -246,14 +246,18 @@ def _picture_writer(options: argparse.Namespace, items: Iterable[Item], model: S
 
 
 def _log_summary(out: str, part: PartFile, n_before: int, n_faults: int) -> None:
-    n_objects = n_empty = n_low = 0
+    n_objects = n_empty = 0
+    n_low, first_low = 0, Path()
     for photo in part.photos():
         n_objects += len(photo.objects)
         n_empty += not photo.objects
-        n_low += sum(found.confidence is not None and found.confidence < LOW_CONFIDENCE for found in photo.objects)
+        for found in photo.objects:
+            if found.confidence is not None and found.confidence < LOW_CONFIDENCE:
+                first_low = first_low if n_low else photo.item.file
+                n_low += 1
     text = f"{out}: {n_objects} objects in {len(part.done)} images" if part.done else f"{out}: nothing to write"
     text += f", nothing found in {n_empty}" if n_empty else ""
-    text += f", {n_low} of confidence below {LOW_CONFIDENCE:g}" if n_low else ""
+    text += f", {n_low} of confidence below {LOW_CONFIDENCE:g} (first: {first_low})" if n_low else ""
     text += f"; {n_before} were there before" if n_before else ""
     text += f"; {n_faults} could not be used" if n_faults else ""
     common.log(text)

@@ -1,9 +1,6 @@
 """Measurements of the objects of a dataset, in pixels or in the unit of its scale."""
 
-import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +12,11 @@ from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.measurements import geometry
 from ert.measurements.geometry import Quantity, in_unit, standard_error
+from ert.measurements.objects import Objects, Predicted, as_objects
 from ert.measurements.references import read_measurements
 from ert.measurements.scale import contradicts, known_scale, scale_from_points
 from ert.measurements.superimposition import propagate, superimpose
 from ert.measurements.table import Measurements
-from ert.metrics import check_landmarks
 from ert.model.procrustes import Points, as_complex
 
 # What a measurement is called, its number of landmarks (None: three or more), how it is computed, and the power of
@@ -35,7 +32,7 @@ UNITS = ("px", "mm", "cm", "um", "m", "in")
 
 @checked_arguments
 def measure(
-    data: Dataset | ArrayLike,
+    data: Dataset | Iterable[Predicted] | ArrayLike,
     *,
     distances: str | Sequence[Any] | Mapping[str, Any] = (),
     angles: str | Sequence[Any] | Mapping[str, Any] = (),
@@ -52,7 +49,7 @@ def measure(
 
     Parameters
     ----------
-    data : Dataset or (n, n_landmarks, 2) array-like
+    data : Dataset, iterable of Prediction, or (n, n_landmarks, 2) array-like
         The objects; x and y of each landmark in pixels, NaN where it is missing.
     distances, angles, areas, perimeters : str, sequence or mapping
         What to measure: ``"nose-tail,0-5"``, or a list of such texts or of tuples of names and integers. Landmarks are
@@ -96,23 +93,15 @@ def measure(
     >>> table["distance_0-2_mm"], table["angle_0-1-2_deg"]
     (array([5.]), array([90.]))
     """
-    if isinstance(data, Dataset):
-        shapes, names, known_std = data.landmarks, data.landmark_names, data.std
-        specimens, images = specimen_names(data), image_names(data)
-    else:
-        shapes, known_std = check_landmarks(data, "data"), None
-        names = tuple(map(str, range(shapes.shape[1])))
-        specimens, images = tuple(map(str, range(len(shapes)))), ("",) * len(shapes)
-    bad = np.argwhere(np.isinf(shapes).any(axis=2))
-    if len(bad):
-        raise InputError(f"data: object {bad[0, 0]}, landmark {bad[0, 1]}: expected finite coordinates or NaN")
+    objects = as_objects(data)
+    names, known_std = objects.names, objects.std
     if std is not None:
-        known_std = _check_std(std, shapes)
+        known_std = _check_std(std, objects.landmarks)
     asked = {"distances": distances, "angles": angles, "areas": areas, "perimeters": perimeters}
     if not any(map(len, asked.values())) and not centroid_size and not procrustes:
         raise InputError(f"nothing to measure, expected {', '.join(asked)}, centroid_size or procrustes")
-    points, notes = as_complex(shapes), list[str]()
-    scale, unit = _choose_scale(data, points, names, scales, scale_points, unit, notes)
+    points, notes = as_complex(objects.landmarks), list[str]()
+    scale, unit = _choose_scale(objects, points, scales, scale_points, unit, notes)
     columns: dict[str, Floats] = {}
 
     def add(name: str, quantity: Quantity, power: int, of_unit: str) -> None:
@@ -140,26 +129,7 @@ def measure(
         add("centroid_size", geometry.centroid_size(points), 1, unit)
     if procrustes:
         columns |= _procrustes_columns(points.conj(), names, known_std, notes)
-    return Measurements(specimens, images, columns, tuple(notes))
-
-
-def specimen_names(dataset: Dataset) -> tuple[str, ...]:
-    """Return the name of each object: its id, or the stem of its image; _2, ... is appended where an image has more."""
-    counts, names = Counter[tuple[Path, str]](), []
-    for file, id in zip(dataset.files, dataset.ids or [""] * len(dataset), strict=True):
-        name = id or file.stem
-        counts[file, name] += 1
-        names.append(name if counts[file, name] == 1 else f"{name}_{counts[file, name]}")
-    return tuple(names)
-
-
-def image_names(dataset: Dataset) -> tuple[str, ...]:
-    """Return the path of the image of each object, relative to the folder that contains all images."""
-    try:
-        folder = os.path.commonpath({str(file.parent) for file in dataset.files})
-        return tuple(Path(os.path.relpath(file, folder)).as_posix() for file in dataset.files)
-    except ValueError:  # no images, several drives, or both absolute and relative paths
-        return tuple(file.as_posix() for file in dataset.files)
+    return Measurements(objects.specimens, objects.images, columns, tuple(notes))
 
 
 def _check_std(std: ArrayLike, shapes: Floats) -> Floats:
@@ -170,28 +140,23 @@ def _check_std(std: ArrayLike, shapes: Floats) -> Floats:
 
 
 def _choose_scale(
-    data: Any,
-    points: Points,
-    names: Sequence[str],
-    scales: Any,
-    scale_points: str | None,
-    unit: str | None,
-    notes: list[str],
+    objects: Objects, points: Points, scales: Any, scale_points: str | None, unit: str | None, notes: list[str]
 ) -> tuple[Quantity, str]:
     """Return the length of a pixel, 1 for pixels, and the unit; add to `notes` what a user may not expect."""
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit is {unit!r}, expected one of {', '.join(UNITS)}")
     if scales is not None and scale_points is not None:
         raise InputError("scales and scale_points are given, expected one of them")
-    own, scale = data.scales if isinstance(data, Dataset) else None, None
+    own, scale = objects.scales, None
     if scales is not None:
         scale = known_scale(scales, points)
     elif scale_points is not None:
-        scale = scale_from_points(scale_points, points, names)
+        scale = scale_from_points(scale_points, points, objects.names)
     elif own is not None and not np.isnan(own).all():
         scale = known_scale(own, points)
     if scale is None and unit not in (None, "px"):
-        raise InputError(f"unit {unit!r}: no scale is known, expected scales, scale_points or SCALE= in the data")
+        where = "in the file (SCALE=, column scale), or scales (--scale) or scale_points (--scale-points)"
+        raise InputError(f"unit {unit!r}: no scale is known, expected one {where}")
     if scale is None or unit == "px":
         return Quantity(np.ones(len(points)), np.zeros_like(points)), "px"
     if own is not None and contradicts(scale.values, own):

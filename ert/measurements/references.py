@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ert._core.exceptions import InputError, one_line, quoted
 
 MAX_LISTED = 12
@@ -46,8 +48,10 @@ def read_measurements(given: Any, what: str, count: int | None, names: Sequence[
             *before, text = _split(item, "=", 1)
             landmarks = parse_landmarks(text, names, here, count)
             name = before[0].strip() if before else name
-        else:
+        elif isinstance(item, Sequence) or (isinstance(item, np.ndarray) and item.ndim):
             landmarks = tuple(_find(each, names, here) for each in item)
+        else:
+            raise InputError(f"{here}: expected a text such as 'A-B', or a sequence of landmarks")
         _check_count(landmarks, count, here)
         name = "-".join(names[k] for k in landmarks) if name is None else name
         if not name or name in found:
@@ -98,7 +102,8 @@ def _find(item: Any, names: Sequence[str], here: str) -> int:
     if isinstance(item, str):
         k = _index(item, {name: k for k, name in enumerate(names)})
     else:
-        k = range(len(names)).index(item) if item in range(len(names)) else None
+        is_index = isinstance(item, (int, np.integer)) and not isinstance(item, bool) and 0 <= item < len(names)
+        k = int(item) if is_index else None
     if k is None:
         listed = one_line(", ".join(names[:MAX_LISTED])) + (", ..." if len(names) > MAX_LISTED else "")
         numbers = "" if any(name.isdecimal() for name in names) else f", or a number from 0 to {len(names) - 1}"

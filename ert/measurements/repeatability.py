@@ -3,6 +3,8 @@
 import math
 import os
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError, one_line
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
-from ert.measurements.measure import image_names, specimen_names
+from ert.measurements.objects import image_names, specimen_names
 from ert.measurements.scale import contradicts
 from ert.metrics import bootstrap_interval
 
@@ -180,8 +182,9 @@ def _with_landmarks_of(a: Dataset, b: Dataset) -> tuple[Dataset, tuple[str, ...]
         return b.with_landmarks([others.index(name) for name in names]), ()
     if len(names) != len(others):
         raise InputError(f"{b.name}: {len(others)} landmarks, expected {len(names)} as in {a.name}")
-    renamed = Dataset(**{**vars(b), "landmark_names": names})
-    return renamed, (f"the landmarks of {a.name} and {b.name} have different names and are matched by their order",)
+    return replace(b, landmark_names=names), (
+        f"the landmarks of {a.name} and {b.name} have different names and are matched by their order",
+    )
 
 
 def _common_keys(a: Dataset, b: Dataset) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
@@ -190,14 +193,15 @@ def _common_keys(a: Dataset, b: Dataset) -> tuple[Sequence[Hashable], Sequence[H
     def real(dataset: Dataset) -> list[Hashable]:
         return [os.path.realpath(file) for file in dataset.files]
 
-    def name(dataset: Dataset) -> list[Hashable]:
-        of_name: dict[str, set[Path]] = {}
+    def unique(dataset: Dataset, part: str) -> list[Hashable]:
+        files: dict[str, set[Path]] = {}
         for file in dataset.files:
-            of_name.setdefault(file.name, set()).add(file)
+            files.setdefault(getattr(file, part), set()).add(file)
         # Two images of one name, in different folders, have no partner by their name.
-        return [file.name if len(of_name[file.name]) == 1 else file for file in dataset.files]
+        return [name if len(files[name := getattr(file, part)]) == 1 else file for file in dataset.files]
 
-    ways: list[Callable[[Dataset], Sequence[Hashable]]] = [real, image_names, name]
+    names: list[Callable[[Dataset], Sequence[Hashable]]] = [partial(unique, part=part) for part in ("name", "stem")]
+    ways = [real, image_names, *names]
     return max(((way(a), way(b)) for way in ways), key=lambda keys: len(set(keys[0]) & set(keys[1])))
 
 

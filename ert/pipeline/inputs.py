@@ -118,7 +118,7 @@ class Inputs:
 
     def _add_path(self, given: str | os.PathLike[str]) -> None:
         path = as_path(given, "images")
-        if path.is_dir():
+        if os.path.isdir(path):
             files = list(_images_in(path, self.recursive))
             if not files:
                 others = "" if self.recursive else "; --recursive looks in its subfolders too"

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from ert.datasets.formats.coco import coco_object
 from ert.datasets.formats.imglab import IMGLAB_HEAD, IMGLAB_TAIL, imglab_images
 from ert.datasets.formats.pts import write_pts
 from ert.datasets.formats.tps import write_tps
+from ert.datasets.parsing import quoted
 from ert.datasets.tables import csv_rows
 from ert.datasets.text import text_lines
 from ert.pipeline.inputs import Item
@@ -250,9 +251,14 @@ def _write_pts_folder(folder: Path, photos: Iterator[Photo]) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot create folder: {error.strerror}") from None
     for photo in photos:
-        for text in write_pts(_dataset(photo, photo.objects[0].landmark_names), []) if photo.objects else ():
-            with write_text(pts_file(folder, photo.item), "pts") as file:
-                file.write(text)
+        path = pts_file(folder, photo.item)
+        if not photo.objects:
+            # Of an earlier run.
+            path.unlink(missing_ok=True)
+            continue
+        (text,) = write_pts(_dataset(photo, photo.objects[0].landmark_names), [])
+        with write_text(path, "pts") as file:
+            file.write(text)
 
 
 _WRITERS: Mapping[str, Callable[[Photos, Columns, Path, bool], Iterator[str]]] = {
@@ -263,6 +269,18 @@ _WRITERS: Mapping[str, Callable[[Photos, Columns, Path, bool], Iterator[str]]] =
     "coco": _write_coco,
     "imglab": _write_imglab,
 }
+
+
+def _photos_of(predictions: Iterable[Prediction]) -> Iterator[Photo]:
+    def image_of(found: Any) -> str:
+        if not isinstance(found, Prediction):
+            raise InputError(f"predictions: {quoted(found)}, expected results of ert.predict")
+        return os.fspath(Item(found.image, found.specimen).file)
+
+    for _, group in groupby(predictions, key=image_of):
+        objects = tuple(group)
+        first = objects[0]
+        yield Photo(Item(first.image, first.specimen, scale=first.scale), first.image_size, objects)
 
 
 @checked_arguments
@@ -289,28 +307,28 @@ def write_predictions(predictions: Iterable[Prediction], path: StrPath, format: 
     InputError
         No predictions, images that are no files, an unknown format, or a file that cannot be written.
     """
-    path, n, first = as_path(path), 0, None
+    path = as_path(path)
     name = choose_output(path, format)
-    has_scale = has_roll = False
-    with TemporaryDirectory(prefix="ert-") as folder:
-        part = None
-        for _, group in groupby(
-            predictions,
-            key=lambda found: id(found.image) if isinstance(found.image, np.ndarray) else os.fspath(found.image),
-        ):
-            objects = tuple(group)
-            first = objects[0]
-            if part is None:
-                columns = Columns(first.landmark_names, True, first.confidence is not None, first.std is not None)
-                part = PartFile(Path(folder, "results.part"), "", columns, resume=False)
-            has_scale |= first.scale is not None
-            has_roll |= any(found.roll != 0 for found in objects)
-            part.add(Photo(Item(first.image, first.specimen, scale=first.scale), first.image_size, objects))
-            n += len(objects)
-        if part is None:
-            raise InputError(f"{path}: no predictions, expected at least one")
-        with part:
-            if name == "pts":
-                check_pts(path, ((photo.item, len(photo.objects)) for photo in part.photos()))
-            write_photos(path, name, part.photos, part.columns._replace(scale=has_scale, roll=has_roll))
+    if name != "pts":
+        check_writable(path, OUTPUT_FORMATS[name].kind)
+    photos = _photos_of(predictions)
+    head = next(photos, None)
+    if head is None:
+        raise InputError(f"{path}: no predictions, expected at least one")
+    names, n = head.objects[0].landmark_names, 0
+    roll = confidence = std = scale = False
+    with TemporaryDirectory(prefix="ert-") as folder, PartFile(Path(folder, "p.part"), "", Columns(names)) as part:
+        for photo in chain([head], photos):
+            for found in photo.objects:
+                if found.landmark_names != names:
+                    raise InputError(f"{found.image}: landmarks of another model than the first, expected the same")
+                roll |= found.roll != 0
+                confidence |= found.confidence is not None
+                std |= found.std is not None
+                scale |= found.scale is not None
+            part.add(photo)
+            n += len(photo.objects)
+        if name == "pts":
+            check_pts(path, ((photo.item, len(photo.objects)) for photo in part.photos()))
+        write_photos(path, name, part.photos, Columns(names, roll, confidence, std, scale))
     return n

@@ -76,7 +76,7 @@ class PartFile:
         When there is a file of another run, or one and `resume` is false.
     """
 
-    def __init__(self, path: Path, digest: str, columns: Columns, *, resume: bool, add: bool = False) -> None:
+    def __init__(self, path: Path, digest: str, columns: Columns, *, resume: bool = False, add: bool = False) -> None:
         self.path, self.columns = path, columns
         self.done: set[str] = set()
         check_writable(path, "part")

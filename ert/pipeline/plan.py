@@ -159,7 +159,6 @@ class Plan:
                 boxes.dataset.boxes,
                 box_source=self.box_source,
                 kind=given.kind,
-                rolls=boxes.rolls,
                 image_sizes=_image_sizes(dataset),
             )
             chosen = {name: value for name, value in chosen.items() if name not in self.given}

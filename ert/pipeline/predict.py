@@ -25,6 +25,8 @@ from ert.predictor import ShapePredictor, load
 
 # Of `predict` and `ert predict`; the only place that says so.
 DEFAULT_MODE = "fast"
+# A locator always finds something: below this confidence there is hardly ever an object.
+MIN_FOUND_CONFIDENCE = 0.1
 # Where the boxes of annotations are those that the model was trained for.
 _TAKES_GIVEN = ("given", "face")
 
@@ -105,7 +107,7 @@ class Request(NamedTuple):
     box_from: str
     detector: str | Detector = "auto"
     max_objects: int | None = None
-    min_confidence: float = 0.0
+    min_confidence: float | None = None
     look: Callable[[Pixels, Photo], object] | None = None
 
 
@@ -117,7 +119,7 @@ def choose_request(
     boxes_given: bool,
     mode: str | PredictionMode,
     max_objects: int | None,
-    min_confidence: float,
+    min_confidence: float | None,
     detector: str | Detector = "auto",
 ) -> Request:
     """Check options against the model, before any image is read, and choose where boxes come from.
@@ -127,7 +129,7 @@ def choose_request(
     fitted = model.fitted_
     if max_objects is not None and max_objects < 1:
         raise InputError(f"max_objects={max_objects}: expected at least 1")
-    if not 0 <= min_confidence <= 1:
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence:g}: expected 0 to 1")
     own = model.box_source_
     source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from)
@@ -137,7 +139,7 @@ def choose_request(
     if source != "given" or not inputs.has_boxes:
         # Raises an error where the model lacks what it takes.
         find_objects(model, np.zeros((64, 64), np.uint8), box_from=source, detector=detector)
-    if min_confidence > 0 and fitted.confidence_model is None and source != "learned":
+    if min_confidence and fitted.confidence_model is None and source != "learned":
         raise InputError(f"min_confidence={min_confidence:g}: the model has no confidence model")
     return Request(model, resolve_mode(mode, fitted), source, detector, max_objects, min_confidence)
 
@@ -172,6 +174,8 @@ def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> It
         most = request.max_objects or (None if request.box_from == "face" else 1)
         options: dict[str, Any] = {"box_from": request.box_from, "detector": request.detector, "max_objects": most or 1}
         found = find_objects(model, image, **options)[:most]
+        if request.min_confidence is None:
+            found = [one for one in found if one.confidence is None or one.confidence >= MIN_FOUND_CONFIDENCE]
     else:
         if not item.boxes:
             raise InputError(f"{what}: no box is given for this image")
@@ -189,7 +193,7 @@ def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> It
     number = 0
     for i, one in enumerate(found):
         confidence = one.confidence if assessment is None else float(assessment.confidence[i])
-        if confidence is not None and confidence < request.min_confidence:
+        if confidence is not None and confidence < (request.min_confidence or 0):
             continue
         number += 1
         yield Prediction(
@@ -216,7 +220,7 @@ def predict(
     box_from: str | None = None,
     mode: str | PredictionMode = DEFAULT_MODE,
     max_objects: int | None = None,
-    min_confidence: float = 0.0,
+    min_confidence: float | None = None,
     detector: str | Detector = "auto",
     scale: float | str | None = None,
     recursive: bool = False,
@@ -245,8 +249,8 @@ def predict(
     max_objects : int, optional
         At most this many objects of an image, the most confident or largest ones; by default one, or all faces. Given
         boxes are all taken.
-    min_confidence : float
-        Leave out objects of less confidence, 0 to 1.
+    min_confidence : float, optional
+        Leave out objects of less confidence, 0 to 1; by default, where a locator is less sure than 0.1 of an object.
     detector : str or callable
         For faces, see :func:`ert.detect_faces`.
     scale : float or str, optional

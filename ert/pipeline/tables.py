@@ -139,7 +139,7 @@ def write_json_lines(photos: Iterable[Photo], columns: Columns, folder: Path, *,
             yield _line(entry | {"object": None})
         for number, found in enumerate(objects, 1):
             names = dict(zip(columns.names, found.pop("landmarks"), strict=True))
-            if columns.std:
+            if "std" in found:
                 found["std"] = dict(zip(columns.names, found["std"], strict=True))
             if not columns.roll:
                 del found["roll"]

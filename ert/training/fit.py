@@ -42,7 +42,7 @@ from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
 from ert.training.samples import draw_samples, plain_samples
-from ert.training.stage import replay_stage, train_stage, warm_up_training
+from ert.training.stage import replay_stage, train_stage, useful_threads, warm_up_training
 
 
 def fit_cascade(
@@ -125,8 +125,9 @@ def fit_cascade(
     n_finished = len(stages)
     history: list[dict[str, float]] = []
     progress = Progress(params["n_stages"], params["n_trees"], normalizer, settings["verbose"])
+    n_useful = useful_threads(max(map(len, samples.values())), n_threads)
     # One thread of linear algebra: the number of threads may change the last bit.
-    with threadpool_limits(1), Workers(n_threads) as workers, progress:
+    with threadpool_limits(1), Workers(n_useful) as workers, progress:
         for number in range(params["n_stages"]):
             if number < n_finished:
                 replay_stage(training, stages[number], kind, workers)

@@ -20,6 +20,9 @@ from ert.model.schemes import mean_shape
 from ert.training.parameters import measure_spread
 
 PRESETS = ("auto", "small", "large", "fast", "accurate")
+# Stages help more than trees: cephalograms have an error of 1.12 after 20 stages and 1.09 after 30; 300-W faces (400 to
+# train on) 7.38 % of the distance of the pupils for 20 stages of 100 trees, 6.91 of 200, and 6.74 for 40 of 200.
+STAGES = {"auto": 30, "small": 15, "fast": 12, "large": 60, "accurate": 60}
 
 # Where boxes come from a detector or a person ("given", "face") or are the image ("whole"), objects scatter in them as
 # measured; those of a locator ("learned") are drawn round the landmarks, and scatter by its error at prediction.
@@ -38,6 +41,8 @@ N_SAMPLES = 8000
 MIN_INITS, MAX_INITS = 8, 40
 # Pixels per side of the box. An object's image is not enlarged. Cephalograms: 1.162 for 300 and 1.145 for 400.
 MIN_WORKING_SIZE, MAX_WORKING_SIZE = 48, 400
+# The crops of all objects are in memory while a model is trained.
+MAX_CROP_BYTES = 1e9
 # A pool of 1024 pixels, of which trial trees select these; and as many split tests as take the time of one.
 POOL = {"n_pool_candidates": 1024, "n_pixels": 192, "n_split_tests": 31}
 
@@ -49,7 +54,6 @@ def choose_parameters(
     *,
     box_source: str = "given",
     kind: str = "ert",
-    rolls: npt.ArrayLike | None = None,
     image_sizes: npt.ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Choose the parameters of a :class:`ert.ShapePredictor` for a dataset.
@@ -67,8 +71,6 @@ def choose_parameters(
         Where the boxes of new images will come from.
     kind : {"ert", "dlib"}
         As for :class:`ert.ShapePredictor`.
-    rolls : float array (n,), optional
-        Rotation of each object in the image plane in degrees, where boxes come with one.
     image_sizes : int array (n, 2), optional
         Columns and rows of each image. Boxes that reach beyond the image do not have more pixels than it.
 
@@ -91,8 +93,9 @@ def choose_parameters(
     side = np.median(sides[:, 2:].mean(axis=1)) if len(sides) else MAX_WORKING_SIZE
     if image_sizes is not None and len(sides):
         side = min(side, np.median(np.asarray(image_sizes).mean(axis=1)))
-    n_stages = {"small": 12, "fast": 10, "large": 40, "accurate": 40}.get(preset, 20)
+    n_stages = STAGES[preset]
     n_landmarks = shapes.shape[1]
+    largest = min(MAX_WORKING_SIZE, np.sqrt(MAX_CROP_BYTES / n_objects))
     spread = max(FIRST_SPREAD, measure_spread(shapes, sides)[2])
     decay = (LAST_SPREAD / spread) ** (1 / (SHRINKING_SHARE * n_stages))
     chosen: dict[str, Any] = {
@@ -103,7 +106,7 @@ def choose_parameters(
         "pool_spread": round(spread, 3),
         "spread_decay": round(decay, 3),
         "n_inits": int(np.clip(round(N_SAMPLES / n_objects), MIN_INITS, MAX_INITS)),
-        "working_size": int(np.clip(round(side), MIN_WORKING_SIZE, MAX_WORKING_SIZE)),
+        "working_size": int(max(MIN_WORKING_SIZE, min(side, largest))),
         "shift_jitter": jitter[0],
         "scale_jitter": jitter[1],
         "roll_jitter": jitter[2],
@@ -147,11 +150,10 @@ def explain_choice(
     preset: str, parameters: Mapping[str, Any], landmarks: Floats, boxes: Floats, box_source: str = "given"
 ) -> str:
     """Return a line that says what a preset has chosen, and from what."""
-    shift, scale, roll = measure_scatter(landmarks, boxes)
     where = {"whole": "whole images", "learned": "boxes of the locator", "face": "boxes of the face detector"}
+    place = where.get(box_source, "the given boxes")
+    if box_source != "learned":
+        shift, scale, roll = measure_scatter(landmarks, boxes)
+        place += f", in which they vary by {shift:.1%} of the side in place, {scale:.1%} in size, {roll:.1f} degrees"
     values = ", ".join(f"{name}={value}" for name, value in parameters.items())
-    return (
-        f"preset {preset}: {len(landmarks)} objects of {landmarks.shape[1]} landmarks in "
-        f"{where.get(box_source, 'the given boxes')} (they vary by {shift:.1%} of the side in place, "
-        f"{scale:.1%} in size, {roll:.1f} degrees): {values}"
-    )
+    return f"preset {preset}: {len(landmarks)} objects of {landmarks.shape[1]} landmarks in {place}: {values}"

@@ -25,6 +25,10 @@ MIN_HALF_WIDTH = 0.1
 MAX_BASIS_SAMPLES = 20_000
 # Largest residual in units of its component.
 MAX_RESIDUAL = 16_000
+# Samples that one thread trains on by itself. A level of a tree takes it less than 1 ms, and a thread that a busy
+# system suspends for 3 ms or more while it has some of the samples delays all others: with 9200 samples, two threads
+# took 1.3 times as long as one beside other jobs.
+SAMPLES_OF_ONE_THREAD = 8 * BLOCK_LENGTH
 # The trees, and the candidates of each of their splits, that select pixels from a larger pool.
 N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
 # Trees for single landmarks: the pixels that pairs are drawn from, those nearest to the landmark; the distance in which
@@ -37,6 +41,11 @@ Targets: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats,
 Trees: TypeAlias = tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]
 Prior: TypeAlias = tuple[npt.NDArray[np.uint16], Floats]
 OnTrees: TypeAlias = Callable[[int], object] | None
+
+
+def useful_threads(n_samples: int, n_threads: int) -> int:
+    """Return how many of `n_threads` threads are worth using; this does not change the model."""
+    return n_threads if n_samples >= SAMPLES_OF_ONE_THREAD else 1
 
 
 def train_stage(
@@ -201,17 +210,19 @@ def _draw_candidates(
     n_per_tree = n_splits * options.n_split_tests
     pairs = np.empty((options.n_trees * n_per_tree, 2), np.uint16)
     thresholds = np.empty(len(pairs), np.int16)
+    # All of them at once where they have the same pairs.
+    n_alike = n_per_tree
     if prior_of is None:
-        shared = pair_prior(positions, options.prior_length)
+        n_alike, shared = len(pairs), pair_prior(positions, options.prior_length)
 
         def prior_of(tree: int) -> Prior:
             return shared
 
     def pick(first: int, which: Floats, order: Floats, chosen: npt.NDArray[np.int64]) -> None:
         rows = slice(first, first + len(which))
-        for i in range(0, len(which), n_per_tree):
-            tree = slice(i, i + n_per_tree)
-            pairs[rows][tree] = pick_pairs(prior_of((first + i) // n_per_tree), which[tree], order[tree])
+        for i in range(0, len(which), n_alike):
+            part = slice(i, i + n_alike)
+            pairs[rows][part] = pick_pairs(prior_of((first + i) // n_per_tree), which[part], order[part])
         thresholds[rows] = pixel_differences(pool, pairs[rows], chosen)
 
     # Whole trees at once.
@@ -240,9 +251,21 @@ def draw_pairs(
 
 def pair_prior(positions: Floats, prior_length: float) -> Prior:
     """Return all pairs (n, 2) of pixels and their cumulative, unnormalized probabilities (n,)."""
-    pairs = np.stack(np.triu_indices(len(positions), k=1), axis=1).astype(np.uint16)
-    distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    return pairs, np.cumsum(np.exp((distances.min() - distances) / prior_length))
+    n = len(positions)
+    n_after = np.arange(n - 1, -1, -1)
+    second = np.concatenate([np.arange(i + 1, n, dtype=np.uint16) for i in range(n)])
+    pairs = np.stack([np.repeat(np.arange(n, dtype=np.uint16), n_after), second], axis=1)
+    # A coordinate at a time and in place, a quarter of the time of numpy.linalg.norm with the same bits.
+    values = np.zeros(len(pairs))
+    for coordinate in np.ascontiguousarray(positions.T):
+        differences = np.repeat(coordinate, n_after)
+        differences -= coordinate[second]
+        differences *= differences
+        values += differences
+    distances = np.sqrt(values, out=values)
+    exponents = np.subtract(distances.min(), distances, out=values)
+    exponents /= prior_length
+    return pairs, np.cumsum(np.exp(exponents, out=values), out=values)
 
 
 def local_prior(positions: Floats, prior_length: float, points: Floats, radius: float, number: int) -> Prior:
@@ -263,7 +286,11 @@ def local_prior(positions: Floats, prior_length: float, points: Floats, radius: 
 def pick_pairs(prior: Prior, which: Floats, order: Floats) -> npt.NDArray[np.uint16]:
     """Return the pairs (n, 2) at random numbers `which` in [0, 1), exchanged where `order` is below 0.5."""
     pairs, cumulative = prior
-    picked: npt.NDArray[np.uint16] = pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")]
+    # In ascending order: a search in the cache, a quarter of the time.
+    ascending = np.argsort(which)
+    places = np.empty(len(which), np.int64)
+    places[ascending] = np.searchsorted(cumulative, which[ascending] * cumulative[-1], side="right")
+    picked: npt.NDArray[np.uint16] = pairs[places]
     exchanged = order < 0.5
     picked[exchanged] = picked[exchanged, ::-1]
     return picked
@@ -385,7 +412,7 @@ def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.N
 def _select_pixels(pool: Pixels, kept: npt.NDArray[np.intp], samples: Samples) -> Pixels:
     smaller = new_pool(len(samples), len(kept), mapped=samples.map_pools)
     for rows, kept_rows in zip(pool, smaller, strict=True):
-        kept_rows[:, : len(kept)] = rows[:, kept]
+        kept_rows[:, : len(kept)] = np.take(rows, kept, axis=1)
     return smaller
 
 

@@ -58,8 +58,8 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None, direc
     directions = rng.integers(-3000, 3000, (n_trees, SCORED, COMPONENTS)).astype(np.int32) if directed else None
     none = np.zeros((n_trees, 0, 0), np.int32)
     shift = 10 if directed else 1
-    chosen = np.empty((n_threads, n_trees, N_SPLITS), np.int64)
-    leaves = np.empty((n_threads, n_trees, N_LEAVES, COMPONENTS), np.int16)
+    chosen = np.empty((n_trees, N_SPLITS), np.int64)
+    leaves = np.empty((n_trees, N_LEAVES, COMPONENTS), np.int16)
     before = plain(residuals, n)
     updated = residuals if tier is None else residuals.copy()
     ends = np.zeros(n_trees, int) if tier is None else np.array(tier)
@@ -72,24 +72,21 @@ def grow(n, n_threads, rng, present=None, n_trees=3, n_tests=6, tier=None, direc
         TreeOutput(chosen, leaves),
     )
     with Workers(n_threads) as workers:
-        workers.run_synchronized(boost_trees, n_trees * (DEPTH + 1) + 1, *arguments)
-    for thread in range(1, n_threads):
-        assert np.array_equal(chosen[thread], chosen[0])
-        assert np.array_equal(leaves[thread], leaves[0])
+        workers.run_phases(n_trees * (DEPTH + 1) + 1, len(sizes), boost_trees, *arguments)
     left, at = before.copy(), np.arange(N_SPLITS)
     for tree in range(n_trees):
         scored = before @ directions[tree].T if directed else before[:, :SCORED]
         clipped = np.clip(scored >> shift, -SCORED_LIMIT, SCORED_LIMIT).astype(float)
         twin = naive.grow_tree(plain_pool, clipped, pairs[tree], thresholds[tree], weights)
         twin_pairs, twin_thresholds, leaf_of = twin
-        assert np.array_equal(pairs[tree][at, chosen[0, tree]], twin_pairs)
-        assert np.array_equal(thresholds[tree][at, chosen[0, tree]], twin_thresholds)
+        assert np.array_equal(pairs[tree][at, chosen[tree]], twin_pairs)
+        assert np.array_equal(thresholds[tree][at, chosen[tree]], twin_thresholds)
         for leaf in range(N_LEAVES):
             members = leaf_of == leaf
             mean = before[members].sum(axis=0) / np.maximum(there[members].sum(axis=0), 1)
             expected = np.clip(np.rint(0.25 * mean), -LIMIT, LIMIT)
-            assert np.array_equal(leaves[0, tree, leaf], expected)
-        left = np.clip(left - leaves[0, tree][leaf_of] * there, -32768, 32767)
+            assert np.array_equal(leaves[tree, leaf], expected)
+        left = np.clip(left - leaves[tree][leaf_of] * there, -32768, 32767)
         before = left.copy() if tier is None or tier[tree] else before
     assert np.array_equal(plain(updated, n), left)
     assert np.array_equal(plain(residuals, n), before)

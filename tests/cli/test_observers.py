@@ -37,8 +37,9 @@ def test_the_table_of_two_observers(place, capsys):
     assert lines[1].startswith(
         "distance 1.17 px (95 % interval 0.667 - 1.67), standard deviation of one annotation 1.55 px"
     )
-    assert lines[4].split()[:8] == ["landmark", "n", "mean", "px", "dev.", "bias", "x", "bias"]
-    assert lines[5].split()[:6] == ["0", "2", "2.500", "2.500", "1.500", "2.000"]
+    assert lines[4] == "fewer than 10 objects: the intervals are too narrow"
+    assert lines[5].split()[:8] == ["landmark", "n", "mean", "px", "dev.", "bias", "x", "bias"]
+    assert lines[6].split()[:6] == ["0", "2", "2.500", "2.500", "1.500", "2.000"]
     assert lines[-2] == "  b.png (b): mean 1.67 px, landmark 0 5.00 px"
     picture = ert.load_image("out.png")
     assert picture.shape == (1600, 1600, 3)

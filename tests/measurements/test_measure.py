@@ -3,6 +3,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,26 @@ def test_arrays_are_measured_in_pixels():
     assert ert.measure(SHAPES.tolist(), centroid_size=True)["centroid_size_px"].tolist() == [50, 10]
 
 
+def predictions():
+    files = [Path("photos/a.jpg"), Path("photos/a.jpg"), Path("photos/b.jpg")]
+    box, names, std = np.array([0.0, 0, 50, 50]), ("p", "q", "r", "s"), np.full(4, 0.5)
+    for file, shape in zip(files, SHAPES[[0, 1, 0]], strict=True):
+        yield ert.Prediction(file, file.stem, box, shape, names, std=std, scale=None if file.stem == "b" else 0.1)
+
+
+def test_predictions_are_measured():
+    table = ert.measure(predictions(), distances="p-r")
+    np.testing.assert_array_equal(table["distance_p-r_mm"], [5, 1, np.nan])
+    np.testing.assert_allclose(table["std_distance_p-r_mm"], [np.sqrt(0.005), np.sqrt(0.005), np.nan])
+    assert table.specimens == ("a", "a_2", "b")
+    assert table.images == ("photos/a.jpg", "photos/a.jpg", "photos/b.jpg")
+    of_arrays = [replace(one, image=np.zeros((9, 9), np.uint8), std=None, scale=None) for one in predictions()]
+    table = ert.measure(of_arrays, distances="p-r")
+    assert (list(table.columns), table.images) == (["distance_p-r_px"], ("",) * 3)
+    with pytest.raises(InputError, match="data: item 1 has other landmarks than item 0"):
+        ert.measure([of_arrays[0], replace(of_arrays[1], landmark_names=("a", "b", "c", "d"))], distances="0-1")
+
+
 def test_specimens_are_ids_or_names_of_images():
     assert ert.measure(make_dataset(ids=("7", "")), centroid_size=True).specimens == ("7", "b")
     one_image = make_dataset(files=[Path("a.jpg")] * 2)
@@ -114,7 +135,7 @@ def test_a_scale_from_a_known_length():
         ({"scale_points": "0-9=1"}, "scale_points: '0-9=1': no landmark '9'"),
         ({"scale_points": "1,2:1,2=5"}, "the two points are the same, expected them apart"),
         ({"scale_points": "1,2:1,--2=5"}, "expected X,Y:X,Y=LENGTH, with coordinates in pixels"),
-        ({"unit": "mm"}, "unit 'mm': no scale is known, expected scales, scale_points or SCALE= in the data"),
+        ({"unit": "mm"}, r"unit 'mm': no scale is known, expected one in the file \(SCALE=, column scale\), or scales"),
         ({"unit": "furlong"}, "unit is 'furlong', expected one of px, mm"),
         ({"std": [[1, 2]]}, r"std: array of shape \(1, 2\), expected \(2, 4\)"),
         ({"std": np.full((2, 4), -1)}, "std: array of shape .* from 0 up"),

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ert import InputError
@@ -22,6 +23,7 @@ NUMBERS = ("1", "2", "3")
         (("nose", "left-eye"), (0, 2)),
         ((0, 2), (0, 2)),
         (["nose", 2], (0, 2)),
+        (np.array([0, 2]), (0, 2)),
     ],
 )
 def test_names_and_numbers(text, expected):
@@ -62,6 +64,8 @@ def test_names_that_can_be_read_in_two_ways_need_quotes():
         ("nose-fin", 2, NAMES, "no landmark 'fin', expected one of nose, tail, .*, or a number from 0 to 4"),
         ("nose-9", 2, NAMES, "no landmark '9'"),
         ("0-1", 2, NUMBERS, "no landmark '0', expected one of 1, 2, 3$"),
+        ([5], 2, NAMES, "5: expected a text such as 'A-B', or a sequence of landmarks"),
+        ([(0, 1.0)], 2, NAMES, "no landmark 1.0"),
         ([(0, 5)], 2, NAMES, "no landmark 5"),
         ([(0, -1)], 2, NAMES, "no landmark -1"),
         ("nose", 2, NAMES, "1 landmark, expected 2"),

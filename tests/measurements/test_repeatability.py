@@ -104,6 +104,8 @@ def test_images_are_matched_by_file_folder_or_name():
     first = make_dataset(["x/a.jpg", "x/b.jpg"])
     for files in (["x/b.jpg", "x/a.jpg"], ["y/b.jpg", "y/a.jpg"], ["y/1/b.jpg", "y/2/a.jpg"]):
         assert matched(first, make_dataset(files, name="second")) == (same, ())
+    others = make_dataset(["y/b.png", "y/a.png"], name="second")
+    assert matched(first, others) == ([("a.jpg", "a.png"), ("b.jpg", "b.png")], ())
     # Two images of one name, in folders.
     first = make_dataset(["x/1/a.jpg", "x/2/a.jpg"])
     second = make_dataset(["y/2/a.jpg", "y/1/a.jpg"], name="second")

@@ -139,6 +139,9 @@ def photos_of(found, folder):
 def test_an_image_without_an_object_gets_no_landmarks(tmp_path, format):
     photos = photos_of(predictions(tmp_path, 2), tmp_path)
     out = tmp_path / f"out{OUTPUT_FORMATS[format].suffix}"
+    if format == "pts":
+        # Of an earlier run that found something.
+        write(out / "nothing.pts", "version: 1\nn_points: 1\n{\n1 1\n}\n")
     write_photos(out, format, lambda: iter(photos), ALL)
     if format == "jsonl":
         entry = json.loads(out.read_text().splitlines()[1])
@@ -218,6 +221,10 @@ def test_what_cannot_be_written(tmp_path):
         ert.write_predictions([], tmp_path / "a.csv")
     with pytest.raises(InputError, match=r"has several objects, expected one for each .pts file"):
         ert.write_predictions(found, tmp_path / "pts", "pts")
+    with pytest.raises(InputError, match=r"p0.png: landmarks of another model than the first"):
+        ert.write_predictions([found[0], *predictions(tmp_path, 1, Columns(("a",)))], tmp_path / "a.csv")
+    with pytest.raises(InputError, match=r"there is no folder"):
+        ert.write_predictions(found, tmp_path / "none" / "a.csv")
     (tmp_path / "b").mkdir()
     twins = [found[0], *predictions(tmp_path / "b", 1)]
     with pytest.raises(InputError, match=r"p0.png has the same name"):

@@ -65,6 +65,14 @@ def test_rolls_and_confidence_of_the_locator(learned_model, photos):
     assert list(ert.predict(learned_model, np.zeros((40, 40), np.uint8))) == []
 
 
+def test_where_a_locator_is_not_sure_there_is_nothing(learned_model, photos, monkeypatch):
+    find = lambda *_, **options: [Found(np.array((5.0, 5, 80, 80)), 0.0, 0.05)]  # noqa: E731
+    monkeypatch.setattr("ert.pipeline.predict.find_objects", find)
+    assert list(ert.predict(learned_model, photos / "wing0.png")) == []
+    (found,) = ert.predict(learned_model, photos / "wing0.png", min_confidence=0)
+    assert found.confidence == 0.05
+
+
 def test_confidence_and_standard_errors(confident_model, faces):
     image, box = faces[0][0]
     (found,) = ert.predict(confident_model, image, boxes=box)

@@ -4,6 +4,7 @@ from drawn import draw, place, scattered_photo, standard_photos
 from PIL import Image
 
 from ert import InputError
+from ert.inference.locator import locate_objects
 from ert.training.locator import fit_locator
 
 
@@ -38,6 +39,21 @@ def test_photos_of_several_objects_with_missing_landmarks(tmp_path):
     assert np.isfinite(boxes[:-1]).all()
     assert np.isnan(rolls[-1])
     assert locator.relative_sides[0] < (boxes[:-1, 2:].mean(axis=1) / np.sqrt(photos[0].size)).min()
+
+
+def test_one_photo_of_several_objects_is_enough():
+    rng = np.random.default_rng(3)
+    photo, shapes = scattered_photo(rng, 3, size=(360, 160))
+    locator = fit_locator([photo] * 3, shapes)
+    found = locate_objects(locator, scattered_photo(rng, 2)[0], max_objects=4, min_confidence=0.5)
+    assert len(found) == 2
+
+
+def test_photos_that_are_smaller_than_a_window():
+    rng = np.random.default_rng(4)
+    shapes = np.array([place(6, 6, 8, roll) for roll in (-3, 0, 4)])
+    locator = fit_locator([draw([shape], (13, 13), rng) for shape in shapes], shapes)
+    assert np.isfinite(locator.filters).all()
 
 
 def test_rolls_are_searched_as_far_as_the_data_has_them():

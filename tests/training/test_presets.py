@@ -78,5 +78,7 @@ def test_missing_landmarks_do_not_count():
 
 def test_the_choice_is_explained():
     text = explain_choice("auto", {"n_stages": 20}, *scattered(4000, 0.05, 0.1, 8), "whole")
-    assert text.startswith("preset auto: 4000 objects of 5 landmarks in whole images (they vary by 5.")
-    assert text.endswith("degrees): n_stages=20")
+    assert text.startswith("preset auto: 4000 objects of 5 landmarks in whole images, in which they vary by ")
+    assert text.endswith("degrees: n_stages=20")
+    text = explain_choice("fast", {"n_stages": 10}, *scattered(30), "learned")
+    assert text == "preset fast: 30 objects of 5 landmarks in boxes of the locator: n_stages=10"

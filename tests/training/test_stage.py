@@ -25,10 +25,12 @@ from ert.training.stage import (
     landmark_directions,
     local_prior,
     most_used,
+    pair_prior,
     pick_pairs,
     replay_stage,
     spread_of_stage,
     train_stage,
+    useful_threads,
 )
 
 CROPPING = CropSpec(np.array([-0.3, -0.3, 1.3, 1.3]), 48, 1.0)
@@ -235,6 +237,28 @@ def test_pool_positions_lie_in_the_padded_rectangle_at_the_nearest_landmarks():
     assert (positions < mean.min(axis=0)).any()
     nearest = np.linalg.norm(positions[:, None] - mean, axis=2).argmin(axis=1)
     assert (nearest == anchors).mean() > 0.99
+
+
+def test_small_fits_use_one_thread():
+    """Those of 46 photos with 40 initializations do; those of 1000 with 20 use what they get."""
+    assert useful_threads(46 * 40, 8) == 1
+    assert useful_threads(1000 * 20, 8) == 8
+    assert useful_threads(10**6, 1) == 1
+
+
+@pytest.mark.parametrize("n", [2, 3, 70, 400])
+def test_the_prior_of_pairs_has_the_bits_of_its_plain_form(n):
+    """Models must not change by the order of operations."""
+    positions = np.random.default_rng(n).random((n, 2))
+    pairs, cumulative = pair_prior(positions, 0.1)
+    plain = np.stack(np.triu_indices(n, k=1), axis=1)
+    distances = np.linalg.norm(positions[plain[:, 0]] - positions[plain[:, 1]], axis=1)
+    assert pairs.dtype == np.uint16
+    assert np.array_equal(pairs, plain)
+    assert np.array_equal(cumulative, np.cumsum(np.exp((distances.min() - distances) / 0.1)))
+    which = np.random.default_rng(0).random(50)
+    picked = pick_pairs((pairs, cumulative), which, np.ones(50))
+    assert np.array_equal(picked, pairs[np.searchsorted(cumulative, which * cumulative[-1], side="right")])
 
 
 def test_pairs_follow_the_exponential_prior():
