@@ -10,19 +10,28 @@ from numpy.typing import NDArray
 
 from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
-from ert._core.types import StrPath
+from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups
 from ert.faces.detection import Detector
 from ert.pipeline.folds import CURVE_FRACTIONS, Split, cross_validate, fold_checkpoint, learning_curve
 from ert.pipeline.plan import Plan, make_plan
-from ert.pipeline.validate import Predictions, default_normalizer, error_figures, predict_new, training_error
+from ert.pipeline.validate import (
+    Predictions,
+    default_normalizer,
+    error_figures,
+    object_digests,
+    predict_new,
+    training_error,
+)
 from ert.predictor import ShapePredictor
 from ert.training.confidence_samples import check_folds
 from ert.training.fit import log
 
 # Folds of the learning curve where nothing else is said.
 CURVE_FOLDS = 5
+# Training objects that a model remembers, in 8 bytes each.
+MAX_REMEMBERED = 500
 
 
 @dataclass(frozen=True)
@@ -210,16 +219,23 @@ def run_training(
     if confidence:
         part = prepared.boxes.dataset
         model.fit_confidence(part.X, part.y, n_folds=confidence, checkpoint=checkpoint, resume=resume)
-    figures = None
+    figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
     if predictions is not None:
         figures = {"method": checks.method, "training_error": training}
         figures |= error_figures(predictions, **checks.options(dataset))
-        summary = model.summary_ | {"validation": validation_summary(figures, predictions)}
-        model.fitted_ = replace(model.fitted_, summary=summary)
+        summary["validation"] = validation_summary(figures, predictions)
+    model.fitted_ = replace(model.fitted_, summary=summary)
     if checkpoint is not None:
         for file in fold_files(checkpoint, checks):
             file.unlink(missing_ok=True)
     return Trained(model, predictions, figures, curve)
+
+
+def _some(dataset: Dataset) -> Floats:
+    """Return the landmarks of the objects that a model remembers, evenly spaced."""
+    items = np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_REMEMBERED)).astype(int)
+    landmarks: Floats = dataset.landmarks[items]
+    return landmarks
 
 
 def hold_out(dataset: Dataset, checks: Checks, seed: int) -> tuple[Dataset, Dataset | None]:

@@ -7,6 +7,7 @@ are counted, and have no error.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -246,6 +247,28 @@ def validation_lines(figures: Mapping[str, Any], curve: Sequence[Mapping[str, An
         f"{row['percentile_90']:.2f} %"
     )
     return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"], curve)]
+
+
+def object_digests(landmarks: Floats) -> list[str]:
+    """Return a digest of the landmarks of each object, by which those that a model was trained on are recognized."""
+    rounded = np.nan_to_num(np.round(100 * landmarks), nan=-1e9).astype("<i8")
+    return [f"{crc32(shape.tobytes()):08x}" for shape in rounded]
+
+
+def count_trained_on(model: ShapePredictor, dataset: Dataset) -> int:
+    """Return how many objects of a dataset a model was trained on, as far as it remembers them."""
+    text = model.summary_.get("trained_on", "")
+    known = {text[i : i + 8] for i in range(0, len(text), 8)}
+    return sum(digest in known for digest in object_digests(dataset.landmarks))
+
+
+def trained_on_line(model: ShapePredictor, n: int, total: int) -> str:
+    """Return what is to be said first where a model is evaluated on objects that it was trained on."""
+    line = f"the model was trained on {n} of these {total} objects: errors of new photos are larger"
+    if (known := model.summary_.get("validation")) is not None:
+        of = normalizer_text(known["normalizer"])
+        return f"{line}, {known['error']:.2f} % of the {of} by {known['method']}"
+    return f"{line}; ert train --cv 5 measures them"
 
 
 def verdict(training: float, new: float, curve: Sequence[Mapping[str, Any]] | None = None) -> str:

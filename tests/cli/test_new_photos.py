@@ -83,7 +83,11 @@ def test_boxes_around_the_landmarks_are_told_in_the_first_line(drawn, tmp_path, 
     text = f"{figures['scattered_boxes']['box']['mean']:.2f} % (95 % interval"
     assert lines[0].startswith("boxes are those around the true landmarks")
     assert text in lines[0]
-    (remark,) = read_page(report / "report.html").xpath("//p[@class='remark']")
+    remark, trained_on = read_page(report / "report.html").xpath("//p[@class='remark']")
+    # Of 24, seven were held out.
+    assert figures["n_trained_on"] == 17
+    assert lines[1].startswith("the model was trained on 17 of these 24 objects: errors of new photos are larger, ")
+    assert trained_on.text.startswith("The model was trained on 17 of these 24 objects")
     assert text in " ".join(remark.text_content().split())
     # Converted annotations have boxes, but the same ones.
     assert run("convert", drawn, tmp_path / "drawn.csv") == 0
@@ -142,7 +146,9 @@ def test_compare_gives_each_model_its_boxes(drawn, trained, tmp_path, capsys):
     assert data["scattered_boxes"][1] > data["errors"]["b"]["mean"]
     capsys.readouterr()
     assert run("compare", trained / "m.ert", trained / "m.ert", drawn, "--repeats=1") == 0
-    assert capsys.readouterr().out.startswith("drawn: 24 objects")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A m.ert was trained on 24 of these 24 objects: its errors are too small"
+    assert lines[2].startswith("drawn: 24 objects")
 
 
 def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, monkeypatch):
