@@ -50,6 +50,8 @@ class LeftOutObjects:
     boxes: list[Box]
     # The lengths (n,) by which errors are divided.
     lengths: Floats
+    # Rotation (n,) in degrees; None where images are read as they are.
+    rolls: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,11 @@ def _observe_object(
             gray = np.ascontiguousarray(gray[:, ::-1])
             boxes = [(columns - b[0] - b[2], b[1], b[2], b[3]) for b in boxes]
             truth = truth[model.mirror_map] * (-1, 1) + (columns - 1, 0)
-        shapes, _ = locate(model, [(gray, b) for b in boxes], GRAY_REQUEST)
+        request = GRAY_REQUEST
+        if objects.rolls is not None:
+            roll = float(objects.rolls[i]) * (-1 if mirrored else 1)
+            request = GRAY_REQUEST._replace(rolls=[roll] * len(boxes))
+        shapes, _ = locate(model, [(gray, b) for b in boxes], request)
         for level, b, shape in zip(levels, boxes, shapes, strict=True):
             seen = observe_landmarks(compiled, gray, shape, square_box(*b)[2], normalizer)
             errors = np.hypot(*(shape - truth).T) if level != BACKGROUND else np.full(len(shape), np.nan)
