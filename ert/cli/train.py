@@ -23,7 +23,7 @@ from ert.evaluation.orientation import better_readings
 from ert.evaluation.radial import landmark_rows
 from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
-from ert.metrics import NORMALIZERS
+from ert.metrics import NORMALIZERS, normalizer_lengths
 from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
@@ -197,7 +197,9 @@ def run_train(options: argparse.Namespace) -> int:
     if out.suffix == ".dat":
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     _check_number(options, dataset, checks, plan.random_state)
-    lengths_of(dataset, checks.options(dataset)["norms"])
+    if checks.norms or checks.validation or checks.n_folds:
+        for lengths in lengths_of(dataset, checks.options(dataset)["norms"]).values():
+            normalizer_lengths(dataset.y, lengths)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
     with common.compiling_notice():

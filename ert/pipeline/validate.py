@@ -26,6 +26,8 @@ from ert.predictor import Mode, ShapePredictor
 ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
 # Where twice the photos reduce the error by less than this part, it is limited by something else.
 MIN_GAIN = 0.1
+# What errors are divided by where objects have no size.
+BOX_SIDE = "box side"
 # With fewer images a bootstrap interval is far too narrow.
 MIN_IMAGES_FOR_INTERVAL = 10
 
@@ -138,9 +140,14 @@ def concatenate_predictions(parts: Sequence[Predictions], places: Sequence[NDArr
 
 
 def default_normalizer(landmarks: Floats) -> str:
-    """Return the usual normalizer: the inter-ocular distance of faces, the diagonal of other objects."""
-    of_faces = landmarks.shape[1] == 68 and bool(np.isfinite(landmarks[:, 36:48]).all())
-    return "inter-ocular" if of_faces else "diagonal"
+    """Return the usual normalizer: the inter-ocular distance of faces, the diagonal of other objects.
+
+    Objects of a single landmark have no size: it is the side of their boxes.
+    """
+    if landmarks.shape[1] == 68 and np.isfinite(landmarks[:, 36:48]).all():
+        return "inter-ocular"
+    sizes = np.fmax.reduce(landmarks, axis=1) - np.fmin.reduce(landmarks, axis=1)
+    return "diagonal" if sizes.any(axis=1).all() else BOX_SIDE
 
 
 def image_interval(errors: ArrayLike, files: Sequence[Any]) -> list[float] | None:
@@ -213,7 +220,11 @@ def error_figures(
 
 def lengths_of(dataset: Dataset, norms: Sequence[str]) -> Mapping[str, Any]:
     """Return what errors are divided by, by name: a normalizer, or distances between two landmarks."""
-    return {name: normalizer_or_pair(name, dataset.landmarks, dataset.landmark_names) for name in norms}
+    sides = {BOX_SIDE: dataset.boxes[:, 2:].mean(axis=1)}
+    return {
+        name: sides[name] if name in sides else normalizer_or_pair(name, dataset.landmarks, dataset.landmark_names)
+        for name in norms
+    }
 
 
 def box_lines(figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -299,7 +310,7 @@ def training_error(model: ShapePredictor, dataset: Dataset, rolls: Floats | None
         chosen = np.sort(np.random.default_rng(0).permutation(len(dataset))[:MAX_TRAINING_OBJECTS])
         dataset, rolls = dataset.subset(chosen), None if rolls is None else rolls[chosen]
     predicted = model.predict(dataset.X, rolls=rolls, n_jobs=n_jobs)
-    return float(nme(dataset.y, predicted, normalizer_or_pair(norm, dataset.y, dataset.landmark_names)).mean())
+    return float(nme(dataset.y, predicted, lengths_of(dataset, [norm])[norm]).mean())
 
 
 # Enough for two digits.

@@ -184,6 +184,16 @@ def test_a_dat_file_has_whole_boxes_and_no_locator(drawn, tmp_path, capsys):
     assert "dlib's format (.dat) cannot store a locator, expected whole or given" in line
 
 
+def test_a_single_landmark_is_measured_in_sides_of_the_image(drawn, tmp_path, capsys):
+    dataset = ert.load_dataset(drawn)
+    one = ert.Dataset(dataset.files, dataset.boxes, dataset.landmarks[:, :1], ("tip",), "one")
+    ert.write_dataset(one, tmp_path / "one.tps")
+    assert run("train", tmp_path / "one.tps", "--out", tmp_path / "m.ert", "--cv=2", *TINY) == 0
+    printed = capsys.readouterr().err
+    assert "boxes: the whole images (a single landmark has no size)" in printed
+    assert re.search(r"error of new photos .* % of the side of the box", printed)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
