@@ -25,7 +25,6 @@ from ert.pipeline.validate import (
     training_error,
 )
 from ert.predictor import ShapePredictor
-from ert.training.confidence import fit_confidence
 from ert.training.confidence_samples import check_folds
 from ert.training.fit import log
 
@@ -219,16 +218,8 @@ def run_training(
         curve = learning_curve(plan, dataset, splits, predictions, norm, **files)
     if confidence:
         part = prepared.boxes.dataset
-        model.fitted_ = fit_confidence(
-            model.get_params(),
-            model.fitted_,
-            part.X,
-            part.y,
-            n_folds=confidence,
-            checkpoint=checkpoint,
-            resume=resume,
-            rolls=prepared.boxes.rolls,
-        )
+        rolls = prepared.boxes.rolls
+        model.fit_confidence(part.X, part.y, rolls=rolls, n_folds=confidence, checkpoint=checkpoint, resume=resume)
     figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
     if predictions is not None:
         figures = {"method": checks.method, "training_error": training}

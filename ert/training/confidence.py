@@ -64,16 +64,16 @@ def fit_confidence(
     X: Sequence[Face],
     y: npt.ArrayLike,
     *,
-    n_folds: int,
-    groups: Sequence[Any] | None = None,
-    checkpoint: StrPath | None = None,
-    resume: bool = False,
     rolls: npt.ArrayLike | None = None,
+    n_folds: int,
+    groups: Sequence[Any] | None,
+    checkpoint: StrPath | None,
+    resume: bool,
 ) -> Fitted:
     """Train the confidence model of a fitted model on objects that its fold models have not seen.
 
-    `settings` are all parameters of the estimator, `rolls` those of :meth:`ert.ShapePredictor.fit`; the others are
-    those of :meth:`ert.ShapePredictor.fit_confidence`. The fold models are trained one after another: each fit uses all
+    `settings` are all parameters of the estimator; the others are those of
+    :meth:`ert.ShapePredictor.fit_confidence`. The fold models are trained one after another: each fit uses all
     threads.
     """
     from threadpoolctl import threadpool_limits
@@ -90,7 +90,7 @@ def fit_confidence(
     lengths = (
         box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
     )
-    turned = None if rolls is None else np.array(check_rolls(rolls, len(X)), np.float64)
+    turns = None if rolls is None else check_rolls(rolls, len(X))
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     check_folds(landmarks, folds)
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
@@ -100,11 +100,11 @@ def fit_confidence(
             log(f"confidence model: fold {fold + 1} of {n_folds}")
         rest = np.flatnonzero(folds != fold).tolist()
         part = [X[i] for i in rest], landmarks[rest]
-        of_part = None if turned is None else turned[rest]
-        models.append(fit_cascade(settings, *part, rolls=of_part, checkpoint=file, resume=resume))
+        some = None if turns is None else turns[rest]
+        models.append(fit_cascade(settings, *part, rolls=some, checkpoint=file, resume=resume))
     options = training_options(plain_params(settings))
     with threadpool_limits(1), Workers(count_threads(settings["n_jobs"])) as workers:
-        objects = LeftOutObjects(settings, models, folds, X, landmarks, boxes, lengths, turned)
+        objects = LeftOutObjects(settings, models, folds, X, landmarks, boxes, lengths, turns)
         confidence_model, summary = train_forests(fitted.cascade.mean_shape, objects, options, workers)
     return replace(fitted, confidence_model=confidence_model, confidence_summary=summary)
 

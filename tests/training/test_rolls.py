@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from builders import rotated
 from drawn import scattered_photo
 from helpers import small_predictor
 
@@ -53,20 +52,13 @@ def test_rolls_that_are_not_numbers_of_the_objects_are_refused(turned):
         small_predictor().fit(X[:8], y[:8], rolls=0.0, validation=(X[8:], y[8:], [1.0]))
 
 
-def test_confidence_models_of_rotated_objects_see_them_upright(turned, monkeypatch):
-    from ert.training.confidence import fit_confidence
-
-    for name, value in (("N_ERROR_TREES", 12), ("N_TRUST_TREES", 9)):
-        monkeypatch.setattr(f"ert.training.confidence.{name}", value)
-    monkeypatch.setattr("ert.training.confidence_samples.MIN_SAMPLES", 400)
+def test_the_confidence_of_rotated_objects(turned):
     X, y, rolls = turned
-    objects = [rotated(*pair, shape, roll) for pair, shape, roll in zip(X, y, rolls, strict=True)]
-    X = [(image, box) for (image, _), (_, box) in zip(objects, X, strict=True)]
-    y = np.array([shape for _, shape in objects])
-    model = small_predictor(shift_jitter=0.02, n_jobs=1).fit(X, y, rolls=rolls)
-    arguments = model.get_params(), model.fitted_, X, y
-    summaries = [fit_confidence(*arguments, n_folds=2, rolls=given).confidence_summary for given in (rolls, None)]
-    # Models of folds that are not given the rolls err more.
-    assert summaries[0]["n_failed"] < 0.8 * summaries[1]["n_failed"]
+    model = small_predictor(normalizer="diagonal", shift_jitter=0.05, n_jobs=1)
+    model.fit(X, y, rolls=rolls).fit_confidence(X, y, rolls=rolls)
+    found = model.predict(X, rolls=rolls)
+    good = model.assess(X, found).confidence
+    bad = model.assess(X, found + 40).confidence
+    assert np.median(good) > 0.7 > 0.3 > np.median(bad)
     with pytest.raises(InputError, match="rolls: array of shape"):
-        fit_confidence(*arguments, n_folds=2, rolls=rolls[:3])
+        model.fit_confidence(X, y, rolls=rolls[:3])
