@@ -221,7 +221,9 @@ def run_training(
         rolls = prepared.boxes.rolls
         model.fit_confidence(part.X, part.y, rolls=rolls, n_folds=confidence, checkpoint=checkpoint, resume=resume)
     figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
-    if predictions is not None:
+    if predictions is not None and not predictions.found.any():
+        say(f"none of the {len(predictions.dataset)} objects left out was found: their error is unknown")
+    elif predictions is not None:
         figures = {"method": checks.method, "training_error": training}
         figures |= error_figures(predictions, **checks.options(dataset))
         summary["validation"] = validation_summary(figures, predictions)

@@ -117,6 +117,15 @@ def test_objects_that_are_not_found_are_counted(drawn, monkeypatch):
     assert np.isnan(trained.predictions.landmarks[3]).all()
     with pytest.raises(InputError, match="none of 4 objects was found"):
         error_figures(predict_new(trained.model, drawn.subset([3, 7, 13, 17])))
+    # After the training this is no error: the model is not lost.
+    monkeypatch.setattr(boxes, "locate_objects", lambda locator, image, **options: [])
+    said = []
+    for checks in (Checks(cv=2, curve=True), Checks(validation=0.2, curve=True)):
+        trained = run_training(plan, drawn[:20], checks, say=said.append)
+        assert trained.figures is None
+        assert trained.model.box_source_ == "learned"
+        assert said[-1].endswith("objects left out was found: their error is unknown")
+        assert curve_lines(trained.curve) == []
 
 
 def boxes_plan(dataset, source, given):
