@@ -119,7 +119,7 @@ def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, type
     kind = kind_of_none if default is None else type(default)
     shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
     if name == "normalizer":
-        summary += "; of the validation also A-B, the distance between two landmarks"
+        summary += f": {', '.join(NORMALIZERS)}; for the validation also A-B, the distance between two landmarks"
     text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
     # Left out unless it is given: a preset chooses it else.
     group.add_argument(_flag(name), type=kind, default=argparse.SUPPRESS, help=text, **shown)
@@ -171,9 +171,12 @@ def run_train(options: argparse.Namespace) -> int:
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
     options.part_order = options.part_order or "natural"
-    checks = Checks(
-        options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
-    )
+    try:
+        checks = Checks(
+            options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
+        )
+    except InputError as error:
+        raise InputError(f"--{error}") from None
     claim(out, "model", "--out")
     page = common.report_page(options.report)
     common.check_json_file(options.json)

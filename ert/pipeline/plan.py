@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import image_size
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
@@ -24,7 +24,7 @@ from ert.pipeline.boxes import (
 )
 from ert.predictor import ShapePredictor
 from ert.training.parameters import check_parameters, pool_advice
-from ert.training.presets import choose_parameters, explain_choice
+from ert.training.presets import PRESETS, choose_parameters, explain_choice
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,9 @@ class Plan:
         Raises
         ------
         InputError
-            When there are too few objects, or parameters cannot be used.
+            When there are too few objects.
         """
         given = ShapePredictor(**self.given)
-        check_parameters(given.get_params())
-        resolve_mirror_map(given.mirror, len(dataset.landmark_names))
         if len(dataset) < MIN_TRAINING_OBJECTS:
             raise InputError(f"{dataset.name}: {len(dataset)} objects, expected at least {MIN_TRAINING_OBJECTS}")
         boxes = training_boxes(
@@ -174,7 +172,18 @@ def make_plan(
     suffix: str = ".ert",
     given: Mapping[str, Any],
 ) -> Plan:
-    """Decide how a model is trained on a dataset; `suffix` is that of its file."""
+    """Decide how a model is trained on a dataset; `suffix` is that of its file.
+
+    Raises
+    ------
+    InputError
+        When parameters, preset or box source are invalid.
+    """
+    model = ShapePredictor(**given)
+    check_parameters(model.get_params())
+    resolve_mirror_map(model.mirror, len(dataset.landmark_names))
+    if preset not in (*PRESETS, "none"):
+        raise InputError(f"preset={quoted(preset)}: expected one of {', '.join(PRESETS)}, none")
     source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
     return Plan(source, reason, preset, dict(given), DetectedFaces(detector))
 
