@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import read_images
 from ert.faces.detection import Detector, detect_faces
-from ert.inference.locator import locate_objects
+from ert.inference.locator import LIKELY_CONFIDENCE, locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.geometry import box_transforms, image_to_box
 from ert.model.locator import Locator
 from ert.model.procrustes import column_medians, fit_similarity
+from ert.pipeline.predict import MIN_FOUND_CONFIDENCE
 from ert.pipeline.sources import Found, choose_box_source, whole_boxes
 from ert.predictor import load
 from ert.training.locator import fit_locator
@@ -211,7 +212,11 @@ def new_boxes(
     def find(file: Path) -> list[Found]:
         if locator is None:
             return [Found(box) for box in faces(file)]
-        found = locate_objects(locator, file, max_objects=len(items[file]), gray_weights=gray_weights, what=str(file))
+        n = len(items[file])
+        # As in a prediction.
+        least = MIN_FOUND_CONFIDENCE if n == 1 else LIKELY_CONFIDENCE
+        options: Any = {"max_objects": n, "min_confidence": least, "gray_weights": gray_weights}
+        found = locate_objects(locator, file, **options, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 
     results = read_images(find, dataset.files, n_jobs)

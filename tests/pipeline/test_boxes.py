@@ -32,11 +32,12 @@ class DrawnLocator:
         return squares_around(landmarks), rolls
 
 
-def locate_dark(locator, image, *, max_objects, gray_weights, what):
+def locate_dark(locator, image, *, max_objects, min_confidence, gray_weights, what):
     rows, columns = np.nonzero(ert.load_image(image) < 130)
     if not len(rows):
         return []
     points = np.column_stack([columns, rows])[None]
+    assert min_confidence == (0.1 if max_objects == 1 else 0.5)
     return [(tuple(squares_around(points)[0]), 3.0, 0.9)]
 
 
@@ -54,7 +55,9 @@ def located(monkeypatch):
 def test_the_real_locator_takes_these_arguments():
     import inspect
 
-    assert {"max_objects", "gray_weights", "what"} <= set(inspect.signature(locate_objects).parameters)
+    assert {"max_objects", "min_confidence", "gray_weights", "what"} <= set(
+        inspect.signature(locate_objects).parameters
+    )
 
 
 def test_source_is_chosen_named_or_refused(drawn):
