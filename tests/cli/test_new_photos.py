@@ -223,3 +223,16 @@ def test_a_damaged_validation_in_a_model_file_is_refused(trained, tmp_path):
         write_fitted(tmp_path / "x.ert", replace(model.fitted_, summary=summary))
         with pytest.raises(ert.InputError, match=re.escape("validation")):
             ert.load(tmp_path / "x.ert")
+
+
+def test_predict_replaces_no_annotations_that_the_model_was_trained_on(drawn, trained, tmp_path, capsys):
+    annotated = tmp_path / "annotated.tps"
+    ert.write_dataset(ert.load_dataset(drawn), annotated)
+    before = annotated.read_bytes()
+    refused(capsys, "predict", trained / "m.ert", drawn.parent / "images", "--out", annotated)
+    assert annotated.read_bytes() == before
+    # Predictions are replaced.
+    for _ in range(2):
+        assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", tmp_path / "predicted.tps") == 0
+    assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", annotated, "--force") == 0
+    assert annotated.read_bytes() != before
