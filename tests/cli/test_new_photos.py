@@ -44,6 +44,7 @@ def test_train_cross_validates_and_writes_what_it_prints(drawn, trained, tmp_pat
     # The report has the same numbers.
     text = " ".join(read_page(trained / "report" / "report.html").text_content().split())
     assert f"Error of new photos (2-fold cross-validation, 24 objects): {row['mean']:.2f} % of the 0-2 distance" in text
+    assert f"error of new photos{row['mean']:.2f} %of the 0-2 distance" in text
     assert f"{data['learning_curve'][0]['error']:.2f}" in text
     for each in figures["lengths"]["per_landmark"]:
         assert f"{each['mean']:.3g}" in text
@@ -178,6 +179,7 @@ def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, mon
 def test_a_dat_file_has_whole_boxes_and_no_locator(drawn, tmp_path, capsys):
     out = tmp_path / "m.dat"
     assert run("train", drawn, "--out", out, "--box-from=whole", *TINY) == 0
+    assert f"{out}: nor where boxes come from: predict with --box-from whole" in capsys.readouterr().err
     whole = ert.load(out).predict([(drawn.parent / "images" / "shape0_00.png", (0, 0, 96, 96))])
     assert np.isfinite(whole).all()
     line = refused(capsys, "train", drawn, "--out", out, "--box-from=learned", *TINY)
