@@ -215,6 +215,8 @@ def run_train(options: argparse.Namespace) -> int:
     if options.resume:
         done = _finished_stages(checkpoint)
         found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
+        if not done and any(file.exists() for file in fold_files(checkpoint, checks)):
+            found = "going on with the folds of the validation"
         common.log(f"{checkpoint}: {found}")
     report: TrainingReport | None = None
 
@@ -244,6 +246,9 @@ def run_train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         if done := _finished_stages(checkpoint):
             common.log(f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume")
+            return 130
+        if any(file.exists() for file in fold_files(checkpoint, checks)):
+            common.log("ert: interrupted; finished folds are kept: continue with --resume")
             return 130
         raise
     model = trained.model

@@ -168,10 +168,12 @@ def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, mon
     monkeypatch.setattr("ert.training.fit.train_stage", interrupted)
     assert run(*options, "--out", tmp_path / "b.ert") == 130
     monkeypatch.undo()
+    assert "ert: interrupted; finished folds are kept: continue with --resume" in capsys.readouterr().err
     left = sorted(path.name for path in tmp_path.glob("b.*"))
     assert left == ["b.checkpoint.cv1.ert", "b.checkpoint.cv2.ert"]
     assert "continue with --resume" in refused(capsys, *options, "--out", tmp_path / "b.ert")
     assert run(*options, "--out", tmp_path / "b.ert", "--resume") == 0
+    assert "b.checkpoint.ert: going on with the folds" in capsys.readouterr().err
     assert (tmp_path / "a.ert").read_bytes() == (tmp_path / "b.ert").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ert", "b.ert"]
 
