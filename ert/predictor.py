@@ -225,10 +225,8 @@ class ShapePredictor(Estimator, FittedAttributes):
             As for `predict`: with them the cascade sees upright objects, read as `predict` reads them with rolls.
         validation : (X, y) or (X, y, rolls), optional
             Objects that are not trained on: `history_` gets their error after each stage.
-        landmark_names : sequence of str, optional
-            Kept in the model; "0", "1", ... by default.
-        notes : dict of str, optional
-            Kept in the model, for instance "data" and "license".
+        landmark_names, notes : sequence of str and dict of str, optional
+            Kept in the model: names, "0", "1", ... by default, and for instance "data" and "license".
         checkpoint : path-like, optional
             A model file written after each stage.
         resume : bool
@@ -275,6 +273,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         X: Sequence[Face],
         y: npt.ArrayLike,
         *,
+        rolls: npt.ArrayLike | None = None,
         n_folds: int = 3,
         groups: Sequence[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -287,7 +286,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
         Parameters
         ----------
-        X, y
+        X, y, rolls
             As given to `fit`.
         n_folds : int
             With more folds, their cascades err more like this model.
@@ -316,6 +315,7 @@ class ShapePredictor(Estimator, FittedAttributes):
             self._fitted(),
             face_list(X),
             y,
+            rolls=rolls,
             n_folds=n_folds,
             groups=groups,
             checkpoint=checkpoint,

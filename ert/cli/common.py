@@ -212,9 +212,8 @@ def add_detector(parser: argparse.ArgumentParser) -> None:
 
 def add_box_from(parser: argparse.ArgumentParser, text: str) -> None:
     """Add `--box-from`; "learnt" is a spelling of "learned"."""
-    kinds = "auto", "whole", "given", "learned", "face"
-    shown = "{" + ",".join(kinds) + "}"
-    parser.add_argument("--box-from", choices=(*kinds, "learnt"), default="auto", metavar=shown, help=text)
+    kinds = "auto", "whole", "given", "learned", "learnt", "face"
+    parser.add_argument("--box-from", choices=kinds, default="auto", help=text)
 
 
 def add_lengths(parser: argparse.ArgumentParser) -> None:

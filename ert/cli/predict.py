@@ -27,7 +27,6 @@ from ert.pipeline.predict import DEFAULT_MODE, Photo, Request, choose_request, p
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
-BOX_SOURCES = ("auto", "whole", "given", "learned", "learnt", "face")
 # Larger pictures are reduced: they are looked at, not measured.
 MAX_PICTURE_PIXELS = 1600
 # Of these, objects are counted at the end.
@@ -52,7 +51,7 @@ def add_predict_options(parser: Parser) -> None:
         "auto: boxes that are given, else as the model was trained; whole: the whole image; given: --box, --boxes, "
     )
     source += "or the boxes of annotations; learned: the locator in the model; face: a face detector (default: auto)"
-    boxes("--box-from", choices=BOX_SOURCES, default="auto", help=source)
+    common.add_box_from(parser, source)
     boxes(
         "--box",
         type=common.parse_box,
@@ -62,7 +61,9 @@ def add_predict_options(parser: Parser) -> None:
     table = "read the boxes from a CSV file, columns image, PREFIX_left, PREFIX_top, PREFIX_width, ...; or image: the "
     boxes("--boxes", metavar="CSV:PREFIX", help=table + "whole image is the box")
     boxes("--max-objects", type=int, metavar="N", help="most objects in an image (default: 1, or all faces)")
-    confidence = "leave out objects of less confidence, 0 to 1 (default: 0, with a locator 0.1)"
+    confidence = (
+        "leave out objects of less confidence, 0 to 1 (default: 0; with a locator 0.1, or 0.5 for several objects)"
+    )
     boxes("--min-confidence", type=float, metavar="P", help=confidence)
     boxes("--detector", default="auto", metavar="NAME", help="face detector, as for ert align (default: auto)")
     scale = "length of a pixel, for instance in mm; or a table with a column image, specimen or id, and this column"

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,8 @@ def _lbp_boxes(gray: Pixels) -> tuple[Any, Any]:
             min_neighbor_number=0,
             intersection_score_threshold=2.0,
         )
-        for window in found:
+        # Its threads append what they find: in the order of one thread, on which ties of the scores depend.
+        for window in sorted(found, key=itemgetter("width", "r", "c")):
             left = gray.shape[1] - window["c"] - window["width"] if mirrored else window["c"]
             windows.append((left, window["r"], window["width"], window["height"]))
     boxes, counts = _merge_windows(np.array(windows, np.float64).reshape(-1, 4), _MIN_LBP_WINDOWS)

@@ -16,6 +16,8 @@ from ert.model.locator import CELL_PIXELS, N_DIRECTIONS
 
 # Gradients of this size, in gray levels from a pixel to the second next, count as noise.
 NOISE_LEVELS = 4.0
+# Numbers of windows that are copied at once.
+MAX_COPIED = 2_000_000
 
 Features = npt.NDArray[np.float32]
 
@@ -50,9 +52,22 @@ def _cell_sums(values: Features) -> Features:
 
 
 def windows_of(histograms: Features, rows: int, columns: int) -> Features:
-    """Return all windows of cells, (n_down, n_across, rows * columns * 8), a copy."""
+    """Return a view of all windows of cells, (n_down, n_across, rows, columns, 8)."""
     views = np.lib.stride_tricks.sliding_window_view(histograms, (rows, columns), axis=(0, 1))
-    return np.ascontiguousarray(views.transpose(0, 1, 3, 4, 2)).reshape(*views.shape[:2], -1)
+    return views.transpose(0, 1, 3, 4, 2)
+
+
+def filter_windows(histograms: Features, filters: Features) -> Features:
+    """Return weighted sums (n_down, n_across, n_filters) of all windows; filters are (n_filters, rows, columns, 8)."""
+    weights = filters.reshape(len(filters), -1).T
+    windows = windows_of(histograms, *filters.shape[1:3])
+    sums = np.empty((*windows.shape[:2], len(filters)), np.float32)
+    # Some rows of windows at a time: all are many times as large as the histograms.
+    n_rows = max(1, MAX_COPIED // (windows.shape[1] * len(weights)))
+    for first in range(0, len(windows), n_rows):
+        part = windows[first : first + n_rows]
+        sums[first : first + n_rows] = part.reshape(*part.shape[:2], -1) @ weights
+    return sums
 
 
 def read_window(

@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import ImageLike, read_image, to_gray
+from ert._core.runtime import uninterrupted
 from ert._core.types import Box, Pixels
-from ert.inference.gradients import Features, gradient_histograms, read_window, windows_of
+from ert.inference.gradients import Features, filter_windows, gradient_histograms, read_window
 from ert.inference.rotated import locate_rotated
 from ert.model.geometry import INITS
 from ert.model.locator import CELL_PIXELS, CORNERS, Locator, poses_of
 
 # From one size that is searched for to the next.
 SIZE_STEP = 2**0.25
+# A copy of the photo has at most so many times the size of the photo, and so many pixels.
+MAX_SCALE, MAX_LEVEL_PIXELS = 4.0, 4_000_000
 # Of a window, this part may lie beyond each edge of the photo.
 MAX_OUTSIDE = 0.25
 # Candidates that are looked at more closely, for each object that is wanted, and more.
@@ -24,6 +27,9 @@ N_CANDIDATES, MORE_CANDIDATES = 2, 4
 MIN_DISTANCE = 0.5
 # The initializations of each pass of the small cascade, and the score that a pass may lose.
 PASSES, MAX_LOSS = (INITS[:1], INITS, INITS), 0.2
+
+# The confidence that tells photos with an object best from others.
+LIKELY_CONFIDENCE = 0.5
 
 
 class Pose(NamedTuple):
@@ -73,6 +79,7 @@ def locate_objects(
     InputError
         When the image cannot be read.
     """
+    warm_up_locator(locator)
     order = channel_order if isinstance(image, np.ndarray) else "rgb"
     gray = to_gray(read_image(image, what), order, gray_weights)
     small, factor = reduce_photo(gray, locator)
@@ -84,6 +91,19 @@ def locate_objects(
         if confidence >= min_confidence:
             objects.append((_box(locator, pose, factor), pose.roll, confidence))
     return objects
+
+
+def warm_up_locator(locator: Locator) -> None:
+    """Compile the kernels of a locator, or load them, once for all of a kind; Ctrl-C waits meanwhile."""
+    cascade = locator.cascade
+    kind = cascade.leaves.dtype.char, cascade.thresholds.shape[2], cascade.anchors.shape[1]
+    if kind not in _WARM:
+        with uninterrupted():
+            refine(locator, np.zeros((32, 32), np.uint8), Pose(16.0, 16.0, 12.0, 0.0, 0.0))
+        _WARM.add(kind)
+
+
+_WARM: set[tuple[str, int, int]] = set()
 
 
 def confidence_of(locator: Locator, score: float) -> float:
@@ -122,8 +142,7 @@ def search_levels(gray: Pixels, locator: Locator) -> Iterator[tuple[Features, fl
     margin = CELL_PIXELS * round(MAX_OUTSIDE * max(rows, columns))
     n_levels = 1 + max(0, math.ceil(math.log(high / low) / math.log(SIZE_STEP) - 1e-9))
     for side in low * SIZE_STEP ** np.arange(n_levels):
-        # At most four times as large as it is.
-        scale = min(locator.pixels / side, 4.0)
+        scale = min(locator.pixels / side, MAX_SCALE, math.sqrt(MAX_LEVEL_PIXELS / gray.size))
         width, height = max(1, math.floor(photo.width * scale)), max(1, math.floor(photo.height * scale))
         box = 0, 0, min(width / scale, photo.width), min(height / scale, photo.height)
         level = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box))
@@ -137,11 +156,9 @@ def search_levels(gray: Pixels, locator: Locator) -> Iterator[tuple[Features, fl
 
 def search(locator: Locator, gray: Pixels, n_candidates: int) -> list[Pose]:
     """Return the best windows of all sizes and rolls, the best first."""
-    n_filters, rows, columns = locator.filters.shape[:3]
-    weights = locator.filters.reshape(n_filters, -1).T
     candidates: list[Pose] = []
     for histograms, side, middle in search_levels(gray, locator):
-        scores = windows_of(histograms, rows, columns) @ weights + locator.offsets
+        scores = filter_windows(histograms, locator.filters) + locator.offsets
         best = np.argmax(scores, axis=2)
         scores = np.take_along_axis(scores, best[:, :, None], axis=2)[:, :, 0]
         scale = locator.pixels / side

@@ -26,8 +26,8 @@ from ert.model.procrustes import fit_known
 # Pixels along the side of a cell, and directions of gradients that a cell counts.
 CELL_PIXELS, N_DIRECTIONS = 4, 8
 # Cells along a side of a window, filters, and sides of objects in square roots of the photo's area.
-MAX_CELLS, MAX_FILTERS = 40, 72
-MIN_RELATIVE_SIDE, MAX_RELATIVE_SIDE = 0.02, 5.0
+MAX_CELLS, MAX_FILTERS = 16, 24
+MIN_RELATIVE_SIDE, MAX_RELATIVE_SIDE = 0.02, 3.0
 # The corners of a box that the small cascade locates, in box coordinates.
 CORNERS = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 _PREFIX, _CASCADE_PREFIX = "locator_", "locator_cascade_"

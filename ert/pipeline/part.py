@@ -144,8 +144,12 @@ class PartFile:
         """Yield what was found in the images, in the order in which they were added."""
         with self.path.open("rb") as file:
             next(file)
-            for line in file:
-                yield read_photo(json.loads(line), self.columns.names)
+            for number, line in enumerate(file, 2):
+                try:
+                    photo = read_photo(json.loads(line), self.columns.names)
+                except (AttributeError, LookupError, TypeError, ValueError):
+                    raise InputError(f"{self.path}:{number}: damaged results; remove the file") from None
+                yield photo
 
     def __enter__(self) -> Self:
         return self
@@ -198,17 +202,17 @@ def _object_entry(found: Prediction) -> dict[str, Any]:
 def read_photo(entry: dict[str, Any], names: tuple[str, ...]) -> Photo:
     """Return what `photo_entry` has written."""
     item = Item(Path(entry["image"]), entry["specimen"], scale=entry["scale"])
-    size = entry["size"][0], entry["size"][1]
+    size = int(entry["size"][0]), int(entry["size"][1])
     objects = [
         Prediction(
             item.image,
             found["specimen"],
-            np.array(found["box"], np.float64),
-            np.array(found["landmarks"], np.float64),
+            np.array(found["box"], np.float64).reshape(4),
+            np.array(found["landmarks"], np.float64).reshape(len(names), 2),
             names,
             found["roll"],
             found.get("confidence"),
-            np.array(found["std"], np.float64) if "std" in found else None,
+            np.array(found["std"], np.float64).reshape(len(names)) if "std" in found else None,
             number,
             item.scale,
             size,

@@ -138,8 +138,6 @@ class Plan:
             When there are too few objects, or parameters cannot be used.
         """
         given = ShapePredictor(**self.given)
-        check_parameters(given.get_params())
-        resolve_mirror_map(given.mirror, len(dataset.landmark_names))
         if len(dataset) < MIN_TRAINING_OBJECTS:
             raise InputError(f"{dataset.name}: {len(dataset)} objects, expected at least {MIN_TRAINING_OBJECTS}")
         boxes = training_boxes(
@@ -173,7 +171,16 @@ def make_plan(
     suffix: str = ".ert",
     given: Mapping[str, Any],
 ) -> Plan:
-    """Decide how a model is trained on a dataset; `suffix` is that of its file."""
+    """Decide how a model is trained on a dataset; `suffix` is that of its file.
+
+    Raises
+    ------
+    InputError
+        When a given parameter cannot be used.
+    """
+    model = ShapePredictor(**given)
+    check_parameters(model.get_params())
+    resolve_mirror_map(model.mirror, len(dataset.landmark_names))
     source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
     return Plan(source, reason, preset, dict(given), detector)
 

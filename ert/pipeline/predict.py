@@ -16,6 +16,7 @@ from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
+from ert.inference.locator import LIKELY_CONFIDENCE
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.inference.validation import check_box, warn_of_corners
 from ert.pipeline.inputs import Inputs, Item
@@ -175,7 +176,8 @@ def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> It
         options: dict[str, Any] = {"box_from": request.box_from, "detector": request.detector, "max_objects": most or 1}
         found = find_objects(model, image, **options)[:most]
         if request.min_confidence is None:
-            found = [one for one in found if one.confidence is None or one.confidence >= MIN_FOUND_CONFIDENCE]
+            least = MIN_FOUND_CONFIDENCE if most == 1 else LIKELY_CONFIDENCE
+            found = [one for one in found if one.confidence is None or one.confidence >= least]
     else:
         if not item.boxes:
             raise InputError(f"{what}: no box is given for this image")
@@ -250,7 +252,8 @@ def predict(
         At most this many objects of an image, the most confident or largest ones; by default one, or all faces. Given
         boxes are all taken.
     min_confidence : float, optional
-        Leave out objects of less confidence, 0 to 1; by default, where a locator is less sure than 0.1 of an object.
+        Leave out objects of less confidence, 0 to 1; by default, with a locator, less than 0.1, or 0.5 where several
+        are looked for.
     detector : str or callable
         For faces, see :func:`ert.detect_faces`.
     scale : float or str, optional

@@ -3,8 +3,9 @@
 wide    image, specimen, object, left, top, width, height, roll, confidence, scale, x_NAME, y_NAME, std_NAME, ...
 long    image, specimen, object, landmark, x, y, std, confidence, scale
 
-What the model does not compute has no column. An image without an object has a row with empty cells, in the long table
-one for each landmark, so that each photograph is in the table and none has a false landmark.
+Objects of an image are numbered from 1. What the model does not compute has no column. An image without an object has
+a row with empty cells, in the long table one for each landmark, so that each photograph is in the table and none has a
+false landmark.
 """
 
 import csv

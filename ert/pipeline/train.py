@@ -210,7 +210,8 @@ def run_training(
         curve = learning_curve(plan, dataset, splits, predictions, norm, **files)
     if confidence:
         part = prepared.boxes.dataset
-        model.fit_confidence(part.X, part.y, n_folds=confidence, checkpoint=checkpoint, resume=resume)
+        rolls = prepared.boxes.rolls
+        model.fit_confidence(part.X, part.y, rolls=rolls, n_folds=confidence, checkpoint=checkpoint, resume=resume)
     figures = None
     if predictions is not None:
         figures = {"method": checks.method, "training_error": training}

@@ -21,6 +21,7 @@ from ert._core.files import as_path
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert._kernels import Workers, grow_trees, run_forest
+from ert.inference.rotated import check_rolls
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths
 from ert.model.cascade import quantize_basis
@@ -63,6 +64,7 @@ def fit_confidence(
     X: Sequence[Face],
     y: npt.ArrayLike,
     *,
+    rolls: npt.ArrayLike | None = None,
     n_folds: int,
     groups: Sequence[Any] | None,
     checkpoint: StrPath | None,
@@ -88,6 +90,7 @@ def fit_confidence(
     lengths = (
         box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
     )
+    turns = None if rolls is None else check_rolls(rolls, len(X))
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     check_folds(landmarks, folds)
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
@@ -97,10 +100,11 @@ def fit_confidence(
             log(f"confidence model: fold {fold + 1} of {n_folds}")
         rest = np.flatnonzero(folds != fold).tolist()
         part = [X[i] for i in rest], landmarks[rest]
-        models.append(fit_cascade(settings, *part, checkpoint=file, resume=resume))
+        some = None if turns is None else turns[rest]
+        models.append(fit_cascade(settings, *part, rolls=some, checkpoint=file, resume=resume))
     options = training_options(plain_params(settings))
     with threadpool_limits(1), Workers(count_threads(settings["n_jobs"])) as workers:
-        objects = LeftOutObjects(settings, models, folds, X, landmarks, boxes, lengths)
+        objects = LeftOutObjects(settings, models, folds, X, landmarks, boxes, lengths, turns)
         confidence_model, summary = train_forests(fitted.cascade.mean_shape, objects, options, workers)
     return replace(fitted, confidence_model=confidence_model, confidence_summary=summary)
 

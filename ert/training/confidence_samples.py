@@ -11,9 +11,10 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._core.types import Box, Floats, Pixels
-from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks
+from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks, rotate_image
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
+from ert.inference.rotated import rotation
 from ert.inference.validation import MIN_TRAINING_OBJECTS, Face, read_face
 from ert.model.confidence import FAILED, NORMALIZER_ARGS
 from ert.model.fitted import Fitted
@@ -50,6 +51,8 @@ class LeftOutObjects:
     boxes: list[Box]
     # The lengths (n,) by which errors are divided.
     lengths: Floats
+    # Of each object (n,) in degrees, where the models were trained with rolls.
+    rolls: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -182,15 +185,13 @@ def _observe_object(
     left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
     part = image[top : int(box[1] + box[3] + margin) + 1, left : int(box[0] + box[2] + margin) + 1]
     gray = np.array(to_gray(part, order, model.params["gray_weights"]))
-    rows, columns = gray.shape
-    levels, boxes = _draw_boxes(
-        (box[0] - left, box[1] - top, box[2], box[3]),
-        [(b[0] - left, b[1] - top, b[2], b[3]) for b in neighbors],
-        (columns, rows),
-        rounds,
-        rng,
-    )
     truth = objects.landmarks[i] - (left, top)
+    neighbors = [(b[0] - left, b[1] - top, b[2], b[3]) for b in neighbors]
+    box = box[0] - left, box[1] - top, box[2], box[3]
+    if objects.rolls is not None:
+        gray, truth, neighbors = _upright(gray, box, float(objects.rolls[i]), truth, neighbors)
+    rows, columns = gray.shape
+    levels, boxes = _draw_boxes(box, neighbors, (columns, rows), rounds, rng)
     normalizer = NORMALIZER_ARGS[model.params["normalizer"]]
     samples = []
     for mirrored in (False,) if model.mirror_map is None else (False, True):
@@ -204,6 +205,21 @@ def _observe_object(
             errors = np.hypot(*(shape - truth).T) if level != BACKGROUND else np.full(len(shape), np.nan)
             samples.append((seen[0].copy(), level, errors.astype(np.float32), *seen[1:]))
     return samples
+
+
+def _upright(
+    gray: Pixels, box: Box, roll: float, landmarks: Floats, neighbors: list[Box]
+) -> tuple[Pixels, Floats, list[Box]]:
+    """Rotate pixels back around the middle of a box, and landmarks and the middles of other boxes with them."""
+    turn, center = rotation(roll), np.array([box[0] + (box[2] - 1) / 2, box[1] + (box[3] - 1) / 2])
+    rotated = np.empty_like(gray)
+    rotate_image(gray, turn, center - turn @ center, rotated)
+    moved = []
+    for left, top, width, height in neighbors:
+        half = np.array([width - 1, height - 1]) / 2
+        corner = (np.array([left, top]) + half - center) @ turn + center - half
+        moved.append((float(corner[0]), float(corner[1]), width, height))
+    return rotated, (landmarks - center) @ turn + center, moved
 
 
 def _draw_boxes(

@@ -145,7 +145,7 @@ def fit_locator(
             relative_sides=np.clip(
                 [SMALLEST * relative.min(), LARGEST * relative.max()], MIN_RELATIVE_SIDE, MAX_RELATIVE_SIDE
             ),
-            rolls=_filter_rolls(rolls[known]),
+            rolls=filter_rolls(rolls[known]),
             filters=np.zeros((1, rows, columns, 8), np.float32),
             offsets=np.zeros(1, np.float32),
             confidence_weights=np.zeros(2),
@@ -187,7 +187,7 @@ def mean_box(landmarks: Floats) -> tuple[Floats, Floats]:
     return (shape - (low + high) / 2) / side + 0.5, extents / side
 
 
-def _filter_rolls(rolls: Floats) -> npt.NDArray[np.float32]:
+def filter_rolls(rolls: Floats) -> npt.NDArray[np.float32]:
     """Return the rolls of filters, 0 first: as far as those of nearly all objects."""
     most = max(MIN_ROLL, float(np.quantile(np.abs(rolls), 0.98)))
     n = math.ceil(most / ROLL_STEP - 0.5)
@@ -409,7 +409,7 @@ def _elsewhere(locator: Locator, photo: _Photo, n: int, rng: np.random.Generator
                 free &= distance > FAR_SIDES * pose.side
         choice = np.flatnonzero(free)
         choice = rng.permutation(choice)[: max(1, n // len(levels))]
-        found.append(windows.reshape(-1, windows.shape[2])[choice])
+        found.append(windows[np.unravel_index(choice, free.shape)].reshape(len(choice), -1))
     return np.concatenate(found) if found else np.empty((0, locator.filters[0].size), np.float32)
 
 

@@ -38,7 +38,7 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("train", dataset, "--out", tmp_path / "x.txt"), "x.txt: expected a model file ending in .ert"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "n_trees=0: expected 1 to"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--note", "free"), "--note 'free': expected KEY=TEXT"),
-        (("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"), "--validation 2: expected a fraction"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"), "validation 2: expected a fraction"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "hand"), "no scheme 'hand'"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--mirror", "1,,0"), "--mirror 1,,0: expected"),

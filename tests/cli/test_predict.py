@@ -53,6 +53,20 @@ def test_a_folder_to_tps_with_a_scale(wings, dataset, tmp_path):
     assert set(table(out).scales) == {0.02}
 
 
+def test_a_long_table_of_a_list_and_of_subfolders(wings, images, tmp_path, capsys):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/twin.png").write_bytes(images[0].read_bytes())
+    (tmp_path / "twin.png").write_bytes(images[1].read_bytes())
+    (tmp_path / "list.txt").write_text("twin.png\na\n")
+    arguments = [f"@{tmp_path}/list.txt", "--recursive", "--long", "--out", tmp_path / "t.csv"]
+    assert run("predict", wings, *arguments) == 0
+    assert "several images have the specimen name 'twin'" in capsys.readouterr().err
+    assert [file.relative_to(tmp_path).as_posix() for file in table(tmp_path / "t.csv").files] == [
+        "twin.png",
+        "a/b/twin.png",
+    ]
+
+
 def test_pictures_are_small(wings, images, tmp_path):
     Image.new("L", (3000, 2000), 90).save(tmp_path / "large.png")
     arguments = [tmp_path / "large.png", images[3], "--out", tmp_path / "a.csv", "--draw", tmp_path / "out"]

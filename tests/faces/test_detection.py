@@ -261,3 +261,18 @@ def test_lbp_draws_boxes_like_haar():
     assert len(sizes) > 0.7 * len(rows)
     np.testing.assert_allclose(np.median(offsets, axis=0), 0, atol=0.03)
     assert np.median(sizes) == pytest.approx(1, abs=0.06)
+
+
+def test_lbp_draws_the_same_boxes_in_whatever_order_threads_find_windows(astronaut, monkeypatch):
+    expected = detection.detect_faces(astronaut, "lbp")
+    cascade = detection._lbp_cascade()
+    rng = np.random.default_rng(0)
+
+    def shuffled(**options):
+        found = cascade.detect_multi_scale(**options)
+        return [found[i] for i in rng.permutation(len(found))]
+
+    monkeypatch.setattr(detection, "_lbp_cascade", lambda: SimpleNamespace(detect_multi_scale=shuffled))
+    for _ in range(5):
+        for one, other in zip(expected, detection.detect_faces(astronaut, "lbp"), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -27,6 +27,7 @@ from model.test_confidence import random_confidence_model
 import ert
 from ert._core.exceptions import InputError
 from ert.cli.info import run_info
+from ert.inference.locator import locate_objects
 from ert.model.dlib_cascade import DlibCascade, compact
 from ert.model.dlib_format import write_dlib_file
 from ert.model.ert_format import MAGIC, read_model_file
@@ -58,7 +59,7 @@ def seeds(folder):
     """Return models to begin with: dicts of header, arrays and how they are written."""
     rng = np.random.default_rng(5)
     found = []
-    for kind in ("small", "confident", "wide", "dlib", "compact"):
+    for kind in ("small", "confident", "wide", "located", "dlib", "compact"):
         cascade = likely_cascade(3, n_landmarks=68 if kind == "confident" else 5)
         path = folder / f"{kind}.dat"
         write_dlib_file(path, cascade)
@@ -67,11 +68,13 @@ def seeds(folder):
             model = model.compact()
         model.save(folder / f"{kind}.ert")
         header, arrays = read_model_file(folder / f"{kind}.ert")
-        if kind in ("small", "confident", "wide"):
+        if kind in ("small", "confident", "wide", "located"):
             n_landmarks = len(cascade.mean_shape)
             header, arrays = as_ert(header, rng, n_landmarks, np.int16 if kind == "wide" else np.int8)
         if kind == "confident":
             add_confidence(header, arrays, rng)
+        if kind == "located":
+            add_locator(header, arrays, rng)
         found.append((header, {name: array.copy() for name, array in arrays.items()}))
     return found, (folder / "dlib.dat").read_bytes()
 
@@ -113,6 +116,23 @@ def add_confidence(header, arrays, rng):
     summary = {"n_folds": 2, "n_objects": 5, "n_samples": 9, "n_failed": 1, "n_background": 2}
     header["confidence"] = model.header() | {"summary": summary | {"failed_auc": 0.9, "background_rejected": None}}
     header["params"]["normalizer"] = "inter-ocular" if n_landmarks == 68 else "box"
+
+
+def add_locator(header, arrays, rng):
+    """Add a random locator."""
+    corners, own = as_ert(header, rng, 4, np.int8, n_components=8)
+    header["locator"] = {"pixels": 18.5, "crop_spec": corners["crop_spec"], "stages_per_basis": 1}
+    header["box_source"] = "learned"
+    arrays |= {f"locator_cascade_{name}": array for name, array in own.items()}
+    arrays |= {
+        "locator_shape": arrays["mean_shape"].copy(),
+        "locator_sides": np.array([1.25, 0.75]),
+        "locator_relative_sides": np.array([0.2, 0.9]),
+        "locator_rolls": np.array([0, -15, 15], np.float32),
+        "locator_filters": rng.normal(0, 0.1, (3, 5, 7, 8)).astype(np.float32),
+        "locator_offsets": rng.normal(0, 0.1, 3).astype(np.float32),
+        "locator_confidence_weights": np.array([-5.0, 8.0]),
+    }
 
 
 def resized(header, rng, random):
@@ -348,6 +368,8 @@ def use(path, model, chance):
     steps["rolls"] = lambda: finite(model, model.predict([(image, box)], rolls=[chance.choice([0, 30.0, 181.0, -1e9])]))
     if model.confidence_model_ is not None:
         steps["assess"] = lambda: assess(model, image, box)
+    if model.fitted_.locator is not None:
+        steps["locator"] = lambda: find(model.fitted_.locator, image)
     if chance.random() < 0.1:
         steps["max_roll"] = lambda: finite(model, model.predict([(image, box)], max_roll=chance.choice([0, 10])))
     if chance.random() < 0.1:
@@ -408,6 +430,12 @@ def finite(model, landmarks, box=None):
     # Restarts move boxes, and a redrawn box is twice as large at most.
     if box is not None and np.abs(landmarks).max() > 1000 + 500 * max(map(abs, box)):
         raise ValueError(f"landmarks at {np.abs(landmarks).max():g} for the box {box}")
+
+
+def find(locator, image):
+    for box, roll, confidence in locate_objects(locator, image, max_objects=3):
+        if not (np.isfinite([*box, roll]).all() and 0 <= confidence <= 1 and min(box[2:]) > 0):
+            raise ValueError(f"object {box}, {roll}, {confidence}")
 
 
 def assess(model, image, box):

@@ -46,7 +46,7 @@ def predictions(folder, n, columns=ALL, n_objects=1):
     return found
 
 
-@pytest.mark.parametrize("name", ["out.tps", "out.csv", "out.json", "out.xml", "long.csv", "folder"])
+@pytest.mark.parametrize("name", ["out.tps", "out.csv", "out.json", "out.jsonl", "out.xml", "long.csv", "folder"])
 def test_every_format_is_read_again(tmp_path, name):
     columns = ALL if name != "out.xml" else ALL._replace(names=("a", "b_x", "c"))
     found = predictions(tmp_path, 3, columns)
@@ -58,7 +58,7 @@ def test_every_format_is_read_again(tmp_path, name):
     assert [file.resolve() for file in dataset.files] == [each.image.resolve() for each in found]
     within = 0.5 if name == "out.xml" else 1e-9
     np.testing.assert_allclose(dataset.landmarks, [each.landmarks for each in found], atol=within)
-    if name in ("out.csv", "out.json", "out.xml"):
+    if name in ("out.csv", "out.json", "out.jsonl", "out.xml"):
         assert dataset.box_source == "given"
         np.testing.assert_allclose(dataset.boxes, [each.box for each in found], atol=within)
     if name not in ("out.xml", "folder"):

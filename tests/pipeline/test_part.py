@@ -58,6 +58,26 @@ def test_a_file_of_another_run_is_refused(tmp_path, photos):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"size":[40,30]', b'"size":[40]'),
+        (b'"specimen"', b'"name"'),
+        (b'"objects":[', b'"objects":[5,'),
+        (b"[[", b"[[["),
+    ],
+)
+def test_damaged_results_are_an_error(tmp_path, photos, old, new):
+    path = tmp_path / "a.part"
+    with PartFile(path, "digest", ALL) as part:
+        part.add(photos[0])
+        content = path.read_bytes()
+        head, line = content.splitlines(keepends=True)
+        path.write_bytes(head + line.replace(old, new, 1))
+        with pytest.raises(InputError, match=r"a.part:2: damaged results; remove the file"):
+            list(part.photos())
+
+
 @pytest.mark.parametrize("content", [b"x = 1\n", b"[1]\n", b'{"ert_predict": 1}\n', b"\xff\xfe\n"])
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "a.part"

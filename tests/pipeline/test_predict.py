@@ -73,6 +73,13 @@ def test_where_a_locator_is_not_sure_there_is_nothing(learned_model, photos, mon
     assert found.confidence == 0.05
 
 
+def test_all_faces_of_an_image_are_taken(whole_model, photos):
+    options = {"box_from": "face", "detector": lambda image: [(5, 5, 60, 60), (0, 0, 90, 90)]}
+    found = list(ert.predict(whole_model, photos / "wing0.png", **options))
+    assert [each.box[2] for each in found] == [90, 60]
+    assert len(list(ert.predict(whole_model, photos / "wing0.png", max_objects=1, **options))) == 1
+
+
 def test_confidence_and_standard_errors(confident_model, faces):
     image, box = faces[0][0]
     (found,) = ert.predict(confident_model, image, boxes=box)

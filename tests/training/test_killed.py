@@ -13,7 +13,15 @@ from ert.datasets.synthetic import synthetic_dataset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 
-TRAIN = ["--n-stages=6", "--n-trees=40", "--n-inits=8", "--n-pixels=100", "--working-size=48", "--jobs=2"]
+TRAIN = [
+    "--box-from=given",
+    "--n-stages=6",
+    "--n-trees=40",
+    "--n-inits=8",
+    "--n-pixels=100",
+    "--working-size=48",
+    "--jobs=2",
+]
 # Runs the command and kills itself at a moment that a kill from outside would rarely hit.
 SELF_KILLING = """
 import os, signal, sys

@@ -50,3 +50,15 @@ def test_rolls_that_are_not_numbers_of_the_objects_are_refused(turned):
         small_predictor().fit(X, y, rolls=[0, np.nan, *rolls[2:]])
     with pytest.raises(InputError, match="rolls: array of shape"):
         small_predictor().fit(X[:8], y[:8], rolls=0.0, validation=(X[8:], y[8:], [1.0]))
+
+
+def test_the_confidence_of_rotated_objects(turned):
+    X, y, rolls = turned
+    model = small_predictor(normalizer="diagonal", shift_jitter=0.05, n_jobs=1)
+    model.fit(X, y, rolls=rolls).fit_confidence(X, y, rolls=rolls)
+    found = model.predict(X, rolls=rolls)
+    good = model.assess(X, found).confidence
+    bad = model.assess(X, found + 40).confidence
+    assert np.median(good) > 0.7 > 0.3 > np.median(bad)
+    with pytest.raises(InputError, match="rolls: array of shape"):
+        model.fit_confidence(X, y, rolls=rolls[:3])
