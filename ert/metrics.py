@@ -361,6 +361,7 @@ def normalizer_text(normalizer: str | None) -> str:
     lengths = {
         None: "side of the box",
         "box": "box size, sqrt(width x height) of the true landmarks",
+        "box side": "side of the box",
         "diagonal": "diagonal of the true landmarks' box",
     }
     return lengths.get(normalizer, f"{normalizer} distance")

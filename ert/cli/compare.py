@@ -31,7 +31,7 @@ from ert.evaluation.comparison import (
 from ert.inference.validation import check_pairs
 from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
 from ert.pipeline.boxes import new_boxes, resolve_box_source, scatter_boxes, with_known_source
-from ert.pipeline.validate import boxes_for
+from ert.pipeline.validate import boxes_for, count_trained_on
 from ert.plotting.charts import check_chart_file
 from ert.predictor import load
 
@@ -223,6 +223,9 @@ def _find(
     if not both.any():
         raise InputError(f"{options.dataset}: none of {len(dataset)} objects is found for both models")
     remarks = []
+    for each in pair:
+        if each.model is not None and (n := count_trained_on(each.model, dataset)):
+            remarks.append(f"{each.name} was trained on {n} of these {len(dataset)} objects: its errors are too small")
     if not both.all():
         remarks.append(f"{both.sum()} of {len(dataset)} objects are found for both models; errors are those of them")
     poses = [(each.boxes[both], None if each.rolls is None else each.rolls[both]) for each in boxes]

@@ -19,7 +19,15 @@ from ert.evaluation.report import Evaluation, write_report
 from ert.inference.mode import PredictionMode
 from ert.metrics import NORMALIZERS, nme
 from ert.pipeline.boxes import SOURCE_TEXTS, resolve_box_source
-from ert.pipeline.validate import Predictions, box_lines, error_figures, lengths_of, predict_new
+from ert.pipeline.validate import (
+    Predictions,
+    box_lines,
+    count_trained_on,
+    error_figures,
+    lengths_of,
+    predict_new,
+    trained_on_line,
+)
 from ert.predictor import ShapePredictor, load
 
 # Enough calls for a 99th percentile, in a few seconds.
@@ -93,10 +101,15 @@ def run_evaluate(options: argparse.Namespace) -> int:
         columns = {name: column._replace(values=column.values[predictions.found]) for name, column in columns.items()}
         normalizer, lengths = next(iter(lengths_of(found, list(figures["norms"])).items()))
         figures["by"] = by_groups(columns, nme(found.y, predicted, lengths), normalizer)
+    figures["n_trained_on"] = n = count_trained_on(model, dataset)
+    first, found_lines = box_lines(figures)
+    if n:
+        first.append(trained_on_line(model, n, len(dataset)))
     details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
-    common.output(details | figures, options.json, _table(options, figures))
+    common.output(details | figures, options.json, [*first, *_table(options, figures)])
     if page is not None:
-        _report(options, page, model, mode, predictions, figures, columns, load_before)
+        remarks = [*first, *found_lines]
+        _report(options, page, model, mode, predictions, figures, columns, load_before, remarks)
     return 0
 
 
@@ -108,9 +121,8 @@ def _box_source(options: argparse.Namespace, dataset: Dataset) -> str | None:
 
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
-    scattered, found = box_lines(figures)
+    found = box_lines(figures)[1]
     lines = [
-        *scattered,
         f"{options.model} on {options.dataset}, {figures['n']} objects",
         f"{'normalizer':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}",
     ]
@@ -150,13 +162,13 @@ def _report(
     figures: dict[str, Any],
     columns: dict[str, Column],
     load_before: float | None,
+    remarks: Sequence[str],
 ) -> None:
     """Write the report; `load_before` is the load of the machine before the model ran."""
     dataset, predicted = predictions.found_only()
     if not columns:
         of_faces = _ATTRIBUTES_OF_FACES if dataset.landmarks.shape[1] == 68 else ()
         columns = _columns(options, dataset, (*_ATTRIBUTES, *of_faces))
-    scattered, found = box_lines(figures)
     title = f"{Path(options.model).name} on {dataset.name}"
     about = {
         "Model": str(options.model),
@@ -188,7 +200,7 @@ def _report(
         milliseconds[0],
         about,
         busy_notes(load_before),
-        [*scattered, *found],
+        remarks,
     )
     write_report(page, title, evaluation)
     common.log(f"wrote {page}")

@@ -23,7 +23,7 @@ from ert.evaluation.orientation import better_readings
 from ert.evaluation.radial import landmark_rows
 from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
-from ert.metrics import NORMALIZERS
+from ert.metrics import NORMALIZERS, normalizer_lengths
 from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
@@ -64,7 +64,8 @@ def add_train_options(parser: Parser) -> None:
     common.add_detector(parser)
     validation = "hold out this fraction of the images and report the error on them"
     add("--validation", type=float, default=0, metavar="FRACTION", help=validation)
-    cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images"
+    cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images; with 10 "
+    cv += "rather than 5 folds their models are trained on nearly as many images as the final one"
     add("--cv", type=int, default=0, metavar="K", help=cv)
     group = "what is never split by --validation and --cv: image, folder, FILE.csv:COLUMN, or a regular expression "
     group += "whose first group is matched in file names (default: image)"
@@ -118,7 +119,7 @@ def _add_parameter(group: argparse._ArgumentGroup, name: str, default: Any, type
     kind = kind_of_none if default is None else type(default)
     shown = {"choices": choices} if choices else {"metavar": {int: "N", float: "X"}.get(kind, "NAME")}
     if name == "normalizer":
-        summary += "; of the validation also A-B, the distance between two landmarks"
+        summary += f": {', '.join(NORMALIZERS)}; for the validation also A-B, the distance between two landmarks"
     text = f"{summary} (default: {'none' if default is None else default})".replace("%", "%%")
     # Left out unless it is given: a preset chooses it else.
     group.add_argument(_flag(name), type=kind, default=argparse.SUPPRESS, help=text, **shown)
@@ -170,9 +171,12 @@ def run_train(options: argparse.Namespace) -> int:
         # Landmarks of a .dat file have no names: scripts rely on dlib's order.
         options.part_order = options.part_order or "dlib"
     options.part_order = options.part_order or "natural"
-    checks = Checks(
-        options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
-    )
+    try:
+        checks = Checks(
+            options.validation, options.cv, options.learning_curve, norms=norms, **common.length_options(options)
+        )
+    except InputError as error:
+        raise InputError(f"--{error}") from None
     claim(out, "model", "--out")
     page = common.report_page(options.report)
     common.check_json_file(options.json)
@@ -196,7 +200,9 @@ def run_train(options: argparse.Namespace) -> int:
     if out.suffix == ".dat":
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
     _check_number(options, dataset, checks, plan.random_state)
-    lengths_of(dataset, checks.options(dataset)["norms"])
+    if checks.norms or checks.validation or checks.n_folds:
+        for lengths in lengths_of(dataset, checks.options(dataset)["norms"]).values():
+            normalizer_lengths(dataset.y, lengths)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
     with common.compiling_notice():

@@ -102,7 +102,9 @@ def detect_scored_faces(
 def _run_detector(image: Pixels, detector: str, channel_order: str) -> tuple[Floats, Floats]:
     name, _, model = str(detector).partition(":")
     if name == "auto":
-        name = "haar" if _haar_file() else "lbp"
+        # cv2 is not whole yet for a second thread while the first imports it.
+        with _DETECTOR_LOCK:
+            name = "haar" if _haar_file() else "lbp"
     if name not in ("haar", "lbp", "dlib", "yunet") or bool(model) != (name == "yunet"):
         known = "'auto', 'haar', 'lbp', 'dlib', 'yunet:/path/to/model.onnx' or a function"
         raise InputError(f"detector: {detector!r}, expected {known}")

@@ -18,7 +18,7 @@ from ert.model.locator import CELL_PIXELS, CORNERS, Locator, poses_of
 # From one size that is searched for to the next.
 SIZE_STEP = 2**0.25
 # A copy of the photo has at most so many times the size of the photo, and so many pixels.
-MAX_SCALE, MAX_LEVEL_PIXELS = 4.0, 4_000_000
+MAX_SCALE, MAX_LEVEL_PIXELS = 4.0, 2_000_000
 # Of a window, this part may lie beyond each edge of the photo.
 MAX_OUTSIDE = 0.25
 # Candidates that are looked at more closely, for each object that is wanted, and more.
@@ -145,7 +145,7 @@ def search_levels(gray: Pixels, locator: Locator) -> Iterator[tuple[Features, fl
         scale = min(locator.pixels / side, MAX_SCALE, math.sqrt(MAX_LEVEL_PIXELS / gray.size))
         width, height = max(1, math.floor(photo.width * scale)), max(1, math.floor(photo.height * scale))
         box = 0, 0, min(width / scale, photo.width), min(height / scale, photo.height)
-        level = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box))
+        level = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=2.0))
         level = np.pad(level, margin, mode="edge")
         histograms = gradient_histograms(level)
         if histograms.shape[0] >= rows and histograms.shape[1] >= columns:

@@ -55,7 +55,8 @@ class Fitted:
         For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
-        and "notes"; "validation", if the error of new photos was measured.
+        and "notes"; "validation", if the error of new photos was measured; "trained_on", by which objects of the
+        training data are recognized.
     confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
@@ -304,7 +305,7 @@ def _check_history(history: list[dict[str, float]]) -> list[dict[str, float]]:
 
 def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
     _check_numbers("summary", summary, _COUNTS, whole=True)
-    for key in ("digest", "library_version"):
+    for key in ("digest", "library_version", *({"trained_on"} & summary.keys())):
         if not isinstance(summary[key], str):
             raise InputError(f"summary: {key} is {quoted(summary[key])}, expected a text")
     _check_texts("notes", list(summary["notes"].values()))

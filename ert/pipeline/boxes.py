@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import read_images
 from ert.faces.detection import Detector, detect_faces
-from ert.inference.locator import locate_objects
+from ert.inference.locator import LIKELY_CONFIDENCE, locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.geometry import box_transforms, image_to_box
 from ert.model.locator import Locator
 from ert.model.procrustes import column_medians, fit_similarity
+from ert.pipeline.predict import MIN_FOUND_CONFIDENCE
 from ert.pipeline.sources import Found, choose_box_source, whole_boxes
 from ert.predictor import load
 from ert.training.locator import fit_locator
@@ -77,6 +78,23 @@ class NewBoxes(NamedTuple):
     found: NDArray[np.bool_]
 
 
+class DetectedFaces:
+    """Boxes of a face detector, which runs once on each image file."""
+
+    def __init__(self, detector: str | Detector = "auto") -> None:
+        self._detector = detector
+        self._boxes: dict[Path, Floats] = {}
+
+    def __call__(self, file: Path) -> Floats:
+        """Return the boxes (n, 4) in an image."""
+        if file not in self._boxes:
+            self._boxes[file] = detect_faces(file, self._detector)
+        return self._boxes[file]
+
+
+FaceFinder: TypeAlias = str | Detector | DetectedFaces
+
+
 def resolve_box_source(dataset: Dataset, box_from: str, *, suffix: str = ".ert") -> tuple[str, str]:
     """Return where the boxes of a model come from, and why in a few words; `suffix` is that of the model file.
 
@@ -112,7 +130,7 @@ def training_boxes(
     dataset: Dataset,
     source: str,
     *,
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     gray_weights: str = "luma",
     n_jobs: int = -1,
     random_state: int = 0,
@@ -137,7 +155,7 @@ def training_boxes(
     return TrainingBoxes(dataset)
 
 
-def face_boxes(dataset: Dataset, detector: str | Detector = "auto", n_jobs: int = -1) -> tuple[Floats, int]:
+def face_boxes(dataset: Dataset, detector: FaceFinder = "auto", n_jobs: int = -1) -> tuple[Floats, int]:
     """Return the boxes (n, 4) of a face detector, and how many there are.
 
     Faces that it misses get the box that it would typically draw around such landmarks.
@@ -173,7 +191,7 @@ def new_boxes(
     locator: Locator | None = None,
     *,
     gray_weights: str = "luma",
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     n_jobs: int = -1,
 ) -> NewBoxes:
     """Find the objects of a dataset as in new photos: what is known of them only says which one a box belongs to."""
@@ -189,10 +207,16 @@ def new_boxes(
     for i, file in enumerate(dataset.files):
         items.setdefault(file, []).append(i)
 
+    faces = detector if isinstance(detector, DetectedFaces) else DetectedFaces(detector)
+
     def find(file: Path) -> list[Found]:
         if locator is None:
-            return [Found(box) for box in detect_faces(file, detector)]
-        found = locate_objects(locator, file, max_objects=len(items[file]), gray_weights=gray_weights, what=str(file))
+            return [Found(box) for box in faces(file)]
+        n = len(items[file])
+        # As in a prediction.
+        least = MIN_FOUND_CONFIDENCE if n == 1 else LIKELY_CONFIDENCE
+        options: Any = {"max_objects": n, "min_confidence": least, "gray_weights": gray_weights}
+        found = locate_objects(locator, file, **options, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 
     results = read_images(find, dataset.files, n_jobs)

@@ -50,7 +50,7 @@ def cross_validate(
         file = None if checkpoint is None else fold_checkpoint(checkpoint, number, fraction)
         prepared = replace(plan, given={**plan.given, "verbose": 0}).prepare(dataset.subset(rest))
         model = prepared.fit(checkpoint=file, resume=resume)
-        options: Any = {"box_from": plan.box_source, "detector": plan.detector, "n_jobs": model.n_jobs}
+        options: Any = {"box_from": plan.box_source, "detector": plan.faces, "n_jobs": model.n_jobs}
         part = predict_new(model, dataset.subset(test), **options)
         errors.append(training_error(model, prepared.boxes.dataset, prepared.boxes.rolls, norm, model.n_jobs))
         parts.append(part)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.images import image_size
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
@@ -15,6 +15,7 @@ from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.model.schemes import resolve_mirror_map
 from ert.pipeline.boxes import (
     SOURCE_TEXTS,
+    DetectedFaces,
     TrainingBoxes,
     new_boxes,
     resolve_box_source,
@@ -23,7 +24,7 @@ from ert.pipeline.boxes import (
 )
 from ert.predictor import ShapePredictor
 from ert.training.parameters import check_parameters, pool_advice
-from ert.training.presets import choose_parameters, explain_choice
+from ert.training.presets import PRESETS, choose_parameters, explain_choice
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Prepared:
         return self.model
 
     def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
-        options: Any = {"detector": self.plan.detector, "n_jobs": self.model.n_jobs}
+        options: Any = {"detector": self.plan.faces, "n_jobs": self.model.n_jobs}
         options |= {"gray_weights": self.model.gray_weights}
         boxes, rolls, found = new_boxes(held_out, self.plan.box_source, self.boxes.locator, **options)
         if not found.any():
@@ -109,15 +110,15 @@ class Plan:
         A preset, or "none" for the defaults.
     given : dict
         Parameters of :class:`ert.ShapePredictor` that the preset leaves as they are.
-    detector : str or callable
-        For faces, see :func:`ert.detect_faces`.
+    faces : DetectedFaces
+        The boxes of faces, where they come from a detector.
     """
 
     box_source: str
     reason: str
     preset: str
     given: Mapping[str, Any]
-    detector: str | Detector = "auto"
+    faces: DetectedFaces
 
     @property
     def random_state(self) -> int:
@@ -135,7 +136,7 @@ class Plan:
         Raises
         ------
         InputError
-            When there are too few objects, or parameters cannot be used.
+            When there are too few objects.
         """
         given = ShapePredictor(**self.given)
         if len(dataset) < MIN_TRAINING_OBJECTS:
@@ -143,7 +144,7 @@ class Plan:
         boxes = training_boxes(
             dataset,
             self.box_source,
-            detector=self.detector,
+            detector=self.faces,
             gray_weights=given.gray_weights,
             n_jobs=given.n_jobs,
             random_state=self.random_state,
@@ -176,13 +177,15 @@ def make_plan(
     Raises
     ------
     InputError
-        When a given parameter cannot be used.
+        When parameters, preset or box source are invalid.
     """
     model = ShapePredictor(**given)
     check_parameters(model.get_params())
     resolve_mirror_map(model.mirror, len(dataset.landmark_names))
+    if preset not in (*PRESETS, "none"):
+        raise InputError(f"preset={quoted(preset)}: expected one of {', '.join(PRESETS)}, none")
     source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
-    return Plan(source, reason, preset, dict(given), detector)
+    return Plan(source, reason, preset, dict(given), DetectedFaces(detector))
 
 
 def _image_sizes(dataset: Dataset) -> Floats:

@@ -61,6 +61,8 @@ def choose_box_source(dataset: Dataset) -> tuple[str, str]:
     if dataset.box_source != "landmarks":
         given = dataset.box_source == "given"
         return ("given", "the annotations have boxes") if given else ("whole", "the boxes are the whole images")
+    if len(dataset.landmark_names) == 1:
+        return "whole", "a single landmark has no size"
     if known_scheme(dataset) == "face68":
         return "face", "the landmarks are those of faces"
     center, size, roll, extent = scatter(dataset)

@@ -10,19 +10,28 @@ from numpy.typing import NDArray
 
 from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
-from ert._core.types import StrPath
+from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups
 from ert.faces.detection import Detector
 from ert.pipeline.folds import CURVE_FRACTIONS, Split, cross_validate, fold_checkpoint, learning_curve
 from ert.pipeline.plan import Plan, make_plan
-from ert.pipeline.validate import Predictions, default_normalizer, error_figures, predict_new, training_error
+from ert.pipeline.validate import (
+    Predictions,
+    default_normalizer,
+    error_figures,
+    object_digests,
+    predict_new,
+    training_error,
+)
 from ert.predictor import ShapePredictor
 from ert.training.confidence_samples import check_folds
 from ert.training.fit import log
 
 # Folds of the learning curve where nothing else is said.
 CURVE_FOLDS = 5
+# Training objects that a model remembers, in 8 bytes each.
+MAX_REMEMBERED = 500
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,7 @@ def train(
         Fraction of the images that is held out to measure the error.
     cv : int
         Folds of a cross-validation, which measures the error of new photos; the model is then trained on all images.
+        With 10 rather than 5, the models of the folds are trained on nearly as many images.
     groups : sequence, optional
         A label for each object, such as the specimen: objects of a group are never separated. By default, the image.
     confidence : int
@@ -202,9 +212,7 @@ def run_training(
     on_model(prepared.model)
     model = prepared.fit(held_out, notes=notes, checkpoint=checkpoint, resume=resume, on_stage=on_stage)
     if held_out is not None:
-        predictions = predict_new(
-            model, held_out, box_from=plan.box_source, detector=plan.detector, n_jobs=model.n_jobs
-        )
+        predictions = predict_new(model, held_out, box_from=plan.box_source, detector=plan.faces, n_jobs=model.n_jobs)
         training = training_error(model, prepared.boxes.dataset, prepared.boxes.rolls, norm, model.n_jobs)
     if checks.curve and predictions is not None:
         curve = learning_curve(plan, dataset, splits, predictions, norm, **files)
@@ -212,16 +220,25 @@ def run_training(
         part = prepared.boxes.dataset
         rolls = prepared.boxes.rolls
         model.fit_confidence(part.X, part.y, rolls=rolls, n_folds=confidence, checkpoint=checkpoint, resume=resume)
-    figures = None
-    if predictions is not None:
+    figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
+    if predictions is not None and not predictions.found.any():
+        say(f"none of the {len(predictions.dataset)} objects left out was found: their error is unknown")
+    elif predictions is not None:
         figures = {"method": checks.method, "training_error": training}
         figures |= error_figures(predictions, **checks.options(dataset))
-        summary = model.summary_ | {"validation": validation_summary(figures, predictions)}
-        model.fitted_ = replace(model.fitted_, summary=summary)
+        summary["validation"] = validation_summary(figures, predictions)
+    model.fitted_ = replace(model.fitted_, summary=summary)
     if checkpoint is not None:
         for file in fold_files(checkpoint, checks):
             file.unlink(missing_ok=True)
     return Trained(model, predictions, figures, curve)
+
+
+def _some(dataset: Dataset) -> Floats:
+    """Return the landmarks of the objects that a model remembers, evenly spaced."""
+    items = np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_REMEMBERED)).astype(int)
+    landmarks: Floats = dataset.landmarks[items]
+    return landmarks
 
 
 def hold_out(dataset: Dataset, checks: Checks, seed: int) -> tuple[Dataset, Dataset | None]:

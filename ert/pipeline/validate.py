@@ -7,6 +7,7 @@ are counted, and have no error.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +16,8 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figures
-from ert.faces.detection import Detector
 from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_text
-from ert.pipeline.boxes import NewBoxes, new_boxes, scatter_boxes, with_known_source
+from ert.pipeline.boxes import FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
 from ert.pipeline.predict import DEFAULT_MODE
 from ert.predictor import Mode, ShapePredictor
 
@@ -26,6 +26,8 @@ from ert.predictor import Mode, ShapePredictor
 ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
 # Where twice the photos reduce the error by less than this part, it is limited by something else.
 MIN_GAIN = 0.1
+# What errors are divided by where objects have no size.
+BOX_SIDE = "box side"
 # With fewer images a bootstrap interval is far too narrow.
 MIN_IMAGES_FOR_INTERVAL = 10
 
@@ -68,7 +70,7 @@ def predict_new(
     *,
     box_from: str | None = None,
     mode: Mode = DEFAULT_MODE,
-    detector: str | Detector = "auto",
+    detector: FaceFinder = "auto",
     n_jobs: int = -1,
     what: str = "X",
 ) -> Predictions:
@@ -100,7 +102,7 @@ def predict_new(
 
 
 def boxes_for(
-    model: ShapePredictor, dataset: Dataset, box_from: str | None, detector: str | Detector = "auto", n_jobs: int = -1
+    model: ShapePredictor, dataset: Dataset, box_from: str | None, detector: FaceFinder = "auto", n_jobs: int = -1
 ) -> tuple[str, NewBoxes]:
     """Return where the boxes of new photos come from, and those boxes; see `predict_new`."""
     source = box_from or model.box_source_
@@ -138,9 +140,14 @@ def concatenate_predictions(parts: Sequence[Predictions], places: Sequence[NDArr
 
 
 def default_normalizer(landmarks: Floats) -> str:
-    """Return the usual normalizer: the inter-ocular distance of faces, the diagonal of other objects."""
-    of_faces = landmarks.shape[1] == 68 and bool(np.isfinite(landmarks[:, 36:48]).all())
-    return "inter-ocular" if of_faces else "diagonal"
+    """Return the usual normalizer: the inter-ocular distance of faces, the diagonal of other objects.
+
+    Objects of a single landmark have no size: it is the side of their boxes.
+    """
+    if landmarks.shape[1] == 68 and np.isfinite(landmarks[:, 36:48]).all():
+        return "inter-ocular"
+    sizes = np.fmax.reduce(landmarks, axis=1) - np.fmin.reduce(landmarks, axis=1)
+    return "diagonal" if sizes.any(axis=1).all() else BOX_SIDE
 
 
 def image_interval(errors: ArrayLike, files: Sequence[Any]) -> list[float] | None:
@@ -213,7 +220,11 @@ def error_figures(
 
 def lengths_of(dataset: Dataset, norms: Sequence[str]) -> Mapping[str, Any]:
     """Return what errors are divided by, by name: a normalizer, or distances between two landmarks."""
-    return {name: normalizer_or_pair(name, dataset.landmarks, dataset.landmark_names) for name in norms}
+    sides = {BOX_SIDE: dataset.boxes[:, 2:].mean(axis=1)}
+    return {
+        name: sides[name] if name in sides else normalizer_or_pair(name, dataset.landmarks, dataset.landmark_names)
+        for name in norms
+    }
 
 
 def box_lines(figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
@@ -249,6 +260,28 @@ def validation_lines(figures: Mapping[str, Any], curve: Sequence[Mapping[str, An
     return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"], curve)]
 
 
+def object_digests(landmarks: Floats) -> list[str]:
+    """Return a digest of the landmarks of each object, by which those that a model was trained on are recognized."""
+    rounded = np.nan_to_num(np.round(100 * landmarks), nan=-1e9).astype("<i8")
+    return [f"{crc32(shape.tobytes()):08x}" for shape in rounded]
+
+
+def count_trained_on(model: ShapePredictor, dataset: Dataset) -> int:
+    """Return how many objects of a dataset a model was trained on, as far as it remembers them."""
+    text = model.summary_.get("trained_on", "")
+    known = {text[i : i + 8] for i in range(0, len(text), 8)}
+    return sum(digest in known for digest in object_digests(dataset.landmarks))
+
+
+def trained_on_line(model: ShapePredictor, n: int, total: int) -> str:
+    """Return what is to be said first where a model is evaluated on objects that it was trained on."""
+    line = f"the model was trained on {n} of these {total} objects: errors of new photos are larger"
+    if (known := model.summary_.get("validation")) is not None:
+        of = normalizer_text(known["normalizer"])
+        return f"{line}, {known['error']:.2f} % of the {of} by {known['method']}"
+    return f"{line}; ert train --cv 5 measures them"
+
+
 def verdict(training: float, new: float, curve: Sequence[Mapping[str, Any]] | None = None) -> str:
     """Say what would help most, from the errors of the training objects and of new photos in percent.
 
@@ -277,7 +310,7 @@ def training_error(model: ShapePredictor, dataset: Dataset, rolls: Floats | None
         chosen = np.sort(np.random.default_rng(0).permutation(len(dataset))[:MAX_TRAINING_OBJECTS])
         dataset, rolls = dataset.subset(chosen), None if rolls is None else rolls[chosen]
     predicted = model.predict(dataset.X, rolls=rolls, n_jobs=n_jobs)
-    return float(nme(dataset.y, predicted, normalizer_or_pair(norm, dataset.y, dataset.landmark_names)).mean())
+    return float(nme(dataset.y, predicted, lengths_of(dataset, [norm])[norm]).mean())
 
 
 # Enough for two digits.

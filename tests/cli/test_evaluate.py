@@ -38,7 +38,8 @@ def test_evaluate_writes_a_report(trained, dataset, tmp_path, capsys):
         "By mouth",
     ]
     assert "120 calls: 24 objects, 5 times each" in captions
-    mean = captured.out.splitlines()[2].split()[1]
+    assert captured.out.startswith("the model was trained on 19 of these 24 objects")
+    mean = captured.out.splitlines()[3].split()[1]
     assert mean in [cell.text for cell in tree.xpath("//td")]
     assert run(*arguments, "--by", "roll", "--normalizer", "box", "--inits", 3) == 0
     tree = read_page(tmp_path / "new" / "report.html")

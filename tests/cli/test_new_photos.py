@@ -83,7 +83,11 @@ def test_boxes_around_the_landmarks_are_told_in_the_first_line(drawn, tmp_path, 
     text = f"{figures['scattered_boxes']['box']['mean']:.2f} % (95 % interval"
     assert lines[0].startswith("boxes are those around the true landmarks")
     assert text in lines[0]
-    (remark,) = read_page(report / "report.html").xpath("//p[@class='remark']")
+    remark, trained_on = read_page(report / "report.html").xpath("//p[@class='remark']")
+    # Of 24, seven were held out.
+    assert figures["n_trained_on"] == 17
+    assert lines[1].startswith("the model was trained on 17 of these 24 objects: errors of new photos are larger, ")
+    assert trained_on.text.startswith("The model was trained on 17 of these 24 objects")
     assert text in " ".join(remark.text_content().split())
     # Converted annotations have boxes, but the same ones.
     assert run("convert", drawn, tmp_path / "drawn.csv") == 0
@@ -142,7 +146,9 @@ def test_compare_gives_each_model_its_boxes(drawn, trained, tmp_path, capsys):
     assert data["scattered_boxes"][1] > data["errors"]["b"]["mean"]
     capsys.readouterr()
     assert run("compare", trained / "m.ert", trained / "m.ert", drawn, "--repeats=1") == 0
-    assert capsys.readouterr().out.startswith("drawn: 24 objects")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A m.ert was trained on 24 of these 24 objects: its errors are too small"
+    assert lines[2].startswith("drawn: 24 objects")
 
 
 def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, monkeypatch):
@@ -176,6 +182,16 @@ def test_a_dat_file_has_whole_boxes_and_no_locator(drawn, tmp_path, capsys):
     assert np.isfinite(whole).all()
     line = refused(capsys, "train", drawn, "--out", out, "--box-from=learned", *TINY)
     assert "dlib's format (.dat) cannot store a locator, expected whole or given" in line
+
+
+def test_a_single_landmark_is_measured_in_sides_of_the_image(drawn, tmp_path, capsys):
+    dataset = ert.load_dataset(drawn)
+    one = ert.Dataset(dataset.files, dataset.boxes, dataset.landmarks[:, :1], ("tip",), "one")
+    ert.write_dataset(one, tmp_path / "one.tps")
+    assert run("train", tmp_path / "one.tps", "--out", tmp_path / "m.ert", "--cv=2", *TINY) == 0
+    printed = capsys.readouterr().err
+    assert "boxes: the whole images (a single landmark has no size)" in printed
+    assert re.search(r"error of new photos .* % of the side of the box", printed)
 
 
 @pytest.mark.parametrize(

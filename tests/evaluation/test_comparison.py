@@ -155,6 +155,21 @@ def test_measure_runs_every_model_on_every_object(dataset, monkeypatch, batch):
     assert {ndim for _, ndim, _ in calls} == {3}
 
 
+def test_each_model_may_have_boxes_and_rolls_of_its_own(dataset):
+    seen = []
+
+    def prepare(image, box, *roll):
+        seen.append((*box[:2], *roll))
+        return lambda: [[0, 0], box[:2]]
+
+    pair = [BenchmarkModel(name, 2, 1, prepare, lambda result: result) for name in "ab"]
+    moved = dataset.boxes + 7
+    shapes, _ = measure(pair, dataset, 1, poses=[(dataset.boxes, None), (moved, np.arange(6.0))])
+    np.testing.assert_array_equal(shapes[0, :, 1], dataset.boxes[:, :2])
+    np.testing.assert_array_equal(shapes[1, :, 1], moved[:, :2])
+    assert seen[:4] == [(0, 0), (7, 7, 0), (1, 1), (8, 8, 1)]
+
+
 def test_models_alternate_and_each_is_first_equally_often(dataset):
     calls = []
     pair = [Recorder(calls, number).benchmark_model for number in (1, 2)]

@@ -276,3 +276,17 @@ def test_lbp_draws_the_same_boxes_in_whatever_order_threads_find_windows(astrona
     for _ in range(5):
         for one, other in zip(expected, detection.detect_faces(astronaut, "lbp"), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_one_thread_at_a_time_looks_for_opencv(astronaut, monkeypatch):
+    """While a thread imports cv2, it lacks its parts for another, which would take it for OpenCV 5."""
+    find, locked = detection._haar_file, []
+
+    def watched():
+        locked.append(detection._DETECTOR_LOCK.locked())
+        return find()
+
+    monkeypatch.setattr(detection, "_haar_file", watched)
+    detection.detect_faces(astronaut)
+    assert locked
+    assert all(locked)

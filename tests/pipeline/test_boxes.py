@@ -32,11 +32,12 @@ class DrawnLocator:
         return squares_around(landmarks), rolls
 
 
-def locate_dark(locator, image, *, max_objects, gray_weights, what):
+def locate_dark(locator, image, *, max_objects, min_confidence, gray_weights, what):
     rows, columns = np.nonzero(ert.load_image(image) < 130)
     if not len(rows):
         return []
     points = np.column_stack([columns, rows])[None]
+    assert min_confidence == (0.1 if max_objects == 1 else 0.5)
     return [(tuple(squares_around(points)[0]), 3.0, 0.9)]
 
 
@@ -54,7 +55,9 @@ def located(monkeypatch):
 def test_the_real_locator_takes_these_arguments():
     import inspect
 
-    assert {"max_objects", "gray_weights", "what"} <= set(inspect.signature(locate_objects).parameters)
+    assert {"max_objects", "min_confidence", "gray_weights", "what"} <= set(
+        inspect.signature(locate_objects).parameters
+    )
 
 
 def test_source_is_chosen_named_or_refused(drawn):
@@ -140,6 +143,11 @@ def test_boxes_of_a_detector_belong_to_the_faces_that_they_overlap(tmp_path):
     boxes, n_detected = face_boxes(faces, lambda image: [])
     assert n_detected == 0
     assert overlap(boxes, faces.boxes).min() > 0.5
+    once = []
+    remembered = module.DetectedFaces(lambda image: once.append(1) or detector(image))
+    for _ in range(2):
+        np.testing.assert_array_equal(new_boxes(faces, "face", detector=remembered).boxes, found.boxes)
+    assert len(once) == 13
     few = replace(faces, landmarks=faces.landmarks[:, :5], landmark_names=faces.landmark_names[:5])
     with pytest.raises(InputError, match="the face detector finds 0 of 13 annotated objects"):
         face_boxes(few, lambda image: [])

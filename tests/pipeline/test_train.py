@@ -47,17 +47,15 @@ def error_of(model, dataset):
 
 
 def test_the_reported_error_is_that_of_new_photos(drawn, new):
-    """Boxes around the true landmarks, which no new photo has, would give less than two thirds of it."""
-    honest = ert.train(drawn, box_from="whole", cv=5, **TINY)
+    """Boxes around the true landmarks, which no new photo has, would give two thirds of it."""
+    honest = ert.train(drawn, box_from="whole", cv=10, **TINY)
     validation = honest.summary_["validation"]
     real, _ = error_of(honest, new)
-    # The folds are trained on four fifths of the photos.
-    assert 0.9 < validation["error"] / real < 1.3
-    assert validation["low"] < validation["error"] < validation["high"]
+    assert validation["low"] < real < validation["high"]
     assert validation["scattered_error"] is None
     flattered = ert.train(drawn, box_from="given", cv=5, **TINY)
     around = flattered.summary_["validation"]
-    assert around["error"] < 0.67 * validation["error"]
+    assert around["error"] < min(0.75 * real, validation["low"])
     # That is not hidden: the error in scattered boxes is beside it.
     assert around["scattered_error"] > 2.5 * around["error"]
     _, figures = error_of(flattered, new)
@@ -119,6 +117,15 @@ def test_objects_that_are_not_found_are_counted(drawn, monkeypatch):
     assert np.isnan(trained.predictions.landmarks[3]).all()
     with pytest.raises(InputError, match="none of 4 objects was found"):
         error_figures(predict_new(trained.model, drawn.subset([3, 7, 13, 17])))
+    # After the training this is no error: the model is not lost.
+    monkeypatch.setattr(boxes, "locate_objects", lambda locator, image, **options: [])
+    said = []
+    for checks in (Checks(cv=2, curve=True), Checks(validation=0.2, curve=True)):
+        trained = run_training(plan, drawn[:20], checks, say=said.append)
+        assert trained.figures is None
+        assert trained.model.box_source_ == "learned"
+        assert said[-1].endswith("objects left out was found: their error is unknown")
+        assert curve_lines(trained.curve) == []
 
 
 def boxes_plan(dataset, source, given):

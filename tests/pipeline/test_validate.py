@@ -13,6 +13,7 @@ from ert.pipeline.validate import (
     concatenate_predictions,
     error_figures,
     image_interval,
+    object_digests,
     validation_lines,
     verdict,
 )
@@ -96,6 +97,16 @@ def test_intervals_are_over_images():
     low, high = image_interval(errors, range(40))
     assert wide > 1.2 * (high - low)
     assert image_interval(errors, np.repeat(range(8), 5)) is None
+
+
+def test_objects_are_recognized_by_their_landmarks():
+    digests = object_digests(TRUTH + np.arange(12)[:, None, None])
+    assert len(set(digests)) == 12
+    # As far as files round them.
+    assert object_digests(TRUTH + np.arange(12)[:, None, None] + 1e-4) == digests
+    missing = TRUTH.copy()
+    missing[0, 1] = np.nan
+    assert object_digests(missing)[0] != object_digests(TRUTH)[0] == object_digests(missing)[1]
 
 
 def test_predictions_of_folds_are_put_in_order():

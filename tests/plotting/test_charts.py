@@ -17,6 +17,7 @@ from ert.plotting.charts import (
     check_chart_file,
     plot_ced,
     plot_landmark_errors,
+    plot_learning_curve,
     plot_reliability,
     plot_stages,
     require_plot_packages,
@@ -79,6 +80,32 @@ def test_a_single_curve_has_no_legend_and_failures_are_marked_if_they_are_shown(
     far = plot_ced({"": [1.0, 20.0, 30.0]}, failure_limit=5)
     assert [text.get_text().strip() for text in axes_of(far).texts] == ["failures"]
     assert far.description.startswith("Cumulative error distribution; mean 17.00 %")
+
+
+def test_a_learning_curve_has_intervals_where_they_are_known():
+    rows = [
+        {"n_images": 10, "error": None, "interval_95": None},
+        {"n_images": 20, "error": 2.0, "interval_95": None},
+        {"n_images": 40, "error": 1.5, "interval_95": [1.0, 1.75]},
+    ]
+    chart = plot_learning_curve(rows)
+    assert chart.description == "Learning curve; 2.00 % with 20 photos, 1.50 % with 40 photos"
+    (axes,) = chart.figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[20, 2.0], [40, 1.5]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["20", "40"]
+    (bars,) = axes.collections
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[2, 2], [1, 1.75]]
+    assert plot_learning_curve(rows[:1]).description.startswith("Learning curve")
+
+
+def test_names_of_few_landmarks_are_in_the_chart():
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    names = [f"p{i}" for i in range(40)]
+    shown = plot_landmark_errors(points, np.ones(40), names, length=1.0, label="error")
+    assert {text.get_text() for text in shown.figure.axes[0].texts} == set(names)
+    points = np.vstack([points, [[0, 0]]])
+    many = plot_landmark_errors(points, np.ones(41), [*names, "more"], length=1.0, label="error")
+    assert not many.figure.axes[0].texts
 
 
 def test_stages_are_drawn_with_validation_or_without():
