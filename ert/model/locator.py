@@ -57,8 +57,8 @@ class Locator(FieldsOnly):
     offsets : float32 array (n_filters,)
         Added to the weighted sums.
     start : float64 array (3,)
-        Where the objects lie that it was trained on, if they lie alike in all photos: x and y of the center in widths and
-        heights of the photo, the mean side of the box in square roots of its area. A side of 0 is nowhere.
+        Where the objects lie that it was trained on, if they lie alike in all photos: x and y of the center in widths
+        and heights of the photo, the mean side of the box in square roots of its area. A side of 0 is nowhere.
     confidence_weights : float64 array (2,)
         The logit of the confidence: a constant, and the weight of the score.
     cascade : Cascade
