@@ -57,9 +57,10 @@ def test_train_cross_validates_and_writes_what_it_prints(drawn, trained, tmp_pat
     assert f"{figures['lengths']['mean']:.3g} mm" in printed
     assert sorted(path.name for path in trained.iterdir()) == ["m.ert", "m.json", "report"]
     # And the terminal.
-    assert run("train", drawn, "--out", tmp_path / "n.ert", "--cv=2", "--per-landmark", *TINY) == 0
+    options = "--cv=2", "--per-landmark", "--box-from=whole"
+    assert run("train", drawn, "--out", tmp_path / "n.ert", *options, *TINY) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("ert: boxes: of the locator in the model (the objects lie alike in all images")
+    assert lines[0].startswith("ert: boxes: the whole images (as asked for")
     (at,) = [i for i, line in enumerate(lines) if line.startswith("error of new photos (2-fold")]
     assert lines[at + 1].startswith("mean radial error ")
     assert lines[at + 2].startswith("training error ")
