@@ -216,7 +216,7 @@ class Training:
             done = self.seconds / seconds
             rate = done / 0.1 if done < 0.1 else (1 + np.cos(np.pi * (done - 0.1) / 0.9)) / 2
             for group in self.optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * max(rate, 1e-3)
+                group["lr"] = LEARNING_RATE * max(float(rate), 1e-3)
             pixels, shapes = self.batch()
             with autocast():
                 logits = self.network(pixels)
