@@ -54,12 +54,15 @@ class TrainingBoxes(NamedTuple):
         Which finds the objects in new photos.
     note : str
         What there is to say about the boxes, "" is nothing.
+    kept : bool array or None
+        Which objects there is a box for; None is all.
     """
 
     dataset: Dataset
     rolls: Floats | None = None
     locator: Locator | None = None
     note: str = ""
+    kept: NDArray[np.bool_] | None = None
 
 
 class NewBoxes(NamedTuple):
@@ -151,7 +154,7 @@ def training_boxes(
         n = int((~placed).sum())
         note = f"{n} object{'s' * (n != 1)} with fewer than two landmarks left out" if n else ""
         part = replace(dataset, boxes=boxes, box_source="given").subset(placed)
-        return TrainingBoxes(part, rolls[placed], locator, note)
+        return TrainingBoxes(part, rolls[placed], locator, note, placed)
     return TrainingBoxes(dataset)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,12 +128,11 @@ def choose_request(
 
     Boxes that the user gave are taken; those of annotations, where the model was trained on such.
     """
-    fitted = model.fitted_
-    if max_objects is not None and max_objects < 1:
+    own, fitted = model.box_source_, model.fitted_
+    if max_objects is not None and index(max_objects) < 1:
         raise InputError(f"max_objects={max_objects}: expected at least 1")
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence:g}: expected 0 to 1")
-    own = model.box_source_
     source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from)
     source = source or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
     if source == "given" != own and not inputs.has_boxes:
