@@ -294,7 +294,6 @@ def test_wrong_arguments_raise_the_usual_error(calls, name, monkeypatch, tmp_pat
     [
         ("measure", {"distances": 3}, "distances: 3, expected"),
         ("measure", {"std": "x"}, "std: 'x', expected an array of numbers or None"),
-        ("measure", {"data": "x"}, "data: 'x', expected an array of numbers or Dataset or Iterable"),
         ("ert.predict", {"model": ert.ShapePredictor()}, "not fitted"),
         ("ert.predict", {"max_objects": 1.5}, "max_objects: 1.5, expected an integer or None"),
     ],
