@@ -209,6 +209,8 @@ def summarize(data, folder, name):
             "folds": list(runs),
             **{key: float(np.mean([run[key] for run in runs.values()])) for key in TIMES},
         }
+        if boxes := [run["boxes"] for run in runs.values() if "boxes" in run]:
+            summary[method]["boxes"] = boxes
         if method != "ert" and "ert" in errors:
             both = [fold for fold in runs if fold in errors["ert"]]
             difference = np.concatenate([errors[method][fold] - errors["ert"][fold] for fold in both])

@@ -52,7 +52,9 @@ def rows():
         ),
     )
     for name, found in result("objects")["sets"].items():
-        methods = {method: f"{row['%']:.2f}" for method, row in found["methods"].items()}
+        n_folds = len(objects.folds_of(name))
+        whole = {method: row for method, row in found["methods"].items() if len(row["folds"]) == n_folds}
+        methods = {method: f"{row['%']:.2f}" for method, row in whole.items()}
         if not {"ert", "ert, accurate", *objects.DLIB_OPTIONS} <= set(methods):
             continue
         others = f"{methods['dlib']} (default options); {methods['dlib, options of ml-morph']} (options of ml-morph)"

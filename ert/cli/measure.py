@@ -64,6 +64,8 @@ def run_measure(options: argparse.Namespace) -> int:
     ert measure wings.tps --distances 0-4,width=2-7 --centroid-size --out wings.csv
     ert measure predicted.csv --angles nose-neck-tail --scale 0.25 --procrustes
     """
+    if options.scale is not None and options.scale_points is not None:
+        raise InputError("--scale and --scale-points: expected one of them")
     if options.out != "-":
         claim(options.out, table_kind(options.out), "--out")
     dataset = common.read_dataset(options, options.dataset, options.boxes)

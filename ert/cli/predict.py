@@ -18,12 +18,14 @@ from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.align import picture_paths
 from ert.cli.parser import Parser
+from ert.datasets.formats import load_dataset
 from ert.datasets.parsing import check_name, first_duplicate, quoted
 from ert.faces.detection import reduce_image
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.outputs import OUTPUT_FORMATS, check_pts, choose_output, image_key, images_in, pts_file, write_photos
 from ert.pipeline.part import Columns, PartFile, adds_to_output, part_path
 from ert.pipeline.predict import DEFAULT_MODE, Photo, Request, choose_request, predict_photos
+from ert.pipeline.validate import count_trained_on
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
@@ -91,8 +93,8 @@ def run_predict(options: argparse.Namespace) -> int:
     Results are kept in FILE.part until the output is written, so that --resume goes on after an interrupt. To a
     finished .csv, .tps, .jsonl or folder of .pts, --resume adds the images that are not in it.
 
-    ert predict wings.ert photos --out wings.tps
-    ert predict wings.ert 'photos/*.jpg' --out wings.csv --draw pictures
+    ert predict wings.ert photos --out predicted.tps
+    ert predict wings.ert 'photos/*.jpg' --out predicted.csv --draw pictures
     """
     if options.long and options.format not in (None, "long"):
         raise InputError(f"--long and --format {options.format}: expected one of them")
@@ -121,6 +123,8 @@ def run_predict(options: argparse.Namespace) -> int:
             _refuse_annotations(out, items)
     else:
         claim(out, OUTPUT_FORMATS[format].kind, "--out")
+    if not options.force:
+        _refuse_training_data(out, model)
     has_confidence = model.confidence_model_ is not None
     learned = request.box_from == "learned"
     has_scale = any(item.scale is not None for item in items)
@@ -197,6 +201,16 @@ def _refuse_annotations(folder: Path, items: Iterable[Item]) -> None:
         path = pts_file(folder, item)
         if path.exists() and os.path.samefile(folder, item.file.parent):
             raise InputError(f"{path}: may be the annotation of its image, expected another --out, or --force")
+
+
+def _refuse_training_data(out: Path, model: ShapePredictor) -> None:
+    """Raise if the output would replace annotations that the model was trained on."""
+    try:
+        n = 0 if is_stream(out) or not out.exists() else count_trained_on(model, load_dataset(out))
+    except InputError:
+        return
+    if n:
+        raise InputError(f"{out}: holds annotations that the model was trained on, expected another name or --force")
 
 
 def _is_finished(out: Path, format: str) -> bool:

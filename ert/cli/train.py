@@ -23,7 +23,7 @@ from ert.evaluation.orientation import better_readings
 from ert.evaluation.radial import landmark_rows
 from ert.evaluation.training_report import TrainingReport, Validation
 from ert.inference.validation import MIN_TRAINING_OBJECTS
-from ert.metrics import NORMALIZERS, normalizer_lengths
+from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
 from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
@@ -199,6 +199,8 @@ def run_train(options: argparse.Namespace) -> int:
     )
     if out.suffix == ".dat":
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
+        if plan.box_source != "given":
+            common.log(f"{out}: nor where boxes come from: predict with --box-from {plan.box_source}")
     _check_number(options, dataset, checks, plan.random_state)
     if checks.norms or checks.validation or checks.n_folds:
         for lengths in lengths_of(dataset, checks.options(dataset)["norms"]).values():
@@ -213,6 +215,8 @@ def run_train(options: argparse.Namespace) -> int:
     if options.resume:
         done = _finished_stages(checkpoint)
         found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
+        if not done and any(file.exists() for file in fold_files(checkpoint, checks)):
+            found = "going on with the folds of the validation"
         common.log(f"{checkpoint}: {found}")
     report: TrainingReport | None = None
 
@@ -243,6 +247,9 @@ def run_train(options: argparse.Namespace) -> int:
         if done := _finished_stages(checkpoint):
             common.log(f"ert: interrupted; {done} finished stages are in {checkpoint}: continue with --resume")
             return 130
+        if any(file.exists() for file in fold_files(checkpoint, checks)):
+            common.log("ert: interrupted; finished folds are kept: continue with --resume")
+            return 130
         raise
     model = trained.model
     model.save(out)
@@ -251,7 +258,7 @@ def run_train(options: argparse.Namespace) -> int:
     n_objects = model.summary_["n_objects"]
     summary = (
         f"{out}: {out.stat().st_size / 1e6:.2f} MB from {n_objects} objects, "
-        f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[-1], ' NME')} "
+        f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[-1], ' error')} "
         f"of the {common.normalizer_text(model)}"
     )
     if report is not None:
@@ -281,7 +288,9 @@ def _for_report(trained: Trained) -> Validation | None:
         return None
     curve = trained.curve
     shown = (curve, curve_table(curve)[1], curve_lines(curve)) if curve else ()
-    return Validation(validation_lines(trained.figures, curve), landmark_rows(trained.figures), *shown)
+    norm, row = next(iter(trained.figures["norms"].items()))
+    error = f"{row['mean']:.2f} %", f"of the {normalizer_text(norm)}"
+    return Validation(validation_lines(trained.figures, curve), landmark_rows(trained.figures), error, *shown)
 
 
 def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Validation(NamedTuple):
     lines: Sequence[str]
     # Head and rows of a table of the errors of each landmark.
     landmarks: tuple[tuple[str, ...], list[tuple[str, ...]]]
+    # The mean, and what it is a percentage of.
+    error: tuple[str, str]
     # As `plot_learning_curve` takes it, and its rows and lines as texts.
     curve: Sequence[Mapping[str, Any]] = ()
     curve_rows: Sequence[tuple[str, ...]] = ()
@@ -122,6 +124,8 @@ class TrainingReport:
         if refresh and left is not None:
             at = now + datetime.timedelta(seconds=left)
             figures.append(("remaining time", f"about {_duration(left)}", f"until {at:%H:%M}"))
+        if self._validation:
+            figures.insert(0, ("error of new photos", *self._validation.error))
         last = self._history[-1] if self._history else {}
         names = [name for name, key in _ERRORS.items() if key in last]
         for name in names:

@@ -51,7 +51,7 @@ def cross_validate(
         found, shapes = part.found_only()
         of = f"{len(found)} of {len(test)} objects found" if len(found) < len(test) else f"{len(test)} objects"
         text = f"{nme(found.y, shapes, lengths_of(found, [norm])[norm]).mean():.2f} %" if len(found) else "none"
-        share = "" if fraction == 1 else f", {fraction:.0%} of the rest"
+        share = "" if fraction == 1 else f", with {fraction:.0%} of its training photos"
         say(f"fold {number} of {len(splits)}{share}: error of new photos {text} ({of})")
     return concatenate_predictions(parts, [test for _, test in splits]), float(np.mean(errors))
 
@@ -161,6 +161,8 @@ def curve_lines(curve: Sequence[Mapping[str, Any]]) -> list[str]:
         if low <= 0 <= high:
             lines.append(f"{photos}: no clear change of the error, {row['change']:+.0%} {span}")
         else:
+            least, most = sorted((abs(low), abs(high)))
+            span = f"(95 % interval {least:.0%} to {most:.0%})"
             lines.append(f"{photos}: {abs(row['change']):.0%} {'less' if high < 0 else 'more'} error {span}")
     if lines and curve[-1]["change"] is not None:
         high = curve[-1]["change_interval_95"][1]

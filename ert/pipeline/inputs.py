@@ -4,6 +4,7 @@ import glob
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +124,8 @@ class Inputs:
             if not files:
                 others = "" if self.recursive else "; --recursive looks in its subfolders too"
                 raise InputError(f"{path}: no image in this folder{others}")
+            if not self.recursive and _has_images_below(path):
+                self.notes.append(f"{path}: images in its subfolders are left out; --recursive takes them too")
         elif not os.path.lexists(path) and glob.has_magic(str(given)):
             found = sorted(glob.glob(str(given), recursive=True), key=natural_key)
             files = [Path(name) for name in found if _is_image(name) and os.path.isfile(name)]
@@ -241,6 +244,12 @@ def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
     folders = sorted(walk(folder), key=lambda entry: natural_key(entry[0])) if recursive else [next(walk(folder))]
     for parent, names in folders:
         yield from (Path(parent, name) for name in sorted(names, key=natural_key) if _is_image(name))
+
+
+def _has_images_below(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(any(map(_is_image, os.listdir(entry))) for entry in entries if entry.is_dir())
+    return False
 
 
 def _is_image(name: str) -> bool:

@@ -137,6 +137,11 @@ def choose_request(
     source = source or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
     if source == "given" != own and not inputs.has_boxes:
         raise InputError("box_from='given': no image has a box, expected boxes or annotations with boxes")
+    if source == "whole" and (max_objects or 1) > 1:
+        raise InputError(
+            f"max_objects={max_objects}: the box is the whole image, expected 1, or a model that finds objects "
+            "(ert train --box-from learned)"
+        )
     if source != "given" or not inputs.has_boxes:
         # Raises an error where the model lacks what it takes.
         find_objects(model, np.zeros((64, 64), np.uint8), box_from=source, detector=detector)

@@ -156,5 +156,5 @@ def find_objects(
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
     raise InputError(
         "the model was trained on boxes that were given: give the box of each object, or train a model that finds "
-        "them (ert train --box-from learned, or whole)"
+        "them (ert train --box-from learned, or whole); --box-from whole for a .dat file of whole images"
     )

@@ -86,7 +86,11 @@ def fit_cascade(
     check_crop_spec(crop_spec)
     parts = {"train": objects}
     if validation is not None:
-        parts["validation"] = _validate(*_with_rolls(*validation), kind, settings, n_landmarks=n_landmarks)
+        if len(validation) not in (2, 3):
+            raise InputError("validation: expected (X, y) or (X, y, rolls)")
+        held_out, truth, *its_rolls = validation
+        rolls = its_rolls[0] if its_rolls else None
+        parts["validation"] = _validate(held_out, truth, rolls, kind, settings, n_landmarks=n_landmarks)
     crop_sizes = {
         name: kind.crop_sizes(part.X if part.rolls is None else (), kind.box_transforms(part.boxes), crop_spec)
         for name, part in parts.items()
@@ -176,10 +180,6 @@ class _Objects:
     @property
     def n_missing(self) -> int:
         return int(np.isnan(self.landmarks[:, :, 0]).sum())
-
-
-def _with_rolls(X: Sequence[Face], y: npt.ArrayLike, rolls: npt.ArrayLike | None = None) -> tuple[Any, Any, Any]:
-    return X, y, rolls
 
 
 def _validate(

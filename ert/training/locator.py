@@ -409,7 +409,7 @@ def _elsewhere(locator: Locator, photo: _Photo, n: int, rng: np.random.Generator
                 free &= distance > FAR_SIDES * pose.side
         choice = np.flatnonzero(free)
         choice = rng.permutation(choice)[: max(1, n // len(levels))]
-        found.append(windows[np.unravel_index(choice, free.shape)].reshape(len(choice), -1))
+        found.append(windows[np.unravel_index(choice, free.shape)].reshape(len(choice), locator.filters[0].size))
     return np.concatenate(found) if found else np.empty((0, locator.filters[0].size), np.float32)
 
 

@@ -224,7 +224,12 @@ def plain_params(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_neutral(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters but those that have their value of NEUTRAL."""
-    return {name: value for name, value in params.items() if name not in NEUTRAL or value != NEUTRAL[name]}
+    # Arrays, which are refused later, equal nothing.
+    return {
+        name: value
+        for name, value in params.items()
+        if name not in NEUTRAL or isinstance(value, np.ndarray) or value != NEUTRAL[name]
+    }
 
 
 def training_options(params: Mapping[str, Any]) -> Options:

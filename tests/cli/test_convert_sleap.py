@@ -84,5 +84,5 @@ def test_what_cannot_be_converted(tmp_path, frames, capsys, monkeypatch):
     assert "sleap-io cannot read it: Unable to open file (bad)" in refused(capsys, "convert", source, target)
     monkeypatch.setitem(sys.modules, "sleap_io", None)
     assert "needs the package sleap-io" in refused(capsys, "convert", source, target)
-    with pytest.raises(InputError, match="is a file of SLEAP labels, which ert does not read; convert it with"):
+    with pytest.raises(InputError, match="SLEAP labels, which is not read as annotations; convert it with"):
         load_dataset(source)

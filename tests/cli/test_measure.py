@@ -118,7 +118,7 @@ def test_standard_errors_of_a_table_of_predictions(place, capsys):
             ["--centroid-size", "--scale=others.csv:mm"],
             "--scale others.csv:mm: no row has the specimen of an object of flies",
         ),
-        (["--centroid-size", "--scale=1", "--scale-points=0-1=3"], "scales and scale_points are given"),
+        (["--centroid-size", "--scale=1", "--scale-points=0-1=3"], "--scale and --scale-points: expected one of them"),
         (["--centroid-size", "--scale-points=0-1=0"], "scale_points: '0-1=0': expected"),
         (["--centroid-size", "--out=table.xls"], "table.xls: unknown suffix '.xls', expected .csv or .json"),
         (["--centroid-size", "--out=no/table.csv"], "table.csv: cannot be written: there is no folder no"),

@@ -44,6 +44,7 @@ def test_train_cross_validates_and_writes_what_it_prints(drawn, trained, tmp_pat
     # The report has the same numbers.
     text = " ".join(read_page(trained / "report" / "report.html").text_content().split())
     assert f"Error of new photos (2-fold cross-validation, 24 objects): {row['mean']:.2f} % of the 0-2 distance" in text
+    assert f"error of new photos{row['mean']:.2f} %of the 0-2 distance" in text
     assert f"{data['learning_curve'][0]['error']:.2f}" in text
     for each in figures["lengths"]["per_landmark"]:
         assert f"{each['mean']:.3g}" in text
@@ -167,10 +168,12 @@ def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, mon
     monkeypatch.setattr("ert.training.fit.train_stage", interrupted)
     assert run(*options, "--out", tmp_path / "b.ert") == 130
     monkeypatch.undo()
+    assert "ert: interrupted; finished folds are kept: continue with --resume" in capsys.readouterr().err
     left = sorted(path.name for path in tmp_path.glob("b.*"))
     assert left == ["b.checkpoint.cv1.ert", "b.checkpoint.cv2.ert"]
     assert "continue with --resume" in refused(capsys, *options, "--out", tmp_path / "b.ert")
     assert run(*options, "--out", tmp_path / "b.ert", "--resume") == 0
+    assert "b.checkpoint.ert: going on with the folds" in capsys.readouterr().err
     assert (tmp_path / "a.ert").read_bytes() == (tmp_path / "b.ert").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ert", "b.ert"]
 
@@ -178,6 +181,7 @@ def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, mon
 def test_a_dat_file_has_whole_boxes_and_no_locator(drawn, tmp_path, capsys):
     out = tmp_path / "m.dat"
     assert run("train", drawn, "--out", out, "--box-from=whole", *TINY) == 0
+    assert f"{out}: nor where boxes come from: predict with --box-from whole" in capsys.readouterr().err
     whole = ert.load(out).predict([(drawn.parent / "images" / "shape0_00.png", (0, 0, 96, 96))])
     assert np.isfinite(whole).all()
     line = refused(capsys, "train", drawn, "--out", out, "--box-from=learned", *TINY)
@@ -223,3 +227,16 @@ def test_a_damaged_validation_in_a_model_file_is_refused(trained, tmp_path):
         write_fitted(tmp_path / "x.ert", replace(model.fitted_, summary=summary))
         with pytest.raises(ert.InputError, match=re.escape("validation")):
             ert.load(tmp_path / "x.ert")
+
+
+def test_predict_replaces_no_annotations_that_the_model_was_trained_on(drawn, trained, tmp_path, capsys):
+    annotated = tmp_path / "annotated.tps"
+    ert.write_dataset(ert.load_dataset(drawn), annotated)
+    before = annotated.read_bytes()
+    refused(capsys, "predict", trained / "m.ert", drawn.parent / "images", "--out", annotated)
+    assert annotated.read_bytes() == before
+    # Predictions are replaced.
+    for _ in range(2):
+        assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", tmp_path / "predicted.tps") == 0
+    assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", annotated, "--force") == 0
+    assert annotated.read_bytes() != before

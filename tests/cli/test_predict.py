@@ -241,6 +241,7 @@ def test_a_table_goes_to_standard_output(wings, images):
         (["--boxes", "image", "--box-from", "given"], "--boxes image and --box-from given"),
         (["--min-confidence", "0.5"], "the model has no confidence model"),
         (["--show-std"], "has no confidence model, which --show-std needs"),
+        (["--max-objects", "3"], "max_objects=3: the box is the whole image, expected 1, or a model"),
         (["--max-objects", "0"], "max_objects=0: expected at least 1"),
         (["--long", "--format", "tps"], "--long and --format tps: expected one of them"),
         (["--scale", "-2"], "expected a number above 0, or CSV:COLUMN"),

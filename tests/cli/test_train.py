@@ -56,7 +56,7 @@ def test_all_formats_train_the_same_shapes(dataset, tmp_path, capsys):
         assert run("train", source, "--out", out, "--validation", 0.25, "--mirror", "face68", *SMALL) == 0
         err = capsys.readouterr().err
         assert "18 objects, 68 landmarks" in err
-        assert "validation NME" in err
+        assert "validation error" in err
         assert ert.load(out).mirror_map_ is not None
 
 

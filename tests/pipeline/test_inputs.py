@@ -19,6 +19,7 @@ def test_files_of_folders_are_in_natural_order_and_occur_once(photos):
     inputs = Inputs().add([photos / "wing3.png", photos, str(photos / "wing1?.png"), photos / "more/../wing0.png"])
     assert names(inputs) == ["wing3.png", *(f"wing{i}.png" for i in range(12) if i != 3)]
     assert inputs.faults == []
+    assert inputs.notes == [f"{photos}: images in its subfolders are left out; --recursive takes them too"]
     assert [item.specimen for item in inputs.items.values()][:2] == ["wing3", "wing0"]
     assert names(Inputs(recursive=True).add([photos]))[-2:] == ["wing12.png", "wing13.png"]
 

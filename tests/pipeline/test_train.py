@@ -152,9 +152,9 @@ def test_a_learning_curve_is_cross_validated_on_the_same_objects(drawn):
 @pytest.mark.parametrize(
     ("change", "interval", "line"),
     [
-        (-0.2, [-0.3, -0.1], "from 25 to 50 photos: 20% less error (95 % interval -30% to -10%)"),
+        (-0.2, [-0.3, -0.1], "from 25 to 50 photos: 20% less error (95 % interval 10% to 30%)"),
         (0.1, [-0.1, 0.3], "from 25 to 50 photos: no clear change of the error, +10% (95 % interval -10% to +30%)"),
-        (0.3, [0.1, 0.4], "from 25 to 50 photos: 30% more error (95 % interval +10% to +40%)"),
+        (0.3, [0.1, 0.4], "from 25 to 50 photos: 30% more error (95 % interval 10% to 40%)"),
     ],
 )
 def test_the_learning_curve_in_words(change, interval, line):

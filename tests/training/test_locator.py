@@ -83,3 +83,16 @@ def test_what_cannot_be_learned_is_refused(examples):
         fit_locator(photos[:2], shapes)
     with pytest.raises(InputError, match=r"images\[2\]: float64 pixels"):
         fit_locator([*photos[:2], np.zeros((9, 9)), *photos[3:]], shapes)
+
+
+def test_a_photo_whose_object_is_everywhere_has_no_windows_elsewhere(examples, monkeypatch):
+    import ert.training.locator as training
+
+    photos, shapes = examples
+    locator = fit_locator(photos, shapes, n_jobs=1)
+    boxes, rolls = locator.poses(shapes[:1])
+    monkeypatch.setattr(training, "FAR_SIDES", 1e9)
+    monkeypatch.setattr(training, "FAR_FACTOR", 1e9)
+    photo = training._Photo(photos[0], boxes, rolls, shapes[:1])
+    found = training._elsewhere(locator, photo, 9, np.random.default_rng(0))
+    assert found.shape == (0, locator.filters[0].size)

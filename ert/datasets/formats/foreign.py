@@ -62,7 +62,7 @@ def tool_of_table(header: list[str]) -> str | None:
 
 
 def _text(tool: tuple[str, str] | None) -> str | None:
-    return None if tool is None else f"is {tool[0]}, which ert does not read; {tool[1]}"
+    return None if tool is None else f"is {tool[0]}, which is not read as annotations; {tool[1]}"
 
 
 def _json_tool(data: Any) -> tuple[str, str] | None:

@@ -42,7 +42,7 @@ def test_files_of_other_tools_are_named_with_what_to_export(tmp_path, name, data
     with pytest.raises(InputError) as info:
         load_dataset(path)
     assert str(info.value).startswith(f"{path}:")
-    assert "which ert does not read; " in str(info.value)
+    assert "which is not read as annotations; " in str(info.value)
     assert tool in str(info.value)
     assert way in str(info.value)
     assert "\n" not in str(info.value)
