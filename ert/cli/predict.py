@@ -234,6 +234,10 @@ def _digest(options: argparse.Namespace) -> str:
     digest = blake2b(model.read_bytes(), digest_size=16)
     names = ("mode", "inits", "box_from", "box", "boxes", "max_objects", "min_confidence", "detector", "scale", "exif")
     digest.update(repr([getattr(options, name) for name in (*names, "levels")]).encode())
+    for table in (options.boxes, options.scale):
+        file = Path((table or "").rpartition(":")[0])
+        if file.is_file():
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -191,6 +191,23 @@ def test_images_are_added_to_a_finished_output(wings, images, tmp_path, capsys, 
     assert len(out.read_text()) < len(expected.read_text())
 
 
+def test_results_with_a_table_that_has_changed_are_not_gone_on_with(wings, images, tmp_path, monkeypatch, capsys):
+    boxes, scales = tmp_path / "boxes.csv", tmp_path / "scales.csv"
+    boxes.write_text("image,b_left,b_top,b_width,b_height\nface_0001.png,1,2,90,90\n")
+    scales.write_text("image,s\nface_0001.png,0.5\n")
+    arguments = ["predict", wings, images[1], "--boxes", f"{boxes}:b", "--scale", f"{scales}:s", "--resume"]
+    arguments += ["--images", images[0].parent, "--out", tmp_path / "a.csv"]
+    with monkeypatch.context() as patched:
+        patched.setattr(PartFile, "discard", lambda part: None)
+        assert run(*arguments) == 0
+    for file, old, new in ((boxes, "90,90", "90,91"), (scales, "0.5", "0.25")):
+        before = file.read_text()
+        file.write_text(before.replace(old, new))
+        assert "results of another model, of other options" in refused(capsys, *arguments)
+        file.write_text(before)
+    assert run(*arguments) == 0
+
+
 def test_annotations_beside_their_images_are_not_replaced(wings, images, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(images[0].read_bytes())
     pts = ["--out", tmp_path, "--format", "pts"]
