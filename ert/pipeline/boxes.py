@@ -222,7 +222,10 @@ def new_boxes(
         found = locate_objects(locator, file, **options, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 
-    results = read_images(find, dataset.files, n_jobs)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        results = read_images(find, dataset.files, n_jobs)
     boxes, rolls, found = np.full((len(dataset), 4), np.nan), np.zeros(len(dataset)), ~everything
     for file, of_file in items.items():
         candidates = results[file]

@@ -154,7 +154,16 @@ def predict_photos(request: Request, items: Iterable[Item], n_jobs: int = -1) ->
     """Yield what is found in each image, in order; images are read and predicted in threads, a few at a time."""
     # In the main thread, where an interrupt waits for the compiler.
     request.model.warm_up(rotated=request.box_from == "learned")
-    return map_in_threads(partial(predict_photo, request), items, count_threads(n_jobs))
+    photos = map_in_threads(partial(predict_photo, request), items, count_threads(n_jobs))
+    return _with_one_blas_thread(photos) if request.box_from == "learned" else photos
+
+
+def _with_one_blas_thread(photos: Iterator[Photo]) -> Iterator[Photo]:
+    # Those of a locator's products would compete with ours, and change its last digits.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield from photos
 
 
 def predict_photo(request: Request, item: Item) -> Photo:
