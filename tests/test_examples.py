@@ -144,7 +144,7 @@ def test_custom_object(tmp_path, monkeypatch, capsys):
             shape = variables["found"][number - 48].landmarks
             errors.append(np.linalg.norm(shape - truth, axis=1).mean() / np.linalg.norm(np.ptp(truth, axis=0)))
     assert 100 * np.mean(errors) < known["high"]
-    assert load("wings.ert").box_source_ == "whole"
+    assert load("wings.ert").box_source_ == "learned"
     table = Path("wings_measured.csv").read_text().splitlines()
     assert table[0] == "specimen,image,length_mm,blade_mm2,centroid_size_mm"
     lengths = [float(row.split(",")[2]) for row in table[1:]]

@@ -90,6 +90,7 @@ def crop_resampled(
     Returns
     -------
     crop : uint8 array (columns, rows)
+        A view of rows of pixels, or of columns.
     transform : float64 array (6,)
         From box coordinates to pixels of the crop.
     """
@@ -98,7 +99,7 @@ def crop_resampled(
     columns, rows, step, _ = cut_crop(image, origin, square, args, pixels, to_pixels)
     pixels = pixels[: columns * rows]
     crop = pixels.reshape(rows, columns).T if step == 1 else pixels.reshape(columns, rows)
-    return np.ascontiguousarray(crop), to_pixels.astype(np.float64)
+    return crop, to_pixels.astype(np.float64)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -91,9 +91,9 @@ def read_window(
     radius = (float(np.hypot(*size)) / 2 + 2) / pixels
     spec = CropSpec(np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius]), round(pixels), 1.0)
     transform = np.array([side, 0, 0, side, center[0] - side / 2, center[1] - side / 2])
-    crop, placed = spec.cut(gray, transform)
+    crop, placed = spec.cut_rows(gray, transform)
     turn = rotation(roll) * (placed[0] / pixels)
     window = np.empty((size[1], size[0]), np.uint8)
     middle = placed[4:] + placed[0] / 2
-    rotate_image(np.ascontiguousarray(crop.T), turn, middle - turn @ ((size - 1) / 2), window)
+    rotate_image(crop, turn, middle - turn @ ((size - 1) / 2), window)
     return gradient_histograms(window)[1:-1, 1:-1]

@@ -30,6 +30,8 @@ PASSES, MAX_LOSS = (INITS[:1], INITS, INITS), 0.2
 
 # The confidence that tells photos with an object best from others.
 LIKELY_CONFIDENCE = 0.5
+# An object as certain as this, where objects usually are, ends the search.
+SURE_CONFIDENCE = 0.9
 
 
 class Pose(NamedTuple):
@@ -83,8 +85,10 @@ def locate_objects(
     order = channel_order if isinstance(image, np.ndarray) else "rgb"
     gray = to_gray(read_image(image, what), order, gray_weights)
     small, factor = reduce_photo(gray, locator)
-    n_candidates = N_CANDIDATES * max_objects + MORE_CANDIDATES
-    found = [refine(locator, small, pose) for pose in search(locator, small, n_candidates)]
+    found = [refine(locator, small, pose) for pose in usual_place(locator, small)] if max_objects == 1 else []
+    if not found or confidence_of(locator, found[0].score) < SURE_CONFIDENCE:
+        n_candidates = N_CANDIDATES * max_objects + MORE_CANDIDATES
+        found += [refine(locator, small, pose) for pose in search(locator, small, n_candidates)]
     objects = []
     for pose in separate(locator, found, max_objects):
         confidence = confidence_of(locator, pose.score)
@@ -130,6 +134,13 @@ def reduce_photo(gray: Pixels, locator: Locator) -> tuple[Pixels, int]:
     from PIL import Image
 
     return np.array(Image.fromarray(gray).reduce(factor)), factor
+
+
+def usual_place(locator: Locator, gray: Pixels) -> list[Pose]:
+    """Return the pose at which objects usually lie in a photo, if there is one."""
+    x, y, side = locator.start.tolist()
+    rows, columns = gray.shape
+    return [Pose(x * columns - 0.5, y * rows - 0.5, side * math.sqrt(gray.size), 0.0, 0.0)] if side else []
 
 
 def search_levels(gray: Pixels, locator: Locator) -> Iterator[tuple[Features, float, npt.NDArray[np.float64]]]:

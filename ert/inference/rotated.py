@@ -83,8 +83,7 @@ class UprightCopies:
         radius = SCALE_RANGE[1] * stretch * float(np.hypot(*distances)) + MAX_SHIFT_SIDES
         size = min(size, largest_working_size(2 * radius))
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        pixels, placed = CropSpec(region, size, 0.0).cut(image, transform, channel_order, gray_weights)
-        self.pixels = np.ascontiguousarray(pixels.T)
+        self.pixels, placed = CropSpec(region, size, 0.0).cut_rows(image, transform, channel_order, gray_weights)
         self.zoom = float(placed[0] / transform[0])
         self.side = float(placed[0])
         self.sides = sides * self.zoom

@@ -76,6 +76,23 @@ class CropSpec:
         transform : float array (6,)
             From box coordinates to pixels of the crop.
         """
+        crop, placed = self._cut(image, transform, channel_order, gray_weights)
+        return np.ascontiguousarray(crop), placed
+
+    def cut_rows(
+        self,
+        image: npt.NDArray[np.uint8],
+        transform: npt.NDArray[np.float64],
+        channel_order: str = "rgb",
+        gray_weights: str = "luma",
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        """Cut out the region as `cut` does, as an image (rows, columns)."""
+        crop, placed = self._cut(image, transform, channel_order, gray_weights)
+        return np.ascontiguousarray(crop.T), placed
+
+    def _cut(
+        self, image: npt.NDArray[np.uint8], transform: npt.NDArray[np.float64], channel_order: str, gray_weights: str
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         x, y, side = transform[4], transform[5], transform[0]
         columns, rows = self._touched(x, y, side, image.shape)
         gray = to_gray(image[rows, columns], channel_order, gray_weights)

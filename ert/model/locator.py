@@ -28,6 +28,9 @@ CELL_PIXELS, N_DIRECTIONS = 4, 8
 # Cells along a side of a window, filters, and sides of objects in square roots of the photo's area.
 MAX_CELLS, MAX_FILTERS = 16, 24
 MIN_RELATIVE_SIDE, MAX_RELATIVE_SIDE = 0.02, 3.0
+# Objects lie alike in their photos below these standard deviations: of the center in sides of the photo, of the
+# logarithm of the size, of the roll in degrees.
+MAX_CENTER_STD, MAX_SIZE_STD, MAX_ROLL_STD = 0.1, 0.2, 10.0
 # The corners of a box that the small cascade locates, in box coordinates.
 CORNERS = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
 _PREFIX, _CASCADE_PREFIX = "locator_", "locator_cascade_"
@@ -53,6 +56,9 @@ class Locator(FieldsOnly):
         Weights of the histograms of the cells of a window.
     offsets : float32 array (n_filters,)
         Added to the weighted sums.
+    start : float64 array (3,)
+        Where the objects lie that it was trained on, if they lie alike in all photos: x and y of the center in widths
+        and heights of the photo, the mean side of the box in square roots of its area. A side of 0 is nowhere.
     confidence_weights : float64 array (2,)
         The logit of the confidence: a constant, and the weight of the score.
     cascade : Cascade
@@ -66,6 +72,7 @@ class Locator(FieldsOnly):
     rolls: npt.NDArray[np.float32]
     filters: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
+    start: npt.NDArray[np.float64]
     confidence_weights: npt.NDArray[np.float64]
     cascade: Cascade
 
@@ -161,6 +168,7 @@ def check_locator(locator: Locator) -> None:
         "rolls": ((n_filters,), "float32", -180, 180),
         "filters": ((n_filters, rows, columns, N_DIRECTIONS), "float32", -1e6, 1e6),
         "offsets": ((n_filters,), "float32", -1e6, 1e6),
+        "start": ((3,), "float64", 0, MAX_RELATIVE_SIDE),
         "confidence_weights": ((2,), "float64", -1e6, 1e6),
     }
     for name, (size, kind, low, high) in expected.items():

@@ -110,7 +110,7 @@ def resolve_box_source(dataset: Dataset, box_from: str, *, suffix: str = ".ert")
         raise InputError(f"box_from={quoted(box_from)}: expected one of {', '.join(BOX_FROM[:-1])}")
     source, reason = ("learned" if box_from == "learnt" else box_from), "as asked for"
     if box_from == "auto":
-        source, reason = choose_box_source(with_known_source(dataset))
+        source, reason = choose_box_source(with_known_source(dataset), with_locator=suffix != ".dat")
     if source == "learned" and suffix == ".dat":
         if box_from != "auto":
             raise InputError(

@@ -19,14 +19,16 @@ from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector, detect_faces
 from ert.inference.locator import locate_objects
 from ert.model.fitted import BOX_SOURCES
+from ert.model.locator import MAX_CENTER_STD, MAX_ROLL_STD, MAX_SIZE_STD
 from ert.model.procrustes import fit_similarity, typical_shape
 from ert.predictor import ShapePredictor
 
-# Objects that lie in their images more alike than this are located in the whole image: standard deviations of the
-# center in sides of the image, of the logarithm of the size, of the roll in degrees.
-MAX_CENTER_STD, MAX_SIZE_STD, MAX_ROLL_STD = 0.1, 0.2, 10.0
 # Smaller objects, in sides of the image, are looked for first.
 MIN_EXTENT = 0.25
+# Also of objects that lie alike in all images, those of more photos are found by a locator: its boxes are closer, and
+# it notices a photo without an object. In 5 folds, wings have an error of 0.343 % in place of 0.362 with whole images,
+# the worst 0.57 in place of 0.70; cephalograms 1.60 mm in place of 1.61, the worst 2.9 in place of 3.9.
+MIN_LOCATOR_OBJECTS = 10
 
 
 class Found(NamedTuple):
@@ -47,11 +49,17 @@ class Found(NamedTuple):
     confidence: float | None = None
 
 
-def choose_box_source(dataset: Dataset) -> tuple[str, str]:
+def choose_box_source(dataset: Dataset, *, with_locator: bool = True) -> tuple[str, str]:
     """Choose where the boxes of a model come from, and say why in a few words.
 
-    Boxes of the annotations are taken as given. Otherwise faces get the boxes of a detector, objects that lie alike
-    in all images the whole image, and others a locator.
+    Boxes of the annotations are taken as given. Otherwise faces get the boxes of a detector, and other objects a
+    locator. Where they are few or the model cannot have one, those that lie alike in all images get the whole image.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    with_locator : bool
+        Whether the model may contain a locator.
 
     Returns
     -------
@@ -68,9 +76,9 @@ def choose_box_source(dataset: Dataset) -> tuple[str, str]:
     center, size, roll, extent = scatter(dataset)
     facts = f"center {center:.0%} of the image, size {size:.0%}, roll {roll:.0f} degrees (standard deviations)"
     alike = center <= MAX_CENTER_STD and size <= MAX_SIZE_STD and roll <= MAX_ROLL_STD and extent >= MIN_EXTENT
-    if alike:
-        return "whole", f"the objects lie alike in all images: {facts}"
-    return "learned", f"the objects lie differently in the images, or are small in them: {facts}"
+    where = "alike in all images" if alike else "differently in the images, or are small in them"
+    few = len(dataset) < MIN_LOCATOR_OBJECTS
+    return "whole" if alike and (few or not with_locator) else "learned", f"the objects lie {where}: {facts}"
 
 
 def scatter(dataset: Dataset) -> tuple[float, float, float, float]:

@@ -24,7 +24,10 @@ from ert.inference.validation import check_landmarks
 from ert.model.cascade import Cascade
 from ert.model.locator import (
     CELL_PIXELS,
+    MAX_CENTER_STD,
     MAX_RELATIVE_SIDE,
+    MAX_ROLL_STD,
+    MAX_SIZE_STD,
     MIN_RELATIVE_SIDE,
     Locator,
     check_locator,
@@ -148,6 +151,7 @@ def fit_locator(
             rolls=filter_rolls(rolls[known]),
             filters=np.zeros((1, rows, columns, 8), np.float32),
             offsets=np.zeros(1, np.float32),
+            start=_usual_start(photos),
             confidence_weights=np.zeros(2),
             cascade=_fit_corners([*photos, *changed], random_state, n_jobs),
         )
@@ -229,6 +233,21 @@ def _read_photos(
         own = np.hstack([centers - lengths / 2, lengths + 1]), rolls[group], (shapes[group] + 0.5) / factor - 0.5
         photos.append(_Photo(gray, *own))
     return photos, np.concatenate(relative)
+
+
+def _usual_start(photos: Sequence[_Photo]) -> Floats:
+    """Return where objects lie in their photos, see :class:`Locator`; a side of 0 if they do not lie alike."""
+    if any(len(photo.rolls) > 1 for photo in photos):
+        return np.zeros(3)
+    sizes = np.array([photo.gray.shape[::-1] for photo in photos], np.float64)
+    poses = np.array([pose for photo in photos for pose in photo.poses()])
+    centers = (poses[:, :2] + 0.5) / sizes
+    sides = np.log(poses[:, 2] / np.sqrt(sizes.prod(axis=1)))
+    most = np.array([MAX_CENTER_STD, MAX_CENTER_STD, MAX_SIZE_STD, MAX_ROLL_STD])
+    if (np.array([*centers.std(axis=0), sides.std(), poses[:, 3].std()]) > most).any():
+        return np.zeros(3)
+    start = np.array([*np.median(centers, axis=0), np.exp(np.median(sides))])
+    return start if start.min() > 0 else np.zeros(3)
 
 
 def _on_another_background(i: int, photos: Sequence[_Photo], rng: np.random.Generator) -> _Photo:

@@ -27,7 +27,7 @@ def trained(drawn, tmp_path_factory):
     """The model of a cross-validation, its JSON file and its report."""
     folder = tmp_path_factory.mktemp("trained")
     files = "--out", folder / "m.ert", "--json", folder / "m.json", "--report", folder / "report"
-    options = "--cv=2", "--learning-curve", "--scale=0.5", "--within=1,2", "--normalizer=0-2"
+    options = "--cv=2", "--learning-curve", "--scale=0.5", "--within=1,2", "--normalizer=0-2", "--box-from=whole"
     assert run("train", drawn, *files, *options, *TINY) == 0
     return folder
 
@@ -57,9 +57,10 @@ def test_train_cross_validates_and_writes_what_it_prints(drawn, trained, tmp_pat
     assert f"{figures['lengths']['mean']:.3g} mm" in printed
     assert sorted(path.name for path in trained.iterdir()) == ["m.ert", "m.json", "report"]
     # And the terminal.
-    assert run("train", drawn, "--out", tmp_path / "n.ert", "--cv=2", "--per-landmark", *TINY) == 0
+    options = "--cv=2", "--per-landmark", "--box-from=whole"
+    assert run("train", drawn, "--out", tmp_path / "n.ert", *options, *TINY) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("ert: boxes: the whole images (the objects lie alike in all images")
+    assert lines[0].startswith("ert: boxes: the whole images (as asked for")
     (at,) = [i for i, line in enumerate(lines) if line.startswith("error of new photos (2-fold")]
     assert lines[at + 1].startswith("mean radial error ")
     assert lines[at + 2].startswith("training error ")
@@ -155,7 +156,7 @@ def test_compare_gives_each_model_its_boxes(drawn, trained, tmp_path, capsys):
 def test_an_interrupted_cross_validation_is_resumed(drawn, tmp_path, capsys, monkeypatch):
     import ert.training.fit
 
-    options = "train", drawn, "--cv=2", *TINY
+    options = "train", drawn, "--cv=2", "--box-from=whole", *TINY
     assert run(*options, "--out", tmp_path / "a.ert") == 0
     train_stage, calls = ert.training.fit.train_stage, []
 

@@ -1,3 +1,6 @@
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn import draw, scattered_photo, standard_photos
@@ -95,3 +98,33 @@ def test_landmarks_are_located_in_the_poses_that_are_found(locator):
         ((box, roll, _),) = locate_objects(locator, photo)
         (found,) = model.predict([(photo, box)], rolls=[roll])
         assert np.hypot(*(found - truth[0]).T).mean() < 2.5
+
+
+def test_objects_are_looked_for_first_where_they_usually_lie(locator, monkeypatch):
+    module = sys.modules["ert.inference.locator"]
+    searched = []
+    everywhere = module.search
+    monkeypatch.setattr(module, "search", lambda *each: searched.append(1) or everywhere(*each))
+    rng = np.random.default_rng(5)
+    photos, shapes = standard_photos(3, rng)
+    assert locator.start[2] > 0
+    for photo, shape in zip(photos, shapes, strict=True):
+        (found,) = locate_objects(locator, photo)
+        assert not searched
+        boxes, rolls = locator.poses(shape[None])
+        assert_near(found, (boxes[0], rolls[0]))
+        (same,) = locate_objects(replace(locator, start=np.zeros(3)), photo)
+        assert searched.pop()
+        assert_near(same, (np.array(found[0]), found[1]), sides=0.02, degrees=2)
+    locate_objects(locator, np.full((200, 300), 90, np.uint8))
+    assert searched.pop()
+    locate_objects(locator, photos[0], max_objects=2)
+    assert searched
+
+
+def test_objects_that_lie_differently_have_no_usual_place(locator):
+    scattered = [scattered_photo(np.random.default_rng(k)) for k in range(8)]
+    images, shapes = [photo for photo, _ in scattered], np.concatenate([shape for _, shape in scattered])
+    assert not fit_locator(images, shapes).start.any()
+    photo, shapes = scattered_photo(np.random.default_rng(0), 3, size=(450, 200))
+    assert not fit_locator([photo] * 3, shapes).start.any()

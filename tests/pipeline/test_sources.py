@@ -30,8 +30,11 @@ def dataset(folder, size, center_std=0.0, size_std=0.0, roll_std=0.0, n_landmark
 @pytest.mark.parametrize(
     ("scatter", "expected"),
     [
-        ({}, "whole"),
-        ({"center_std": 0.05, "size_std": 0.1, "roll_std": 5}, "whole"),
+        ({}, "learned"),
+        ({"n": 9}, "whole"),
+        ({"with_locator": False}, "whole"),
+        ({"center_std": 0.05, "size_std": 0.1, "roll_std": 5, "with_locator": False}, "whole"),
+        ({"center_std": 0.2, "with_locator": False}, "learned"),
         ({"center_std": 0.2}, "learned"),
         ({"size_std": 0.4}, "learned"),
         ({"roll_std": 30}, "learned"),
@@ -41,7 +44,10 @@ def dataset(folder, size, center_std=0.0, size_std=0.0, roll_std=0.0, n_landmark
     ],
 )
 def test_box_source_follows_from_how_differently_objects_lie(tmp_path, scatter, expected):
-    source, reason = choose_box_source(dataset(tmp_path, **{"size": 80} | scatter))
+    scatter = dict(scatter)
+    n, with_locator = scatter.pop("n", 30), scatter.pop("with_locator", True)
+    objects = dataset(tmp_path, **{"size": 80} | scatter).subset(slice(n))
+    source, reason = choose_box_source(objects, with_locator=with_locator)
     assert source == expected
     assert reason
 

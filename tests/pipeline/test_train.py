@@ -74,7 +74,7 @@ def test_models_and_validations_are_the_same_each_time_and_in_files(drawn, tmp_p
     again.save(tmp_path / "b.ert")
     assert (tmp_path / "a.ert").read_bytes() == (tmp_path / "b.ert").read_bytes()
     loaded = ert.load(tmp_path / "a.ert")
-    assert loaded.box_source_ == "whole"
+    assert loaded.box_source_ == "learned"
     assert loaded.summary_["validation"] == model.summary_["validation"]
     assert loaded.summary_["validation"]["method"] == "2-fold cross-validation"
 
