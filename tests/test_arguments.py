@@ -289,6 +289,22 @@ def test_wrong_arguments_raise_the_usual_error(calls, name, monkeypatch, tmp_pat
     assert not failures, "\n".join(["", *failures])
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("measure", {"distances": 3}, "distances: 3, expected"),
+        ("measure", {"std": "x"}, "std: 'x', expected an array of numbers or None"),
+        ("ert.predict", {"model": ert.ShapePredictor()}, "not fitted"),
+        ("ert.predict", {"max_objects": 1.5}, "max_objects: 1.5, expected an integer or None"),
+    ],
+)
+def test_the_argument_that_is_wrong_is_named(calls, name, options, message):
+    function, valid = calls[name]
+    data = {"data": calls["compare_annotations"][1]["a"], "std": None} if name == "measure" else {}
+    with pytest.raises((InputError, ValueError), match=message):
+        function(**valid | data | options)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("number", [np.float32, np.float16, np.float64, float])
 def test_errors_of_a_detector_are_not_replaced(calls, number):

@@ -9,6 +9,7 @@ from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ert._core.exceptions import InputError, quoted
 
@@ -29,6 +30,8 @@ _NAMES = {
     type(None): "None",
 }
 _LARGEST = 1e300
+# The parts of numpy's type of what is like an array; a union that has complex numbers has all of them.
+_LIKE_ARRAYS = get_args(ArrayLike)
 
 
 def checked_arguments(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -69,8 +72,8 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation in (Any, Parameter.empty):
         return True
     if origin in (Union, types.UnionType):
-        # numpy's type of what is like an array has these among others.
-        return _is_array(value) if complex in items else any(_fits(value, item) for item in items)
+        is_array = complex in items and _is_array(value)
+        return is_array or any(_fits(value, item) for item in items if complex not in items or item not in _LIKE_ARRAYS)
     if origin is None or origin is type(None):
         return value is None
     if origin in (bool, int, float):
@@ -106,8 +109,8 @@ def _is_array(value: Any) -> bool:
 def _describe(annotation: Any) -> str:
     origin, items = get_origin(annotation) or annotation, get_args(annotation)
     if origin in (Union, types.UnionType):
-        names = [_NAMES[np.ndarray]] if complex in items else [_describe(item) for item in items]
-        if complex in items and type(None) in items:
-            names.append("None")
+        names = [_describe(item) for item in items if complex not in items or item not in _LIKE_ARRAYS]
+        if complex in items:
+            names.insert(0, _NAMES[np.ndarray])
         return " or ".join(dict.fromkeys(names))
     return _NAMES.get(origin, getattr(origin, "__name__", str(origin)))

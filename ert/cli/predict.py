@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
@@ -119,6 +119,8 @@ def run_predict(options: argparse.Namespace) -> int:
         request = _choose_request(options, model, inputs)
     if format == "pts":
         check_pts(out, ((item, len(item.boxes) if request.box_from == "given" else 1) for item in items))
+        if not options.resume and not options.force:
+            _refuse_annotations(out, items)
     else:
         claim(out, OUTPUT_FORMATS[format].kind, "--out")
     if not options.force:
@@ -134,14 +136,14 @@ def run_predict(options: argparse.Namespace) -> int:
         if to_stream:
             part_file = Path(stack.enter_context(TemporaryDirectory(prefix="ert-")), "results.part")
         claim(part_file, "part", "the results of --out")
-        add = options.resume and (adds_to_output(part_file) if part_file.exists() else _is_finished(out, format))
+        add = options.resume and adds_to_output(part_file, _is_finished(out, format))
         finished = _finished_images(out, format, columns, items) if add else set()
         part = stack.enter_context(PartFile(part_file, _digest(options), columns, resume=options.resume, add=add))
         left = [item for key, item in inputs.items.items() if key not in part.done and image_key(key) not in finished]
         try:
             n_faults = _run(options, request, left, part) + len(inputs.faults)
             if part.done:
-                write_photos(out, format, part.photos, columns, add=add)
+                write_photos(out, format, lambda: _without(finished, part.photos()), columns, add=add)
         except KeyboardInterrupt:
             if part.done and not to_stream:
                 common.log(f"ert: {len(part.done)} images are in {part_file}; the same command with --resume goes on")
@@ -193,6 +195,14 @@ def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: 
     )
 
 
+def _refuse_annotations(folder: Path, items: Iterable[Item]) -> None:
+    """Raise InputError where a .pts file would be replaced beside its image, where annotations are."""
+    for item in items:
+        path = pts_file(folder, item)
+        if path.exists() and os.path.samefile(folder, item.file.parent):
+            raise InputError(f"{path}: may be the annotation of its image, expected another --out, or --force")
+
+
 def _refuse_training_data(out: Path, model: ShapePredictor) -> None:
     """Raise if the output would replace annotations that the model was trained on."""
     try:
@@ -213,12 +223,21 @@ def _finished_images(out: Path, format: str, columns: Columns, items: Iterable[I
     return images_in(out, format, columns)
 
 
+def _without(finished: Container[str], photos: Iterator[Photo]) -> Iterator[Photo]:
+    """Yield what is not in the output yet: of a run that was killed after it was written, all is."""
+    return (photo for photo in photos if image_key(photo.item.file) not in finished)
+
+
 def _digest(options: argparse.Namespace) -> str:
     """Return what results depend on besides the image: the model, and the options that change landmarks."""
     model = bundled_models().get(options.model, Path(options.model))
     digest = blake2b(model.read_bytes(), digest_size=16)
     names = ("mode", "inits", "box_from", "box", "boxes", "max_objects", "min_confidence", "detector", "scale", "exif")
     digest.update(repr([getattr(options, name) for name in (*names, "levels")]).encode())
+    for table in (options.boxes, options.scale):
+        file = Path((table or "").rpartition(":")[0])
+        if file.is_file():
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

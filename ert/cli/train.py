@@ -67,8 +67,8 @@ def add_train_options(parser: Parser) -> None:
     cv = "cross-validate in K folds, which gives the error of new photos, before the training on all images; with 10 "
     cv += "rather than 5 folds their models are trained on nearly as many images as the final one"
     add("--cv", type=int, default=0, metavar="K", help=cv)
-    group = "what is never split by --validation and --cv: image, folder, FILE.csv:COLUMN, or a regular expression "
-    group += "whose first group is matched in file names (default: image)"
+    group = "what is never split by --validation, --cv and --confidence: image, folder, FILE.csv:COLUMN, or a regular "
+    group += "expression whose first group is matched in file names (default: image)"
     add("--group", metavar="GROUP", help=group)
     curve = "also report the error with a quarter and half of the training images, cross-validated (--cv 5 by default)"
     add("--learning-curve", action="store_true", help=curve)
@@ -350,7 +350,8 @@ def _check_number(options: argparse.Namespace, dataset: Dataset, checks: Checks,
         check_splits(dataset, checks, seed)
         option = "--confidence"
         if options.confidence:
-            check_folds(rest.y, group_folds(rest.X, None, options.confidence, seed))
+            groups = None if options.group is None else file_groups(rest.files, options.group)
+            check_folds(rest.y, group_folds(rest.X, groups, options.confidence, seed))
     except InputError as error:
         raise InputError(f"{where}: {option}: {error}") from None
 

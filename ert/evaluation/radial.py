@@ -1,14 +1,56 @@
 """Errors as lengths, in pixels and in the user's unit, and relative to the distance between two landmarks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.metrics import NORMALIZERS, bootstrap_interval, landmark_errors
+
+# With fewer groups, a bootstrap interval over them is far too narrow.
+MIN_GROUPS = 10
+
+
+def mean_interval(sums: ArrayLike, counts: ArrayLike, groups: Sequence[Hashable]) -> list[float]:
+    """Return the 95 % bootstrap interval of the mean error, over groups such as images: their objects are alike.
+
+    Parameters
+    ----------
+    sums, counts : (n,) array-like
+        For each object, the sum of its errors and their number.
+    groups : sequence (n,)
+
+    Returns
+    -------
+    list of float
+        Low and high. With few groups, no narrower than the one over objects.
+    """
+    rows, number = np.column_stack([sums, counts]).astype(np.float64), group_numbers(groups)
+    grouped = bootstrap_interval(sum_groups(rows, number), statistic=_ratio)
+    if number.max() + 1 >= MIN_GROUPS:
+        return list(grouped)
+    single = bootstrap_interval(rows, statistic=_ratio)
+    return [min(grouped[0], single[0]), max(grouped[1], single[1])]
+
+
+def _ratio(rows: Floats) -> float:
+    total, count = rows.sum(axis=0)
+    return float(total / max(count, 1))
+
+
+def group_numbers(groups: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Return the number of the group of each object, from 0 in the order of their first objects."""
+    number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
+    return np.array([number[group] for group in groups], np.intp)
+
+
+def sum_groups(rows: Floats, number: NDArray[np.intp]) -> Floats:
+    """Return the sums of the rows (n, m) of each group."""
+    sums: Floats = np.stack([np.bincount(number, column) for column in rows.T], axis=1)
+    return sums
 
 
 def normalizer_or_pair(name: str, landmarks: Floats, landmark_names: Sequence[str]) -> str | Floats:
@@ -42,6 +84,7 @@ def radial_figures(
     scales: Floats | None = None,
     unit: str = "px",
     within: Sequence[float] = (),
+    groups: Sequence[Hashable] | None = None,
 ) -> dict[str, Any]:
     """Summarize the distances of predicted landmarks from the true ones.
 
@@ -55,34 +98,32 @@ def radial_figures(
         Name of the unit.
     within : sequence of float
         Radii in `unit`.
+    groups : sequence (n,), optional
+        The image of each object, or what else makes objects alike; by default, none are.
 
     Returns
     -------
     dict
         Can be written as JSON: "unit", "n" (objects), "mean" (the mean radial error of all landmarks), "std",
-        "interval_95" (of the mean, over objects), "median"; "within": a list of "radius" and "share", the
+        "interval_95" (of the mean, over groups), "median"; "within": a list of "radius" and "share", the
         fraction of landmarks at most that far off; "per_landmark": a list of "mean" and "within", the
         fractions, None for a landmark that is missing in all objects.
     """
     errors = landmark_errors(y_true, y_pred)
+    labels = list(range(len(errors)) if groups is None else groups)
     if scales is not None:
         known = np.isfinite(scales)
         errors = errors[known] * scales[known, None]
+        labels = [label for label, is_known in zip(labels, known, strict=True) if is_known]
     if not np.isfinite(errors).any():
         return {"unit": unit, "n": 0}
-    sums = np.column_stack([np.nansum(errors, axis=1), np.isfinite(errors).sum(axis=1)])
     values = errors[np.isfinite(errors)]
-
-    def mean(rows: Floats) -> float:
-        total, count = rows.sum(axis=0)
-        return float(total / max(count, 1))
-
     return {
         "unit": unit,
         "n": len(errors),
         "mean": float(values.mean()),
         "std": float(values.std()),
-        "interval_95": list(bootstrap_interval(sums, statistic=mean)),
+        "interval_95": mean_interval(np.nansum(errors, axis=1), np.isfinite(errors).sum(axis=1), labels),
         "median": float(np.median(values)),
         "within": [{"radius": radius, "share": float((values <= radius).mean())} for radius in within],
         "per_landmark": [_of_landmark(column[np.isfinite(column)], within) for column in errors.T],

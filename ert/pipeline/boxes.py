@@ -54,12 +54,15 @@ class TrainingBoxes(NamedTuple):
         Which finds the objects in new photos.
     note : str
         What there is to say about the boxes, "" is nothing.
+    kept : bool array or None
+        Which objects there is a box for; None is all.
     """
 
     dataset: Dataset
     rolls: Floats | None = None
     locator: Locator | None = None
     note: str = ""
+    kept: NDArray[np.bool_] | None = None
 
 
 class NewBoxes(NamedTuple):
@@ -151,7 +154,7 @@ def training_boxes(
         n = int((~placed).sum())
         note = f"{n} object{'s' * (n != 1)} with fewer than two landmarks left out" if n else ""
         part = replace(dataset, boxes=boxes, box_source="given").subset(placed)
-        return TrainingBoxes(part, rolls[placed], locator, note)
+        return TrainingBoxes(part, rolls[placed], locator, note, placed)
     return TrainingBoxes(dataset)
 
 
@@ -219,7 +222,10 @@ def new_boxes(
         found = locate_objects(locator, file, **options, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 
-    results = read_images(find, dataset.files, n_jobs)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        results = read_images(find, dataset.files, n_jobs)
     boxes, rolls, found = np.full((len(dataset), 4), np.nan), np.zeros(len(dataset)), ~everything
     for file, of_file in items.items():
         candidates = results[file]

@@ -11,16 +11,10 @@ from numpy.typing import NDArray
 
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
+from ert.evaluation.radial import MIN_GROUPS, group_numbers, mean_interval, sum_groups
 from ert.metrics import bootstrap_interval, nme
 from ert.pipeline.plan import Plan
-from ert.pipeline.validate import (
-    Predictions,
-    concatenate_predictions,
-    image_interval,
-    lengths_of,
-    predict_new,
-    training_error,
-)
+from ert.pipeline.validate import Predictions, concatenate_predictions, lengths_of, predict_new, training_error
 
 # Parts of the training photos that a learning curve is computed with.
 CURVE_FRACTIONS = (0.25, 0.5, 1.0)
@@ -101,12 +95,16 @@ def learning_curve(
     """
     rows: list[dict[str, Any]] = []
     before: Floats | None = None
+    units = group_numbers(complete.units)
     for fraction in CURVE_FRACTIONS:
         one = complete if fraction == 1 else cross_validate(plan, dataset, splits, norm, fraction=fraction, **files)[0]
         errors = np.full(len(one.dataset), np.nan)
         found, shapes = one.found_only()
+        interval = None
         if len(found):
             errors[one.found] = nme(found.y, shapes, lengths_of(found, [norm])[norm])
+            if len(set(of_found := units[one.found].tolist())) >= MIN_GROUPS:
+                interval = mean_interval(errors[one.found], np.ones(len(found)), of_found)
         counts = [
             len({dataset.files[i] for i in _share_of_images(dataset, rest, fraction, plan.random_state + number)})
             for number, (rest, _) in enumerate(splits, 1)
@@ -118,22 +116,23 @@ def learning_curve(
                 "n_objects": len(errors),
                 "n_found": len(found),
                 "error": float(np.nanmean(errors)) if len(found) else None,
-                "interval_95": image_interval(errors[one.found], found.files) if len(found) else None,
+                "interval_95": interval,
             }
-            | _change(before, errors)
+            | _change(before, errors, units)
         )
         before = errors
     return rows
 
 
-def _change(before: Floats | None, errors: Floats) -> dict[str, Any]:
+def _change(before: Floats | None, errors: Floats, units: NDArray[np.intp]) -> dict[str, Any]:
     both = np.empty((0, 2)) if before is None else np.column_stack([before, errors])
-    both = both[np.isfinite(both).all(axis=1)]
+    known = np.isfinite(both).all(axis=1)
+    both = both[known] if before is None else sum_groups(both[known], group_numbers(units[known].tolist()))
     if not len(both) or not both[:, 0].any():
         return {"change": None, "change_interval_95": None}
 
     def change(rows: Floats) -> float:
-        first, second = rows.mean(axis=0)
+        first, second = rows.sum(axis=0)
         return float(second / first - 1) if first else 0.0
 
     return {"change": change(both), "change_interval_95": list(bootstrap_interval(both, statistic=change))}

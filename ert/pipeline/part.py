@@ -49,11 +49,16 @@ def part_path(out: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(out).rstrip(os.sep)}.part")
 
 
-def adds_to_output(path: Path) -> bool:
-    """Return whether the results in a file are to be added to an output that was finished before."""
-    with suppress(OSError, ValueError, TypeError, KeyError), path.open("rb") as file:
-        return bool(json.loads(file.readline())["add"])
-    return False
+def adds_to_output(path: Path, is_finished: bool) -> bool:
+    """Return whether the results in a file are to be added to the output.
+
+    Without a first line that says so, as of a run that was killed before it was written, they are if there is one.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        header = _read_line(file.readline())
+        if header is not None and "add" in header:
+            return bool(header["add"])
+    return is_finished
 
 
 class PartFile:
@@ -93,7 +98,7 @@ class PartFile:
             self._lock()
             self._go_on(header)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
 
     def _lock(self) -> None:
@@ -118,7 +123,7 @@ class PartFile:
                         f"{self.path}: results of another model, of other options or of another version; expected "
                         "the same as in the run that was interrupted, or another --out, or remove the file"
                     )
-                if end and "image" not in entry:
+                if end and not isinstance(entry.get("image"), str):
                     break
                 if end:
                     self.done.add(entry["image"])
@@ -140,6 +145,11 @@ class PartFile:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
+    def _close(self) -> None:
+        # Python tries again to write what a full disk did not take, whose error is already told.
+        with suppress(OSError):
+            self._file.close()
+
     def photos(self) -> Iterator[Photo]:
         """Yield what was found in the images, in the order in which they were added."""
         with self.path.open("rb") as file:
@@ -147,7 +157,7 @@ class PartFile:
             for number, line in enumerate(file, 2):
                 try:
                     photo = read_photo(json.loads(line), self.columns.names)
-                except (AttributeError, LookupError, TypeError, ValueError):
+                except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
                     raise InputError(f"{self.path}:{number}: damaged results; remove the file") from None
                 yield photo
 
@@ -157,7 +167,7 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._close()
         if not self.done:
             self.path.unlink(missing_ok=True)
 
@@ -168,7 +178,7 @@ class PartFile:
 
 def _read_line(line: bytes) -> Any:
     """Return the object that a line holds, or None if it was not written to its end."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         entry = json.loads(line)
         return entry if line.endswith(b"\n") and isinstance(entry, dict) else None
     return None

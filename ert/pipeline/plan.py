@@ -71,7 +71,7 @@ class Prepared:
         on_stage: Callable[[ShapePredictor], object] | None = None,
     ) -> ShapePredictor:
         """Train the cascade; the stages get the errors of `held_out` in the boxes that new photos get."""
-        dataset, rolls, locator, _ = self.boxes
+        dataset, rolls, locator, *_ = self.boxes
         notes = {"preset": self.plan.preset} | dict(notes or {}) if self.chosen else dict(notes or {})
         self.model.fit(
             dataset.X,

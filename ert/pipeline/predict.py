@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,12 +128,11 @@ def choose_request(
 
     Boxes that the user gave are taken; those of annotations, where the model was trained on such.
     """
-    fitted = model.fitted_
-    if max_objects is not None and max_objects < 1:
+    own, fitted = model.box_source_, model.fitted_
+    if max_objects is not None and index(max_objects) < 1:
         raise InputError(f"max_objects={max_objects}: expected at least 1")
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence:g}: expected 0 to 1")
-    own = model.box_source_
     source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from)
     source = source or ("given" if boxes_given or (inputs.has_boxes and own in _TAKES_GIVEN) else own)
     if source == "given" != own and not inputs.has_boxes:
@@ -154,7 +154,16 @@ def predict_photos(request: Request, items: Iterable[Item], n_jobs: int = -1) ->
     """Yield what is found in each image, in order; images are read and predicted in threads, a few at a time."""
     # In the main thread, where an interrupt waits for the compiler.
     request.model.warm_up(rotated=request.box_from == "learned")
-    return map_in_threads(partial(predict_photo, request), items, count_threads(n_jobs))
+    photos = map_in_threads(partial(predict_photo, request), items, count_threads(n_jobs))
+    return _with_one_blas_thread(photos) if request.box_from == "learned" else photos
+
+
+def _with_one_blas_thread(photos: Iterator[Photo]) -> Iterator[Photo]:
+    # Those of a locator's products would compete with ours, and change its last digits.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield from photos
 
 
 def predict_photo(request: Request, item: Item) -> Photo:

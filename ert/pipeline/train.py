@@ -12,7 +12,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.split import fold_groups
+from ert.datasets.split import fold_groups, join_groups
 from ert.faces.detection import Detector
 from ert.pipeline.folds import CURVE_FRACTIONS, Split, cross_validate, fold_checkpoint, learning_curve
 from ert.pipeline.plan import Plan, make_plan
@@ -47,7 +47,7 @@ class Checks:
     curve : bool
         Whether to compute a learning curve.
     groups : sequence, optional
-        A label for each object: objects of a group are never separated. By default, the image.
+        A label for each object: objects of a group or an image are never separated. By default, the image.
     norms : sequence of str, optional
         What errors are divided by, the first in all lines, see :func:`ert.pipeline.validate.error_figures`.
     unit, within
@@ -79,6 +79,13 @@ class Checks:
     def method(self) -> str:
         """How the errors are measured, in words."""
         return f"{self.n_folds}-fold cross-validation" if self.n_folds else "held-out images"
+
+    def labels(self, dataset: Dataset) -> list[str]:
+        """Return what is never separated: the image of each object, or the groups and images it is connected with."""
+        files = [str(file) for file in dataset.files]
+        if self.groups is None:
+            return files
+        return [str(i) for i in join_groups(files, [str(group) for group in self.groups]).tolist()]
 
     def options(self, dataset: Dataset) -> dict[str, Any]:
         """Return the arguments of `error_figures`."""
@@ -144,7 +151,8 @@ def train(
         Folds of a cross-validation, which measures the error of new photos; the model is then trained on all images.
         With 10 rather than 5, the models of the folds are trained on nearly as many images.
     groups : sequence, optional
-        A label for each object, such as the specimen: objects of a group are never separated. By default, the image.
+        A label for each object, such as the specimen: objects of a group or an image are never separated, and are
+        drawn together for intervals. By default, the image.
     confidence : int
         Folds of a confidence model, see :meth:`ert.ShapePredictor.fit_confidence`; 0 is none.
     notes, checkpoint, resume
@@ -197,11 +205,14 @@ def run_training(
     """
     if checks.groups is not None and len(checks.groups) != len(dataset):
         raise InputError(f"groups: {len(checks.groups)}, expected one for each of {len(dataset)} objects")
+    if confidence and confidence < 2:
+        raise InputError(f"confidence {confidence}: expected at least 2 folds")
     say(plan.text)
     rest, held_out = hold_out(dataset, checks, plan.random_state)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     files: Any = {"resume": resume, "checkpoint": checkpoint, "say": say}
     splits = _splits(dataset, rest, held_out, checks, plan.random_state)
+    labels = checks.labels(dataset)
     predictions, training, curve = None, float("nan"), None
     norm = checks.options(dataset)["norms"][0]
     if checks.n_folds:
@@ -214,12 +225,21 @@ def run_training(
     if held_out is not None:
         predictions = predict_new(model, held_out, box_from=plan.box_source, detector=plan.faces, n_jobs=model.n_jobs)
         training = training_error(model, prepared.boxes.dataset, prepared.boxes.rolls, norm, model.n_jobs)
+    if predictions is not None and checks.groups is not None:
+        tested = np.sort(np.concatenate([test for _, test in splits]))
+        predictions = replace(predictions, groups=[labels[i] for i in tested])
     if checks.curve and predictions is not None:
         curve = learning_curve(plan, dataset, splits, predictions, norm, **files)
     if confidence:
         part = prepared.boxes.dataset
         rolls = prepared.boxes.rolls
-        model.fit_confidence(part.X, part.y, rolls=rolls, n_folds=confidence, checkpoint=checkpoint, resume=resume)
+        groups = None
+        if checks.groups is not None:
+            items = np.arange(len(dataset)) if held_out is None else splits[0][0]
+            kept = prepared.boxes.kept
+            groups = [labels[i] for i in (items if kept is None else items[kept])]
+        options: Any = {"n_folds": confidence, "groups": groups, "checkpoint": checkpoint, "resume": resume}
+        model.fit_confidence(part.X, part.y, rolls=rolls, **options)
     figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
     if predictions is not None and not predictions.found.any():
         say(f"none of the {len(predictions.dataset)} objects left out was found: their error is unknown")
@@ -250,7 +270,7 @@ def hold_out(dataset: Dataset, checks: Checks, seed: int) -> tuple[Dataset, Data
 
 
 def _held_out(dataset: Dataset, checks: Checks, seed: int) -> NDArray[np.bool_]:
-    labels: Sequence[Any] = dataset.files if checks.groups is None else checks.groups
+    labels: Sequence[Any] = dataset.files if checks.groups is None else checks.labels(dataset)
     groups = sorted(set(labels))
     n_held_out = max(1, round(checks.validation * len(groups)))
     drawn = np.random.default_rng(seed).permutation(len(groups))[:n_held_out]
@@ -265,8 +285,7 @@ def _splits(dataset: Dataset, rest: Dataset, held_out: Dataset | None, checks: C
         return [(np.flatnonzero(~chosen), np.flatnonzero(chosen))]
     if not checks.n_folds:
         return []
-    labels = [str(file) for file in dataset.files] if checks.groups is None else list(map(str, checks.groups))
-    fold_of = fold_groups(labels, checks.n_folds, seed)
+    fold_of = fold_groups(checks.labels(dataset), checks.n_folds, seed)
     check_folds(dataset.landmarks, fold_of)
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(checks.n_folds)]
 

@@ -4,19 +4,19 @@ Objects get the boxes that those of a new photo would get from the model's own b
 are counted, and have no error.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
-from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figures
-from ert.metrics import bootstrap_interval, evaluate, nme, normalizer_text
+from ert.evaluation.radial import length_lines, mean_interval, normalizer_or_pair, radial_figures
+from ert.metrics import evaluate, nme, normalizer_text
 from ert.pipeline.boxes import FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
 from ert.pipeline.predict import DEFAULT_MODE
 from ert.predictor import Mode, ShapePredictor
@@ -28,8 +28,6 @@ ALIKE_RATIO, OVERFITTED_RATIO = 1.25, 2.0
 MIN_GAIN = 0.1
 # What errors are divided by where objects have no size.
 BOX_SIDE = "box side"
-# With fewer images a bootstrap interval is far too narrow.
-MIN_IMAGES_FOR_INTERVAL = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +44,8 @@ class Predictions:
     box_source : {"given", "whole", "face", "learned"}
     scattered : float64 array (n, n_landmarks, 2) or None
         Predicted in boxes that are moved and scaled at random, where the boxes are those around the true landmarks.
+    groups : sequence (n,) or None
+        Objects of a group are alike; by default those of an image.
     """
 
     dataset: Dataset
@@ -53,6 +53,12 @@ class Predictions:
     rolls: Floats | None
     box_source: str
     scattered: Floats | None = None
+    groups: Sequence[Hashable] | None = None
+
+    @property
+    def units(self) -> Sequence[Hashable]:
+        """What is drawn at random in intervals, for each object: its group, or its image."""
+        return self.dataset.files if self.groups is None else self.groups
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -150,17 +156,6 @@ def default_normalizer(landmarks: Floats) -> str:
     return "diagonal" if sizes.any(axis=1).all() else BOX_SIDE
 
 
-def image_interval(errors: ArrayLike, files: Sequence[Any]) -> list[float] | None:
-    """Return the 95 % bootstrap interval of a mean over images; None where there are too few."""
-    values = np.asarray(errors, np.float64)
-    number = {file: i for i, file in enumerate(dict.fromkeys(files))}
-    image = np.array([number[file] for file in files], np.intp)
-    if len(number) < MIN_IMAGES_FOR_INTERVAL:
-        return None
-    rows = np.column_stack([np.bincount(image, values), np.bincount(image)])
-    return list(bootstrap_interval(rows, statistic=lambda drawn: float(drawn[:, 0].sum() / drawn[:, 1].sum())))
-
-
 def error_figures(
     predictions: Predictions, *, norms: Sequence[str] | None = None, unit: str = "mm", within: Sequence[float] = ()
 ) -> dict[str, Any]:
@@ -190,6 +185,7 @@ def error_figures(
         When no object was found, or a normalizer cannot be computed.
     """
     dataset, predicted = predictions.found_only()
+    units = [unit for unit, found in zip(predictions.units, predictions.found, strict=True) if found]
     total = len(predictions.dataset)
     if not len(dataset):
         raise InputError(f"{predictions.dataset.name}: none of {total} objects was found in its image")
@@ -197,7 +193,7 @@ def error_figures(
     figures = evaluate(dataset.y, predicted, chosen)
     for name, row in figures["norms"].items():
         errors = nme(dataset.y, predicted, name if chosen is None else chosen[name])
-        row["interval_95"] = image_interval(errors, dataset.files) or row["interval_95"]
+        row["interval_95"] = mean_interval(errors, np.ones(len(errors)), units)
         row["percentile_90"] = float(np.percentile(errors, 90))
     scales = dataset.scales
     figures |= {
@@ -206,12 +202,16 @@ def error_figures(
         "n_found": len(dataset),
         "box_source": predictions.box_source,
         "boxes_around_landmarks": predictions.scattered is not None,
-        "pixels": radial_figures(dataset.y, predicted, within=within if scales is None else ()),
+        "pixels": radial_figures(dataset.y, predicted, within=within if scales is None else (), groups=units),
     }
     if scales is not None:
-        figures["lengths"] = radial_figures(dataset.y, predicted, scales=scales, unit=unit, within=within)
+        lengths: Any = {"scales": scales, "unit": unit, "within": within}
+        figures["lengths"] = radial_figures(dataset.y, predicted, groups=units, **lengths)
     if predictions.scattered is not None:
         rows = evaluate(dataset.y, predictions.scattered, chosen)["norms"]
+        for name, row in rows.items():
+            errors = nme(dataset.y, predictions.scattered, name if chosen is None else chosen[name])
+            row["interval_95"] = mean_interval(errors, np.ones(len(errors)), units)
         figures["scattered_boxes"] = {
             name: {key: row[key] for key in ("mean", "median", "interval_95")} for name, row in rows.items()
         }

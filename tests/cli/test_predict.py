@@ -11,7 +11,7 @@ from cli.running import refused, run
 from PIL import Image
 
 import ert
-from ert.pipeline.part import part_path
+from ert.pipeline.part import PartFile, part_path
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,56 @@ def test_images_are_added_to_a_finished_output(wings, images, tmp_path, capsys, 
     # Without --resume it is written anew.
     assert run("predict", wings, images[0], "--out", out) == 0
     assert len(out.read_text()) < len(expected.read_text())
+
+
+def test_results_with_a_table_that_has_changed_are_not_gone_on_with(wings, images, tmp_path, monkeypatch, capsys):
+    boxes, scales = tmp_path / "boxes.csv", tmp_path / "scales.csv"
+    boxes.write_text("image,b_left,b_top,b_width,b_height\nface_0001.png,1,2,90,90\n")
+    scales.write_text("image,s\nface_0001.png,0.5\n")
+    arguments = ["predict", wings, images[1], "--boxes", f"{boxes}:b", "--scale", f"{scales}:s", "--resume"]
+    arguments += ["--images", images[0].parent, "--out", tmp_path / "a.csv"]
+    with monkeypatch.context() as patched:
+        patched.setattr(PartFile, "discard", lambda part: None)
+        assert run(*arguments) == 0
+    for file, old, new in ((boxes, "90,90", "90,91"), (scales, "0.5", "0.25")):
+        before = file.read_text()
+        file.write_text(before.replace(old, new))
+        assert "results of another model, of other options" in refused(capsys, *arguments)
+        file.write_text(before)
+    assert run(*arguments) == 0
+
+
+def test_annotations_beside_their_images_are_not_replaced(wings, images, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(images[0].read_bytes())
+    pts = ["--out", tmp_path, "--format", "pts"]
+    assert run("predict", wings, tmp_path / "a.png", *pts) == 0
+    annotation = tmp_path / "a.pts"
+    annotation.write_text(annotation.read_text().replace("version: 1", "version:  1"))
+    before = annotation.read_text()
+    line = refused(capsys, "predict", wings, tmp_path, *pts)
+    assert "a.pts: may be the annotation of its image, expected another --out, or --force" in line
+    assert run("predict", wings, tmp_path, *pts, "--resume") == 0
+    assert annotation.read_text() == before
+    assert run("predict", wings, tmp_path, *pts, "--force") == 0
+    assert annotation.read_text() != before
+
+
+@pytest.mark.parametrize("output", ["a.csv", "a.tps", "a.jsonl"])
+def test_a_finished_output_survives_a_run_that_is_killed_at_its_ends(wings, images, tmp_path, monkeypatch, output):
+    out, expected = tmp_path / output, tmp_path / f"expected_{output}"
+    assert run("predict", wings, *images, "--out", expected) == 0
+    assert run("predict", wings, *images[:4], "--out", out) == 0
+    # Before the first line of the results was written.
+    part_path(out).touch()
+    with monkeypatch.context() as patched:
+        # And after the output was.
+        patched.setattr(PartFile, "discard", lambda part: None)
+        assert run("predict", wings, *images[4:], "--out", out, "--resume") == 0
+    assert out.read_text() == expected.read_text()
+    assert part_path(out).exists()
+    assert run("predict", wings, *images[4:], "--out", out, "--resume") == 0
+    assert out.read_text() == expected.read_text()
+    assert not part_path(out).exists()
 
 
 def test_a_table_goes_to_standard_output(wings, images):

@@ -1,6 +1,9 @@
 """Results of a run that is not finished."""
 
+import errno
+import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -100,13 +103,45 @@ def test_two_runs_do_not_write_the_same_results(tmp_path):
 
 def test_whether_results_are_to_be_added(tmp_path):
     path = tmp_path / "a.part"
-    assert not adds_to_output(path)
     for add in (False, True):
         path.unlink(missing_ok=True)
         with PartFile(path, "digest", ALL, resume=False, add=add):
-            assert adds_to_output(path) == add
-    path.write_text(json.dumps([1]))
-    assert not adds_to_output(path)
+            assert adds_to_output(path, not add) == add
+            first = path.read_text()
+    # Killed before the first line was written.
+    for content in ("", first[:-20], json.dumps([1]), "[" * 100_000):
+        path.write_text(content)
+        assert adds_to_output(path, True)
+        assert not adds_to_output(path, False)
+
+
+@pytest.mark.parametrize("line", ['{"image": []}', '{"image": {}}', '{"image": null}', "[" * 100_000])
+def test_lines_that_name_no_image_are_cut_off(tmp_path, photos, line):
+    path = tmp_path / "a.part"
+    with PartFile(path, "digest", ALL) as part:
+        part.add(photos[0])
+    whole = path.read_text()
+    path.write_text(f"{whole}{line}\n")
+    with PartFile(path, "digest", ALL, resume=True) as part:
+        assert len(part.done) == 1
+    assert path.read_text() == whole
+
+
+def test_a_full_disk_is_one_error(tmp_path, photos):
+    class Full(io.BytesIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        close = flush
+
+    def write():
+        with PartFile(tmp_path / "a.part", "digest", ALL) as part:
+            part._file.close()
+            part._file = Full()
+            part.add(photos[0])
+
+    with pytest.raises(InputError, match=f"a.part: cannot be written: {os.strerror(errno.ENOSPC)}"):
+        write()
 
 
 def test_name_of_the_file(tmp_path):

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from helpers import write
 from PIL import Image
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import ert
 from ert._core.exceptions import InputError
+from ert.pipeline.inputs import Inputs
+from ert.pipeline.predict import choose_request, predict_photos
 from ert.pipeline.sources import Found
 
 
@@ -64,6 +67,20 @@ def test_rolls_and_confidence_of_the_locator(learned_model, photos):
     # Of several objects only likely ones, where nothing else is said.
     assert len(list(ert.predict(learned_model, file, max_objects=5))) == 1
     assert list(ert.predict(learned_model, np.zeros((40, 40), np.uint8))) == []
+
+
+def test_the_threads_of_a_locator_have_no_threads_of_their_own(learned_model, photos):
+    def look(image, photo):
+        used.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    used = set()
+    inputs = Inputs().add([photos])
+    options = {"mode": "fast", "max_objects": None, "min_confidence": None}
+    request = choose_request(learned_model, inputs, box_from="whole", boxes_given=False, **options)
+    with threadpool_limits(2):
+        list(predict_photos(request._replace(box_from="learned", look=look), inputs.items.values(), 2))
+        assert used <= {1}
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {2}
 
 
 def test_where_a_locator_is_not_sure_there_is_nothing(learned_model, photos, monkeypatch):

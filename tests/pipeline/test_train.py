@@ -171,6 +171,32 @@ def test_groups_are_never_separated(drawn):
     assert len(held_out) == 4
     of = dict(zip(map(str, part.files), groups, strict=True))
     assert {of[str(file)] for file in held_out.files}.isdisjoint(of[str(file)] for file in rest.files)
+    # Two specimens in a photo, and labels of several types.
+    shared = replace(part, files=[part.files[i // 2] for i in range(12)])
+    labels = Checks(cv=2, groups=["a", 1, None, 2, "b", "c", "b", 1, 4, 5, 6, 7]).labels(shared)
+    # The photo of "b" and 1 connects them, and so the photos of both.
+    assert [labels.index(label) for label in labels] == [0, 0, 2, 2, 0, 0, 0, 0, 8, 8, 10, 10]
+
+
+def test_groups_are_those_of_the_confidence_model_and_of_intervals(drawn, monkeypatch):
+    def fit_confidence(model, X, y, **options):
+        given.append((len(X), options["groups"]))
+
+    given = []
+    monkeypatch.setattr(ert.ShapePredictor, "fit_confidence", fit_confidence)
+    groups = [i // 4 for i in range(24)]
+    made = boxes_plan(drawn[:24], "whole", {name: value for name, value in TINIER.items() if name != "preset"})
+    trained = run_training(made, drawn[:24], Checks(cv=2, groups=groups), confidence=2)
+    labels = trained.predictions.groups
+    assert given == [(24, labels)]
+    assert [labels.index(label) // 4 for label in labels] == groups
+    held = run_training(made, drawn[:24], Checks(validation=0.3, groups=groups), confidence=2)
+    assert len(set(held.predictions.groups)) == 2
+    n_rest, of_rest = given[1]
+    assert n_rest == len(of_rest) == 16
+    assert set(of_rest).isdisjoint(held.predictions.groups)
+    with pytest.raises(InputError, match="confidence 1: expected at least 2 folds"):
+        run_training(made, drawn[:24], Checks(), confidence=1)
 
 
 @pytest.mark.parametrize(

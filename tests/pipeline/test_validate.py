@@ -5,14 +5,13 @@ import pytest
 
 from ert._core.exceptions import InputError
 from ert.datasets.dataset import Dataset
-from ert.evaluation.radial import length_lines, normalizer_or_pair, radial_figures
+from ert.evaluation.radial import length_lines, mean_interval, normalizer_or_pair, radial_figures
 from ert.metrics import bootstrap_interval
 from ert.pipeline.validate import (
     Predictions,
     box_lines,
     concatenate_predictions,
     error_figures,
-    image_interval,
     object_digests,
     validation_lines,
     verdict,
@@ -91,12 +90,36 @@ def test_objects_that_were_not_found_are_told():
 
 def test_intervals_are_over_images():
     errors = np.arange(40.0)
-    assert image_interval(errors, range(40)) == list(bootstrap_interval(errors))
-    low, high = image_interval(errors, np.repeat(range(10), 4))
-    wide = high - low
-    low, high = image_interval(errors, range(40))
-    assert wide > 1.2 * (high - low)
-    assert image_interval(errors, np.repeat(range(8), 5)) is None
+    ones = np.ones(40)
+    single = mean_interval(errors, ones, range(40))
+    assert single == pytest.approx(list(bootstrap_interval(errors)))
+    assert np.diff(mean_interval(errors, ones, np.repeat(range(10), 4))) > 1.2 * np.diff(single)
+    # With few images, even if these are equal by chance, it is not narrower than over objects.
+    assert mean_interval(errors % 5, ones, np.repeat(range(8), 5)) == mean_interval(errors % 5, ones, range(40))
+    assert np.diff(mean_interval(errors, ones, np.repeat(range(4), 10))) > 1.5 * np.diff(single)
+
+
+@pytest.mark.parametrize("n_images", [4, 12])
+def test_all_intervals_are_over_images_or_groups(n_images):
+    """Objects of an image have the same error, so that they are worth one."""
+    n = 8 * n_images
+    image = np.repeat(np.arange(n_images), 8)
+    truth = np.repeat(TRUTH[:1], n, axis=0)
+    landmarks = truth + image[:, None, None] * [1.0, 0]
+    widths = []
+    for files, groups in ((range(n), None), (image, None), (range(n), image.tolist())):
+        names = ("a", "b", "c")
+        dataset = Dataset([f"{i}.png" for i in files], np.ones((n, 4)), truth, names, "d", scales=np.ones(n))
+        figures = error_figures(Predictions(dataset, landmarks, None, "given", landmarks, groups), norms=["diagonal"])
+        rows = (
+            figures["norms"]["diagonal"],
+            figures["pixels"],
+            figures["lengths"],
+            figures["scattered_boxes"]["diagonal"],
+        )
+        widths.append([float(np.diff(row["interval_95"])[0]) for row in rows])
+    assert (np.array(widths[1]) > 2 * np.array(widths[0])).all()
+    assert widths[1] == widths[2]
 
 
 def test_objects_are_recognized_by_their_landmarks():
