@@ -91,7 +91,8 @@ def run_predict(options: argparse.Namespace) -> int:
     out of other formats.
 
     Results are kept in FILE.part until the output is written, so that --resume goes on after an interrupt. To a
-    finished .csv, .tps, .jsonl or folder of .pts, --resume adds the images that are not in it.
+    finished .csv, .tps, .jsonl or folder of .pts, --resume adds the images that are not in it. A file that exists is
+    replaced only with --force.
 
     ert predict wings.ert photos --out predicted.tps
     ert predict wings.ert 'photos/*.jpg' --out predicted.csv --draw pictures
@@ -119,11 +120,11 @@ def run_predict(options: argparse.Namespace) -> int:
         request = _choose_request(options, model, inputs)
     if format == "pts":
         check_pts(out, ((item, len(item.boxes) if request.box_from == "given" else 1) for item in items))
-        if not options.resume and not options.force:
-            _refuse_annotations(out, items)
     else:
         claim(out, OUTPUT_FORMATS[format].kind, "--out")
     if not options.force:
+        if not options.resume and not os.path.exists(part_path(out)):
+            _refuse_results(out, format, items)
         _refuse_training_data(out, model)
     has_confidence = model.confidence_model_ is not None
     learned = request.box_from == "learned"
@@ -195,12 +196,12 @@ def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: 
     )
 
 
-def _refuse_annotations(folder: Path, items: Iterable[Item]) -> None:
-    """Raise InputError where a .pts file would be replaced beside its image, where annotations are."""
-    for item in items:
-        path = pts_file(folder, item)
-        if path.exists() and os.path.samefile(folder, item.file.parent):
-            raise InputError(f"{path}: may be the annotation of its image, expected another --out, or --force")
+def _refuse_results(out: Path, format: str, items: Iterable[Item]) -> None:
+    """Raise InputError where a file would be replaced: annotations, or predictions that somebody has corrected."""
+    existing = (pts_file(out, item) for item in items) if format == "pts" else () if is_stream(out) else (out,)
+    for path in existing:
+        if path.is_file() and path.stat().st_size:
+            raise InputError(f"{path}: exists: expected another name, --force to replace it, or --resume to add to it")
 
 
 def _refuse_training_data(out: Path, model: ShapePredictor) -> None:

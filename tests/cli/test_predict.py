@@ -92,12 +92,13 @@ def test_given_boxes(wings, images, tmp_path):
     assert table(out).boxes.tolist() == [[5, 6, 70, 80]]
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("image,b_left,b_top,b_width,b_height\nface_0001.png,1,2,90,90\n")
-    assert run("predict", wings, *images[:2], "--boxes", f"{boxes}:b", "--images", images[0].parent, "--out", out) == 2
+    table_of_boxes = "--boxes", f"{boxes}:b", "--images", images[0].parent
+    assert run("predict", wings, *images[:2], *table_of_boxes, "--out", out, "--force") == 2
     assert table(out).boxes.tolist() == [[1, 2, 90, 90]]
     given = out
     assert run("predict", wings, given, "--box-from", "given", "--out", tmp_path / "b.csv") == 0
     assert table(tmp_path / "b.csv").boxes.tolist() == [[1, 2, 90, 90]]
-    assert run("predict", wings, given, "--boxes", "image", "--out", tmp_path / "b.csv") == 0
+    assert run("predict", wings, given, "--boxes", "image", "--out", tmp_path / "b.csv", "--force") == 0
     assert table(tmp_path / "b.csv").boxes[0, :2].tolist() == [0, 0]
 
 
@@ -108,7 +109,7 @@ def test_standard_errors_and_confidence(confident_model, images, tmp_path, capsy
     assert run("predict", model, *images, "--out", out, *options) == 0
     header = out.read_text().splitlines()[0].split(",")
     assert header[7:11] == ["confidence", "x_0", "y_0", "std_0"]
-    assert run("predict", model, *images, "--out", out, *options[:1], "--min-confidence", 1) == 0
+    assert run("predict", model, *images, "--out", out, *options[:1], "--min-confidence", 1, "--force") == 0
     assert "nothing found in 6" in capsys.readouterr().err
     assert out.read_text().splitlines()[1].startswith(f"{os.path.relpath(images[0], tmp_path)},face_0000,,,,,,,,")
 
@@ -186,8 +187,11 @@ def test_images_are_added_to_a_finished_output(wings, images, tmp_path, capsys, 
     before = out.stat().st_mtime_ns
     assert run("predict", wings, *images, "--out", out, "--resume") == 0
     assert out.stat().st_mtime_ns == before
-    # Without --resume it is written anew.
-    assert run("predict", wings, images[0], "--out", out) == 0
+    # It may have been corrected by hand.
+    line = refused(capsys, "predict", wings, images[0], "--out", out)
+    assert "exists: expected another name, --force to replace it, or --resume to add to it" in line
+    assert out.read_text() == expected.read_text()
+    assert run("predict", wings, images[0], "--out", out, "--force") == 0
     assert len(out.read_text()) < len(expected.read_text())
 
 
@@ -216,7 +220,7 @@ def test_annotations_beside_their_images_are_not_replaced(wings, images, tmp_pat
     annotation.write_text(annotation.read_text().replace("version: 1", "version:  1"))
     before = annotation.read_text()
     line = refused(capsys, "predict", wings, tmp_path, *pts)
-    assert "a.pts: may be the annotation of its image, expected another --out, or --force" in line
+    assert "a.pts: exists: expected another name, --force to replace it" in line
     assert run("predict", wings, tmp_path, *pts, "--resume") == 0
     assert annotation.read_text() == before
     assert run("predict", wings, tmp_path, *pts, "--force") == 0
