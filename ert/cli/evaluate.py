@@ -25,6 +25,7 @@ from ert.pipeline.validate import (
     count_trained_on,
     error_figures,
     lengths_of,
+    other_boxes_line,
     predict_new,
     trained_on_line,
 )
@@ -105,6 +106,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     first, found_lines = box_lines(figures)
     if n:
         first.append(trained_on_line(model, n, len(dataset)))
+    first += filter(None, [other_boxes_line(model, predictions)])
     details = {"model": str(options.model), "dataset": str(options.dataset), "boxes": options.boxes}
     common.output(details | figures, options.json, [*first, *_table(options, figures)])
     if page is not None:

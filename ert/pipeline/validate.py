@@ -17,7 +17,7 @@ from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.evaluation.radial import length_lines, mean_interval, normalizer_or_pair, radial_figures
 from ert.metrics import evaluate, nme, normalizer_text
-from ert.pipeline.boxes import FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
+from ert.pipeline.boxes import SOURCE_TEXTS, FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
 from ert.pipeline.predict import DEFAULT_MODE
 from ert.predictor import Mode, ShapePredictor
 
@@ -191,6 +191,9 @@ def error_figures(
         raise InputError(f"{predictions.dataset.name}: none of {total} objects was found in its image")
     chosen = None if norms is None else lengths_of(dataset, norms)
     figures = evaluate(dataset.y, predicted, chosen)
+    if norms is None and (usual := default_normalizer(dataset.y)) in figures["norms"]:
+        # First, as in a cross-validation.
+        figures["norms"] = {usual: figures["norms"][usual]} | figures["norms"]
     for name, row in figures["norms"].items():
         errors = nme(dataset.y, predicted, name if chosen is None else chosen[name])
         row["interval_95"] = mean_interval(errors, np.ones(len(errors)), units)
@@ -209,6 +212,7 @@ def error_figures(
         figures["lengths"] = radial_figures(dataset.y, predicted, groups=units, **lengths)
     if predictions.scattered is not None:
         rows = evaluate(dataset.y, predictions.scattered, chosen)["norms"]
+        rows = {name: rows[name] for name in figures["norms"]}
         for name, row in rows.items():
             errors = nme(dataset.y, predictions.scattered, name if chosen is None else chosen[name])
             row["interval_95"] = mean_interval(errors, np.ones(len(errors)), units)
@@ -245,6 +249,19 @@ def box_lines(figures: Mapping[str, Any]) -> tuple[list[str], list[str]]:
         by = "face detector" if figures["box_source"] == "face" else "locator of the model"
         lines.append(f"{found} of {total} objects found by the {by}{over}")
     return first, lines
+
+
+def other_boxes_line(model: ShapePredictor, predictions: Predictions) -> str:
+    """Return what is to be said where a model is evaluated in boxes that new photos do not get; "" is nothing."""
+    own, source = model.box_source_, predictions.box_source
+    if source == "given" and predictions.dataset.box_source == "whole":
+        source = "whole"
+    if source == own or own == "given" or (own, source) == ("face", "given"):
+        return ""
+    return (
+        f"boxes: {SOURCE_TEXTS[source]}; the model was trained for others, {SOURCE_TEXTS[own]}, which new photos get: "
+        "their errors differ"
+    )
 
 
 def validation_lines(figures: Mapping[str, Any], curve: Sequence[Mapping[str, Any]] | None = None) -> list[str]:

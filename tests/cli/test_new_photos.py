@@ -82,7 +82,7 @@ def test_boxes_around_the_landmarks_are_told_in_the_first_line(drawn, tmp_path, 
     assert run("evaluate", tmp_path / "g.ert", drawn, "--json", json_file, "--report", report, "--jobs=1") == 0
     lines = capsys.readouterr().out.splitlines()
     figures = json.loads(json_file.read_text())
-    text = f"{figures['scattered_boxes']['box']['mean']:.2f} % (95 % interval"
+    text = f"{figures['scattered_boxes']['diagonal']['mean']:.2f} % (95 % interval"
     assert lines[0].startswith("boxes are those around the true landmarks")
     assert text in lines[0]
     remark, trained_on = read_page(report / "report.html").xpath("//p[@class='remark']")
@@ -106,6 +106,11 @@ def test_evaluate_takes_the_boxes_of_a_new_photo(drawn, trained, tmp_path, capsy
     assert found["auto"]["box_source"] == "whole"
     assert found["auto"]["norms"] == found["whole"]["norms"]
     assert found["given"]["norms"]["box"]["mean"] > 2 * found["whole"]["norms"]["box"]["mean"]
+    capsys.readouterr()
+    assert run("evaluate", model, drawn, "--boxes=image", "--jobs=1") == 0
+    assert "trained for others" not in capsys.readouterr().out
+    assert run("evaluate", model, drawn, "--box-from=given", "--jobs=1") == 0
+    assert "boxes: from the annotations; the model was trained for others, the whole images" in capsys.readouterr().out
     assert "has no locator" in refused(capsys, "evaluate", model, drawn, "--box-from", "learnt")
 
 
@@ -236,8 +241,9 @@ def test_predict_replaces_no_annotations_that_the_model_was_trained_on(drawn, tr
     before = annotated.read_bytes()
     refused(capsys, "predict", trained / "m.ert", drawn.parent / "images", "--out", annotated)
     assert annotated.read_bytes() == before
-    # Predictions are replaced.
+    # Predictions are replaced by force.
     for _ in range(2):
-        assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", tmp_path / "predicted.tps") == 0
+        options = "--out", tmp_path / "predicted.tps", "--force"
+        assert run("predict", trained / "m.ert", drawn.parent / "images", *options) == 0
     assert run("predict", trained / "m.ert", drawn.parent / "images", "--out", annotated, "--force") == 0
     assert annotated.read_bytes() != before
