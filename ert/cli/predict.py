@@ -21,6 +21,7 @@ from ert.cli.parser import Parser
 from ert.datasets.formats import load_dataset
 from ert.datasets.parsing import check_name, first_duplicate, quoted
 from ert.faces.detection import reduce_image
+from ert.inference.locator import LIKELY_CONFIDENCE
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.outputs import OUTPUT_FORMATS, check_pts, choose_output, image_key, images_in, pts_file, write_photos
 from ert.pipeline.part import Columns, PartFile, adds_to_output, part_path
@@ -31,8 +32,6 @@ from ert.predictor import ShapePredictor, load
 
 # Larger pictures are reduced: they are looked at, not measured.
 MAX_PICTURE_PIXELS = 1600
-# Of these, objects are counted at the end.
-LOW_CONFIDENCE = 0.5
 
 
 def add_predict_options(parser: Parser) -> None:
@@ -287,12 +286,12 @@ def _log_summary(out: str, part: PartFile, n_before: int, n_faults: int) -> None
         n_objects += len(photo.objects)
         n_empty += not photo.objects
         for found in photo.objects:
-            if found.confidence is not None and found.confidence < LOW_CONFIDENCE:
+            if found.confidence is not None and found.confidence < LIKELY_CONFIDENCE:
                 first_low = first_low if n_low else photo.item.file
                 n_low += 1
     text = f"{out}: {n_objects} objects in {len(part.done)} images" if part.done else f"{out}: nothing to write"
     text += f", nothing found in {n_empty}" if n_empty else ""
-    text += f", {n_low} of confidence below {LOW_CONFIDENCE:g} (first: {first_low})" if n_low else ""
+    text += f", {n_low} of confidence below {LIKELY_CONFIDENCE:g} (first: {first_low})" if n_low else ""
     text += f"; {n_before} were there before" if n_before else ""
     text += f"; {n_faults} could not be used" if n_faults else ""
     common.log(text)

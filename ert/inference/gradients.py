@@ -91,7 +91,7 @@ def read_window(
     radius = (float(np.hypot(*size)) / 2 + 2) / pixels
     spec = CropSpec(np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius]), round(pixels), 1.0)
     transform = np.array([side, 0, 0, side, center[0] - side / 2, center[1] - side / 2])
-    crop, placed = spec.cut_rows(gray, transform)
+    crop, placed = spec.cut(gray, transform, as_rows=True)
     turn = rotation(roll) * (placed[0] / pixels)
     window = np.empty((size[1], size[0]), np.uint8)
     middle = placed[4:] + placed[0] / 2

@@ -83,7 +83,8 @@ class UprightCopies:
         radius = SCALE_RANGE[1] * stretch * float(np.hypot(*distances)) + MAX_SHIFT_SIDES
         size = min(size, largest_working_size(2 * radius))
         region = np.array([0.5 - radius, 0.5 - radius, 0.5 + radius, 0.5 + radius])
-        self.pixels, placed = CropSpec(region, size, 0.0).cut_rows(image, transform, channel_order, gray_weights)
+        spec = CropSpec(region, size, 0.0)
+        self.pixels, placed = spec.cut(image, transform, channel_order, gray_weights, as_rows=True)
         self.zoom = float(placed[0] / transform[0])
         self.side = float(placed[0])
         self.sides = sides * self.zoom

@@ -56,6 +56,8 @@ class CropSpec:
         transform: npt.NDArray[np.float64],
         channel_order: str = "rgb",
         gray_weights: str = "luma",
+        *,
+        as_rows: bool = False,
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         """Cut out the region around one box, in gray.
 
@@ -69,6 +71,8 @@ class CropSpec:
         channel_order : {"rgb", "bgr"}
         gray_weights : {"luma", "dlib"}
             See :func:`ert._core.images.to_gray`.
+        as_rows : bool
+            Return the crop as (rows, columns), like an image.
 
         Returns
         -------
@@ -76,29 +80,13 @@ class CropSpec:
         transform : float array (6,)
             From box coordinates to pixels of the crop.
         """
-        crop, placed = self._cut(image, transform, channel_order, gray_weights)
-        return np.ascontiguousarray(crop), placed
-
-    def cut_rows(
-        self,
-        image: npt.NDArray[np.uint8],
-        transform: npt.NDArray[np.float64],
-        channel_order: str = "rgb",
-        gray_weights: str = "luma",
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-        """Cut out the region as `cut` does, as an image (rows, columns)."""
-        crop, placed = self._cut(image, transform, channel_order, gray_weights)
-        return np.ascontiguousarray(crop.T), placed
-
-    def _cut(
-        self, image: npt.NDArray[np.uint8], transform: npt.NDArray[np.float64], channel_order: str, gray_weights: str
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         x, y, side = transform[4], transform[5], transform[0]
         columns, rows = self._touched(x, y, side, image.shape)
         gray = to_gray(image[rows, columns], channel_order, gray_weights)
         if not gray.flags.c_contiguous or not gray.flags.writeable:
             gray = gray.copy()
-        return crop_resampled(gray, (columns.start, rows.start), (x, y, side), self.kernel_args)
+        crop, placed = crop_resampled(gray, (columns.start, rows.start), (x, y, side), self.kernel_args)
+        return np.ascontiguousarray(crop.T if as_rows else crop), placed
 
     @property
     def kernel_args(self) -> tuple[npt.NDArray[np.float64], int, float, float, tuple[int, int]]:

@@ -14,13 +14,12 @@ from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import read_images
 from ert.faces.detection import Detector, detect_faces
-from ert.inference.locator import LIKELY_CONFIDENCE, locate_objects
+from ert.inference.locator import locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.geometry import box_transforms, image_to_box
 from ert.model.locator import Locator
 from ert.model.procrustes import column_medians, fit_similarity
-from ert.pipeline.predict import MIN_FOUND_CONFIDENCE
-from ert.pipeline.sources import Found, choose_box_source, whole_boxes
+from ert.pipeline.sources import Found, choose_box_source, least_confidence, whole_boxes
 from ert.predictor import load
 from ert.training.locator import fit_locator
 
@@ -217,8 +216,7 @@ def new_boxes(
             return [Found(box) for box in faces(file)]
         n = len(items[file])
         # As in a prediction.
-        least = MIN_FOUND_CONFIDENCE if n == 1 else LIKELY_CONFIDENCE
-        options: Any = {"max_objects": n, "min_confidence": least, "gray_weights": gray_weights}
+        options: Any = {"max_objects": n, "min_confidence": least_confidence(n), "gray_weights": gray_weights}
         found = locate_objects(locator, file, **options, what=str(file))
         return [Found(np.array(box), roll, confidence) for box, roll, confidence in found]
 

@@ -17,18 +17,15 @@ from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
-from ert.inference.locator import LIKELY_CONFIDENCE
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.inference.validation import check_box, warn_of_corners
 from ert.pipeline.inputs import Inputs, Item
-from ert.pipeline.sources import Found, find_objects
+from ert.pipeline.sources import Found, find_objects, least_confidence
 from ert.pipeline.threads import map_in_threads
 from ert.predictor import ShapePredictor, load
 
 # Of `predict` and `ert predict`; the only place that says so.
 DEFAULT_MODE = "fast"
-# A locator always finds something: below this confidence there is hardly ever an object.
-MIN_FOUND_CONFIDENCE = 0.1
 # Where the boxes of annotations are those that the model was trained for.
 _TAKES_GIVEN = ("given", "face")
 
@@ -190,7 +187,7 @@ def locate_objects(request: Request, item: Item, image: Pixels, what: str) -> It
         options: dict[str, Any] = {"box_from": request.box_from, "detector": request.detector, "max_objects": most or 1}
         found = find_objects(model, image, **options)[:most]
         if request.min_confidence is None:
-            least = MIN_FOUND_CONFIDENCE if most == 1 else LIKELY_CONFIDENCE
+            least = least_confidence(most)
             found = [one for one in found if one.confidence is None or one.confidence >= least]
     else:
         if not item.boxes:

@@ -17,7 +17,7 @@ from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.checks import known_scheme
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector, detect_faces
-from ert.inference.locator import locate_objects
+from ert.inference.locator import LIKELY_CONFIDENCE, locate_objects
 from ert.model.fitted import BOX_SOURCES
 from ert.model.locator import MAX_CENTER_STD, MAX_ROLL_STD, MAX_SIZE_STD
 from ert.model.procrustes import fit_similarity, typical_shape
@@ -29,6 +29,8 @@ MIN_EXTENT = 0.25
 # it notices a photo without an object. In 5 folds, wings have an error of 0.343 % in place of 0.362 with whole images,
 # the worst 0.57 in place of 0.70; cephalograms 1.60 mm in place of 1.61, the worst 2.9 in place of 3.9.
 MIN_LOCATOR_OBJECTS = 10
+# A locator always finds something: below this confidence there is hardly ever an object.
+MIN_FOUND_CONFIDENCE = 0.1
 
 
 class Found(NamedTuple):
@@ -107,6 +109,11 @@ def scatter(dataset: Dataset) -> tuple[float, float, float, float]:
 def whole_boxes(files: Sequence[StrPath]) -> Floats:
     """Return the box (n, 4) around all pixels of each image file."""
     return np.array([(0, 0, *image_size(file)) for file in files], np.float64).reshape(-1, 4)
+
+
+def least_confidence(max_objects: int | None) -> float:
+    """Return the confidence below which an object does not count as found, if nothing else is said."""
+    return MIN_FOUND_CONFIDENCE if max_objects == 1 else LIKELY_CONFIDENCE
 
 
 def find_objects(
