@@ -85,7 +85,7 @@ def locate_objects(
     order = channel_order if isinstance(image, np.ndarray) else "rgb"
     gray = to_gray(read_image(image, what), order, gray_weights)
     small, factor = reduce_photo(gray, locator)
-    found = [refine(locator, small, pose) for pose in usual_place(locator, small)] if max_objects == 1 else []
+    found = [refine(locator, small, pose) for pose in start_pose(locator, small)] if max_objects == 1 else []
     if not found or confidence_of(locator, found[0].score) < SURE_CONFIDENCE:
         n_candidates = N_CANDIDATES * max_objects + MORE_CANDIDATES
         found += [refine(locator, small, pose) for pose in search(locator, small, n_candidates)]
@@ -136,7 +136,7 @@ def reduce_photo(gray: Pixels, locator: Locator) -> tuple[Pixels, int]:
     return np.array(Image.fromarray(gray).reduce(factor)), factor
 
 
-def usual_place(locator: Locator, gray: Pixels) -> list[Pose]:
+def start_pose(locator: Locator, gray: Pixels) -> list[Pose]:
     """Return the pose at which objects usually lie in a photo, if there is one."""
     x, y, side = locator.start.tolist()
     rows, columns = gray.shape

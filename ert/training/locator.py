@@ -151,7 +151,7 @@ def fit_locator(
             rolls=filter_rolls(rolls[known]),
             filters=np.zeros((1, rows, columns, 8), np.float32),
             offsets=np.zeros(1, np.float32),
-            start=_usual_start(photos),
+            start=_typical_start(photos),
             confidence_weights=np.zeros(2),
             cascade=_fit_corners([*photos, *changed], random_state, n_jobs),
         )
@@ -235,7 +235,7 @@ def _read_photos(
     return photos, np.concatenate(relative)
 
 
-def _usual_start(photos: Sequence[_Photo]) -> Floats:
+def _typical_start(photos: Sequence[_Photo]) -> Floats:
     """Return where objects lie in their photos, see :class:`Locator`; a side of 0 if they do not lie alike."""
     if any(len(photo.rolls) > 1 for photo in photos):
         return np.zeros(3)
