@@ -14,8 +14,7 @@ from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
 from ert.cli import common
-from ert.cli.measure import add_scale
-from ert.cli.observers import run_observers
+from ert.cli.measure import add_scale, run_observers
 from ert.cli.parser import Parser
 from ert.datasets.dataset import Dataset
 from ert.evaluation.comparison import (

@@ -1,0 +1,1 @@
+"""Annotation in the browser: a local page in which people mark landmarks, with a model that helps."""
