@@ -164,10 +164,10 @@ def _open(request: Request, journal: Journal) -> Opened:
 
 
 def _read_recorded(journal: Journal) -> _Recorded:
-    recorded = _Recorded()
-    line = 0
+    recorded, line = _Recorded(), 0
     try:
-        for line, entry in enumerate(journal.read(), 1):
+        for entry in journal.read():
+            line += 1
             kind = entry["kind"]
             if kind == "photo":
                 recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
@@ -270,7 +270,8 @@ def states_of(
     index = {os.path.abspath(file): i for i, file in enumerate(files)}
     squares = squares_around(dataset.landmarks)
     tolerance = 1.5 if format == "imglab" else 1e-4
-    derived = (np.abs(dataset.boxes - squares) <= tolerance).all(axis=1) | (dataset.box_source == "landmarks")
+    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
+    derived = around | (dataset.box_source == "landmarks")
     states: dict[int, PhotoState] = {}
     for k, file in enumerate(dataset.files):
         i = index.get(os.path.abspath(file))
@@ -377,5 +378,5 @@ def exif_notes(project: Project, target: Target) -> list[str]:
     """Return how the file is to be read where its photos note a turn (EXIF), unless that is the default."""
     return [
         f"{target.path}: {note}"
-        for note in turn_notes(project.done().files, stored_by_default=target.format == "imglab")
+        for note in turn_notes(project.files, stored_by_default=target.format == "imglab")
     ]

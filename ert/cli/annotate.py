@@ -174,7 +174,7 @@ def _output(options: argparse.Namespace, dataset: str | None) -> tuple[Path, str
         folder = Path(first) if os.path.isdir(first) else Path(first).parent
         return folder / DEFAULT_OUTPUT, "csv"
     out = Path(options.out)
-    format = options.format or FILE_FORMATS.get(out.suffix.lower())
+    format: str | None = options.format or FILE_FORMATS.get(out.suffix.lower())
     if format is None and out.is_dir() and _holds_annotations(options.out):
         format = dataset_format(out)
     if format is None:
