@@ -100,7 +100,7 @@ def open_project(request: Request) -> Opened:
         raise
 
 
-def recorded_options(target: Target) -> dict[str, Any]:
+def recorded_reading(target: Target) -> dict[str, Any]:
     """Return the options of reading that an earlier session has noted in the journal."""
     first = next(read_journal(target.journal), None)
     options = first.get("reading") if first is not None and first["kind"] == "project" else None
@@ -376,7 +376,4 @@ def _read_again(request: Request, project: Project) -> dict[int, PhotoState]:
 
 def exif_notes(project: Project, target: Target) -> list[str]:
     """Return how the file is to be read where its photos note a turn (EXIF), unless that is the default."""
-    return [
-        f"{target.path}: {note}"
-        for note in turn_notes(project.files, stored_by_default=target.format == "imglab")
-    ]
+    return [f"{target.path}: {note}" for note in turn_notes(project.files, stored_by_default=target.format == "imglab")]
