@@ -24,6 +24,13 @@ from ert.datasets.turns import turn_notes
 _TOLERANCE_PIXELS = {"imglab": 0.51}
 
 
+_READING: dict[str, Any] = {
+    **dict.fromkeys(("boxes", "split", "image_folder", "category", "label")),
+    "part_order": "natural",
+    "skip_bad": False,
+}
+
+
 @dataclass
 class Request:
     """What to annotate.
@@ -81,6 +88,7 @@ class _Recorded:
     # Photos that were changed after the file was last written.
     newer: set[str] = field(default_factory=set)
     was_written: bool = False
+    n_written: int | None = None
 
 
 def open_project(request: Request) -> Opened:
@@ -111,10 +119,14 @@ def _open(request: Request, journal: Journal) -> Opened:
     target, recorded = request.target, _read_recorded(journal)
     notes: list[str] = []
     target.known = target.look()
+    if target.kind.folder and request.photos:
+        # They may be in another folder than their annotations.
+        parents = {os.path.dirname(os.path.abspath(file)) for file in request.photos}
+        request.reading["image_folder"] = request.reading.get("image_folder") or os.path.commonpath(parents)
     if request.dataset is not None and target.known and not recorded.header:
         raise InputError(f"{target.path}: exists and is not from an earlier session with {request.dataset}")
     own = _read_own(request, recorded)
-    given = None if request.dataset is None else read_annotations(request.dataset, **request.reading)
+    given = None if request.dataset is None else _read(request.dataset, request.reading)
     # Once its objects are in the target, only the photos of the other dataset matter.
     source = own if target.known or recorded.header else given
     files = _photo_files(request, [each for each in (given, own) if each is not None], recorded)
@@ -123,7 +135,7 @@ def _open(request: Request, journal: Journal) -> Opened:
         raise InputError("no photos to annotate, expected at least one")
     scheme = _scheme(request, recorded, source)
     index = {name: i for i, name in enumerate(names)}
-    in_file = {} if source is None else states_of(source, files, scheme.names, target.format)
+    in_file = {} if source is None or not len(source) else states_of(source, files, scheme.names, target.format)
     outside = _changed_names(target, recorded)
     states, unsaved, replaced = _merge(in_file, recorded, index, outside, target)
     if source is not None and source is given:
@@ -182,6 +194,7 @@ def _read_recorded(journal: Journal) -> _Recorded:
                     recorded.digests.setdefault(name, []).append(digest)
                     del recorded.digests[name][:-2]
                 recorded.was_written |= kind == "written"
+                recorded.n_written = entry.get("n")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -197,16 +210,22 @@ def _checked(state: PhotoState) -> PhotoState:
     return state
 
 
+def _read(path: str | Path, reading: dict[str, Any]) -> Dataset:
+    return read_annotations(path, **(_READING | reading))
+
+
 def _read_own(request: Request, recorded: _Recorded) -> Dataset | None:
     """Read the target, if there is anything in it."""
     target = request.target
-    if not any(known.status[1] for known in target.known.values()):
+    digests = {name: [known.digest] for name, known in target.known.items()}
+    is_empty = recorded.n_written == 0 and digests == {name: both[-1:] for name, both in recorded.digests.items()}
+    # Readers refuse a file in which nothing is done.
+    if is_empty or not any(known.status[1] for known in target.known.values()):
         return None
-    reading = dict(request.reading)
-    strict = not reading.pop("skip_bad", False)
-    dataset = read_annotations(target.path, **reading, skip_bad=True)
+    strict = not request.reading.get("skip_bad")
+    dataset = _read(target.path, {**request.reading, "skip_bad": True})
     if target.kind.folder:
-        pairs = find_pairs(target.path, target.kind.suffix, reading.get("image_folder"))
+        pairs = find_pairs(target.path, target.kind.suffix, request.reading.get("image_folder"))
         images = image_names([Path(image) for _, image, _ in pairs], target.folder)
         known = (Path(file).relative_to(target.path).as_posix() for file, _, _ in pairs)
         target.given = dict(zip(images, known, strict=True))
@@ -362,7 +381,7 @@ def _read_again(request: Request, project: Project) -> dict[int, PhotoState]:
     if not target.files():
         raise InputError(f"{target.path}: there is no file to read")
     reading = {**request.reading, "skip_bad": False}
-    dataset = read_annotations(target.path, **reading)
+    dataset = _read(target.path, reading)
     found = states_of(dataset, project.files, project.landmark_names, target.format) if len(dataset) else {}
     changed = {}
     for i, state in enumerate(project.states()):
