@@ -30,7 +30,7 @@ class SecondRound:
     first: Dataset
     files: list[Path]
 
-    def about(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return what the page shows of it: the name of the first annotations, and the number of photos."""
         return {"of": self.first.name, "n": len(self.files)}
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ert._core.exceptions import InputError
 from ert._core.types import Floats
-from ert.annotation.proposals import MAX_OFF, MOVES, object_sizes
-from ert.annotation.trainer import fold_splits, marked_often
+from ert.annotation.assistance.proposals import MAX_OFF, MOVES, object_sizes
+from ert.annotation.assistance.trainer import fold_splits, marked_often
 from ert.datasets.dataset import Dataset
 from ert.pipeline.boxes import NewBoxes, new_boxes
 from ert.pipeline.plan import Prepared, make_plan

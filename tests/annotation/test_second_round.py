@@ -22,7 +22,7 @@ def test_a_part_is_drawn_at_random_and_in_random_order(first):
     assert drawn.files != sorted(drawn.files)
     assert draw_second_round(first, "6").files == drawn.files
     assert draw_second_round(first, "6", seed=1).files != drawn.files
-    assert draw_second_round(first, "100 %".replace(" ", "")).about() == {"of": "wings.tps", "n": 20}
+    assert draw_second_round(first, "100 %".replace(" ", "")).to_json() == {"of": "wings.tps", "n": 20}
     assert len(draw_second_round(first, "1%").files) == 1
 
 
