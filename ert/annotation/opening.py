@@ -39,26 +39,28 @@ class Request:
     ----------
     photos : list of pathlib.Path
         Photos to annotate, beside those of a dataset.
-    dataset : str or None
+    given : Dataset or None
         Annotations to begin with, if they are not those of the target.
     target : Target
         Where annotations are written.
     reading : dict
-        Arguments of `read_annotations`.
+        Arguments of `read_annotations` for the target.
     scheme : Scheme or None
         The landmarks, if neither a dataset nor the journal has any.
     unit : str or None
-    force : bool
+    title : str
+    replaces : bool
+        Whether a target that does not belong to an earlier session is replaced.
     """
 
     photos: list[Path]
     target: Target
-    dataset: str | None = None
+    given: Dataset | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     scheme: Scheme | None = None
     unit: str | None = None
     title: str = ""
-    force: bool = False
+    replaces: bool = False
 
 
 @dataclass
@@ -123,12 +125,13 @@ def _open(request: Request, journal: Journal) -> Opened:
         # They may be in another folder than their annotations.
         parents = {os.path.dirname(os.path.abspath(file)) for file in request.photos}
         request.reading["image_folder"] = request.reading.get("image_folder") or os.path.commonpath(parents)
-    if request.dataset is not None and target.known and not recorded.header:
-        raise InputError(f"{target.path}: exists and is not from an earlier session with {request.dataset}")
-    own = _read_own(request, recorded)
-    given = None if request.dataset is None else _read(request.dataset, request.reading)
+    given = request.given
+    begins_anew = not recorded.header and bool(target.known) and (given is not None or request.replaces)
+    if begins_anew and not request.replaces:
+        raise InputError(f"{target.path}: exists, but not from an earlier session: expected another name or --force")
+    own = None if begins_anew else _read_own(request, recorded)
     # Once its objects are in the target, only the photos of the other dataset matter.
-    source = own if target.known or recorded.header else given
+    source = given if own is None else own
     files = _photo_files(request, [each for each in (given, own) if each is not None], recorded)
     names = image_names(files, target.folder)
     if not files:
@@ -138,8 +141,8 @@ def _open(request: Request, journal: Journal) -> Opened:
     in_file = {} if source is None or not len(source) else states_of(source, files, scheme.names, target.format)
     outside = _changed_names(target, recorded)
     states, unsaved, replaced = _merge(in_file, recorded, index, outside, target)
-    if source is not None and source is given:
-        unsaved = set(in_file)
+    if source is given:
+        unsaved |= set(in_file)
     if not recorded.header:
         reading = {key: value for key, value in request.reading.items() if value not in (None, False)}
         header = {"kind": "project", "version": 1, "landmarks": list(scheme.names), "links": scheme.links}
@@ -267,7 +270,7 @@ def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Sc
         where = request.target.journal
     elif source is not None and source.landmark_names:
         known = Scheme(source.landmark_names, known_links(len(source.landmark_names)))
-        where = request.target.path if request.dataset is None else Path(request.dataset)
+        where = request.target.path if request.given is None else Path(request.given.name)
     elif wanted is not None:
         return wanted
     else:

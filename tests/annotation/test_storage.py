@@ -182,25 +182,29 @@ def test_a_dataset_is_changed_in_place_and_a_copy_of_it_kept(tmp_path, format, n
 
 def test_another_dataset_is_where_one_begins(tmp_path):
     path = dataset_of(tmp_path / "photos", "tps", "wings.tps")
-    before = path.read_bytes()
+    before, given = path.read_bytes(), load_dataset(path)
     out = tmp_path / "out.csv"
     for _ in range(2):
-        one = opened(out, names=None, dataset=str(path))
+        one = opened(out, names=None, given=given)
         assert one.project.counts()["done"] == 2
         saved(one)
         one.close()
-    change_again = opened(out, names=None, dataset=str(path))
+    change_again = opened(out, names=None, given=given)
     change(change_again.project, 1, PhotoState("skipped"))
     change_again.close()
     assert len(load_dataset(out)) == 1
-    again = opened(out, names=None, dataset=str(path))
+    again = opened(out, names=None, given=given)
     assert again.project.counts() == {"todo": 0, "started": 0, "done": 1, "skipped": 1}
     again.close()
     assert path.read_bytes() == before
     other = tmp_path / "other.csv"
     shutil.copy(out, other)
-    with pytest.raises(InputError, match="exists and is not from an earlier session"):
-        opened(other, names=None, dataset=str(path))
+    with pytest.raises(InputError, match="exists, but not from an earlier session"):
+        opened(other, names=None, given=given)
+    # With --force, a copy of what was there is kept.
+    opened(other, names=None, given=given, replaces=True).close()
+    assert len(load_dataset(other)) == 2
+    assert (tmp_path / "other.csv.orig").read_bytes() == out.read_bytes()
 
 
 # --- other programs ---
