@@ -227,7 +227,8 @@ def _by_photo(findings: list[Finding], check: _Check, dataset: Dataset) -> dict[
         text = one.text
         if one.kind == "same object twice":  # whose text has the number of the object in the dataset
             text = "nearly the same box as another object of this photo"
-        finding: dict[str, Any] = {"kind": one.kind, "text": f"{one.kind}: {text}", "object": number, "landmarks": []}
+        finding: dict[str, Any] = {"kind": one.kind, "text": f"{one.kind}: {text}", "object": number}
+        finding["landmarks"] = list(one.landmarks)
         found.setdefault(i, []).append(_Found(score(one.severity), finding))
     return found
 
