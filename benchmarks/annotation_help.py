@@ -11,7 +11,8 @@ photos done has grown by half. Each photo is proposed by the last model, which h
 
 Help in the order of the queue is compared with help in random orders. Neither depends on the errors in photos that are
 left out of a training, by which confidences are calibrated; these are measured for some of the models in the order of
-the queue (--calibrated), and the confidences compared with what had to be corrected in the photos after them. Faces of 300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
+the queue (--calibrated), and the confidences compared with what had to be corrected in the photos after them. Faces of
+300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
 What models propose is kept in a folder (--kept), so that nothing is trained twice.
 """
 

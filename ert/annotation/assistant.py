@@ -70,7 +70,12 @@ class Assistant:
         self._predicting = threading.Lock()
         self._corrections = Corrections(project)
         # One entry for each training, of this server and of those before: {"n_photos", "errors": {photo: error}}.
-        self._history: list[dict[str, Any]] = project.entries("training")
+        self._history: list[dict[str, Any]] = []
+        # Of each number of photos; intervals take too long for each status.
+        self._figures: dict[int, dict[str, Any]] = {}
+        self._advice = ""
+        for entry in project.entries("training"):
+            self._remember(entry)
         self._trained = None if model is None else Trained(model, None, {}, tuple(range(n_landmarks)), 0)
         # Goes on after a restart: a page may still show what an earlier model proposed.
         self._n_versions = len(self._history)
@@ -92,8 +97,6 @@ class Assistant:
         """Return the state of the model, as the page shows it."""
         with self._lock:
             next_at = self._next_at()
-            trainings = [(entry["n_photos"], entry["errors"]) for entry in self._history]
-            figures = {n: error_figures(errors, n) for n, errors in trainings if errors}
             return {
                 "state": self._state or ("ready" if self._version else "waiting"),
                 "version": self._version,
@@ -101,8 +104,8 @@ class Assistant:
                 "text": self._text or self._plain_text(next_at),
                 "n_photos": 0 if self._trained is None else self._trained.n_photos,
                 "next_at": next_at,
-                "errors": list(figures.values()),
-                "advice": advice(trainings),
+                "errors": list(self._figures.values()),
+                "advice": self._advice,
                 "corrections": self._corrections.counts(),
             }
 
@@ -211,7 +214,7 @@ class Assistant:
 
     def _start(self) -> None:
         """Start a process that trains."""
-        self._tried_at = len(self._done)
+        self._tried_at = n_done = len(self._done)
         self._set("training", f"Training on {_photos(self._tried_at)}.")
         self._n_jobs += 1
         number = self._n_jobs
@@ -229,24 +232,35 @@ class Assistant:
                 if self._job is None or number != self._n_jobs:
                     return
                 self._job = None
-                if trained is not None:
-                    self._use(trained)
-                else:
+                if trained is None:
                     self._set("failed", f"The training failed: {error}")
+                else:
+                    self._trained = trained
+                    self._next_version()
+                    self._set("")
+            if trained is not None:
+                entry = self._entry(trained, n_done)
+                self._remember(entry)
+                with suppress(InputError):
+                    self._project.log(entry)
             self._train_if_due()
 
         self._job = Job(work, self._project.done(), self._options, on_message=note, on_end=end)
 
-    def _use(self, trained: Trained) -> None:
+    def _remember(self, entry: dict[str, Any]) -> None:
+        """Add a training to the history."""
+        figures = error_figures(entry["errors"], entry["n_photos"])
+        said = advice([(each["n_photos"], each["errors"]) for each in [*self._history, entry]])
+        with self._lock:
+            self._history.append(entry)
+            self._advice = said
+            if entry["errors"]:
+                self._figures[entry["n_photos"]] = figures
+
+    def _entry(self, trained: Trained, n_done: int) -> dict[str, Any]:
         names = {str(file): name for file, name in zip(self._project.files, self._project.names, strict=True)}
         errors = {names[file]: round(error, 4) for file, error in trained.errors.items() if file in names}
-        entry = {"kind": "training", "n_photos": self._tried_at, "errors": errors}
-        self._history.append(entry)
-        self._trained = trained
-        self._next_version()
-        self._set("", "", 0.0)
-        with suppress(InputError):
-            self._project.log(entry)
+        return {"kind": "training", "n_photos": n_done, "errors": errors}
 
     def _as_json(self, trained: Trained, version: int, objects: Sequence[Proposal]) -> dict[str, Any]:
         """Return proposals as JSON types; landmarks that the model does not locate are null."""

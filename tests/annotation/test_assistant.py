@@ -74,7 +74,8 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(tmp_path, project, 
     wait(lambda: state(assistant) != "training")
     status = assistant.status()
     assert (status["state"], status["version"], status["n_photos"], status["next_at"]) == ("ready", 1, 8, 13)
-    (errors,) = status["errors"]
+    wait(lambda: assistant.status()["errors"])
+    (errors,) = assistant.status()["errors"]
     assert errors["low"] <= errors["error"] <= errors["high"] < 10
     assert status["text"] == "The model was trained on 8 photos."
     json.dumps(status, allow_nan=False)
@@ -83,6 +84,7 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(tmp_path, project, 
     assert sorted([*left, *first[:8]]) == list(range(16))
     i = left[0]
     proposal = assistant.proposal(i)
+    wait(lambda: project.entries("training"))
     json.dumps(proposal, allow_nan=False)
     assert proposal["model"] == 1
     (one,) = proposal["objects"]
