@@ -2,34 +2,14 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.annotation.assistance.proposals import is_off, object_sizes
-
-
-class AnnotatedPhoto(Protocol):
-    """What is read of the state of a photo, see :class:`ert.annotation.project.PhotoState`."""
-
-    @property
-    def status(self) -> str: ...  # noqa: D102
-
-    @property
-    def objects(self) -> Sequence[Any]: ...  # noqa: D102
-
-
-class Journal(Protocol):
-    """What is used of a project."""
-
-    names: list[str]
-
-    def photo(self, i: int) -> Any: ...  # noqa: D102
-
-    def log(self, entry: dict[str, Any]) -> object: ...  # noqa: D102
-
-    def entries(self, kind: str) -> list[dict[str, Any]]: ...  # noqa: D102
+from ert.annotation.project import Project
 
 
 class Corrections:
@@ -43,7 +23,7 @@ class Corrections:
         Its journal holds what was proposed before.
     """
 
-    def __init__(self, project: Journal) -> None:
+    def __init__(self, project: Project) -> None:
         self._project = project
         self._lock = threading.Lock()
         # Photo -> what was shown last while nothing was marked in it, and what the journal holds.
@@ -57,15 +37,12 @@ class Corrections:
         for i in self._logged:
             self._count(i)
 
-    def propose(self, i: int, version: int, objects: Sequence[Floats]) -> None:
-        """Note the landmarks that are proposed for the objects of a photo; where something is marked, it stays."""
-        if self._project.photo(i).objects:
-            return
-        rounded = [
-            [None if x != x else [round(x, 2), round(y, 2)] for x, y in landmarks.tolist()] for landmarks in objects
-        ]
-        with self._lock:
-            self._shown[i] = {"kind": "proposal", "image": self._project.names[i], "model": version, "objects": rounded}
+    def propose(self, i: int, version: int, objects: Sequence[list[Any]]) -> None:
+        """Note what is proposed for a photo while nothing is marked in it: [x, y], or None, of each landmark."""
+        if objects and not self._project.photo(i).objects:
+            entry = {"kind": "proposal", "image": self._project.names[i], "model": version, "objects": list(objects)}
+            with self._lock:
+                self._shown[i] = entry
 
     def change(self, i: int) -> None:
         """Note that the state of a photo has changed."""
@@ -98,7 +75,7 @@ class Corrections:
                 np.array([(np.nan, np.nan) if point is None else point for point in points], np.float64).reshape(-1, 2)
                 for points in self._logged[i]["objects"]
             ]
-            count = count_corrected([marked.landmarks for marked in state.objects], proposed)
+            count = count_corrected([marked.landmarks for marked in state.objects], proposed, self._photo_side(i))
         with self._lock:
             if count is None:
                 self._counts.pop(i, None)
@@ -106,8 +83,14 @@ class Corrections:
                 self._counts[i] = count
         return count
 
+    def _photo_side(self, i: int) -> float:
+        try:
+            return float(np.mean(self._project.size(i)))
+        except InputError:
+            return 1.0
 
-def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tuple[int, int]:
+
+def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats], photo_side: float = 1.0) -> tuple[int, int]:
     """Return the number of landmarks, and of those that were corrected.
 
     Parameters
@@ -115,6 +98,8 @@ def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tup
     marked, proposed : sequence of float64 array (n_landmarks, 2)
         Of the objects of a photo, in any order; NaN is missing. All landmarks of an object that was not proposed, or of
         a proposed one that is none, count as corrected.
+    photo_side : float
+        The size of objects without extent, such as single landmarks: the mean side of the photo.
 
     Returns
     -------
@@ -128,7 +113,7 @@ def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tup
         if np.isnan(landmarks).all() or np.isnan(other).all():
             corrected += n
             continue
-        size = float(object_sizes(landmarks[None], np.zeros((1, 4)))[0])
+        size = float(object_sizes(landmarks[None], np.array([(0, 0, photo_side, photo_side)], np.float64))[0])
         corrected += int(is_off(landmarks, other, size).sum())
     return total, corrected
 

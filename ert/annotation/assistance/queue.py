@@ -1,17 +1,17 @@
 """Which photo a person should annotate next.
 
-thumbnails ──> histograms of gradients ──> distances of photos ──> those that stand for most others first
+thumbnails ──> histograms of gradients ──> distances of photos ──> those most different from the ones done first
 """
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import load_image, to_gray
+from ert._core.images import load_preview, to_gray
 from ert._core.types import Floats, Pixels
 from ert.inference.gradients import gradient_histograms
 
@@ -19,8 +19,8 @@ from ert.inference.gradients import gradient_histograms
 SIDE = 48
 # Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
 N_COMPARED = 60, 400
-# Photos that stand for the others; those after them follow at random.
-N_REPRESENTATIVE = 30
+# Photos that are put in order; the others follow at random.
+N_RANKED = 30
 
 
 def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
@@ -44,30 +44,28 @@ def distances(features: Floats) -> Floats:
     return between
 
 
-def representative_order(between: Floats, done: Sequence[int] = (), n: int | None = None) -> list[int]:
-    """Return photos that are not done, each the one that brings all others nearest to one chosen before it.
+def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n: int) -> list[int]:
+    """Return photos that are left, each the one that is farthest from the nearest one done or chosen before it.
 
     Parameters
     ----------
     between : float64 array (n, n)
         Distances.
-    done : sequence of int
-        Those that have been annotated.
-    n : int, optional
-        How many are wanted.
+    done, left : sequence of int
+    n : int
+        How many are wanted. The first one of all is in the middle of the others.
     """
-    total = len(between)
-    nearest = between[:, list(done)].min(axis=1) if len(done) else np.full(total, 2 * between.max(initial=0.0))
-    left = np.ones(total, bool)
-    left[list(done)] = False
+    if not len(left):
+        return []
     order: list[int] = []
-    wanted = int(left.sum()) if n is None else min(n, int(left.sum()))
-    for _ in range(wanted):
-        gains = np.maximum(nearest[:, None] - between, 0).sum(axis=0)
-        best = int(np.argmax(np.where(left, gains, -1.0)))
+    nearest = between[:, list(done)].min(axis=1) if len(done) else -between.sum(axis=1)
+    open_ones = np.zeros(len(between), bool)
+    open_ones[list(left)] = True
+    for _ in range(min(n, len(left))):
+        best = int(np.argmax(np.where(open_ones, nearest, -np.inf)))
+        nearest = np.minimum(nearest, between[:, best]) if order or len(done) else between[:, best].copy()
         order.append(best)
-        left[best] = False
-        nearest = np.minimum(nearest, between[:, best])
+        open_ones[best] = False
     return order
 
 
@@ -88,7 +86,6 @@ class Ranking:
         # The photos that are compared, and their distances from each other.
         self._compared: list[int] = []
         self._between: Floats = np.zeros((0, 0))
-        self._scores: dict[int, float] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._compare, name="ert photos", daemon=True)
         self._thread.start()
@@ -96,27 +93,12 @@ class Ranking:
     def order(self, left: Collection[int], done: Collection[int]) -> list[int]:
         """Return the photos that are left, the one that helps most first."""
         with self._lock:
-            compared, between, scores = self._compared, self._between, dict(self._scores)
-        wanted = set(left)
-        if scores:
-            first = by_score({i: score for i, score in scores.items() if i in wanted})
-        else:
-            places = [k for k, i in enumerate(compared) if i in done]
-            closed = {k for k, i in enumerate(compared) if i not in wanted and i not in done}
-            chosen = representative_order(between, places, N_REPRESENTATIVE + len(closed))
-            first = [compared[k] for k in chosen if k not in closed]
+            compared, between = self._compared, self._between
+        wanted, finished = set(left), set(done)
+        of_done, of_left = ([k for k, i in enumerate(compared) if i in some] for some in (finished, wanted))
+        first = [compared[k] for k in most_different(between, of_done, of_left, N_RANKED)]
         taken = set(first)
         return first + [i for i in self._random if i in wanted and i not in taken]
-
-    def score(self, scores: Mapping[int, float]) -> None:
-        """Note the mean confidence of the landmarks that a model proposes for some photos."""
-        with self._lock:
-            self._scores.update(scores)
-
-    def forget_scores(self) -> None:
-        """Forget the scores, which were those of another model."""
-        with self._lock:
-            self._scores.clear()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until photos have been compared."""
@@ -134,15 +116,12 @@ class Ranking:
                 if self._closed:
                     return
                 try:
-                    features.append(photo_features(thumbnail(to_gray(load_image(self._files[i])))))
+                    features.append(photo_features(thumbnail(to_gray(load_preview(self._files[i], SIDE)))))
                 except InputError:
-                    features.append(np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8)))
+                    features.append(
+                        np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8))
+                    )
                 compared.append(i)
             between = distances(np.array(features, np.float64).reshape(len(features), -1))
             with self._lock:
                 self._compared, self._between = list(compared), between
-
-
-def by_score(scores: Mapping[int, float]) -> list[int]:
-    """Return photos by the mean confidence of the landmarks that are proposed for them, least confident first."""
-    return sorted(scores, key=lambda i: (scores[i], i))

@@ -1,49 +1,29 @@
-"""Training for the assistant: a model of the photos that are done, and its errors in those it was not trained on.
+"""Training for the assistant: a model of the photos that are done, and its errors in those it was not trained on."""
 
-As a process (``python -m ert.annotation.assistance.trainer FOLDER``) it reads FOLDER/request.json, writes FOLDER/model.ert and
-FOLDER/model.json, and reports in lines of JSON on standard output:
-
-    {"progress": 0.4, "text": "..."}   {"trained": true}   {"scores": {"17": 0.93}}   {"failed": "one line"}
-
-It ends when its standard input is closed, which happens when the process that has started it dies.
-"""
-
-import json
-import os
-import shutil
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError, one_line
-from ert._core.files import write_atomically
+from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert._core.types import Floats
-from ert.annotation.assistance.proposals import (
-    Calibration,
-    Proposal,
-    fit_calibration,
-    locate_repeatedly,
-    object_sizes,
-    propose,
-)
+from ert.annotation.assistance.proposals import Calibration, Proposal, fit_calibration, locate_repeatedly, object_sizes
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups
 from ert.evaluation.radial import mean_interval
+from ert.faces.detection import Detector
 from ert.inference.validation import MIN_TRAINING_OBJECTS
-from ert.pipeline.boxes import FaceFinder
+from ert.pipeline.boxes import DetectedFaces
 from ert.pipeline.folds import Split
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.sources import Found
 from ert.pipeline.validate import boxes_for, object_digests
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor
 
 # Folds of the photos, each of which is left out of a model of its own; fewer where there are many photos, whose
 # models take longer.
@@ -112,33 +92,6 @@ class Trained:
     n_photos: int
     max_objects: int = 1
 
-    def write(self, folder: Path) -> None:
-        """Write model.ert and model.json."""
-        self.model.save(folder / "model.ert")
-        known = {
-            "calibration": None if self.calibration is None else self.calibration.to_json(),
-            "errors": dict(self.errors),
-            "landmarks": list(self.landmarks),
-            "n_photos": self.n_photos,
-            "max_objects": self.max_objects,
-        }
-        with write_atomically(folder / "model.json") as path:
-            path.write_text(json.dumps(known), "utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> "Trained":
-        """Read what `write` has written."""
-        known = json.loads((folder / "model.json").read_text("utf-8"))
-        calibration = known["calibration"]
-        return cls(
-            load(folder / "model.ert"),
-            None if calibration is None else Calibration.from_json(calibration),
-            known["errors"],
-            tuple(known["landmarks"]),
-            known["n_photos"],
-            known["max_objects"],
-        )
-
 
 def error_figures(errors: Mapping[str, float], n_photos: int) -> dict[str, Any]:
     """Return the mean error of photos with its interval of 95 %, as the status has it."""
@@ -154,9 +107,10 @@ def train_on(
     *,
     n_jobs: int = 1,
     random_state: int = 0,
-    detector: FaceFinder = "auto",
+    detector: str | Detector = "auto",
     base: ShapePredictor | None = None,
     validate: bool = True,
+    params: Mapping[str, Any] | None = None,
     say: Say = lambda progress, text: None,
 ) -> Trained:
     """Train a model on photos that are done, and measure its errors on folds of them.
@@ -173,6 +127,8 @@ def train_on(
         A model of other photos: it is returned, calibrated, if its errors are not larger than those of the new one.
     validate : bool
         Whether errors are measured; without, there is no calibration.
+    params : dict, optional
+        Other parameters of :class:`ert.ShapePredictor`, in place of those that the preset chooses.
     say : callable
         Called with the progress, 0 to 1, and a line.
 
@@ -194,14 +150,15 @@ def train_on(
     if not len(kept):
         raise InputError(f"{dataset.name}: no landmark is marked in enough photos yet")
     dataset = dataset.with_landmarks(kept)
-    dataset = dataset.subset(np.isfinite(dataset.landmarks).all(axis=2).any(axis=1))
+    dataset = dataset.subset(np.flatnonzero(_known(dataset.landmarks).sum(axis=1)))
     files = [str(file) for file in dataset.files]
     splits = fold_splits(files, random_state)
-    given = {"n_jobs": n_jobs, "random_state": random_state}
+    given = {"n_jobs": n_jobs, "random_state": random_state} | dict(params or {})
     plan = make_plan(dataset, detector=detector, given=given)
     n_steps = 1 + len(splits) * validate
     model = plan.prepare(dataset).fit()
-    calibration, errors = None, {}
+    calibration: Calibration | None = None
+    errors: dict[str, float] = {}
     if validate and splits:
         parts = []
         for number, (rest, test) in enumerate(splits, 1):
@@ -218,7 +175,7 @@ def train_on(
     return trained if base is None else _better(trained, base, whole, detector, n_jobs)
 
 
-def _better(trained: Trained, base: ShapePredictor, dataset: Dataset, detector: FaceFinder, n_jobs: int) -> Trained:
+def _better(trained: Trained, base: ShapePredictor, dataset: Dataset, detector: str | Detector, n_jobs: int) -> Trained:
     """Return the base, calibrated if it can be, unless its errors in photos that are new to it are larger."""
     landmarks = tuple(range(len(dataset.landmark_names)))
     kept = Trained(base, None, {}, landmarks, 0, trained.max_objects)
@@ -255,9 +212,13 @@ def fold_splits(files: Sequence[str], seed: int) -> list[Split]:
 
 def marked_often(landmarks: Floats, splits: Sequence[Split]) -> NDArray[np.intp]:
     """Return the landmarks that each of the models of the folds has some annotations of."""
-    known = np.isfinite(landmarks).all(axis=2)
+    known = _known(landmarks)
     parts = [known[rest] for rest, _ in splits] or [known]
     return np.flatnonzero(np.min([part.sum(axis=0) for part in parts], axis=0) >= MIN_MARKED)
+
+
+def _known(landmarks: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(landmarks).all(axis=2))
 
 
 def _held_out(plan: Plan, dataset: Dataset, rest: NDArray[np.intp], test: NDArray[np.intp]) -> HeldOut:
@@ -266,7 +227,9 @@ def _held_out(plan: Plan, dataset: Dataset, rest: NDArray[np.intp], test: NDArra
     return measure(model, dataset.subset(test), plan.faces, model.n_jobs)
 
 
-def measure(model: ShapePredictor, dataset: Dataset, detector: FaceFinder = "auto", n_jobs: int = 1) -> HeldOut:
+def measure(
+    model: ShapePredictor, dataset: Dataset, detector: str | Detector | DetectedFaces = "auto", n_jobs: int = 1
+) -> HeldOut:
     """Locate the landmarks of objects as those of new photos, and compare them with what is marked."""
     made = boxes_for(model, dataset, None, detector, n_jobs)[1]
     landmarks = np.full(dataset.landmarks.shape, np.nan)
@@ -282,96 +245,11 @@ def measure(model: ShapePredictor, dataset: Dataset, detector: FaceFinder = "aut
     return HeldOut([str(file) for file in dataset.files], errors, spreads / sizes)
 
 
-def score_photos(trained: Trained, photos: Sequence[tuple[int, str]]) -> Iterator[tuple[int, float]]:
-    """Yield the number of each photo with its score: the mean confidence of its landmarks, 0 if nothing is found."""
-    for number, file in photos:
-        try:
-            found = propose(trained.model, load_image(file), trained.calibration, max_objects=trained.max_objects)
-        except InputError:
-            continue
-        yield number, score_of(found)
-
-
 def score_of(proposals: Sequence[Proposal]) -> float:
     """Return the mean confidence of all landmarks, 0 where nothing is proposed."""
     return float(np.mean([one.confidence for one in proposals])) if proposals else 0.0
 
 
-def write_request(
-    folder: Path,
-    dataset: Dataset,
-    *,
-    base: ShapePredictor | None,
-    todo: Sequence[tuple[int, Path]],
-    n_jobs: int,
-    random_state: int,
-) -> None:
-    """Write what a process is to train on, and the photos (number, file) that it is to score afterwards."""
-    if base is not None:
-        base.save(folder / "base.ert")
-    request = {
-        "files": [str(file) for file in dataset.files],
-        "boxes": dataset.boxes.tolist(),
-        "landmarks": np.where(np.isnan(dataset.landmarks), None, dataset.landmarks).tolist(),
-        "names": list(dataset.landmark_names),
-        "name": dataset.name,
-        "n_jobs": n_jobs,
-        "random_state": random_state,
-        "todo": [[number, str(file)] for number, file in todo],
-    }
-    (folder / "request.json").write_text(json.dumps(request), "utf-8")
-
-
-def read_request(folder: Path) -> tuple[Dataset, dict[str, Any]]:
-    """Return the dataset of a request, and the rest of it."""
-    request = json.loads((folder / "request.json").read_text("utf-8"))
-    names = tuple(request["names"])
-    dataset = Dataset(
-        [Path(file) for file in request["files"]],
-        np.array(request["boxes"], np.float64).reshape(-1, 4),
-        np.array(request["landmarks"], np.float64).reshape(-1, len(names), 2),
-        names,
-        request["name"],
-        box_source="landmarks",
-    )
-    return dataset, request
-
-
-def _end_with_parent(folder: Path) -> None:
-    """Remove the folder and end when standard input is closed."""
-
-    def wait() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
-def run(folder: Path) -> None:
-    """Do what a request asks for, and report."""
-
-    def report(**values: Any) -> None:
-        print(json.dumps(values), flush=True)
-
-    try:
-        dataset, request = read_request(folder)
-        options = {name: request[name] for name in ("n_jobs", "random_state")}
-        if (folder / "base.ert").exists():
-            options["base"] = load(folder / "base.ert")
-        trained = train_on(dataset, **options, say=lambda progress, text: report(progress=progress, text=text))
-        trained.write(folder)
-        report(trained=True)
-        trained.model.n_jobs = 1
-        for number, score in score_photos(trained, request["todo"]):
-            report(scores={str(number): score})
-    except (InputError, OSError, ValueError, MemoryError) as error:
-        report(failed=one_line(str(error) or type(error).__name__))
-
-
-if __name__ == "__main__":
-    _end_with_parent(Path(sys.argv[1]))
-    if hasattr(os, "nice"):
-        os.nice(10)
-    run(Path(sys.argv[1]))
+def work(send: Callable[[tuple[float, str]], object], dataset: Dataset, options: Mapping[str, Any]) -> Trained:
+    """Train in a process of its own, see :class:`ert.annotation.process.Job`; progress and lines are sent."""
+    return train_on(dataset, **options, say=lambda progress, text: send((progress, text)))
