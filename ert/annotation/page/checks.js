@@ -75,7 +75,7 @@ class Checks {
     const what = "Finds duplicates, swapped points and the like, and points far from where models that were trained " +
       "on the other photos expect them.";
     this.section.append(
-      element("h2", {}, "Check annotations"), this.round, element("p", { class: "note" }, what),
+      this.round, element("p", { class: "note" }, what),
       element("div", { class: "buttons" }, this.start), this.state, this.text, this.progress, this.error,
       this.list, this.more, this.findingsTitle, this.findings, this.comparison.node,
     );

@@ -12,7 +12,6 @@ const WAIT_MS = 120;
  * @param {import("./store.js").Store} store
  */
 export function mount(section, store) {
-  section.append(element("h2", {}, "Scale and measurements"));
   return { scale: new Scale(section, store), measurements: new Measurements(section, store) };
 }
 
@@ -242,7 +241,7 @@ class Measurements {
     const { objects, object: i } = this.store.photo ? this.store : { objects: [], object: 0 };
     this.title.textContent = objects.length > 1 ? `Measurements of object ${i + 1} of ${objects.length}` : "Measurements";
     this.values.replaceChildren(...measurements.flatMap((each) => [
-      element("dt", {}, measurementText(each)),
+      element("dt", {}, measurementText(each.name)),
       element("dd", {}, each.value === null ? "a landmark is missing" : `${short(each.value)} ${unitText(each.unit)}`),
     ]));
     this.values.hidden = !measurements.length;

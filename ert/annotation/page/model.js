@@ -67,7 +67,7 @@ class Model {
     this.advice = element("p", { class: "advice" });
     this.corrections = element("p", {});
     this.section.append(
-      element("h2", {}, "Model"), this.headline, this.text, this.progress,
+      this.headline, this.text, this.progress,
       element("div", { class: "buttons" }, this.train, this.stop), this.error,
       element("div", { class: "buttons" }, this.accept), this.proposal, makeLegend(),
       this.chart, this.advice, this.corrections,

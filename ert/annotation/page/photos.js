@@ -81,7 +81,7 @@ class Photos {
     });
     const controls = [labeled("Show", this.status), labeled("Order", this.order)];
     this.section.append(
-      element("h2", {}, "Photos"), this.counts, this.bar, labeled("Search by name", this.search),
+      this.counts, this.bar, labeled("Search by name", this.search),
       element("div", { class: "pair" }, ...controls), this.note, this.error, this.retry, this.list.node,
     );
     setText(this.note, "Loading the list of photos …");
@@ -131,7 +131,7 @@ class Photos {
   noteText() {
     const { checks } = this.store.status ?? {};
     if (this.order.value === "suspicious" && checks?.state !== "ready") {
-      return "Photos are ordered by suspicion once they are checked: see Check annotations below.";
+      return "Photos are ordered by suspicion once they are checked: see Checks below.";
     }
     const isSifted = this.search.value || this.status.value !== "all";
     if (!this.shown.length) return isSifted ? "No photo matches." : "There are no photos.";

@@ -6,7 +6,7 @@ const METERS = { um: 1e-6, mm: 1e-3, cm: 1e-2, m: 1, in: 0.0254 };
 export const UNITS = Object.keys(METERS);
 
 /** A unit as it is written in text. */
-export const unitText = (unit) => ({ um: "µm", px: "pixels", deg: "°" })[unit] ?? unit.replace(/2$/, "²").replace(/^um/, "µm");
+export const unitText = (unit) => ({ um: "µm", px: "pixels" })[unit] ?? unit;
 
 /**
  * A number as a person types it, with a point or a comma; null if it is none above 0.
@@ -62,8 +62,6 @@ export function commandLine(file, typed) {
   return ["ert measure", quoted(file), ...options, "--out measurements.csv"].join(" ");
 }
 
-/** The name of a measurement as it was typed: "distance_nose-tail_mm" is "distance nose-tail". */
-export function measurementText({ name, unit }) {
-  const bare = name.endsWith(`_${unit}`) ? name.slice(0, -unit.length - 1) : name;
-  return bare === "centroid_size" ? "centroid size" : bare.replace(/^(distance|angle|area|perimeter)_/, "$1 ");
-}
+/** The name of a measurement in words: "distance_nose-tail" is "distance nose-tail". */
+export const measurementText = (name) =>
+  name === "centroid_size" ? "centroid size" : name.replace(/^(distance|angle|area|perimeter)_/, "$1 ");
