@@ -97,31 +97,32 @@ export class Store extends EventTarget {
 
   // Photos
 
-  /** @param {number} id */
+  /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
   async open(id) {
     const turn = ++this.opening;
-    const photo = await this.api.get(`/api/photos/${id}`);
-    if (turn !== this.opening) return;
+    const photo = await this.#ask(`/api/photos/${id}`);
+    if (!photo || turn !== this.opening) return false;
     this.cancelPick();
     Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
     this.#take(photo);
     this.selected = nextOpen(this.current);
     this.#emit("photo");
-    this.loadProposal().catch((error) => this.say(error.message));
+    this.loadProposal().catch(() => {});
+    return true;
   }
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
-    const { id } = await this.api.get(`/api/photos/${this.photo.id}/next?order=${this.order}`);
-    if (id === null) this.say("No other photo is left to do.");
-    else await this.open(id);
-    return id !== null;
+    const answer = await this.#ask(`/api/photos/${this.photo.id}/next?order=${this.order}`);
+    if (answer?.id === null) this.say("No other photo is left to do.");
+    return (answer?.id ?? null) !== null && this.open(answer.id);
   }
 
   /** @param {number} by 1: the photo behind this one by name; -1: the one before */
   async step(by) {
     const id = this.photo.id + by;
     if (id >= 0 && id < this.project.n_photos) await this.open(id);
+    else this.say(by > 0 ? "This is the last photo." : "This is the first photo.");
   }
 
   async loadProposal() {
@@ -204,8 +205,29 @@ export class Store extends EventTarget {
       content.objects.push(...adopted);
       while (content.objects.length <= i) content.objects.push(emptyObject(n));
       change(content.objects[i]);
-      if (content.status === "todo" || content.status === "skipped") content.status = "started";
+      // A photo is done again when the person says so.
+      const open = content.status === "done" && nextOpen(content.objects[i]) !== null;
+      if (open || content.status === "todo" || content.status === "skipped") content.status = "started";
     }, options);
+  }
+
+  /** A new object in this photo, to be marked next. */
+  addObject() {
+    const empty = emptyObject(this.project.landmarks.length);
+    const adopted = this.isProposal ? this.#proposed : [];
+    const object = this.objects.length;
+    this.edit("Object added", (content) => { content.objects.push(...adopted, empty); }, { object, selected: 0 });
+  }
+
+  removeObject() {
+    const adopted = this.isProposal ? this.#proposed : [];
+    this.edit("Object removed", (content) => {
+      content.objects.push(...adopted);
+      content.objects.splice(this.object, 1);
+      if (content.status === "todo") content.status = "started";
+      if (!content.objects.length) content.status = "todo";
+    }, { selected: null });
+    if (!this.photo.objects.length) this.dismissProposal();
   }
 
   /** @param {number | null} scale length of a pixel, in the unit of the project */
@@ -390,6 +412,15 @@ export class Store extends EventTarget {
       if (entry && entry.photo === this.photo.id) apply(entry);
     }).catch((error) => this.say(error.message));
     return this.moving;
+  }
+
+  async #ask(path) {
+    try {
+      return await this.api.get(path);
+    } catch (error) {
+      this.say(error.message);
+      return null;
+    }
   }
 
   async #verify(id, name) {
