@@ -1,6 +1,7 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, element, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, setText, short, showErrors, table } from "./elements.js";
+import { CONFIDENCE } from "./overlay.js";
 
 /**
  * The state of the model as a headline.
@@ -120,4 +121,32 @@ class Model {
     const isSure = Number.isFinite(score) ? `, overall confidence ${Math.round(100 * score)} %` : "";
     setText(this.proposal, objects.length ? `${counted(objects.length, "object")} proposed in this photo${isSure}.` : "");
   }
+}
+
+const SHAPES = {
+  circle: { d: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z" },
+  diamond: { d: "M8 1.5L14.5 8L8 14.5L1.5 8z" },
+  triangle: { d: "M8 2L14.5 13.5H1.5z" },
+};
+
+/** What color and shape of a proposed point mean. */
+export function legendTexts(levels) {
+  const percent = (part) => Math.round(100 * part);
+  return levels.map(({ least, text }, i) => {
+    if (i === 0) return `${text}: ${percent(least)} % or more`;
+    return least ? `${text}: ${percent(least)} to ${percent(levels[i - 1].least)} %` : `${text}: below ${percent(levels[i - 1].least)} %`;
+  });
+}
+
+function makeLegend() {
+  const texts = legendTexts(CONFIDENCE);
+  const items = CONFIDENCE.flatMap(({ color, shape }, i) => {
+    const outline = drawing("path", { ...SHAPES[shape], class: "outline" });
+    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, outline, drawing("path", { ...SHAPES[shape], stroke: color }));
+    return [element("dt", {}, icon), element("dd", {}, texts[i])];
+  });
+  const summary = "Colors of proposed points";
+  const what = "Probability that a point is right to 2 % of the size of the object:";
+  return element("details", { class: "legend", open: true }, element("summary", {}, summary), element("p", { class: "note" }, what),
+    element("dl", {}, ...items));
 }
