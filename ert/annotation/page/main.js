@@ -124,7 +124,10 @@ async function start() {
   makeMessages(store);
   makeDrawer();
   describe(store, view);
-  landmarks.mount(byId("landmarks"), store, () => view.canvas.focus({ preventScroll: true }));
+  landmarks.mount(byId("landmarks"), store, () => {
+    if (NARROW.matches) byId("landmarks").parentElement.open = false;
+    view.canvas.focus({ preventScroll: true });
+  });
   for (const name of PANELS) {
     const { mount } = await import(`./${name}.js`);
     mount(byId(name), store);

@@ -72,12 +72,12 @@ export class Store extends EventTarget {
 
   /** @returns {boolean} whether the points shown are a proposal that nobody touched */
   get isProposal() {
-    return this.photo.objects.length === 0 && this.photo.status !== "done" && this.#proposed.length > 0;
+    return this.photo?.objects.length === 0 && this.photo.status !== "done" && this.#proposed.length > 0;
   }
 
   /** @returns {import("./content.js").Marked[]} objects shown: the marked ones, else the proposed ones */
   get objects() {
-    return this.isProposal ? this.#proposed : this.photo.objects;
+    return this.isProposal ? this.#proposed : this.photo?.objects ?? [];
   }
 
   /** @returns {import("./content.js").Marked} object that is edited; an empty one if there is none yet */
@@ -100,7 +100,7 @@ export class Store extends EventTarget {
   /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
   async open(id) {
     const turn = ++this.opening;
-    const photo = await this.#ask(`/api/photos/${id}`);
+    const photo = await this.#fetch(id);
     if (!photo || turn !== this.opening) return false;
     this.cancelPick();
     Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
@@ -386,7 +386,7 @@ export class Store extends EventTarget {
   async #refresh() {
     const { id } = this.photo;
     if (this.saver.unsaved.has(id) || this.busy) return;
-    const photo = await this.api.get(`/api/photos/${id}`).catch(() => null);
+    const photo = await this.#fetch(id);
     if (!photo || this.photo.id !== id || this.saver.unsaved.has(id) || this.busy) return;
     if (photo.revision === this.saver.revisions.get(id)) return;
     const before = this.content;
@@ -412,6 +412,15 @@ export class Store extends EventTarget {
       if (entry && entry.photo === this.photo.id) apply(entry);
     }).catch((error) => this.say(error.message));
     return this.moving;
+  }
+
+  /** The photo as the server has it; again if it was saved in the meantime, for then the answer may be an older one. */
+  async #fetch(id) {
+    for (;;) {
+      const revision = this.saver.revisions.get(id);
+      const photo = await this.#ask(`/api/photos/${id}`);
+      if (this.saver.revisions.get(id) === revision || this.saver.unsaved.has(id)) return photo;
+    }
   }
 
   async #ask(path) {

@@ -48,7 +48,7 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
     element("div", { class: "bar" },
       group("Photo", act("previous", "‹", { "aria-label": "Previous photo" }), act("next", "›", { "aria-label": "Next photo" })),
       name, status, saved,
-      group("Page", button("Theme", switchTheme, { title: "Light or dark", id: "theme" }), act("sheet", "? Keys"))),
+      group("Page", button("◐", switchTheme, { title: "Light or dark", "aria-label": "Light or dark" }), act("sheet", "? Keys"))),
     element("div", { class: "bar tools" },
       group("Tools", ...Object.values(modes)),
       group("Landmark", missing, hidden),
