@@ -1,8 +1,11 @@
 /** Everything that a person can do, with the keys for it: keys, buttons and the sheet of keys come from this table. */
 
+import { titleOf } from "./content.js";
+
 const NUDGE_FAST = 10;
 const ZOOM_STEP = 1.25;
 const CURSOR_STEPS = 24;
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
  * @typedef {object} Action
@@ -25,6 +28,7 @@ const toggled = (hidden, k) => (hidden.includes(k) ? hidden.filter((other) => ot
  */
 export function makeActions(store, view, tools, windows) {
   const names = () => store.project.landmarks;
+  const title = (k) => titleOf(names(), k);
   let asked = null;
 
   /** The landmark that M and H mean: the selected one, else the one that a click would place. */
@@ -33,7 +37,7 @@ export function makeActions(store, view, tools, windows) {
   function markMissing() {
     const k = meant();
     if (k === null) return store.say("Select the landmark that is missing (Tab, or a click on it).");
-    store.editObject(`${names()[k]} missing`, (object) => {
+    store.editObject(`${title(k)} missing`, (object) => {
       object.landmarks[k] = null;
       object.hidden = object.hidden.filter((other) => other !== k);
       object.missing = [...object.missing, k];
@@ -44,14 +48,16 @@ export function makeActions(store, view, tools, windows) {
   function markHidden() {
     const k = meant();
     if (k === null) return store.say("Select the landmark that is hidden (Tab, or a click on it).");
-    return store.editObject(`${names()[k]} hidden or visible`, (object) => { object.hidden = toggled(object.hidden, k); });
+    return store.editObject(`${title(k)} hidden or visible`, (object) => {
+      object.hidden = toggled(object.hidden, k);
+    });
   }
 
   function removeLandmark() {
     if (tools.mode === "box") return tools.setBox(null);
     const k = store.selected;
     if (k === null) return store.say("Select the landmark to be removed (Tab, or a click on it).");
-    return store.editObject(`${names()[k]} removed`, (object) => {
+    return store.editObject(`${title(k)} removed`, (object) => {
       object.landmarks[k] = null;
       object.missing = object.missing.filter((other) => other !== k);
     });
@@ -125,8 +131,8 @@ export function makeActions(store, view, tools, windows) {
     return store.addObject();
   }
 
-  const arrows = [["Left", -1, 0], ["Right", 1, 0], ["Up", 0, -1], ["Down", 0, 1]].map(([name, dx, dy]) => [`arrow${name}`, {
-    keys: [`Arrow${name}`, `Shift+Arrow${name}`], group: "Mark", text: "", run: (event) => arrow(dx, dy, event),
+  const arrows = Object.entries(ARROWS).map(([key, [dx, dy]]) => [key, {
+    keys: [key, `Shift+${key}`], group: "Mark", text: "", run: (event) => arrow(dx, dy, event),
   }]);
   const mode = (name) => () => tools.setMode(tools.mode === name ? "mark" : name);
 
@@ -138,7 +144,8 @@ export function makeActions(store, view, tools, windows) {
     nudge: { keys: [], group: "Mark", text: "Move the landmark by a pixel; with Shift by 10 pixels", shown: "← → ↑ ↓",
       run: () => {} },
     missing: { keys: ["M"], group: "Mark", text: "The landmark is missing in this photo", run: markMissing },
-    hidden: { keys: ["H"], group: "Mark", text: "The landmark is hidden: marked where it must be", run: markHidden },
+    hidden: { keys: ["H"], group: "Mark", text: "The landmark is hidden: marked where it must be, or visible again",
+      run: markHidden },
     remove: { keys: ["Delete", "Backspace"], group: "Mark", text: "Remove the position of the landmark",
       run: removeLandmark },
     curve: { keys: ["C"], group: "Mark", text: "Curve: click a landmark, points along the line, another landmark. "
@@ -150,7 +157,8 @@ export function makeActions(store, view, tools, windows) {
       run: () => { if (!tools.escape()) store.select(null); view.cursor = null; } },
 
     accept: { keys: ["Enter"], group: "Photo", text: "Accept: the photo is done, and the next one opens", run: enter },
-    skip: { keys: ["S"], group: "Photo", text: "Skip the photo: it is not part of the dataset", run: () => store.skip() },
+    skip: { keys: ["S"], group: "Photo", text: "Skip the photo: it is not part of the dataset",
+      run: () => store.skip() },
     byHand: { keys: ["X"], group: "Photo", text: "Mark by hand, without the proposal",
       run: () => store.dismissProposal() },
     previous: { keys: ["PageUp", "["], group: "Photo", text: "Previous photo", run: () => store.step(-1) },
@@ -162,7 +170,8 @@ export function makeActions(store, view, tools, windows) {
     newObject: { keys: ["N"], group: "Select", text: "New object in this photo", run: newObject },
     nextObject: { keys: ["O"], group: "Select", text: "Next object",
       run: () => store.select(null, (store.object + 1) % Math.max(1, store.objects.length)) },
-    removeObject: { keys: ["Shift+Delete"], group: "Select", text: "Remove the object", run: () => store.removeObject() },
+    removeObject: { keys: ["Shift+Delete"], group: "Select", text: "Remove the object",
+      run: () => store.removeObject() },
 
     zoomIn: { keys: ["+", "="], group: "View", text: "Zoom in (also: wheel, two fingers)", shown: "+",
       run: () => view.zoom(ZOOM_STEP, view.pointer?.at) },

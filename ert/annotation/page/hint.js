@@ -1,6 +1,6 @@
 /** One line that says what a click and the most important keys do now. */
 
-import { nextOpen } from "./content.js";
+import { nextOpen, titleOf } from "./content.js";
 
 /**
  * @param {import("./store.js").Store} store
@@ -10,7 +10,7 @@ import { nextOpen } from "./content.js";
 export function hint(store, tools) {
   const { pick } = store;
   if (pick) return `${pick.text} (${pick.points.length} of ${pick.n}) Esc: stop.`;
-  if (tools.mode === "box") return "Draw the box of the object from corner to corner. Delete: remove the box. Esc: stop.";
+  if (tools.mode === "box") return "Draw the box of the object from corner to corner. Delete: no box. Esc: stop.";
   if (tools.mode === "pan") return "Drag to move the photo. V: mark landmarks again.";
   if (tools.mode === "curve") return curveHint(store, tools);
   if (store.isProposal) {
@@ -18,7 +18,7 @@ export function hint(store, tools) {
   }
   const k = store.target;
   if (k !== null) {
-    return `Click: ${k + 1} ${store.project.landmarks[k]}. M: missing. H: hidden.${other(store)}`;
+    return `Click: ${titleOf(store.project.landmarks, k)}. M: missing. H: hidden.${other(store)}`;
   }
   if (store.photo.status === "done") return "Done. Drag a landmark to correct it. Enter: next photo.";
   return "All landmarks are placed. Drag to correct. Enter: done, next photo. N: another object.";
@@ -31,6 +31,6 @@ function other(store) {
 
 function curveHint(store, { curveStart }) {
   if (curveStart === null) return "Curve: click the landmark at which it begins. Esc: stop.";
-  const name = `${curveStart + 1} ${store.project.landmarks[curveStart]}`;
+  const name = titleOf(store.project.landmarks, curveStart);
   return `Curve from ${name}: click points along the line, then the landmark at which it ends. Esc: stop.`;
 }

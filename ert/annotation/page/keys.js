@@ -69,7 +69,7 @@ export function fillSheet(dialog, actions) {
   const parts = groups.map((group) => element("section", {},
     element("h3", {}, group),
     element("dl", {}, ...listed.filter((action) => action.group === group).flatMap((action) => [
-      element("dt", {}, ...shownKeys(action).split(" or ").flatMap((key, i) => [i ? " " : "", element("kbd", {}, key)])),
+      element("dt", {}, ...shownKeys(action).split(" or ").map((key) => element("kbd", {}, key))),
       element("dd", {}, action.text),
     ]))));
   const close = button("Close", () => dialog.close(), { autofocus: true });

@@ -1,7 +1,7 @@
 /** The list of landmarks of the object that is edited. */
 
 import { button, element, showErrors } from "./elements.js";
-import { isOpen } from "./content.js";
+import { isOpen, titleOf } from "./content.js";
 
 /** @param {import("./store.js").Store} store @param {number} k @returns {[string, string]} sign and word */
 export function stateOf(store, k) {
@@ -27,7 +27,7 @@ export function mount(section, store, chosen) {
     const names = store.project.landmarks;
     while (list.children.length > names.length) list.lastChild.remove();
     while (list.children.length < names.length) list.append(item(list.children.length));
-    names.forEach((name, k) => showOne(list.children[k].firstChild, name, k));
+    names.forEach((_, k) => showOne(list.children[k].firstChild, k));
   }
 
   function item(k) {
@@ -38,9 +38,9 @@ export function mount(section, store, chosen) {
     return element("li", {}, button("", choose));
   }
 
-  function showOne(node, name, k) {
+  function showOne(node, k) {
     const [sign, word] = stateOf(store, k);
-    const text = `${k + 1} ${name}`;
+    const text = titleOf(store.project.landmarks, k);
     if (node.textContent !== text + sign) {
       node.replaceChildren(element("span", {}, text), element("span", { class: "sign", "aria-hidden": true }, sign));
     }
@@ -52,7 +52,8 @@ export function mount(section, store, chosen) {
   }
 
   function startRenaming() {
-    const inputs = store.project.landmarks.map((name, k) => element("input", { value: name, "aria-label": `Name of ${k + 1}` }));
+    const names = store.project.landmarks;
+    const inputs = names.map((value, k) => element("input", { value, "aria-label": `Name of landmark ${k}` }));
     const stop = () => {
       form.replaceWith(list);
       list.replaceChildren();
@@ -61,8 +62,8 @@ export function mount(section, store, chosen) {
     };
     const save = async (event) => {
       event.preventDefault();
-      const names = inputs.map((input) => input.value.trim());
-      if (await showErrors(error, async () => { await store.rename(names); return true; })) stop();
+      const renamed = inputs.map((input) => input.value.trim());
+      if (await showErrors(error, () => store.rename(renamed).then(() => true))) stop();
     };
     const form = element("form", { class: "rename", onsubmit: save },
       element("ol", { class: "landmarks" }, ...inputs.map((input) => element("li", {}, input))),
@@ -87,7 +88,7 @@ export function findLandmark(names, text) {
   const exact = names.findIndex((name) => name.toLowerCase() === wanted);
   if (exact >= 0) return exact;
   const number = Number(wanted);
-  if (Number.isInteger(number) && number >= 1 && number <= names.length) return number - 1;
+  if (Number.isInteger(number) && number >= 0 && number < names.length) return number;
   const begins = names.findIndex((name) => name.toLowerCase().startsWith(wanted));
   return begins >= 0 ? begins : null;
 }

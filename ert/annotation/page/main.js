@@ -1,6 +1,7 @@
 /** Puts the page together. */
 
 import { makeActions } from "./actions.js";
+import { titleOf } from "./content.js";
 import { element } from "./elements.js";
 import { fillSheet, listen } from "./keys.js";
 import * as landmarks from "./landmarks.js";
@@ -91,7 +92,7 @@ function describe(store, view) {
     const all = store.project.landmarks.length;
     const placed = store.current.landmarks.filter(Boolean).length;
     const k = store.selected;
-    const selected = k === null ? "" : `; ${k + 1} ${store.project.landmarks[k]}, ${landmarks.stateOf(store, k)[1]}`;
+    const selected = k === null ? "" : `; ${titleOf(store.project.landmarks, k)}, ${landmarks.stateOf(store, k)[1]}`;
     view.canvas.setAttribute("aria-label", `${store.photo.name}: ${placed} of ${all} landmarks${selected}`);
     byId("announce").textContent = selected.slice(2);
   };

@@ -1,6 +1,6 @@
 /** What is drawn over the photo. Colors are fixed: they lie on photos, in the light page and in the dark one. */
 
-import { boundingBox } from "./content.js";
+import { boundingBox, titleOf } from "./content.js";
 
 /** Colors that color-blind people can tell apart (Okabe and Ito); shapes say the same. */
 export const CONFIDENCE = [
@@ -75,7 +75,7 @@ export function drawPoint(context, at, look) {
   if (look.selected) stroke(context, SELECTED, 2, () => context.arc(at[0], at[1], r + 5, 0, 2 * Math.PI));
 }
 
-/** @param {CanvasRenderingContext2D} context @param {string} text @param {[number, number]} at @param {boolean} strong */
+/** @param {CanvasRenderingContext2D} context @param {string} text @param {[number, number]} at in the view */
 export function drawLabel(context, text, [x, y], strong = false) {
   context.font = strong ? "600 14px system-ui, sans-serif" : "12px system-ui, sans-serif";
   context.lineJoin = "round";
@@ -173,7 +173,7 @@ function drawObject(context, { store, transform, moved, labels, hovered }, objec
     const hidden = object.hidden.includes(k);
     drawPoint(context, at, { hidden, proposed, confidence: proposal?.confidence?.[k], selected, other: !current });
     const named = labels === "names" || selected || (current && hovered === k);
-    const text = `${k + 1}${named ? ` ${store.project.landmarks[k]}` : ""}${named && hidden ? " (hidden)" : ""}`;
+    const text = named ? titleOf(store.project.landmarks, k) + (hidden ? " (hidden)" : "") : String(k);
     if (current && (labels !== "none" || named)) drawLabel(context, text, [at[0] + 8, at[1] - 7], selected);
   });
 }

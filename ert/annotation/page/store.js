@@ -135,7 +135,7 @@ export class Store extends EventTarget {
     this.#emit("proposal");
   }
 
-  /** What models say that were not trained on this photo; it is shown until another photo is opened or `hideOpinion`. */
+  /** What models say that were not trained on this photo; shown until another photo opens or `hideOpinion`. */
   async loadOpinion() {
     const id = this.photo.id;
     const opinion = await this.api.get(`/api/photos/${id}/opinion`);

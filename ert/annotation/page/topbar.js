@@ -14,6 +14,8 @@ const SAVE_STATES = {
   "signed out": ["!", "Not saved: open the new address"],
 };
 
+const DISK_STATES = { failed: "Not written to the file", "changed outside": "File changed by another program" };
+
 /**
  * @param {HTMLElement} header is filled
  * @param {import("./store.js").Store} store
@@ -29,12 +31,15 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
       title: keys ? `${actions[id].text} (${keys})` : actions[id].text, "data-action": id, ...attributes,
     });
   };
-  const group = (label, ...children) => element("div", { class: "group", role: "group", "aria-label": label }, ...children);
+  const group = (label, ...children) => (
+    element("div", { class: "group", role: "group", "aria-label": label }, ...children));
   const name = element("h1", { id: "name" });
   const status = element("span", { id: "photo-status" });
   const saved = element("span", { id: "save-state", role: "status" });
-  const modes = { mark: act("mark", "Mark"), box: act("box", "Box"), curve: act("curve", "Curve"), pan: act("pan", "Pan") };
-  const objects = element("div", { class: "group", role: "group", "aria-label": "Objects" });
+  const modes = {
+    mark: act("mark", "Mark"), box: act("box", "Box"), curve: act("curve", "Curve"), pan: act("pan", "Pan"),
+  };
+  const objects = group("Objects");
   const zoom = element("span", { id: "zoom" });
   const hintLine = element("p", { id: "hint" });
   const undo = act("undo", "↶ Undo", { class: "fixed" });
@@ -46,17 +51,19 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
 
   header.append(
     element("div", { class: "bar" },
-      group("Photo", act("previous", "‹", { "aria-label": "Previous photo" }), act("next", "›", { "aria-label": "Next photo" })),
+      group("Photo", act("previous", "‹", { "aria-label": "Previous photo" }),
+        act("next", "›", { "aria-label": "Next photo" })),
       name, status, saved,
-      group("Page", button("◐", switchTheme, { title: "Light or dark", "aria-label": "Light or dark" }), act("sheet", "? Keys"))),
+      group("Page", button("◐", switchTheme, { title: "Light or dark", "aria-label": "Light or dark" }),
+        act("sheet", "? Keys"))),
     element("div", { class: "bar tools" },
       group("Tools", ...Object.values(modes)),
       group("Landmark", missing, hidden),
       group("Edits", undo, redo),
       objects,
-      group("Zoom", act("zoomOut", "−", { "aria-label": "Zoom out" }), zoom, act("zoomIn", "+", { "aria-label": "Zoom in" }),
-        act("fit", "Fit")),
-      element("div", { class: "group finish", role: "group", "aria-label": "Finish" }, byHand, act("skip", "Skip"), accept)),
+      group("Zoom", act("zoomOut", "−", { "aria-label": "Zoom out" }), zoom,
+        act("zoomIn", "+", { "aria-label": "Zoom in" }), act("fit", "Fit")),
+      element("div", { class: "group finish" }, byHand, act("skip", "Skip"), accept)),
     hintLine);
 
   function showObjects() {
@@ -93,8 +100,7 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
   function showSaved() {
     const disk = store.status?.disk.state;
     let [icon, text] = SAVE_STATES[store.saver.state];
-    if (store.saver.state === "saved" && disk === "failed") [icon, text] = ["!", "Not written to the file"];
-    if (store.saver.state === "saved" && disk === "changed outside") [icon, text] = ["!", "File changed by another program"];
+    if (store.saver.state === "saved" && disk in DISK_STATES) [icon, text] = ["!", DISK_STATES[disk]];
     setText(saved, `${icon} ${text}`);
     saved.dataset.state = icon === "!" ? "bad" : store.saver.state;
   }

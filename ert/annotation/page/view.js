@@ -1,7 +1,7 @@
 /** The canvas: the photo with everything that is drawn over it. */
 
 import * as overlay from "./overlay.js";
-import { boundingBox } from "./content.js";
+import { boundingBox, titleOf } from "./content.js";
 import { PhotoImage } from "./photo_image.js";
 import { Transform } from "./transform.js";
 
@@ -221,6 +221,6 @@ export class View extends EventTarget {
     const k = this.moved?.landmark ?? store.target;
     if (this.hovered !== null || k === null || store.pick || this.canvas.dataset.mode !== "mark") return;
     const hidden = store.current.hidden.includes(k) ? " (hidden)" : "";
-    overlay.drawLabel(this.context, `${k + 1} ${store.project.landmarks[k]}${hidden}`, [x + 16, y + 24], true);
+    overlay.drawLabel(this.context, titleOf(store.project.landmarks, k) + hidden, [x + 16, y + 24], true);
   }
 }
