@@ -444,6 +444,12 @@ test("points are asked for, and can be refused", async () => {
   assert.equal(await refused, null);
 });
 
+test("steps that come faster than photos open are all taken", async () => {
+  const store = await opened(new FakeServer(5));
+  await Promise.all([store.step(1), store.step(1), store.step(1)]);
+  assert.equal(store.photo.id, 3);
+});
+
 test("the last photo has no next one, and requests that fail are said", async () => {
   const server = new FakeServer(1);
   const store = await opened(server);

@@ -42,6 +42,8 @@ export class Store extends EventTarget {
     this.dismissed = new Set();
     this.moving = Promise.resolve();
     this.opening = 0;
+    /** Photo that is opened, or is open. */
+    this.goal = 0;
   }
 
   /** @param {number | null} id photo to begin with; null: the first of the queue */
@@ -100,8 +102,11 @@ export class Store extends EventTarget {
   /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
   async open(id) {
     const turn = ++this.opening;
+    this.goal = id;
     const photo = await this.#fetch(id);
-    if (!photo || turn !== this.opening) return false;
+    if (turn !== this.opening) return false;
+    this.goal = photo ? id : this.photo?.id;
+    if (!photo) return false;
     this.cancelPick();
     Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
     this.#take(photo);
@@ -120,7 +125,7 @@ export class Store extends EventTarget {
 
   /** @param {number} by 1: the photo behind this one by name; -1: the one before */
   async step(by) {
-    const id = this.photo.id + by;
+    const id = this.goal + by;
     if (id >= 0 && id < this.project.n_photos) await this.open(id);
     else this.say(by > 0 ? "This is the last photo." : "This is the first photo.");
   }
@@ -241,6 +246,7 @@ export class Store extends EventTarget {
       this.#set(entry.before);
       this.select(entry.selected ?? null, entry.object ?? 0);
       this.say(`Undone: ${entry.description}`);
+      if (!this.proposal) this.loadProposal().catch(() => {});
     });
   }
 
