@@ -143,7 +143,8 @@ export function noticeOf(store) {
     return [`The server was started again. Open the address that it printed, in this browser.${kept}`, []];
   }
   if (saver.state === "unreachable") {
-    return [`The server does not answer; trying again. Is ert annotate still running? ${saver.text}${kept}`, []];
+    const why = saver.text || "The server does not answer.";
+    return [`${why} Trying again. Is ert annotate still running?${kept}`, []];
   }
   if (saver.state === "conflict") {
     const [, { name }] = saver.conflict;

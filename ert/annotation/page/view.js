@@ -194,7 +194,7 @@ export class View extends EventTarget {
 
   #drawLoupe(focus, ratio) {
     const point = this.transform.toImage(focus);
-    const scale = Math.min(LOUPE_MAX_SCALE, Math.max(1, 3 * this.transform.scale));
+    const scale = Math.max(1.5 * this.transform.scale, Math.min(LOUPE_MAX_SCALE, 3 * this.transform.scale));
     const center = this.#besides(focus);
     const [x, y] = new Transform(scale, 0, 0).toScreen(point);
     const magnified = new Transform(scale, center[0] - x, center[1] - y);
