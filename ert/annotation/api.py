@@ -8,6 +8,7 @@ from ert._core.exceptions import InputError
 from ert.annotation import security
 from ert.annotation.photos import MAX_SIDE_PIXELS, Photos
 from ert.annotation.project import STATUSES, Conflict, Project
+from ert.annotation.second_round import SecondRound
 from ert.annotation.security import Refused
 from ert.annotation.storage import Saver
 
@@ -52,8 +53,8 @@ class Api:
     saver : Saver or None
     notes : sequence of str
         What a person should know about the file, one line each.
-    second_round : object or None
-        With ``about()`` and ``repeatability()``: the project is a second round of another one.
+    second_round : SecondRound or None
+        What the project is compared with.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Api:
         *,
         saver: Saver | None = None,
         notes: Sequence[str] = (),
-        second_round: Any = None,
+        second_round: SecondRound | None = None,
     ) -> None:
         self.project, self.assistant, self.checker, self.saver = project, assistant, checker, saver
         self.notes, self.second_round = list(notes), second_round
@@ -83,7 +84,7 @@ class Api:
             "links": [list(link) for link in project.links],
             "unit": project.unit,
             "n_photos": len(project),
-            "round": None if self.second_round is None else self.second_round.about(),
+            "round": None if self.second_round is None else self.second_round.to_json(),
             "notes": self.notes,
         }
 
@@ -270,4 +271,4 @@ class Api:
         """Compare a second round with the first one."""
         if self.second_round is None:
             raise Refused(404, "this is not a second round")
-        return self.second_round.repeatability()
+        return self.second_round.repeatability(self.project.done())

@@ -100,7 +100,7 @@ def open_project(request: Request) -> Opened:
         raise
 
 
-def recorded_options(target: Target) -> dict[str, Any]:
+def recorded_reading(target: Target) -> dict[str, Any]:
     """Return the options of reading that an earlier session has noted in the journal."""
     first = next(read_journal(target.journal), None)
     options = first.get("reading") if first is not None and first["kind"] == "project" else None
@@ -164,10 +164,10 @@ def _open(request: Request, journal: Journal) -> Opened:
 
 
 def _read_recorded(journal: Journal) -> _Recorded:
-    recorded = _Recorded()
-    line = 0
+    recorded, line = _Recorded(), 0
     try:
-        for line, entry in enumerate(journal.read(), 1):
+        for entry in journal.read():
+            line += 1
             kind = entry["kind"]
             if kind == "photo":
                 recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
@@ -270,7 +270,8 @@ def states_of(
     index = {os.path.abspath(file): i for i, file in enumerate(files)}
     squares = squares_around(dataset.landmarks)
     tolerance = 1.5 if format == "imglab" else 1e-4
-    derived = (np.abs(dataset.boxes - squares) <= tolerance).all(axis=1) | (dataset.box_source == "landmarks")
+    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
+    derived = around | (dataset.box_source == "landmarks")
     states: dict[int, PhotoState] = {}
     for k, file in enumerate(dataset.files):
         i = index.get(os.path.abspath(file))
@@ -375,7 +376,4 @@ def _read_again(request: Request, project: Project) -> dict[int, PhotoState]:
 
 def exif_notes(project: Project, target: Target) -> list[str]:
     """Return how the file is to be read where its photos note a turn (EXIF), unless that is the default."""
-    return [
-        f"{target.path}: {note}"
-        for note in turn_notes(project.done().files, stored_by_default=target.format == "imglab")
-    ]
+    return [f"{target.path}: {note}" for note in turn_notes(project.files, stored_by_default=target.format == "imglab")]

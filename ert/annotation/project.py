@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -249,7 +250,7 @@ class Project:
                 scales[k] = state.scale
         derived = np.isnan(boxes[:, 0])
         boxes[derived] = squares_around(landmarks[derived])
-        for k in np.flatnonzero(~(boxes[:, 2] > 0)):
+        for k in np.flatnonzero(~(boxes[:, 2] > 0)).tolist():
             # A single point has no extent.
             width, height = self._size_or_one(pairs[k][0])
             boxes[k] = 0, 0, width, height
@@ -307,10 +308,8 @@ def image_names(files: Sequence[Path], folder: Path) -> list[str]:
         parent = parents.get(file.parent)
         if parent is None:
             parent = os.path.realpath(file.parent)
-            try:
+            with suppress(ValueError):  # another drive
                 parent = os.path.relpath(parent, base)
-            except ValueError:  # another drive
-                pass
             parents[file.parent] = parent
         names.append(Path(parent, file.name).as_posix())
     return names

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,7 +39,7 @@ def known_links(n: int) -> Links:
         return []
     links: Links = []
     for name, region in FACE68_REGIONS.items():
-        links += zip(region[:-1], region[1:], strict=True)
+        links += pairwise(region)
         if name in FACE68_CLOSED:
             links.append((region[-1], region[0]))
     return links
@@ -121,7 +122,7 @@ def _resolve(links: Sequence[Any], names: Sequence[str], path: Path) -> Iterator
             chain = ()
         if len(chain) < 2:
             raise InputError(f"{here}: expected two landmarks or more")
-        yield from zip(chain[:-1], chain[1:], strict=True)
+        yield from pairwise(chain)
 
 
 def _landmark(item: Any, names: Sequence[str], here: str) -> int:

@@ -5,7 +5,9 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -28,6 +30,8 @@ MAX_DIGITS = 9
 # Landmarks may lie beside the photo, by at most this many of its sizes.
 MAX_IMAGE_SIZES = 10
 _METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+# In place of a name, for a server of all addresses of the machine: any number is served.
+ANY_ADDRESS = "*"
 _SAFE_METHODS = ("GET", "HEAD")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -101,7 +105,7 @@ def check_request(scope: Message, hosts: Collection[str], token: bytes) -> None:
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
     method, given = scope["method"], dict(headers)
     host = [value.lower() for name, value in headers if name == "host"]
-    if len(host) != 1 or host[0] not in hosts:
+    if len(host) != 1 or not is_served(host[0], hosts):
         raise Refused(403, "unknown host: open the address that ert annotate has printed")
     if method not in _METHODS:
         raise Refused(405, f"method {method}, expected {', '.join(_METHODS)}")
@@ -120,6 +124,17 @@ def check_request(scope: Message, hosts: Collection[str], token: bytes) -> None:
     has_body = given.get("content-length", "0") != "0" or "transfer-encoding" in given
     if method in ("PUT", "POST") and has_body and kind != "application/json":
         raise Refused(415, f"a body of type {kind or 'unknown'}, expected application/json")
+
+
+def is_served(host: str, hosts: Collection[str]) -> bool:
+    """Return whether a value of the header Host is among those that are served."""
+    name, _, port = host.rpartition(":")
+    if f"{ANY_ADDRESS}:{port}" in hosts:
+        # A page of another site can give its own name an address of this machine, but not send a number as its name.
+        with suppress(ValueError):
+            ip_address(name.removeprefix("[").removesuffix("]"))
+            return True
+    return host in hosts
 
 
 def is_authorized(headers: dict[str, str], host: str, token: bytes) -> bool:

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ert._core.exceptions import InputError
 from ert.annotation.api import Api, Call, Changed
 from ert.annotation.project import Project
-from ert.annotation.security import MAX_DIGITS, Guard, Refused, cookie_name, is_token, parse_json, read_body
+from ert.annotation.second_round import SecondRound
+from ert.annotation.security import (
+    ANY_ADDRESS,
+    MAX_DIGITS,
+    Guard,
+    Refused,
+    cookie_name,
+    is_token,
+    parse_json,
+    read_body,
+)
 from ert.annotation.storage import Saver
 
 if TYPE_CHECKING:
@@ -39,7 +49,7 @@ def make_app(
     hosts: Collection[str],
     saver: Saver | None = None,
     notes: Sequence[str] = (),
-    second_round: Any = None,
+    second_round: SecondRound | None = None,
 ) -> "Starlette":
     """Return the application.
 
@@ -224,8 +234,9 @@ def serve(
     token = secrets.token_urlsafe(24)
     port = listening.getsockname()[1]
     named = f"[{host}]" if ":" in host else host
-    shown = named if host not in ("0.0.0.0", "::") else socket.gethostname()
-    hosts = {f"{name}:{port}" for name in (*LOOPBACK, named, shown)}
+    is_any = host in ("0.0.0.0", "::")
+    shown = socket.gethostname() if is_any else named
+    hosts = {f"{name}:{port}" for name in (*LOOPBACK, named, shown, *([ANY_ADDRESS] if is_any else []))}
     config = uvicorn.Config(
         make(token, hosts),
         log_level="warning",

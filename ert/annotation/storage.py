@@ -229,7 +229,7 @@ def text_of(format: str, project: Project, states: Sequence[PhotoState]) -> str:
 
 
 def _with_all_ids(dataset: Dataset) -> Dataset:
-    """Number the objects without an id where others have one: TPS files have an ID= for each."""
+    """Return a dataset in which all objects have an id if some have: TPS files have an ID= for each."""
     if dataset.ids is None or all(dataset.ids):
         return dataset
     taken = set(dataset.ids)
