@@ -1,0 +1,152 @@
+/** What the model can do by now, and the buttons that train it. */
+import { errorChart } from "./chart.js";
+import { button, counted, drawing, element, setText, short, showErrors, table } from "./elements.js";
+import { CONFIDENCE } from "./overlay.js";
+
+/**
+ * The state of the model as a headline.
+ * @param {{state: string, version: number, n_photos: number, next_at: number | null}} model
+ * @param {number} nDone photos that are done
+ */
+export function headline(model, nDone) {
+  const version = model.version ? `Model ${model.version}, trained on ${counted(model.n_photos, "photo")}` : "";
+  const missing = (model.next_at ?? 0) - nDone;
+  switch (model.state) {
+    case "waiting":
+      if (version) return version;
+      return missing > 0 ? `No model yet: it is trained when ${counted(missing, "more photo")} ${isAre(missing)} done.`
+        : "No model yet: training starts soon.";
+    case "training":
+      return version ? `Training a new model. ${version}, is used meanwhile.` : "Training the first model …";
+    case "ready":
+      return version || "Ready";
+    case "stopped":
+      return version ? `Training stopped. ${version}, is still used.` : "Training stopped. There is no model yet.";
+    case "failed":
+      return version ? `Training failed. ${version}, is still used.` : "Training failed.";
+    default:
+      return version || "No model";
+  }
+}
+
+const isAre = (n) => (n === 1 ? "is" : "are");
+
+/** How many of the proposed points a person has moved. */
+export function correctionsText({ n_landmarks: n, n_corrected: corrected }) {
+  if (!n) return "";
+  return `Of ${counted(n, "proposed point")} in finished photos, ${corrected} ${corrected === 1 ? "was" : "were"} corrected ` +
+    `(${short((100 * corrected) / n)} %).`;
+}
+
+/**
+ * @param {HTMLElement} section
+ * @param {import("./store.js").Store} store
+ */
+export function mount(section, store) {
+  return new Model(section, store);
+}
+
+class Model {
+  constructor(section, store) {
+    Object.assign(this, { section, store });
+    this.build();
+    store.addEventListener("status", () => this.onStatus());
+    for (const name of ["proposal", "photo", "change"]) store.addEventListener(name, () => this.onProposal());
+  }
+
+  build() {
+    this.headline = element("p", { class: "headline", role: "status" });
+    this.text = element("p", { class: "note" });
+    this.progress = element("progress", { max: 1, "aria-label": "Training", hidden: true });
+    this.train = button("Train now", () => this.request(() => this.store.api.post("/api/train")));
+    this.stop = button("Stop training", () => this.request(() => this.store.api.del("/api/train")), { hidden: true });
+    this.error = element("p", { class: "error", role: "alert" });
+    this.accept = button("Accept the proposal", () => this.store.accept(), { class: "main", "aria-keyshortcuts": "Enter" });
+    this.accept.append(" ", element("kbd", {}, "Enter"));
+    this.proposal = element("p", { class: "note" });
+    this.chart = element("figure", { class: "errors", hidden: true });
+    this.advice = element("p", { class: "advice" });
+    this.corrections = element("p", {});
+    this.section.append(
+      this.headline, this.text, this.progress,
+      element("div", { class: "buttons" }, this.train, this.stop), this.error,
+      element("div", { class: "buttons" }, this.accept), this.proposal, makeLegend(),
+      this.chart, this.advice, this.corrections,
+    );
+    for (const line of [this.headline, this.text, this.error, this.proposal, this.advice, this.corrections]) setText(line, "");
+    this.onProposal();
+  }
+
+  request(send) {
+    return showErrors(this.error, send);
+  }
+
+  onStatus() {
+    const { model, counts } = this.store.status;
+    const isTraining = model.state === "training";
+    setText(this.headline, headline(model, counts.done));
+    setText(this.text, model.text ?? "");
+    this.progress.hidden = !isTraining;
+    this.progress.value = model.progress ?? 0;
+    this.train.hidden = isTraining;
+    this.train.disabled = !counts.done;
+    this.train.title = counts.done ? "" : "No photo is done yet";
+    this.stop.hidden = !isTraining;
+    setText(this.advice, model.advice ?? "");
+    setText(this.corrections, correctionsText(model.corrections ?? {}));
+    this.showErrors(model.errors ?? []);
+  }
+
+  /** Drawn only when a number is another one: the page asks every second. */
+  showErrors(errors) {
+    const key = JSON.stringify(errors);
+    if (key === this.drawn) return;
+    this.drawn = key;
+    this.chart.hidden = !errors.length;
+    if (!errors.length) return;
+    const { unit } = errors[0];
+    const rows = errors.map((e) => [String(e.n_photos), short(e.error), `${short(e.low)} to ${short(e.high)}`]);
+    const caption = "Mean distance from your points, in photos that the model was not trained on. Bars: 95 % interval.";
+    this.chart.replaceChildren(
+      element("figcaption", {}, caption), errorChart(errors),
+      element("details", {}, element("summary", {}, "Numbers"),
+        table("Error by annotated photos", ["photos", `error (${unit})`, "95 % interval"], rows, { class: "numbers" })),
+    );
+  }
+
+  onProposal() {
+    const objects = this.store.proposal?.objects ?? [];
+    this.accept.disabled = !objects.length;
+    const score = this.store.proposal?.score;
+    const isSure = Number.isFinite(score) ? `, overall confidence ${Math.round(100 * score)} %` : "";
+    setText(this.proposal, objects.length ? `${counted(objects.length, "object")} proposed in this photo${isSure}.` : "");
+  }
+}
+
+const SHAPES = {
+  circle: { d: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z" },
+  diamond: { d: "M8 1.5L14.5 8L8 14.5L1.5 8z" },
+  triangle: { d: "M8 2L14.5 13.5H1.5z" },
+};
+
+/** What color and shape of a proposed point mean. */
+export function legendTexts(levels) {
+  const percent = (part) => Math.round(100 * part);
+  return levels.map(({ least, text }, i) => {
+    if (i === 0) return `${text}: ${percent(least)} % or more`;
+    return least ? `${text}: ${percent(least)} to ${percent(levels[i - 1].least)} %` : `${text}: below ${percent(levels[i - 1].least)} %`;
+  });
+}
+
+function makeLegend() {
+  const texts = legendTexts(CONFIDENCE);
+  const items = CONFIDENCE.flatMap(({ color, shape }, i) => {
+    const outline = drawing("path", { ...SHAPES[shape], class: "outline" });
+    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, outline, drawing("path", { ...SHAPES[shape], stroke: color }));
+    return [element("dt", {}, icon), element("dd", {}, texts[i])];
+  });
+  const summary = "Colors of proposed points";
+  const what = "Probability that a point is right to 2 % of the size of the object:";
+  return element("details", { class: "legend", open: true }, element("summary", {}, summary), element("p", { class: "note" }, what),
+    element("dl", {}, ...items));
+}
