@@ -1,9 +1,8 @@
 """The panels of the annotation page, over a server whose answers a test chooses."""
 
 import pytest
-from fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
+from browser.fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
 
-pytestmark = pytest.mark.filterwarnings("error")
 TRAINED = {"state": "ready", "version": 2, "n_photos": 22, "next_at": 33}
 ERRORS = [
     {"n_photos": n, "error": error, "low": 0.8 * error, "high": 1.2 * error, "unit": "% of the size"}
@@ -34,7 +33,7 @@ def panels(open_page):
 
     def start(server, **options):
         page = open_page(server.url, **options)
-        page.wait_for_function("document.querySelector('#photos .counts')?.textContent")
+        page.wait_for_function("document.querySelector('#photos .row[aria-selected=true]')")
         page.evaluate("for (const panel of document.querySelectorAll('details.panel')) panel.open = true")
         return page
 
@@ -333,15 +332,16 @@ def test_measurements_follow_the_points(fake, panels):
 def ask_points(page, *points):
     page.locator("#measure").get_by_role("button", name="Set scale by two points").click()
     for point in points:
-        page.evaluate("(point) => window.ertStore.addPick(point)", list(point))
+        page.evaluate("async (point) => (await import('/static/main.js')).store.addPick(point)", list(point))
 
 
 def edit(page, change):
-    page.evaluate(f"window.ertStore.edit('test', (content) => {{ {change}; }})")
+    script = f"async () => (await import('/static/main.js')).store.edit('test', (content) => {{ {change}; }})"
+    page.evaluate(script)
 
 
 def undo(page):
-    page.evaluate("window.ertStore.undo()")
+    page.evaluate("async () => (await import('/static/main.js')).store.undo()")
 
 
 @pytest.mark.parametrize(("view", "dark"), [("wide", False), ("wide", True), ("phone", False)])
