@@ -139,8 +139,14 @@ class Server:
         self.log = log
         command = [sys.executable, "-m", "ert", "annotate", *map(str, arguments), "--no-browser", "--port", "0"]
         with log.open("wb") as output:
+            # In a folder without a package `ert`, which `-m` would prefer to the installed one.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         try:
             self.url = wait_until(self._address, "the address of the server")

@@ -102,3 +102,10 @@ export function proposedObjects(proposal) {
 
 /** Rounded for the file: a thousandth of a pixel is far below what anybody can mark. */
 export const rounded = ([x, y]) => [Math.round(x * 1000) / 1000, Math.round(y * 1000) / 1000];
+
+/**
+ * @param {string[]} names names of all landmarks
+ * @param {number} k
+ * @returns {string} number and name, as "3 wing tip"; the number alone if that is the name
+ */
+export const titleOf = (names, k) => (names[k] === String(k) ? names[k] : `${k} ${names[k]}`);

@@ -1,6 +1,6 @@
 /** What is drawn over the photo. Colors are fixed: they lie on photos, in the light page and in the dark one. */
 
-import { boundingBox } from "./content.js";
+import { boundingBox, titleOf } from "./content.js";
 
 /** Colors that color-blind people can tell apart (Okabe and Ito); shapes say the same. */
 export const CONFIDENCE = [
@@ -16,6 +16,11 @@ const OPINION = "#ff5fd2";
 const FINDING = "#ff8c3b";
 const DARK = "rgba(0, 0, 0, 0.75)";
 const RADIUS = 4.5;
+const SHAPES = {
+  square: [[-1, -1], [1, -1], [1, 1], [-1, 1]],
+  diamond: [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+  triangle: [[0, -1.4], [1.3, 1], [-1.3, 1]],
+};
 
 /** @param {number | null | undefined} confidence 0 to 1 @returns {typeof CONFIDENCE[0]} */
 export function confidenceClass(confidence) {
@@ -39,8 +44,7 @@ function stroke(context, color, width, path, dash = []) {
 function outline(context, shape, [x, y], r) {
   if (shape === "circle") context.arc(x, y, r, 0, 2 * Math.PI);
   else {
-    const corners = shape === "diamond" ? [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]] : [[0, -1.4], [1.3, 1], [-1.3, 1]];
-    corners.forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + dx * r, y + dy * r));
+    SHAPES[shape].forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + dx * r, y + dy * r));
     context.closePath();
   }
 }
@@ -52,12 +56,11 @@ function outline(context, shape, [x, y], r) {
  */
 export function drawPoint(context, at, look) {
   const { color: confidenceColor, shape: confidenceShape } = confidenceClass(look.confidence);
-  const shape = look.proposed ? confidenceShape : "circle";
-  let color = look.hidden ? HIDDEN : POINT;
-  if (look.proposed) color = confidenceColor;
+  let [shape, color] = look.proposed ? [confidenceShape, confidenceColor] : ["circle", POINT];
+  if (look.hidden) [shape, color] = ["square", HIDDEN];
   if (look.other) color = OTHER;
   const r = look.other ? RADIUS - 1.5 : RADIUS;
-  if (look.proposed || look.hidden) stroke(context, color, 2, () => outline(context, shape, at, r), look.hidden ? [3, 2] : []);
+  if (look.proposed || look.hidden) stroke(context, color, 2, () => outline(context, shape, at, r));
   else {
     context.beginPath();
     outline(context, shape, at, r);
@@ -72,7 +75,7 @@ export function drawPoint(context, at, look) {
   if (look.selected) stroke(context, SELECTED, 2, () => context.arc(at[0], at[1], r + 5, 0, 2 * Math.PI));
 }
 
-/** @param {CanvasRenderingContext2D} context @param {string} text @param {[number, number]} at @param {boolean} strong */
+/** @param {CanvasRenderingContext2D} context @param {string} text @param {[number, number]} at in the view */
 export function drawLabel(context, text, [x, y], strong = false) {
   context.font = strong ? "600 14px system-ui, sans-serif" : "12px system-ui, sans-serif";
   context.lineJoin = "round";
@@ -170,7 +173,7 @@ function drawObject(context, { store, transform, moved, labels, hovered }, objec
     const hidden = object.hidden.includes(k);
     drawPoint(context, at, { hidden, proposed, confidence: proposal?.confidence?.[k], selected, other: !current });
     const named = labels === "names" || selected || (current && hovered === k);
-    const text = named ? `${k + 1} ${store.project.landmarks[k]}` : String(k + 1);
+    const text = named ? titleOf(store.project.landmarks, k) + (hidden ? " (hidden)" : "") : String(k);
     if (current && (labels !== "none" || named)) drawLabel(context, text, [at[0] + 8, at[1] - 7], selected);
   });
 }

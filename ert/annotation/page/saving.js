@@ -1,6 +1,6 @@
 /**
- * Saves photos: one request at a time for each photo, the newest content wins, again and again while the server is away.
- * What is not saved yet also lies in the storage of the browser's tab.
+ * Saves photos: one request at a time for each photo, the newest content wins, again and again while the server does
+ * not answer. What is not saved yet is also kept in the storage of the browser's tab.
  */
 
 import { toServer } from "./content.js";

@@ -42,6 +42,8 @@ export class Store extends EventTarget {
     this.dismissed = new Set();
     this.moving = Promise.resolve();
     this.opening = 0;
+    /** Photo that is opened, or is open. */
+    this.goal = 0;
   }
 
   /** @param {number | null} id photo to begin with; null: the first of the queue */
@@ -72,12 +74,12 @@ export class Store extends EventTarget {
 
   /** @returns {boolean} whether the points shown are a proposal that nobody touched */
   get isProposal() {
-    return this.photo.objects.length === 0 && this.photo.status !== "done" && this.#proposed.length > 0;
+    return this.photo?.objects.length === 0 && this.photo.status !== "done" && this.#proposed.length > 0;
   }
 
   /** @returns {import("./content.js").Marked[]} objects shown: the marked ones, else the proposed ones */
   get objects() {
-    return this.isProposal ? this.#proposed : this.photo.objects;
+    return this.isProposal ? this.#proposed : this.photo?.objects ?? [];
   }
 
   /** @returns {import("./content.js").Marked} object that is edited; an empty one if there is none yet */
@@ -97,31 +99,35 @@ export class Store extends EventTarget {
 
   // Photos
 
-  /** @param {number} id */
+  /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
   async open(id) {
     const turn = ++this.opening;
-    const photo = await this.api.get(`/api/photos/${id}`);
-    if (turn !== this.opening) return;
+    this.goal = id;
+    const photo = await this.#fetch(id);
+    if (turn !== this.opening) return false;
+    this.goal = photo ? id : this.photo?.id;
+    if (!photo) return false;
     this.cancelPick();
     Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
     this.#take(photo);
     this.selected = nextOpen(this.current);
     this.#emit("photo");
-    this.loadProposal().catch((error) => this.say(error.message));
+    this.loadProposal().catch(() => {});
+    return true;
   }
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
-    const { id } = await this.api.get(`/api/photos/${this.photo.id}/next?order=${this.order}`);
-    if (id === null) this.say("No other photo is left to do.");
-    else await this.open(id);
-    return id !== null;
+    const answer = await this.#ask(`/api/photos/${this.photo.id}/next?order=${this.order}`);
+    if (answer?.id === null) this.say("No other photo is left to do.");
+    return (answer?.id ?? null) !== null && this.open(answer.id);
   }
 
   /** @param {number} by 1: the photo behind this one by name; -1: the one before */
   async step(by) {
-    const id = this.photo.id + by;
+    const id = this.goal + by;
     if (id >= 0 && id < this.project.n_photos) await this.open(id);
+    else this.say(by > 0 ? "This is the last photo." : "This is the first photo.");
   }
 
   async loadProposal() {
@@ -134,7 +140,7 @@ export class Store extends EventTarget {
     this.#emit("proposal");
   }
 
-  /** What models say that were not trained on this photo; it is shown until another photo is opened or `hideOpinion`. */
+  /** What models say that were not trained on this photo; shown until another photo opens or `hideOpinion`. */
   async loadOpinion() {
     const id = this.photo.id;
     const opinion = await this.api.get(`/api/photos/${id}/opinion`);
@@ -204,8 +210,29 @@ export class Store extends EventTarget {
       content.objects.push(...adopted);
       while (content.objects.length <= i) content.objects.push(emptyObject(n));
       change(content.objects[i]);
-      if (content.status === "todo" || content.status === "skipped") content.status = "started";
+      // A photo is done again when the person says so.
+      const open = content.status === "done" && nextOpen(content.objects[i]) !== null;
+      if (open || content.status === "todo" || content.status === "skipped") content.status = "started";
     }, options);
+  }
+
+  /** A new object in this photo, to be marked next. */
+  addObject() {
+    const empty = emptyObject(this.project.landmarks.length);
+    const adopted = this.isProposal ? this.#proposed : [];
+    const object = this.objects.length;
+    this.edit("Object added", (content) => { content.objects.push(...adopted, empty); }, { object, selected: 0 });
+  }
+
+  removeObject() {
+    const adopted = this.isProposal ? this.#proposed : [];
+    this.edit("Object removed", (content) => {
+      content.objects.push(...adopted);
+      content.objects.splice(this.object, 1);
+      if (content.status === "todo") content.status = "started";
+      if (!content.objects.length) content.status = "todo";
+    }, { selected: null });
+    if (!this.photo.objects.length) this.dismissProposal();
   }
 
   /** @param {number | null} scale length of a pixel, in the unit of the project */
@@ -219,6 +246,7 @@ export class Store extends EventTarget {
       this.#set(entry.before);
       this.select(entry.selected ?? null, entry.object ?? 0);
       this.say(`Undone: ${entry.description}`);
+      if (!this.proposal) this.loadProposal().catch(() => {});
     });
   }
 
@@ -364,7 +392,7 @@ export class Store extends EventTarget {
   async #refresh() {
     const { id } = this.photo;
     if (this.saver.unsaved.has(id) || this.busy) return;
-    const photo = await this.api.get(`/api/photos/${id}`).catch(() => null);
+    const photo = await this.#fetch(id);
     if (!photo || this.photo.id !== id || this.saver.unsaved.has(id) || this.busy) return;
     if (photo.revision === this.saver.revisions.get(id)) return;
     const before = this.content;
@@ -390,6 +418,24 @@ export class Store extends EventTarget {
       if (entry && entry.photo === this.photo.id) apply(entry);
     }).catch((error) => this.say(error.message));
     return this.moving;
+  }
+
+  /** The photo as the server has it; again if it was saved in the meantime, for then the answer may be an older one. */
+  async #fetch(id) {
+    for (;;) {
+      const revision = this.saver.revisions.get(id);
+      const photo = await this.#ask(`/api/photos/${id}`);
+      if (this.saver.revisions.get(id) === revision || this.saver.unsaved.has(id)) return photo;
+    }
+  }
+
+  async #ask(path) {
+    try {
+      return await this.api.get(path);
+    } catch (error) {
+      this.say(error.message);
+      return null;
+    }
   }
 
   async #verify(id, name) {

@@ -1,7 +1,7 @@
 /** What mouse, pen and fingers do on the photo. */
 
 import { landmarksBetween, placeCurve } from "./curves.js";
-import { rounded } from "./content.js";
+import { rounded, titleOf } from "./content.js";
 
 const HIT_RADIUS = 9;
 const HIT_RADIUS_TOUCH = 22;
@@ -55,7 +55,7 @@ export class Tools extends EventTarget {
     const { store } = this;
     const k = store.target;
     if (k === null) return;
-    store.editObject(`${store.project.landmarks[k]} placed`, (object) => {
+    store.editObject(`${titleOf(store.project.landmarks, k)} placed`, (object) => {
       object.landmarks[k] = rounded(this.#inside(point));
     });
     this.last = { photo: store.photo.id, object: store.object, landmark: k };
@@ -65,7 +65,7 @@ export class Tools extends EventTarget {
   /** @param {number} k landmark of the current object @param {[number, number]} point @param {string} [merge] */
   move(k, point, merge) {
     const { store } = this;
-    store.editObject(`${store.project.landmarks[k]} moved`, (object) => {
+    store.editObject(`${titleOf(store.project.landmarks, k)} moved`, (object) => {
       object.landmarks[k] = rounded(this.#inside(point));
     }, { merge, selected: k });
   }
@@ -91,11 +91,11 @@ export class Tools extends EventTarget {
       this.curveStart = k;
       view.line = [point];
     } else if (!landmarksBetween(this.curveStart, k).length) {
-      store.say(`No landmark lies between ${this.curveStart + 1} and ${k + 1}.`);
+      store.say(`No landmark lies between ${this.curveStart} and ${k}.`);
     } else {
       const first = this.curveStart;
       const corners = view.line.slice(1);
-      store.editObject(`Landmarks between ${first + 1} and ${k + 1} placed`, (object) => {
+      store.editObject(`Landmarks between ${first} and ${k} placed`, (object) => {
         placeCurve(object, first, k, corners);
         object.landmarks = object.landmarks.map((p) => p && rounded(p));
       });

@@ -1,7 +1,7 @@
 /** The canvas: the photo with everything that is drawn over it. */
 
 import * as overlay from "./overlay.js";
-import { boundingBox } from "./content.js";
+import { boundingBox, titleOf } from "./content.js";
 import { PhotoImage } from "./photo_image.js";
 import { Transform } from "./transform.js";
 
@@ -194,7 +194,7 @@ export class View extends EventTarget {
 
   #drawLoupe(focus, ratio) {
     const point = this.transform.toImage(focus);
-    const scale = Math.min(LOUPE_MAX_SCALE, Math.max(1, 3 * this.transform.scale));
+    const scale = Math.max(1.5 * this.transform.scale, Math.min(LOUPE_MAX_SCALE, 3 * this.transform.scale));
     const center = this.#besides(focus);
     const [x, y] = new Transform(scale, 0, 0).toScreen(point);
     const magnified = new Transform(scale, center[0] - x, center[1] - y);
@@ -221,6 +221,6 @@ export class View extends EventTarget {
     const k = this.moved?.landmark ?? store.target;
     if (this.hovered !== null || k === null || store.pick || this.canvas.dataset.mode !== "mark") return;
     const hidden = store.current.hidden.includes(k) ? " (hidden)" : "";
-    overlay.drawLabel(this.context, `${k + 1} ${store.project.landmarks[k]}${hidden}`, [x + 16, y + 24], true);
+    overlay.drawLabel(this.context, titleOf(store.project.landmarks, k) + hidden, [x + 16, y + 24], true);
   }
 }

@@ -1,0 +1,148 @@
+"""Which photo a person should annotate next.
+
+thumbnails ──> histograms of gradients ──> distances of photos ──> those that stand for most others first
+"""
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import load_image, to_gray
+from ert._core.types import Floats, Pixels
+from ert.inference.gradients import gradient_histograms
+
+# The sides of a thumbnail that photos are compared by.
+SIDE = 48
+# Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
+N_COMPARED = 60, 400
+# Photos that stand for the others; those after them follow at random.
+N_REPRESENTATIVE = 30
+
+
+def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
+    """Return what a photo is compared by, of its thumbnail in gray with `SIDE` pixels a side."""
+    return gradient_histograms(gray).ravel()
+
+
+def thumbnail(gray: Pixels) -> Pixels:
+    """Return a photo in gray as a thumbnail of `SIDE` pixels a side."""
+    from PIL import Image
+
+    small = Image.fromarray(gray).resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    return np.array(small)
+
+
+def distances(features: Floats) -> Floats:
+    """Return the distances (n, n) of photos from each other."""
+    products = features @ features.T
+    squares = np.diag(products)
+    between: Floats = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
+    return between
+
+
+def representative_order(between: Floats, done: Sequence[int] = (), n: int | None = None) -> list[int]:
+    """Return photos that are not done, each the one that brings all others nearest to one chosen before it.
+
+    Parameters
+    ----------
+    between : float64 array (n, n)
+        Distances.
+    done : sequence of int
+        Those that have been annotated.
+    n : int, optional
+        How many are wanted.
+    """
+    total = len(between)
+    nearest = between[:, list(done)].min(axis=1) if len(done) else np.full(total, 2 * between.max(initial=0.0))
+    left = np.ones(total, bool)
+    left[list(done)] = False
+    order: list[int] = []
+    wanted = int(left.sum()) if n is None else min(n, int(left.sum()))
+    for _ in range(wanted):
+        gains = np.maximum(nearest[:, None] - between, 0).sum(axis=0)
+        best = int(np.argmax(np.where(left, gains, -1.0)))
+        order.append(best)
+        left[best] = False
+        nearest = np.minimum(nearest, between[:, best])
+    return order
+
+
+class Ranking:
+    """The order of the photos of a project, as far as it is known; photos are compared in the background.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+    seed : int
+        Of the order of photos that nothing is known of.
+    """
+
+    def __init__(self, files: Sequence[Path], seed: int = 0) -> None:
+        self._files = files
+        self._random = np.random.default_rng([seed, 7]).permutation(len(files)).tolist()
+        self._lock = threading.Lock()
+        # The photos that are compared, and their distances from each other.
+        self._compared: list[int] = []
+        self._between: Floats = np.zeros((0, 0))
+        self._scores: dict[int, float] = {}
+        self._closed = False
+        self._thread = threading.Thread(target=self._compare, name="ert photos", daemon=True)
+        self._thread.start()
+
+    def order(self, left: Collection[int], done: Collection[int]) -> list[int]:
+        """Return the photos that are left, the one that helps most first."""
+        with self._lock:
+            compared, between, scores = self._compared, self._between, dict(self._scores)
+        wanted = set(left)
+        if scores:
+            first = by_score({i: score for i, score in scores.items() if i in wanted})
+        else:
+            places = [k for k, i in enumerate(compared) if i in done]
+            closed = {k for k, i in enumerate(compared) if i not in wanted and i not in done}
+            chosen = representative_order(between, places, N_REPRESENTATIVE + len(closed))
+            first = [compared[k] for k in chosen if k not in closed]
+        taken = set(first)
+        return first + [i for i in self._random if i in wanted and i not in taken]
+
+    def score(self, scores: Mapping[int, float]) -> None:
+        """Note the mean confidence of the landmarks that a model proposes for some photos."""
+        with self._lock:
+            self._scores.update(scores)
+
+    def forget_scores(self) -> None:
+        """Forget the scores, which were those of another model."""
+        with self._lock:
+            self._scores.clear()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until photos have been compared."""
+        self._thread.join(seconds)
+
+    def close(self) -> None:
+        """End the comparison."""
+        self._closed = True
+
+    def _compare(self) -> None:
+        features: list[npt.NDArray[np.float32]] = []
+        compared: list[int] = []
+        for n in N_COMPARED:
+            for i in self._random[len(features) : n]:
+                if self._closed:
+                    return
+                try:
+                    features.append(photo_features(thumbnail(to_gray(load_image(self._files[i])))))
+                except InputError:
+                    features.append(np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8)))
+                compared.append(i)
+            between = distances(np.array(features, np.float64).reshape(len(features), -1))
+            with self._lock:
+                self._compared, self._between = list(compared), between
+
+
+def by_score(scores: Mapping[int, float]) -> list[int]:
+    """Return photos by the mean confidence of the landmarks that are proposed for them, least confident first."""
+    return sorted(scores, key=lambda i: (scores[i], i))
