@@ -1,6 +1,7 @@
 """The panels of the annotation page, over a server whose answers a test chooses."""
 
 import pytest
+from browser.conftest import screenshot
 from browser.fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
 
 TRAINED = {"state": "ready", "version": 2, "n_photos": 22, "next_at": 33}
@@ -34,7 +35,8 @@ def panels(open_page):
     def start(server, **options):
         page = open_page(server.url, **options)
         page.wait_for_function("document.querySelector('#photos .row[aria-selected=true]')")
-        page.evaluate("for (const panel of document.querySelectorAll('details.panel')) panel.open = true")
+        if options.get("view") != "phone":
+            page.evaluate("for (const panel of document.querySelectorAll('details.panel')) panel.open = true")
         return page
 
     return start
@@ -115,10 +117,11 @@ def test_the_order_is_that_of_the_next_photo(fake, panels):
     page = panels(server)
     assert rows(page)[0] == "fish 0029.jpg"
     page.locator("#photos").get_by_label("Order").select_option("name")
-    page.wait_for_function("document.querySelector('#photos .rows').scrollTop === 0")
-    page.wait_for_function("[...document.querySelectorAll('#photos .row')].some((row) => row.textContent.includes('0000'))")
+    # The open photo stays in sight.
+    page.wait_for_function("document.querySelector('#photos .row[aria-posinset=\"30\"]')")
+    assert rows(page)[-1] == "fish 0029.jpg"
     page.locator("#photos").get_by_label("Order").select_option("suspicious")
-    assert "once they are checked" in text_of(page, "#photos .note")
+    page.wait_for_function("document.querySelector('#photos .note').textContent.includes('once they are checked')")
 
 
 def test_training_is_started_watched_and_stopped(fake, panels):
@@ -279,7 +282,7 @@ def test_the_scale_is_set_by_two_points_and_kept_for_the_next_photos(fake, panel
     page = panels(server)
     measure = page.locator("#measure")
     assert "no scale" in text_of(page, "#measure .headline")
-    ask_points(page, (100, 100), (300, 100))
+    ask_points(page, (300, 200), (500, 200))
     measure.get_by_label("Distance of the two points").fill("zero")
     measure.get_by_role("button", name="Set scale", exact=True).click()
     assert "Expected a number above 0" in text_of(page, "#measure form .error")
@@ -287,16 +290,19 @@ def test_the_scale_is_set_by_two_points_and_kept_for_the_next_photos(fake, panel
     measure.get_by_label("Unit of the length").select_option("cm")
     measure.get_by_label("Same scale for the photos that follow").check()
     measure.get_by_role("button", name="Set scale", exact=True).click()
-    assert text_of(page, "#measure .headline") == "1 mm = 8 pixels"
+    zoom = float(text_of(page, "#zoom").removesuffix(" %")) / 100
+    shown = text_of(page, "#measure .headline")
+    assert shown.startswith("1 mm = ")
+    assert float(shown.split()[3]) == pytest.approx(200 / zoom / 25, rel=0.02)
     assert not measure.locator("form").is_visible()
     page.locator("#photos").get_by_role("option", name="fish 0001").click()
     page.wait_for_function("document.querySelector('#measure .headline').textContent.includes('no scale')")
-    edit(page, "content.objects[0].landmarks[0] = [301, 60]")
-    page.wait_for_function("document.querySelector('#measure .headline').textContent === '1 mm = 8 pixels'")
-    undo(page)
+    move_first_landmark(page, "ArrowDown")
+    page.wait_for_function("text => document.querySelector('#measure .headline').textContent === text", arg=shown)
+    page.keyboard.press("Control+z")
     page.wait_for_function("document.querySelector('#measure .headline').textContent.includes('no scale')")
     page.reload()
-    assert measure.get_by_label("Same scale for the photos that follow").is_checked()
+    page.wait_for_function("document.querySelector('#measure [type=checkbox]').checked")
 
 
 def test_measurements_follow_the_points(fake, panels):
@@ -318,30 +324,29 @@ def test_measurements_follow_the_points(fake, panels):
     values = measure.locator(".values")
     page.wait_for_function("document.querySelector('#measure .values').textContent === 'distance nose-tail280 pixels'")
     assert "ert measure \"fish photos/annotations.csv\" --distances nose-tail --out measurements.csv" in measure.inner_text()
-    edit(page, "content.objects[0].landmarks[0] = [300, 90]")
-    page.wait_for_function("document.querySelector('#measure .values').textContent === 'distance nose-tail250 pixels'")
+    move_first_landmark(page, "ArrowDown")
+    page.wait_for_function("document.querySelector('#measure .values').textContent === 'distance nose-tail279 pixels'")
     measure.get_by_label("Centroid size").check()
     measure.get_by_label("Distances").fill("0-9")
     page.wait_for_function("document.querySelector('#error-distances').textContent")
     assert "'0-9': no landmark 9, expected 0 to 3" in text_of(page, "#error-distances")
     assert values.inner_text().split("\n")[0] == "centroid size"
     page.reload()
-    assert measure.get_by_label("Distances").input_value() == "0-9"
+    page.wait_for_function("[...document.querySelectorAll('#measure input')].some((field) => field.value === '0-9')")
 
 
 def ask_points(page, *points):
     page.locator("#measure").get_by_role("button", name="Set scale by two points").click()
-    for point in points:
-        page.evaluate("async (point) => (await import('/static/main.js')).store.addPick(point)", list(point))
+    for x, y in points:
+        page.locator("#view canvas").click(position={"x": x, "y": y})
 
 
-def edit(page, change):
-    script = f"async () => (await import('/static/main.js')).store.edit('test', (content) => {{ {change}; }})"
-    page.evaluate(script)
-
-
-def undo(page):
-    page.evaluate("async () => (await import('/static/main.js')).store.undo()")
+def move_first_landmark(page, key):
+    """Move it by one pixel."""
+    page.locator("#view canvas").focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    page.keyboard.press(key)
 
 
 @pytest.mark.parametrize(("view", "dark"), [("wide", False), ("wide", True), ("phone", False)])
@@ -349,7 +354,20 @@ def test_nothing_is_wider_than_the_screen(checked, panels, view, dark):
     checked.model |= TRAINED | {"errors": ERRORS}
     page = panels(checked, view=view, dark=dark)
     page.locator("#model svg.chart").wait_for(state="attached")
-    too_wide = page.evaluate("""() => [...document.querySelectorAll("#panels section *")]
+    for name in ("photos", "model", "checks", "measure"):
+        unfold(page, name)
+        screenshot(page, f"panels-{name}-{view}{'-dark' * dark}")
+        assert too_wide(page) == []
+
+
+def unfold(page, name):
+    panel = page.locator("details.panel", has=page.locator(f"#{name}"))
+    if panel.get_attribute("open") is None:
+        panel.locator("> summary").click()
+    page.locator(f"#{name}").scroll_into_view_if_needed()
+
+
+def too_wide(page):
+    return page.evaluate("""() => [...document.querySelectorAll("#panels section *")]
       .filter((node) => node.getBoundingClientRect().right > innerWidth + 1 && !node.closest(".rows, .scroll, svg"))
       .map((node) => node.outerHTML.slice(0, 80))""")
-    assert too_wide == []

@@ -116,7 +116,7 @@ class Checks {
 
   showSuspicious(photos) {
     const items = photos.map(({ id, name, reason }) => {
-      const open = button("", () => this.store.open(id), { class: "item" });
+      const open = button("", () => showErrors(this.error, () => this.store.open(id)), { class: "item" });
       open.append(element("span", { class: "name" }, name), element("span", { class: "reason" }, reason));
       return element("li", {}, open);
     });

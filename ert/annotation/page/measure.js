@@ -1,5 +1,5 @@
 /** The scale of a photo, and measurements that follow the points. */
-import { button, element, labeled, session, setText, short, showErrors } from "./elements.js";
+import { button, element, foldDrawer, labeled, session, setText, short, showErrors } from "./elements.js";
 import {
   KINDS, UNITS, commandLine, kindOfError, lengthOfPixel, measurementText, readLength, unitText,
 } from "./units.js";
@@ -82,7 +82,9 @@ class Scale {
 
   async askPoints() {
     this.close();
+    foldDrawer(this.section, true);
     const points = await this.store.pickPoints(2, "Click two points whose distance you know, such as two marks of a ruler.");
+    foldDrawer(this.section, false);
     if (!points) return;
     this.points = points;
     this.form.hidden = false;

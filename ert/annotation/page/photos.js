@@ -1,5 +1,5 @@
 /** The list of photos: search, filter, order, and how many are done. */
-import { button, counted, element, labeled, setText, showErrors } from "./elements.js";
+import { button, counted, element, foldDrawer, labeled, setText, showErrors } from "./elements.js";
 import { RowList } from "./rows.js";
 
 /** Icon and word of each status: never color alone. */
@@ -77,7 +77,7 @@ class Photos {
     this.retry = button("Try again", () => this.load(), { hidden: true });
     this.list = new RowList({
       rowHeight: ROW_PIXELS, label: "Photos", make: makeRow, fill: (row, i) => this.fill(row, this.shown[i]),
-      rest: (row, i) => this.showThumbnail(row, this.shown[i]), choose: (i) => this.store.open(this.shown[i].id),
+      rest: (row, i) => this.showThumbnail(row, this.shown[i]), choose: (i) => this.open(this.shown[i].id),
     });
     const controls = [labeled("Show", this.status), labeled("Order", this.order)];
     this.section.append(
@@ -86,6 +86,10 @@ class Photos {
     );
     setText(this.note, "Loading the list of photos …");
     setText(this.error, "");
+  }
+
+  async open(id) {
+    if (await showErrors(this.error, () => this.store.open(id).then(() => true))) foldDrawer(this.section, true);
   }
 
   /** The next photo is the next one of this list. */
