@@ -26,7 +26,7 @@ FLAGS = (
 )  # fmt: skip
 SCREENSHOTS = os.environ.get("ERT_SCREENSHOTS")
 # No test waits this long: it is when something is broken.
-SECONDS = 10
+SECONDS = 60
 # Of requests that do not leave the page.
 LOCAL_SCHEMES = {"about", "blob", "data", "file"}
 VIEWPORTS = {"wide": (1280, 800), "phone": (390, 780)}

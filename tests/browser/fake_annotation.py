@@ -85,8 +85,9 @@ class FakeAnnotation:
         return (200, {}) if method != "GET" else (404, {"error": f"{path}: unknown"})
 
     def listed(self, query):
-        order = {"name": range(len(self.photos)), "queue": self.queue}.get(query["order"])
-        ids = sorted(range(len(self.photos)), key=lambda i: i not in self.reasons) if order is None else list(order)
+        everything = range(len(self.photos))
+        todo = [i for i in self.queue if self.photos[i]["status"] in ("todo", "started")]
+        ids = {"name": everything, "queue": todo, "suspicious": list(self.reasons)}[query["order"]]
         offset = int(query["offset"])
         lines = [
             {"id": i, "name": self.photos[i]["name"], "status": self.photos[i]["status"],

@@ -1,6 +1,6 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
-import { button, counted, element, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, element, sentence, setText, short, showErrors, table } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
 const UNIT_TEXTS = { px: "px", percent: "% of the size", mm: "mm" };
@@ -56,6 +56,8 @@ class Checks {
     store.addEventListener("project", () => this.onProject());
     store.addEventListener("status", () => this.onStatus());
     for (const name of ["photo", "change", "select"]) store.addEventListener(name, () => this.onPhoto());
+    store.addEventListener("change", () => { this.isChanged = true; });
+    store.addEventListener("save", () => this.onSave());
     this.onProject();
     this.onPhoto();
   }
@@ -89,13 +91,14 @@ class Checks {
   onStatus() {
     const { checks, counts } = this.store.status;
     setText(this.state, checksText(checks));
-    setText(this.text, checks.text ?? "");
+    setText(this.text, sentence(checks.text));
     this.progress.hidden = checks.state !== "running";
     this.progress.value = checks.progress ?? 0;
     this.start.disabled = checks.state === "running";
     this.start.textContent = checks.state === "ready" ? "Check again" : "Check annotations";
     const key = `${checks.state} ${checks.n_suspicious}`;
     if (checks.state === "ready" && key !== this.listed) this.load();
+    if (key !== this.listed) this.refreshFindings();
     if (checks.state !== "ready") this.showSuspicious([]);
     this.listed = key;
     this.showRound(counts.done);
@@ -128,18 +131,29 @@ class Checks {
   }
 
   onPhoto() {
-    const findings = this.store.photo?.findings ?? [];
-    const key = JSON.stringify([this.store.photo?.id, findings]);
-    if (key !== this.found) this.showFindings(findings);
-    this.found = key;
+    const { photo } = this.store;
+    if (photo?.id !== this.foundIn) this.showFindings(photo?.findings ?? []);
+    this.foundIn = photo?.id;
     this.comparison.update();
+  }
+
+  /** A point that was moved may not be suspicious any more. */
+  onSave() {
+    if (!this.isChanged || this.store.saver.state !== "saved") return;
+    this.isChanged = false;
+    if (this.store.status?.checks.state === "ready") this.refreshFindings();
+  }
+
+  async refreshFindings() {
+    const { photo } = this.store;
+    const answer = photo && await showErrors(this.error, () => this.store.api.get(`/api/photos/${photo.id}`));
+    if (answer && this.store.photo.id === photo.id) this.showFindings(answer.findings);
   }
 
   showFindings(findings) {
     this.findings.replaceChildren(...findings.map((finding) => {
-      const k = finding.landmarks?.[0];
-      if (k === undefined) return element("li", {}, finding.text);
-      const select = button(finding.text, () => this.reach(finding), { class: "item" });
+      if (!finding.landmarks?.length) return element("li", {}, sentence(finding.text));
+      const select = button(sentence(finding.text), () => this.reach(finding), { class: "item" });
       return element("li", {}, select);
     }));
     this.findings.hidden = this.findingsTitle.hidden = !findings.length;

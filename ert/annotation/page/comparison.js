@@ -26,6 +26,18 @@ export function distances(object, opinion) {
 }
 
 /**
+ * The opinion about an object: models may have none about another object of the photo.
+ * @returns {object | null}
+ */
+export function nearest(object, opinions) {
+  const mean = (opinion) => {
+    const known = distances(object, opinion).filter(({ pixels }) => pixels !== null);
+    return known.length ? known.reduce((sum, { pixels }) => sum + pixels, 0) / known.length : Infinity;
+  };
+  return opinions.reduce((best, each) => (!best || mean(each) < mean(best) ? each : best), null);
+}
+
+/**
  * Move a landmark, or all, to where the model's opinion is.
  * @param {import("./content.js").Marked} object
  * @param {{landmarks: ([number, number] | null)[]}} opinion
@@ -133,7 +145,8 @@ export class Comparison {
 
   current() {
     const i = this.store.object;
-    return { i, object: this.store.photo?.objects[i] ?? null, opinion: this.store.opinion?.objects[i] ?? null };
+    const object = this.store.photo?.objects[i] ?? null;
+    return { i, object, opinion: object && nearest(object, this.store.opinion?.objects ?? []) };
   }
 
   show() {

@@ -86,6 +86,9 @@ export function short(value) {
   return String(Number(value.toPrecision(3)));
 }
 
+/** A text that begins with a capital letter. */
+export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
+
 /** "1 photo", "2 photos". */
 export const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 

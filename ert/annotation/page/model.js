@@ -1,35 +1,34 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, sentence, setText, short, showErrors, table } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
- * The state of the model as a headline.
- * @param {{state: string, version: number, n_photos: number, next_at: number | null}} model
- * @param {number} nDone photos that are done
+ * The state of the model in a few words.
+ * @param {{state: string, version: number}} model
  */
-export function headline(model, nDone) {
-  const version = model.version ? `Model ${model.version}, trained on ${counted(model.n_photos, "photo")}` : "";
-  const missing = (model.next_at ?? 0) - nDone;
-  switch (model.state) {
-    case "waiting":
-      if (version) return version;
-      return missing > 0 ? `No model yet: it is trained when ${counted(missing, "more photo")} ${isAre(missing)} done.`
-        : "No model yet: training starts soon.";
+export function headline({ state, version }) {
+  switch (state) {
     case "training":
-      return version ? `Training a new model. ${version}, is used meanwhile.` : "Training the first model …";
-    case "ready":
-      return version || "Ready";
+      return version ? "Training a new model …" : "Training the first model …";
     case "stopped":
-      return version ? `Training stopped. ${version}, is still used.` : "Training stopped. There is no model yet.";
+      return "Training stopped";
     case "failed":
-      return version ? `Training failed. ${version}, is still used.` : "Training failed.";
+      return "Training failed";
     default:
-      return version || "No model";
+      return version ? `Model ${version}` : "No model yet";
   }
 }
 
-const isAre = (n) => (n === 1 ? "is" : "are");
+/**
+ * What is used meanwhile, and when the next model is trained.
+ * @param {{state: string, version: number, next_at: number | null}} model
+ */
+export function nextText({ state, version, next_at: at }) {
+  if (!version) return "";
+  if (state !== "ready") return `Model ${version} is used meanwhile.`;
+  return at ? `The next model is trained when ${at} photos are done.` : "";
+}
 
 /** How many of the proposed points a person has moved. */
 export function correctionsText({ n_landmarks: n, n_corrected: corrected }) {
@@ -57,6 +56,7 @@ class Model {
   build() {
     this.headline = element("p", { class: "headline", role: "status" });
     this.text = element("p", { class: "note" });
+    this.next = element("p", { class: "note" });
     this.progress = element("progress", { max: 1, "aria-label": "Training", hidden: true });
     this.train = button("Train now", () => this.request(() => this.store.api.post("/api/train")));
     this.stop = button("Stop training", () => this.request(() => this.store.api.del("/api/train")), { hidden: true });
@@ -68,12 +68,12 @@ class Model {
     this.advice = element("p", { class: "advice" });
     this.corrections = element("p", {});
     this.section.append(
-      this.headline, this.text, this.progress,
+      this.headline, this.text, this.next, this.progress,
       element("div", { class: "buttons" }, this.train, this.stop), this.error,
       element("div", { class: "buttons" }, this.accept), this.proposal, makeLegend(),
       this.chart, this.advice, this.corrections,
     );
-    for (const line of [this.headline, this.text, this.error, this.proposal, this.advice, this.corrections]) setText(line, "");
+    for (const line of [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections]) setText(line, "");
     this.onProposal();
   }
 
@@ -84,15 +84,16 @@ class Model {
   onStatus() {
     const { model, counts } = this.store.status;
     const isTraining = model.state === "training";
-    setText(this.headline, headline(model, counts.done));
-    setText(this.text, model.text ?? "");
+    setText(this.headline, headline(model));
+    setText(this.text, sentence(model.text));
+    setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
     this.train.hidden = isTraining;
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
     this.stop.hidden = !isTraining;
-    setText(this.advice, model.advice ?? "");
+    setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);
   }
@@ -115,11 +116,11 @@ class Model {
   }
 
   onProposal() {
-    const objects = this.store.proposal?.objects ?? [];
-    this.accept.disabled = !objects.length;
-    const score = this.store.proposal?.score;
-    const isSure = Number.isFinite(score) ? `, overall confidence ${Math.round(100 * score)} %` : "";
-    setText(this.proposal, objects.length ? `${counted(objects.length, "object")} proposed in this photo${isSure}.` : "");
+    const isProposed = this.store.photo !== null && this.store.isProposal;
+    this.accept.hidden = !isProposed;
+    const { objects = [], score } = this.store.proposal ?? {};
+    const confidence = Number.isFinite(score) ? `, mean confidence ${Math.round(100 * score)} %` : "";
+    setText(this.proposal, isProposed ? `${counted(objects.length, "object")} proposed in this photo${confidence}.` : "");
   }
 }
 
@@ -146,7 +147,7 @@ function makeLegend() {
     return [element("dt", {}, icon), element("dd", {}, texts[i])];
   });
   const summary = "Colors of proposed points";
-  const what = "Probability that a point is right to 2 % of the size of the object:";
+  const what = "Probability that a point is off by less than 2 % of the size of the object:";
   return element("details", { class: "legend", open: true }, element("summary", {}, summary), element("p", { class: "note" }, what),
     element("dl", {}, ...items));
 }

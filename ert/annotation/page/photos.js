@@ -9,7 +9,7 @@ export const STATUSES = {
   done: { icon: "✓", word: "done" },
   skipped: { icon: "–", word: "skipped" },
 };
-const ORDERS = { name: "Name", queue: "Most helpful first", suspicious: "Suspicious first" };
+const ORDERS = { name: "By name", queue: "Most helpful first", suspicious: "Suspicious first" };
 // As `.row` in panels.css.
 const ROW_PIXELS = 60;
 const [FIRST_REQUEST, NEXT_REQUESTS] = [100, 1000];
@@ -63,7 +63,8 @@ class Photos {
   build() {
     this.counts = element("p", { class: "counts", role: "status" });
     this.bar = element("progress", { max: 1, value: 0, "aria-label": "Photos done" });
-    this.search = element("input", { type: "search", autocomplete: "off", spellcheck: "false", oninput: () => this.sift() });
+    const attributes = { type: "search", autocomplete: "off", spellcheck: "false", "aria-label": "Search by name" };
+    this.search = element("input", { ...attributes, placeholder: "Search by name", oninput: () => this.sift() });
     this.status = element("select", { onchange: () => this.sift() });
     this.order = element("select", { onchange: () => this.setOrder() });
     this.order.append(...Object.entries(ORDERS).map(([value, text]) => element("option", { value }, text)));
@@ -81,7 +82,7 @@ class Photos {
     });
     const controls = [labeled("Show", this.status), labeled("Order", this.order)];
     this.section.append(
-      this.counts, this.bar, labeled("Search by name", this.search),
+      this.counts, this.bar, element("div", { class: "field" }, this.search),
       element("div", { class: "pair" }, ...controls), this.note, this.error, this.retry, this.list.node,
     );
     setText(this.note, "Loading the list of photos …");
@@ -102,19 +103,28 @@ class Photos {
   async load() {
     const load = ++this.loads;
     const order = this.order.value;
-    const found = [];
+    const found = new Map();
+    const isLatest = () => load === this.loads;
+    // A queue has only the photos that it is about: the others follow by their names.
     const answer = await showErrors(this.error, async () => {
-      for (let total = 1; found.length < total; ) {
-        const limit = found.length ? NEXT_REQUESTS : FIRST_REQUEST;
-        const page = await this.store.api.get(`/api/photos?order=${order}&status=all&offset=${found.length}&limit=${limit}`);
-        if (load !== this.loads) return true;
-        found.push(...page.photos);
-        total = page.photos.length ? page.total : 0;
-        this.take(found, order);
+      for (const each of order === "name" ? ["name"] : [order, "name"]) {
+        if (isLatest() && found.size < (this.store.project?.n_photos ?? Infinity)) await this.loadOrder(each, order, found, isLatest);
       }
       return true;
     });
-    if (load === this.loads) this.retry.hidden = answer !== null;
+    if (isLatest()) this.retry.hidden = answer !== null;
+  }
+
+  async loadOrder(each, order, found, isLatest) {
+    for (let offset = 0, total = 1; offset < total; ) {
+      const limit = found.size ? NEXT_REQUESTS : FIRST_REQUEST;
+      const page = await this.store.api.get(`/api/photos?order=${each}&status=all&offset=${offset}&limit=${limit}`);
+      if (!isLatest()) return;
+      for (const photo of page.photos) if (!found.has(photo.id)) found.set(photo.id, photo);
+      offset += page.photos.length;
+      total = page.photos.length ? page.total : 0;
+      this.take([...found.values()], order);
+    }
   }
 
   take(photos, order) {
