@@ -1,24 +1,21 @@
-"""The assistant: trains models of the photos that are done while a person goes on, proposes landmarks, orders photos."""
+"""The assistant: it trains models of the photos that are done, proposes landmarks in the others, and orders them."""
 
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ert._core.exceptions import InputError, one_line
 from ert._core.images import load_image
-from ert._core.types import Floats
 from ert.annotation.assistance.advice import advice
 from ert.annotation.assistance.corrections import Corrections
 from ert.annotation.assistance.process import TrainingProcess
 from ert.annotation.assistance.proposals import Proposal, propose
 from ert.annotation.assistance.queue import Ranking
-from ert.annotation.assistance.trainer import Trained, error_figures, score_of, write_request
+from ert.annotation.assistance.trainer import Request, Trained, error_figures, score_of
 from ert.annotation.project import Project
 from ert.predictor import ShapePredictor
 
@@ -39,11 +36,13 @@ class Assistant:
     model : ShapePredictor, optional
         Helps from the first photo on, until a model of the photos done has smaller errors in them.
     first_at : int
-        Photos done at which the first model is trained.
+        Photos done at which the first model is trained; 0 is never, unless somebody asks for it.
     n_jobs : int
         Threads of a training; -1 is all processors.
     random_state : int
         Seed: the same photos done in the same state give the same model.
+    params : dict, optional
+        Other parameters of :class:`ert.ShapePredictor`, in place of those that are chosen for the photos.
 
     Raises
     ------
@@ -59,12 +58,13 @@ class Assistant:
         first_at: int = 10,
         n_jobs: int = -1,
         random_state: int = 0,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         n_landmarks = len(project.landmark_names)
         if model is not None and model.n_landmarks_ != n_landmarks:
             raise InputError(f"the model has {model.n_landmarks_} landmarks, the project {n_landmarks}")
-        self._project, self._first_at = project, max(2, first_at)
-        self._options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": random_state}
+        self._project, self._first_at = project, first_at
+        self._options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": random_state, "params": params}
         self._lock = threading.RLock()
         self._predicting = threading.Lock()
         self._corrections = Corrections(project)
@@ -75,14 +75,14 @@ class Assistant:
         # Goes on after a restart: a page may still show what an earlier model proposed.
         self._n_versions = len(self._history)
         self._version = 0
+        self._cache: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
         if model is not None:
             self._next_version()
         self._state, self._text, self._progress = "", "", 0.0
         self._tried_at = 0
         self._process: TrainingProcess | None = None
-        self._cache: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
         self._closed = False
-        self._done = {i for i in range(len(project.files)) if project.photo(i).status == "done"}
+        self._done = {i for i, state in enumerate(project.states()) if state.status == "done"}
         self._ranking = Ranking(project.files, random_state)
         project.listen(self._changed)
         self._train_if_due()
@@ -166,17 +166,21 @@ class Assistant:
     def _changed(self, i: int) -> None:
         with self._lock:
             (self._done.add if self._project.photo(i).status == "done" else self._done.discard)(i)
-        self._corrections.change(i)
+        # The photo is saved already; a full disk is told where the next change is.
+        with suppress(InputError):
+            self._corrections.change(i)
         self._train_if_due()
 
     def _left(self) -> list[int]:
-        return [i for i in range(len(self._project.files)) if self._project.photo(i).status in ("todo", "started")]
+        return [i for i, state in enumerate(self._project.states()) if state.status in ("todo", "started")]
 
     def _next_at(self) -> int | None:
         """Return the number of photos done at which a model is trained; None where no photo would be left for it."""
-        n = self._tried_at
-        next_at = max(n + MIN_MORE_PHOTOS, round(GROWTH * n)) if n else self._first_at
-        return next_at if next_at < len(self._done) + len(self._left()) else None
+        n, n_left = self._tried_at, len(self._left())
+        if not self._first_at or not n_left:
+            return None
+        next_at = max(n + MIN_MORE_PHOTOS, round(GROWTH * n)) if n else max(2, self._first_at)
+        return next_at if next_at < len(self._done) + n_left else None
 
     def _train_if_due(self) -> None:
         with self._lock:
@@ -188,7 +192,7 @@ class Assistant:
     def _plain_text(self, next_at: int | None) -> str:
         if self._trained is None:
             if next_at is None:
-                return "There are too few photos for a model."
+                return "No model is trained by itself."
             return f"The first model is trained when {next_at} photos are done."
         if self._trained.model.box_source_ == "given":
             return "The model needs boxes drawn by a person, so it cannot propose landmarks."
@@ -221,7 +225,10 @@ class Assistant:
                 dataset = self._project.done()
                 left = self._ranking.order(self._left(), self._done)[:MAX_SCORED]
                 todo = [(i, self._project.files[i]) for i in left]
-                write_request(folder, dataset, base=self._base, todo=todo, **self._options)
+                if self._base is not None:
+                    self._base.save(folder / "base.ert")
+                base = None if self._base is None else folder / "base.ert"
+                Request(dataset, todo, self._options | {"base": base}).write(folder)
                 for report in process.reports(folder):
                     self._note(process, report, folder)
         except (InputError, OSError, MemoryError) as error:
@@ -258,7 +265,8 @@ class Assistant:
         self._next_version()
         self._ranking.forget_scores()
         self._set("", "", 0.0)
-        self._project.log(entry)
+        with suppress(InputError):
+            self._project.log(entry)
 
     def _as_json(self, trained: Trained, version: int, objects: Sequence[Proposal]) -> dict[str, Any]:
         """Return proposals as JSON types; landmarks that the model does not locate are null."""

@@ -80,7 +80,7 @@ class Journal:
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """Return the entries of a kind."""
         # Most lines are of other kinds, and need not be parsed.
-        start = json.dumps({"kind": kind}, separators=(",", ":"))[:-1].encode()
+        start = json.dumps({"kind": kind}, separators=(",", ":"))[1:-1].encode()
         found = ((line, text) for line, text in _lines(self.path) if start in text)
         entries = (_parse(self.path, line, text) for line, text in found)
         return [entry for entry in entries if entry.get("kind") == kind]
@@ -111,9 +111,12 @@ class Journal:
         self._number, self._size = number, os.fstat(number).st_size
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal; one without entries is removed."""
         with self._lock:
             if self._number >= 0:
+                if not self._size:
+                    with suppress(OSError):
+                        os.unlink(self.path)
                 os.close(self._number)
                 self._number = -1
 

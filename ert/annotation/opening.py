@@ -24,6 +24,13 @@ from ert.datasets.turns import turn_notes
 _TOLERANCE_PIXELS = {"imglab": 0.51}
 
 
+_READING: dict[str, Any] = {
+    **dict.fromkeys(("boxes", "split", "image_folder", "category", "label")),
+    "part_order": "natural",
+    "skip_bad": False,
+}
+
+
 @dataclass
 class Request:
     """What to annotate.
@@ -32,26 +39,28 @@ class Request:
     ----------
     photos : list of pathlib.Path
         Photos to annotate, beside those of a dataset.
-    dataset : str or None
+    given : Dataset or None
         Annotations to begin with, if they are not those of the target.
     target : Target
         Where annotations are written.
     reading : dict
-        Arguments of `read_annotations`.
+        Arguments of `read_annotations` for the target.
     scheme : Scheme or None
         The landmarks, if neither a dataset nor the journal has any.
     unit : str or None
-    force : bool
+    title : str
+    replaces : bool
+        Whether a target that does not belong to an earlier session is replaced.
     """
 
     photos: list[Path]
     target: Target
-    dataset: str | None = None
+    given: Dataset | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     scheme: Scheme | None = None
     unit: str | None = None
     title: str = ""
-    force: bool = False
+    replaces: bool = False
 
 
 @dataclass
@@ -81,6 +90,7 @@ class _Recorded:
     # Photos that were changed after the file was last written.
     newer: set[str] = field(default_factory=set)
     was_written: bool = False
+    n_written: int | None = None
 
 
 def open_project(request: Request) -> Opened:
@@ -111,23 +121,28 @@ def _open(request: Request, journal: Journal) -> Opened:
     target, recorded = request.target, _read_recorded(journal)
     notes: list[str] = []
     target.known = target.look()
-    if request.dataset is not None and target.known and not recorded.header:
-        raise InputError(f"{target.path}: exists and is not from an earlier session with {request.dataset}")
-    own = _read_own(request, recorded)
-    given = None if request.dataset is None else read_annotations(request.dataset, **request.reading)
+    if target.kind.folder and request.photos:
+        # They may be in another folder than their annotations.
+        parents = {os.path.dirname(os.path.abspath(file)) for file in request.photos}
+        request.reading["image_folder"] = request.reading.get("image_folder") or os.path.commonpath(parents)
+    given = request.given
+    begins_anew = not recorded.header and bool(target.known) and (given is not None or request.replaces)
+    if begins_anew and not request.replaces:
+        raise InputError(f"{target.path}: exists, but not from an earlier session: expected another name or --force")
+    own = None if begins_anew else _read_own(request, recorded)
     # Once its objects are in the target, only the photos of the other dataset matter.
-    source = own if target.known or recorded.header else given
+    source = given if own is None else own
     files = _photo_files(request, [each for each in (given, own) if each is not None], recorded)
     names = image_names(files, target.folder)
     if not files:
         raise InputError("no photos to annotate, expected at least one")
     scheme = _scheme(request, recorded, source)
     index = {name: i for i, name in enumerate(names)}
-    in_file = {} if source is None else states_of(source, files, scheme.names, target.format)
+    in_file = {} if source is None or not len(source) else states_of(source, files, scheme.names, target.format)
     outside = _changed_names(target, recorded)
     states, unsaved, replaced = _merge(in_file, recorded, index, outside, target)
-    if source is not None and source is given:
-        unsaved = set(in_file)
+    if source is given:
+        unsaved |= set(in_file)
     if not recorded.header:
         reading = {key: value for key, value in request.reading.items() if value not in (None, False)}
         header = {"kind": "project", "version": 1, "landmarks": list(scheme.names), "links": scheme.links}
@@ -182,6 +197,7 @@ def _read_recorded(journal: Journal) -> _Recorded:
                     recorded.digests.setdefault(name, []).append(digest)
                     del recorded.digests[name][:-2]
                 recorded.was_written |= kind == "written"
+                recorded.n_written = entry.get("n")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -197,16 +213,22 @@ def _checked(state: PhotoState) -> PhotoState:
     return state
 
 
+def _read(path: str | Path, reading: dict[str, Any]) -> Dataset:
+    return read_annotations(path, **(_READING | reading))
+
+
 def _read_own(request: Request, recorded: _Recorded) -> Dataset | None:
     """Read the target, if there is anything in it."""
     target = request.target
-    if not any(known.status[1] for known in target.known.values()):
+    digests = {name: [known.digest] for name, known in target.known.items()}
+    is_empty = recorded.n_written == 0 and digests == {name: both[-1:] for name, both in recorded.digests.items()}
+    # Readers refuse a file in which nothing is done.
+    if is_empty or not any(known.status[1] for known in target.known.values()):
         return None
-    reading = dict(request.reading)
-    strict = not reading.pop("skip_bad", False)
-    dataset = read_annotations(target.path, **reading, skip_bad=True)
+    strict = not request.reading.get("skip_bad")
+    dataset = _read(target.path, {**request.reading, "skip_bad": True})
     if target.kind.folder:
-        pairs = find_pairs(target.path, target.kind.suffix, reading.get("image_folder"))
+        pairs = find_pairs(target.path, target.kind.suffix, request.reading.get("image_folder"))
         images = image_names([Path(image) for _, image, _ in pairs], target.folder)
         known = (Path(file).relative_to(target.path).as_posix() for file, _, _ in pairs)
         target.given = dict(zip(images, known, strict=True))
@@ -248,7 +270,7 @@ def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Sc
         where = request.target.journal
     elif source is not None and source.landmark_names:
         known = Scheme(source.landmark_names, known_links(len(source.landmark_names)))
-        where = request.target.path if request.dataset is None else Path(request.dataset)
+        where = request.target.path if request.given is None else Path(request.given.name)
     elif wanted is not None:
         return wanted
     else:
@@ -362,7 +384,7 @@ def _read_again(request: Request, project: Project) -> dict[int, PhotoState]:
     if not target.files():
         raise InputError(f"{target.path}: there is no file to read")
     reading = {**request.reading, "skip_bad": False}
-    dataset = read_annotations(target.path, **reading)
+    dataset = _read(target.path, reading)
     found = states_of(dataset, project.files, project.landmark_names, target.format) if len(dataset) else {}
     changed = {}
     for i, state in enumerate(project.states()):

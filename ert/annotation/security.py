@@ -52,6 +52,8 @@ class Refused(Exception):  # noqa: N818
     def __init__(self, status: int, text: str) -> None:
         super().__init__(printable(text, 300))
         self.status = status
+        # What else comes of a body that is too long is not read.
+        self.headers = {"Connection": "close"} if status == 413 else {}
 
 
 class Guard:
@@ -134,7 +136,7 @@ def is_served(host: str, hosts: Collection[str]) -> bool:
         with suppress(ValueError):
             ip_address(name.removeprefix("[").removesuffix("]"))
             return True
-    return host in hosts
+    return host in hosts and name != ANY_ADDRESS
 
 
 def is_authorized(headers: dict[str, str], host: str, token: bytes) -> bool:
@@ -162,7 +164,12 @@ def cookie_name(host: str) -> str:
 async def send_error(send: Send, status: int, text: str) -> None:
     """Answer with an error."""
     body = json.dumps({"error": printable(text, 500)}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        # What else comes of the request is not read.
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

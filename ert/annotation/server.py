@@ -101,7 +101,7 @@ def make_app(
     ]
     handlers: Any = {
         HTTPException: lambda request, error: _error(error.status_code, str(error.detail), error.headers),
-        Refused: lambda request, error: _error(error.status, str(error)),
+        Refused: lambda request, error: _error(error.status, str(error), error.headers),
         Exception: lambda request, error: _error(500, f"a fault of ert annotate: {type(error).__name__}"),
     }
     middleware = [Middleware(Guard, token=token, hosts=hosts)]

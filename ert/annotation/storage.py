@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -24,6 +24,7 @@ from ert.datasets.finder import walk
 from ert.datasets.formats.coco import write_coco
 from ert.datasets.formats.registry import FORMATS
 from ert.datasets.formats.tps import write_tps
+from ert.datasets.parsing import DECIMALS
 
 # Between the begin of a write and that of the next one.
 WRITE_SECONDS = 0.5
@@ -157,9 +158,12 @@ class Target:
         if self.kind.folder:
             self._write_folder(project, states, changed, announce)
             return
-        data = text_of(self.format, project, states).encode()
-        announce({self.path.name: _digest(data)})
-        self.known[self.path.name] = self._replace(self.path, data)
+        dataset = self.dataset_of(project, dict(enumerate(states)))
+        data = text_of(self.format, project, dataset).encode()
+        digest, known = _digest(data), self.known.get(self.path.name)
+        if known is None or known.digest != digest:
+            announce({self.path.name: digest}, len(dataset))
+            self.known[self.path.name] = self._replace(self.path, data)
 
     def _write_folder(
         self, project: Project, states: Sequence[PhotoState], changed: Iterable[int], announce: Callable[..., None]
@@ -168,9 +172,11 @@ class Target:
         for i in sorted(changed):
             if (name := owners.get(i)) is None:
                 continue
-            dataset = project.dataset_of({i: states[i]})
+            dataset = self.dataset_of(project, {i: states[i]})
             if len(dataset) == 1:
-                texts[name] = "".join(self.kind.write(dataset, [project.files[i].name])).encode()
+                text = "".join(self.kind.write(dataset, [project.files[i].name])).encode()
+                if name not in self.known or self.known[name].digest != _digest(text):
+                    texts[name] = text
             elif name in self.known:
                 texts[name] = None
         announce({name: _digest(data) for name, data in texts.items() if data is not None})
@@ -184,6 +190,15 @@ class Target:
                 with suppress(FileNotFoundError):
                     path.unlink()
                 self.known.pop(name, None)
+
+    def dataset_of(self, project: Project, states: Mapping[int, PhotoState]) -> Dataset:
+        """Return the objects that are done, without those that nobody could read from a file of this format."""
+        dataset = project.dataset_of(states)
+        if self.kind.boxes or len(dataset.landmark_names) == 1:
+            return dataset
+        # Readers derive the box from the landmarks.
+        extents = np.fmax.reduce(dataset.landmarks, axis=1) - np.fmin.reduce(dataset.landmarks, axis=1)
+        return dataset.subset(extents.max(axis=1) > 10**-DECIMALS)
 
     def owners(self, project: Project) -> dict[int, str]:
         """Return the file of each photo; of photos with the same name the first one has it."""
@@ -209,9 +224,9 @@ class Target:
             return _Known(_status(temporary), _digest(data))
 
 
-def text_of(format: str, project: Project, states: Sequence[PhotoState]) -> str:
-    """Return the text of a dataset file with the objects that are done."""
-    dataset, kind = project.dataset_of(dict(enumerate(states))), FORMATS[format]
+def text_of(format: str, project: Project, dataset: Dataset) -> str:
+    """Return the text of a dataset file with objects of a project."""
+    kind = FORMATS[format]
     if format == "tps":
         dataset = _with_all_ids(dataset)
     if kind.names and len(dataset):
@@ -245,6 +260,7 @@ def format_notes(target: Target) -> list[str]:
         *(() if kind.names else ("names of landmarks",)),
         *(() if kind.ids else ("ids and scales",)),
         *(("fractions of pixels",) if target.format == "imglab" else ()),
+        *(("objects with a single landmark",) if not kind.boxes else ()),
         *(("photos with several objects",) if kind.folder else ()),
         "which landmarks are hidden",
     ]
@@ -421,10 +437,10 @@ class Saver:
                 now = self._project.states()
                 self._unsaved -= {i for i in changed if now[i] is states[i]}
 
-    def _announce(self, digests: dict[str, str]) -> None:
+    def _announce(self, digests: dict[str, str], n: int | None = None) -> None:
         """Note what will be in the files, so that after a kill it is known who wrote them."""
         if digests:
-            self._journal.append({"kind": "written", "files": digests})
+            self._journal.append({"kind": "written", "files": digests, "n": n})
 
 
 def write_copy(project: Project, target: Target, path: Path, states: Sequence[PhotoState] | None = None) -> Path | None:
@@ -434,5 +450,5 @@ def write_copy(project: Project, target: Target, path: Path, states: Sequence[Ph
         return None
     copy = Target(path, target.format)
     copy.given = target.given
-    copy.write(project, states, range(len(states)), lambda digests: None)
+    copy.write(project, states, range(len(states)), lambda *written: None)
     return path

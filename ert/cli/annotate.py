@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ert._core.exceptions import InputError
+from ert._core.file_kinds import is_of_kind
 from ert._core.files import claim, protect
+from ert._core.image_paths import is_stored
 from ert._core.runtime import count_threads
 from ert.cli import common
 from ert.cli.parser import Parser
@@ -56,7 +58,7 @@ def add_annotate_options(parser: Parser) -> None:
     models = parser.add_argument_group("help by a model")
     model = f"propose landmarks by this model: {common.MODEL_HELP}"
     models.add_argument("--model", metavar="MODEL", help=model)
-    first = "train a model as soon as N photos are done; 0 is never (default: 10)"
+    first = "train a model as soon as N photos are done (default: 10)"
     models.add_argument("--first-training", type=int, default=10, metavar="N", help=first)
     common.add_jobs(models)
     second = "mark N photos of annotations, or a percentage such as 20%%, drawn at random, a second time in FILE"
@@ -87,8 +89,8 @@ def run_annotate(options: argparse.Namespace) -> int:
 
     require_packages()
     count_threads(options.jobs)
-    if options.first_training < 0:
-        raise InputError(f"--first-training {options.first_training}: expected a number from 0")
+    if options.first_training < 2:
+        raise InputError(f"--first-training {options.first_training}: expected at least 2")
     model = None if options.model is None else load(options.model)
     request, second_round = _request(options, model)
     with ExitStack() as stack:
@@ -121,51 +123,64 @@ def run_annotate(options: argparse.Namespace) -> int:
 def _helpers(
     options: argparse.Namespace, project: "Project", model: ShapePredictor | None, stack: ExitStack
 ) -> tuple[Any, Any]:
-    return None, None
+    """Return what helps and what checks; both end with the command."""
+    from ert.annotation.assistant import Assistant
+    from ert.annotation.checking import Checker
+
+    checker = Checker(project, n_jobs=options.jobs)
+    stack.callback(checker.close)
+    if options.second_round is not None:
+        # Marks are to be those of the person alone.
+        return None, checker
+    assistant = Assistant(project, model=model, first_at=options.first_training, n_jobs=options.jobs)
+    stack.callback(assistant.close)
+    return assistant, checker
 
 
 def _request(options: argparse.Namespace, model: ShapePredictor | None) -> tuple["Request", "SecondRound | None"]:
     from ert.annotation.opening import Request, recorded_reading
+    from ert.annotation.scheme import Scheme, known_links
+    from ert.annotation.second_round import draw_second_round
     from ert.annotation.storage import Target
 
     dataset = _dataset_among(options.inputs)
     if options.second_round is not None and (dataset is None or options.out is None):
         raise InputError("--second-round: expected annotations in place of photos, and --out FILE")
+    if options.second_round is not None and options.model is not None:
+        raise InputError("--second-round and --model: expected one of them, a second round is without help")
     target = Target(*_output(options, dataset))
     reading = common.annotation_options(options) | {"boxes": options.boxes, "skip_bad": options.skip_bad}
-    goes_on = dataset is not None and os.path.realpath(dataset) == os.path.realpath(target.path)
-    if goes_on:
-        _check_whole(options, target)
-    elif not target.kind.folder:
+    if options.out is not None and not target.kind.folder:
         claim(target.path, target.format, "--out")
-    target.check(force=options.force or goes_on)
+    elif dataset is not None and options.out is None:
+        _check_whole(options, target)
     # As in earlier sessions: what ert wrote is read in the same way.
     reading |= {name: value for name, value in recorded_reading(target).items() if reading.get(name) in _DEFAULTS}
     request = Request([], target, reading=reading, scheme=_scheme(options, model), unit=options.unit)
     request.title = Path(os.path.abspath(options.inputs[0])).name
+    request.replaces = options.force and (dataset is not None or not is_of_kind(target.path, target.format))
+    if dataset is not None and options.out is None:
+        request.replaces = False
+        return request, None
+    second_round = None
     if dataset is None:
         reading["exif"] = reading["exif"] or "upright"
         request.photos = _photos(options, target.folder)
         protect(request.photos)
-    elif options.second_round is not None:
-        return _second_round(options, request, dataset)
-    elif not goes_on:
-        request.dataset = dataset
-    return request, None
-
-
-def _second_round(options: argparse.Namespace, request: "Request", dataset: str) -> tuple["Request", "SecondRound"]:
-    from ert.annotation.scheme import Scheme, known_links
-    from ert.annotation.second_round import draw_second_round
-
-    first = replace(common.read_dataset(options, dataset, options.boxes), name=Path(dataset).name)
-    second_round = draw_second_round(first, options.second_round)
-    request.photos = second_round.files
-    names = first.landmark_names
-    request.scheme = request.scheme or Scheme(names, known_links(len(names)))
-    # The photos say how they are read; these options are those of the first annotations.
-    for name in (*_PARTIAL, "missing"):
-        request.reading.pop(name)
+    else:
+        given = replace(common.read_dataset(options, dataset, options.boxes), name=Path(dataset).name)
+        # The options are those of the other dataset. The target is read as its photos are.
+        request.reading = {
+            "exif": "stored" if any(map(is_stored, given.files)) else "upright",
+            "levels": options.levels,
+        }
+        request.given = given
+        if options.second_round is not None:
+            second_round = draw_second_round(given, options.second_round)
+            names = given.landmark_names
+            request.given, request.photos = None, second_round.files
+            request.scheme = request.scheme or Scheme(names, known_links(len(names)))
+    target.check(force=options.force)
     return request, second_round
 
 

@@ -41,7 +41,7 @@ def advice(trainings: Sequence[tuple[int, Mapping[str, float]]]) -> str:
         first, second = some.sum(axis=0)
         return float(second / max(first, 1e-9) - 1)
 
-    low, high = bootstrap_interval(rows, statistic=change)
+    high = bootstrap_interval(rows, statistic=change)[1]
     photos, numbers = f"From {m} to {n} photos", f"{old:.2f} to {new:.2f} % of the size, in the same photos"
     if change(rows) > -SMALL_CHANGE:
         return f"{photos}, the error has hardly changed ({numbers}): more photos of this kind will hardly help."

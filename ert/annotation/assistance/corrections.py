@@ -2,34 +2,13 @@
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ert._core.types import Floats
 from ert.annotation.assistance.proposals import is_off, object_sizes
-
-
-class AnnotatedPhoto(Protocol):
-    """What is read of the state of a photo, see :class:`ert.annotation.project.PhotoState`."""
-
-    @property
-    def status(self) -> str: ...  # noqa: D102
-
-    @property
-    def objects(self) -> Sequence[Any]: ...  # noqa: D102
-
-
-class Journal(Protocol):
-    """What is used of a project."""
-
-    names: list[str]
-
-    def photo(self, i: int) -> Any: ...  # noqa: D102
-
-    def log(self, entry: dict[str, Any]) -> object: ...  # noqa: D102
-
-    def entries(self, kind: str) -> list[dict[str, Any]]: ...  # noqa: D102
+from ert.annotation.project import Project
 
 
 class Corrections:
@@ -43,7 +22,7 @@ class Corrections:
         Its journal holds what was proposed before.
     """
 
-    def __init__(self, project: Journal) -> None:
+    def __init__(self, project: Project) -> None:
         self._project = project
         self._lock = threading.Lock()
         # Photo -> what was shown last while nothing was marked in it, and what the journal holds.
@@ -57,15 +36,12 @@ class Corrections:
         for i in self._logged:
             self._count(i)
 
-    def propose(self, i: int, version: int, objects: Sequence[Floats]) -> None:
-        """Note the landmarks that are proposed for the objects of a photo; where something is marked, it stays."""
-        if self._project.photo(i).objects:
-            return
-        rounded = [
-            [None if x != x else [round(x, 2), round(y, 2)] for x, y in landmarks.tolist()] for landmarks in objects
-        ]
-        with self._lock:
-            self._shown[i] = {"kind": "proposal", "image": self._project.names[i], "model": version, "objects": rounded}
+    def propose(self, i: int, version: int, objects: Sequence[list[Any]]) -> None:
+        """Note what is proposed for a photo while nothing is marked in it: [x, y], or None, of each landmark."""
+        if objects and not self._project.photo(i).objects:
+            entry = {"kind": "proposal", "image": self._project.names[i], "model": version, "objects": list(objects)}
+            with self._lock:
+                self._shown[i] = entry
 
     def change(self, i: int) -> None:
         """Note that the state of a photo has changed."""

@@ -35,7 +35,7 @@ class TrainingProcess:
                 self._process.wait()
 
     def reports(self, folder: Path) -> Iterator[dict[str, Any]]:
-        """Start the process and yield its reports; the last one is {"failed": ...} if it ends otherwise than it should."""
+        """Start the process and yield its reports; the last one is {"failed": ...} if it ends by an error."""
         errors = folder / "errors.txt"
         with errors.open("wb") as log:
             with self._lock:
@@ -50,7 +50,8 @@ class TrainingProcess:
                     env=os.environ | {"PYTHONPATH": _python_path()},
                 )
             process = self._process
-            assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None
+            assert process.stdout is not None
             with process.stdout, process.stdin:
                 for line in process.stdout:
                     try:

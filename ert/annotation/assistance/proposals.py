@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.types import Floats, Pixels
-from ert.inference.mode import FAST, resolve_mode
+from ert.faces.detection import Detector
 from ert.model.confidence import GAUSSIAN_90
-from ert.pipeline.boxes import FaceFinder
 from ert.pipeline.sources import Found, find_objects, least_confidence
 from ert.predictor import ShapePredictor
 
@@ -158,7 +157,8 @@ def fit_calibration(errors: ArrayLike, spreads: ArrayLike) -> Calibration:
 
 def _features(spreads: Floats) -> Floats:
     logs = np.log(np.hypot(spreads, FLOOR))
-    means = np.broadcast_to(np.nanmean(logs, axis=1, keepdims=True), logs.shape)
+    # All landmarks of an object have a spread, or none has.
+    means = np.broadcast_to(logs.mean(axis=1, keepdims=True), logs.shape)
     return np.stack([np.ones_like(logs), logs, means], axis=2)
 
 
@@ -183,7 +183,7 @@ def locate_repeatedly(
         turned.append(rolls + turn)
     pairs = [(image, box) for box in np.concatenate(moved)]
     options: dict[str, Any] = {"rolls": np.concatenate(turned), "n_jobs": n_jobs, "channel_order": "rgb"}
-    shapes = model.predict(pairs, resolve_mode(FAST, model.fitted_), **options)
+    shapes = model.predict(pairs, **options)
     shapes = shapes.reshape(len(moved), len(found), *shapes.shape[1:])
     squares = ((shapes[1:] - shapes[0]) ** 2).sum(axis=3)
     return shapes[0], np.sqrt(squares.mean(axis=0))
@@ -195,7 +195,7 @@ def propose(
     calibration: Calibration | None = None,
     *,
     max_objects: int = 1,
-    detector: FaceFinder = "auto",
+    detector: str | Detector = "auto",
 ) -> list[Proposal]:
     """Propose landmarks for the objects in an image.
 
@@ -254,4 +254,6 @@ def is_off(landmarks: Floats, proposed: Floats, size: float) -> NDArray[np.bool_
     A landmark that one of the two lacks counts, as a person has to add or to remove it.
     """
     distances = np.hypot(*(landmarks - proposed).T)
-    return np.where(np.isnan(distances), np.isnan(landmarks[:, 0]) != np.isnan(proposed[:, 0]), distances > MAX_OFF * size)
+    differs = np.isnan(landmarks[:, 0]) != np.isnan(proposed[:, 0])
+    off: NDArray[np.bool_] = np.logical_or(differs, distances > MAX_OFF * size)
+    return off

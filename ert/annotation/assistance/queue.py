@@ -1,6 +1,6 @@
 """Which photo a person should annotate next.
 
-thumbnails ──> histograms of gradients ──> distances of photos ──> those that stand for most others first
+thumbnails ──> histograms of gradients ──> distances of photos ──> those most different from the ones done first
 """
 
 import threading
@@ -19,8 +19,8 @@ from ert.inference.gradients import gradient_histograms
 SIDE = 48
 # Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
 N_COMPARED = 60, 400
-# Photos that stand for the others; those after them follow at random.
-N_REPRESENTATIVE = 30
+# Photos that are put in order; the others follow at random.
+N_RANKED = 30
 
 
 def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
@@ -44,31 +44,44 @@ def distances(features: Floats) -> Floats:
     return between
 
 
-def representative_order(between: Floats, done: Sequence[int] = (), n: int | None = None) -> list[int]:
-    """Return photos that are not done, each the one that brings all others nearest to one chosen before it.
+def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n: int) -> list[int]:
+    """Return photos that are left, each the one that is farthest from the nearest one done or chosen before it.
 
     Parameters
     ----------
     between : float64 array (n, n)
         Distances.
-    done : sequence of int
-        Those that have been annotated.
-    n : int, optional
-        How many are wanted.
+    done, left : sequence of int
+    n : int
+        How many are wanted. The first one of all is in the middle of the others.
     """
-    total = len(between)
-    nearest = between[:, list(done)].min(axis=1) if len(done) else np.full(total, 2 * between.max(initial=0.0))
-    left = np.ones(total, bool)
-    left[list(done)] = False
+    if not len(left):
+        return []
     order: list[int] = []
-    wanted = int(left.sum()) if n is None else min(n, int(left.sum()))
-    for _ in range(wanted):
-        gains = np.maximum(nearest[:, None] - between, 0).sum(axis=0)
-        best = int(np.argmax(np.where(left, gains, -1.0)))
+    nearest = between[:, list(done)].min(axis=1) if len(done) else -between.sum(axis=1)
+    open_ones = np.zeros(len(between), bool)
+    open_ones[list(left)] = True
+    for _ in range(min(n, len(left))):
+        best = int(np.argmax(np.where(open_ones, nearest, -np.inf)))
+        nearest = np.minimum(nearest, between[:, best]) if order or len(done) else between[:, best].copy()
         order.append(best)
-        left[best] = False
-        nearest = np.minimum(nearest, between[:, best])
+        open_ones[best] = False
     return order
+
+
+def next_photos(
+    between: Floats, done: Sequence[int], left: Sequence[int], scores: Mapping[int, float], n: int
+) -> list[int]:
+    """Return the photos that help most.
+
+    Parameters
+    ----------
+    between, done, left, n
+        As for `most_different`.
+    scores : mapping of int to float
+        The mean confidence of the landmarks that a model proposes for photos; empty before the first model.
+    """
+    return most_different(between, done, left, n)
 
 
 class Ranking:
@@ -97,14 +110,11 @@ class Ranking:
         """Return the photos that are left, the one that helps most first."""
         with self._lock:
             compared, between, scores = self._compared, self._between, dict(self._scores)
-        wanted = set(left)
-        if scores:
-            first = by_score({i: score for i, score in scores.items() if i in wanted})
-        else:
-            places = [k for k, i in enumerate(compared) if i in done]
-            closed = {k for k, i in enumerate(compared) if i not in wanted and i not in done}
-            chosen = representative_order(between, places, N_REPRESENTATIVE + len(closed))
-            first = [compared[k] for k in chosen if k not in closed]
+        wanted, finished = set(left), set(done)
+        places = {i: k for k, i in enumerate(compared)}
+        of_done, of_left = ([k for k, i in enumerate(compared) if i in some] for some in (finished, wanted))
+        known = {places[i]: score for i, score in scores.items() if i in places}
+        first = [compared[k] for k in next_photos(between, of_done, of_left, known, N_RANKED)]
         taken = set(first)
         return first + [i for i in self._random if i in wanted and i not in taken]
 
@@ -136,13 +146,10 @@ class Ranking:
                 try:
                     features.append(photo_features(thumbnail(to_gray(load_image(self._files[i])))))
                 except InputError:
-                    features.append(np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8)))
+                    features.append(
+                        np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8))
+                    )
                 compared.append(i)
             between = distances(np.array(features, np.float64).reshape(len(features), -1))
             with self._lock:
                 self._compared, self._between = list(compared), between
-
-
-def by_score(scores: Mapping[int, float]) -> list[int]:
-    """Return photos by the mean confidence of the landmarks that are proposed for them, least confident first."""
-    return sorted(scores, key=lambda i: (scores[i], i))

@@ -1,7 +1,7 @@
 """Training for the assistant: a model of the photos that are done, and its errors in those it was not trained on.
 
-As a process (``python -m ert.annotation.assistance.trainer FOLDER``) it reads FOLDER/request.json, writes FOLDER/model.ert and
-FOLDER/model.json, and reports in lines of JSON on standard output:
+As a process, ``python -m ert.annotation.assistance.trainer FOLDER``, it reads FOLDER/request.pickle, writes
+FOLDER/model.ert and FOLDER/model.json, and reports in lines of JSON on standard output:
 
     {"progress": 0.4, "text": "..."}   {"trained": true}   {"scores": {"17": 0.93}}   {"failed": "one line"}
 
@@ -10,6 +10,7 @@ It ends when its standard input is closed, which happens when the process that h
 
 import json
 import os
+import pickle
 import shutil
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,9 @@ from ert.annotation.assistance.proposals import (
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups
 from ert.evaluation.radial import mean_interval
+from ert.faces.detection import Detector
 from ert.inference.validation import MIN_TRAINING_OBJECTS
-from ert.pipeline.boxes import FaceFinder
+from ert.pipeline.boxes import DetectedFaces
 from ert.pipeline.folds import Split
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.sources import Found
@@ -154,9 +156,10 @@ def train_on(
     *,
     n_jobs: int = 1,
     random_state: int = 0,
-    detector: FaceFinder = "auto",
+    detector: str | Detector = "auto",
     base: ShapePredictor | None = None,
     validate: bool = True,
+    params: Mapping[str, Any] | None = None,
     say: Say = lambda progress, text: None,
 ) -> Trained:
     """Train a model on photos that are done, and measure its errors on folds of them.
@@ -173,6 +176,8 @@ def train_on(
         A model of other photos: it is returned, calibrated, if its errors are not larger than those of the new one.
     validate : bool
         Whether errors are measured; without, there is no calibration.
+    params : dict, optional
+        Other parameters of :class:`ert.ShapePredictor`, in place of those that the preset chooses.
     say : callable
         Called with the progress, 0 to 1, and a line.
 
@@ -194,14 +199,15 @@ def train_on(
     if not len(kept):
         raise InputError(f"{dataset.name}: no landmark is marked in enough photos yet")
     dataset = dataset.with_landmarks(kept)
-    dataset = dataset.subset(np.isfinite(dataset.landmarks).all(axis=2).any(axis=1))
+    dataset = dataset.subset(np.flatnonzero(_known(dataset.landmarks).sum(axis=1)))
     files = [str(file) for file in dataset.files]
     splits = fold_splits(files, random_state)
-    given = {"n_jobs": n_jobs, "random_state": random_state}
+    given = {"n_jobs": n_jobs, "random_state": random_state} | dict(params or {})
     plan = make_plan(dataset, detector=detector, given=given)
     n_steps = 1 + len(splits) * validate
     model = plan.prepare(dataset).fit()
-    calibration, errors = None, {}
+    calibration: Calibration | None = None
+    errors: dict[str, float] = {}
     if validate and splits:
         parts = []
         for number, (rest, test) in enumerate(splits, 1):
@@ -218,7 +224,7 @@ def train_on(
     return trained if base is None else _better(trained, base, whole, detector, n_jobs)
 
 
-def _better(trained: Trained, base: ShapePredictor, dataset: Dataset, detector: FaceFinder, n_jobs: int) -> Trained:
+def _better(trained: Trained, base: ShapePredictor, dataset: Dataset, detector: str | Detector, n_jobs: int) -> Trained:
     """Return the base, calibrated if it can be, unless its errors in photos that are new to it are larger."""
     landmarks = tuple(range(len(dataset.landmark_names)))
     kept = Trained(base, None, {}, landmarks, 0, trained.max_objects)
@@ -255,9 +261,13 @@ def fold_splits(files: Sequence[str], seed: int) -> list[Split]:
 
 def marked_often(landmarks: Floats, splits: Sequence[Split]) -> NDArray[np.intp]:
     """Return the landmarks that each of the models of the folds has some annotations of."""
-    known = np.isfinite(landmarks).all(axis=2)
+    known = _known(landmarks)
     parts = [known[rest] for rest, _ in splits] or [known]
     return np.flatnonzero(np.min([part.sum(axis=0) for part in parts], axis=0) >= MIN_MARKED)
+
+
+def _known(landmarks: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(landmarks).all(axis=2))
 
 
 def _held_out(plan: Plan, dataset: Dataset, rest: NDArray[np.intp], test: NDArray[np.intp]) -> HeldOut:
@@ -266,7 +276,9 @@ def _held_out(plan: Plan, dataset: Dataset, rest: NDArray[np.intp], test: NDArra
     return measure(model, dataset.subset(test), plan.faces, model.n_jobs)
 
 
-def measure(model: ShapePredictor, dataset: Dataset, detector: FaceFinder = "auto", n_jobs: int = 1) -> HeldOut:
+def measure(
+    model: ShapePredictor, dataset: Dataset, detector: str | Detector | DetectedFaces = "auto", n_jobs: int = 1
+) -> HeldOut:
     """Locate the landmarks of objects as those of new photos, and compare them with what is marked."""
     made = boxes_for(model, dataset, None, detector, n_jobs)[1]
     landmarks = np.full(dataset.landmarks.shape, np.nan)
@@ -282,7 +294,7 @@ def measure(model: ShapePredictor, dataset: Dataset, detector: FaceFinder = "aut
     return HeldOut([str(file) for file in dataset.files], errors, spreads / sizes)
 
 
-def score_photos(trained: Trained, photos: Sequence[tuple[int, str]]) -> Iterator[tuple[int, float]]:
+def score_photos(trained: Trained, photos: Sequence[tuple[int, Path]]) -> Iterator[tuple[int, float]]:
     """Yield the number of each photo with its score: the mean confidence of its landmarks, 0 if nothing is found."""
     for number, file in photos:
         try:
@@ -297,44 +309,26 @@ def score_of(proposals: Sequence[Proposal]) -> float:
     return float(np.mean([one.confidence for one in proposals])) if proposals else 0.0
 
 
-def write_request(
-    folder: Path,
-    dataset: Dataset,
-    *,
-    base: ShapePredictor | None,
-    todo: Sequence[tuple[int, Path]],
-    n_jobs: int,
-    random_state: int,
-) -> None:
-    """Write what a process is to train on, and the photos (number, file) that it is to score afterwards."""
-    if base is not None:
-        base.save(folder / "base.ert")
-    request = {
-        "files": [str(file) for file in dataset.files],
-        "boxes": dataset.boxes.tolist(),
-        "landmarks": np.where(np.isnan(dataset.landmarks), None, dataset.landmarks).tolist(),
-        "names": list(dataset.landmark_names),
-        "name": dataset.name,
-        "n_jobs": n_jobs,
-        "random_state": random_state,
-        "todo": [[number, str(file)] for number, file in todo],
-    }
-    (folder / "request.json").write_text(json.dumps(request), "utf-8")
+class Request(NamedTuple):
+    """What a process is to train on.
 
+    Attributes
+    ----------
+    dataset : Dataset
+        The objects of the photos that are done.
+    todo : list of (int, pathlib.Path)
+        The numbers and files of photos that are scored after the training.
+    options : dict
+        Other arguments of `train_on`; "base" is a file in place of a model.
+    """
 
-def read_request(folder: Path) -> tuple[Dataset, dict[str, Any]]:
-    """Return the dataset of a request, and the rest of it."""
-    request = json.loads((folder / "request.json").read_text("utf-8"))
-    names = tuple(request["names"])
-    dataset = Dataset(
-        [Path(file) for file in request["files"]],
-        np.array(request["boxes"], np.float64).reshape(-1, 4),
-        np.array(request["landmarks"], np.float64).reshape(-1, len(names), 2),
-        names,
-        request["name"],
-        box_source="landmarks",
-    )
-    return dataset, request
+    dataset: Dataset
+    todo: list[tuple[int, Path]]
+    options: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Write the request; pickled, as files of photos know how they are read."""
+        (folder / "request.pickle").write_bytes(pickle.dumps(self))
 
 
 def _end_with_parent(folder: Path) -> None:
@@ -356,15 +350,14 @@ def run(folder: Path) -> None:
         print(json.dumps(values), flush=True)
 
     try:
-        dataset, request = read_request(folder)
-        options = {name: request[name] for name in ("n_jobs", "random_state")}
-        if (folder / "base.ert").exists():
-            options["base"] = load(folder / "base.ert")
+        dataset, todo, options = pickle.loads((folder / "request.pickle").read_bytes())
+        if options.get("base") is not None:
+            options["base"] = load(options["base"])
         trained = train_on(dataset, **options, say=lambda progress, text: report(progress=progress, text=text))
         trained.write(folder)
         report(trained=True)
         trained.model.n_jobs = 1
-        for number, score in score_photos(trained, request["todo"]):
+        for number, score in score_photos(trained, todo):
             report(scores={str(number): score})
     except (InputError, OSError, ValueError, MemoryError) as error:
         report(failed=one_line(str(error) or type(error).__name__))
