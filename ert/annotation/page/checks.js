@@ -11,7 +11,8 @@ export function checksText({ state, n_suspicious: n, text }) {
     case "running":
       return "Checking …";
     case "ready":
-      return n ? `${counted(n, "photo")} ${n === 1 ? "deserves" : "deserve"} a second look.` : "Nothing suspicious was found.";
+      if (!n) return "Nothing suspicious was found.";
+      return `${counted(n, "photo")} ${n === 1 ? "deserves" : "deserve"} a second look.`;
     case "failed":
       return "The check failed.";
     default:
@@ -152,8 +153,8 @@ class Checks {
 
   showFindings(findings) {
     this.findings.replaceChildren(...findings.map((finding) => {
-      if (!finding.landmarks?.length) return element("li", {}, sentence(finding.text));
-      const select = button(sentence(finding.text), () => this.reach(finding), { class: "item" });
+      if (!finding.landmarks?.length) return element("li", {}, finding.text);
+      const select = button(finding.text, () => this.reach(finding), { class: "item" });
       return element("li", {}, select);
     }));
     this.findings.hidden = this.findingsTitle.hidden = !findings.length;

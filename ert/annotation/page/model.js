@@ -33,8 +33,9 @@ export function nextText({ state, version, next_at: at }) {
 /** How many of the proposed points a person has moved. */
 export function correctionsText({ n_landmarks: n, n_corrected: corrected }) {
   if (!n) return "";
-  return `Of ${counted(n, "proposed point")} in finished photos, ${corrected} ${corrected === 1 ? "was" : "were"} corrected ` +
-    `(${short((100 * corrected) / n)} %).`;
+  const were = corrected === 1 ? "was" : "were";
+  const percent = Math.round((1000 * corrected) / n) / 10;
+  return `Of ${counted(n, "proposed point")} in finished photos, ${corrected} ${were} corrected (${percent} %).`;
 }
 
 /**
@@ -61,7 +62,8 @@ class Model {
     this.train = button("Train now", () => this.request(() => this.store.api.post("/api/train")));
     this.stop = button("Stop training", () => this.request(() => this.store.api.del("/api/train")), { hidden: true });
     this.error = element("p", { class: "error", role: "alert" });
-    this.accept = button("Accept the proposal", () => this.store.accept(), { class: "main", "aria-keyshortcuts": "Enter" });
+    const attributes = { class: "main", "aria-keyshortcuts": "Enter" };
+    this.accept = button("Accept the proposal", () => this.store.accept(), attributes);
     this.accept.append(" ", element("kbd", {}, "Enter"));
     this.proposal = element("p", { class: "note" });
     this.chart = element("figure", { class: "errors", hidden: true });
@@ -73,7 +75,8 @@ class Model {
       element("div", { class: "buttons" }, this.accept), this.proposal, makeLegend(),
       this.chart, this.advice, this.corrections,
     );
-    for (const line of [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections]) setText(line, "");
+    const lines = [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections];
+    for (const line of lines) setText(line, "");
     this.onProposal();
   }
 
@@ -120,14 +123,15 @@ class Model {
     this.accept.hidden = !isProposed;
     const { objects = [], score } = this.store.proposal ?? {};
     const confidence = Number.isFinite(score) ? `, mean confidence ${Math.round(100 * score)} %` : "";
-    setText(this.proposal, isProposed ? `${counted(objects.length, "object")} proposed in this photo${confidence}.` : "");
+    const text = `${counted(objects.length, "object")} proposed in this photo${confidence}.`;
+    setText(this.proposal, isProposed ? text : "");
   }
 }
 
 const SHAPES = {
-  circle: { d: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z" },
-  diamond: { d: "M8 1.5L14.5 8L8 14.5L1.5 8z" },
-  triangle: { d: "M8 2L14.5 13.5H1.5z" },
+  circle: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z",
+  diamond: "M8 1.5L14.5 8L8 14.5L1.5 8z",
+  triangle: "M8 2L14.5 13.5H1.5z",
 };
 
 /** What color and shape of a proposed point mean. */
@@ -135,19 +139,20 @@ export function legendTexts(levels) {
   const percent = (part) => Math.round(100 * part);
   return levels.map(({ least, text }, i) => {
     if (i === 0) return `${text}: ${percent(least)} % or more`;
-    return least ? `${text}: ${percent(least)} to ${percent(levels[i - 1].least)} %` : `${text}: below ${percent(levels[i - 1].least)} %`;
+    const most = percent(levels[i - 1].least);
+    return `${text}: ${least ? `${percent(least)} to` : "below"} ${most} %`;
   });
 }
 
 function makeLegend() {
   const texts = legendTexts(CONFIDENCE);
   const items = CONFIDENCE.flatMap(({ color, shape }, i) => {
-    const outline = drawing("path", { ...SHAPES[shape], class: "outline" });
-    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, outline, drawing("path", { ...SHAPES[shape], stroke: color }));
+    const looks = [{ class: "outline" }, { stroke: color }];
+    const paths = looks.map((look) => drawing("path", { d: SHAPES[shape], ...look }));
+    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths);
     return [element("dt", {}, icon), element("dd", {}, texts[i])];
   });
-  const summary = "Colors of proposed points";
   const what = "Probability that a point is off by less than 2 % of the size of the object:";
-  return element("details", { class: "legend", open: true }, element("summary", {}, summary), element("p", { class: "note" }, what),
-    element("dl", {}, ...items));
+  return element("details", { class: "legend", open: true }, element("summary", {}, "Colors of proposed points"),
+    element("p", { class: "note" }, what), element("dl", {}, ...items));
 }

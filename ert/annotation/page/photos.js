@@ -108,7 +108,8 @@ class Photos {
     // A queue has only the photos that it is about: the others follow by their names.
     const answer = await showErrors(this.error, async () => {
       for (const each of order === "name" ? ["name"] : [order, "name"]) {
-        if (isLatest() && found.size < (this.store.project?.n_photos ?? Infinity)) await this.loadOrder(each, order, found, isLatest);
+        const isMore = found.size < (this.store.project?.n_photos ?? Infinity);
+        if (isLatest() && isMore) await this.loadOrder(each, order, found, isLatest);
       }
       return true;
     });
@@ -224,6 +225,7 @@ class Photos {
 function makeRow() {
   const image = element("img", { alt: "", decoding: "async", width: 64, height: 48 });
   const status = element("span", { class: "state" }, element("b", { "aria-hidden": "true" }), element("span"));
-  const text = element("span", { class: "row-text" }, element("span", { class: "name" }), status, element("span", { class: "reason" }));
+  const [name, reason] = ["name", "reason"].map((part) => element("span", { class: part }));
+  const text = element("span", { class: "row-text" }, name, status, reason);
   return element("div", { class: "row" }, image, text);
 }
