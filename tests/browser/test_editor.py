@@ -1,5 +1,7 @@
 """The editor of the annotation page, in a real browser against the real server: mouse, keys, fingers."""
 
+from urllib.parse import urlsplit
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -199,7 +201,7 @@ def test_two_windows(edit, open_page):
 
 
 def test_server_ends_and_comes_back(edit, photos, annotate):
-    editor = edit(expected=("ERR_CONNECTION_REFUSED", "Failed to load"))
+    editor = edit(expected=("ERR_CONNECTION_REFUSED", "401"))
     editor.click(20, 20)
     editor.saved()
     editor.server.kill()
@@ -208,6 +210,13 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.click(60, 60)
     assert editor.page.locator("#landmarks button[title=placed]").count() == 3
     screenshot(editor.page, "editor_unreachable")
+    # Another server has another token: its address is opened in another tab, and the first one goes on.
+    port = urlsplit(editor.server.url).port
+    editor.server = annotate(photos, "--points", N, "--first-training", 0, port=port)
+    editor.page.locator("#notice", has_text="Open the address that it printed").wait_for()
+    editor.page.context.new_page().goto(editor.server.url)
+    editor.page.locator("#notice").wait_for(state="hidden")
+    assert [point is not None for point in editor.landmarks()] == [True] * 3 + [False] * 9
 
 
 def test_large_photo(edit, photos):
