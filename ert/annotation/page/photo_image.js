@@ -1,0 +1,135 @@
+/** The pixels of the open photo: all of it reduced, and the visible part of it in full. */
+
+import { getImage } from "./api.js";
+
+const BASE_SIDE = 2048;
+const DETAIL_SIDE = 3072;
+const PATCH_SIDE = 256;
+const DETAIL_MARGIN = 0.2;
+const PAUSE_MS = 120;
+const SHARP_PIXELS = 3;
+
+/** At most three bitmaps are alive; each is closed when another one takes its place. */
+export class PhotoImage extends EventTarget {
+  /** @param {(path: string, signal: AbortSignal) => Promise<ImageBitmap>} [load] */
+  constructor(load = getImage) {
+    super();
+    this.load = load;
+    this.size = [1, 1];
+    this.id = null;
+    this.error = "";
+    /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
+    this.parts = {};
+    this.aborts = {};
+    this.timers = {};
+  }
+
+  /** @param {{id: number, width: number, height: number}} photo */
+  async open(photo) {
+    this.close();
+    this.id = photo.id;
+    this.size = [photo.width, photo.height];
+    await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true);
+  }
+
+  close() {
+    for (const name of ["base", "detail", "patch"]) this.#drop(name);
+    this.error = "";
+  }
+
+  /**
+   * Load what is visible, if the reduced photo is too coarse for it, once the view is at rest.
+   *
+   * @param {import("./transform.js").Transform} transform
+   * @param {[number, number]} view
+   * @param {number} ratio device pixels a CSS pixel
+   */
+  look(transform, view, ratio) {
+    const wanted = Math.min(1, transform.scale * ratio);
+    if (!this.parts.base || this.#resolution("base") >= wanted * 0.9) return;
+    const visible = transform.visible(this.size, view);
+    if (this.#covers("detail", visible, wanted)) return;
+    const box = transform.visible(this.size, view, DETAIL_MARGIN);
+    const side = Math.min(DETAIL_SIDE, Math.ceil(Math.max(box[2], box[3]) * wanted));
+    this.#later("detail", box, side);
+  }
+
+  /** Load the surroundings of a point in full, for the magnifier. @param {[number, number]} point in the photo */
+  magnify([x, y]) {
+    if (!this.parts.base || this.#resolution("base") >= 1) return;
+    const wanted = [x - PATCH_SIDE / 8, y - PATCH_SIDE / 8, PATCH_SIDE / 4, PATCH_SIDE / 4];
+    if (this.#covers("detail", wanted, 1) || this.#covers("patch", wanted, 1)) return;
+    const [width, height] = this.size.map((side) => Math.min(PATCH_SIDE, side));
+    const left = Math.round(Math.min(this.size[0] - width, Math.max(0, x - width / 2)));
+    const top = Math.round(Math.min(this.size[1] - height, Math.max(0, y - height / 2)));
+    this.#later("patch", [left, top, width, height], PATCH_SIDE);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("./transform.js").Transform} transform
+   * @param {number} ratio device pixels a CSS pixel
+   */
+  draw(context, transform, ratio) {
+    context.imageSmoothingEnabled = transform.scale * ratio < SHARP_PIXELS;
+    context.imageSmoothingQuality = "high";
+    for (const name of ["base", "detail", "patch"]) {
+      const part = this.parts[name];
+      if (!part) continue;
+      const [left, top, width, height] = part.box;
+      const [x, y] = transform.toScreen([left - 0.5, top - 0.5]);
+      context.drawImage(part.bitmap, x, y, width * transform.scale, height * transform.scale);
+    }
+  }
+
+  #resolution(name) {
+    const { bitmap, box } = this.parts[name];
+    return bitmap.width / box[2];
+  }
+
+  #covers(name, [left, top, width, height], wanted) {
+    const part = this.parts[name];
+    if (!part || this.#resolution(name) < wanted * 0.7) return false;
+    const [l, t, w, h] = part.box;
+    const right = Math.min(this.size[0], left + width);
+    const bottom = Math.min(this.size[1], top + height);
+    return l <= Math.max(0, left) && t <= Math.max(0, top) && l + w >= right && t + h >= bottom;
+  }
+
+  #later(name, box, side) {
+    if (this.aborts[name] && String(this.aborts[name].box) === String(box)) return;
+    clearTimeout(this.timers[name]);
+    this.timers[name] = setTimeout(() => this.#fetch(name, box, side, false), PAUSE_MS);
+  }
+
+  async #fetch(name, box, side, whole) {
+    this.aborts[name]?.abort();
+    const abort = Object.assign(new AbortController(), { box });
+    this.aborts[name] = abort;
+    const [left, top, width, height] = box;
+    const part = whole ? "" : `&left=${left}&top=${top}&width=${width}&height=${height}`;
+    try {
+      const bitmap = await this.load(`/api/photos/${this.id}/image?side=${side}${part}`, abort.signal);
+      if (abort.signal.aborted) {
+        bitmap.close();
+        return;
+      }
+      this.parts[name]?.bitmap.close();
+      this.parts[name] = { bitmap, box };
+      this.error = "";
+    } catch (error) {
+      if (!abort.signal.aborted && whole) this.error = error.message;
+    } finally {
+      if (this.aborts[name] === abort) delete this.aborts[name];
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #drop(name) {
+    clearTimeout(this.timers[name]);
+    this.aborts[name]?.abort();
+    this.parts[name]?.bitmap.close();
+    delete this.parts[name];
+    delete this.aborts[name];
+  }
+}
