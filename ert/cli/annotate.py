@@ -79,12 +79,10 @@ def run_annotate(options: argparse.Namespace) -> int:
     The page opens in the browser and is served by this machine alone, until Ctrl-C. Every change is saved at once.
     With annotations in place of photos, those are shown, checked and changed.
 
-    ert annotate photos --points 12
-    ert annotate photos --scheme wing.txt --out wings.tps
-    ert annotate wings.tps --model wings.ert
+    ert annotate photos --points 12 --out wings.tps
     ert annotate wings.tps --second-round 20 --out second.tps
     """
-    from ert.annotation.opening import exif_notes, open_project
+    from ert.annotation.opening import open_project
     from ert.annotation.server import LOOPBACK, make_app, open_socket, require_packages, serve
 
     require_packages()
@@ -114,8 +112,6 @@ def run_annotate(options: argparse.Namespace) -> int:
             common.show(f"ert annotate: {address} (Ctrl-C ends it)")
 
         serve(make, listening, host=options.host, announce=announce, browser=not options.no_browser)
-        for note in exif_notes(project, saver.target):
-            common.log(note)
     common.log(f"ert: {saver.target.path}: {saver.summary()}")
     return 0 if saver.is_saved else 2
 
@@ -236,11 +232,14 @@ def _photos(options: argparse.Namespace, folder: Path) -> list[Path]:
 
     inputs = Inputs(options.recursive, options.images, options.exif, options.levels).add(options.inputs)
     inputs.leave_out_names(folder)
-    if not inputs.items:
-        raise InputError(inputs.faults[0] if inputs.faults else "no photos")
-    for line in inputs.faults + inputs.notes:
+    files = [item.file for item in inputs.items.values()]
+    faults = [*inputs.faults, *(f"{file}: no such file" for file in files if not file.is_file())]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise InputError(faults[0])
+    for line in faults + inputs.notes:
         common.log(f"ert: {line}")
-    return [item.file for item in inputs.items.values()]
+    return files
 
 
 def _scheme(options: argparse.Namespace, model: ShapePredictor | None) -> "Scheme | None":
