@@ -18,6 +18,8 @@ export class PhotoImage extends EventTarget {
     this.size = [1, 1];
     this.id = null;
     this.error = "";
+    /** Whether the photo could not be loaded because the server did not answer. */
+    this.unreachable = false;
     /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
     this.parts = {};
     this.aborts = {};
@@ -34,7 +36,7 @@ export class PhotoImage extends EventTarget {
 
   close() {
     for (const name of ["base", "detail", "patch"]) this.#drop(name);
-    this.error = "";
+    Object.assign(this, { error: "", unreachable: false });
   }
 
   /**
@@ -116,9 +118,8 @@ export class PhotoImage extends EventTarget {
       }
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
-      this.error = "";
     } catch (error) {
-      if (!abort.signal.aborted && whole) this.error = error.message;
+      if (!abort.signal.aborted && whole) Object.assign(this, { error: error.message, unreachable: error.status === 0 });
     } finally {
       if (this.aborts[name] === abort) delete this.aborts[name];
     }

@@ -43,6 +43,7 @@ export class View extends EventTarget {
       store.addEventListener(name, () => this.invalidate());
     }
     store.addEventListener("photo", () => this.#open());
+    store.addEventListener("status", () => { if (this.image.unreachable) this.image.open(store.photo); });
     store.addEventListener("show", (event) => this.show(event.detail));
   }
 
