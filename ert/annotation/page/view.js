@@ -177,7 +177,10 @@ export class View extends EventTarget {
       overlay.drawPoint(context, transform.toScreen(moved.point), { selected: true });
     }
     if (this.box) overlay.drawBox(context, this.box, transform);
-    if (this.line.length) overlay.drawLine(context, this.line.map((point) => transform.toScreen(point)));
+    if (this.line.length) {
+      const corners = this.line.map((point) => transform.toScreen(point));
+      overlay.drawLine(context, this.pointer ? [...corners, this.pointer.at] : corners);
+    }
     for (const point of store.pick?.points ?? []) overlay.drawCross(context, transform.toScreen(point));
     if (this.cursor) overlay.drawCross(context, transform.toScreen(this.cursor));
   }
