@@ -64,6 +64,9 @@ def test_photos_are_counted_searched_filtered_and_opened(fake, panels):
     assert rows(page)[0] == "fish 0012.jpg"
     assert photos.get_by_role("option", name="fish 0012").get_attribute("aria-selected") == "true"
     photos.get_by_label("Order").select_option("name")
+    page.wait_for_function(
+        "document.querySelector('#photos .row[aria-posinset=\"13\"] .name')?.textContent.includes('0012')"
+    )
     photos.get_by_role("listbox").press("Home")
     assert "✓done" in photos.get_by_role("option", name="fish 0000").inner_text().replace("\n", "")
     photos.get_by_label("Search by name").fill("FISH 4")
