@@ -262,7 +262,9 @@ def test_advice_when_more_photos_help_or_it_is_uncertain():
     assert "the error has fallen" in falling
     assert falling.endswith("more photos will help further.")
     wild = before * np.exp(rng.normal(-0.4, 1, 20))
-    assert "may have fallen" in advice([(20, errors_of(before)), (40, errors_of(wild * 0.9 * before.sum() / wild.sum()))])
+    assert "may have fallen" in advice(
+        [(20, errors_of(before)), (40, errors_of(wild * 0.9 * before.sum() / wild.sum()))]
+    )
 
 
 def test_no_advice_from_too_little():

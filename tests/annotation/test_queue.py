@@ -2,13 +2,7 @@ import numpy as np
 from drawn import standard_photos
 from PIL import Image
 
-from ert.annotation.assistance.queue import (
-    Ranking,
-    distances,
-    photo_features,
-    most_different,
-    thumbnail,
-)
+from ert.annotation.assistance.queue import Ranking, distances, photo_features, most_different, thumbnail
 
 
 def groups(sizes, rng, n=8):

@@ -7,14 +7,7 @@ from marking import NAMES, QUICK, draw_photos
 import ert
 from ert import Dataset, InputError
 from ert.annotation.assistance.proposals import propose
-from ert.annotation.assistance.trainer import (
-    HeldOut,
-    Trained,
-    error_figures,
-    fold_splits,
-    marked_often,
-    train_on,
-)
+from ert.annotation.assistance.trainer import HeldOut, Trained, error_figures, fold_splits, marked_often, train_on
 from ert.datasets.assembly import squares_around
 from ert.pipeline.validate import object_digests
 

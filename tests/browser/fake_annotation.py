@@ -28,13 +28,17 @@ def marked(points=POINTS):
     return {"landmarks": [list(point) for point in points], "hidden": [], "box": None, "id": ""}
 
 
-@lru_cache(maxsize=4)
-def picture(width, height):
+@lru_cache(maxsize=8)
+def picture(width, height, part=(0, 0, 0, 0)):
     image = Image.new("RGB", (width, height), (226, 232, 226))
     draw = ImageDraw.Draw(image)
     draw.ellipse((0.3 * width, 0.1 * height, 0.7 * width, 0.9 * height), fill=(96, 122, 140))
     for x, y in POINTS:
-        draw.ellipse((x * width / WIDTH - 2, y * height / HEIGHT - 2, x * width / WIDTH + 2, y * height / HEIGHT + 2), "black")
+        center = x * width / WIDTH, y * height / HEIGHT
+        draw.ellipse((center[0] - 2, center[1] - 2, center[0] + 2, center[1] + 2), "black")
+    left, top, part_width, part_height = part
+    if part_width:
+        image = image.crop((left, top, left + part_width, top + part_height))
     data = io.BytesIO()
     image.save(data, "JPEG")
     return data.getvalue()
@@ -85,8 +89,9 @@ class FakeAnnotation:
         return (200, {}) if method != "GET" else (404, {"error": f"{path}: unknown"})
 
     def listed(self, query):
-        order = {"name": range(len(self.photos)), "queue": self.queue}.get(query["order"])
-        ids = sorted(range(len(self.photos)), key=lambda i: i not in self.reasons) if order is None else list(order)
+        everything = range(len(self.photos))
+        todo = [i for i in self.queue if self.photos[i]["status"] in ("todo", "started")]
+        ids = {"name": everything, "queue": todo, "suspicious": list(self.reasons)}[query["order"]]
         offset = int(query["offset"])
         lines = [
             {"id": i, "name": self.photos[i]["name"], "status": self.photos[i]["status"],
@@ -128,13 +133,15 @@ class FakeAnnotation:
                 length = int(handler.headers.get("Content-Length") or 0)
                 body = json.loads(handler.rfile.read(length)) if length else None
                 self.requests.append((handler.command, handler.path, body))
-                if parts.path.endswith(("/thumbnail", "/image")):
-                    size = (160, 107) if parts.path.endswith("/thumbnail") else (WIDTH, HEIGHT)
-                    return handler.send(200, "image/jpeg", picture(*size))
+                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+                if parts.path.endswith("/thumbnail"):
+                    return handler.send(200, "image/jpeg", picture(160, 107))
+                if parts.path.endswith("/image"):
+                    part = tuple(int(query.get(name, 0)) for name in ("left", "top", "width", "height"))
+                    return handler.send(200, "image/jpeg", picture(WIDTH, HEIGHT, part))
                 if parts.path == "/" or parts.path.startswith("/static/"):
                     file = PAGE / (parts.path.removeprefix("/static/").lstrip("/") or "index.html")
                     return handler.send(200, TYPES[file.suffix], file.read_bytes())
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 status, answer = self.answer(handler.command, parts.path, query, body)
                 return handler.send(status, "application/json", json.dumps(answer).encode())
 

@@ -1,6 +1,6 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
-import { button, counted, element, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, element, sentence, setText, short, showErrors, table } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
 const UNIT_TEXTS = { px: "px", percent: "% of the size", mm: "mm" };
@@ -11,7 +11,8 @@ export function checksText({ state, n_suspicious: n, text }) {
     case "running":
       return "Checking …";
     case "ready":
-      return n ? `${counted(n, "photo")} ${n === 1 ? "deserves" : "deserve"} a second look.` : "Nothing suspicious was found.";
+      if (!n) return "Nothing suspicious was found.";
+      return `${counted(n, "photo")} ${n === 1 ? "deserves" : "deserve"} a second look.`;
     case "failed":
       return "The check failed.";
     default:
@@ -56,6 +57,8 @@ class Checks {
     store.addEventListener("project", () => this.onProject());
     store.addEventListener("status", () => this.onStatus());
     for (const name of ["photo", "change", "select"]) store.addEventListener(name, () => this.onPhoto());
+    store.addEventListener("change", () => { this.isChanged = true; });
+    store.addEventListener("save", () => this.onSave());
     this.onProject();
     this.onPhoto();
   }
@@ -89,13 +92,14 @@ class Checks {
   onStatus() {
     const { checks, counts } = this.store.status;
     setText(this.state, checksText(checks));
-    setText(this.text, checks.text ?? "");
+    setText(this.text, sentence(checks.text));
     this.progress.hidden = checks.state !== "running";
     this.progress.value = checks.progress ?? 0;
     this.start.disabled = checks.state === "running";
     this.start.textContent = checks.state === "ready" ? "Check again" : "Check annotations";
     const key = `${checks.state} ${checks.n_suspicious}`;
     if (checks.state === "ready" && key !== this.listed) this.load();
+    if (key !== this.listed) this.refreshFindings();
     if (checks.state !== "ready") this.showSuspicious([]);
     this.listed = key;
     this.showRound(counts.done);
@@ -116,7 +120,7 @@ class Checks {
 
   showSuspicious(photos) {
     const items = photos.map(({ id, name, reason }) => {
-      const open = button("", () => this.store.open(id), { class: "item" });
+      const open = button("", () => showErrors(this.error, () => this.store.open(id)), { class: "item" });
       open.append(element("span", { class: "name" }, name), element("span", { class: "reason" }, reason));
       return element("li", {}, open);
     });
@@ -128,17 +132,28 @@ class Checks {
   }
 
   onPhoto() {
-    const findings = this.store.photo?.findings ?? [];
-    const key = JSON.stringify([this.store.photo?.id, findings]);
-    if (key !== this.found) this.showFindings(findings);
-    this.found = key;
+    const { photo } = this.store;
+    if (photo?.id !== this.foundIn) this.showFindings(photo?.findings ?? []);
+    this.foundIn = photo?.id;
     this.comparison.update();
+  }
+
+  /** A point that was moved may not be suspicious any more. */
+  onSave() {
+    if (!this.isChanged || this.store.saver.state !== "saved") return;
+    this.isChanged = false;
+    if (this.store.status?.checks.state === "ready") this.refreshFindings();
+  }
+
+  async refreshFindings() {
+    const { photo } = this.store;
+    const answer = photo && await showErrors(this.error, () => this.store.api.get(`/api/photos/${photo.id}`));
+    if (answer && this.store.photo.id === photo.id) this.showFindings(answer.findings);
   }
 
   showFindings(findings) {
     this.findings.replaceChildren(...findings.map((finding) => {
-      const k = finding.landmarks?.[0];
-      if (k === undefined) return element("li", {}, finding.text);
+      if (!finding.landmarks?.length) return element("li", {}, finding.text);
       const select = button(finding.text, () => this.reach(finding), { class: "item" });
       return element("li", {}, select);
     }));

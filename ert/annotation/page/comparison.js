@@ -11,7 +11,7 @@ const MARGIN = 0.15;
  * How far the model's opinion lies from each point, the largest distance first; points that are not marked last.
  * @param {{landmarks: ([number, number] | null)[]}} object
  * @param {{landmarks: ([number, number] | null)[]}} opinion
- * @returns {{k: number, pixels: number | null, percent: number | null}[]} percent of the diagonal of the object's points
+ * @returns {{k: number, pixels: number | null, percent: number | null}[]} percent of the diagonal of the points
  */
 export function distances(object, opinion) {
   const box = extent([object.landmarks]);
@@ -23,6 +23,18 @@ export function distances(object, opinion) {
     return [{ k, pixels, percent: pixels !== null && size ? (100 * pixels) / size : null }];
   });
   return rows.sort((a, b) => (b.pixels ?? -1) - (a.pixels ?? -1));
+}
+
+/**
+ * The opinion about an object: models may have none about another object of the photo.
+ * @returns {object | null}
+ */
+export function nearest(object, opinions) {
+  const mean = (opinion) => {
+    const known = distances(object, opinion).filter(({ pixels }) => pixels !== null);
+    return known.length ? known.reduce((sum, { pixels }) => sum + pixels, 0) / known.length : Infinity;
+  };
+  return opinions.reduce((best, each) => (!best || mean(each) < mean(best) ? each : best), null);
 }
 
 /**
@@ -79,17 +91,20 @@ export class Comparison {
     this.error = element("p", { class: "error", role: "alert" });
     this.all = button("Take over all", () => this.takeOver());
     this.body = element("tbody");
-    const heads = ["landmark", "distance (px)", "% of the size", ""].map((text) => element("th", { scope: "col" }, text));
+    const titles = ["landmark", "px", "% of the size", ""];
+    const heads = titles.map((text) => element("th", { scope: "col" }, text));
     heads[3].append(element("span", { class: "unseen" }, "take over"));
     const head = element("thead", {}, element("tr", {}, ...heads));
     this.table = element("table", { class: "numbers" }, head, this.body);
-    const scroll = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Distances" }, this.table);
+    const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Distances from the model's opinion" };
+    const scroll = element("div", region, this.table);
     this.rows = element("div", { hidden: true }, scroll, element("div", { class: "buttons" }, this.all));
     this.figures = element("div", { class: "figures" });
     const close = button("Close", () => this.dialog.close());
     this.dialogRows = element("div");
+    const dialogHead = element("div", { class: "dialog-head" }, element("h2", {}, "Side by side"), close);
     this.dialog = element("dialog", { class: "beside", "aria-label": "Your points and the model's opinion" },
-      element("div", { class: "dialog-head" }, element("h2", {}, "Side by side"), close), this.figures, this.dialogRows);
+      dialogHead, this.figures, this.dialogRows);
     this.dialog.addEventListener("close", () => this.onClose());
     // The keys of the photo do not act while the dialog is open.
     this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
@@ -133,7 +148,8 @@ export class Comparison {
 
   current() {
     const i = this.store.object;
-    return { i, object: this.store.photo?.objects[i] ?? null, opinion: this.store.opinion?.objects[i] ?? null };
+    const object = this.store.photo?.objects[i] ?? null;
+    return { i, object, opinion: object && nearest(object, this.store.opinion?.objects ?? []) };
   }
 
   show() {
@@ -189,15 +205,19 @@ export class Comparison {
 
 function drawFigure(title, photo, [left, top, width, height], landmarks, kind) {
   const query = `side=${PICTURE_PIXELS}&left=${left}&top=${top}&width=${width}&height=${height}`;
-  const image = element("img", { src: `/api/photos/${photo.id}/image?${query}`, alt: "", width, height });
+  const image = element("img", { src: `/api/photos/${photo.id}/image?${query}`, alt: "" });
   // The center of the first pixel is 0, its edge -0.5.
   const viewBox = [left - 0.5, top - 0.5, width, height].join(" ");
   const svg = drawing("svg", { viewBox, class: kind, role: "img", "aria-label": title });
-  const size = Math.max(width, height) / 100;
+  const size = Math.max(width, height) / 65;
   for (const [k, point] of landmarks.entries()) {
     if (!point) continue;
-    const label = drawing("text", { x: point[0] + 1.4 * size, y: point[1] - size, "font-size": 3.2 * size }, String(k));
-    svg.append(drawing("circle", { cx: point[0], cy: point[1], r: size }), label);
+    const [x, y] = point;
+    const circles = ["halo", "mark"].map((look) => drawing("circle", { class: look, cx: x, cy: y, r: size }));
+    const label = drawing("text", { x: x + 1.3 * size, y: y - size, "font-size": 2.6 * size }, String(k));
+    svg.append(...circles, label);
   }
-  return element("figure", {}, element("figcaption", {}, title), element("div", { class: "picture" }, image, svg));
+  const picture = element("div", { class: "picture" }, image, svg);
+  picture.style.setProperty("--ratio", width / height);
+  return element("figure", {}, element("figcaption", {}, title), picture);
 }

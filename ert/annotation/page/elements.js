@@ -72,11 +72,22 @@ export function table(caption, headers, rows, attributes = {}) {
     element("table", attributes, ...parts));
 }
 
+/** Whether the panels are a drawer; as in page.css. */
+export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
+
+/** Fold the panel of a section, or unfold it, where it covers the photo. */
+export function foldDrawer(section, isFolded) {
+  if (isNarrow()) section.parentElement.open = !isFolded;
+}
+
 /** A number with three digits that count: 0.0123, 1.23, 12.3, 1230. */
 export function short(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   return String(Number(value.toPrecision(3)));
 }
+
+/** A text that begins with a capital letter. */
+export const sentence = (text) => (text ? text[0].toUpperCase() + text.slice(1) : "");
 
 /** "1 photo", "2 photos". */
 export const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;

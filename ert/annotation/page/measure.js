@@ -1,5 +1,5 @@
 /** The scale of a photo, and measurements that follow the points. */
-import { button, element, labeled, session, setText, short, showErrors } from "./elements.js";
+import { button, element, foldDrawer, labeled, session, setText, short, showErrors } from "./elements.js";
 import {
   KINDS, UNITS, commandLine, kindOfError, lengthOfPixel, measurementText, readLength, unitText,
 } from "./units.js";
@@ -39,7 +39,7 @@ class Scale {
     this.length = element("input", { inputmode: "decimal", autocomplete: "off", size: 6 });
     this.unit = element("select", { "aria-label": "Unit of the length" });
     this.unit.append(...UNITS.map((unit) => element("option", { value: unit }, unitText(unit))));
-    const fields = element("div", { class: "pair" }, labeled("Distance of the two points", this.length),
+    const fields = element("div", { class: "pair" }, labeled("Their distance", this.length),
       labeled("Unit", this.unit));
     this.error = element("p", { class: "error", role: "alert" });
     const buttons = element("div", { class: "buttons" },
@@ -49,8 +49,9 @@ class Scale {
     this.form.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     this.same = element("input", { type: "checkbox", onchange: () => this.keep() });
     const same = element("label", { class: "check" }, this.same, " Same scale for the photos that follow");
-    this.note = element("p", { class: "note" },
-      "It is set when you first edit a photo without a scale. Only right if the distance of the camera and its zoom stay the same.");
+    const what = "It is set when you first edit a photo without a scale. " +
+      "This is only right if the camera's distance and zoom stay the same.";
+    this.note = element("p", { class: "note" }, what);
     this.section.append(element("div", { class: "scale" }, this.text,
       element("div", { class: "buttons" }, this.pick, this.remove), this.form, same, this.note));
     setText(this.error, "");
@@ -82,7 +83,10 @@ class Scale {
 
   async askPoints() {
     this.close();
-    const points = await this.store.pickPoints(2, "Click two points whose distance you know, such as two marks of a ruler.");
+    foldDrawer(this.section, true);
+    const text = "Click two points whose distance you know, such as two marks of a ruler.";
+    const points = await this.store.pickPoints(2, text);
+    foldDrawer(this.section, false);
     if (!points) return;
     this.points = points;
     this.form.hidden = false;
@@ -162,7 +166,8 @@ class Measurements {
     this.error = element("p", { class: "error", role: "alert" });
     this.command = element("code", { tabindex: 0 });
     this.copy = button("Copy", () => this.copyCommand());
-    this.commandPart = element("div", { class: "command" }, element("p", { class: "note" }, "For a table of all photos, type in a terminal:"),
+    const what = "For a table of all photos, type in a terminal:";
+    this.commandPart = element("div", { class: "command" }, element("p", { class: "note" }, what),
       element("div", { class: "pair" }, this.command, this.copy));
     this.more = element("details", {}, element("summary", {}, "Areas and perimeters"), ...others);
     const help = "Landmarks by number or name, with - between them; several measurements with commas.";
@@ -239,7 +244,8 @@ class Measurements {
       this.fields[kind].setAttribute("aria-invalid", kind in errors);
     }
     const { objects, object: i } = this.store.photo ? this.store : { objects: [], object: 0 };
-    this.title.textContent = objects.length > 1 ? `Measurements of object ${i + 1} of ${objects.length}` : "Measurements";
+    const which = objects.length > 1 ? ` of object ${i + 1} of ${objects.length}` : "";
+    this.title.textContent = `Measurements${which}`;
     this.values.replaceChildren(...measurements.flatMap((each) => [
       element("dt", {}, measurementText(each.name)),
       element("dd", {}, each.value === null ? "a landmark is missing" : `${short(each.value)} ${unitText(each.unit)}`),
@@ -251,7 +257,7 @@ class Measurements {
     const { project } = this.store;
     const isShown = Boolean(project) && isAsked(this.typed);
     this.commandPart.hidden = !isShown;
-    if (isShown) setText(this.command, commandLine(project.file, this.typed));
+    if (isShown) this.command.replaceChildren(...inWords(commandLine(project.file, this.typed)));
   }
 
   async copyCommand() {
@@ -263,6 +269,9 @@ class Measurements {
     }
   }
 }
+
+/** Lines break between the words of a command, not in its options. */
+const inWords = (command) => command.split(" ").flatMap((word) => [element("span", {}, word), " "]).slice(0, -1);
 
 const isAsked = (typed) => typed.centroid_size || Object.keys(KINDS).some((kind) => typed[kind].trim());
 

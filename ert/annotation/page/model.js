@@ -1,41 +1,41 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, sentence, setText, short, showErrors, table } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
- * The state of the model as a headline.
- * @param {{state: string, version: number, n_photos: number, next_at: number | null}} model
- * @param {number} nDone photos that are done
+ * The state of the model in a few words.
+ * @param {{state: string, version: number}} model
  */
-export function headline(model, nDone) {
-  const version = model.version ? `Model ${model.version}, trained on ${counted(model.n_photos, "photo")}` : "";
-  const missing = (model.next_at ?? 0) - nDone;
-  switch (model.state) {
-    case "waiting":
-      if (version) return version;
-      return missing > 0 ? `No model yet: it is trained when ${counted(missing, "more photo")} ${isAre(missing)} done.`
-        : "No model yet: training starts soon.";
+export function headline({ state, version }) {
+  switch (state) {
     case "training":
-      return version ? `Training a new model. ${version}, is used meanwhile.` : "Training the first model …";
-    case "ready":
-      return version || "Ready";
+      return version ? "Training a new model …" : "Training the first model …";
     case "stopped":
-      return version ? `Training stopped. ${version}, is still used.` : "Training stopped. There is no model yet.";
+      return "Training stopped";
     case "failed":
-      return version ? `Training failed. ${version}, is still used.` : "Training failed.";
+      return "Training failed";
     default:
-      return version || "No model";
+      return version ? `Model ${version}` : "No model yet";
   }
 }
 
-const isAre = (n) => (n === 1 ? "is" : "are");
+/**
+ * What is used meanwhile, and when the next model is trained.
+ * @param {{state: string, version: number, next_at: number | null}} model
+ */
+export function nextText({ state, version, next_at: at }) {
+  if (!version) return "";
+  if (state !== "ready") return `Model ${version} is used meanwhile.`;
+  return at ? `The next model is trained when ${at} photos are done.` : "";
+}
 
 /** How many of the proposed points a person has moved. */
 export function correctionsText({ n_landmarks: n, n_corrected: corrected }) {
   if (!n) return "";
-  return `Of ${counted(n, "proposed point")} in finished photos, ${corrected} ${corrected === 1 ? "was" : "were"} corrected ` +
-    `(${short((100 * corrected) / n)} %).`;
+  const were = corrected === 1 ? "was" : "were";
+  const percent = Math.round((1000 * corrected) / n) / 10;
+  return `Of ${counted(n, "proposed point")} in finished photos, ${corrected} ${were} corrected (${percent} %).`;
 }
 
 /**
@@ -57,23 +57,26 @@ class Model {
   build() {
     this.headline = element("p", { class: "headline", role: "status" });
     this.text = element("p", { class: "note" });
+    this.next = element("p", { class: "note" });
     this.progress = element("progress", { max: 1, "aria-label": "Training", hidden: true });
     this.train = button("Train now", () => this.request(() => this.store.api.post("/api/train")));
     this.stop = button("Stop training", () => this.request(() => this.store.api.del("/api/train")), { hidden: true });
     this.error = element("p", { class: "error", role: "alert" });
-    this.accept = button("Accept the proposal", () => this.store.accept(), { class: "main", "aria-keyshortcuts": "Enter" });
+    const attributes = { class: "main", "aria-keyshortcuts": "Enter" };
+    this.accept = button("Accept the proposal", () => this.store.accept(), attributes);
     this.accept.append(" ", element("kbd", {}, "Enter"));
     this.proposal = element("p", { class: "note" });
     this.chart = element("figure", { class: "errors", hidden: true });
     this.advice = element("p", { class: "advice" });
     this.corrections = element("p", {});
     this.section.append(
-      this.headline, this.text, this.progress,
+      this.headline, this.text, this.next, this.progress,
       element("div", { class: "buttons" }, this.train, this.stop), this.error,
       element("div", { class: "buttons" }, this.accept), this.proposal, makeLegend(),
       this.chart, this.advice, this.corrections,
     );
-    for (const line of [this.headline, this.text, this.error, this.proposal, this.advice, this.corrections]) setText(line, "");
+    const lines = [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections];
+    for (const line of lines) setText(line, "");
     this.onProposal();
   }
 
@@ -84,15 +87,16 @@ class Model {
   onStatus() {
     const { model, counts } = this.store.status;
     const isTraining = model.state === "training";
-    setText(this.headline, headline(model, counts.done));
-    setText(this.text, model.text ?? "");
+    setText(this.headline, headline(model));
+    setText(this.text, sentence(model.text));
+    setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
     this.train.hidden = isTraining;
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
     this.stop.hidden = !isTraining;
-    setText(this.advice, model.advice ?? "");
+    setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);
   }
@@ -115,18 +119,19 @@ class Model {
   }
 
   onProposal() {
-    const objects = this.store.proposal?.objects ?? [];
-    this.accept.disabled = !objects.length;
-    const score = this.store.proposal?.score;
-    const isSure = Number.isFinite(score) ? `, overall confidence ${Math.round(100 * score)} %` : "";
-    setText(this.proposal, objects.length ? `${counted(objects.length, "object")} proposed in this photo${isSure}.` : "");
+    const isProposed = this.store.photo !== null && this.store.isProposal;
+    this.accept.hidden = !isProposed;
+    const { objects = [], score } = this.store.proposal ?? {};
+    const confidence = Number.isFinite(score) ? `, mean confidence ${Math.round(100 * score)} %` : "";
+    const text = `${counted(objects.length, "object")} proposed in this photo${confidence}.`;
+    setText(this.proposal, isProposed ? text : "");
   }
 }
 
 const SHAPES = {
-  circle: { d: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z" },
-  diamond: { d: "M8 1.5L14.5 8L8 14.5L1.5 8z" },
-  triangle: { d: "M8 2L14.5 13.5H1.5z" },
+  circle: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z",
+  diamond: "M8 1.5L14.5 8L8 14.5L1.5 8z",
+  triangle: "M8 2L14.5 13.5H1.5z",
 };
 
 /** What color and shape of a proposed point mean. */
@@ -134,19 +139,20 @@ export function legendTexts(levels) {
   const percent = (part) => Math.round(100 * part);
   return levels.map(({ least, text }, i) => {
     if (i === 0) return `${text}: ${percent(least)} % or more`;
-    return least ? `${text}: ${percent(least)} to ${percent(levels[i - 1].least)} %` : `${text}: below ${percent(levels[i - 1].least)} %`;
+    const most = percent(levels[i - 1].least);
+    return `${text}: ${least ? `${percent(least)} to` : "below"} ${most} %`;
   });
 }
 
 function makeLegend() {
   const texts = legendTexts(CONFIDENCE);
   const items = CONFIDENCE.flatMap(({ color, shape }, i) => {
-    const outline = drawing("path", { ...SHAPES[shape], class: "outline" });
-    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, outline, drawing("path", { ...SHAPES[shape], stroke: color }));
+    const looks = [{ class: "outline" }, { stroke: color }];
+    const paths = looks.map((look) => drawing("path", { d: SHAPES[shape], ...look }));
+    const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths);
     return [element("dt", {}, icon), element("dd", {}, texts[i])];
   });
-  const summary = "Colors of proposed points";
-  const what = "Probability that a point is right to 2 % of the size of the object:";
-  return element("details", { class: "legend", open: true }, element("summary", {}, summary), element("p", { class: "note" }, what),
-    element("dl", {}, ...items));
+  const what = "Probability that a point is off by less than 2 % of the size of the object:";
+  return element("details", { class: "legend", open: true }, element("summary", {}, "Colors of proposed points"),
+    element("p", { class: "note" }, what), element("dl", {}, ...items));
 }

@@ -1,5 +1,5 @@
 /** The list of photos: search, filter, order, and how many are done. */
-import { button, counted, element, labeled, setText, showErrors } from "./elements.js";
+import { button, counted, element, foldDrawer, labeled, setText, showErrors } from "./elements.js";
 import { RowList } from "./rows.js";
 
 /** Icon and word of each status: never color alone. */
@@ -9,7 +9,7 @@ export const STATUSES = {
   done: { icon: "✓", word: "done" },
   skipped: { icon: "–", word: "skipped" },
 };
-const ORDERS = { name: "Name", queue: "Most helpful first", suspicious: "Suspicious first" };
+const ORDERS = { name: "By name", queue: "Most helpful first", suspicious: "Suspicious first" };
 // As `.row` in panels.css.
 const ROW_PIXELS = 60;
 const [FIRST_REQUEST, NEXT_REQUESTS] = [100, 1000];
@@ -54,16 +54,17 @@ class Photos {
   constructor(section, store) {
     Object.assign(this, { section, store, photos: [], shown: [], loads: 0 });
     this.build();
+    store.addEventListener("project", () => { if (!this.loads) this.load(); });
     store.addEventListener("photo", () => this.onPhoto());
     store.addEventListener("change", () => this.onChange());
     store.addEventListener("status", () => this.onStatus());
-    this.load();
   }
 
   build() {
     this.counts = element("p", { class: "counts", role: "status" });
     this.bar = element("progress", { max: 1, value: 0, "aria-label": "Photos done" });
-    this.search = element("input", { type: "search", autocomplete: "off", spellcheck: "false", oninput: () => this.sift() });
+    const attributes = { type: "search", autocomplete: "off", spellcheck: "false", "aria-label": "Search by name" };
+    this.search = element("input", { ...attributes, placeholder: "Search by name", oninput: () => this.sift() });
     this.status = element("select", { onchange: () => this.sift() });
     this.order = element("select", { onchange: () => this.setOrder() });
     this.order.append(...Object.entries(ORDERS).map(([value, text]) => element("option", { value }, text)));
@@ -77,15 +78,19 @@ class Photos {
     this.retry = button("Try again", () => this.load(), { hidden: true });
     this.list = new RowList({
       rowHeight: ROW_PIXELS, label: "Photos", make: makeRow, fill: (row, i) => this.fill(row, this.shown[i]),
-      rest: (row, i) => this.showThumbnail(row, this.shown[i]), choose: (i) => this.store.open(this.shown[i].id),
+      rest: (row, i) => this.showThumbnail(row, this.shown[i]), choose: (i) => this.open(this.shown[i].id),
     });
     const controls = [labeled("Show", this.status), labeled("Order", this.order)];
     this.section.append(
-      this.counts, this.bar, labeled("Search by name", this.search),
+      this.counts, this.bar, element("div", { class: "field" }, this.search),
       element("div", { class: "pair" }, ...controls), this.note, this.error, this.retry, this.list.node,
     );
     setText(this.note, "Loading the list of photos …");
     setText(this.error, "");
+  }
+
+  async open(id) {
+    if (await showErrors(this.error, () => this.store.open(id).then(() => true))) foldDrawer(this.section, true);
   }
 
   /** The next photo is the next one of this list. */
@@ -98,19 +103,28 @@ class Photos {
   async load() {
     const load = ++this.loads;
     const order = this.order.value;
-    const found = [];
+    const found = new Map();
+    const isLatest = () => load === this.loads;
+    // A queue has only the photos that it is about: the others follow by their names.
     const answer = await showErrors(this.error, async () => {
-      for (let total = 1; found.length < total; ) {
-        const limit = found.length ? NEXT_REQUESTS : FIRST_REQUEST;
-        const page = await this.store.api.get(`/api/photos?order=${order}&status=all&offset=${found.length}&limit=${limit}`);
-        if (load !== this.loads) return true;
-        found.push(...page.photos);
-        total = page.photos.length ? page.total : 0;
-        this.take(found, order);
+      for (const each of order === "name" ? ["name"] : [order, "name"]) {
+        if (isLatest() && found.size < this.store.project.n_photos) await this.loadOrder(each, order, found, isLatest);
       }
       return true;
     });
-    if (load === this.loads) this.retry.hidden = answer !== null;
+    if (isLatest()) this.retry.hidden = answer !== null;
+  }
+
+  async loadOrder(each, order, found, isLatest) {
+    for (let offset = 0, total = 1; offset < total; ) {
+      const limit = found.size ? NEXT_REQUESTS : FIRST_REQUEST;
+      const page = await this.store.api.get(`/api/photos?order=${each}&status=all&offset=${offset}&limit=${limit}`);
+      if (!isLatest()) return;
+      for (const photo of page.photos) if (!found.has(photo.id)) found.set(photo.id, photo);
+      offset += page.photos.length;
+      total = page.photos.length ? page.total : 0;
+      this.take([...found.values()], order);
+    }
   }
 
   take(photos, order) {
@@ -140,7 +154,8 @@ class Photos {
 
   fill(row, photo) {
     const [image, text] = row.children;
-    image.removeAttribute("src");
+    if (row.dataset.photo !== `${photo.id}`) image.removeAttribute("src");
+    row.dataset.photo = photo.id;
     const [name, status, reason] = text.children;
     name.textContent = photo.name;
     name.title = photo.name;
@@ -154,7 +169,8 @@ class Photos {
   }
 
   showThumbnail(row, photo) {
-    if (photo) row.firstChild.src = `/api/photos/${photo.id}/thumbnail`;
+    const image = row.firstChild;
+    if (photo && !image.hasAttribute("src")) image.src = `/api/photos/${photo.id}/thumbnail`;
   }
 
   reachOpen() {
@@ -210,6 +226,7 @@ class Photos {
 function makeRow() {
   const image = element("img", { alt: "", decoding: "async", width: 64, height: 48 });
   const status = element("span", { class: "state" }, element("b", { "aria-hidden": "true" }), element("span"));
-  const text = element("span", { class: "row-text" }, element("span", { class: "name" }), status, element("span", { class: "reason" }));
+  const [name, reason] = ["name", "reason"].map((part) => element("span", { class: part }));
+  const text = element("span", { class: "row-text" }, name, status, reason);
   return element("div", { class: "row" }, image, text);
 }
