@@ -236,11 +236,14 @@ def _photos(options: argparse.Namespace, folder: Path) -> list[Path]:
 
     inputs = Inputs(options.recursive, options.images, options.exif, options.levels).add(options.inputs)
     inputs.leave_out_names(folder)
-    if not inputs.items:
-        raise InputError(inputs.faults[0] if inputs.faults else "no photos")
-    for line in inputs.faults + inputs.notes:
+    files = [item.file for item in inputs.items.values()]
+    faults = [*inputs.faults, *(f"{file}: no such file" for file in files if not file.is_file())]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise InputError(faults[0])
+    for line in faults + inputs.notes:
         common.log(f"ert: {line}")
-    return [item.file for item in inputs.items.values()]
+    return files
 
 
 def _scheme(options: argparse.Namespace, model: ShapePredictor | None) -> "Scheme | None":
