@@ -4,9 +4,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from browser.conftest import screenshot, wait_until
+from PIL import Image
 
 WIDTH, HEIGHT, N = 120, 90, 12
 
@@ -97,7 +96,8 @@ def test_mouse(edit, photos):
     editor.press("h", "b")
     editor.drag((5, 5), (110, 85))
     (marked,) = editor.saved()["objects"]
-    assert marked["landmarks"][3] == pytest.approx((60, 50), abs=0.2) and marked["landmarks"][11] is None
+    assert marked["landmarks"][3] == pytest.approx((60, 50), abs=0.2)
+    assert marked["landmarks"][11] is None
     assert marked["hidden"] == [3]
     assert marked["box"] == pytest.approx((5, 5, 105, 80), abs=0.2)
     screenshot(editor.page, "editor_wide")
@@ -108,7 +108,8 @@ def test_mouse(edit, photos):
     assert editor.landmarks(item=1)[0] == pytest.approx((100, 10), abs=0.2)
     editor.press("Shift+Delete", "Enter")
     editor.page.locator("#name", has_not_text="a.png").wait_for()
-    assert editor.saved()["status"] == "done" and len(editor.saved()["objects"]) == 1
+    done = editor.saved()
+    assert (done["status"], len(done["objects"])) == ("done", 1)
     editor.press("Control+z")
     editor.page.locator("#name", has_text="a.png").wait_for()
     editor.wait(lambda photo: photo["status"] == "started")
