@@ -370,6 +370,21 @@ test("a refused change is said, and the next one is tried", async () => {
   assert.equal(store.saver.state, "saved");
 });
 
+test("a file that was changed by another program: the person chooses", async () => {
+  const store = await opened();
+  store.status = { ...store.status, disk: { state: "changed outside", text: "a.csv: changed" } };
+  const [text, choices] = noticeOf(store);
+  assert.match(text, /^a.csv: changed. Which version is right/);
+  assert.deepEqual(choices.map(([label]) => label), ["Reload the file", "Keep mine"]);
+  const sent = [];
+  store.api.post = async (...request) => { sent.push(request); return { kept: "a (1).csv" }; };
+  await choices[1][1]();
+  assert.deepEqual(sent, [["/api/disk", { action: "keep mine" }]]);
+  assert.match(store.messages.at(-1), /kept as a \(1\).csv/);
+  store.status = { ...store.status, disk: { state: "failed", text: "The disk is full." } };
+  assert.deepEqual(noticeOf(store), ["The disk is full.", []]);
+});
+
 test("a proposal: dragging one point keeps the rest; accepting it is one step", async () => {
   const proposed = { landmarks: [[1, 1], [2, 2], [3, 3]], std: [1, 1, 1], confidence: [1, 0.6, 0], box: [0, 0, 9, 9] };
   const server = new FakeServer();

@@ -205,6 +205,11 @@ def test_two_windows(edit, open_page):
     assert [point is not None for point in editor.landmarks()] == [True, True] + [False] * 10
 
 
+def warns_before_it_closes(page):
+    event = "const event = new Event('beforeunload', {cancelable: true})"
+    return page.evaluate(f"() => {{ {event}; window.dispatchEvent(event); return event.defaultPrevented; }}")
+
+
 def test_server_ends_and_comes_back(edit, photos, annotate):
     editor = edit(expected=("ERR_CONNECTION_REFUSED", "401"))
     editor.click(20, 20)
@@ -215,6 +220,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.click(60, 60)
     assert editor.page.locator("#landmarks button[title=placed]").count() == 3
     screenshot(editor.page, "editor_unreachable")
+    assert warns_before_it_closes(editor.page)
     # Another server has another token: its address is opened in another tab, and the first one goes on.
     port = urlsplit(editor.server.url).port
     editor.server = annotate(photos, "--points", N, "--first-training", 1000, port=port)
@@ -222,6 +228,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.page.context.new_page().goto(editor.server.url)
     editor.page.locator("#notice").wait_for(state="hidden")
     assert [point is not None for point in editor.landmarks()] == [True] * 3 + [False] * 9
+    assert not warns_before_it_closes(editor.page)
 
 
 def test_large_photo(edit, photos):

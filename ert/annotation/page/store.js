@@ -367,6 +367,7 @@ export class Store extends EventTarget {
   /** @param {"reload" | "keep mine"} action after the file was changed by another program */
   async resolveDisk(action) {
     const answer = await this.api.post("/api/disk", { action });
+    if (answer.kept) this.say(`The other version is kept as ${answer.kept}.`);
     await this.#refresh();
     return answer;
   }

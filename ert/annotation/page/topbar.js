@@ -161,7 +161,7 @@ export function noticeOf(store) {
   }
   const disk = store.status?.disk;
   if (disk?.state === "changed outside") {
-    return [`${store.project.file} was changed by another program. ${disk.text}`, [
+    return [`${disk.text}. Which version is right? The other one is kept as a copy.`, [
       ["Reload the file", () => store.resolveDisk("reload")],
       ["Keep mine", () => store.resolveDisk("keep mine")],
     ]];
