@@ -374,7 +374,7 @@ test("a file that was changed by another program: the person chooses", async () 
   const store = await opened();
   store.status = { ...store.status, disk: { state: "changed outside", text: "a.csv: changed" } };
   const [text, choices] = noticeOf(store);
-  assert.match(text, /^a.csv: changed. Which version is right/);
+  assert.match(text, /^a.csv was changed by another program. Which version is right/);
   assert.deepEqual(choices.map(([label]) => label), ["Reload the file", "Keep mine"]);
   const sent = [];
   store.api.post = async (...request) => { sent.push(request); return { kept: "a (1).csv" }; };
