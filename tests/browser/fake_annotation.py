@@ -110,7 +110,9 @@ class FakeAnnotation:
             left = [k for k in self.queue if k != i and self.photos[k]["status"] in ("todo", "started")]
             return 200, {"id": left[0] if left else None}
         none = {"model": 0, "objects": []}
-        return 200, {"/proposal": self.proposals.get(i, none), "/opinion": self.opinions.get(i, none), None: photo}[part]
+        return 200, {"/proposal": self.proposals.get(i, none), "/opinion": self.opinions.get(i, none), None: photo}[
+            part
+        ]
 
     def start(self):
         """Serve from a thread; returns the server, whose address is in `url`."""

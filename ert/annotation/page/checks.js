@@ -98,9 +98,11 @@ class Checks {
     this.start.disabled = checks.state === "running";
     this.start.textContent = checks.state === "ready" ? "Check again" : "Check annotations";
     const key = `${checks.state} ${checks.n_suspicious}`;
-    if (checks.state === "ready" && key !== this.listed) this.load();
-    if (key !== this.listed) this.refreshFindings();
-    if (checks.state !== "ready") this.showSuspicious([]);
+    // What needs no model is found first.
+    if (key !== this.listed) {
+      this.load();
+      this.refreshFindings();
+    }
     this.listed = key;
     this.showRound(counts.done);
   }
@@ -142,7 +144,7 @@ class Checks {
   onSave() {
     if (!this.isChanged || this.store.saver.state !== "saved") return;
     this.isChanged = false;
-    if (this.store.status?.checks.state === "ready") this.refreshFindings();
+    if (this.store.status?.checks.state !== "none") this.refreshFindings();
   }
 
   async refreshFindings() {

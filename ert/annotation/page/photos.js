@@ -144,7 +144,7 @@ class Photos {
 
   noteText() {
     const { checks } = this.store.status ?? {};
-    if (this.order.value === "suspicious" && checks?.state !== "ready") {
+    if (this.order.value === "suspicious" && checks?.state !== "ready" && !checks?.n_suspicious) {
       return "Photos are ordered by suspicion once they are checked: see Checks below.";
     }
     const isSifted = this.search.value || this.status.value !== "all";
