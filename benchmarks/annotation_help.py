@@ -9,12 +9,14 @@ the rectangle around the true landmarks), or that is not proposed, and one to ac
 model cost all of their points. Models are trained as in `ert annotate`: after 10 photos, then whenever the number of
 photos done has grown by half. Each photo is proposed by the last model, which has not seen it.
 
-Help in the order of the queue is compared with help in random orders. In the order of the queue, the errors in photos
-left out of a training are measured too, by which confidences are calibrated; in the others not, since nothing depends
-on it. Faces of 300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
+Help in the order of the queue is compared with help in random orders. Neither depends on the errors in photos that are
+left out of a training, by which confidences are calibrated; these are measured for some of the models in the order of
+the queue (--calibrated), and the confidences compared with what had to be corrected in the photos after them. Faces of
+300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
 What models propose is kept in a folder (--kept), so that nothing is trained twice.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +28,8 @@ import numpy as np
 import objects
 
 FIRST_AT, N_FACES = 10, 600
+# Photos that a calibration is tried on, those that are next in the queue and later.
+N_TRIED = 60
 SETS = "wings", "shells", "portraits", "300-W"
 
 
@@ -122,27 +126,24 @@ class Photos:
         return int((1 + self.known.sum(axis=1)).sum())
 
 
-def simulate(photos, order, growth, measured=False):
+def simulate(photos, order, growth):
     """Annotate all photos; `order` returns the next one from those done and the model."""
     from ert.annotation.assistance.proposals import is_off
 
     n, done, model, next_at, actions = len(photos.dataset), [], None, FIRST_AT, []
-    models, rows = [], []
+    models = []
     while len(done) < n:
         i = order(done, model)
         truth, known = photos.dataset.landmarks[i], photos.known[i]
         off = known
         if model is not None:
-            landmarks, std, confidence = model.proposed(i)
-            off = is_off(truth, landmarks, photos.sizes[i]) & known
-            errors = np.hypot(*(landmarks - truth).T)
-            rows += np.column_stack([errors, std, confidence, off])[known].tolist()
+            off = is_off(truth, model.proposed(i)[0], photos.sizes[i]) & known
         actions.append(1 + int(off.sum()))
         done.append(i)
         if len(done) >= next_at and len(done) < n:
             if model is not None:
                 model.save()
-            model = photos.model(done, measured)
+            model = photos.model(done, False)
             models.append(model)
             next_at = max(len(done) + 5, round(growth * len(done)))
     model.save()
@@ -150,11 +151,8 @@ def simulate(photos, order, growth, measured=False):
         "share": sum(actions) / photos.without_help,
         "actions": sum(actions),
         "actions by photo": actions,
-        "training": [
-            {"photos": len(each.done), "seconds": each.known["seconds"], "held-out error %": each.known["error"]}
-            for each in models
-        ],
-        "rows": rows,
+        "order": done,
+        "training": [{"photos": len(each.done), "seconds": each.known["seconds"]} for each in models],
     }
 
 
@@ -166,19 +164,36 @@ def random_order(photos, seed):
 
 def queue_order(photos):
     """Return the order of `ert annotate`."""
-    from ert.annotation.assistance.queue import next_photos
+    from ert.annotation.assistance.queue import most_different
 
     def order(done, model):
         left = sorted(set(range(len(photos.dataset))) - set(done))
-        scores = {} if model is None else {i: float(model.proposed(i)[2].mean()) for i in left}
-        return next_photos(photos.between, done, left, scores, 1)[0]
+        return most_different(photos.between, done, left, 1)[0]
 
     return order
 
 
+def try_calibration(photos, order, n_done):
+    """Return how honest a model of the first photos in an order is about those after them."""
+    from ert.annotation.assistance.proposals import is_off
+
+    model = photos.model(order[:n_done], True)
+    rest = order[n_done:]
+    rows = []
+    for i in (rest[k] for k in np.unique(np.linspace(0, len(rest) - 1, min(len(rest), N_TRIED)).astype(int))):
+        truth, known = photos.dataset.landmarks[i], photos.known[i]
+        landmarks, std, confidence = model.proposed(i)
+        off = is_off(truth, landmarks, photos.sizes[i])
+        errors = np.hypot(*(landmarks - truth).T)
+        rows += np.column_stack([errors, std, confidence, off, np.full(len(off), photos.sizes[i])])[known].tolist()
+    model.save()
+    seconds = {"photos": n_done, "seconds": model.known["seconds"], "held-out error %": model.known["error"]}
+    return seconds | honesty(rows)
+
+
 def honesty(rows):
     """Return how well standard errors and confidences describe what was proposed."""
-    errors, std, confidence, off = np.array(rows).T
+    errors, std, confidence, off, sizes = np.array(rows).T
     found = np.isfinite(errors)
     ratios = errors[found] / std[found]
     bins = []
@@ -193,7 +208,9 @@ def honesty(rows):
                 }
             )
     return {
-        "points proposed": len(rows),
+        "error %": float(100 * (errors[found] / sizes[found]).mean()),
+        "points": len(rows),
+        "points not found": int((~found).sum()),
         "corrected": float(off.mean()),
         "corrected, as expected": float(1 - confidence.mean()),
         "within 2.15 standard errors (90 % of a Gaussian)": float((ratios <= 2.146).mean()),
@@ -212,31 +229,30 @@ def load(data, name):
     return parts.subset(np.sort(np.random.default_rng(0).permutation(len(parts))[:N_FACES]))
 
 
-def run(photos, seeds, growth):
-    """Return the results of one set."""
-    queue = simulate(photos, queue_order(photos), growth, measured=True)
+def run(photos, seeds, growth, calibrated):
+    """Yield the results of one set as they become more."""
+    queue = simulate(photos, queue_order(photos), growth)
     found = {
         "photos": len(photos.dataset),
         "landmarks": photos.dataset.landmarks.shape[1],
         "actions without help": photos.without_help,
         "queue": {key: queue[key] for key in ("share", "actions", "actions by photo", "training")},
-        "seconds of training": sum(each["seconds"] for each in queue["training"]),
-        "honesty": honesty(queue["rows"]),
     }
-    print(photos.name, f"queue {100 * queue['share']:.1f} %", found["honesty"], flush=True)
-    shares, trained = [], []
+    print(photos.name, f"queue {100 * queue['share']:.2f} %", queue["training"], flush=True)
+    yield found
+    shares = []
     for seed in range(seeds):
-        random = simulate(photos, random_order(photos, seed), growth)
-        shares.append(random["share"])
-        trained.append(sum(each["seconds"] for each in random["training"]))
-        print(photos.name, f"random {seed}: {100 * shares[-1]:.1f} %, training {trained[-1]:.0f} s", flush=True)
-        found["random"] = {
-            "share": float(np.mean(shares)),
-            "range": [min(shares), max(shares)],
-            "shares": shares,
-            "seconds of training, errors not measured": float(np.mean(trained)),
-        }
-    return found
+        shares.append(simulate(photos, random_order(photos, seed), growth)["share"])
+        print(photos.name, f"random order {seed}: {100 * shares[-1]:.2f} %", flush=True)
+        found["random orders"] = {
+            "share": float(np.mean(shares)), "range": [min(shares), max(shares)], "shares": shares,
+        }  # fmt: skip
+        yield found
+    found["calibration"] = []
+    for n_done in calibrated:
+        found["calibration"].append(try_calibration(photos, queue["order"], n_done))
+        print(photos.name, found["calibration"][-1], flush=True)
+        yield found
 
 
 def main():
@@ -245,7 +261,7 @@ def main():
     from ert.annotation.assistant import GROWTH
 
     kept = str(common.ROOT / "build" / "annotation_help")
-    options = common.arguments(__doc__, only=",".join(SETS), seeds=3, kept=kept)
+    options = common.arguments(__doc__, only=",".join(SETS), seeds=3, kept=kept, calibrated="10,22,50")
     threadpool_limits(1)
     os.makedirs(options.kept, exist_ok=True)
     file, results = common.RESULTS / "annotation_help.json", {}
@@ -253,9 +269,13 @@ def main():
         results = common.result("annotation_help")["sets"]
     for name in options.only.split(","):
         photos = Photos(name, load(options.data, name), Path(options.kept))
-        results[name] = run(photos, options.seeds, GROWTH)
-        setting = {"first model at": FIRST_AT, "growth": GROWTH, "off beyond, % of the size": 2}
-        common.save_result("annotation_help", setting | {"sets": results})
+        calibrated = [int(n) for n in options.calibrated.split(",") if n and int(n) < len(photos.dataset)]
+        for found in run(photos, options.seeds, GROWTH, calibrated):
+            # The others are kept: a run may be of one set.
+            results[name] = found
+            setting = {"first model at": FIRST_AT, "growth": GROWTH, "off beyond, % of the size": 2}
+            with contextlib.redirect_stdout(None):
+                common.save_result("annotation_help", setting | {"sets": results})
 
 
 if __name__ == "__main__":

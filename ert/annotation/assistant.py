@@ -1,21 +1,19 @@
 """The assistant: it trains models of the photos that are done, proposes landmarks in the others, and orders them."""
 
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert.annotation.assistance.advice import advice
 from ert.annotation.assistance.corrections import Corrections
-from ert.annotation.assistance.process import TrainingProcess
 from ert.annotation.assistance.proposals import Proposal, propose
 from ert.annotation.assistance.queue import Ranking
-from ert.annotation.assistance.trainer import Request, Trained, error_figures, score_of
+from ert.annotation.assistance.trainer import Trained, error_figures, score_of, work
+from ert.annotation.process import Job
 from ert.annotation.project import Project
 from ert.predictor import ShapePredictor
 
@@ -23,8 +21,6 @@ from ert.predictor import ShapePredictor
 GROWTH, MIN_MORE_PHOTOS = 1.5, 5
 # Proposals that are kept.
 MAX_CACHED = 500
-# Photos that are scored after a training.
-MAX_SCORED = 300
 
 
 class Assistant:
@@ -64,13 +60,22 @@ class Assistant:
         if model is not None and model.n_landmarks_ != n_landmarks:
             raise InputError(f"the model has {model.n_landmarks_} landmarks, the project {n_landmarks}")
         self._project, self._first_at = project, first_at
-        self._options: dict[str, Any] = {"n_jobs": n_jobs, "random_state": random_state, "params": params}
+        self._options: dict[str, Any] = {
+            "n_jobs": n_jobs,
+            "random_state": random_state,
+            "params": params,
+            "base": model,
+        }
         self._lock = threading.RLock()
         self._predicting = threading.Lock()
         self._corrections = Corrections(project)
         # One entry for each training, of this server and of those before: {"n_photos", "errors": {photo: error}}.
-        self._history: list[dict[str, Any]] = project.entries("training")
-        self._base = model
+        self._history: list[dict[str, Any]] = []
+        # Of each number of photos; intervals take too long for each status.
+        self._figures: dict[int, dict[str, Any]] = {}
+        self._advice = ""
+        for entry in project.entries("training"):
+            self._remember(entry)
         self._trained = None if model is None else Trained(model, None, {}, tuple(range(n_landmarks)), 0)
         # Goes on after a restart: a page may still show what an earlier model proposed.
         self._n_versions = len(self._history)
@@ -80,7 +85,8 @@ class Assistant:
             self._next_version()
         self._state, self._text, self._progress = "", "", 0.0
         self._tried_at = 0
-        self._process: TrainingProcess | None = None
+        self._job: Job | None = None
+        self._n_jobs = 0
         self._closed = False
         self._done = {i for i, state in enumerate(project.states()) if state.status == "done"}
         self._ranking = Ranking(project.files, random_state)
@@ -91,8 +97,6 @@ class Assistant:
         """Return the state of the model, as the page shows it."""
         with self._lock:
             next_at = self._next_at()
-            trainings = [(entry["n_photos"], entry["errors"]) for entry in self._history]
-            figures = {n: error_figures(errors, n) for n, errors in trainings if errors}
             return {
                 "state": self._state or ("ready" if self._version else "waiting"),
                 "version": self._version,
@@ -100,8 +104,8 @@ class Assistant:
                 "text": self._text or self._plain_text(next_at),
                 "n_photos": 0 if self._trained is None else self._trained.n_photos,
                 "next_at": next_at,
-                "errors": list(figures.values()),
-                "advice": advice(trainings),
+                "errors": list(self._figures.values()),
+                "advice": self._advice,
                 "corrections": self._corrections.counts(),
             }
 
@@ -143,7 +147,7 @@ class Assistant:
             When fewer than two photos are done.
         """
         with self._lock:
-            if self._state != "training" and not self._closed:
+            if self._job is None and not self._closed:
                 if len(self._done) < 2:
                     raise InputError(f"training: {_photos(len(self._done))} done, expected at least 2")
                 self._start()
@@ -151,11 +155,11 @@ class Assistant:
     def stop(self) -> None:
         """End a training at once; the model before it goes on helping."""
         with self._lock:
-            process, self._process = self._process, None
-            if process is not None and self._state == "training":
+            job, self._job = self._job, None
+            if job is not None:
                 self._set("stopped", "The training was stopped.")
-        if process is not None:
-            process.kill()
+        if job is not None:
+            job.stop()
 
     def close(self) -> None:
         """End a training, and do not train again."""
@@ -186,7 +190,7 @@ class Assistant:
         with self._lock:
             next_at = self._next_at()
             due = next_at is not None and len(self._done) >= next_at
-            if due and self._state != "training" and not self._closed:
+            if due and self._job is None and not self._closed:
                 self._start()
 
     def _plain_text(self, next_at: int | None) -> str:
@@ -209,64 +213,54 @@ class Assistant:
         self._cache.clear()
 
     def _start(self) -> None:
-        """Start a process that trains, and a thread that follows it."""
-        if self._process is not None:
-            # It has trained already, and scores photos.
-            self._process.kill()
-        self._tried_at = len(self._done)
+        """Start a process that trains."""
+        self._tried_at = n_done = len(self._done)
         self._set("training", f"Training on {_photos(self._tried_at)}.")
-        self._process = process = TrainingProcess()
-        threading.Thread(target=self._follow, args=(process,), name="ert training", daemon=True).start()
+        self._n_jobs += 1
+        number = self._n_jobs
 
-    def _follow(self, process: TrainingProcess) -> None:
-        try:
-            with tempfile.TemporaryDirectory(prefix="ert-annotate-", ignore_cleanup_errors=True) as name:
-                folder = Path(name)
-                dataset = self._project.done()
-                left = self._ranking.order(self._left(), self._done)[:MAX_SCORED]
-                todo = [(i, self._project.files[i]) for i in left]
-                if self._base is not None:
-                    self._base.save(folder / "base.ert")
-                base = None if self._base is None else folder / "base.ert"
-                Request(dataset, todo, self._options | {"base": base}).write(folder)
-                for report in process.reports(folder):
-                    self._note(process, report, folder)
-        except (InputError, OSError, MemoryError) as error:
-            self._note(process, {"failed": one_line(str(error))}, None)
+        def note(message: tuple[float, str]) -> None:
+            with self._lock:
+                if self._job is not None and number == self._n_jobs:
+                    self._set("training", message[1], message[0])
+
+        def end(trained: Trained | None, error: str) -> None:
+            if trained is not None:
+                # Before a person waits for it.
+                trained.model.warm_up(rotated=True)
+            with self._lock:
+                if self._job is None or number != self._n_jobs:
+                    return
+                self._job = None
+                if trained is None:
+                    self._set("failed", f"The training failed: {error}")
+                else:
+                    self._trained = trained
+                    self._next_version()
+                    self._set("")
+            if trained is not None:
+                entry = self._entry(trained, n_done)
+                self._remember(entry)
+                with suppress(InputError):
+                    self._project.log(entry)
+            self._train_if_due()
+
+        self._job = Job(work, self._project.done(), self._options, on_message=note, on_end=end)
+
+    def _remember(self, entry: dict[str, Any]) -> None:
+        """Add a training to the history."""
+        figures = error_figures(entry["errors"], entry["n_photos"])
+        said = advice([(each["n_photos"], each["errors"]) for each in [*self._history, entry]])
         with self._lock:
-            if self._process is process:
-                self._process = None
-                self._train_if_due()
+            self._history.append(entry)
+            self._advice = said
+            if entry["errors"]:
+                self._figures[entry["n_photos"]] = figures
 
-    def _note(self, process: TrainingProcess, report: dict[str, Any], folder: Path | None) -> None:
-        """Take up what the process reports, unless it was stopped."""
-        trained = None
-        if "trained" in report and folder is not None:
-            trained = Trained.read(folder)
-            trained.model.warm_up(rotated=True)
-        with self._lock:
-            if self._process is not process:
-                return
-            if "progress" in report:
-                self._set("training", report["text"], report["progress"])
-            elif "failed" in report:
-                self._set("failed", f"The training failed: {report['failed']}")
-            elif "scores" in report:
-                self._ranking.score({int(i): score for i, score in report["scores"].items()})
-            elif trained is not None:
-                self._use(trained)
-
-    def _use(self, trained: Trained) -> None:
+    def _entry(self, trained: Trained, n_done: int) -> dict[str, Any]:
         names = {str(file): name for file, name in zip(self._project.files, self._project.names, strict=True)}
         errors = {names[file]: round(error, 4) for file, error in trained.errors.items() if file in names}
-        entry = {"kind": "training", "n_photos": self._tried_at, "errors": errors}
-        self._history.append(entry)
-        self._trained = trained
-        self._next_version()
-        self._ranking.forget_scores()
-        self._set("", "", 0.0)
-        with suppress(InputError):
-            self._project.log(entry)
+        return {"kind": "training", "n_photos": n_done, "errors": errors}
 
     def _as_json(self, trained: Trained, version: int, objects: Sequence[Proposal]) -> dict[str, Any]:
         """Return proposals as JSON types; landmarks that the model does not locate are null."""

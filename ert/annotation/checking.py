@@ -227,7 +227,8 @@ def _by_photo(findings: list[Finding], check: _Check, dataset: Dataset) -> dict[
         text = one.text
         if one.kind == "same object twice":  # whose text has the number of the object in the dataset
             text = "nearly the same box as another object of this photo"
-        finding: dict[str, Any] = {"kind": one.kind, "text": f"{one.kind}: {text}", "object": number, "landmarks": []}
+        finding: dict[str, Any] = {"kind": one.kind, "text": f"{one.kind}: {text}", "object": number}
+        finding["landmarks"] = list(one.landmarks)
         found.setdefault(i, []).append(_Found(score(one.severity), finding))
     return found
 
@@ -278,11 +279,17 @@ def check_and_expect(
 
 def trust(findings: Sequence[Finding], n_objects: int) -> NDArray[np.bool_]:
     """Return which objects models may be trained on: those without findings, or without the worst of them."""
-    scores = np.zeros(n_objects)
-    for one in findings:
-        if one.item is not None and one.kind in _SCORES:
-            scores[one.item] = max(scores[one.item], _SCORES[one.kind](one.severity))
+    scores = object_scores(findings, n_objects)
     worst = np.argsort(-scores, kind="stable")[: int(MAX_DISTRUSTED * n_objects)]
     trusted = np.ones(n_objects, np.bool_)
     trusted[worst[scores[worst] >= 1]] = False
     return trusted
+
+
+def object_scores(findings: Sequence[Finding], n_objects: int) -> Floats:
+    """Return how much the worst finding of each object counts; 0 is none."""
+    scores = np.zeros(n_objects)
+    for one in findings:
+        if one.item is not None and one.kind in _SCORES:
+            scores[one.item] = max(scores[one.item], _SCORES[one.kind](one.severity))
+    return scores

@@ -25,6 +25,8 @@ SAME_OBJECT = 0.1
 # Errors below this part of the size are noise of the annotation.
 FLOOR = 0.001
 MAX_NAMED = 3
+# Two landmarks are swapped if each is nearer than this part of the size to where the other one is expected.
+MAX_SWAPPED = 0.05
 # The median of the length of a vector with two Gaussian components, in standard deviations of these.
 RAYLEIGH_MEDIAN = 1.1774
 
@@ -208,15 +210,31 @@ def suspect(landmarks: Floats, expected: Expected, typical: Typical, names: Sequ
         return None
     far = far[np.argsort(-scores[far], kind="stable")]
     score = float(scores[far[0]] / MIN_SCORE)
-    return Suspicion(score, tuple(sorted(far.tolist())), _text(far, size * parts, size * typical.medians, names))
+    pair = _swapped(landmarks, expected.landmarks, size, far)
+    if pair is not None:
+        text = "{} and {} seem to be swapped".format(*(_name(k, names) for k in pair))
+    else:
+        text = _text(far, size * parts, size * typical.medians, names)
+    return Suspicion(score, tuple(sorted(far.tolist())), text)
+
+
+def _swapped(landmarks: Floats, expected: Floats, size: float, far: NDArray[np.intp]) -> tuple[int, int] | None:
+    """Return the only two landmarks that are far, if each is where the other one is expected."""
+    if len(far) != 2:
+        return None
+    first, second = sorted(far.tolist())
+    distances = np.hypot(*(landmarks[[first, second]] - expected[[second, first]]).T)
+    return (first, second) if (distances < MAX_SWAPPED * size).all() else None
+
+
+def _name(k: int, names: Sequence[str]) -> str:
+    return f"landmark {k}" + ("" if names[k] == str(k) else f" ({names[k]})")
 
 
 def _text(far: NDArray[np.intp], pixels: Floats, usual: Floats, names: Sequence[str]) -> str:
     def one(k: int) -> str:
-        name = f"landmark {k}" + ("" if names[k] == str(k) else f" ({names[k]})")
-        return f"{name} is {pixels[k]:.3g} px from where models trained without this photo expect it " + (
-            f"(typical: {usual[k]:.2g} px)"
-        )
+        where = f"{_name(k, names)} is {pixels[k]:.3g} px from where models trained without this photo expect it"
+        return f"{where} (typical: {usual[k]:.2g} px)"
 
     if len(far) <= MAX_NAMED:
         return "; ".join(one(k) for k in far.tolist())

@@ -58,7 +58,7 @@ def add_annotate_options(parser: Parser) -> None:
     models = parser.add_argument_group("help by a model")
     model = f"propose landmarks by this model: {common.MODEL_HELP}"
     models.add_argument("--model", metavar="MODEL", help=model)
-    first = "train a model as soon as N photos are done (default: 10)"
+    first = "train a model as soon as N photos are done; 0 is never (default: 10)"
     models.add_argument("--first-training", type=int, default=10, metavar="N", help=first)
     common.add_jobs(models)
     second = "mark N photos of annotations, or a percentage such as 20%%, drawn at random, a second time in FILE"
@@ -89,8 +89,8 @@ def run_annotate(options: argparse.Namespace) -> int:
 
     require_packages()
     count_threads(options.jobs)
-    if options.first_training < 2:
-        raise InputError(f"--first-training {options.first_training}: expected at least 2")
+    if options.first_training < 0 or options.first_training == 1:
+        raise InputError(f"--first-training {options.first_training}: expected 0, which is never, or at least 2")
     model = None if options.model is None else load(options.model)
     request, second_round = _request(options, model)
     with ExitStack() as stack:
@@ -236,11 +236,14 @@ def _photos(options: argparse.Namespace, folder: Path) -> list[Path]:
 
     inputs = Inputs(options.recursive, options.images, options.exif, options.levels).add(options.inputs)
     inputs.leave_out_names(folder)
-    if not inputs.items:
-        raise InputError(inputs.faults[0] if inputs.faults else "no photos")
-    for line in inputs.faults + inputs.notes:
+    files = [item.file for item in inputs.items.values()]
+    faults = [*inputs.faults, *(f"{file}: no such file" for file in files if not file.is_file())]
+    files = [file for file in files if file.is_file()]
+    if not files:
+        raise InputError(faults[0])
+    for line in faults + inputs.notes:
         common.log(f"ert: {line}")
-    return [item.file for item in inputs.items.values()]
+    return files
 
 
 def _scheme(options: argparse.Namespace, model: ShapePredictor | None) -> "Scheme | None":

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 const page = (name) => import(new URL(`../../ert/annotation/page/${name}`, import.meta.url));
 const { ApiError } = await page("api.js");
-const { boundingBox, contentOf, guessMissing, nextOpen, titleOf, toServer } = await page("content.js");
+const { boundingBox, contentOf, guessMissing, nextOpen, shared, titleOf, toServer } = await page("content.js");
 const { landmarksBetween, placeCurve, spaced } = await page("curves.js");
 const { History } = await page("history.js");
 const { hint } = await page("hint.js");
@@ -47,7 +47,7 @@ class FakeServer {
       await turn();
       this.log.push(args[0]);
       if (this.held) await this.held;
-      if (this.down) throw new ApiError(this.down === 401 ? 401 : 0, "down");
+      if (this.down) throw new ApiError(this.down === 401 ? 401 : 0, "The server does not answer.");
       return structuredClone(run(...args));
     };
     this.api = { get: answer((path) => this.get(path)), put: answer((path, body) => this.put(path, body)),
@@ -124,6 +124,11 @@ test("content: order of landmarks, missing ones, box, what the server gets", () 
     objects: [{ landmarks: object.landmarks, hidden: [0], box: null, id: "" }] });
   assert.deepEqual(contentOf({ status: "done", objects: [{ landmarks: [null, [1, 1]], hidden: [], box: null, id: "" }] })
     .objects[0].missing, [0]);
+  const before = { a: [[1, 2], null], b: 1 };
+  const after = shared(before, { a: [[1, 2], [3, 4]], b: 1 });
+  assert.ok(after !== before && after.a[0] === before.a[0] && after.a[1][1] === 4);
+  assert.equal(shared(before, { a: [[1, 2], null], b: 1 }), before);
+  assert.notEqual(shared(before, { a: [[1, 2]], b: 1 }), before);
   assert.equal(titleOf(["0", "tip"], 0), "0");
   assert.equal(titleOf(["0", "tip"], 1), "1 tip");
 });
@@ -410,7 +415,7 @@ test("accepting says what is missing, and takes it as missing when asked again",
   assert.match(store.messages.at(-1), /Nothing is marked/);
   place(store, 0, [1, 1]);
   assert.equal(await store.accept(), false);
-  assert.match(store.messages.at(-1), /2 of the landmarks are not placed/);
+  assert.match(store.messages.at(-1), /2 landmarks are not placed/);
   await store.accept(true);
   await settle();
   assert.deepEqual([server.photos[0].status, store.photo.id], ["done", 1]);
@@ -496,11 +501,18 @@ test("large photos: the visible part in full, one request of a kind, bitmaps clo
   assert.ok(paths.length > 5 && paths.length < 25);
   assert.ok(alive.size <= 3);
   assert.match(paths[1], /^\/api\/photos\/4\/image\?side=\d+&left=0&top=2900&width=\d+&height=700$/);
-  image.magnify([4000, 4000]);
-  image.magnify([4001, 4000]);
+  image.magnify([4000, 4000], 100, 0.2);
   t.mock.timers.tick(1000);
   await settle();
-  assert.match(paths.at(-1), /side=256&left=3873/);
+  const n = paths.length;
+  image.magnify([7000, 7000], 100, 1);
+  image.magnify([7001, 7000], 100, 1);
+  t.mock.timers.tick(1000);
+  await settle();
+  image.magnify([7010, 7000], 100, 1);
+  t.mock.timers.tick(1000);
+  await settle();
+  assert.deepEqual(paths.slice(n), ["/api/photos/4/image?side=200&left=6901&top=6900&width=200&height=200"]);
   await image.open({ id: 5, width: 100, height: 100 });
   assert.equal(alive.size, 1);
 });

@@ -1,10 +1,6 @@
 import json
-import os
-import subprocess
-import sys
-import tempfile
+import multiprocessing
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +8,7 @@ from marking import NAMES, QUICK, draw_photos, mark, open_project, restart
 
 from ert import Dataset, InputError
 from ert.annotation.assistance.advice import advice
-from ert.annotation.assistance.process import TrainingProcess
-from ert.annotation.assistance.trainer import Request, train_on
+from ert.annotation.assistance.trainer import train_on
 from ert.annotation.assistant import Assistant
 from ert.datasets.assembly import squares_around
 
@@ -32,17 +27,8 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Where the journal is, beside a folder for temporary files."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    return tmp_path
-
-
-@pytest.fixture
-def project(folder, photos):
-    project = open_project(folder, photos[0])
+def project(tmp_path, photos):
+    project = open_project(tmp_path, photos[0])
     yield project
     project.journal.close()
 
@@ -64,11 +50,7 @@ def state(assistant):
     return assistant.status()["state"]
 
 
-def temporary_files(folder):
-    return list((folder / "temporary").iterdir())
-
-
-def test_from_the_first_photo_to_a_model_and_after_a_restart(folder, project, photos, make):
+def test_from_the_first_photo_to_a_model_and_after_a_restart(tmp_path, project, photos, make):
     shapes = photos[1]
     assistant = make()
     assert assistant.status() | {"corrections": 0} == {
@@ -92,7 +74,8 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(folder, project, ph
     wait(lambda: state(assistant) != "training")
     status = assistant.status()
     assert (status["state"], status["version"], status["n_photos"], status["next_at"]) == ("ready", 1, 8, 13)
-    (errors,) = status["errors"]
+    wait(lambda: assistant.status()["errors"])
+    (errors,) = assistant.status()["errors"]
     assert errors["low"] <= errors["error"] <= errors["high"] < 10
     assert status["text"] == "The model was trained on 8 photos."
     json.dumps(status, allow_nan=False)
@@ -101,6 +84,7 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(folder, project, ph
     assert sorted([*left, *first[:8]]) == list(range(16))
     i = left[0]
     proposal = assistant.proposal(i)
+    wait(lambda: project.entries("training"))
     json.dumps(proposal, allow_nan=False)
     assert proposal["model"] == 1
     (one,) = proposal["objects"]
@@ -113,10 +97,10 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(folder, project, ph
     mark(project, i, [corrected])
     assert assistant.status()["corrections"] == {"n_landmarks": 6, "n_corrected": 1}
     assert i not in assistant.order()
-    wait(lambda: not temporary_files(folder))
     assistant.close()
+    assert multiprocessing.active_children() == []
 
-    again = restart(folder, project)
+    again = restart(tmp_path, project)
     later = make(again)
     status = later.status()
     assert (status["state"], status["version"]) == ("training", 0)
@@ -126,17 +110,17 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(folder, project, ph
     again.journal.close()
 
 
-def test_a_training_is_stopped_at_once_and_comes_again_with_more_photos(folder, project, photos, make):
+def test_a_training_is_stopped_at_once_and_comes_again_with_more_photos(project, photos, make):
     assistant = make(params=None)
     for i in range(8):
         mark(project, i, [photos[1][i]])
-    wait(lambda: temporary_files(folder))
+    assert len(multiprocessing.active_children()) == 1
     begin = time.monotonic()
     assistant.stop()
     assert time.monotonic() - begin < 2
     assert assistant.status()["text"] == "The training was stopped."
     assert (state(assistant), assistant.status()["version"]) == ("stopped", 0)
-    wait(lambda: not temporary_files(folder))
+    assert multiprocessing.active_children() == []
     assistant.stop()
     mark(project, 8, [photos[1][8]])
     assert (state(assistant), assistant.status()["next_at"]) == ("stopped", 13)
@@ -206,37 +190,6 @@ def test_a_model_with_other_landmarks_is_refused(project, photos, make):
     model = train_on(dataset.with_landmarks([0, 1, 2]).subset(range(4)), params=QUICK, validate=False).model
     with pytest.raises(InputError, match="the model has 3 landmarks, the project 6"):
         make(model=model)
-
-
-def test_the_training_ends_with_the_process_that_has_started_it(folder, photos):
-    files, shapes = photos
-    dataset = Dataset(files, squares_around(shapes), shapes, NAMES, "drawn", box_source="landmarks")
-    inner = folder / "inner"
-    inner.mkdir()
-    Request(dataset, [], {"n_jobs": 1, "random_state": 0}).write(inner)
-    script = (
-        "import sys; from pathlib import Path; from ert.annotation.assistance.process import TrainingProcess\n"
-        "process = TrainingProcess()\n"
-        "for report in process.reports(Path(sys.argv[1])): print(process._process.pid, flush=True)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, str(inner)], stdout=subprocess.PIPE) as parent:
-        number = int(parent.stdout.readline())
-        parent.kill()
-    wait(lambda: not inner.exists())
-    wait(lambda: not is_running(number))
-
-
-def is_running(number):
-    try:
-        return Path(f"/proc/{number}/stat").read_text().split()[2] != "Z" if os.path.exists("/proc") else False
-    except OSError:
-        return False
-
-
-def test_a_process_that_is_killed_before_it_starts_never_starts(tmp_path):
-    process = TrainingProcess()
-    process.kill()
-    assert list(process.reports(tmp_path)) == []
 
 
 def errors_of(values):

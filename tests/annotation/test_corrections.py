@@ -60,6 +60,12 @@ def test_objects_are_compared_with_the_nearest_proposal():
     assert count_corrected([SHAPE], []) == (6, 6)
 
 
+def test_a_single_landmark_has_the_size_of_its_photo():
+    marked, proposed = np.array([(100.0, 50)]), np.array([(103.0, 50)])
+    assert count_corrected([marked], [proposed], photo_side=200) == (1, 0)
+    assert count_corrected([marked], [proposed], photo_side=100) == (1, 1)
+
+
 def test_photos_count_when_they_are_done(project, corrections):
     corrections.propose(0, 1, points(SHAPE))
     assert counts(corrections) == (0, 0)

@@ -8,7 +8,6 @@ from ert import ShapePredictor
 from ert.annotation.assistance.proposals import (
     FLOOR,
     MAX_OFF,
-    Calibration,
     fit_calibration,
     is_off,
     object_sizes,
@@ -67,13 +66,6 @@ def test_without_observations_the_typical_calibration_is_used():
     assert (np.diff(confidence) < 0).all()
     assert confidence[0] > 0.9
     assert confidence[-1] < 0.1
-
-
-def test_a_calibration_survives_json():
-    calibration = fit_calibration(*noisy_errors(np.random.default_rng(3), 20)[:2])
-    again = Calibration.from_json(calibration.to_json())
-    spreads = np.full((1, 6), 0.01)
-    np.testing.assert_array_equal(again.std(spreads), calibration.std(spreads))
 
 
 def test_sizes_are_diagonals_and_those_of_single_landmarks_the_sides_of_boxes():

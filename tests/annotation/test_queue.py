@@ -2,7 +2,7 @@ import numpy as np
 from drawn import standard_photos
 from PIL import Image
 
-from ert.annotation.assistance.queue import Ranking, distances, photo_features, most_different, thumbnail
+from ert.annotation.assistance.queue import Ranking, distances, most_different, photo_features, thumbnail
 
 
 def groups(sizes, rng, n=8):
@@ -66,15 +66,3 @@ def test_a_ranking_has_all_photos_left_before_and_after_they_are_compared(tmp_pa
     other = Ranking(files)
     other.wait()
     assert other.order([0, 1, 2, 4], [3]) == first
-
-
-def test_scores_of_a_model_decide_until_it_is_replaced(tmp_path):
-    ranking = Ranking(files_of(tmp_path))
-    ranking.wait()
-    before = ranking.order(range(6), [])
-    ranking.score({1: 0.9, 3: 0.2, 5: 0.5})
-    ranking.score({2: 0.1})
-    assert [i for i in ranking.order([0, 1, 3, 4, 5], [2]) if i in (1, 3, 5)] == by_score({1: 0.9, 3: 0.2, 5: 0.5})
-    assert sorted(ranking.order(range(6), [])) == list(range(6))
-    ranking.forget_scores()
-    assert ranking.order(range(6), []) == before

@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from marking import NAMES, QUICK, draw_photos
 import ert
 from ert import Dataset, InputError
 from ert.annotation.assistance.proposals import propose
-from ert.annotation.assistance.trainer import HeldOut, Trained, error_figures, fold_splits, marked_often, train_on
+from ert.annotation.assistance.trainer import HeldOut, error_figures, fold_splits, marked_often, train_on
 from ert.datasets.assembly import squares_around
 from ert.pipeline.validate import object_digests
 
@@ -57,17 +58,15 @@ def test_the_same_photos_give_the_same_model(trained, dataset):
     again = train_on(dataset.subset(range(N)), params=QUICK)
     np.testing.assert_array_equal(again.model.cascade_.leaves, trained.model.cascade_.leaves)
     assert again.errors == trained.errors
-    assert again.calibration.to_json() == trained.calibration.to_json()
+    np.testing.assert_array_equal(again.calibration.weights, trained.calibration.weights)
 
 
-def test_a_training_survives_its_files(trained, dataset, tmp_path):
-    trained.write(tmp_path)
-    again = Trained.read(tmp_path)
+def test_a_training_survives_the_way_from_its_process(trained, dataset):
+    again = pickle.loads(pickle.dumps(trained))
     image = ert.load_image(dataset.files[-1])
     one, other = (propose(each.model, image, each.calibration)[0] for each in (trained, again))
     np.testing.assert_array_equal(one.landmarks, other.landmarks)
     np.testing.assert_array_equal(one.confidence, other.confidence)
-    assert (again.errors, again.landmarks, again.n_photos) == (trained.errors, trained.landmarks, trained.n_photos)
 
 
 def test_boxes_that_a_person_has_drawn_are_not_expected_in_new_photos(dataset):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.annotation.assistance.proposals import is_off, object_sizes
 from ert.annotation.project import Project
@@ -74,7 +75,7 @@ class Corrections:
                 np.array([(np.nan, np.nan) if point is None else point for point in points], np.float64).reshape(-1, 2)
                 for points in self._logged[i]["objects"]
             ]
-            count = count_corrected([marked.landmarks for marked in state.objects], proposed)
+            count = count_corrected([marked.landmarks for marked in state.objects], proposed, self._photo_side(i))
         with self._lock:
             if count is None:
                 self._counts.pop(i, None)
@@ -82,8 +83,14 @@ class Corrections:
                 self._counts[i] = count
         return count
 
+    def _photo_side(self, i: int) -> float:
+        try:
+            return float(np.mean(self._project.size(i)))
+        except InputError:
+            return 1.0
 
-def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tuple[int, int]:
+
+def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats], photo_side: float = 1.0) -> tuple[int, int]:
     """Return the number of landmarks, and of those that were corrected.
 
     Parameters
@@ -91,6 +98,8 @@ def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tup
     marked, proposed : sequence of float64 array (n_landmarks, 2)
         Of the objects of a photo, in any order; NaN is missing. All landmarks of an object that was not proposed, or of
         a proposed one that is none, count as corrected.
+    photo_side : float
+        The size of objects without extent, such as single landmarks: the mean side of the photo.
 
     Returns
     -------
@@ -104,7 +113,7 @@ def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats]) -> tup
         if np.isnan(landmarks).all() or np.isnan(other).all():
             corrected += n
             continue
-        size = float(object_sizes(landmarks[None], np.zeros((1, 4)))[0])
+        size = float(object_sizes(landmarks[None], np.array([(0, 0, photo_side, photo_side)], np.float64))[0])
         corrected += int(is_off(landmarks, other, size).sum())
     return total, corrected
 

@@ -74,15 +74,6 @@ class Calibration:
         probability: Floats = np.interp(MAX_OFF / np.maximum(std, 1e-9), self.ratios, levels)
         return probability
 
-    def to_json(self) -> dict[str, list[float]]:
-        """Return the numbers as JSON types."""
-        return {name: getattr(self, name).tolist() for name in ("weights", "offsets", "ratios")}
-
-    @classmethod
-    def from_json(cls, numbers: dict[str, list[float]]) -> "Calibration":
-        """Restore what `to_json` has returned."""
-        return cls(**{name: np.array(values, np.float64) for name, values in numbers.items()})
-
 
 class Proposal(NamedTuple):
     """The proposed landmarks of an object.

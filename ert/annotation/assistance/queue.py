@@ -4,14 +4,14 @@ thumbnails ──> histograms of gradients ──> distances of photos ──> t
 """
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import load_image, to_gray
+from ert._core.images import load_preview, to_gray
 from ert._core.types import Floats, Pixels
 from ert.inference.gradients import gradient_histograms
 
@@ -69,21 +69,6 @@ def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n:
     return order
 
 
-def next_photos(
-    between: Floats, done: Sequence[int], left: Sequence[int], scores: Mapping[int, float], n: int
-) -> list[int]:
-    """Return the photos that help most.
-
-    Parameters
-    ----------
-    between, done, left, n
-        As for `most_different`.
-    scores : mapping of int to float
-        The mean confidence of the landmarks that a model proposes for photos; empty before the first model.
-    """
-    return most_different(between, done, left, n)
-
-
 class Ranking:
     """The order of the photos of a project, as far as it is known; photos are compared in the background.
 
@@ -101,7 +86,6 @@ class Ranking:
         # The photos that are compared, and their distances from each other.
         self._compared: list[int] = []
         self._between: Floats = np.zeros((0, 0))
-        self._scores: dict[int, float] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._compare, name="ert photos", daemon=True)
         self._thread.start()
@@ -109,24 +93,12 @@ class Ranking:
     def order(self, left: Collection[int], done: Collection[int]) -> list[int]:
         """Return the photos that are left, the one that helps most first."""
         with self._lock:
-            compared, between, scores = self._compared, self._between, dict(self._scores)
+            compared, between = self._compared, self._between
         wanted, finished = set(left), set(done)
-        places = {i: k for k, i in enumerate(compared)}
         of_done, of_left = ([k for k, i in enumerate(compared) if i in some] for some in (finished, wanted))
-        known = {places[i]: score for i, score in scores.items() if i in places}
-        first = [compared[k] for k in next_photos(between, of_done, of_left, known, N_RANKED)]
+        first = [compared[k] for k in most_different(between, of_done, of_left, N_RANKED)]
         taken = set(first)
         return first + [i for i in self._random if i in wanted and i not in taken]
-
-    def score(self, scores: Mapping[int, float]) -> None:
-        """Note the mean confidence of the landmarks that a model proposes for some photos."""
-        with self._lock:
-            self._scores.update(scores)
-
-    def forget_scores(self) -> None:
-        """Forget the scores, which were those of another model."""
-        with self._lock:
-            self._scores.clear()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until photos have been compared."""
@@ -144,7 +116,7 @@ class Ranking:
                 if self._closed:
                     return
                 try:
-                    features.append(photo_features(thumbnail(to_gray(load_image(self._files[i])))))
+                    features.append(photo_features(thumbnail(to_gray(load_preview(self._files[i], SIDE)))))
                 except InputError:
                     features.append(
                         np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8))

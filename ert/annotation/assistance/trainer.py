@@ -1,40 +1,18 @@
-"""Training for the assistant: a model of the photos that are done, and its errors in those it was not trained on.
+"""Training for the assistant: a model of the photos that are done, and its errors in those it was not trained on."""
 
-As a process, ``python -m ert.annotation.assistance.trainer FOLDER``, it reads FOLDER/request.pickle, writes
-FOLDER/model.ert and FOLDER/model.json, and reports in lines of JSON on standard output:
-
-    {"progress": 0.4, "text": "..."}   {"trained": true}   {"scores": {"17": 0.93}}   {"failed": "one line"}
-
-It ends when its standard input is closed, which happens when the process that has started it dies.
-"""
-
-import json
-import os
-import pickle
-import shutil
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError, one_line
-from ert._core.files import write_atomically
+from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert._core.types import Floats
-from ert.annotation.assistance.proposals import (
-    Calibration,
-    Proposal,
-    fit_calibration,
-    locate_repeatedly,
-    object_sizes,
-    propose,
-)
+from ert.annotation.assistance.proposals import Calibration, Proposal, fit_calibration, locate_repeatedly, object_sizes
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups
 from ert.evaluation.radial import mean_interval
@@ -45,7 +23,7 @@ from ert.pipeline.folds import Split
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.sources import Found
 from ert.pipeline.validate import boxes_for, object_digests
-from ert.predictor import ShapePredictor, load
+from ert.predictor import ShapePredictor
 
 # Folds of the photos, each of which is left out of a model of its own; fewer where there are many photos, whose
 # models take longer.
@@ -113,33 +91,6 @@ class Trained:
     landmarks: tuple[int, ...]
     n_photos: int
     max_objects: int = 1
-
-    def write(self, folder: Path) -> None:
-        """Write model.ert and model.json."""
-        self.model.save(folder / "model.ert")
-        known = {
-            "calibration": None if self.calibration is None else self.calibration.to_json(),
-            "errors": dict(self.errors),
-            "landmarks": list(self.landmarks),
-            "n_photos": self.n_photos,
-            "max_objects": self.max_objects,
-        }
-        with write_atomically(folder / "model.json") as path:
-            path.write_text(json.dumps(known), "utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> "Trained":
-        """Read what `write` has written."""
-        known = json.loads((folder / "model.json").read_text("utf-8"))
-        calibration = known["calibration"]
-        return cls(
-            load(folder / "model.ert"),
-            None if calibration is None else Calibration.from_json(calibration),
-            known["errors"],
-            tuple(known["landmarks"]),
-            known["n_photos"],
-            known["max_objects"],
-        )
 
 
 def error_figures(errors: Mapping[str, float], n_photos: int) -> dict[str, Any]:
@@ -294,77 +245,11 @@ def measure(
     return HeldOut([str(file) for file in dataset.files], errors, spreads / sizes)
 
 
-def score_photos(trained: Trained, photos: Sequence[tuple[int, Path]]) -> Iterator[tuple[int, float]]:
-    """Yield the number of each photo with its score: the mean confidence of its landmarks, 0 if nothing is found."""
-    for number, file in photos:
-        try:
-            found = propose(trained.model, load_image(file), trained.calibration, max_objects=trained.max_objects)
-        except InputError:
-            continue
-        yield number, score_of(found)
-
-
 def score_of(proposals: Sequence[Proposal]) -> float:
     """Return the mean confidence of all landmarks, 0 where nothing is proposed."""
     return float(np.mean([one.confidence for one in proposals])) if proposals else 0.0
 
 
-class Request(NamedTuple):
-    """What a process is to train on.
-
-    Attributes
-    ----------
-    dataset : Dataset
-        The objects of the photos that are done.
-    todo : list of (int, pathlib.Path)
-        The numbers and files of photos that are scored after the training.
-    options : dict
-        Other arguments of `train_on`; "base" is a file in place of a model.
-    """
-
-    dataset: Dataset
-    todo: list[tuple[int, Path]]
-    options: dict[str, Any]
-
-    def write(self, folder: Path) -> None:
-        """Write the request; pickled, as files of photos know how they are read."""
-        (folder / "request.pickle").write_bytes(pickle.dumps(self))
-
-
-def _end_with_parent(folder: Path) -> None:
-    """Remove the folder and end when standard input is closed."""
-
-    def wait() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
-def run(folder: Path) -> None:
-    """Do what a request asks for, and report."""
-
-    def report(**values: Any) -> None:
-        print(json.dumps(values), flush=True)
-
-    try:
-        dataset, todo, options = pickle.loads((folder / "request.pickle").read_bytes())
-        if options.get("base") is not None:
-            options["base"] = load(options["base"])
-        trained = train_on(dataset, **options, say=lambda progress, text: report(progress=progress, text=text))
-        trained.write(folder)
-        report(trained=True)
-        trained.model.n_jobs = 1
-        for number, score in score_photos(trained, todo):
-            report(scores={str(number): score})
-    except (InputError, OSError, ValueError, MemoryError) as error:
-        report(failed=one_line(str(error) or type(error).__name__))
-
-
-if __name__ == "__main__":
-    _end_with_parent(Path(sys.argv[1]))
-    if hasattr(os, "nice"):
-        os.nice(10)
-    run(Path(sys.argv[1]))
+def work(send: Callable[[tuple[float, str]], object], dataset: Dataset, options: Mapping[str, Any]) -> Trained:
+    """Train in a process of its own, see :class:`ert.annotation.process.Job`; progress and lines are sent."""
+    return train_on(dataset, **options, say=lambda progress, text: send((progress, text)))

@@ -28,7 +28,7 @@ const toggled = (hidden, k) => (hidden.includes(k) ? hidden.filter((other) => ot
  */
 export function makeActions(store, view, tools, windows) {
   const names = () => store.project.landmarks;
-  const title = (k) => titleOf(names(), k);
+  const title = (k) => `Landmark ${titleOf(names(), k)}`;
   let asked = null;
 
   /** The landmark that M and H mean: the selected one, else the one that a click would place. */

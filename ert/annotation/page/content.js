@@ -54,6 +54,21 @@ export function toServer(content) {
   return { status: content.status, objects, scale: content.scale };
 }
 
+/**
+ * @param {any} before plain data
+ * @param {any} after plain data; is changed
+ * @returns {any} `after` with what is the same taken from `before`, so that a long history of edits needs little memory
+ */
+export function shared(before, after) {
+  if (!isData(before) || !isData(after)) return after;
+  const keys = Object.keys(after);
+  for (const key of keys) after[key] = shared(before[key], after[key]);
+  const same = keys.length === Object.keys(before).length && keys.every((key) => after[key] === before[key]);
+  return same ? before : after;
+}
+
+const isData = (value) => typeof value === "object" && value !== null;
+
 /** @param {Content} a @param {Content} b @returns {boolean} whether the server would store the same */
 export function sameForServer(a, b) {
   return JSON.stringify(toServer(a)) === JSON.stringify(toServer(b));

@@ -4,7 +4,6 @@ import { getImage } from "./api.js";
 
 const BASE_SIDE = 2048;
 const DETAIL_SIDE = 3072;
-const PATCH_SIDE = 256;
 const DETAIL_MARGIN = 0.2;
 const PAUSE_MS = 120;
 const SHARP_PIXELS = 3;
@@ -18,6 +17,8 @@ export class PhotoImage extends EventTarget {
     this.size = [1, 1];
     this.id = null;
     this.error = "";
+    /** Whether the photo could not be loaded because the server did not answer. */
+    this.unreachable = false;
     /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
     this.parts = {};
     this.aborts = {};
@@ -34,7 +35,7 @@ export class PhotoImage extends EventTarget {
 
   close() {
     for (const name of ["base", "detail", "patch"]) this.#drop(name);
-    this.error = "";
+    Object.assign(this, { error: "", unreachable: false });
   }
 
   /**
@@ -54,15 +55,22 @@ export class PhotoImage extends EventTarget {
     this.#later("detail", box, side);
   }
 
-  /** Load the surroundings of a point in full, for the magnifier. @param {[number, number]} point in the photo */
-  magnify([x, y]) {
-    if (!this.parts.base || this.#resolution("base") >= 1) return;
-    const wanted = [x - PATCH_SIDE / 8, y - PATCH_SIDE / 8, PATCH_SIDE / 4, PATCH_SIDE / 4];
-    if (this.#covers("detail", wanted, 1) || this.#covers("patch", wanted, 1)) return;
-    const [width, height] = this.size.map((side) => Math.min(PATCH_SIDE, side));
+  /**
+   * Load the surroundings of a point, if what is there is too coarse for the magnifier.
+   *
+   * @param {[number, number]} point in the photo
+   * @param {number} span width and height of what the magnifier shows, in pixels of the photo
+   * @param {number} resolution device pixels a pixel of the photo
+   */
+  magnify([x, y], span, resolution) {
+    const wanted = Math.min(1, resolution);
+    if (!this.parts.base || this.#resolution("base") >= wanted * 0.9) return;
+    const shown = [x - span / 2, y - span / 2, span, span];
+    if (this.#covers("detail", shown, wanted) || this.#covers("patch", shown, wanted)) return;
+    const [width, height] = this.size.map((side) => Math.min(Math.ceil(2 * span), side));
     const left = Math.round(Math.min(this.size[0] - width, Math.max(0, x - width / 2)));
     const top = Math.round(Math.min(this.size[1] - height, Math.max(0, y - height / 2)));
-    this.#later("patch", [left, top, width, height], PATCH_SIDE);
+    this.#later("patch", [left, top, width, height], Math.ceil(Math.max(width, height) * wanted));
   }
 
   /**
@@ -116,9 +124,8 @@ export class PhotoImage extends EventTarget {
       }
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
-      this.error = "";
     } catch (error) {
-      if (!abort.signal.aborted && whole) this.error = error.message;
+      if (!abort.signal.aborted && whole) Object.assign(this, { error: error.message, unreachable: error.status === 0 });
     } finally {
       if (this.aborts[name] === abort) delete this.aborts[name];
     }

@@ -1,7 +1,7 @@
 /** The photo that is edited, and everything that panels and tools share. */
 
 import * as server from "./api.js";
-import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer } from "./content.js";
+import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer, shared } from "./content.js";
 import { History } from "./history.js";
 import { Saver } from "./saving.js";
 
@@ -185,9 +185,10 @@ export class Store extends EventTarget {
    */
   edit(description, change, { merge, object = this.object, selected = this.selected } = {}) {
     const before = this.content;
-    const after = structuredClone(before);
-    change(after);
-    if (JSON.stringify(after) !== JSON.stringify(before)) {
+    const draft = structuredClone(before);
+    change(draft);
+    const after = shared(before, draft);
+    if (after !== before) {
       const entry = { photo: this.photo.id, description, before, after, merge };
       this.history.push({ ...entry, object: this.object, selected: this.selected });
       this.#set(after);
@@ -274,7 +275,7 @@ export class Store extends EventTarget {
     }
     const open = objects.flatMap((object) => object.landmarks.filter((_, k) => isOpen(object, k)));
     if (open.length && !incomplete) {
-      this.say(`${open.length} of the landmarks are not placed. Enter again: they are missing in this photo.`);
+      this.say(`${open.length} landmarks are not placed. Enter or Done again marks them as missing.`);
       return false;
     }
     this.edit(this.isProposal ? "Proposal accepted" : "Photo done", (content) => {

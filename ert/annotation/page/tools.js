@@ -34,7 +34,11 @@ export class Tools extends EventTarget {
     canvas.addEventListener("pointerleave", (event) => this.#leave(event));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    store.addEventListener("photo", () => this.setMode("mark"));
+    store.addEventListener("photo", () => {
+      this.gesture = null;
+      store.busy = false;
+      this.setMode("mark");
+    });
     this.setMode("mark");
   }
 
@@ -55,7 +59,7 @@ export class Tools extends EventTarget {
     const { store } = this;
     const k = store.target;
     if (k === null) return;
-    store.editObject(`${titleOf(store.project.landmarks, k)} placed`, (object) => {
+    store.editObject(`Landmark ${titleOf(store.project.landmarks, k)} placed`, (object) => {
       object.landmarks[k] = rounded(this.#inside(point));
     });
     this.last = { photo: store.photo.id, object: store.object, landmark: k };
@@ -65,7 +69,7 @@ export class Tools extends EventTarget {
   /** @param {number} k landmark of the current object @param {[number, number]} point @param {string} [merge] */
   move(k, point, merge) {
     const { store } = this;
-    store.editObject(`${titleOf(store.project.landmarks, k)} moved`, (object) => {
+    store.editObject(`Landmark ${titleOf(store.project.landmarks, k)} moved`, (object) => {
       object.landmarks[k] = rounded(this.#inside(point));
     }, { merge, selected: k });
   }
