@@ -136,7 +136,7 @@ def test_the_order_is_that_of_the_next_photo(fake, panels):
     assert rows(page)[-1] == "fish 0029.jpg"
     page.locator("#photos").get_by_label("Order").select_option("suspicious")
     page.wait_for_function(
-        "() => document.querySelector('#photos .note').textContent.includes('once they are checked')"
+        "() => document.querySelector('#photos .note').textContent.includes('Nothing is checked yet')"
     )
 
 
@@ -148,7 +148,10 @@ def test_training_is_started_watched_and_stopped(fake, panels):
     assert text_of(page, "#model .headline") == "No model yet"
     model.get_by_role("button", name="Train now").click()
     server.model |= {"state": "training", "progress": 0.4, "text": "Stage 3 of 10"}
-    model.get_by_role("button", name="Stop training").click()
+    stop = model.get_by_role("button", name="Stop training")
+    stop.wait_for()
+    assert stop.evaluate("(button) => button === document.activeElement")
+    stop.click()
     assert model.get_by_role("progressbar", name="Training").get_attribute("value") == "0.4"
     server.model |= {"state": "stopped", "text": ""}
     model.get_by_role("button", name="Train now").wait_for()
@@ -242,9 +245,9 @@ def test_one_point_or_all_are_taken_over_from_the_models_opinion(checked, panels
     assert first.inner_text().split()[:3] == ["tail", "30.0", "10.1"]
     checks.get_by_role("button", name="Take over tail").click()
     page.wait_for_function("() => document.querySelector('#checks tbody tr td').textContent === '0.0'")
-    page.wait_for_function("() => document.querySelector('#photos .counts')")
     wait_for_save(page, checked, 3, [318.0, 316.0])
-    page.evaluate("document.activeElement.blur()")
+    # The focus stays, so that Enter does not mean the photo.
+    assert page.evaluate("document.activeElement.dataset.key") == "take 3"
     checks.get_by_label("Hide").check()
     assert not checks.locator("tbody").is_visible()
 
