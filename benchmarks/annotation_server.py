@@ -149,8 +149,12 @@ def measure(folder, options):
             times.append(save(i, server.get(f"/api/photos/{i}")["revision"]))
             time.sleep(0.02)
     found["saves_with_all_done"] = summary(times)
+    time.sleep(10)
+    wait_until_saved(server)
+    begin = server.processor_seconds()
     save(0, server.get("/api/photos/0")["revision"])
-    found["seconds_from_change_to_file"] = round(wait_until_saved(server), 2)
+    seconds = round(wait_until_saved(server), 2)
+    found["change_to_file"] = {"seconds": seconds, "processor_seconds": round(server.processor_seconds() - begin, 2)}
     times = [server.ask("/api/photos?order=name&limit=100")[1] for _ in range(50)]
     found["lists"], found["status"] = summary(times), summary([server.ask("/api/status")[1] for _ in range(50)])
     memory["end"] = server.megabytes()

@@ -20,7 +20,7 @@ MAX_SIDE_PIXELS = 8192
 _JPEG_QUALITY = 88
 _THUMBNAIL_QUALITY = 80
 # Photos of which parts are shown; a photo that is larger is read again for each part.
-_PIXEL_CACHE_BYTES = 192_000_000
+_PIXEL_CACHE_BYTES = 160_000_000
 _JPEG_CACHE_BYTES = 24_000_000
 _THUMBNAIL_CACHE_BYTES = 8_000_000
 # Each of them may hold a whole photo in memory.
@@ -44,12 +44,18 @@ class _Cache(Generic[_T]):
 
     def put(self, key: Hashable, value: _T) -> None:
         size = self._size_of(value)
+        if size > self._max_bytes:
+            return
+        self.make_room(size)
         with self._lock:
-            if key in self._values or size > self._max_bytes:
-                return
-            self._values[key] = value
-            self._n_bytes += size
-            while self._n_bytes > self._max_bytes:
+            if key not in self._values:
+                self._values[key] = value
+                self._n_bytes += size
+
+    def make_room(self, n_bytes: int) -> None:
+        """Drop values until there is room for so many bytes."""
+        with self._lock:
+            while self._values and self._n_bytes + n_bytes > self._max_bytes:
                 _, old = self._values.popitem(last=False)
                 self._n_bytes -= self._size_of(old)
 
@@ -69,6 +75,7 @@ class Photos:
         self._pixels = _Cache[Pixels](_PIXEL_CACHE_BYTES, lambda pixels: pixels.nbytes)
         self._jpegs = _Cache[bytes](_JPEG_CACHE_BYTES, len)
         self._thumbnails = _Cache[bytes](_THUMBNAIL_CACHE_BYTES, len)
+        self._part_reader = threading.Lock()
         self._readers = threading.BoundedSemaphore(_MAX_READERS)
 
     def version(self, i: int) -> str:
@@ -135,10 +142,14 @@ class Photos:
         if part is None:
             return load_preview(self._files[i], side)
         left, top, width, height = part
-        pixels = self._pixels.get((version, i))
-        if pixels is None:
-            pixels = load_image(self._files[i])
-            self._pixels.put((version, i), pixels)
+        with self._part_reader:
+            # A page asks for several parts of a photo at once.
+            pixels = self._pixels.get((version, i))
+            if pixels is None:
+                columns, rows = self.size(i)
+                self._pixels.make_room(3 * columns * rows)
+                pixels = load_image(self._files[i])
+                self._pixels.put((version, i), pixels)
         return pixels[top : top + height, left : left + width]
 
 

@@ -4,6 +4,7 @@ import logging
 import secrets
 import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Collection, Sequence
@@ -37,6 +38,7 @@ _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # Of an address that others may have: open connections end with the server.
 _SHUTDOWN_SECONDS = 2
+_SWITCH_SECONDS = 0.001
 Answer: TypeAlias = Callable[[Call], Any]
 
 
@@ -255,6 +257,8 @@ def serve(
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    # The file is written in a thread, which is to delay answers by less than the 5 ms that are usual.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     before = {number: signal.signal(number, interrupt) for number in _signals()}
     try:
         uvicorn.Server(config).run(sockets=[listening])

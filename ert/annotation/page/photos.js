@@ -144,8 +144,8 @@ class Photos {
 
   noteText() {
     const { checks } = this.store.status ?? {};
-    if (this.order.value === "suspicious" && checks?.state !== "ready") {
-      return "Photos are ordered by suspicion once they are checked: see Checks below.";
+    if (this.order.value === "suspicious" && checks?.state !== "ready" && !checks?.n_suspicious) {
+      return "Nothing is checked yet: start a check in the panel Checks.";
     }
     const isSifted = this.search.value || this.status.value !== "all";
     if (!this.shown.length) return isSifted ? "No photo matches." : "There are no photos.";
