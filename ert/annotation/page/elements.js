@@ -62,6 +62,20 @@ export function labeled(label, field, attributes = {}) {
   return element("div", { class: "field", ...attributes }, element("label", { for: field.id }, label), field);
 }
 
+/** Replace the children of a node; the one with the focus keeps it, known by its `data-key`. */
+export function refill(node, children) {
+  const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  node.replaceChildren(...children);
+  if (key !== undefined) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+}
+
+/** Hide a button, or show it; if it has the focus, another one gets it: keys must not act on the photo suddenly. */
+export function setHidden(node, isHidden, other) {
+  const hadFocus = node === document.activeElement;
+  node.hidden = isHidden;
+  if (hadFocus && isHidden) other.focus();
+}
+
 /** A table with a header; the first column names the row. */
 export function table(caption, headers, rows, attributes = {}) {
   const cell = (value, column) => element(column ? "td" : "th", column ? {} : { scope: "row" }, value);

@@ -1,6 +1,6 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, sentence, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, sentence, setHidden, setText, short, showErrors, table } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
@@ -80,8 +80,9 @@ class Model {
     this.onProposal();
   }
 
-  request(send) {
-    return showErrors(this.error, send);
+  async request(send) {
+    await showErrors(this.error, send);
+    await this.store.poll();
   }
 
   onStatus() {
@@ -92,10 +93,11 @@ class Model {
     setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
-    this.train.hidden = isTraining;
+    this.stop.hidden &&= !isTraining;
+    setHidden(this.train, isTraining, this.stop);
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
-    this.stop.hidden = !isTraining;
+    setHidden(this.stop, !isTraining, this.train);
     setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);
@@ -109,11 +111,12 @@ class Model {
     this.chart.hidden = !errors.length;
     if (!errors.length) return;
     const { unit } = errors[0];
+    const isOpen = this.chart.querySelector("details")?.open;
     const rows = errors.map((e) => [String(e.n_photos), short(e.error), `${short(e.low)} to ${short(e.high)}`]);
     const caption = "Mean distance from your points, in photos that the model was not trained on. Bars: 95 % interval.";
     this.chart.replaceChildren(
       element("figcaption", {}, caption), errorChart(errors),
-      element("details", {}, element("summary", {}, "Numbers"),
+      element("details", { open: isOpen }, element("summary", {}, "Numbers"),
         table("Error by annotated photos", ["photos", `error (${unit})`, "95 % interval"], rows, { class: "numbers" })),
     );
   }
