@@ -84,6 +84,8 @@ class _Recorded:
 
     header: dict[str, Any] = field(default_factory=dict)
     names: list[str] | None = None
+    # What landmarks were called before they were renamed.
+    earlier_names: list[list[str]] = field(default_factory=list)
     states: dict[str, PhotoState] = field(default_factory=dict)
     # File -> the digests of its last two versions that ert read or wrote.
     digests: dict[str, list[str]] = field(default_factory=dict)
@@ -138,7 +140,11 @@ def _open(request: Request, journal: Journal) -> Opened:
         raise InputError("no photos to annotate, expected at least one")
     scheme = _scheme(request, recorded, source)
     index = {name: i for i, name in enumerate(names)}
-    in_file = {} if source is None or not len(source) else states_of(source, files, scheme.names, target.format)
+    in_file = (
+        {}
+        if source is None or not len(source)
+        else states_of(source, files, scheme.names, target.format, recorded.earlier_names)
+    )
     outside = _changed_names(target, recorded)
     states, unsaved, replaced = _merge(in_file, recorded, index, outside, target)
     if source is given:
@@ -150,6 +156,10 @@ def _open(request: Request, journal: Journal) -> Opened:
     unit = request.unit or recorded.header.get("unit") or "mm"
     title = request.title or target.path.name
     project = Project(files, scheme.names, scheme.links, journal, names=names, states=states, title=title, unit=unit)
+    for i in replaced:
+        # In later sessions too.
+        journal.append({"kind": "photo", "image": names[i], **states[i].to_json()})
+    replaced = {i: state for i, state in replaced.items() if state.objects}
     if replaced:
         kept = _keep_replaced(project, target, states, replaced)
         notes.append(f"{target.path}: was changed by another program, which counts; what was here before is in {kept}")
@@ -168,7 +178,7 @@ def _open(request: Request, journal: Journal) -> Opened:
         notes.append(
             f"{len(absent)} photos are not there, first: {absent[0]}; their landmarks stay in {journal.path.name}"
         )
-    notes += format_notes(target)
+    notes += [*format_notes(target), *exif_notes(project, target)]
     if source is not None:
         notes += [f"{target.path}: {note}" for note in source.notes]
 
@@ -191,6 +201,7 @@ def _read_recorded(journal: Journal) -> _Recorded:
                 recorded.header = entry
                 recorded.names = list(entry["landmarks"])
             elif kind == "names":
+                recorded.earlier_names.append(recorded.names or [])
                 recorded.names = list(entry["landmarks"])
             elif kind in ("read", "written"):
                 for name, digest in entry["files"].items():
@@ -285,10 +296,17 @@ def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Sc
 
 
 def states_of(
-    dataset: Dataset, files: Sequence[Path], landmark_names: Sequence[str], format: str
+    dataset: Dataset,
+    files: Sequence[Path],
+    landmark_names: Sequence[str],
+    format: str,
+    earlier_names: Sequence[Sequence[str]] = (),
 ) -> dict[int, PhotoState]:
     """Return the states of photos whose objects are in a dataset; InputError for landmarks of other names."""
-    landmarks = _in_order(dataset, landmark_names)
+    # A file may not have been written since landmarks were renamed.
+    known = [landmark_names, *reversed(earlier_names)]
+    names = next((each for each in known if set(dataset.landmark_names) <= set(each)), landmark_names)
+    landmarks = _in_order(dataset, names)
     index = {os.path.abspath(file): i for i, file in enumerate(files)}
     squares = squares_around(dataset.landmarks)
     tolerance = 1.5 if format == "imglab" else 1e-4
@@ -349,8 +367,7 @@ def _merge(
                 unsaved.add(i)
             continue
         states[i] = replace(found or PhotoState(), revision=state.revision + 1)
-        if state.objects:
-            replaced[i] = state
+        replaced[i] = state
     return states, unsaved, replaced
 
 

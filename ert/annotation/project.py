@@ -189,16 +189,18 @@ class Project:
         self._tell(i)
         return changed
 
-    def replace_all(self, states: dict[int, PhotoState]) -> None:
-        """Replace the states of photos by what another program wrote to the file; their revisions go on."""
+    def replace_all(self, states: dict[int, PhotoState]) -> dict[int, PhotoState]:
+        """Replace the states of photos by what another program wrote to the file, and return them as they are now."""
+        replaced = {}
         with self._lock:
             for i, state in states.items():
-                changed = replace(state, revision=self._states[i].revision + 1)
+                replaced[i] = changed = replace(state, revision=self._states[i].revision + 1)
                 self._journal.append({"kind": "photo", "image": self.names[i], **changed.to_json()})
                 self._note(i, changed)
         self._journal.sync()
         for i in states:
             self._tell(i)
+        return replaced
 
     def _note(self, i: int, state: PhotoState) -> None:
         self._states[i] = state

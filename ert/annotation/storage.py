@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, one_line
 from ert._core.files import check_writable, write_atomically
 from ert.annotation.journal import Journal
 from ert.annotation.project import PhotoState, Project
@@ -352,15 +352,17 @@ class Saver:
             if not self._outside:
                 raise InputError("nothing was changed outside")
             if action == "reload":
-                states = self._read()
-                kept = self._keep_mine()
+                before, states = self._project.states(), self._read()
+                kept = write_copy(self._project, self.target, self.target.free_name("mine"))
                 self.target.known = self.target.look()
                 self._announce({name: known.digest for name, known in self.target.known.items()})
-                self._unsaved.clear()
-                self._outside = []
-                self._project.replace_all(states)
-                # They are what the file holds.
-                self._unsaved.clear()
+                replaced, self._outside = self._project.replace_all(states), []
+                now = self._project.states()
+                with self._wake:
+                    # All but what was changed here meanwhile is what the file holds.
+                    self._unsaved = {
+                        i for i in self._unsaved if now[i] is not before[i] and now[i] is not replaced.get(i)
+                    }
             else:
                 kept = None
                 if self.target.files():
@@ -371,10 +373,6 @@ class Saver:
                 self._outside = []
         self._save()
         return {"kept": kept.name if kept else ""}
-
-    def _keep_mine(self) -> Path | None:
-        path = self.target.free_name("mine")
-        return write_copy(self._project, self.target, path)
 
     def close(self) -> None:
         """Write what is not in the file yet, and end the thread."""
@@ -418,8 +416,9 @@ class Saver:
         with self._busy:
             try:
                 self._outside = self.target.changed_outside()
-            except (InputError, OSError) as error:
-                self._failure = str(error)
+                self._failure = self._failure if self._unsaved else ""
+            except Exception as error:
+                self._failure = one_line(str(error) or type(error).__name__)
 
     def _save(self) -> None:
         with self._busy:
@@ -428,8 +427,9 @@ class Saver:
             try:
                 states = self._project.states()
                 self.target.write(self._project, states, changed, self._announce)
-            except (InputError, OSError) as error:
-                self._failure = str(error)
+            except Exception as error:
+                # Whatever it is, later changes are still to be written.
+                self._failure = one_line(str(error) or type(error).__name__)
                 return
             self._failure = ""
             with self._wake:

@@ -84,7 +84,7 @@ def run_annotate(options: argparse.Namespace) -> int:
     ert annotate wings.tps --model wings.ert
     ert annotate wings.tps --second-round 20 --out second.tps
     """
-    from ert.annotation.opening import exif_notes, open_project
+    from ert.annotation.opening import open_project
     from ert.annotation.server import LOOPBACK, make_app, open_socket, require_packages, serve
 
     require_packages()
@@ -114,8 +114,6 @@ def run_annotate(options: argparse.Namespace) -> int:
             common.show(f"ert annotate: {address} (Ctrl-C ends it)")
 
         serve(make, listening, host=options.host, announce=announce, browser=not options.no_browser)
-        for note in exif_notes(project, saver.target):
-            common.log(note)
     common.log(f"ert: {saver.target.path}: {saver.summary()}")
     return 0 if saver.is_saved else 2
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotation.annotating import NAMES, change, done, marked, opened, photos, same, saved, wait
+from PIL import Image
 
 from ert import InputError, load_dataset
 from ert.annotation.journal import Journal
@@ -317,6 +318,13 @@ def test_a_file_that_was_changed_between_two_sessions_counts_and_the_other_is_ke
     kept = load_dataset(tmp_path / "a.mine-1.csv", image_folder=files[0].parent)
     assert kept.landmarks[0, 2, 1] == 30.5
     assert len(kept) == 2 + changes_after
+    # It counts from then on.
+    last = opened(out, files)
+    assert last.project.photo(0).objects[0].landmarks[2, 1] == 31.5
+    assert not any("another program" in note for note in last.notes)
+    last.close()
+    assert load_dataset(out, image_folder=files[0].parent).landmarks[0, 2, 1] == 31.5
+    assert not (tmp_path / "a.mine-2.csv").exists()
 
 
 def test_a_file_that_is_gone_is_written_anew(tmp_path, files):
@@ -396,6 +404,60 @@ def test_landmarks_are_renamed_in_the_file(tmp_path, files):
     again.close()
     with pytest.raises(InputError, match="3 landmarks, not 4"):
         opened(out, files, names=4)
+
+
+def test_a_kill_between_new_names_and_the_file_with_them(tmp_path, files):
+    out = tmp_path / "a.csv"
+    one = opened(out, files)
+    change(one.project, 0, done(FIRST))
+    saved(one)
+    one.close()
+    journal = Journal(one.saver.target.journal)
+    journal.append({"kind": "names", "landmarks": ["a", "b", "c"]})
+    journal.close()
+    again = opened(out, files, names=None)
+    assert again.project.landmark_names == ("a", "b", "c")
+    assert again.project.photo(0).objects == (FIRST,)
+    change(again.project, 1, done(SECOND))
+    again.close()
+    assert load_dataset(out, image_folder=files[0].parent).landmark_names == ("a", "b", "c")
+
+
+def test_a_change_while_another_version_is_read_is_saved(tmp_path, files, monkeypatch):
+    out = tmp_path / "a.csv"
+    one = opened(out, files)
+    change(one.project, 0, done(FIRST))
+    saved(one)
+    edit(out)
+    wait(lambda: one.saver.status()["state"] == "changed outside")
+    read_again = one.saver._read
+
+    def slow():
+        found = read_again()
+        change(one.project, 3, done(SECOND))
+        return found
+
+    one.saver._read = slow
+    one.saver.resolve("reload")
+    saved(one)
+    one.close()
+    dataset = load_dataset(out, image_folder=files[0].parent)
+    assert dataset.landmarks[0, 2, 1] == 31.5
+    assert dataset.files[1].name == "a3.png"
+
+
+def test_photos_with_a_turn_in_an_imglab_file(tmp_path, files):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (60, 40)).save(files[0], exif=exif)
+    one = opened(tmp_path / "a.xml", files, format="imglab", reading={"exif": "upright"})
+    assert one.project.size(0) == (40, 60)
+    assert any("1 image carries a turn (EXIF)" in note and "--exif upright" in note for note in one.notes)
+    change(one.project, 0, done(marked((1, 2), (30, 50), (5, 30))))
+    one.close()
+    again = opened(tmp_path / "a.xml", files, format="imglab", reading={"exif": "upright"})
+    assert again.project.photo(0).objects[0].landmarks[1, 1] == 50
+    again.close()
 
 
 def test_a_photo_outside_of_the_format_is_in_the_journal(tmp_path, files):

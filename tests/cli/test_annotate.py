@@ -171,7 +171,7 @@ def test_a_model_helps(place, visit, dataset):
         ("photos --points 3 --scheme face5", "--points and --scheme: expected one of them"),
         ("photos --scheme nothing", "--scheme nothing: no such file"),
         ("photos --points 3 --model face68", "face68: 68 landmarks, 3 are to be marked"),
-        ("photos --points 3 --first-training 1", "--first-training 1: expected at least 2"),
+        ("photos --points 3 --first-training 1", "--first-training 1: expected 0, which is never, or at least 2"),
         ("photos --points 3 --out a.ert", "a.ert: expected a file ending in .xml, .csv"),
         ("photos --points 3 --out a.txt --format csv", "a.txt: expected a file ending in .csv for the format csv"),
         ("photos --points 3 --out wings.csv --format tps", "wings.csv: expected a file ending in .tps"),

@@ -115,6 +115,19 @@ export function proposedObjects(proposal) {
   }));
 }
 
+/** @param {Marked} object is changed @param {number} k @param {[number, number]} point */
+export function setPoint(object, k, point) {
+  object.landmarks[k] = rounded(point);
+  object.missing = object.missing.filter((other) => other !== k);
+}
+
+/** @param {Marked} object is changed @param {number} k @param {boolean} missing in the photo; else to be placed */
+export function removePoint(object, k, missing) {
+  object.landmarks[k] = null;
+  object.hidden = object.hidden.filter((other) => other !== k);
+  object.missing = object.missing.filter((other) => other !== k).concat(missing ? [k] : []);
+}
+
 /** Rounded for the file: a thousandth of a pixel is far below what anybody can mark. */
 export const rounded = ([x, y]) => [Math.round(x * 1000) / 1000, Math.round(y * 1000) / 1000];
 

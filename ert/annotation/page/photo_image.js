@@ -125,7 +125,8 @@ export class PhotoImage extends EventTarget {
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
     } catch (error) {
-      if (!abort.signal.aborted && whole) Object.assign(this, { error: error.message, unreachable: error.status === 0 });
+      if (abort.signal.aborted || !whole) return;
+      Object.assign(this, { error: error.message, unreachable: error.status === 0 });
     } finally {
       if (this.aborts[name] === abort) delete this.aborts[name];
     }

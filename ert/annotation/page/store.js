@@ -87,10 +87,15 @@ export class Store extends EventTarget {
     return this.objects[this.object] ?? emptyObject(this.project.landmarks.length);
   }
 
-  /** @returns {number | null} landmark that a click places */
+  /** @returns {number | null} landmark that a click places: the selected one if it has no position, else the next */
   get target() {
     const k = this.selected;
-    return k !== null && isOpen(this.current, k) ? k : nextOpen(this.current, k ?? -1);
+    return k !== null && this.current.landmarks[k] === null ? k : nextOpen(this.current, k ?? -1);
+  }
+
+  /** Select the landmark to be placed after another one. @param {number} k */
+  selectAfter(k) {
+    this.select(nextOpen(this.current, k));
   }
 
   get #proposed() {
@@ -367,6 +372,7 @@ export class Store extends EventTarget {
   /** @param {"reload" | "keep mine"} action after the file was changed by another program */
   async resolveDisk(action) {
     const answer = await this.api.post("/api/disk", { action });
+    if (answer.kept) this.say(`The other version is kept as ${answer.kept}.`);
     await this.#refresh();
     return answer;
   }

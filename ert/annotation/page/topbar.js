@@ -161,7 +161,8 @@ export function noticeOf(store) {
   }
   const disk = store.status?.disk;
   if (disk?.state === "changed outside") {
-    return [`${store.project.file} was changed by another program. ${disk.text}`, [
+    const question = "Which version is right? The other one is kept as a copy.";
+    return [`${store.project.file} was changed by another program. ${question}`, [
       ["Reload the file", () => store.resolveDisk("reload")],
       ["Keep mine", () => store.resolveDisk("keep mine")],
     ]];
