@@ -1,6 +1,6 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
-import { button, counted, element, refill, sentence, setHidden, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
 const UNIT_TEXTS = { px: "px", percent: "% of the size", mm: "mm" };
@@ -93,6 +93,8 @@ class Checks {
   onStatus() {
     const { checks, counts } = this.store.status;
     setText(this.state, checksText(checks));
+    const found = checks.n_suspicious ? `${checks.n_suspicious} suspicious` : "";
+    setSummary(this.section, checks.state === "running" ? `checking ${Math.round(100 * checks.progress)} %` : found);
     setText(this.text, sentence(checks.text));
     this.progress.hidden = checks.state !== "running";
     this.progress.value = checks.progress ?? 0;

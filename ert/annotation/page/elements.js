@@ -94,6 +94,13 @@ export function foldDrawer(section, isFolded) {
   if (isNarrow()) section.parentElement.open = !isFolded;
 }
 
+/** What a panel says beside its title, also while it is folded. */
+export function setSummary(section, text) {
+  const summary = section.parentElement.querySelector("summary");
+  if (!summary.querySelector(".summary-note")) summary.append(" ", element("span", { class: "summary-note" }));
+  setText(summary.querySelector(".summary-note"), text);
+}
+
 /** A number with three digits that count: 0.0123, 1.23, 12.3, 1230. */
 export function short(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";

@@ -1,6 +1,6 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, sentence, setHidden, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
@@ -89,6 +89,12 @@ class Model {
     const { model, counts } = this.store.status;
     const isTraining = model.state === "training";
     setText(this.headline, headline(model));
+    const percent = `${Math.round(100 * (model.progress ?? 0))} %`;
+    setSummary(this.section, isTraining ? `training ${percent}` : headline(model).toLowerCase());
+    if (this.version !== undefined && model.version > this.version) {
+      this.store.say(`Model ${model.version} is ready: it proposes landmarks now.`);
+    }
+    this.version = model.version;
     setText(this.text, sentence(model.text));
     setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
