@@ -53,6 +53,7 @@ class Memory:
         self.session.send("Performance.enable")
 
     def read(self):
+        """Return the memory after a collection."""
         self.session.send("HeapProfiler.collectGarbage")
         metrics = {each["name"]: each["value"] for each in self.session.send("Performance.getMetrics")["metrics"]}
         return {

@@ -12,7 +12,7 @@ from ert.annotation.assistance.advice import advice
 from ert.annotation.assistance.corrections import Corrections
 from ert.annotation.assistance.proposals import Proposal, propose
 from ert.annotation.assistance.queue import Ranking
-from ert.annotation.assistance.trainer import Trained, error_figures, score_of, work
+from ert.annotation.assistance.trainer import Trained, error_figures, landmark_places, score_of, work
 from ert.annotation.process import Job
 from ert.annotation.project import Project
 from ert.predictor import ShapePredictor
@@ -76,7 +76,9 @@ class Assistant:
         self._advice = ""
         for entry in project.entries("training"):
             self._remember(entry)
-        self._trained = None if model is None else Trained(model, None, {}, tuple(range(n_landmarks)), 0)
+        self._trained: Trained | None = None
+        if model is not None:
+            self._trained = Trained(model, None, {}, landmark_places(model, project.landmark_names), 0)
         # Goes on after a restart: a page may still show what an earlier model proposed.
         self._n_versions = len(self._history)
         self._version = 0
@@ -136,7 +138,9 @@ class Assistant:
 
     def order(self) -> list[int]:
         """Return the photos that are not done, the one that helps most first."""
-        return self._ranking.order(self._left(), self._done)
+        with self._lock:
+            done = set(self._done)
+        return self._ranking.order(self._left(), done)
 
     def train(self) -> None:
         """Train a model now on the photos that are done, unless one is being trained.

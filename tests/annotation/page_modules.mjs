@@ -5,7 +5,8 @@ import { test } from "node:test";
 
 const page = (name) => import(new URL(`../../ert/annotation/page/${name}`, import.meta.url));
 const { ApiError } = await page("api.js");
-const { boundingBox, contentOf, guessMissing, nextOpen, titleOf, toServer } = await page("content.js");
+const { boundingBox, contentOf, guessMissing, nextOpen, removePoint, setPoint, shared, titleOf,
+  toServer } = await page("content.js");
 const { landmarksBetween, placeCurve, spaced } = await page("curves.js");
 const { History } = await page("history.js");
 const { hint } = await page("hint.js");
@@ -35,8 +36,9 @@ class FakeStorage {
 class FakeServer {
   constructor(n = 3) {
     this.project = { title: "T", file: "a.csv", landmarks: ["tip", "mid", "end"], links: [], unit: "mm", n_photos: n };
-    this.photos = Array.from({ length: n }, (_, id) => (
-      { id, name: `${id}.jpg`, width: 100, height: 80, revision: 0, status: "todo", objects: [], scale: null, findings: [] }));
+    this.photos = Array.from({ length: n }, (_, id) => ({
+      id, name: `${id}.jpg`, width: 100, height: 80, revision: 0, status: "todo", objects: [], scale: null, findings: [],
+    }));
     this.proposals = {};
     this.changed = [];
     this.model = 0;
@@ -47,7 +49,7 @@ class FakeServer {
       await turn();
       this.log.push(args[0]);
       if (this.held) await this.held;
-      if (this.down) throw new ApiError(this.down === 401 ? 401 : 0, "down");
+      if (this.down) throw new ApiError(this.down === 401 ? 401 : 0, "The server does not answer.");
       return structuredClone(run(...args));
     };
     this.api = { get: answer((path) => this.get(path)), put: answer((path, body) => this.put(path, body)),
@@ -122,8 +124,13 @@ test("content: order of landmarks, missing ones, box, what the server gets", () 
   const sent = toServer({ status: "started", objects: [object, marked([null])], scale: 0.5 });
   assert.deepEqual(sent, { status: "started", scale: 0.5,
     objects: [{ landmarks: object.landmarks, hidden: [0], box: null, id: "" }] });
-  assert.deepEqual(contentOf({ status: "done", objects: [{ landmarks: [null, [1, 1]], hidden: [], box: null, id: "" }] })
-    .objects[0].missing, [0]);
+  const stored = { landmarks: [null, [1, 1]], hidden: [], box: null, id: "" };
+  assert.deepEqual(contentOf({ status: "done", objects: [stored] }).objects[0].missing, [0]);
+  const before = { a: [[1, 2], null], b: 1 };
+  const after = shared(before, { a: [[1, 2], [3, 4]], b: 1 });
+  assert.ok(after !== before && after.a[0] === before.a[0] && after.a[1][1] === 4);
+  assert.equal(shared(before, { a: [[1, 2], null], b: 1 }), before);
+  assert.notEqual(shared(before, { a: [[1, 2]], b: 1 }), before);
   assert.equal(titleOf(["0", "tip"], 0), "0");
   assert.equal(titleOf(["0", "tip"], 1), "1 tip");
 });
@@ -166,7 +173,7 @@ test("zoom and pan: what is under the pointer stays there", () => {
 });
 
 test("keys have one name on every keyboard", () => {
-  const event = (key, rest = {}) => keyName({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...rest });
+  const event = (key, rest = {}) => keyName({ key, ...rest });
   assert.equal(event("m"), "M");
   assert.equal(event("?", { shiftKey: true }), "?");
   assert.equal(event("Z", { shiftKey: true, metaKey: true }), "Ctrl+Shift+Z");
@@ -336,7 +343,8 @@ test("a photo that was changed here and elsewhere: the person chooses, undo brin
     assert.deepEqual(store.photo.objects[0].landmarks, expected);
     await store.undo();
     await settle();
-    assert.deepEqual(server.photos[0].objects[0].landmarks, choice === "mine" ? [[1, 1], null, null] : [[1, 1], [2, 2], null]);
+    const undone = choice === "mine" ? [[1, 1], null, null] : [[1, 1], [2, 2], null];
+    assert.deepEqual(server.photos[0].objects[0].landmarks, undone);
   }
 });
 
@@ -363,6 +371,21 @@ test("a refused change is said, and the next one is tried", async () => {
   place(store, 0, [1, 1]);
   await settle();
   assert.equal(store.saver.state, "saved");
+});
+
+test("a file that was changed by another program: the person chooses", async () => {
+  const store = await opened();
+  store.status = { ...store.status, disk: { state: "changed outside", text: "a.csv: changed" } };
+  const [text, choices] = noticeOf(store);
+  assert.match(text, /^a.csv was changed by another program. Which version is right/);
+  assert.deepEqual(choices.map(([label]) => label), ["Reload the file", "Keep mine"]);
+  const sent = [];
+  store.api.post = async (...request) => { sent.push(request); return { kept: "a (1).csv" }; };
+  await choices[1][1]();
+  assert.deepEqual(sent, [["/api/disk", { action: "keep mine" }]]);
+  assert.match(store.messages.at(-1), /kept as a \(1\).csv/);
+  store.status = { ...store.status, disk: { state: "failed", text: "The disk is full." } };
+  assert.deepEqual(noticeOf(store), ["The disk is full.", []]);
 });
 
 test("a proposal: dragging one point keeps the rest; accepting it is one step", async () => {
@@ -410,12 +433,26 @@ test("accepting says what is missing, and takes it as missing when asked again",
   assert.match(store.messages.at(-1), /Nothing is marked/);
   place(store, 0, [1, 1]);
   assert.equal(await store.accept(), false);
-  assert.match(store.messages.at(-1), /2 of the landmarks are not placed/);
+  assert.match(store.messages.at(-1), /2 landmarks are not placed/);
   await store.accept(true);
   await settle();
   assert.deepEqual([server.photos[0].status, store.photo.id], ["done", 1]);
   await store.open(0);
   assert.equal(store.target, null);
+});
+
+test("a landmark that is missing is placed after all when it is selected", async () => {
+  const store = await opened();
+  store.editObject("missing", (object) => removePoint(object, 0, true));
+  store.selectAfter(0);
+  assert.deepEqual([store.selected, store.target], [1, 1]);
+  store.select(0);
+  assert.equal(store.target, 0);
+  store.editObject("placed", (object) => setPoint(object, 0, [1.23456, 2]));
+  assert.deepEqual([store.current.landmarks[0], store.current.missing], [[1.235, 2], []]);
+  store.editObject("removed", (object) => removePoint(object, 0, false));
+  store.select(null);
+  assert.equal(store.target, 0);
 });
 
 test("several objects: each is edited by itself, and removed", async () => {
@@ -496,11 +533,20 @@ test("large photos: the visible part in full, one request of a kind, bitmaps clo
   assert.ok(paths.length > 5 && paths.length < 25);
   assert.ok(alive.size <= 3);
   assert.match(paths[1], /^\/api\/photos\/4\/image\?side=\d+&left=0&top=2900&width=\d+&height=700$/);
-  image.magnify([4000, 4000]);
-  image.magnify([4001, 4000]);
+  image.magnify([4000, 4000], 100, 0.2);
   t.mock.timers.tick(1000);
   await settle();
-  assert.match(paths.at(-1), /side=256&left=3873/);
+  const n = paths.length;
+  image.magnify([7000, 7000], 100, 1);
+  image.magnify([7001, 7000], 100, 1);
+  t.mock.timers.tick(1000);
+  await settle();
+  image.magnify([7010, 7000], 100, 1);
+  t.mock.timers.tick(1000);
+  await settle();
+  assert.deepEqual(paths.slice(n), ["/api/photos/4/image?side=200&left=6901&top=6900&width=200&height=200"]);
   await image.open({ id: 5, width: 100, height: 100 });
+  await image.prefetch(6);
+  assert.match(paths.at(-1), /photos\/6\/image\?side=2048$/);
   assert.equal(alive.size, 1);
 });

@@ -8,7 +8,14 @@ from marking import NAMES, QUICK, draw_photos
 import ert
 from ert import Dataset, InputError
 from ert.annotation.assistance.proposals import propose
-from ert.annotation.assistance.trainer import HeldOut, error_figures, fold_splits, marked_often, train_on
+from ert.annotation.assistance.trainer import (
+    HeldOut,
+    error_figures,
+    fold_splits,
+    landmark_places,
+    marked_often,
+    train_on,
+)
 from ert.datasets.assembly import squares_around
 from ert.pipeline.validate import object_digests
 
@@ -104,6 +111,27 @@ def test_landmarks_that_are_hardly_marked_are_not_proposed(dataset):
     landmarks[:] = np.nan
     with pytest.raises(InputError, match="no landmark is marked in enough photos"):
         train_on(replace(part, landmarks=landmarks), params=QUICK)
+
+
+def test_a_given_model_may_have_its_landmarks_in_another_order(trained, dataset):
+    reversed_order = dataset.subset(range(N, N + 6)).with_landmarks([5, 4, 3, 2, 1, 0])
+    kept = train_on(reversed_order, params=QUICK | {"n_stages": 1, "n_trees": 1}, base=trained.model)
+    assert kept.model is trained.model
+    assert kept.landmarks == (5, 4, 3, 2, 1, 0)
+    assert np.mean(list(kept.errors.values())) < 6
+    numbered = replace(dataset, landmark_names=tuple("012345"))
+    assert landmark_places(trained.model, numbered.landmark_names) == (0, 1, 2, 3, 4, 5)
+
+
+def test_objects_with_hardly_marked_landmarks_alone_are_left_out(dataset):
+    part = dataset.subset(range(N))
+    landmarks = part.landmarks.copy()
+    landmarks[:, 4] = np.nan
+    landmarks[3] = np.nan
+    landmarks[3, 4] = 50
+    trained = train_on(replace(part, landmarks=landmarks), params=QUICK)
+    assert trained.n_photos == N - 1
+    assert trained.landmarks == (0, 1, 2, 3, 5)
 
 
 def test_too_few_photos_are_one_line(dataset):

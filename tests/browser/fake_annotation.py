@@ -110,48 +110,51 @@ class FakeAnnotation:
             left = [k for k in self.queue if k != i and self.photos[k]["status"] in ("todo", "started")]
             return 200, {"id": left[0] if left else None}
         none = {"model": 0, "objects": []}
-        return 200, {"/proposal": self.proposals.get(i, none), "/opinion": self.opinions.get(i, none), None: photo}[part]
+        return 200, {"/proposal": self.proposals.get(i, none), "/opinion": self.opinions.get(i, none), None: photo}[
+            part
+        ]
 
     def start(self):
-        """Serve from a thread; returns the server, whose address is in `url`."""
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
-            def send(handler, status, kind, data):
-                handler.send_response(status)
-                handler.send_header("Content-Type", kind)
-                handler.send_header("Content-Length", str(len(data)))
-                handler.end_headers()
-                handler.wfile.write(data)
-
-            def handle_request(handler):
-                parts = urlsplit(handler.path)
-                length = int(handler.headers.get("Content-Length") or 0)
-                body = json.loads(handler.rfile.read(length)) if length else None
-                self.requests.append((handler.command, handler.path, body))
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                if parts.path.endswith("/thumbnail"):
-                    return handler.send(200, "image/jpeg", picture(160, 107))
-                if parts.path.endswith("/image"):
-                    part = tuple(int(query.get(name, 0)) for name in ("left", "top", "width", "height"))
-                    return handler.send(200, "image/jpeg", picture(WIDTH, HEIGHT, part))
-                if parts.path == "/" or parts.path.startswith("/static/"):
-                    file = PAGE / (parts.path.removeprefix("/static/").lstrip("/") or "index.html")
-                    return handler.send(200, TYPES[file.suffix], file.read_bytes())
-                status, answer = self.answer(handler.command, parts.path, query, body)
-                return handler.send(status, "application/json", json.dumps(answer).encode())
-
-            do_GET = do_PUT = do_POST = do_DELETE = handle_request
-
+        """Serve from a thread; the address is in `url`."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.fake = self
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        """Print nothing."""
+
+    def send(self, status, kind, data):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def handle_request(self):
+        fake, parts = self.server.fake, urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        fake.requests.append((self.command, self.path, body))
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path.endswith("/thumbnail"):
+            return self.send(200, "image/jpeg", picture(160, 107))
+        if parts.path.endswith("/image"):
+            part = tuple(int(query.get(name, 0)) for name in ("left", "top", "width", "height"))
+            return self.send(200, "image/jpeg", picture(WIDTH, HEIGHT, part))
+        if parts.path == "/" or parts.path.startswith("/static/"):
+            file = PAGE / (parts.path.removeprefix("/static/").lstrip("/") or "index.html")
+            return self.send(200, TYPES[file.suffix], file.read_bytes())
+        status, answer = fake.answer(self.command, parts.path, query, body)
+        return self.send(status, "application/json", json.dumps(answer).encode())
+
+    do_GET = do_PUT = do_POST = do_DELETE = handle_request  # noqa: N815

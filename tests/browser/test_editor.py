@@ -4,9 +4,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from browser.conftest import screenshot, wait_until
+from PIL import Image
 
 WIDTH, HEIGHT, N = 120, 90, 12
 
@@ -97,7 +96,8 @@ def test_mouse(edit, photos):
     editor.press("h", "b")
     editor.drag((5, 5), (110, 85))
     (marked,) = editor.saved()["objects"]
-    assert marked["landmarks"][3] == pytest.approx((60, 50), abs=0.2) and marked["landmarks"][11] is None
+    assert marked["landmarks"][3] == pytest.approx((60, 50), abs=0.2)
+    assert marked["landmarks"][11] is None
     assert marked["hidden"] == [3]
     assert marked["box"] == pytest.approx((5, 5, 105, 80), abs=0.2)
     screenshot(editor.page, "editor_wide")
@@ -108,7 +108,8 @@ def test_mouse(edit, photos):
     assert editor.landmarks(item=1)[0] == pytest.approx((100, 10), abs=0.2)
     editor.press("Shift+Delete", "Enter")
     editor.page.locator("#name", has_not_text="a.png").wait_for()
-    assert editor.saved()["status"] == "done" and len(editor.saved()["objects"]) == 1
+    done = editor.saved()
+    assert (done["status"], len(done["objects"])) == ("done", 1)
     editor.press("Control+z")
     editor.page.locator("#name", has_text="a.png").wait_for()
     editor.wait(lambda photo: photo["status"] == "started")
@@ -204,6 +205,11 @@ def test_two_windows(edit, open_page):
     assert [point is not None for point in editor.landmarks()] == [True, True] + [False] * 10
 
 
+def warns_before_it_closes(page):
+    event = "const event = new Event('beforeunload', {cancelable: true})"
+    return page.evaluate(f"() => {{ {event}; window.dispatchEvent(event); return event.defaultPrevented; }}")
+
+
 def test_server_ends_and_comes_back(edit, photos, annotate):
     editor = edit(expected=("ERR_CONNECTION_REFUSED", "401"))
     editor.click(20, 20)
@@ -214,6 +220,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.click(60, 60)
     assert editor.page.locator("#landmarks button[title=placed]").count() == 3
     screenshot(editor.page, "editor_unreachable")
+    assert warns_before_it_closes(editor.page)
     # Another server has another token: its address is opened in another tab, and the first one goes on.
     port = urlsplit(editor.server.url).port
     editor.server = annotate(photos, "--points", N, "--first-training", 1000, port=port)
@@ -221,6 +228,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.page.context.new_page().goto(editor.server.url)
     editor.page.locator("#notice").wait_for(state="hidden")
     assert [point is not None for point in editor.landmarks()] == [True] * 3 + [False] * 9
+    assert not warns_before_it_closes(editor.page)
 
 
 def test_large_photo(edit, photos):

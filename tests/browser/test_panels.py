@@ -3,6 +3,9 @@
 import pytest
 from browser.conftest import screenshot
 from browser.fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
+from helpers import drawn_dataset
+
+from ert.datasets.formats import write_dataset
 
 TRAINED = {"state": "ready", "version": 2, "n_photos": 22, "next_at": 33}
 ERRORS = [
@@ -34,7 +37,7 @@ def panels(open_page):
 
     def start(server, **options):
         page = open_page(server.url, **options)
-        page.wait_for_function("document.querySelector('#photos .row[aria-selected=true]')")
+        page.wait_for_function("() => document.querySelector('#photos .row[aria-selected=true]')")
         if options.get("view") != "phone":
             page.evaluate("for (const panel of document.querySelectorAll('details.panel')) panel.open = true")
         return page
@@ -64,6 +67,9 @@ def test_photos_are_counted_searched_filtered_and_opened(fake, panels):
     assert rows(page)[0] == "fish 0012.jpg"
     assert photos.get_by_role("option", name="fish 0012").get_attribute("aria-selected") == "true"
     photos.get_by_label("Order").select_option("name")
+    page.wait_for_function(
+        "() => document.querySelector('#photos .row[aria-posinset=\"13\"] .name')?.textContent.includes('0012')"
+    )
     photos.get_by_role("listbox").press("Home")
     assert "✓done" in photos.get_by_role("option", name="fish 0000").inner_text().replace("\n", "")
     photos.get_by_label("Search by name").fill("FISH 4")
@@ -73,7 +79,9 @@ def test_photos_are_counted_searched_filtered_and_opened(fake, panels):
     photos.get_by_label("Show").select_option("skipped")
     assert rows(page) == ["fish 0013.jpg"]
     photos.get_by_role("option", name="fish 0013").click()
-    page.wait_for_function("document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0013')")
+    page.wait_for_function(
+        "() => document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0013')"
+    )
     photos.get_by_label("Search by name").fill("whale")
     assert text_of(page, "#photos .note") == "No photo matches."
 
@@ -88,16 +96,18 @@ def test_the_list_is_used_by_keys_alone(fake, panels):
     active = photos.get_attribute("aria-activedescendant")
     assert "0298" in page.locator(f"#{active}").inner_text()
     photos.press("Enter")
-    page.wait_for_function("document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0298')")
+    page.wait_for_function(
+        "() => document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0298')"
+    )
 
 
 def test_only_rows_and_thumbnails_in_sight_are_made(fake, panels):
     server = fake(5000)
     page = panels(server)
-    page.wait_for_function("document.querySelectorAll('#photos .row img[src]').length > 3")
+    page.wait_for_function("() => document.querySelectorAll('#photos .row img[src]').length > 3")
     assert page.locator("#photos .row").count() < 40
     page.get_by_role("listbox", name="Photos").press("End")
-    page.wait_for_function("document.querySelector('#photos .row img[src*=\"/4999/\"]')")
+    page.wait_for_function("() => document.querySelector('#photos .row img[src*=\"/4999/\"]')")
     asked = [path for _, path, _ in server.requests if path.endswith("/thumbnail")]
     assert len(asked) < 60
     assert not any("/2500/" in path for path in asked)
@@ -108,9 +118,9 @@ def test_a_change_in_another_tab_is_seen(fake, panels):
     page = panels(server)
     server.finish(2)
     server.changed.append(2)
-    page.wait_for_function("document.querySelector('#photos .counts').textContent.startsWith('1 of')")
+    page.wait_for_function("() => document.querySelector('#photos .counts').textContent.startsWith('1 of')")
     page.wait_for_function(
-        "[...document.querySelectorAll('#photos .row')].some((row) => row.textContent.includes('0002.jpg✓'))"
+        "() => [...document.querySelectorAll('#photos .row')].some((row) => row.textContent.includes('0002.jpg✓'))"
     )
 
 
@@ -122,10 +132,12 @@ def test_the_order_is_that_of_the_next_photo(fake, panels):
     assert rows(page)[0] == "fish 0029.jpg"
     page.locator("#photos").get_by_label("Order").select_option("name")
     # The open photo stays in sight.
-    page.wait_for_function("document.querySelector('#photos .row[aria-posinset=\"30\"]')")
+    page.wait_for_function("() => document.querySelector('#photos .row[aria-posinset=\"30\"]')")
     assert rows(page)[-1] == "fish 0029.jpg"
     page.locator("#photos").get_by_label("Order").select_option("suspicious")
-    page.wait_for_function("document.querySelector('#photos .note').textContent.includes('once they are checked')")
+    page.wait_for_function(
+        "() => document.querySelector('#photos .note').textContent.includes('Nothing is checked yet')"
+    )
 
 
 def test_training_is_started_watched_and_stopped(fake, panels):
@@ -136,7 +148,10 @@ def test_training_is_started_watched_and_stopped(fake, panels):
     assert text_of(page, "#model .headline") == "No model yet"
     model.get_by_role("button", name="Train now").click()
     server.model |= {"state": "training", "progress": 0.4, "text": "Stage 3 of 10"}
-    model.get_by_role("button", name="Stop training").click()
+    stop = model.get_by_role("button", name="Stop training")
+    stop.wait_for()
+    assert stop.evaluate("(button) => button === document.activeElement")
+    stop.click()
     assert model.get_by_role("progressbar", name="Training").get_attribute("value") == "0.4"
     server.model |= {"state": "stopped", "text": ""}
     model.get_by_role("button", name="Train now").wait_for()
@@ -151,7 +166,7 @@ def test_an_error_of_a_button_is_one_line(fake, panels):
     server.answers["POST", "/api/train"] = lambda body: (400, {"error": "1 photo is done, expected at least 3"})
     page = panels(server, expected=("400",))
     page.get_by_role("button", name="Train now").click()
-    page.wait_for_function("document.querySelector('#model .error').textContent")
+    page.wait_for_function("() => document.querySelector('#model .error').textContent")
     assert "1 photo is done, expected at least 3" in text_of(page, "#model .error")
 
 
@@ -184,11 +199,13 @@ def test_a_proposal_is_accepted_with_the_button(fake, panels):
     page = panels(server)
     accept = page.locator("#model").get_by_role("button", name="Accept the proposal")
     accept.click()
-    page.wait_for_function("document.querySelector('#photos .counts').textContent.startsWith('1 of 5 done')")
+    page.wait_for_function("() => document.querySelector('#photos .counts').textContent.startsWith('1 of 5 done')")
     assert server.photos[0]["objects"][0]["landmarks"] == POINTS
     # The next photo has no proposal.
-    page.wait_for_function("document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0001')")
-    page.wait_for_function("document.querySelector('#model button.main').hidden")
+    page.wait_for_function(
+        "() => document.querySelector('#photos .row[aria-selected=true] .name')?.textContent.includes('0001')"
+    )
+    page.wait_for_function("() => document.querySelector('#model button.main').hidden")
 
 
 @pytest.fixture
@@ -227,10 +244,10 @@ def test_one_point_or_all_are_taken_over_from_the_models_opinion(checked, panels
     first = checks.locator("tbody tr").first
     assert first.inner_text().split()[:3] == ["tail", "30.0", "10.1"]
     checks.get_by_role("button", name="Take over tail").click()
-    page.wait_for_function("document.querySelector('#checks tbody tr td').textContent === '0.0'")
-    page.wait_for_function("document.querySelector('#photos .counts')")
+    page.wait_for_function("() => document.querySelector('#checks tbody tr td').textContent === '0.0'")
     wait_for_save(page, checked, 3, [318.0, 316.0])
-    page.evaluate("document.activeElement.blur()")
+    # The focus stays, so that Enter does not mean the photo.
+    assert page.evaluate("document.activeElement.dataset.key") == "take 3"
     checks.get_by_label("Hide").check()
     assert not checks.locator("tbody").is_visible()
 
@@ -272,7 +289,9 @@ def test_the_second_round_ends_with_its_table(fake, panels):
     }
     server.answers["GET", "/api/repeatability"] = lambda body: (200, answer)
     page = panels(server)
-    assert "1 of 3 photos of the second round are done. Mark them without looking at fish.csv." in text_of(page, "#checks")
+    assert "1 of 3 photos of the second round are done. Mark them without looking at fish.csv." in text_of(
+        page, "#checks"
+    )
     server.finish(1, 2)
     table = page.locator("#checks").get_by_role("table", name="Repeatability, 3 objects")
     table.wait_for()
@@ -300,13 +319,13 @@ def test_the_scale_is_set_by_two_points_and_kept_for_the_next_photos(fake, panel
     assert float(shown.split()[3]) == pytest.approx(200 / zoom / 25, rel=0.02)
     assert not measure.locator("form").is_visible()
     page.locator("#photos").get_by_role("option", name="fish 0001").click()
-    page.wait_for_function("document.querySelector('#measure .headline').textContent.includes('no scale')")
+    page.wait_for_function("() => document.querySelector('#measure .headline').textContent.includes('no scale')")
     move_first_landmark(page, "ArrowDown")
     page.wait_for_function("text => document.querySelector('#measure .headline').textContent === text", arg=shown)
     page.keyboard.press("Control+z")
-    page.wait_for_function("document.querySelector('#measure .headline').textContent.includes('no scale')")
+    page.wait_for_function("() => document.querySelector('#measure .headline').textContent.includes('no scale')")
     page.reload()
-    page.wait_for_function("document.querySelector('#measure [type=checkbox]')?.checked")
+    page.wait_for_function("() => document.querySelector('#measure [type=checkbox]')?.checked")
 
 
 def test_measurements_follow_the_points(fake, panels):
@@ -326,17 +345,25 @@ def test_measurements_follow_the_points(fake, panels):
     measure = page.locator("#measure")
     measure.get_by_label("Distances").fill("nose-tail")
     values = measure.locator(".values")
-    page.wait_for_function("document.querySelector('#measure .values').textContent === 'distance nose-tail280 pixels'")
-    assert "ert measure \"fish photos/annotations.csv\" --distances nose-tail --out measurements.csv" in measure.inner_text()
+    page.wait_for_function(
+        "() => document.querySelector('#measure .values').textContent === 'distance nose-tail280 pixels'"
+    )
+    assert (
+        'ert measure "fish photos/annotations.csv" --distances nose-tail --out measurements.csv' in measure.inner_text()
+    )
     move_first_landmark(page, "ArrowDown")
-    page.wait_for_function("document.querySelector('#measure .values').textContent === 'distance nose-tail279 pixels'")
+    page.wait_for_function(
+        "() => document.querySelector('#measure .values').textContent === 'distance nose-tail279 pixels'"
+    )
     measure.get_by_label("Centroid size").check()
     measure.get_by_label("Distances").fill("0-9")
-    page.wait_for_function("document.querySelector('#error-distances').textContent")
+    page.wait_for_function("() => document.querySelector('#error-distances').textContent")
     assert "'0-9': no landmark 9, expected 0 to 3" in text_of(page, "#error-distances")
     assert values.inner_text().split("\n")[0] == "centroid size"
     page.reload()
-    page.wait_for_function("[...document.querySelectorAll('#measure input')].some((field) => field.value === '0-9')")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#measure input')].some((field) => field.value === '0-9')"
+    )
 
 
 def ask_points(page, *points):
@@ -351,6 +378,33 @@ def move_first_landmark(page, key):
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     page.keyboard.press(key)
+
+
+def test_with_the_server_itself(annotate, panels, tmp_path):
+    write_dataset(drawn_dataset(tmp_path, 3), tmp_path / "drawn.csv")
+    server = annotate(tmp_path / "drawn.csv")
+    page = panels(server, expected=("400",))
+    assert text_of(page, "#photos .counts") == "3 of 3 done"
+    page.wait_for_function("() => document.querySelector('#photos .row img')?.naturalWidth > 0")
+    measure = page.locator("#measure")
+    measure.get_by_label("Distances").fill("tip-tail, 0-9")
+    page.wait_for_function("() => document.querySelector('#error-distances').textContent")
+    assert "0-9': no landmark '9'" in text_of(page, "#error-distances")
+    measure.get_by_label("Distances").fill("width=tip-tail")
+    measure.get_by_label("Angles").fill("0-1-2")
+    page.wait_for_function("() => document.querySelectorAll('#measure dt').length === 2")
+    assert measure.locator("dt").all_inner_texts() == ["width", "angle tip-wing-tail"]
+    [pixels, degrees] = measure.locator("dd").all_inner_texts()
+    assert pixels.endswith(" pixels")
+    assert degrees.endswith(" °")
+    ask_points(page, (300, 200), (500, 200))
+    measure.get_by_label("Their distance").fill("10")
+    measure.get_by_role("button", name="Set scale", exact=True).click()
+    page.wait_for_function("() => document.querySelector('#measure dd').textContent.endsWith(' mm')")
+    page.wait_for_function("() => document.querySelector('#save-state').dataset.state === 'saved'")
+    assert server.get("/api/photos/0")["scale"] > 0
+    command = measure.locator("code").inner_text()
+    assert command.endswith("drawn.csv --distances width=tip-tail --angles 0-1-2 --out measurements.csv")
 
 
 @pytest.mark.parametrize(("view", "dark"), [("wide", False), ("wide", True), ("phone", False)])

@@ -144,15 +144,8 @@ def train_on(
     # A box that a person draws is not there in a new photo.
     whole = dataset = replace(dataset, box_source="landmarks")
     say(0.0, f"Training on {count_photos(dataset)} photos.")
+    dataset, kept, splits = _usable(dataset, random_state)
     files = [str(file) for file in dataset.files]
-    splits = fold_splits(files, random_state)
-    kept = marked_often(dataset.landmarks, splits)
-    if not len(kept):
-        raise InputError(f"{dataset.name}: no landmark is marked in enough photos yet")
-    dataset = dataset.with_landmarks(kept)
-    dataset = dataset.subset(np.flatnonzero(_known(dataset.landmarks).sum(axis=1)))
-    files = [str(file) for file in dataset.files]
-    splits = fold_splits(files, random_state)
     given = {"n_jobs": n_jobs, "random_state": random_state} | dict(params or {})
     plan = make_plan(dataset, detector=detector, given=given)
     n_steps = 1 + len(splits) * validate
@@ -177,16 +170,17 @@ def train_on(
 
 def _better(trained: Trained, base: ShapePredictor, dataset: Dataset, detector: str | Detector, n_jobs: int) -> Trained:
     """Return the base, calibrated if it can be, unless its errors in photos that are new to it are larger."""
-    landmarks = tuple(range(len(dataset.landmark_names)))
+    landmarks = landmark_places(base, dataset.landmark_names)
     kept = Trained(base, None, {}, landmarks, 0, trained.max_objects)
     digests = base.summary_.get("trained_on", "")
     known = {digests[i : i + 8] for i in range(0, len(digests), 8)}
-    new = [i for i, digest in enumerate(object_digests(dataset.landmarks)) if digest not in known]
+    own_order = dataset.landmarks[:, landmarks]
+    new = [i for i, digest in enumerate(object_digests(own_order)) if digest not in known]
     if base.box_source_ == "given":
         return trained
     if len(new) < MIN_NEW_TO_BASE:
         return kept
-    found = measure(base, dataset.subset(new), detector, n_jobs)
+    found = measure(base, dataset.subset(new).with_landmarks(list(landmarks)), detector, n_jobs)
     calibration = fit_calibration(found.errors, found.spreads)
     kept = replace(kept, calibration=calibration, errors=found.mean_errors)
     files = sorted(set(found.files))
@@ -215,6 +209,28 @@ def marked_often(landmarks: Floats, splits: Sequence[Split]) -> NDArray[np.intp]
     known = _known(landmarks)
     parts = [known[rest] for rest, _ in splits] or [known]
     return np.flatnonzero(np.min([part.sum(axis=0) for part in parts], axis=0) >= MIN_MARKED)
+
+
+def _usable(dataset: Dataset, seed: int) -> tuple[Dataset, NDArray[np.intp], list[Split]]:
+    """Return the objects and landmarks that models of all folds can be trained on, which landmarks, and the folds."""
+    kept = np.arange(len(dataset.landmark_names))
+    while True:
+        splits = fold_splits([str(file) for file in dataset.files], seed)
+        often = marked_often(dataset.landmarks, splits)
+        if not len(often):
+            raise InputError(f"{dataset.name}: no landmark is marked in enough photos yet")
+        kept, dataset = kept[often], dataset.with_landmarks(often)
+        objects = np.flatnonzero(_known(dataset.landmarks).sum(axis=1))
+        if len(objects) == len(dataset):
+            return dataset, kept, splits
+        # Without some objects, the folds are others.
+        dataset = dataset.subset(objects)
+
+
+def landmark_places(model: ShapePredictor, names: Sequence[str]) -> tuple[int, ...]:
+    """Return which of the landmarks with these names each one of a model is: by name, or else by number."""
+    own = model.landmark_names_
+    return tuple(list(names).index(name) for name in own) if set(own) == set(names) else tuple(range(len(names)))
 
 
 def _known(landmarks: Floats) -> NDArray[np.bool_]:

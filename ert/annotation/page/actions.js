@@ -1,6 +1,6 @@
 /** Everything that a person can do, with the keys for it: keys, buttons and the sheet of keys come from this table. */
 
-import { titleOf } from "./content.js";
+import { removePoint, titleOf } from "./content.js";
 
 const NUDGE_FAST = 10;
 const ZOOM_STEP = 1.25;
@@ -28,7 +28,7 @@ const toggled = (hidden, k) => (hidden.includes(k) ? hidden.filter((other) => ot
  */
 export function makeActions(store, view, tools, windows) {
   const names = () => store.project.landmarks;
-  const title = (k) => titleOf(names(), k);
+  const title = (k) => `Landmark ${titleOf(names(), k)}`;
   let asked = null;
 
   /** The landmark that M and H mean: the selected one, else the one that a click would place. */
@@ -37,12 +37,8 @@ export function makeActions(store, view, tools, windows) {
   function markMissing() {
     const k = meant();
     if (k === null) return store.say("Select the landmark that is missing (Tab, or a click on it).");
-    store.editObject(`${title(k)} missing`, (object) => {
-      object.landmarks[k] = null;
-      object.hidden = object.hidden.filter((other) => other !== k);
-      object.missing = [...object.missing, k];
-    });
-    return store.select(store.target);
+    store.editObject(`${title(k)} missing`, (object) => removePoint(object, k, true));
+    return store.selectAfter(k);
   }
 
   function markHidden() {
@@ -57,10 +53,7 @@ export function makeActions(store, view, tools, windows) {
     if (tools.mode === "box") return tools.setBox(null);
     const k = store.selected;
     if (k === null) return store.say("Select the landmark to be removed (Tab, or a click on it).");
-    return store.editObject(`${title(k)} removed`, (object) => {
-      object.landmarks[k] = null;
-      object.missing = object.missing.filter((other) => other !== k);
-    });
+    return store.editObject(`${title(k)} removed`, (object) => removePoint(object, k, false));
   }
 
   /** Landmark that arrow keys move: the selected one, or the one that was placed last. */
@@ -141,8 +134,8 @@ export function makeActions(store, view, tools, windows) {
       shown: "Click or V", run: () => tools.setMode("mark") },
     put: { keys: ["P"], group: "Mark", text: "Put the landmark at the pointer, or at a cross that the arrow keys move",
       run: putAtCursor },
-    nudge: { keys: [], group: "Mark", text: "Move the landmark by a pixel; with Shift by 10 pixels", shown: "← → ↑ ↓",
-      run: () => {} },
+    nudge: { keys: [], group: "Mark", text: "Move the landmark by a pixel; with Shift by 10 pixels",
+      shown: "← → ↑ ↓", run: () => {} },
     missing: { keys: ["M"], group: "Mark", text: "The landmark is missing in this photo", run: markMissing },
     hidden: { keys: ["H"], group: "Mark", text: "The landmark is hidden: marked where it must be, or visible again",
       run: markHidden },

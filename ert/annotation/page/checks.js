@@ -1,6 +1,6 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
-import { button, counted, element, sentence, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
 const UNIT_TEXTS = { px: "px", percent: "% of the size", mm: "mm" };
@@ -87,20 +87,26 @@ class Checks {
 
   async check() {
     await showErrors(this.error, () => this.store.api.post("/api/checks"));
+    await this.store.poll();
   }
 
   onStatus() {
     const { checks, counts } = this.store.status;
     setText(this.state, checksText(checks));
+    const found = checks.n_suspicious ? `${checks.n_suspicious} suspicious` : "";
+    setSummary(this.section, checks.state === "running" ? `checking ${Math.round(100 * checks.progress)} %` : found);
     setText(this.text, sentence(checks.text));
     this.progress.hidden = checks.state !== "running";
     this.progress.value = checks.progress ?? 0;
     this.start.disabled = checks.state === "running";
     this.start.textContent = checks.state === "ready" ? "Check again" : "Check annotations";
     const key = `${checks.state} ${checks.n_suspicious}`;
-    if (checks.state === "ready" && key !== this.listed) this.load();
-    if (key !== this.listed) this.refreshFindings();
-    if (checks.state !== "ready") this.showSuspicious([]);
+    // What needs no model is found first.
+    if (key !== this.listed) {
+      this.load();
+      this.refreshFindings();
+      this.comparison.refresh();
+    }
     this.listed = key;
     this.showRound(counts.done);
   }
@@ -120,21 +126,22 @@ class Checks {
 
   showSuspicious(photos) {
     const items = photos.map(({ id, name, reason }) => {
-      const open = button("", () => showErrors(this.error, () => this.store.open(id)), { class: "item" });
+      const attributes = { class: "item", "data-key": id };
+      const open = button("", () => showErrors(this.error, () => this.store.open(id)), attributes);
       open.append(element("span", { class: "name" }, name), element("span", { class: "reason" }, reason));
       return element("li", {}, open);
     });
-    this.list.replaceChildren(...items);
+    refill(this.list, items);
     this.list.hidden = !items.length;
     const rest = this.store.status.checks.n_suspicious - items.length;
-    this.more.hidden = !items.length || rest <= 0;
+    setHidden(this.more, !items.length || rest <= 0, this.list.querySelector("li:last-child button") ?? this.start);
     this.more.textContent = `Show more (${rest})`;
   }
 
   onPhoto() {
     const { photo } = this.store;
-    if (photo?.id !== this.foundIn) this.showFindings(photo?.findings ?? []);
-    this.foundIn = photo?.id;
+    if (photo?.id !== this.shownIn) this.showFindings(photo?.findings ?? []);
+    this.shownIn = photo?.id;
     this.comparison.update();
   }
 
@@ -142,7 +149,7 @@ class Checks {
   onSave() {
     if (!this.isChanged || this.store.saver.state !== "saved") return;
     this.isChanged = false;
-    if (this.store.status?.checks.state === "ready") this.refreshFindings();
+    if (this.store.status?.checks.state !== "none") this.refreshFindings();
   }
 
   async refreshFindings() {
@@ -169,18 +176,19 @@ class Checks {
     this.round.hidden = !this.store.project?.round;
   }
 
-  /** The figures of the second round are asked for once, when it ends. */
+  /** The figures of the second round are asked for when it ends, and after corrections. */
   async showRound(nDone) {
     const round = this.store.project?.round;
-    if (!round || this.roundDone === nDone) return;
-    this.roundDone = nDone;
+    const key = `${nDone} ${nDone < round?.n ? "" : this.store.status.changes}`;
+    if (!round || this.roundShown === key) return;
+    this.roundShown = key;
     const title = element("h3", {}, "Second round");
     const text = element("p", { role: "status" }, roundText(round, nDone));
     const bar = element("progress", { max: round.n, value: nDone, "aria-label": "Second round" });
     this.round.replaceChildren(title, text, bar);
     if (nDone < round.n) return;
     const answer = await showErrors(this.error, () => this.store.api.get("/api/repeatability"));
-    if (!answer || this.roundDone !== nDone) return;
+    if (!answer || this.roundShown !== key) return;
     const { headers, rows } = repeatabilityTable(answer);
     const note = "Distance between the first and the second time. The standard deviation is that of one annotation, " +
       "also called technical error of measurement.";

@@ -1,6 +1,6 @@
 /** The opinion of models that were not trained on the open photo, beside or over the person's points. */
 import { rounded } from "./content.js";
-import { button, drawing, element, setText, short, showErrors } from "./elements.js";
+import { button, drawing, element, refill, setText, short, showErrors } from "./elements.js";
 
 const MODES = { hidden: "Hide", over: "Over my points", beside: "Side by side" };
 const PICTURE_PIXELS = 900;
@@ -141,6 +141,11 @@ export class Comparison {
     this.show();
   }
 
+  /** The check has ended: there may be another opinion. */
+  refresh() {
+    if (this.mode !== "hidden" && this.store.photo) this.ask(this.store.photo.id);
+  }
+
   async ask(id) {
     this.asked = id;
     await showErrors(this.error, () => this.store.loadOpinion());
@@ -172,9 +177,10 @@ export class Comparison {
 
   fillTable(rows) {
     const names = this.store.project.landmarks;
-    this.body.replaceChildren(...rows.map(({ k, pixels, percent }) => {
-      const take = button("Take over", () => this.takeOver(k), { "aria-label": `Take over ${names[k]}` });
-      const select = button(names[k], () => this.reach(k), { class: "link" });
+    refill(this.body, rows.map(({ k, pixels, percent }) => {
+      const attributes = { "aria-label": `Take over ${names[k]}`, "data-key": `take ${k}` };
+      const take = button("Take over", () => this.takeOver(k), attributes);
+      const select = button(names[k], () => this.reach(k), { class: "link", "data-key": `select ${k}` });
       const distance = pixels === null ? "not marked" : pixels.toFixed(1);
       return element("tr", { class: k === this.store.selected ? "selected" : null },
         element("th", { scope: "row" }, select), element("td", {}, distance), element("td", {}, short(percent)),

@@ -54,6 +54,21 @@ export function toServer(content) {
   return { status: content.status, objects, scale: content.scale };
 }
 
+/**
+ * @param {any} before plain data
+ * @param {any} after plain data; is changed
+ * @returns {any} `after` with what is the same taken from `before`, so that a long history of edits needs little memory
+ */
+export function shared(before, after) {
+  if (!isData(before) || !isData(after)) return after;
+  const keys = Object.keys(after);
+  for (const key of keys) after[key] = shared(before[key], after[key]);
+  const same = keys.length === Object.keys(before).length && keys.every((key) => after[key] === before[key]);
+  return same ? before : after;
+}
+
+const isData = (value) => typeof value === "object" && value !== null;
+
 /** @param {Content} a @param {Content} b @returns {boolean} whether the server would store the same */
 export function sameForServer(a, b) {
   return JSON.stringify(toServer(a)) === JSON.stringify(toServer(b));
@@ -98,6 +113,19 @@ export function proposedObjects(proposal) {
     box: null,
     id: "",
   }));
+}
+
+/** @param {Marked} object is changed @param {number} k @param {[number, number]} point */
+export function setPoint(object, k, point) {
+  object.landmarks[k] = rounded(point);
+  object.missing = object.missing.filter((other) => other !== k);
+}
+
+/** @param {Marked} object is changed @param {number} k @param {boolean} missing in the photo; else to be placed */
+export function removePoint(object, k, missing) {
+  object.landmarks[k] = null;
+  object.hidden = object.hidden.filter((other) => other !== k);
+  object.missing = object.missing.filter((other) => other !== k).concat(missing ? [k] : []);
 }
 
 /** Rounded for the file: a thousandth of a pixel is far below what anybody can mark. */

@@ -1,5 +1,7 @@
 /** Points spaced evenly along a line. */
 
+import { setPoint } from "./content.js";
+
 /**
  * @param {[number, number][]} line corners of the line, at least one
  * @param {number} n
@@ -47,6 +49,5 @@ export function landmarksBetween(first, last) {
 export function placeCurve(object, first, last, corners) {
   const between = landmarksBetween(first, last);
   const points = spaced([object.landmarks[first], ...corners, object.landmarks[last]], between.length);
-  between.forEach((k, i) => { object.landmarks[k] = points[i]; });
-  object.missing = object.missing.filter((k) => !between.includes(k));
+  between.forEach((k, i) => setPoint(object, k, points[i]));
 }

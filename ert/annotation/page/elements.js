@@ -62,6 +62,20 @@ export function labeled(label, field, attributes = {}) {
   return element("div", { class: "field", ...attributes }, element("label", { for: field.id }, label), field);
 }
 
+/** Replace the children of a node; the one with the focus keeps it, known by its `data-key`. */
+export function refill(node, children) {
+  const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  node.replaceChildren(...children);
+  if (key !== undefined) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+}
+
+/** Hide a button, or show it; if it has the focus, another one gets it: keys must not act on the photo suddenly. */
+export function setHidden(node, isHidden, other) {
+  const hadFocus = node === document.activeElement;
+  node.hidden = isHidden;
+  if (hadFocus && isHidden) other.focus();
+}
+
 /** A table with a header; the first column names the row. */
 export function table(caption, headers, rows, attributes = {}) {
   const cell = (value, column) => element(column ? "td" : "th", column ? {} : { scope: "row" }, value);
@@ -78,6 +92,13 @@ export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
 /** Fold the panel of a section, or unfold it, where it covers the photo. */
 export function foldDrawer(section, isFolded) {
   if (isNarrow()) section.parentElement.open = !isFolded;
+}
+
+/** What a panel says beside its title, also while it is folded. */
+export function setSummary(section, text) {
+  const summary = section.parentElement.querySelector("summary");
+  if (!summary.querySelector(".summary-note")) summary.append(" ", element("span", { class: "summary-note" }));
+  setText(summary.querySelector(".summary-note"), text);
 }
 
 /** A number with three digits that count: 0.0123, 1.23, 12.3, 1230. */

@@ -1,16 +1,20 @@
 /** Puts the page together. */
 
 import { makeActions } from "./actions.js";
+import * as checks from "./checks.js";
 import { titleOf } from "./content.js";
 import { element } from "./elements.js";
 import { fillSheet, listen } from "./keys.js";
 import * as landmarks from "./landmarks.js";
+import * as measure from "./measure.js";
+import * as model from "./model.js";
+import * as photos from "./photos.js";
 import { Store } from "./store.js";
 import { mountNotice, mountTopbar } from "./topbar.js";
 import { Tools } from "./tools.js";
 import { View } from "./view.js";
 
-const PANELS = ["photos", "model", "checks", "measure"];
+const PANELS = { photos, model, checks, measure };
 const POLL_MS = 1000;
 const MESSAGE_MS = 6000;
 const NARROW = matchMedia("(max-width: 700px)");
@@ -129,10 +133,7 @@ async function start() {
     if (NARROW.matches) byId("landmarks").parentElement.open = false;
     view.canvas.focus({ preventScroll: true });
   });
-  for (const name of PANELS) {
-    const { mount } = await import(`./${name}.js`);
-    mount(byId(name), store);
-  }
+  for (const [name, panel] of Object.entries(PANELS)) panel.mount(byId(name), store);
   // After a click on a button of the bar, keys mean the photo again.
   byId("top").addEventListener("click", (event) => {
     if (event.detail > 0 && !document.querySelector("dialog[open]")) view.canvas.focus({ preventScroll: true });

@@ -1,5 +1,5 @@
 /** The scale of a photo, and measurements that follow the points. */
-import { button, element, foldDrawer, labeled, session, setText, short, showErrors } from "./elements.js";
+import { button, element, foldDrawer, labeled, session, setHidden, setText, short, showErrors } from "./elements.js";
 import {
   KINDS, UNITS, commandLine, kindOfError, lengthOfPixel, measurementText, readLength, unitText,
 } from "./units.js";
@@ -133,7 +133,7 @@ class Scale {
   show() {
     const scale = this.store.photo?.scale ?? null;
     setText(this.text, scaleText(scale, this.projectUnit));
-    this.remove.hidden = scale === null;
+    setHidden(this.remove, scale === null, this.pick);
   }
 }
 

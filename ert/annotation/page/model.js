@@ -1,6 +1,6 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, sentence, setText, short, showErrors, table } from "./elements.js";
+import { button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
@@ -80,22 +80,30 @@ class Model {
     this.onProposal();
   }
 
-  request(send) {
-    return showErrors(this.error, send);
+  async request(send) {
+    await showErrors(this.error, send);
+    await this.store.poll();
   }
 
   onStatus() {
     const { model, counts } = this.store.status;
     const isTraining = model.state === "training";
     setText(this.headline, headline(model));
+    const percent = `${Math.round(100 * (model.progress ?? 0))} %`;
+    setSummary(this.section, isTraining ? `training ${percent}` : headline(model).toLowerCase());
+    if (this.version !== undefined && model.version > this.version) {
+      this.store.say(`Model ${model.version} is ready: it proposes landmarks now.`);
+    }
+    this.version = model.version;
     setText(this.text, sentence(model.text));
     setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
-    this.train.hidden = isTraining;
+    this.stop.hidden &&= !isTraining;
+    setHidden(this.train, isTraining, this.stop);
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
-    this.stop.hidden = !isTraining;
+    setHidden(this.stop, !isTraining, this.train);
     setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);
@@ -109,11 +117,12 @@ class Model {
     this.chart.hidden = !errors.length;
     if (!errors.length) return;
     const { unit } = errors[0];
+    const isOpen = this.chart.querySelector("details")?.open;
     const rows = errors.map((e) => [String(e.n_photos), short(e.error), `${short(e.low)} to ${short(e.high)}`]);
     const caption = "Mean distance from your points, in photos that the model was not trained on. Bars: 95 % interval.";
     this.chart.replaceChildren(
       element("figcaption", {}, caption), errorChart(errors),
-      element("details", {}, element("summary", {}, "Numbers"),
+      element("details", { open: isOpen }, element("summary", {}, "Numbers"),
         table("Error by annotated photos", ["photos", `error (${unit})`, "95 % interval"], rows, { class: "numbers" })),
     );
   }

@@ -4,10 +4,11 @@ import { getImage } from "./api.js";
 
 const BASE_SIDE = 2048;
 const DETAIL_SIDE = 3072;
-const PATCH_SIDE = 256;
 const DETAIL_MARGIN = 0.2;
 const PAUSE_MS = 120;
 const SHARP_PIXELS = 3;
+
+const pathOf = (id, side) => `/api/photos/${id}/image?side=${side}`;
 
 /** At most three bitmaps are alive; each is closed when another one takes its place. */
 export class PhotoImage extends EventTarget {
@@ -18,6 +19,8 @@ export class PhotoImage extends EventTarget {
     this.size = [1, 1];
     this.id = null;
     this.error = "";
+    /** Whether the photo could not be loaded because the server did not answer. */
+    this.unreachable = false;
     /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
     this.parts = {};
     this.aborts = {};
@@ -32,9 +35,16 @@ export class PhotoImage extends EventTarget {
     await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true);
   }
 
+  /** Have the server read the photo that is probably next, so that it opens at once. @param {number} id */
+  async prefetch(id) {
+    const abort = new AbortController();
+    this.aborts.prefetch = abort;
+    await this.load(pathOf(id, BASE_SIDE), abort.signal).then((bitmap) => bitmap.close(), () => {});
+  }
+
   close() {
-    for (const name of ["base", "detail", "patch"]) this.#drop(name);
-    this.error = "";
+    for (const name of ["base", "detail", "patch", "prefetch"]) this.#drop(name);
+    Object.assign(this, { error: "", unreachable: false });
   }
 
   /**
@@ -54,15 +64,22 @@ export class PhotoImage extends EventTarget {
     this.#later("detail", box, side);
   }
 
-  /** Load the surroundings of a point in full, for the magnifier. @param {[number, number]} point in the photo */
-  magnify([x, y]) {
-    if (!this.parts.base || this.#resolution("base") >= 1) return;
-    const wanted = [x - PATCH_SIDE / 8, y - PATCH_SIDE / 8, PATCH_SIDE / 4, PATCH_SIDE / 4];
-    if (this.#covers("detail", wanted, 1) || this.#covers("patch", wanted, 1)) return;
-    const [width, height] = this.size.map((side) => Math.min(PATCH_SIDE, side));
+  /**
+   * Load the surroundings of a point, if what is there is too coarse for the magnifier.
+   *
+   * @param {[number, number]} point in the photo
+   * @param {number} span width and height of what the magnifier shows, in pixels of the photo
+   * @param {number} resolution device pixels a pixel of the photo
+   */
+  magnify([x, y], span, resolution) {
+    const wanted = Math.min(1, resolution);
+    if (!this.parts.base || this.#resolution("base") >= wanted * 0.9) return;
+    const shown = [x - span / 2, y - span / 2, span, span];
+    if (this.#covers("detail", shown, wanted) || this.#covers("patch", shown, wanted)) return;
+    const [width, height] = this.size.map((side) => Math.min(Math.ceil(2 * span), side));
     const left = Math.round(Math.min(this.size[0] - width, Math.max(0, x - width / 2)));
     const top = Math.round(Math.min(this.size[1] - height, Math.max(0, y - height / 2)));
-    this.#later("patch", [left, top, width, height], PATCH_SIDE);
+    this.#later("patch", [left, top, width, height], Math.ceil(Math.max(width, height) * wanted));
   }
 
   /**
@@ -109,16 +126,16 @@ export class PhotoImage extends EventTarget {
     const [left, top, width, height] = box;
     const part = whole ? "" : `&left=${left}&top=${top}&width=${width}&height=${height}`;
     try {
-      const bitmap = await this.load(`/api/photos/${this.id}/image?side=${side}${part}`, abort.signal);
+      const bitmap = await this.load(pathOf(this.id, side) + part, abort.signal);
       if (abort.signal.aborted) {
         bitmap.close();
         return;
       }
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
-      this.error = "";
     } catch (error) {
-      if (!abort.signal.aborted && whole) this.error = error.message;
+      if (abort.signal.aborted || !whole) return;
+      Object.assign(this, { error: error.message, unreachable: error.status === 0 });
     } finally {
       if (this.aborts[name] === abort) delete this.aborts[name];
     }

@@ -54,10 +54,10 @@ class Photos {
   constructor(section, store) {
     Object.assign(this, { section, store, photos: [], shown: [], loads: 0 });
     this.build();
+    store.addEventListener("project", () => { if (!this.loads) this.load(); });
     store.addEventListener("photo", () => this.onPhoto());
     store.addEventListener("change", () => this.onChange());
     store.addEventListener("status", () => this.onStatus());
-    this.load();
   }
 
   build() {
@@ -108,8 +108,7 @@ class Photos {
     // A queue has only the photos that it is about: the others follow by their names.
     const answer = await showErrors(this.error, async () => {
       for (const each of order === "name" ? ["name"] : [order, "name"]) {
-        const isMore = found.size < (this.store.project?.n_photos ?? Infinity);
-        if (isLatest() && isMore) await this.loadOrder(each, order, found, isLatest);
+        if (isLatest() && found.size < this.store.project.n_photos) await this.loadOrder(each, order, found, isLatest);
       }
       return true;
     });
@@ -145,8 +144,8 @@ class Photos {
 
   noteText() {
     const { checks } = this.store.status ?? {};
-    if (this.order.value === "suspicious" && checks?.state !== "ready") {
-      return "Photos are ordered by suspicion once they are checked: see Checks below.";
+    if (this.order.value === "suspicious" && checks?.state !== "ready" && !checks?.n_suspicious) {
+      return "Nothing is checked yet: start a check in the panel Checks.";
     }
     const isSifted = this.search.value || this.status.value !== "all";
     if (!this.shown.length) return isSifted ? "No photo matches." : "There are no photos.";
@@ -155,7 +154,8 @@ class Photos {
 
   fill(row, photo) {
     const [image, text] = row.children;
-    image.removeAttribute("src");
+    if (row.dataset.photo !== `${photo.id}`) image.removeAttribute("src");
+    row.dataset.photo = photo.id;
     const [name, status, reason] = text.children;
     name.textContent = photo.name;
     name.title = photo.name;
@@ -169,7 +169,8 @@ class Photos {
   }
 
   showThumbnail(row, photo) {
-    if (photo) row.firstChild.src = `/api/photos/${photo.id}/thumbnail`;
+    const image = row.firstChild;
+    if (photo && !image.hasAttribute("src")) image.src = `/api/photos/${photo.id}/thumbnail`;
   }
 
   reachOpen() {

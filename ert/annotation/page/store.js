@@ -1,7 +1,7 @@
 /** The photo that is edited, and everything that panels and tools share. */
 
 import * as server from "./api.js";
-import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer } from "./content.js";
+import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer, shared } from "./content.js";
 import { History } from "./history.js";
 import { Saver } from "./saving.js";
 
@@ -87,10 +87,15 @@ export class Store extends EventTarget {
     return this.objects[this.object] ?? emptyObject(this.project.landmarks.length);
   }
 
-  /** @returns {number | null} landmark that a click places */
+  /** @returns {number | null} landmark that a click places: the selected one if it has no position, else the next */
   get target() {
     const k = this.selected;
-    return k !== null && isOpen(this.current, k) ? k : nextOpen(this.current, k ?? -1);
+    return k !== null && this.current.landmarks[k] === null ? k : nextOpen(this.current, k ?? -1);
+  }
+
+  /** Select the landmark to be placed after another one. @param {number} k */
+  selectAfter(k) {
+    this.select(nextOpen(this.current, k));
   }
 
   get #proposed() {
@@ -118,9 +123,19 @@ export class Store extends EventTarget {
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
-    const answer = await this.#ask(`/api/photos/${this.photo.id}/next?order=${this.order}`);
+    const answer = await this.#ask(this.#nextPath);
     if (answer?.id === null) this.say("No other photo is left to do.");
     return (answer?.id ?? null) !== null && this.open(answer.id);
+  }
+
+  /** @returns {Promise<number | null>} what `next` would open now */
+  async peek() {
+    const answer = await this.api.get(this.#nextPath).catch(() => null);
+    return answer?.id ?? null;
+  }
+
+  get #nextPath() {
+    return `/api/photos/${this.photo.id}/next?order=${this.order}`;
   }
 
   /** @param {number} by 1: the photo behind this one by name; -1: the one before */
@@ -185,9 +200,10 @@ export class Store extends EventTarget {
    */
   edit(description, change, { merge, object = this.object, selected = this.selected } = {}) {
     const before = this.content;
-    const after = structuredClone(before);
-    change(after);
-    if (JSON.stringify(after) !== JSON.stringify(before)) {
+    const draft = structuredClone(before);
+    change(draft);
+    const after = shared(before, draft);
+    if (after !== before) {
       const entry = { photo: this.photo.id, description, before, after, merge };
       this.history.push({ ...entry, object: this.object, selected: this.selected });
       this.#set(after);
@@ -274,7 +290,7 @@ export class Store extends EventTarget {
     }
     const open = objects.flatMap((object) => object.landmarks.filter((_, k) => isOpen(object, k)));
     if (open.length && !incomplete) {
-      this.say(`${open.length} of the landmarks are not placed. Enter again: they are missing in this photo.`);
+      this.say(`${open.length} landmarks are not placed. Enter or Done again marks them as missing.`);
       return false;
     }
     this.edit(this.isProposal ? "Proposal accepted" : "Photo done", (content) => {
@@ -366,6 +382,7 @@ export class Store extends EventTarget {
   /** @param {"reload" | "keep mine"} action after the file was changed by another program */
   async resolveDisk(action) {
     const answer = await this.api.post("/api/disk", { action });
+    if (answer.kept) this.say(`The other version is kept as ${answer.kept}.`);
     await this.#refresh();
     return answer;
   }

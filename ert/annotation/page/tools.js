@@ -1,7 +1,7 @@
 /** What mouse, pen and fingers do on the photo. */
 
 import { landmarksBetween, placeCurve } from "./curves.js";
-import { rounded, titleOf } from "./content.js";
+import { rounded, setPoint, titleOf } from "./content.js";
 
 const HIT_RADIUS = 9;
 const HIT_RADIUS_TOUCH = 22;
@@ -34,7 +34,11 @@ export class Tools extends EventTarget {
     canvas.addEventListener("pointerleave", (event) => this.#leave(event));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    store.addEventListener("photo", () => this.setMode("mark"));
+    store.addEventListener("photo", () => {
+      this.gesture = null;
+      store.busy = false;
+      this.setMode("mark");
+    });
     this.setMode("mark");
   }
 
@@ -55,18 +59,18 @@ export class Tools extends EventTarget {
     const { store } = this;
     const k = store.target;
     if (k === null) return;
-    store.editObject(`${titleOf(store.project.landmarks, k)} placed`, (object) => {
-      object.landmarks[k] = rounded(this.#inside(point));
+    store.editObject(`Landmark ${titleOf(store.project.landmarks, k)} placed`, (object) => {
+      setPoint(object, k, this.#inside(point));
     });
     this.last = { photo: store.photo.id, object: store.object, landmark: k };
-    store.select(store.target);
+    store.selectAfter(k);
   }
 
   /** @param {number} k landmark of the current object @param {[number, number]} point @param {string} [merge] */
   move(k, point, merge) {
     const { store } = this;
-    store.editObject(`${titleOf(store.project.landmarks, k)} moved`, (object) => {
-      object.landmarks[k] = rounded(this.#inside(point));
+    store.editObject(`Landmark ${titleOf(store.project.landmarks, k)} moved`, (object) => {
+      setPoint(object, k, this.#inside(point));
     }, { merge, selected: k });
   }
 
@@ -97,9 +101,8 @@ export class Tools extends EventTarget {
       const corners = view.line.slice(1);
       store.editObject(`Landmarks between ${first} and ${k} placed`, (object) => {
         placeCurve(object, first, k, corners);
-        object.landmarks = object.landmarks.map((p) => p && rounded(p));
       });
-      store.select(store.target);
+      store.selectAfter(k);
       this.setMode("mark");
     }
     view.invalidate();

@@ -42,8 +42,10 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
   const objects = group("Objects");
   const zoom = element("span", { id: "zoom" });
   const hintLine = element("p", { id: "hint" });
-  const undo = act("undo", "↶ Undo", { class: "fixed" });
-  const redo = act("redo", "↷ Redo", { class: "fixed" });
+  const undo = act("undo", "↶", { "aria-label": "Undo" });
+  const redo = act("redo", "↷", { "aria-label": "Redo" });
+  undo.append(element("span", { class: "wide" }, " Undo"));
+  redo.append(element("span", { class: "wide" }, " Redo"));
   const missing = act("missing", "Missing");
   const hidden = act("hidden", "Hidden");
   const accept = act("accept", "Done", { class: "main" });
@@ -159,7 +161,8 @@ export function noticeOf(store) {
   }
   const disk = store.status?.disk;
   if (disk?.state === "changed outside") {
-    return [`${store.project.file} was changed by another program. ${disk.text}`, [
+    const question = "Which version is right? The other one is kept as a copy.";
+    return [`${store.project.file} was changed by another program. ${question}`, [
       ["Reload the file", () => store.resolveDisk("reload")],
       ["Keep mine", () => store.resolveDisk("keep mine")],
     ]];

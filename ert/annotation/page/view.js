@@ -8,6 +8,7 @@ import { Transform } from "./transform.js";
 const LABELS = ["numbers", "names", "none"];
 const LOUPE_RADIUS = 64;
 const LOUPE_MAX_SCALE = 4;
+const LOUPE_ZOOM = 4;
 /** The magnifier appears where a pixel of the photo is smaller than this on the screen, in CSS pixels. */
 const LOUPE_BELOW_SCALE = 0.7;
 
@@ -43,6 +44,7 @@ export class View extends EventTarget {
       store.addEventListener(name, () => this.invalidate());
     }
     store.addEventListener("photo", () => this.#open());
+    store.addEventListener("status", () => { if (this.image.unreachable) this.image.open(store.photo); });
     store.addEventListener("show", (event) => this.show(event.detail));
   }
 
@@ -130,6 +132,8 @@ export class View extends EventTarget {
     if (this.shown === photo.id) return;
     this.shown = photo.id;
     await this.image.open(photo);
+    const next = photo.status === "done" ? null : await this.store.peek();
+    if (next !== null && this.shown === photo.id) await this.image.prefetch(next);
   }
 
   #resize() {
@@ -175,7 +179,10 @@ export class View extends EventTarget {
       overlay.drawPoint(context, transform.toScreen(moved.point), { selected: true });
     }
     if (this.box) overlay.drawBox(context, this.box, transform);
-    if (this.line.length) overlay.drawLine(context, this.line.map((point) => transform.toScreen(point)));
+    if (this.line.length) {
+      const corners = this.line.map((point) => transform.toScreen(point));
+      overlay.drawLine(context, this.pointer ? [...corners, this.pointer.at] : corners);
+    }
     for (const point of store.pick?.points ?? []) overlay.drawCross(context, transform.toScreen(point));
     if (this.cursor) overlay.drawCross(context, transform.toScreen(this.cursor));
   }
@@ -194,11 +201,11 @@ export class View extends EventTarget {
 
   #drawLoupe(focus, ratio) {
     const point = this.transform.toImage(focus);
-    const scale = Math.max(1.5 * this.transform.scale, Math.min(LOUPE_MAX_SCALE, 3 * this.transform.scale));
+    const scale = Math.max(1.5 * this.transform.scale, Math.min(LOUPE_MAX_SCALE, LOUPE_ZOOM * this.transform.scale));
     const center = this.#besides(focus);
     const [x, y] = new Transform(scale, 0, 0).toScreen(point);
     const magnified = new Transform(scale, center[0] - x, center[1] - y);
-    this.image.magnify(point);
+    this.image.magnify(point, (2 * LOUPE_RADIUS) / scale, scale * ratio);
     overlay.drawLoupe(this.context, center, LOUPE_RADIUS, () => this.image.draw(this.context, magnified, ratio));
     if (!this.pointer?.touch) this.#drawNext(focus);
   }
