@@ -406,6 +406,29 @@ def test_landmarks_are_renamed_in_the_file(tmp_path, files):
         opened(out, files, names=4)
 
 
+def test_photos_of_a_dataset_without_landmarks_stay_open(tmp_path):
+    folder = tmp_path / "photos"
+    files = photos(folder)
+    (folder / "a.csv").write_text("image,a_x,a_y,b_x,b_y\na0.png,,,,\na1.png,,,,\na2.png,5,6,7,9\na3.png,,,,\n")
+    for k in range(3):
+        one = opened(folder / "a.csv", names=None)
+        assert sorted(file.name for file in one.project.files) == [file.name for file in files]
+        assert one.project.counts() == {"todo": 3, "started": 0, "done": 1, "skipped": 0}
+        i = [file.name for file in one.project.files].index("a2.png")
+        change(one.project, i, done(marked((k, 2), (3, 4))))
+        one.close()
+
+
+def test_photos_that_are_not_begun_stay_open(tmp_path, files):
+    one = opened(tmp_path / "b.csv", files)
+    change(one.project, 2, done(FIRST))
+    one.close()
+    again = opened(tmp_path / "b.csv", names=None)
+    assert [file.name for file in again.project.files] == [file.name for file in files]
+    assert again.project.counts()["todo"] == 3
+    again.close()
+
+
 def test_a_kill_between_new_names_and_the_file_with_them(tmp_path, files):
     out = tmp_path / "a.csv"
     one = opened(out, files)
@@ -603,7 +626,7 @@ def test_everything_that_was_answered_survives_kill_9(tmp_path, files, format, n
             last[i] = k
         process.wait()
         process.stdout.close()
-        if (tmp_path / name).exists():
+        if (tmp_path / name).is_file() or list((tmp_path / name).glob("*.pts")):
             read(tmp_path / name, files)
         again = opened(tmp_path / name, files, format=format)
         for i, k in last.items():
@@ -623,4 +646,4 @@ def test_the_journal_is_json_lines(tmp_path, files):
     change(one.project, 0, done(FIRST))
     one.close()
     kinds = [json.loads(line)["kind"] for line in one.saver.target.journal.read_text().splitlines()]
-    assert kinds == ["project", "photo", "written"]
+    assert kinds == ["project", "photos", "photo", "written"]
