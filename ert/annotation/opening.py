@@ -92,8 +92,6 @@ class _Recorded:
     photos: list[str] = field(default_factory=list)
     # File -> the digests of its last two versions that ert read or wrote.
     digests: dict[str, list[str]] = field(default_factory=dict)
-    # Photos that were changed after the file was last written.
-    newer: set[str] = field(default_factory=set)
     was_written: bool = False
     n_written: int | None = None
 
@@ -180,17 +178,7 @@ def _open(request: Request, journal: Journal) -> Opened:
         journal.append({"kind": "read", "files": digests})
     target.is_foreign = bool(target.known) and not recorded.was_written
     absent = [name for name, state in recorded.states.items() if name not in index and state.objects]
-    if absent:
-        notes.append(
-            f"{len(absent)} photos are not there, first: {absent[0]}; their landmarks stay in {journal.path.name}"
-        )
-    if target.is_foreign:
-        lost = "comments and whatever else ert does not read are lost in it"
-        notes.append(f"{target.path}: is kept as {target.path.name}.orig when it is first saved: {lost}")
-        skipped = [] if own is None else [each for each in own.skipped if each.kind != "no landmarks"]
-        if skipped:
-            notes.append(f"{target.path}: {len(skipped)} objects are left out in saving, first: {skipped[0].text}")
-    notes += [*format_notes(target), *exif_notes(project, target)]
+    notes += [*_notes(target, own, absent), *exif_notes(project, target)]
     if source is not None:
         notes += [f"{target.path}: {note}" for note in source.notes]
 
@@ -198,6 +186,21 @@ def _open(request: Request, journal: Journal) -> Opened:
         return _read_again(request, project)
 
     return Opened(project, Saver(project, target, journal, unsaved, read), journal, notes)
+
+
+def _notes(target: Target, own: Dataset | None, absent: list[str]) -> list[str]:
+    """Return what a person should know before the file is written."""
+    notes = []
+    if absent:
+        n = f"{len(absent)} photo{'s are' if len(absent) > 1 else ' is'} not there, first: {absent[0]}"
+        notes.append(f"{n}; their landmarks stay in {target.journal.name}")
+    if target.is_foreign:
+        lost = "comments and whatever else ert does not read are lost in it"
+        notes.append(f"{target.path}: is kept as {target.path.name}.orig when it is first saved: {lost}")
+        skipped = [] if own is None else [each for each in own.skipped if each.kind != "no landmarks"]
+        if skipped:
+            notes.append(f"{target.path}: {len(skipped)} objects are left out in saving, first: {skipped[0].text}")
+    return notes + format_notes(target)
 
 
 def _read_recorded(journal: Journal) -> _Recorded:
@@ -208,7 +211,6 @@ def _read_recorded(journal: Journal) -> _Recorded:
             kind = entry["kind"]
             if kind == "photo":
                 recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
-                recorded.newer.add(entry["image"])
             elif kind == "project":
                 recorded.header = entry
                 recorded.names = list(entry["landmarks"])

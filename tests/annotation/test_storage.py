@@ -13,6 +13,7 @@ from annotation.annotating import NAMES, change, done, marked, opened, photos, s
 from PIL import Image
 
 from ert import InputError, load_dataset
+from ert.annotation import storage
 from ert.annotation.journal import Journal
 from ert.annotation.project import PhotoState
 from ert.datasets.formats import write_dataset
@@ -236,6 +237,29 @@ def test_a_file_that_another_program_changes_is_not_replaced(tmp_path, files):
     one.close()
 
 
+def test_a_change_outside_while_the_file_is_made_is_noticed(tmp_path, files, monkeypatch):
+    out = tmp_path / "a.csv"
+    one = opened(out, files)
+    change(one.project, 0, done(FIRST))
+    saved(one)
+    make = storage.text_of
+
+    def slow(*arguments):
+        text = make(*arguments)
+        edit(out)
+        return text
+
+    monkeypatch.setattr(storage, "text_of", slow)
+    change(one.project, 1, done(SECOND))
+    wait(lambda: one.saver.status()["state"] == "changed outside")
+    assert "31.5" in out.read_text()
+    monkeypatch.setattr(storage, "text_of", make)
+    one.saver.resolve("keep mine")
+    saved(one)
+    one.close()
+    assert len(load_dataset(out, image_folder=files[0].parent)) == 2
+
+
 def test_a_change_outside_is_noticed_without_any_change_here_and_can_be_read(tmp_path, files):
     out = tmp_path / "a.csv"
     one = opened(out, files)
@@ -367,7 +391,7 @@ def test_photos_that_are_removed_and_added_between_sessions(tmp_path, files):
     here = [files[0], files[2], files[3], files[0].parent / "a10.png"]
     again = opened(out, here)
     assert [state.status for state in again.project.states()] == ["done", "todo", "todo", "todo"]
-    assert any("1 photos are not there, first: photos/a1.png" in note for note in again.notes)
+    assert any("1 photo is not there, first: photos/a1.png" in note for note in again.notes)
     change(again.project, 3, done(SECOND))
     saved(again)
     again.close()
