@@ -44,6 +44,7 @@ COMMANDS = {
     "convert csv": ("convert faces.csv", {"": "out.csv"}),
     "convert tps": ("convert faces.csv", {"": "out.tps"}),
     "convert json": ("convert faces.csv", {"": "out.json"}),
+    "export web": ("export web model.ert", {"--out": "out.html"}),
     "video": (
         "video clip.avi --model model.ert --detector lbp --detect-size 64 --seconds 0.1",
         {"--out": "out.avi", "--csv": "out.csv"},
@@ -157,6 +158,8 @@ def check_contents(path, command):
         }
         key |= {"compare": "errors", "compare annotations": "overall"}
         assert key.get(command, "norms") in data
+    elif path.suffix == ".html":
+        assert is_of_kind(path, "web page")
     elif path.name == "table.csv":
         assert path.read_text().startswith("specimen,image,distance_0-16_px\n")
     elif path.suffix == ".csv":

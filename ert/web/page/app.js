@@ -1,0 +1,374 @@
+/** The page: photos and the camera go in, landmarks come out. */
+import { grayImage, loadModel } from "../ert.js";
+import { Camera } from "./camera.js";
+import { drawObjects, drawPhoto, fitFrame } from "./drawing.js";
+import { readBytes, readExample, readSettings } from "./embedded.js";
+import { Finder } from "./finder.js";
+import { decode, MAX_MEGAPIXELS, readGray } from "./photos.js";
+import { element, plural, save, showObjects, showPhotos, showPoints } from "./panels.js";
+import { Rate } from "./rate.js";
+import { toCsv, toJson } from "./tables.js";
+import { View } from "./view.js";
+
+const settings = readSettings();
+const view = new View(element("view"), element("canvas"), settings.links);
+const camera = new Camera(onFrame, onCameraStop);
+const rate = new Rate();
+const photos = [];
+/** The photo that is shown, with its pixels; null while the camera runs. */
+let shown = null;
+let model = null;
+let finder = null;
+/** Boxes that were drawn on the picture of the camera. */
+let cameraBoxes = [];
+let lastFrame = null;
+/** Photos are processed one after the other. */
+let queue = Promise.resolve();
+
+start();
+
+async function start() {
+  try {
+    model = await loadModel(readBytes("model"), settings.name);
+    finder = new Finder(model, settings.cascade);
+  } catch (error) {
+    status("");
+    alertText(`The model in this page cannot be used: ${error.message}`);
+    document.documentElement.dataset.state = "failed";
+    return;
+  }
+  for (const id of ["choose", "camera", "accurate"]) {
+    element(id).disabled = false;
+  }
+  element("most").hidden = model.boxSource !== "learned";
+  element("legend").hidden = !model.hasConfidence;
+  view.drawing = model.boxSource === "given";
+  showDrawing();
+  listen();
+  status("");
+  performance.mark("ready");
+  document.documentElement.dataset.state = "ready";
+  const example = readExample();
+  if (example) {
+    addPhotos([example]);
+  }
+}
+
+function listen() {
+  element("choose").addEventListener("click", () => element("files").click());
+  element("files").addEventListener("change", (event) => {
+    addPhotos(event.target.files);
+    event.target.value = "";
+  });
+  element("camera").addEventListener("click", () => (camera.running ? stopCamera() : startCamera()));
+  element("keep").addEventListener("click", keepFrame);
+  element("draw").addEventListener("click", () => {
+    view.drawing = !view.drawing;
+    showDrawing();
+  });
+  element("accurate").addEventListener("change", repeat);
+  element("most-objects").addEventListener("change", () => {
+    finder.restart();
+    repeat({ search: true });
+  });
+  element("whole").addEventListener("click", () => zoom(null));
+  element("box").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const values = new FormData(event.target);
+    addBox(["left", "top", "width", "height"].map((name) => Number(values.get(name))));
+  });
+  view.addEventListener("box", (event) => addBox(event.detail));
+  element("save-csv").addEventListener("click", () =>
+    save("landmarks.csv", new Blob([toCsv(model.landmarkNames, photos)], { type: "text/csv" })));
+  element("save-json").addEventListener("click", () =>
+    save("landmarks.json", new Blob([toJson(settings.name, model.landmarkNames, photos)],
+      { type: "application/json" })));
+  element("save-png").addEventListener("click", savePicture);
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    element("view").classList.add("over");
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget ?? element("view").classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    element("view").classList.remove("over");
+    addPhotos(event.dataTransfer.files);
+  });
+  addEventListener("paste", (event) => addPhotos(event.clipboardData.files));
+}
+
+// Photos
+
+function addPhotos(files) {
+  const added = Array.from(files, (file) => ({ file, name: file.name, width: 0, height: 0, objects: [], error: null,
+    done: false }));
+  if (!added.length) {
+    return;
+  }
+  stopCamera();
+  alertText("");
+  photos.push(...added);
+  refresh();
+  added.forEach((photo, i) => enqueue(async () => {
+    status(`Photo ${i + 1} of ${added.length}: ${photo.name} …`);
+    // The text is painted before the work begins.
+    await new Promise((resolve) => setTimeout(resolve));
+    await process(photo, i === 0);
+  }));
+  enqueue(() => status(summary(added)));
+}
+
+function enqueue(job) {
+  queue = queue.then(job);
+}
+
+async function process(photo, isShown) {
+  const opened = await open(photo);
+  photo.done = true;
+  if (opened !== null) {
+    photo.objects = inPhoto(opened, (gray) => finder.find(gray, { mode: mode(), maxObjects: maxObjects() }));
+  }
+  if (isShown) {
+    show(photo, opened);
+  } else {
+    opened?.bitmap.close();
+    refresh();
+  }
+}
+
+/** Read a photo; null if it cannot be read, and then the photo has the reason. */
+async function open(photo) {
+  try {
+    const bitmap = await decode(photo.file);
+    photo.width = bitmap.width;
+    photo.height = bitmap.height;
+    return { photo, bitmap, ...readGray(bitmap, model.grayWeights) };
+  } catch {
+    photo.error = "this browser cannot read it as a photo (most read JPEG, PNG, WebP, GIF and BMP)";
+    return null;
+  }
+}
+
+/** Objects that are found in the gray pixels of a photo, in pixels of the photo. */
+function inPhoto({ gray, factor }, find) {
+  const enlarge = (values, shift) => values.map((value) => (value + shift) * factor - shift);
+  const objects = find(gray);
+  return factor === 1 ? objects : objects.map((object) => ({
+    ...object,
+    box: object.box.map((value) => value * factor),
+    landmarks: enlarge(object.landmarks, 0.5),
+    std: object.std && enlarge(object.std, 0),
+  }));
+}
+
+function locate(opened, found) {
+  const box = found.box.map((value) => value / opened.factor);
+  return inPhoto(opened, (gray) => [finder.locate(gray, { ...found, box }, mode())])[0];
+}
+
+/** Locate the landmarks of all photos again, in the boxes that they have or in those of a new search. */
+function repeat({ search = false } = {}) {
+  const current = shown?.photo;
+  for (const photo of photos.filter(({ error }) => error === null)) {
+    enqueue(async () => {
+      status(`${photo.name} …`);
+      await new Promise((resolve) => setTimeout(resolve));
+      const isShown = photo === current;
+      const opened = isShown && shown?.photo === photo ? shown : await open(photo);
+      if (opened === null) {
+        refresh();
+        return;
+      }
+      photo.objects = search
+        ? inPhoto(opened, (gray) => finder.find(gray, { mode: mode(), maxObjects: maxObjects() }))
+        : photo.objects.map((object) => locate(opened, object));
+      if (isShown) {
+        show(photo, opened);
+      } else {
+        opened.bitmap.close();
+        refresh();
+      }
+    });
+  }
+  enqueue(() => status(photos.length ? summary(photos) : ""));
+}
+
+function show(photo, opened) {
+  if (shown !== null && shown !== opened) {
+    shown.bitmap.close();
+    view.zoom(null);
+  }
+  shown = opened;
+  alertText(fault(photo));
+  refresh();
+}
+
+/** One sentence about a photo without landmarks. */
+function fault(photo) {
+  if (photo.error !== null) {
+    return `${photo.name}: ${photo.error}.`;
+  }
+  if (photo.objects.length || model.boxSource === "given") {
+    return "";
+  }
+  return `${photo.name}: no ${settings.object} found. Draw a box around it, or try another photo.`;
+}
+
+function summary(some) {
+  const n = some.reduce((sum, photo) => sum + photo.objects.length, 0);
+  if (!n && model.boxSource === "given") {
+    return `Draw a box around each ${settings.object} with the mouse, a finger or a pen.`;
+  }
+  const reduced = some.some(({ width, height }) => width * height > MAX_MEGAPIXELS * 1e6)
+    ? ` Photos of more than ${MAX_MEGAPIXELS} megapixels were reduced to that size for the search.` : "";
+  return `${plural(n, settings.object)} in ${plural(some.length, "photo")}.${reduced}`;
+}
+
+// Boxes
+
+function addBox(box) {
+  if (camera.running) {
+    cameraBoxes = model.boxSource === "given" ? [...cameraBoxes, box] : [];
+    return;
+  }
+  if (shown === null) {
+    alertText("Choose a photo first.");
+    return;
+  }
+  const { photo } = shown;
+  photo.objects.push(locate(shown, { box, roll: 0, confidence: null }));
+  alertText("");
+  status(summary([photo]));
+  refresh();
+}
+
+function showDrawing() {
+  element("draw").setAttribute("aria-pressed", String(view.drawing));
+}
+
+function zoom(box) {
+  view.zoom(box);
+  element("whole").hidden = !view.zoomed;
+}
+
+// The camera
+
+async function startCamera() {
+  alertText("");
+  status("Waiting for the camera …");
+  try {
+    finder.restart();
+    cameraBoxes = [];
+    await camera.start();
+    shown?.bitmap.close();
+    shown = null;
+    zoom(null);
+    status(model.boxSource === "given" ? `Draw a box around each ${settings.object}.` : "The camera is running.");
+  } catch (error) {
+    status("");
+    alertText(error.message);
+  }
+  refresh();
+}
+
+function stopCamera() {
+  if (camera.running) {
+    camera.stop();
+    onCameraStop("The camera is off.");
+  }
+}
+
+function onCameraStop(reason) {
+  lastFrame = null;
+  rate.restart();
+  status(reason);
+  view.show(null);
+  refresh();
+}
+
+function onFrame(pixels, canvas, seconds) {
+  const begin = performance.now();
+  const gray = grayImage(pixels, model.grayWeights);
+  const objects = finder.follow(gray, seconds, { boxes: cameraBoxes, maxObjects: maxObjects() });
+  rate.add(begin, performance.now() - begin, objects.length);
+  lastFrame = { canvas, objects };
+  view.show({ image: canvas, width: canvas.width, height: canvas.height, objects, mirrored: camera.facesUser });
+  const text = rate.text(settings.object);
+  if (text !== null) {
+    Object.assign(element("rate"), { textContent: text, hidden: false });
+    Object.assign(element("rate").dataset, rate.figures());
+    showObjects(objects, settings.object, null, null);
+  }
+}
+
+function keepFrame() {
+  lastFrame?.canvas.toBlob((blob) => addPhotos([new File([blob], `camera_${photos.length + 1}.png`)]));
+}
+
+// What is shown
+
+function refresh() {
+  const running = camera.running;
+  element("camera").textContent = running ? "Stop the camera" : "Use the camera";
+  element("camera").setAttribute("aria-pressed", String(running));
+  element("keep").hidden = !running;
+  element("draw").disabled = shown === null && !(running && model.boxSource === "given");
+  element("hint").hidden = running || shown !== null;
+  element("rate").hidden = !running;
+  element("whole").hidden = !view.zoomed;
+  showPhotos(photos, shown?.photo, settings.object, select);
+  const objects = shown?.photo.objects ?? [];
+  if (!running) {
+    view.show(shown && { image: shown.bitmap, width: shown.bitmap.width, height: shown.bitmap.height, objects });
+    element("canvas").setAttribute("aria-label", shown
+      ? `${shown.photo.name} with the landmarks of ${plural(objects.length, settings.object)}` : "No photo yet");
+  }
+  showObjects(objects, settings.object, (object) => zoom(object.box), remove);
+  showPoints(objects, model.landmarkNames, settings.object);
+  const found = photos.some((photo) => photo.objects.length);
+  element("save-csv").disabled = element("save-json").disabled = !found;
+  element("save-png").disabled = shown === null;
+}
+
+function select(photo) {
+  enqueue(async () => {
+    stopCamera();
+    show(photo, photo.error === null ? await open(photo) : null);
+  });
+}
+
+function remove(object) {
+  const { photo } = shown;
+  photo.objects = photo.objects.filter((other) => other !== object);
+  refresh();
+}
+
+function savePicture() {
+  const { bitmap, photo } = shown;
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+  const context = canvas.getContext("2d");
+  // Large pictures are looked at reduced: lines of a pixel would not be seen.
+  const pixelRatio = Math.max(1, Math.max(canvas.width, canvas.height) / 1600);
+  const frame = fitFrame(canvas, [0, 0, canvas.width, canvas.height], { pixelRatio });
+  drawPhoto(context, bitmap, canvas, frame);
+  drawObjects(context, photo.objects, settings.links, frame);
+  canvas.toBlob((blob) => save(`${photo.name.replace(/\.[^.]*$/, "")}_landmarks.png`, blob), "image/png");
+}
+
+function mode() {
+  return element("accurate").checked ? "accurate" : "fast";
+}
+
+function maxObjects() {
+  return Math.min(Math.max(Math.round(element("most-objects").valueAsNumber) || 1, 1), 50);
+}
+
+function status(text) {
+  element("status").textContent = text;
+}
+
+function alertText(text) {
+  element("alert").textContent = text;
+  element("alert").hidden = !text;
+}

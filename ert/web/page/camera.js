@@ -1,0 +1,115 @@
+/** The camera: asked for when it is started, and stopped when the page is hidden. */
+
+const WIDTH_PIXELS = 640;
+const HEIGHT_PIXELS = 480;
+const FRAMES_PER_SECOND = 60;
+
+const FAULTS = {
+  NotAllowedError: "The browser does not let this page use the camera. Allow it in the address bar and try again.",
+  NotFoundError: "No camera was found.",
+  OverconstrainedError: "No camera was found.",
+  NotReadableError: "The camera cannot be read: another program may be using it.",
+};
+
+export class Camera {
+  #video = document.createElement("video");
+  #context = document.createElement("canvas").getContext("2d", { willReadFrequently: true, alpha: false });
+  #stream = null;
+  #starting = false;
+
+  /**
+   * @param {(pixels: ImageData, canvas: HTMLCanvasElement, seconds: number) => void} onFrame
+   * @param {(reason: string) => void} onStop called when the camera stops by itself
+   */
+  constructor(onFrame, onStop) {
+    this.onFrame = onFrame;
+    this.onStop = onStop;
+    this.#video.muted = true;
+    this.#video.playsInline = true;
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden && this.running) {
+        this.stop();
+        onStop("The camera was stopped because the page was hidden.");
+      }
+    });
+  }
+
+  get running() {
+    return this.#stream !== null;
+  }
+
+  /** Whether the picture is that of a camera that faces the person in front of the screen. */
+  get facesUser() {
+    return this.#stream?.getVideoTracks()[0].getSettings().facingMode !== "environment";
+  }
+
+  /**
+   * Start; the browser asks for permission.
+   * @throws {Error} one sentence that says why it cannot be used
+   */
+  async start() {
+    if (this.#starting || this.running) {
+      return;
+    }
+    if (!navigator.mediaDevices?.getUserMedia) {
+      throw new Error("This browser gives no camera to a page that was opened from a file.");
+    }
+    this.#starting = true;
+    const video = { width: { ideal: WIDTH_PIXELS }, height: { ideal: HEIGHT_PIXELS },
+      frameRate: { ideal: FRAMES_PER_SECOND } };
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      if (document.hidden) {
+        stream.getTracks().forEach((track) => track.stop());
+        throw new Error("The camera was not started because the page was hidden.");
+      }
+      this.#stream = stream;
+      stream.getVideoTracks()[0].addEventListener("ended", () => {
+        if (this.#stream === stream) {
+          this.stop();
+          this.onStop("The camera was stopped: it was removed, or its permission was withdrawn.");
+        }
+      });
+      this.#video.srcObject = stream;
+      await this.#video.play();
+    } catch (error) {
+      this.stop();
+      throw new Error(FAULTS[error.name] ?? (error instanceof DOMException
+        ? `The camera cannot be used: ${error.message || error.name}.` : error.message));
+    } finally {
+      this.#starting = false;
+    }
+    this.#next();
+  }
+
+  /** Stop, so that the camera's light goes off. */
+  stop() {
+    this.#stream?.getTracks().forEach((track) => track.stop());
+    this.#stream = null;
+    this.#video.srcObject = null;
+  }
+
+  #next() {
+    if (!this.running) {
+      return;
+    }
+    if (this.#video.requestVideoFrameCallback) {
+      this.#video.requestVideoFrameCallback((now) => this.#frame(now));
+    } else {
+      requestAnimationFrame((now) => this.#frame(now));
+    }
+  }
+
+  #frame(now) {
+    const { videoWidth: width, videoHeight: height } = this.#video;
+    if (this.running && width) {
+      const { canvas } = this.#context;
+      if (canvas.width !== width || canvas.height !== height) {
+        Object.assign(canvas, { width, height });
+      }
+      this.#context.drawImage(this.#video, 0, 0);
+      this.onFrame(this.#context.getImageData(0, 0, width, height), canvas, now / 1000);
+    }
+    this.#next();
+  }
+}
