@@ -158,6 +158,8 @@ def _modules() -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8")
         waiting += [(path.parent / found[2]).resolve() for found in _IMPORT.finditer(text)]
         named = _IMPORT.sub(lambda found: f'{found[1]}"{Path(found[2]).name}"', text)
+        # Browsers name it so in messages, in place of the URL.
+        named += f"//# sourceURL={path.name}\n"
         yield path.name, "data:text/javascript;base64," + b64encode(named.encode()).decode()
 
 

@@ -29,7 +29,7 @@ start();
 
 async function start() {
   try {
-    model = await loadModel(readBytes("model"), settings.name);
+    model = await loadModel(readBytes("model"));
     finder = new Finder(model, settings.cascade);
   } catch (error) {
     status("");
@@ -48,6 +48,7 @@ async function start() {
   status("");
   performance.mark("ready");
   document.documentElement.dataset.state = "ready";
+  enqueue(() => finder.warmUp());
   const example = readExample();
   if (example) {
     addPhotos([example]);
@@ -194,12 +195,13 @@ function repeat({ search = false } = {}) {
 }
 
 function show(photo, opened) {
-  if (shown !== null && shown !== opened) {
-    shown.bitmap.close();
-    view.zoom(null);
-  }
+  const before = shown;
   shown = opened;
-  alertText(fault(photo));
+  alertText(photo === null ? "" : fault(photo));
+  if (before !== null && before !== opened) {
+    view.show(null);
+    before.bitmap.close();
+  }
   refresh();
 }
 
@@ -215,13 +217,15 @@ function fault(photo) {
 }
 
 function summary(some) {
-  const n = some.reduce((sum, photo) => sum + photo.objects.length, 0);
-  if (!n && model.boxSource === "given") {
+  const readable = some.filter(({ error }) => error === null);
+  const n = readable.reduce((sum, photo) => sum + photo.objects.length, 0);
+  if (!n && readable.length && model.boxSource === "given") {
     return `Draw a box around each ${settings.object} with the mouse, a finger or a pen.`;
   }
-  const reduced = some.some(({ width, height }) => width * height > MAX_MEGAPIXELS * 1e6)
+  const unread = readable.length < some.length ? ` ${plural(some.length - readable.length, "file")} could not be read.` : "";
+  const reduced = readable.some(({ width, height }) => width * height > MAX_MEGAPIXELS * 1e6)
     ? ` Photos of more than ${MAX_MEGAPIXELS} megapixels were reduced to that size for the search.` : "";
-  return `${plural(n, settings.object)} in ${plural(some.length, "photo")}.${reduced}`;
+  return `${plural(n, settings.object)} in ${plural(readable.length, "photo")}.${unread}${reduced}`;
 }
 
 // Boxes
@@ -236,7 +240,12 @@ function addBox(box) {
     return;
   }
   const { photo } = shown;
-  photo.objects.push(locate(shown, { box, roll: 0, confidence: null }));
+  try {
+    photo.objects.push(locate(shown, { box }));
+  } catch (error) {
+    alertText(`${photo.name}: ${error.message}.`);
+    return;
+  }
   alertText("");
   status(summary([photo]));
   refresh();
@@ -260,9 +269,7 @@ async function startCamera() {
     finder.restart();
     cameraBoxes = [];
     await camera.start();
-    shown?.bitmap.close();
-    shown = null;
-    zoom(null);
+    show(null, null);
     status(model.boxSource === "given" ? `Draw a box around each ${settings.object}.` : "The camera is running.");
   } catch (error) {
     status("");
@@ -286,13 +293,14 @@ function onCameraStop(reason) {
   refresh();
 }
 
-function onFrame(pixels, canvas, seconds) {
-  const begin = performance.now();
+function onFrame(pixels, canvas, seconds, begin) {
+  const found = performance.now();
   const gray = grayImage(pixels, model.grayWeights);
   const objects = finder.follow(gray, seconds, { boxes: cameraBoxes, maxObjects: maxObjects() });
-  rate.add(begin, performance.now() - begin, objects.length);
+  const milliseconds = performance.now() - found;
   lastFrame = { canvas, objects };
   view.show({ image: canvas, width: canvas.width, height: canvas.height, objects, mirrored: camera.facesUser });
+  rate.add(begin, performance.now() - begin, milliseconds, objects.length);
   const text = rate.text(settings.object);
   if (text !== null) {
     Object.assign(element("rate"), { textContent: text, hidden: false });

@@ -18,7 +18,8 @@ export class Camera {
   #starting = false;
 
   /**
-   * @param {(pixels: ImageData, canvas: HTMLCanvasElement, seconds: number) => void} onFrame
+   * @param {(pixels: ImageData, canvas: HTMLCanvasElement, seconds: number, begin: number) => void} onFrame
+   *   seconds: when the picture was taken; begin: when the work on it began, as performance.now()
    * @param {(reason: string) => void} onStop called when the camera stops by itself
    */
   constructor(onFrame, onStop) {
@@ -103,12 +104,13 @@ export class Camera {
   #frame(now) {
     const { videoWidth: width, videoHeight: height } = this.#video;
     if (this.running && width) {
+      const begin = performance.now();
       const { canvas } = this.#context;
       if (canvas.width !== width || canvas.height !== height) {
         Object.assign(canvas, { width, height });
       }
       this.#context.drawImage(this.#video, 0, 0);
-      this.onFrame(this.#context.getImageData(0, 0, width, height), canvas, now / 1000);
+      this.onFrame(this.#context.getImageData(0, 0, width, height), canvas, now / 1000, begin);
     }
     this.#next();
   }

@@ -7,9 +7,9 @@ const COLORS = [[86, 180, 233], [240, 228, 66], [232, 95, 10]];
 const SHADE = "rgba(8, 14, 28, 0.6)";
 /** Widths in parts of the object's size, and in pixels of the screen at least. */
 const LINE = 0.0065;
-const DOT = 0.011;
+const DOT = 0.013;
 const MIN_LINE_PIXELS = 1.2;
-const MIN_DOT_PIXELS = 1.5;
+const MIN_DOT_PIXELS = 1.3;
 /** With more landmarks than this, dots are smaller. */
 const MANY_LANDMARKS = 68;
 
@@ -135,7 +135,7 @@ function drawTurnedBox(context, box, roll, frame, line) {
   context.save();
   context.translate(x, y);
   context.rotate(((frame.mirroredWidth === null ? roll : -roll) * Math.PI) / 180);
-  context.globalAlpha = 0.7;
+  context.globalAlpha = 0.85;
   for (const [color, thick] of [[SHADE, 2.2 * line], ["#fff", line]]) {
     context.strokeStyle = color;
     context.lineWidth = thick;

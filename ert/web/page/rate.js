@@ -15,28 +15,29 @@ export class Rate {
   /**
    * Count a frame.
    * @param {number} begin in milliseconds
-   * @param {number} milliseconds of work
+   * @param {number} milliseconds from reading the picture to painting it
+   * @param {number} searching milliseconds of these for objects and their landmarks
    * @param {number} nObjects
    */
-  add(begin, milliseconds, nObjects) {
-    this.#frames.push({ begin, milliseconds, nObjects });
+  add(begin, milliseconds, searching, nObjects) {
+    this.#frames.push({ begin, milliseconds, searching, nObjects });
     while (begin - this.#frames[0].begin > WINDOW_MILLISECONDS) {
       this.#frames.shift();
     }
   }
 
-  /** Of the last second: frames a second, median and longest time of a frame, mean time of an object. */
+  /** Of the last second: frames a second, median and longest time of a frame, mean time for an object. */
   figures() {
     const frames = this.#frames;
     const times = frames.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b);
     const span = frames.at(-1).begin - frames[0].begin;
-    const sum = times.reduce((total, time) => total + time, 0);
+    const searching = frames.reduce((total, frame) => total + frame.searching, 0);
     const nObjects = frames.reduce((total, frame) => total + frame.nObjects, 0);
     return {
       framesPerSecond: span > 0 ? ((frames.length - 1) * 1000) / span : 0,
       median: times[Math.floor(times.length / 2)],
       longest: times.at(-1),
-      perObject: nObjects ? sum / nObjects : NaN,
+      perObject: nObjects ? searching / nObjects : NaN,
     };
   }
 

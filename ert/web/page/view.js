@@ -2,7 +2,7 @@
 import { drawBox, drawObjects, drawPhoto, fitFrame, toPhoto } from "./drawing.js";
 
 /** The canvas takes at most this part of the height of the window. */
-const MAX_HEIGHT = 0.72;
+const MAX_HEIGHT = 0.68;
 /** Smaller movements, in pixels of the screen, are no box. */
 const MIN_BOX_PIXELS = 8;
 /** Around an object that fills the view, in parts of its size. */
