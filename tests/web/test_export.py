@@ -59,7 +59,9 @@ def test_the_page_asks_no_network(face68):
     assert not {"connect-src", "img-src", "media-src", "font-src", "frame-src", "worker-src"} & set(directives)
     assert not re.search(r"https?:|\*|unsafe", policy)
     for name, text in sources(page).items():
-        assert not re.search(r"\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|innerHTML|\beval\(", text), name
+        assert not re.search(r"\bfetch\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|innerHTML|\beval\(", text), (
+            name
+        )
     assert not re.search(r"url\(|@import", page.xpath("//style")[0].text)
 
 
@@ -166,7 +168,7 @@ def test_bad_input_is_refused_and_writes_nothing(tmp_path, monkeypatch, argument
 
 def test_pages_replace_only_pages(tmp_path):
     page = tmp_path / "page.html"
-    page.write_text("<!DOCTYPE html><meta name=\"generator\" content=\"ert\">")
+    page.write_text('<!DOCTYPE html><meta name="generator" content="ert">')
     with pytest.raises(ert.InputError, match="exists and is not a page of ert export web"):
         export_page("face5", page)
     assert page.read_text().startswith("<!DOCTYPE html><meta name")
