@@ -201,7 +201,7 @@ function triangle(center, half, weights) {
 
 // ---------------------------------------------------------------------------------------------------------- forests
 
-const LANES = 16;
+const LANES = 16, COLUMNS = 4;
 const MAX_ROUNDED = 32767, MIN_AMOUNT = 1e-30;
 const ODD_BYTES = 0x00ff00ff, SIGN_BITS = 0x80808080 | 0, MAX_TREES_IN_16_BITS = 257;
 
@@ -234,12 +234,11 @@ export class Forest {
     const rows = (this.rows = padded(this.leafSize));
     this.components = new Int32Array(rows);
     this.amounts = new Float32Array(rows);
-    this.rounded = new Int32Array(rows);
+    this.rounded = new Float64Array(rows);
     this.scales = scales.data;
-    this.basis = basis.data;
     this.nOutputs = basis.shape.at(-1);
+    this.columns = transposed(basis.data, this.leafSize, this.nOutputs);
     this.limit = f(2 ** (32 - 8 * basis.data.BYTES_PER_ELEMENT) - rows);
-    this.products = new Int32Array(this.nOutputs);
     this.out = new Float32Array(this.nOutputs);
   }
 
@@ -301,7 +300,7 @@ export class Forest {
 
   /** Multiply the sum, a scale each, by the basis: rounded to 16 bits first, then exact. */
   #multiply(stage, basisNumber) {
-    const { components, amounts, rounded, scales, basis, products, out, leafSize, nOutputs, rows } = this;
+    const { components, amounts, rounded, scales, columns, out, leafSize, nOutputs } = this;
     const sums = new Float32Array(LANES);
     let largest = f(0);
     for (let i = 0; i < leafSize; i++) {
@@ -312,17 +311,37 @@ export class Forest {
     }
     out.fill(0);
     if (largest < f(MIN_AMOUNT)) return;
-    const factor = f(Math.min(f(MAX_ROUNDED / largest), f(this.limit / folded(sums))));
+    const factor = f(Math.min(f(MAX_ROUNDED / largest), f(this.limit / folded(sums)))), unit = f(1 / factor);
     for (let i = 0; i < leafSize; i++) rounded[i] = rint(f(amounts[i] * factor));
-    products.fill(0);
-    let from = basisNumber * leafSize * nOutputs;
-    for (let i = 0; i < leafSize; i++, from += nOutputs) {
-      const amount = rounded[i];
-      for (let k = 0; k < nOutputs; k++) products[k] += Math.imul(amount, basis[from + k]);
+    let p = basisNumber * leafSize * Math.ceil(nOutputs / COLUMNS) * COLUMNS;
+    // Four columns at a time: a load of the amounts less, and sums that do not wait for each other.
+    for (let k = 0; k < nOutputs; k += COLUMNS, p += (COLUMNS - 1) * leafSize) {
+      let [first, second, third, fourth] = [0, 0, 0, 0];
+      for (let i = 0; i < leafSize; i++, p++) {
+        const amount = rounded[i];
+        first += amount * columns[p];
+        second += amount * columns[p + leafSize];
+        third += amount * columns[p + 2 * leafSize];
+        fourth += amount * columns[p + 3 * leafSize];
+      }
+      out[k] = f(first) * unit;
+      out[k + 1] = f(second) * unit;
+      out[k + 2] = f(third) * unit;
+      out[k + 3] = f(fourth) * unit;
     }
-    const unit = f(1 / factor);
-    for (let k = 0; k < nOutputs; k++) out[k] = f(products[k]) * unit;
   }
+}
+
+/** Return matrices (bases, rows, n) of integers column by column, with columns of zeros up to a multiple of four. */
+function transposed(basis, rows, n) {
+  const width = Math.ceil(n / COLUMNS) * COLUMNS, nBases = rows * n ? basis.length / (rows * n) : 0;
+  const columns = new Float32Array(nBases * rows * width);
+  for (let number = 0, from = 0; number < nBases; number++) {
+    for (let row = 0; row < rows; row++) {
+      for (let k = 0, to = number * rows * width + row; k < n; k++, from++, to += rows) columns[to] = basis[from];
+    }
+  }
+  return columns;
 }
 
 /** Return thresholds as integers: a difference of integers is greater than a number if greater than its floor. */

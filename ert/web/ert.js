@@ -267,7 +267,7 @@ function checkBox(image, box) {
 
 // ----------------------------------------------------------------------------------------------------------- reader
 
-const MAGIC = [0x89, 0x45, 0x52, 0x54, 0x6d, 0x64, 0x6c, 0x0a], PREFIX_BYTES = 20, ALIGN = 64;
+const MAGIC = [0x89, 0x45, 0x52, 0x54, 0x6d, 0x64, 0x6c, 0x0a], PREFIX_BYTES = 20, CHECKSUM_WORD = 4, ALIGN = 64;
 const MAX_HEADER_BYTES = 2_000_000, MAX_HEADER_LEVELS = 8, MAX_DIMENSIONS = 4, MAX_INFLATION = 8;
 const TYPES = {
   "|u1": Uint8Array, "|i1": Int8Array, "<u2": Uint16Array, "<i2": Int16Array, "<i4": Int32Array, "<f4": Float32Array,
@@ -361,18 +361,26 @@ function readIndex(entries) {
   return { index, size };
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
-  return value;
-});
+// What a byte does to a CRC-32, and what it does with one, two, three bytes behind it.
+const CRC_TABLE = new Int32Array(4 * 256);
+for (let i = 0; i < 256; i++) {
+  for (let bit = 0, value = i; bit < 8; bit++) {
+    CRC_TABLE[i] = value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  }
+}
+for (let i = 256; i < 1024; i++) CRC_TABLE[i] = (CRC_TABLE[i - 256] >>> 8) ^ CRC_TABLE[CRC_TABLE[i - 256] & 255];
 
 /** Return the CRC-32 of a file but the four bytes that hold it. */
 function crc32(file) {
+  const words = new Int32Array(file.buffer, file.byteOffset, file.length >> 2), table = CRC_TABLE;
   let value = -1;
-  for (let i = 0; i < file.length; i++) {
-    if (i < 16 || i >= PREFIX_BYTES) value = CRC_TABLE[(value ^ file[i]) & 255] ^ (value >>> 8);
+  for (let i = 0; i < words.length; i++) {
+    if (i === CHECKSUM_WORD) continue;
+    const word = value ^ words[i];
+    value = table[768 + (word & 255)] ^ table[512 + ((word >>> 8) & 255)] ^ table[256 + ((word >>> 16) & 255)];
+    value ^= table[word >>> 24];
   }
+  for (let i = 4 * words.length; i < file.length; i++) value = table[(value ^ file[i]) & 255] ^ (value >>> 8);
   return ~value >>> 0;
 }
 
