@@ -27,7 +27,9 @@ export class Observer {
   constructor(model) {
     if (model.nLandmarks < 2) throw new TypeError("model: 1 landmark, which has no size; expected at least 2");
     this.model = model;
-    this.mode = { nInits: 1, flip: model.mirrorMap !== null };
+    const flip = model.mirrorMap !== null;
+    // The median of several is steadier than one; errors in the mirror image differ.
+    this.mode = { nInits: flip ? 3 : 5, flip };
   }
 
   /**
