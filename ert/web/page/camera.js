@@ -16,6 +16,7 @@ export class Camera {
   #context = document.createElement("canvas").getContext("2d", { willReadFrequently: true, alpha: false });
   #stream = null;
   #starting = false;
+  #last = -Infinity;
 
   /**
    * @param {(pixels: ImageData, canvas: HTMLCanvasElement, seconds: number, begin: number) => void} onFrame
@@ -103,14 +104,21 @@ export class Camera {
 
   #frame(now) {
     const { videoWidth: width, videoHeight: height } = this.#video;
-    if (this.running && width) {
+    // Two callbacks may come with one time.
+    if (this.running && width && now > this.#last) {
+      this.#last = now;
       const begin = performance.now();
       const { canvas } = this.#context;
       if (canvas.width !== width || canvas.height !== height) {
         Object.assign(canvas, { width, height });
       }
       this.#context.drawImage(this.#video, 0, 0);
-      this.onFrame(this.#context.getImageData(0, 0, width, height), canvas, now / 1000, begin);
+      try {
+        this.onFrame(this.#context.getImageData(0, 0, width, height), canvas, now / 1000, begin);
+      } catch (error) {
+        this.stop();
+        this.onStop(`The camera was stopped by an error: ${error.message}.`);
+      }
     }
     this.#next();
   }
