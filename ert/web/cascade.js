@@ -21,15 +21,19 @@ const GRAY_WEIGHTS = { luma: [77 << 8, 150 << 8, 29 << 8, 128 << 8], dlib: [2184
  * @param {Pixels} image  @param {"luma" | "dlib"} [weights]
  * @returns {{data: Uint8Array, width: number, height: number}} */
 export function grayImage(image, weights = "luma", left = 0, top = 0, right = image.width, bottom = image.height) {
-  const [red, green, blue, rounding] = GRAY_WEIGHTS[weights];
-  const { data, width } = image;
   const gray = new Uint8Array((right - left) * (bottom - top));
+  writeGray(image, weights, left, top, right, bottom, gray);
+  return { data: gray, width: right - left, height: bottom - top };
+}
+
+function writeGray({ data, width }, weights, left, top, right, bottom, gray) {
+  const [red, green, blue, rounding] = GRAY_WEIGHTS[weights];
   for (let row = top, to = 0; row < bottom; row++) {
     for (let i = 4 * (row * width + left), end = 4 * (row * width + right); i < end; i += 4) {
-      gray[to++] = (red * data[i] + green * data[i + 1] + blue * data[i + 2] + rounding) >>> 16;
+      const total = Math.imul(red, data[i]) + Math.imul(green, data[i + 1]) + Math.imul(blue, data[i + 2]);
+      gray[to++] = (total + rounding) >>> 16;
     }
   }
-  return { data: gray, width: right - left, height: bottom - top };
 }
 
 /** Return how many numbers a pixel has: 1 (gray) or 4 (RGBA). @param {Pixels} image */
@@ -65,6 +69,7 @@ export class Crop {
     this.maxColumns = native ? Math.ceil(1.5 * (right - left)) + 2 : Math.ceil(right - left) + 1;
     this.maxRows = native ? Math.ceil(1.5 * (bottom - top)) + 2 : Math.ceil(bottom - top) + 1;
     this.pixels = new Uint8Array(0);
+    this.gray = new Uint8Array(0);
     this.columns = this.rows = this.scale = this.shiftX = this.shiftY = 0;
   }
 
@@ -111,7 +116,11 @@ export class Crop {
     const left = first(x + region[0] * side, image.width), top = first(y + region[1] * side, image.height);
     const right = end(x + region[2] * side, image.width, left);
     const bottom = end(y + region[3] * side, image.height, top);
-    return [grayImage(image, weights, left, top, right, bottom), left, top];
+    const [columns, rows] = [right - left, bottom - top];
+    // Kept for the next crop: browsers take longer to make large arrays than to fill them.
+    if (this.gray.length < columns * rows) this.gray = new Uint8Array(columns * rows);
+    writeGray(image, weights, left, top, right, bottom, this.gray);
+    return [{ data: this.gray, width: columns, height: rows }, left, top];
   }
 
   /** Reduce by a whole factor: a pixel is the mean of four in the middles of the quarters of its square. */

@@ -176,6 +176,7 @@ export class Model {
     this.boxSource = header.box_source ?? "given";
     this.grayWeights = header.params.gray_weights ?? "luma";
     this.mirrorMap = mirrorMap;
+    this.meanShape = cascade.meanShape;
     this.locator = locator;
     this.hasConfidence = confidence !== null;
     this.#cascade = cascade;

@@ -45,7 +45,7 @@ export function locateRotated(cascade, image, box, roll, inits, mirrorMap, weigh
 }
 
 /** Read a crop along rotated lines, interpolated; beyond its edges it goes on with its edge pixels. */
-function rotate({ pixels, columns, rows }, cos, sin, start, width, height) {
+export function rotate({ pixels, columns, rows }, cos, sin, start, width, height) {
   const data = new Uint8Array(width * height);
   const right = rint(cos * ONE), down = rint(sin * ONE), lastX = (columns - 1) * ONE, lastY = (rows - 1) * ONE;
   const one = 1 << FRACTION_BITS, half = 1 << (2 * FRACTION_BITS - 1), unit = ONE / one;
