@@ -30,6 +30,7 @@ const N_CANDIDATES = 2, MORE_CANDIDATES = 4;
 const MIN_DISTANCE = 0.5;
 // The initializations of each pass of the small cascade, and the score that a pass may lose.
 const PASSES = [INITS.slice(0, 1), INITS, INITS], MAX_LOSS = 0.2;
+const FOLLOWING_PASSES = [INITS.slice(0, 1), INITS.slice(0, 3)];
 // The corners of a box that the small cascade locates, in box coordinates.
 const CORNERS = [0, 0, 1, 0, 1, 1, 0, 1];
 
@@ -75,18 +76,19 @@ export function poseOfLandmarks(model, landmarks) {
 }
 
 /**
- * Return the confidence that landmarks are those of an object: the locator's, at their pose.
+ * Return the pose of an object near a pose, as in a frame soon after, and its confidence.
  *
  * @param {import("./ert.js").Model} model - With a locator.
  * @param {import("./ert.js").Pixels} image
- * @param {ArrayLike<number>} landmarks
- * @returns {number}
+ * @param {{box: number[], roll: number}} pose
+ * @returns {FoundObject}
  */
-export function confidenceAt(model, image, landmarks) {
+export function followObject(model, image, { box: [left, top, width, height], roll }) {
   const locator = locatorOf(model);
-  const { box: [left, top, width, height], roll } = poseOfLandmarks(model, landmarks);
-  const pose = { x: left + (width - 1) / 2, y: top + (height - 1) / 2, side: (width + height) / 2 - 1, roll };
-  return locator.confidenceOf({ score: locator.scoreOf(image, pose) });
+  const near = { x: left + (width - 1) / 2, y: top + (height - 1) / 2, side: (width + height) / 2 - 1, roll, score: 0 };
+  const pose = FOLLOWING_PASSES.reduce((from, inits) => locator.moved(image, from, inits) ?? from, near);
+  pose.score = locator.scoreOf(image, pose);
+  return { box: locator.boxOf(pose), roll: pose.roll, confidence: locator.confidenceOf(pose) };
 }
 
 const degrees = (a, b) => (Math.atan2(b, a) * 180) / Math.PI;
@@ -198,17 +200,24 @@ class Locator {
   refine(gray, first) {
     let pose = { ...first, score: this.scoreOf(gray, first) };
     for (const inits of PASSES) {
-      const corners = locateRotated(this.cascade, gray, this.boxOf(pose), pose.roll, inits, null, "luma");
-      const { a, b, center } = fitSimilarity(CORNERS, meanShape(corners));
-      const side = Math.hypot(a, b);
-      if (!(side >= 0.5 * pose.side && side <= 2 * pose.side)) break;
-      const moved = { x: center[0], y: center[1], side, roll: degrees(a, b), score: 0 };
+      const moved = this.moved(gray, pose, inits);
+      if (!moved) break;
       moved.score = this.scoreOf(gray, moved);
       // The corners are more accurate than the score; but the cascade errs far from the objects that it has seen.
       if (moved.score < pose.score - MAX_LOSS) break;
       pose = moved;
     }
     return pose;
+  }
+
+  /** The pose of the corners that the small cascade finds near a pose; null if they are far from it. */
+  moved(image, pose, inits) {
+    const box = this.boxOf(pose);
+    const corners = locateRotated(this.cascade, image, box, pose.roll, inits, null, this.grayWeights);
+    const { a, b, center } = fitSimilarity(CORNERS, meanShape(corners));
+    const side = Math.hypot(a, b);
+    if (!(side >= 0.5 * pose.side && side <= 2 * pose.side)) return null;
+    return { x: center[0], y: center[1], side, roll: degrees(a, b), score: 0 };
   }
 
   /** The score of the upright object's filter at a pose. */

@@ -1,7 +1,7 @@
 // Objects at a place in an image: landmarks, how far they can be trusted, and the place that they have themselves.
 
 import { fitSimilarity, rotation } from "./geometry.js";
-import { confidenceAt } from "./locator.js";
+import { followObject, poseOfLandmarks } from "./locator.js";
 
 /**
  * @typedef {import("./ert.js").Model} Model
@@ -46,14 +46,15 @@ export class Observer {
    * @returns {{box: number[], roll: number}} The box that would be drawn around the upright object, around its center.
    */
   poseOf(landmarks) {
+    if (this.model.locator) return poseOfLandmarks(this.model, landmarks);
     const { a, b, middle, center } = fitSimilarity(this.model.meanShape, landmarks);
-    const size = Math.hypot(a, b), roll = (Math.atan2(b, a) * 180) / Math.PI;
-    const isUpright = Math.abs(roll) <= MAX_UPRIGHT_DEGREES && !this.model.locator;
-    const [c, , s] = rotation(isUpright ? 0 : roll);
+    const size = Math.hypot(a, b), angle = (Math.atan2(b, a) * 180) / Math.PI;
+    const roll = Math.abs(angle) > MAX_UPRIGHT_DEGREES ? angle : 0;
+    const [c, , s] = rotation(roll);
     // From the center of the landmarks to that of the box.
     const u = size * (0.5 - middle[0]), v = size * (0.5 - middle[1]);
     const x = center[0] + c * u - s * v, y = center[1] + s * u + c * v;
-    return { box: [x - size / 2, y - size / 2, size + 1, size + 1], roll: isUpright ? 0 : roll };
+    return { box: [x - size / 2, y - size / 2, size + 1, size + 1], roll };
   }
 
   /**
@@ -67,23 +68,28 @@ export class Observer {
     const { center: [x, y], size } = this.placeOf(expected);
     const isInside = x > -0.5 && x < image.width - 0.5 && y > -0.5 && y < image.height - 0.5;
     if (!(isInside && size > 4 && size < 4 * Math.max(image.width, image.height))) return null;
-    const { box, roll } = this.poseOf(expected);
-    return this.observeIn(image, box, roll);
+    const pose = this.poseOf(expected);
+    if (!this.model.locator) return this.observeIn(image, pose.box, pose.roll);
+    const { box, roll, confidence } = followObject(this.model, image, pose);
+    return this.observeIn(image, box, roll, confidence);
   }
 
   /**
+   * Locate the object in a box.
+   *
    * @param {Pixels} image
    * @param {number[]} box
    * @param {number} roll
+   * @param {number | null} [confidence] - That there is an object, if the locator found it.
    * @returns {Observation}
    */
-  observeIn(image, box, roll) {
+  observeIn(image, box, roll, confidence = null) {
     const { model } = this;
-    if (!model.hasConfidence && !model.locator) return this.observeSpread(image, box, roll);
+    if (!model.hasConfidence && confidence === null) return this.observeSpread(image, box, roll);
     const landmarks = model.predict(image, box, { mode: this.mode, roll });
-    if (!model.hasConfidence) return { landmarks, std: null, confidence: confidenceAt(model, image, landmarks) };
-    const { std, confidence } = model.assess(image, box, landmarks);
-    return { landmarks, std, confidence };
+    if (!model.hasConfidence) return { landmarks, std: null, confidence };
+    const assessed = model.assess(image, box, landmarks);
+    return { landmarks, std: assessed.std, confidence: assessed.confidence };
   }
 
   observeSpread(image, box, roll) {

@@ -203,7 +203,7 @@ export class Tracker {
       return observeFaces(observer, detector, image, gray, { minConfidence, maxSide });
     }
     return locateObjects(this.model, gray, { maxObjects, minConfidence })
-      .map(({ box, roll }) => observer.observeIn(image, box, roll))
+      .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
       .filter(({ confidence }) => confidence >= minConfidence);
   }
 }

@@ -26,7 +26,7 @@ def model():
     photos, shapes = standard_photos(12, np.random.default_rng(0))
     locator = fit_locator(photos, shapes)
     boxes, rolls = locator.poses(shapes)
-    model = ert.ShapePredictor(n_stages=3, n_trees=20, n_inits=10, n_jobs=1)
+    model = ert.ShapePredictor(n_stages=5, n_trees=30, learning_rate=0.2, n_inits=10, n_jobs=1)
     model.fit(list(zip(photos, boxes, strict=True)), shapes, rolls=rolls)
     model.fitted_ = replace(model.fitted_, locator=locator, box_source="learned")
     return model
