@@ -15,13 +15,17 @@ from ert.datasets.formats.sleap import SLEAP_SUFFIXES
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
 from ert.web.export import export_page
+from ert.web.npm import export_npm
 
 _EXPORT_TEXT = """Write a model for use without Python.
 
 ert export web face68 --out faces.html
-ert export web wings.ert --out wings.html --title 'Fly wings'
+ert export web wings.ert --out wings.html --title Wings
 """
-_EXPORTS = {"web": ("convert", "Write a web page that locates landmarks in photos and in the picture of a camera.")}
+_EXPORTS = {
+    "web": ("convert", "Write a web page that locates landmarks in photos and in the picture of a camera."),
+    "npm": ("convert", "Write a folder for npm with the model and the modules that run it."),
+}
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
@@ -139,9 +143,29 @@ def run_web(options: argparse.Namespace) -> int:
     drawn on the page.
 
     ert export web face68 --out faces.html
-    ert export web wings.ert --out wings.html --title 'Fly wings'
+    ert export web wings.ert --out wings.html --title Wings
     """
     claim(options.out, "web page", "--out")
     size = export_page(options.model, options.out, title=options.title, image=options.image)
     common.log(f"{options.model} -> {options.out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def add_npm_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write, new or empty")
+
+
+def run_npm(options: argparse.Namespace) -> int:
+    """Write a folder for npm with the model and the modules that run it.
+
+    A program in JavaScript gets the same landmarks as in Python, in a browser or in Node; README.md in the folder says
+    how.
+
+    ert export npm face68 --out face68-npm
+    ert export npm wings.ert --out wings-npm
+    """
+    export_npm(options.model, options.out)
+    common.log(f"{options.model} -> {options.out}: see {Path(options.out, 'README.md')}")
     return 0

@@ -30,7 +30,7 @@ from ert.metrics import normalizer_text
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 from ert.predictor import ShapePredictor, load
 
-_FOLDER = Path(str(resources.files("ert.web")))
+FOLDER = Path(str(resources.files("ert.web")))
 _MAX_TITLE = 200
 # The example is shown on a screen; larger ones would make the page slow to open.
 _EXAMPLE_PIXELS, _EXAMPLE_QUALITY = 1600, 90
@@ -39,8 +39,8 @@ _CONSTANT = r"^const {} = (.+);$"
 _BOXES = {
     "given": "drawn by you",
     "whole": "the whole photo",
-    "face": "those of a face detector, which is in this page",
-    "learned": "those of the locator in the model",
+    "face": "from the face detector in this page",
+    "learned": "from the locator in the model",
 }
 
 
@@ -54,7 +54,7 @@ def export_page(
 ) -> int:
     """Write a web page that locates landmarks with a model: a single HTML file, which needs no server.
 
-    It opens in Chrome 89, Firefox 108, Safari 16.4 and later, by a double click, on a phone too. Photos are dropped or
+    It opens in Chrome 89, Firefox 113, Safari 16.4 and later, by a double click, on a phone too. Photos are dropped or
     chosen, or the camera is used; landmarks are saved as CSV, JSON and on the picture. The page has no access to the
     network.
 
@@ -88,7 +88,7 @@ def export_page(
         raise InputError(f"title: expected one line of text of at most {_MAX_TITLE} characters")
     name = "model" if isinstance(model, ShapePredictor) else Path(model).stem
     predictor = model if isinstance(model, ShapePredictor) else load(model)
-    page = _fill((_FOLDER / "page" / "page.html").read_text(encoding="utf-8"), _parts(predictor, name, title, image))
+    page = _fill((FOLDER / "page" / "page.html").read_text(encoding="utf-8"), _parts(predictor, name, title, image))
     with write_text(out, "web page") as file:
         file.write(page)
     return len(page.encode())
@@ -112,7 +112,7 @@ def _parts(model: ShapePredictor, name: str, title: str | None, image: StrPath |
         "links": face68_links() if model.n_landmarks_ == 68 else [],
         "cascade": _face_cascade() if model.box_source_ == "face" else None,
     }
-    style = _fill((_FOLDER / "page" / "page.css").read_text(encoding="utf-8"), {"colors": colors})
+    style = _fill((FOLDER / "page" / "page.css").read_text(encoding="utf-8"), {"colors": colors})
     modules, script = json.dumps({"imports": dict(_modules())}), 'import "app.js";'
     policy = (
         f"default-src 'none'; script-src {_hash(modules)} {_hash(script)} data:; style-src {_hash(style)}; "
@@ -149,7 +149,7 @@ def _modules() -> Iterator[tuple[str, str]]:
 
     A data URL has no folder, so relative imports become names, which the import map resolves.
     """
-    waiting, seen = [_FOLDER / "page" / "app.js"], set()
+    waiting, seen = [FOLDER / "page" / "app.js"], set()
     while waiting:
         path = waiting.pop()
         if path.name in seen:
@@ -200,7 +200,7 @@ def _face_cascade() -> dict[str, Any]:
 
 def _color_scale() -> tuple[str, str, str]:
     """Return the ends of the scale of standard errors in percent, and its colors, as drawing.js has them."""
-    text = (_FOLDER / "page" / "drawing.js").read_text(encoding="utf-8")
+    text = (FOLDER / "page" / "drawing.js").read_text(encoding="utf-8")
 
     def constant(name: str) -> Any:
         found = re.search(_CONSTANT.format(name), text, re.MULTILINE)
@@ -215,7 +215,7 @@ def _notices(model: ShapePredictor) -> list[tuple[str, str]]:
     """Return what is to be known of the terms of all that is in the page."""
     notes = model.summary_["notes"]
     notices = [("Model", notes.get("license", "its author has noted no terms in it"))]
-    license = (_FOLDER / "page" / "license.txt").read_text(encoding="utf-8").strip()
+    license = (FOLDER / "page" / "license.txt").read_text(encoding="utf-8").strip()
     if model.box_source_ == "face":
         from ert.web.lbp import CASCADE_SOURCE
 

@@ -28,7 +28,8 @@ import { ShapeSmoother } from "./smoothing.js";
  *     found, every other copy is twice as large.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
- * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number}} TrackedObject
+ * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
+ *   std: Float64Array | null}} TrackedObject - The standard errors are those of the landmarks before they are smoothed.
  */
 
 // A tracked object needs only this part of the confidence of a new one.
@@ -72,6 +73,7 @@ class Track {
   #found(observation, landmarks, now) {
     this.landmarks = landmarks;
     this.confidence = observation.confidence;
+    this.std = observation.std ?? null;
     this.lastSeen = now;
     this.misses = 0;
   }
@@ -130,6 +132,7 @@ export class Tracker {
       ...this.observer.poseOf(track.landmarks),
       landmarks: track.landmarks,
       confidence: track.confidence,
+      std: track.std,
     }));
   }
 

@@ -101,12 +101,12 @@ def test_terms_are_readable_in_the_page_and_in_its_source(face68, small_model, t
 
 
 def test_the_license_is_that_of_the_package():
-    from ert.web.export import _FOLDER
+    from ert.web.export import FOLDER
 
-    root = _FOLDER.parents[1] / "LICENSE"
+    root = FOLDER.parents[1] / "LICENSE"
     if not root.exists():
         pytest.skip("needs the repository")
-    assert (_FOLDER / "page" / "license.txt").read_text() == root.read_text()
+    assert (FOLDER / "page" / "license.txt").read_text() == root.read_text()
 
 
 def test_hostile_texts_stay_texts(small_model, tmp_path):

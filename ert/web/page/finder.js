@@ -11,9 +11,8 @@ const LIKELY_CONFIDENCE = 0.5;
 const WARM_UP_MILLISECONDS = 50;
 
 /**
- * An object; `milliseconds` is the time of its landmarks.
  * @typedef {{box: number[], roll: number, landmarks: Float64Array, std: Float64Array | null,
- *   confidence: number | null, milliseconds: number}} Found
+ *   confidence: number | null}} Found
  */
 
 export class Finder {
@@ -73,7 +72,6 @@ export class Finder {
    * @returns {Found}
    */
   locate(gray, { box, roll = 0, confidence = null }, mode = "fast") {
-    const begin = performance.now();
     const landmarks = this.#model.predict(gray, box, { mode, roll });
     const assessed = this.#model.hasConfidence ? this.#model.assess(gray, box, landmarks) : null;
     return {
@@ -82,7 +80,6 @@ export class Finder {
       landmarks,
       std: assessed?.std ?? null,
       confidence: assessed?.confidence ?? confidence,
-      milliseconds: performance.now() - begin,
     };
   }
 
@@ -102,7 +99,7 @@ export class Finder {
     }
     const options = this.#detector ? { detector: this.#detector } : { maxObjects };
     this.#tracker ??= new Tracker(this.#model, options);
-    return this.#tracker.update(gray, seconds).map((object) => ({ std: null, confidence: null, ...object }));
+    return this.#tracker.update(gray, seconds);
   }
 
   /** Forget what was followed. */

@@ -50,15 +50,11 @@ export function showPhotos(photos, current, what, select) {
 export function showObjects(objects, what, look, remove) {
   const title = what[0].toUpperCase() + what.slice(1);
   fill(element("objects"), objects, (object, i) => {
-    const facts = [];
-    if (object.confidence !== null) {
-      facts.push(`confidence ${object.confidence.toFixed(2)}`);
-    }
+    const confidence = object.confidence === null ? "" : `confidence ${object.confidence.toFixed(2)}`;
     if (look === null) {
-      return [make("span", [`${title} ${i + 1}`, ...facts].join(", "))];
+      return [make("span", `${title} ${i + 1} `, make("small", confidence))];
     }
-    facts.push(`${object.milliseconds.toFixed(1)} ms`);
-    const button = make("button", `${title} ${i + 1}`, make("small", facts.join(", ")));
+    const button = make("button", `${title} ${i + 1}`, make("small", confidence));
     button.title = `Enlarge ${what} ${i + 1}`;
     button.addEventListener("click", () => look(object));
     const away = make("button", "Remove");
