@@ -2,7 +2,7 @@
 
     python benchmarks/web_page.py
 
-Needs playwright and chromium. The camera is a video of the sample photo that moves to and fro, 640 x 480 pixels with 60
+Needs playwright and chromium. The camera is a video of the sample photo that moves from side to side, 640 x 480 pixels with 60
 frames a second. Besides the page, the program measures what it does with a model: reading it from base64, loading it,
 and locating the landmarks of a face.
 """

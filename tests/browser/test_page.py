@@ -222,7 +222,7 @@ def page_center(page):
 
 def test_objects_are_found_by_the_locator_of_a_model(open_page, pages, tmp_path):
     rng = np.random.default_rng(0)
-    photos, shapes = standard_photos(20, rng)
+    photos, shapes = standard_photos(12, rng)
     locator = fit_locator(photos, shapes, n_jobs=1)
     boxes = [(30, 22, 60, 56)] * len(photos)
     model = small_predictor(n_stages=2, n_trees=20).fit(list(zip(photos, boxes, strict=True)), shapes)
@@ -384,3 +384,45 @@ def test_the_page_on_a_phone_and_in_the_dark(open_page, pages):
         for button in page.locator("main button:visible").all():
             assert button.bounding_box()["height"] >= 40
         screenshot(page, "page_phone" if view == "phone" else "page_dark")
+
+
+def test_photos_above_the_limit_are_reduced(open_page, pages, drawn_model, photo, tmp_path):
+    side = 7200
+    image = Image.open(photo.files[0]).resize((side, side), Image.Resampling.BILINEAR)
+    image.save(tmp_path / "large.png", compress_level=1)
+    factor = side / 96
+    box = [round((value + 0.5) * factor - 0.5) for value in photo.boxes[0][:2]]
+    box += [round(value * factor) for value in photo.boxes[0][2:]]
+    page = choose(ready(open_page(pages("given", drawn_model))), tmp_path / "large.png")
+    page.click("#numbers summary")
+    for name, value in zip(("left", "top", "width", "height"), box, strict=True):
+        page.fill(f"#box input[name={name}]", str(value))
+    page.keyboard.press("Enter")
+    assert "Photos of more than 50 megapixels were reduced" in page.inner_text("#status")
+    (found,) = saved_json(page)["images"]
+    assert (found["width"], found["faces"][0]["box"]) == (side, box)
+    (expected,) = drawn_model.predict([(np.asarray(image), box)])
+    assert np.abs(expected - found["faces"][0]["landmarks"]).max() < 0.5 * factor
+
+
+def test_a_photo_is_shown_while_others_wait(open_page, pages, drawn_model, photo):
+    model = with_fitted(drawn_model, box_source="whole")
+    page = ready(open_page(pages("whole", model)))
+    # Nothing is located until this is released.
+    page.evaluate(
+        """() => {
+          const decode = window.createImageBitmap;
+          const held = new Promise((resolve) => { window.release = resolve; });
+          let n = 0;
+          window.createImageBitmap = async (...all) => { if (n++ === 1) await held; return decode(...all); };
+        }"""
+    )
+    page.set_input_files("#files", photo.files[:4])
+    until(page, "document.querySelectorAll('#photos li').length === 4 && document.body.innerText.includes('1 object')")
+    page.click("#photos button >> nth=3")
+    name = photo.files[3].name
+    until(page, "name => document.getElementById('canvas').getAttribute('aria-label').startsWith(name)", name)
+    assert page.is_hidden("#alert")
+    page.evaluate("window.release()")
+    until(page, "document.getElementById('status').textContent === '4 objects in 4 photos.'")
+    assert page.get_attribute("#canvas", "aria-label") == f"{name} with the landmarks of 1 object"

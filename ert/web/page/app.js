@@ -12,7 +12,7 @@ import { View } from "./view.js";
 
 const settings = readSettings();
 const view = new View(element("view"), element("canvas"), settings.links);
-const camera = new Camera(onFrame, onCameraStop);
+const camera = new Camera(onFrame, onCameraStop, settings.object === "face" ? "user" : "environment");
 const rate = new Rate();
 const photos = [];
 /** The photo that is shown, with its pixels; null while the camera runs. */
@@ -22,6 +22,8 @@ let finder = null;
 /** Boxes that were drawn on the picture of the camera. */
 let cameraBoxes = [];
 let lastFrame = null;
+/** The photo that was chosen from the list last. */
+let chosen = null;
 /** Photos are processed one after the other. */
 let queue = Promise.resolve();
 
@@ -67,10 +69,10 @@ function listen() {
     view.drawing = !view.drawing;
     showDrawing();
   });
-  element("accurate").addEventListener("change", repeat);
+  element("accurate").addEventListener("change", () => repeat());
   element("most-objects").addEventListener("change", () => {
     finder.restart();
-    repeat({ search: true });
+    repeat({ again: true });
   });
   element("whole").addEventListener("click", () => zoom(null));
   element("box").addEventListener("submit", (event) => {
@@ -78,7 +80,12 @@ function listen() {
     const values = new FormData(event.target);
     addBox(["left", "top", "width", "height"].map((name) => Number(values.get(name))));
   });
-  view.addEventListener("box", (event) => addBox(event.detail));
+  view.addEventListener("box", (event) => {
+    addBox(event.detail);
+    // A finger scrolls again.
+    view.drawing = model.boxSource === "given";
+    showDrawing();
+  });
   element("save-csv").addEventListener("click", () =>
     save("landmarks.csv", new Blob([toCsv(model.landmarkNames, photos)], { type: "text/csv" })));
   element("save-json").addEventListener("click", () =>
@@ -123,18 +130,22 @@ function enqueue(job) {
   queue = queue.then(job);
 }
 
-async function process(photo, isShown) {
+async function process(photo, isFirst) {
   const opened = await open(photo);
   photo.done = true;
   if (opened !== null) {
-    photo.objects = inPhoto(opened, (gray) => finder.find(gray, { mode: mode(), maxObjects: maxObjects() }));
+    photo.objects = search(opened);
   }
-  if (isShown) {
+  if (shown?.photo === photo || (isFirst && !camera.running)) {
     show(photo, opened);
   } else {
     opened?.bitmap.close();
     refresh();
   }
+}
+
+function search(opened) {
+  return inPhoto(opened, (gray) => finder.find(gray, { mode: mode(), maxObjects: maxObjects() }));
 }
 
 /** Read a photo; null if it cannot be read, and then the photo has the reason. */
@@ -168,25 +179,19 @@ function locate(opened, found) {
 }
 
 /** Locate the landmarks of all photos again, in the boxes that they have or in those of a new search. */
-function repeat({ search = false } = {}) {
-  const current = shown?.photo;
-  for (const photo of photos.filter(({ error }) => error === null)) {
+function repeat({ again = false } = {}) {
+  for (const photo of photos.filter(({ done, error }) => done && error === null)) {
     enqueue(async () => {
       status(`${photo.name} …`);
       await new Promise((resolve) => setTimeout(resolve));
-      const isShown = photo === current;
-      const opened = isShown && shown?.photo === photo ? shown : await open(photo);
-      if (opened === null) {
-        refresh();
-        return;
+      const opened = shown?.photo === photo ? shown : await open(photo);
+      if (opened !== null) {
+        photo.objects = again ? search(opened) : photo.objects.map((object) => locate(opened, object));
       }
-      photo.objects = search
-        ? inPhoto(opened, (gray) => finder.find(gray, { mode: mode(), maxObjects: maxObjects() }))
-        : photo.objects.map((object) => locate(opened, object));
-      if (isShown) {
+      if (shown?.photo === photo) {
         show(photo, opened);
       } else {
-        opened.bitmap.close();
+        opened?.bitmap.close();
         refresh();
       }
     });
@@ -210,7 +215,7 @@ function fault(photo) {
   if (photo.error !== null) {
     return `${photo.name}: ${photo.error}.`;
   }
-  if (photo.objects.length || model.boxSource === "given") {
+  if (!photo.done || photo.objects.length || model.boxSource === "given") {
     return "";
   }
   return `${photo.name}: no ${settings.object} found. Draw a box around it, or try another photo.`;
@@ -232,7 +237,7 @@ function summary(some) {
 
 function addBox(box) {
   if (camera.running) {
-    cameraBoxes = model.boxSource === "given" ? [...cameraBoxes, box] : [];
+    cameraBoxes.push(box);
     return;
   }
   if (shown === null) {
@@ -320,7 +325,7 @@ function refresh() {
   element("camera").textContent = running ? "Stop the camera" : "Use the camera";
   element("camera").setAttribute("aria-pressed", String(running));
   element("keep").hidden = !running;
-  element("draw").disabled = shown === null && !(running && model.boxSource === "given");
+  element("draw").disabled = shown === null && !running;
   element("hint").hidden = running || shown !== null;
   element("rate").hidden = !running;
   element("whole").hidden = !view.zoomed;
@@ -338,11 +343,15 @@ function refresh() {
   element("save-png").disabled = shown === null;
 }
 
-function select(photo) {
-  enqueue(async () => {
-    stopCamera();
-    show(photo, photo.error === null ? await open(photo) : null);
-  });
+async function select(photo) {
+  stopCamera();
+  chosen = photo;
+  const opened = photo.error === null ? await open(photo) : null;
+  if (chosen === photo) {
+    show(photo, opened);
+  } else {
+    opened?.bitmap.close();
+  }
 }
 
 function remove(object) {

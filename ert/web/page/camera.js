@@ -22,8 +22,10 @@ export class Camera {
    * @param {(pixels: ImageData, canvas: HTMLCanvasElement, seconds: number, begin: number) => void} onFrame
    *   seconds: when the picture was taken; begin: when the work on it began, as performance.now()
    * @param {(reason: string) => void} onStop called when the camera stops by itself
+   * @param {"user" | "environment"} side of a phone whose camera is preferred
    */
-  constructor(onFrame, onStop) {
+  constructor(onFrame, onStop, side) {
+    this.side = side;
     this.onFrame = onFrame;
     this.onStop = onStop;
     this.#video.muted = true;
@@ -42,7 +44,7 @@ export class Camera {
 
   /** Whether the picture is that of a camera that faces the person in front of the screen. */
   get facesUser() {
-    return this.#stream?.getVideoTracks()[0].getSettings().facingMode !== "environment";
+    return (this.#stream?.getVideoTracks()[0].getSettings().facingMode ?? this.side) === "user";
   }
 
   /**
@@ -58,7 +60,7 @@ export class Camera {
     }
     this.#starting = true;
     const video = { width: { ideal: WIDTH_PIXELS }, height: { ideal: HEIGHT_PIXELS },
-      frameRate: { ideal: FRAMES_PER_SECOND } };
+      frameRate: { ideal: FRAMES_PER_SECOND }, facingMode: { ideal: this.side } };
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
       if (document.hidden) {
