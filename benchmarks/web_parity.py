@@ -48,7 +48,9 @@ class Comparison:
         landmarks = np.concatenate([model.predict([face], mode) for face in X])
         assessment = model.assess(X, landmarks) if assess else None
         for i, ((_, box), image) in enumerate(zip(X, images, strict=True)):
-            self.jobs.append(image | {"model": str(file), "box": [float(v) for v in box], "mode": mode, "assess": assess})
+            self.jobs.append(
+                image | {"model": str(file), "box": [float(v) for v in box], "mode": mode, "assess": assess}
+            )
             found = {"landmarks": landmarks[i].ravel()}
             if assessment is not None:
                 found |= {"std": assessment.std[i], "within": assessment.within[i]}
@@ -67,12 +69,14 @@ class Comparison:
             for name, values in expected.items():
                 each = np.abs(np.subtract(result[name], values))
                 found.setdefault(group, {}).setdefault(name, []).append(np.atleast_1d(each))
-        return {group: {name: summary(each) for name, each in kinds.items()} for group, kinds in found.items()}
+        return {group: summary(kinds) for group, kinds in found.items()}
 
 
-def summary(differences):
-    every = np.concatenate(differences)
-    return {"objects": len(differences), "largest": float(every.max()), "mean": float(every.mean())}
+def summary(kinds):
+    """Return the number of objects, and the largest and mean difference of each kind of result."""
+    every = {name: np.concatenate(differences) for name, differences in kinds.items()}
+    figures = {name: [float(f"{each.max():.3g}"), float(f"{each.mean():.3g}")] for name, each in every.items()}
+    return {"objects": len(kinds["landmarks"]), "largest, mean": figures}
 
 
 def some_gray(images):
@@ -115,7 +119,10 @@ def add_objects(comparison, data):
             # Smoothed crops for one of them, reduced for the other.
             model = ert.ShapePredictor(**TRAINING, blur=1.0 if source == "given" else 0.0)
             X, faces = (
-                [(image, whole_box(image) if source == "whole" else tuple(box)) for image, box in zip(*part, strict=True)]
+                [
+                    (image, whole_box(image) if source == "whole" else tuple(box))
+                    for image, box in zip(*part, strict=True)
+                ]
                 for part in ((pixels[0], train.boxes), (pixels[1], test.boxes))
             )
             model.fit(X, train.y).fit_confidence(X, train.y, n_folds=2)
@@ -140,7 +147,7 @@ def main():
             "Chromium": comparison.differences(web_common.in_chromium),
         }
     largest = {
-        where: max(kinds["landmarks"]["largest"] for kinds in groups.values()) for where, groups in found.items()
+        where: max(each["largest, mean"]["landmarks"][0] for each in groups.values()) for where, groups in found.items()
     }
     result = {"versions": web_common.versions(), "largest difference in pixels": largest}
     common.save_result("web_parity", result | {"differences": found})
