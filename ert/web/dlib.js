@@ -10,8 +10,9 @@
  *               | VECTOR of stages of VECTOR of INT anchors | VECTOR of stages of VECTOR of FLOAT x, y deltas
  *     tree      VECTOR of splits {INT first pixel, INT second pixel, FLOAT threshold} | VECTOR of MATRIX (2L x 1)
  */
-import { Forest, addTurned, channels, grayImage, withinReach } from "./cascade.js";
+import { Forest, addTurned, withinReach } from "./cascade.js";
 import { ModelError, check, checkArrays } from "./checks.js";
+import { channels, grayImage } from "./crop.js";
 
 const f = Math.fround;
 const TRUNCATED = "is truncated", BAD_COUNT = "holds a count that does not fit the rest of the file";

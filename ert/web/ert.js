@@ -4,13 +4,15 @@
  *     const model = await loadModel(bytes);
  *     const landmarks = model.predict(image, [left, top, width, height]);    // x0, y0, x1, y1, ...
  *
- * Here are model files, modes of prediction and confidence; the cascade itself is in cascade.js.
+ * Here are model files, modes of prediction and confidence. The cascade itself is in cascade.js, and what it reads of
+ * images in crop.js.
  *
- * @typedef {import("./cascade.js").Pixels} Pixels
- * @typedef {import("./cascade.js").Box} Box
+ * @typedef {import("./crop.js").Pixels} Pixels
+ * @typedef {import("./crop.js").Box} Box
  */
-import { Cascade, Crop, Forest, MeanShape, Pool, channels, grayImage, squareBox } from "./cascade.js";
+import { Cascade, Forest, MeanShape, Pool } from "./cascade.js";
 import { ModelError, check, checkArrays, checkConfidence, checkHeader, checkLocator, checkSpec } from "./checks.js";
+import { Crop, channels, grayImage, squareBox } from "./crop.js";
 import { DlibCascade, readDat } from "./dlib.js";
 import { locateRotated } from "./rotated.js";
 

@@ -1,9 +1,10 @@
 /**
  * Objects rotated in the image plane: located in a copy of the image that is rotated back.
  *
- * @typedef {import("./cascade.js").Pixels} Pixels
+ * @typedef {import("./crop.js").Pixels} Pixels
  */
-import { Crop, rint, squareBox } from "./cascade.js";
+import { rint } from "./cascade.js";
+import { Crop, squareBox } from "./crop.js";
 
 const MAX_SCALE = 1.25, MAX_SHIFT_SIDES = 0.3, MAX_PIXELS = 16_000_000;
 // Positions are integers in units of 2 ** -20 pixels; 10 bits of their fractions are used.
