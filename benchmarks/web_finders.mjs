@@ -1,54 +1,42 @@
-// Runs the finders of ert/web in Node for web_finders.py: a line of JSON for each task that is read from standard input.
-//
-// A task is a line of JSON, which gives the sizes of images, followed by their pixels: gray, or RGBA.
+// Runs the finders of ert/web for web_finders.py, in Node and in Chromium.
 
-import fs from "node:fs";
 import { FaceDetector } from "../ert/web/faces.js";
-import { loadModel } from "../ert/web/ert.js";
 import { locateObjects } from "../ert/web/locator.js";
+import { Observer, observeFaces } from "../ert/web/observe.js";
 import { Tracker } from "../ert/web/tracker.js";
 
-let model = null, detector = null, tracker = null;
-
-const tasks = {
-  async load({ file, cascade }) {
-    if (file) model = await loadModel(new Uint8Array(fs.readFileSync(file)), file);
-    if (cascade) detector = new FaceDetector(cascade);
-  },
-  detect: ({ options }, [image]) => detector.detect(image, options),
-  locate: ({ options }, [image]) =>
-    locateObjects(model, image, options).map(({ box, roll, confidence }) => {
-      return { box, roll, confidence, landmarks: Array.from(model.predict(image, box, { roll })) };
-    }),
-  predict: ({ box, mode }, [image]) => Array.from(model.predict(image, box, { mode })),
-  reset({ options, faces }) {
-    tracker = new Tracker(model, { ...options, detector: faces ? detector : null });
-  },
-  update: ({ seconds }, [image]) =>
-    tracker.update(image, seconds).map((each) => ({ ...each, landmarks: Array.from(each.landmarks) })),
-};
-
-function read(size) {
-  const bytes = Buffer.alloc(size);
-  for (let at = 0; at < size;) {
-    try {
-      const n = fs.readSync(0, bytes, at, size - at, null);
-      if (n === 0) process.exit(0);
-      at += n;
-    } catch (error) {
-      if (error.code !== "EAGAIN") throw error;
+/**
+ * Return what a finder finds in each image, and the milliseconds that it takes.
+ *
+ * @param ert - The module ert.js.
+ * @param {{kind: string, model: string, cascade: object, options: object, images: object[], repeat: number}} task
+ * @param {(name: string) => Promise<Uint8Array>} read
+ */
+export async function main(ert, task, read) {
+  const { kind, options, repeat = 1 } = task;
+  const model = await ert.loadModel(await read(task.model), task.model);
+  const detector = task.cascade ? new FaceDetector(task.cascade) : null;
+  const observer = new Observer(model), tracker = detector && new Tracker(model, { ...options, detector });
+  let seconds = 0;
+  const finders = {
+    locate: (image) =>
+      locateObjects(model, image, options).map((found) => {
+        return { ...found, landmarks: model.predict(image, found.box, { roll: found.roll }) };
+      }),
+    detect: (image) => detector.detect(image, options).map((box) => ({ box })),
+    faces: (image) => observeFaces(observer, detector, image, options),
+    track: (image) => tracker.update(image, (seconds += 1 / 60)),
+  };
+  const images = [];
+  for (const { file, width, height } of task.images) images.push({ data: new Uint8Array(await read(file)), width, height });
+  const found = [], milliseconds = [];
+  for (let round = 0; round < repeat; round++) {
+    for (const image of images) {
+      const begin = performance.now();
+      const objects = finders[kind](image);
+      milliseconds.push(performance.now() - begin);
+      if (round === 0) found.push(objects.map((each) => ({ ...each, landmarks: Array.from(each.landmarks ?? []) })));
     }
   }
-  return bytes;
-}
-
-for (;;) {
-  const task = JSON.parse(read(read(4).readUInt32LE(0)).toString());
-  const images = task.images.map(([width, height, channels]) => {
-    return { data: new Uint8Array(read(width * height * channels)), width, height };
-  });
-  const begin = performance.now();
-  const value = await tasks[task.name](task, images);
-  const answer = { value: value ?? null, ms: performance.now() - begin };
-  fs.writeSync(1, `${JSON.stringify(answer)}\n`);
+  return { found, milliseconds };
 }

@@ -15,12 +15,18 @@ import { reduceTo } from "./resize.js";
  * @property {number} [maxSide] - Images are reduced to this length of their longest side.
  * @property {number} [minWindows] - A face is found by at least so many windows.
  * @property {number} [sizeStep] - From one size of windows to the next.
+ * @property {boolean} [coarse] - Look at every second place across and down, and at the others only beside those that
+ *     pass some stages: three times as fast, and nearly the same.
  */
 
+/** Images are reduced to this length of their longest side in pixels. */
+export const MAX_SIDE = 1000;
 // Windows that overlap by this part of what both cover agree.
 const MIN_AGREEMENT = 0.45;
 // The score that a stage may lack, as in scikit-image.
 const SCORE_TOLERANCE = 1e-5;
+// Stages that a place passes whose neighbors are looked at in a coarse search.
+const COARSE_STAGES = 2;
 // The bit of each neighbor in the mirror image, from the lowest: left, lower left, below, ... clockwise.
 const MIRRORED_BITS = [4, 3, 2, 1, 0, 7, 6, 5];
 
@@ -48,9 +54,9 @@ export class FaceDetector {
    * @param {DetectOptions} [options]
    * @returns {ScoredBox[]} The largest first. A score is log2 of the number of windows over the least.
    */
-  detectScored(gray, { minSize = 36, maxSide = 1000, minWindows = 4, sizeStep = 1.2 } = {}) {
+  detectScored(gray, { minSize = 36, maxSide = MAX_SIDE, minWindows = 4, sizeStep = 1.2, coarse = false } = {}) {
     const small = reduceTo(gray, maxSide);
-    const windows = this.windows(small, minSize, sizeStep);
+    const windows = this.windows(small, { minSize, sizeStep, coarse });
     const across = gray.width / small.width, down = gray.height / small.height;
     return keepBest(mergeWindows(windows, minWindows))
       .map(({ box: [left, top, width, height], score }) => ({
@@ -61,7 +67,7 @@ export class FaceDetector {
   }
 
   /** All windows that pass all stages: of the image as it is, then of its mirror image. */
-  windows(gray, minSize, sizeStep) {
+  windows(gray, { minSize, sizeStep, coarse }) {
     const [base] = this.cascade.window;
     const sums = integralImage(gray);
     const found = [[], []];
@@ -74,19 +80,29 @@ export class FaceDetector {
       if (size > gray.width || size > gray.height) break;
       for (const mirrored of [0, 1]) {
         const blocks = scaledBlocks(this.cascade, scale, size, gray.width + 1, mirrored === 1);
-        this.scan(gray, sums, blocks, this.scores[mirrored], size, Math.round(scale), mirrored === 1, found[mirrored]);
+        const scores = this.scores[mirrored], step = Math.round(scale);
+        this.scan(gray, sums, { blocks, scores, size, step, mirrored, coarse }, found[mirrored]);
       }
     }
     return found.flat();
   }
 
-  scan(gray, sums, blocks, scores, size, step, mirrored, found) {
-    const stride = gray.width + 1;
-    const stages = this.stages;
-    for (let top = 0; top < gray.height - size; top += step) {
-      for (let c = 0; c < gray.width - size; c += step) {
-        const left = mirrored ? gray.width - size - c : c;
-        if (passes(sums, top * stride + left, stages, blocks, scores)) found.push([left, top, size, size]);
+  scan(gray, sums, { blocks, scores, size, step, mirrored, coarse }, found) {
+    const { width, height } = gray;
+    const nDown = Math.ceil((height - size) / step), nAcross = Math.ceil((width - size) / step);
+    const nStages = this.stages.ends.length;
+    const look = (row, column) => {
+      const top = row * step, left = mirrored ? width - size - column * step : column * step;
+      const n = stagesPassed(sums, top * (width + 1) + left, this.stages, blocks, scores);
+      if (n === nStages) found.push([left, top, size, size]);
+      return n;
+    };
+    for (let row = 0; row < nDown; row += coarse ? 2 : 1) {
+      for (let column = 0; column < nAcross; column += coarse ? 2 : 1) {
+        if (look(row, column) < COARSE_STAGES || !coarse) continue;
+        if (column + 1 < nAcross) look(row, column + 1);
+        if (row + 1 < nDown) look(row + 1, column);
+        if (row + 1 < nDown && column + 1 < nAcross) look(row + 1, column + 1);
       }
     }
   }
@@ -106,13 +122,23 @@ function integralImage({ data, width, height }) {
   return sums;
 }
 
-/** The first decision after each stage, and the least score of each stage. */
+/**
+ * For each stage, the number of the first decision after it; for each decision, the scores so far below which a stage
+ * is failed and from which on it is passed, whatever its other decisions add.
+ */
 function stageArrays({ stages }) {
   let end = 0;
-  return {
-    ends: Int32Array.from(stages, (stage) => (end += stage.decisions.length)),
-    thresholds: Float64Array.from(stages, (stage) => stage.threshold - SCORE_TOLERANCE),
-  };
+  const failing = [], passing = [];
+  for (const { threshold, decisions } of stages) {
+    decisions.forEach((_, k) => {
+      const rest = decisions.slice(k + 1);
+      const sum = (pick) => rest.reduce((total, decision) => total + pick(decision[9], decision[10]), 0);
+      failing.push(threshold - SCORE_TOLERANCE - sum(Math.max));
+      passing.push(threshold - SCORE_TOLERANCE - sum(Math.min));
+    });
+  }
+  const ends = Int32Array.from(stages, (stage) => (end += stage.decisions.length));
+  return { ends, failing: Float64Array.from(failing), passing: Float64Array.from(passing) };
 }
 
 /** What each of the 256 patterns adds to the score, for each decision, in the image or its mirror image. */
@@ -147,16 +173,16 @@ function scaledBlocks({ stages, features }, scale, size, stride, mirrored) {
   return Int32Array.from(blocks);
 }
 
-function passes(sums, place, { ends, thresholds }, blocks, scores) {
-  for (let stage = 0, k = 0; stage < ends.length; stage++) {
-    let score = 0;
-    for (; k < ends[stage]; k++) {
+function stagesPassed(sums, place, { ends, failing, passing }, blocks, scores) {
+  for (let stage = 0, k = 0; stage < ends.length; k = ends[stage++]) {
+    for (let score = 0; ; k++) {
       const code = patternAt(sums, place + blocks[3 * k], blocks[3 * k + 1], blocks[3 * k + 2]);
       score += scores[256 * k + code];
+      if (score < failing[k]) return stage;
+      if (score >= passing[k]) break;
     }
-    if (score < thresholds[stage]) return false;
   }
-  return true;
+  return ends.length;
 }
 
 /** One bit for each of the eight blocks around the middle one, clockwise from the upper left one: not darker. */

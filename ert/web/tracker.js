@@ -8,7 +8,6 @@
 // that two people who change places while both are lost change ids; one initialization, and its mirror image, in place
 // of six; and objects of a model with a locator are tracked like faces.
 
-import { channels, grayImage } from "./cascade.js";
 import { locateObjects } from "./locator.js";
 import { Observer, observeFaces } from "./observe.js";
 import { ShapeSmoother } from "./smoothing.js";
@@ -25,13 +24,15 @@ import { ShapeSmoother } from "./smoothing.js";
  * @property {number} [detectEvery] - Seconds between searches while no object is lost.
  * @property {number} [searchEvery] - Seconds between searches while an object is lost or there is none.
  * @property {number} [detectSide] - Longest side in pixels of the copy in which faces are detected. While none is
- *     found, every other copy is twice as large.
+ *     found, a copy twice as large and rotated copies are searched in turn.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
  * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
  *   std: Float64Array | null}} TrackedObject - The standard errors are those of the landmarks before they are smoothed.
  */
 
+// Of searches for faces, one after the other while none is found: the size of the copy, and rolls in degrees.
+const SEARCHES = [[1, [0, -25]], [2, [0]], [1, [0, 25]], [2, [0]]];
 // A tracked object needs only this part of the confidence of a new one.
 const TRACKED_CONFIDENCE_FACTOR = 0.5;
 // Frames in which a missing object is still returned, where it is expected.
@@ -199,13 +200,13 @@ export class Tracker {
 
   /** @returns {Observation[]} */
   #findObjects(image) {
-    const gray = channels(image) === 1 ? image : grayImage(image, this.model.grayWeights);
     const { observer, detector, minConfidence, maxObjects } = this;
     if (detector) {
-      const maxSide = this.detectSide * (this.nEmptySearches % 2 ? 2 : 1);
-      return observeFaces(observer, detector, image, gray, { minConfidence, maxSide });
+      const [sides, rolls] = SEARCHES[this.nEmptySearches % SEARCHES.length];
+      const options = { minConfidence, rolls, maxSide: sides * this.detectSide, coarse: true };
+      return observeFaces(observer, detector, image, options);
     }
-    return locateObjects(this.model, gray, { maxObjects, minConfidence })
+    return locateObjects(this.model, image, { maxObjects, minConfidence })
       .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
       .filter(({ confidence }) => confidence >= minConfidence);
   }

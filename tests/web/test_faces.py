@@ -63,6 +63,15 @@ def test_photos_are_reduced_as_in_python(tmp_path, photo):
     assert own == pytest.approx(reduced * scale)
 
 
+def test_a_coarse_search_finds_the_same_faces(tmp_path, photo):
+    ((boxes, scores),) = detect(tmp_path, [photo])
+    ((coarse, coarse_scores),) = detect(tmp_path, [photo], coarse=True, minWindows=2)
+    assert len(boxes) == 1
+    assert coarse[0] == pytest.approx(boxes[0], abs=0.06 * boxes[0, 2])
+    # Not all windows are found, but those that agree are a part of all.
+    assert coarse_scores[0] <= scores[0] + 1
+
+
 def test_nothing_is_found_in_plain_or_tiny_images(tmp_path):
     plain = [np.full((60, 80), 128, np.uint8), np.zeros((20, 30), np.uint8), np.zeros((1, 1), np.uint8)]
     assert [len(boxes) for boxes, _ in detect(tmp_path, plain)] == [0, 0, 0]

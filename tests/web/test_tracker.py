@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from drawn import draw, place
+from PIL import Image
 from web.javascript import run_javascript
 from web.test_locator import model as drawn_model  # noqa: F401  a fixture
 
 import ert
-from drawn import draw, place
 from ert._core.images import to_gray
 from ert.tracking.smoothing import ShapeSmoother
 from ert.web.lbp import face_cascade
@@ -129,6 +130,38 @@ def test_a_lost_face_is_found_again_with_its_id(track, face):
     assert ids[:7] == [[0]] * 7 and ids[7:14] == [[]] * 7 and ids[-1] == [0]
     assert shown[6][0]["confidence"] <= 0.25
     assert np.hypot(*(points(shown[-1][0]) - points(shown[5][0]) - (12, 0)).T).mean() < 2
+
+
+def test_tilted_faces_are_found(track, model, face, tmp_path):
+    rng = np.random.default_rng(7)
+    frame = frame_with(face, 40, 30, rng)
+    rolls = (-30, 30)
+    tilted = [np.array(Image.fromarray(frame).rotate(-roll, Image.Resampling.BILINEAR, fillcolor=110)) for roll in rolls]
+    model.save(tmp_path / "model.ert")
+    script = """
+const model = await loadModel(new Uint8Array(readFileSync(given.model)), "model.ert");
+const observer = new Observer(model), detector = new FaceDetector(given.cascade);
+const find = (options) => images.map((image) => observeFaces(observer, detector, image, options)
+  .map((face) => ({ ...face, ...observer.poseOf(face.landmarks) })));
+answer([find({}), find({ rolls: [0], minConfidence: 0.9 })]);
+"""
+    imports = {"ert.js": "loadModel", "faces.js": "FaceDetector", "observe.js": "Observer, observeFaces"}
+    given = {"model": str(tmp_path / "model.ert"), "cascade": face_cascade()}
+    found, upright = run_javascript(tmp_path, script, [frame, *tilted], given, imports)
+    assert [len(faces) for faces in found] == [1, 1, 1]
+    assert [len(faces) for faces in upright] == [1, 0, 0]
+    first = found[0][0]
+    for roll, (tilted_face,) in zip(rolls, found[1:], strict=True):
+        assert tilted_face["confidence"] > 0.9
+        assert tilted_face["roll"] == pytest.approx(roll + first["roll"], abs=6)
+        turn = np.exp(1j * np.deg2rad(roll))
+        middle = np.array(FRAME) / 2 - 0.5
+        moved = (points(first) - middle) @ (1, 1j) * turn
+        expected = np.column_stack([moved.real, moved.imag]) + middle
+        assert np.hypot(*(points(tilted_face) - expected).T).mean() < 2.5
+    # In video, the rolls are tried in turn.
+    shown = track([tilted[1]] * 4, searchEvery=0)
+    assert [len(objects) for objects in shown] == [0, 0, 1, 1]
 
 
 def test_a_face_that_comes_back_too_late_is_new(track, face):
