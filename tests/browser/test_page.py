@@ -320,7 +320,7 @@ def test_the_camera_follows_a_face(open_page, pages, camera):
     page = ready(open_page(pages("face68", "face68"), browser=camera))
     page.click("#camera")
     until(page, "/confidence 0.[5-9]/.test(document.getElementById('objects').textContent)")
-    assert re.fullmatch(r"\d+ frames a second, [\d.]+ ms a frame, [\d.]+ ms a face", page.inner_text("#rate"))
+    assert re.fullmatch(r"\d+ frames a second, [\d.]+ ms for a frame, [\d.]+ ms for each face", page.inner_text("#rate"))
     screenshot(page, "page_camera")
     page.click("#keep")
     until(page, "document.getElementById('status').textContent.startsWith('1 face in 1 photo')")

@@ -299,8 +299,8 @@ function onCameraStop(reason) {
 }
 
 function onFrame(pixels, canvas, seconds, begin) {
-  const found = performance.now();
   const gray = grayImage(pixels, model.grayWeights);
+  const found = performance.now();
   const objects = finder.follow(gray, seconds, { boxes: cameraBoxes, maxObjects: maxObjects() });
   const milliseconds = performance.now() - found;
   lastFrame = { canvas, objects };

@@ -49,7 +49,7 @@ export class Rate {
     }
     this.#lastText = now;
     const { framesPerSecond, median, perObject } = this.figures();
-    const each = Number.isNaN(perObject) ? "" : `, ${perObject.toFixed(1)} ms a ${what}`;
-    return `${framesPerSecond.toFixed(0)} frames a second, ${median.toFixed(1)} ms a frame${each}`;
+    const each = Number.isNaN(perObject) ? "" : `, ${perObject.toFixed(1)} ms for each ${what}`;
+    return `${framesPerSecond.toFixed(0)} frames a second, ${median.toFixed(1)} ms for a frame${each}`;
   }
 }
