@@ -159,7 +159,7 @@ def test_photos_are_a_table_as_of_ert_predict(open_page, pages, drawn_model, pho
     (tmp_path / "no_photo.jpg").write_text("no photo")
     files = [tmp_path / name for name in ('a "b", c.png', "turned.png", "no_photo.jpg")]
     page = choose(ready(open_page(pages("whole", model))), *files)
-    assert "2 objects in 2 photos. 1 file could not be read." in page.inner_text("#status")
+    assert "2 objects in 2 photos. 1 file could not be used." in page.inner_text("#status")
     assert "this browser cannot read it as a photo" in page.inner_text("#photos")
     name, content = saved(page, "csv")
     assert name == "landmarks.csv"
@@ -320,7 +320,9 @@ def test_the_camera_follows_a_face(open_page, pages, camera):
     page = ready(open_page(pages("face68", "face68"), browser=camera))
     page.click("#camera")
     until(page, "/confidence 0.[5-9]/.test(document.getElementById('objects').textContent)")
-    assert re.fullmatch(r"\d+ frames a second, [\d.]+ ms for a frame, [\d.]+ ms for each face", page.inner_text("#rate"))
+    assert re.fullmatch(
+        r"\d+ frames a second, [\d.]+ ms for a frame, [\d.]+ ms for each face", page.inner_text("#rate")
+    )
     screenshot(page, "page_camera")
     page.click("#keep")
     until(page, "document.getElementById('status').textContent.startsWith('1 face in 1 photo')")
@@ -426,3 +428,12 @@ def test_a_photo_is_shown_while_others_wait(open_page, pages, drawn_model, photo
     page.evaluate("window.release()")
     until(page, "document.getElementById('status').textContent === '4 objects in 4 photos.'")
     assert page.get_attribute("#canvas", "aria-label") == f"{name} with the landmarks of 1 object"
+
+
+def test_photos_in_which_nothing_can_be_located_do_not_stop_the_others(open_page, pages, drawn_model, photo, tmp_path):
+    model = with_fitted(drawn_model, box_source="whole")
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    page = choose(ready(open_page(pages("whole", model))), tmp_path / "dot.png", photo.files[0])
+    assert page.inner_text("#status") == "1 object in 1 photo. 1 file could not be used."
+    assert page.inner_text("#alert").startswith("dot.png: no landmarks: box: 1 x 1 pixels")
+    assert len(saved_json(page)["images"][1]["faces"]) == 1

@@ -1,7 +1,7 @@
 /** The page: photos and the camera go in, landmarks come out. */
 import { grayImage, loadModel } from "../ert.js";
 import { Camera } from "./camera.js";
-import { drawObjects, drawPhoto, fitFrame } from "./drawing.js";
+import { drawPicture } from "./drawing.js";
 import { readBytes, readExample, readSettings } from "./embedded.js";
 import { Finder } from "./finder.js";
 import { decode, MAX_MEGAPIXELS, readGray } from "./photos.js";
@@ -127,14 +127,18 @@ function addPhotos(files) {
 }
 
 function enqueue(job) {
-  queue = queue.then(job);
+  queue = queue.then(job).catch((error) => alertText(`Something went wrong: ${error.message}.`));
 }
 
 async function process(photo, isFirst) {
   const opened = await open(photo);
   photo.done = true;
   if (opened !== null) {
-    photo.objects = search(opened);
+    try {
+      photo.objects = search(opened);
+    } catch (error) {
+      photo.error = `no landmarks: ${error.message}`;
+    }
   }
   if (shown?.photo === photo || (isFirst && !camera.running)) {
     show(photo, opened);
@@ -227,10 +231,11 @@ function summary(some) {
   if (!n && readable.length && model.boxSource === "given") {
     return `Draw a box around each ${settings.object} with the mouse, a finger or a pen.`;
   }
-  const unread = readable.length < some.length ? ` ${plural(some.length - readable.length, "file")} could not be read.` : "";
+  const nFaults = some.length - readable.length;
+  const unused = nFaults ? ` ${plural(nFaults, "file")} could not be used.` : "";
   const reduced = readable.some(({ width, height }) => width * height > MAX_MEGAPIXELS * 1e6)
     ? ` Photos of more than ${MAX_MEGAPIXELS} megapixels were reduced to that size for the search.` : "";
-  return `${plural(n, settings.object)} in ${plural(readable.length, "photo")}.${unread}${reduced}`;
+  return `${plural(n, settings.object)} in ${plural(readable.length, "photo")}.${unused}${reduced}`;
 }
 
 // Boxes
@@ -270,16 +275,19 @@ function zoom(box) {
 async function startCamera() {
   alertText("");
   status("Waiting for the camera …");
+  element("camera").disabled = true;
   try {
     finder.restart();
     cameraBoxes = [];
     await camera.start();
+    chosen = null;
     show(null, null);
     status(model.boxSource === "given" ? `Draw a box around each ${settings.object}.` : "The camera is running.");
   } catch (error) {
     status("");
     alertText(error.message);
   }
+  element("camera").disabled = false;
   refresh();
 }
 
@@ -362,15 +370,13 @@ function remove(object) {
 
 function savePicture() {
   const { bitmap, photo } = shown;
-  const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-  const context = canvas.getContext("2d");
-  // Large pictures are looked at reduced: lines of a pixel would not be seen.
-  const pixelRatio = Math.max(1, Math.max(canvas.width, canvas.height) / 1600);
-  const frame = fitFrame(canvas, [0, 0, canvas.width, canvas.height], { pixelRatio });
-  drawPhoto(context, bitmap, canvas, frame);
-  drawObjects(context, photo.objects, settings.links, frame);
-  canvas.toBlob((blob) => save(`${photo.name.replace(/\.[^.]*$/, "")}_landmarks.png`, blob), "image/png");
+  drawPicture(bitmap, photo.objects, settings.links).toBlob((blob) => {
+    if (blob === null) {
+      alertText("The picture is too large for this browser to save.");
+    } else {
+      save(`${photo.name.replace(/\.[^.]*$/, "")}_landmarks.png`, blob);
+    }
+  }, "image/png");
 }
 
 function mode() {

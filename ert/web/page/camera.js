@@ -15,7 +15,6 @@ export class Camera {
   #video = document.createElement("video");
   #context = document.createElement("canvas").getContext("2d", { willReadFrequently: true, alpha: false });
   #stream = null;
-  #starting = false;
   #last = -Infinity;
 
   /**
@@ -52,13 +51,9 @@ export class Camera {
    * @throws {Error} one sentence that says why it cannot be used
    */
   async start() {
-    if (this.#starting || this.running) {
-      return;
-    }
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("This browser gives no camera to a page that was opened from a file.");
     }
-    this.#starting = true;
     const video = { width: { ideal: WIDTH_PIXELS }, height: { ideal: HEIGHT_PIXELS },
       frameRate: { ideal: FRAMES_PER_SECOND }, facingMode: { ideal: this.side } };
     try {
@@ -80,8 +75,6 @@ export class Camera {
       this.stop();
       throw new Error(FAULTS[error.name] ?? (error instanceof DOMException
         ? `The camera cannot be used: ${error.message || error.name}.` : error.message));
-    } finally {
-      this.#starting = false;
     }
     this.#next();
   }

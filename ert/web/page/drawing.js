@@ -10,6 +10,8 @@ const LINE = 0.0065;
 const DOT = 0.013;
 const MIN_LINE_PIXELS = 1.2;
 const MIN_DOT_PIXELS = 1.3;
+/** Larger pictures are looked at reduced: thin lines would not be seen. */
+const LARGE_PIXELS = 1600;
 /** With more landmarks than this, dots are smaller. */
 const MANY_LANDMARKS = 68;
 
@@ -86,6 +88,24 @@ export function drawObjects(context, objects, links, frame) {
     }
   });
   context.restore();
+}
+
+/**
+ * A photo in its size with the objects on it.
+ * @param {ImageBitmap} image
+ * @param {object[]} objects
+ * @param {number[][]} links
+ * @returns {HTMLCanvasElement}
+ */
+export function drawPicture(image, objects, links) {
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: image.width, height: image.height });
+  const context = canvas.getContext("2d");
+  const pixelRatio = Math.max(1, Math.max(canvas.width, canvas.height) / LARGE_PIXELS);
+  const frame = fitFrame(canvas, [0, 0, canvas.width, canvas.height], { pixelRatio });
+  drawPhoto(context, image, canvas, frame);
+  drawObjects(context, objects, links, frame);
+  return canvas;
 }
 
 /** Draw the outline of a box. */

@@ -12,7 +12,15 @@ const STRIP_ROWS = 512;
  * @returns {Promise<ImageBitmap>}
  */
 export async function decode(file) {
-  return createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+  try {
+    return await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+  } catch (error) {
+    // Older browsers do not know these words, and turn photos without them.
+    if (error instanceof TypeError) {
+      return createImageBitmap(file);
+    }
+    throw error;
+  }
 }
 
 /**
