@@ -437,3 +437,30 @@ def test_photos_in_which_nothing_can_be_located_do_not_stop_the_others(open_page
     assert page.inner_text("#status") == "1 object in 1 photo. 1 file could not be used."
     assert page.inner_text("#alert").startswith("dot.png: no landmarks: box: 1 x 1 pixels")
     assert len(saved_json(page)["images"][1]["faces"]) == 1
+
+
+def test_dropped_photos_and_several_faces(open_page, pages, tmp_path):
+    sample, model = Image.open(ert.sample_image()).crop((120, 20, 340, 240)), ert.load("face68")
+    pair = Image.new("RGB", (500, 260), "gray")
+    pair.paste(sample, (10, 20))
+    pair.paste(sample.resize((180, 180)), (290, 40))
+    pair.save(tmp_path / "pair.png")
+    page = ready(open_page(pages("face68", "face68")))
+    page.evaluate(
+        """text => {
+          const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], "pair.png"));
+          document.getElementById("view").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }""",
+        b64encode((tmp_path / "pair.png").read_bytes()).decode(),
+    )
+    until(page, "document.getElementById('status').textContent === '2 faces in 1 photo.'")
+    found = saved_json(page)["images"][0]["faces"]
+    faces = [(np.asarray(pair), face["box"]) for face in found]
+    for face, expected in zip(found, model.predict(faces), strict=True):
+        assert np.abs(expected - face["landmarks"]).max() < MAX_PIXELS
+    page.click("#objects button >> nth=0")
+    assert page.is_visible("#whole")
+    page.click("#whole")
+    assert page.is_hidden("#whole")
