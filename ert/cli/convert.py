@@ -132,6 +132,10 @@ def add_web_options(parser: Parser) -> None:
     add("--out", required=True, metavar="FILE", help="the page to write, ending in .html")
     add("--title", metavar="TEXT", help="the heading of the page (default: the name of the model)")
     add("--image", metavar="IMAGE", help="a photo that is put into the page and shown when it is opened")
+    source = (
+        "auto: as the model was trained; whole: the whole photo; given: drawn on the page; learned: the locator in the "
+    )
+    common.add_box_from(parser, source + "model; face: a face detector, which is put into the page (default: auto)")
     common.add_force(parser)
 
 
@@ -142,11 +146,11 @@ def run_web(options: argparse.Namespace) -> int:
     are found as the model was trained for: by a face detector, by its locator, in the whole photo, or in boxes that are
     drawn on the page.
 
-    ert export web face68 --out faces.html
-    ert export web wings.ert --out wings.html --title Wings
+    ert export web face68 --out faces.html --title Faces
+    ert export web shape_predictor.dat --out faces.html --box-from face
     """
     claim(options.out, "web page", "--out")
-    size = export_page(options.model, options.out, title=options.title, image=options.image)
+    size = export_page(options.model, options.out, title=options.title, image=options.image, box_from=options.box_from)
     common.log(f"{options.model} -> {options.out}: {size / 1e6:.1f} MB")
     return 0
 

@@ -27,6 +27,7 @@ from ert._core.images import load_image
 from ert._core.types import StrPath
 from ert._core.version import __version__
 from ert.metrics import normalizer_text
+from ert.model.fitted import BOX_SOURCES
 from ert.model.schemes import FACE68_CLOSED, FACE68_REGIONS
 from ert.predictor import ShapePredictor, load
 
@@ -51,6 +52,7 @@ def export_page(
     *,
     title: str | None = None,
     image: StrPath | None = None,
+    box_from: str | None = None,
 ) -> int:
     """Write a web page that locates landmarks with a model: a single HTML file, which needs no server.
 
@@ -68,6 +70,8 @@ def export_page(
         The heading of the page; by default the name of the model.
     image : path-like, optional
         A photo that is put into the page, reduced to 1600 pixels a side, and shown when it is opened.
+    box_from : {"auto", "whole", "face", "learned", "given"}, optional
+        Where the boxes of objects come from, as for :func:`ert.predict`; by default the model's own way.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def export_page(
     Raises
     ------
     InputError
-        When the model or the photo cannot be read, the title is not a line of text, or the file cannot be written.
+        When the model or the photo cannot be read, the title is not a line of text, the model has no locator for boxes
+        that are "learned", or the file cannot be written.
 
     Examples
     --------
@@ -88,7 +93,9 @@ def export_page(
         raise InputError(f"title: expected one line of text of at most {_MAX_TITLE} characters")
     name = "model" if isinstance(model, ShapePredictor) else Path(model).stem
     predictor = model if isinstance(model, ShapePredictor) else load(model)
-    page = _fill((FOLDER / "page" / "page.html").read_text(encoding="utf-8"), _parts(predictor, name, title, image))
+    source = _box_source(predictor, box_from)
+    parts = _parts(predictor, source, name, title, image)
+    page = _fill((FOLDER / "page" / "page.html").read_text(encoding="utf-8"), parts)
     with write_text(out, "web page") as file:
         file.write(page)
     return len(page.encode())
@@ -101,16 +108,26 @@ def check_page(out: StrPath) -> None:
     check_writable(out, "web page")
 
 
-def _parts(model: ShapePredictor, name: str, title: str | None, image: StrPath | None) -> dict[str, str]:
+def _box_source(model: ShapePredictor, box_from: str | None) -> str:
+    source = {"auto": None, "learnt": "learned"}.get(box_from or "auto", box_from) or model.box_source_
+    if source not in BOX_SOURCES:
+        raise InputError(f"box_from={source!r}: expected one of {', '.join(BOX_SOURCES)}")
+    if source == "learned" and model.fitted_.locator is None:
+        raise InputError("the model has no locator: train it with ert train --box-from learned")
+    return source
+
+
+def _parts(model: ShapePredictor, source: str, name: str, title: str | None, image: StrPath | None) -> dict[str, str]:
     """Return what takes the place of each name in braces in page.html, as HTML."""
-    word = "face" if model.box_source_ == "face" else "object"
+    word = "face" if source == "face" else "object"
     low, high, colors = _color_scale()
-    notices = _notices(model)
+    notices = _notices(model, source)
     settings = {
         "name": name,
+        "boxSource": source,
         "object": word,
         "links": face68_links() if model.n_landmarks_ == 68 else [],
-        "cascade": _face_cascade() if model.box_source_ == "face" else None,
+        "cascade": _face_cascade() if source == "face" else None,
     }
     style = _fill((FOLDER / "page" / "page.css").read_text(encoding="utf-8"), {"colors": colors})
     modules, script = json.dumps({"imports": dict(_modules())}), 'import "app.js";'
@@ -132,7 +149,7 @@ def _parts(model: ShapePredictor, name: str, title: str | None, image: StrPath |
         "Objects": f"{word.capitalize()}s",
         "low": low,
         "high": high,
-        "about": _about(model, name, notices),
+        "about": _about(model, source, name, notices),
         "settings": _in_script(settings),
         "model": b64encode(_model_bytes(model)).decode(),
         "example": "" if image is None else _example(image),
@@ -211,12 +228,12 @@ def _color_scale() -> tuple[str, str, str]:
     return low, high, ", ".join("rgb({} {} {})".format(*color) for color in constant("COLORS"))
 
 
-def _notices(model: ShapePredictor) -> list[tuple[str, str]]:
+def _notices(model: ShapePredictor, source: str) -> list[tuple[str, str]]:
     """Return what is to be known of the terms of all that is in the page."""
     notes = model.summary_["notes"]
     notices = [("Model", notes.get("license", "its author has noted no terms in it"))]
     license = (FOLDER / "page" / "license.txt").read_text(encoding="utf-8").strip()
-    if model.box_source_ == "face":
+    if source == "face":
         from ert.web.lbp import CASCADE_SOURCE
 
         copyrights = "Copyright (C) 2000-2008 Intel Corporation, 2009-2011 Willow Garage Inc."
@@ -224,10 +241,10 @@ def _notices(model: ShapePredictor) -> list[tuple[str, str]]:
     return [*notices, (f"Program of this page (ert {__version__})", license)]
 
 
-def _about(model: ShapePredictor, name: str, notices: list[tuple[str, str]]) -> str:
+def _about(model: ShapePredictor, source: str, name: str, notices: list[tuple[str, str]]) -> str:
     """Return facts about the model and the notices as HTML."""
     summary = model.summary_
-    facts = {"Model": one_line(name, _MAX_TITLE), "Boxes": _BOXES[model.box_source_]}
+    facts = {"Model": one_line(name, _MAX_TITLE), "Boxes": _BOXES[source]}
     if summary["n_objects"]:
         facts["Trained on"] = _count(summary["n_objects"], "object")
     if (found := summary.get("validation")) is not None:

@@ -265,6 +265,13 @@ def test_a_photo_without_a_face_is_told(open_page, pages, tmp_path):
     assert len(saved_json(page)["images"][0]["faces"]) == 1
 
 
+def test_faces_are_detected_for_a_model_of_given_boxes(open_page, pages):
+    model = with_fitted(ert.load("face5"), box_source="given")
+    page = choose(ready(open_page(pages("detected", model, box_from="face"))), ert.sample_image())
+    assert page.inner_text("#status") == "1 face in 1 photo."
+    assert len(saved_json(page)["images"][0]["faces"][0]["landmarks"]) == 5
+
+
 def test_a_damaged_model_is_a_clear_error(open_page, pages, drawn_model, tmp_path):
     pages("given", drawn_model)
     text = tmp_path / "page.html"

@@ -109,6 +109,16 @@ def test_the_license_is_that_of_the_package():
     assert (FOLDER / "page" / "license.txt").read_text() == root.read_text()
 
 
+def test_boxes_may_come_from_elsewhere(small_model, tmp_path):
+    export_page(small_model, tmp_path / "page.html", box_from="face")
+    settings = json.loads(text_of(parsed(tmp_path / "page.html"), "settings"))
+    assert (settings["boxSource"], settings["object"], settings["cascade"]["window"]) == ("face", "face", [24, 24])
+    for source, message in (("learned", "the model has no locator"), ("nose", "box_from='nose': expected one of")):
+        with pytest.raises(ert.InputError, match=message):
+            export_page(small_model, tmp_path / "other.html", box_from=source)
+    assert not (tmp_path / "other.html").exists()
+
+
 def test_hostile_texts_stay_texts(small_model, tmp_path):
     bad = "</script><script>alert(1)</script>--><img src=x onerror=alert(1)>{{model}}"
     small_model.fitted_.summary["notes"] |= {bad: bad, "license": bad}

@@ -32,7 +32,7 @@ start();
 async function start() {
   try {
     model = await loadModel(readBytes("model"));
-    finder = new Finder(model, settings.cascade);
+    finder = new Finder(model, settings.boxSource, settings.cascade);
   } catch (error) {
     status("");
     alertText(`The model in this page cannot be used: ${error.message}`);
@@ -42,9 +42,9 @@ async function start() {
   for (const id of ["choose", "camera", "accurate"]) {
     element(id).disabled = false;
   }
-  element("most").hidden = model.boxSource !== "learned";
+  element("most").hidden = settings.boxSource !== "learned";
   element("legend").hidden = !model.hasConfidence;
-  view.drawing = model.boxSource === "given";
+  view.drawing = settings.boxSource === "given";
   showDrawing();
   listen();
   status("");
@@ -83,7 +83,7 @@ function listen() {
   view.addEventListener("box", (event) => {
     addBox(event.detail);
     // A finger scrolls again.
-    view.drawing = model.boxSource === "given";
+    view.drawing = settings.boxSource === "given";
     showDrawing();
   });
   element("save-csv").addEventListener("click", () =>
@@ -219,7 +219,7 @@ function fault(photo) {
   if (photo.error !== null) {
     return `${photo.name}: ${photo.error}.`;
   }
-  if (!photo.done || photo.objects.length || model.boxSource === "given") {
+  if (!photo.done || photo.objects.length || settings.boxSource === "given") {
     return "";
   }
   return `${photo.name}: no ${settings.object} found. Draw a box around it, or try another photo.`;
@@ -228,7 +228,7 @@ function fault(photo) {
 function summary(some) {
   const readable = some.filter(({ error }) => error === null);
   const n = readable.reduce((sum, photo) => sum + photo.objects.length, 0);
-  if (!n && readable.length && model.boxSource === "given") {
+  if (!n && readable.length && settings.boxSource === "given") {
     return `Draw a box around each ${settings.object} with the mouse, a finger or a pen.`;
   }
   const nFaults = some.length - readable.length;
@@ -282,7 +282,7 @@ async function startCamera() {
     await camera.start();
     chosen = null;
     show(null, null);
-    status(model.boxSource === "given" ? `Draw a box around each ${settings.object}.` : "The camera is running.");
+    status(settings.boxSource === "given" ? `Draw a box around each ${settings.object}.` : "The camera is running.");
   } catch (error) {
     status("");
     alertText(error.message);

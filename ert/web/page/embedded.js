@@ -1,7 +1,7 @@
 /** What the page contains besides its code: the model, settings, the cascade of the face detector, an example. */
 
 /**
- * @typedef {{name: string, object: string, links: number[][], cascade: object | null}} Settings
+ * @typedef {{name: string, boxSource: string, object: string, links: number[][], cascade: object | null}} Settings
  */
 
 /** @returns {Settings} */

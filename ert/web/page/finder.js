@@ -1,4 +1,4 @@
-/** Objects in photos and camera pictures: where their boxes come from depends on the model. */
+/** Objects in photos and camera pictures: their boxes come from the person, a detector or the model. */
 import { FaceDetector } from "../faces.js";
 import { locateObjects } from "../locator.js";
 import { Tracker } from "../tracker.js";
@@ -17,15 +17,18 @@ const WARM_UP_MILLISECONDS = 50;
 
 export class Finder {
   #model;
+  #boxSource;
   #detector;
   #tracker = null;
 
   /**
    * @param {import("../ert.js").Model} model
+   * @param {"given" | "whole" | "face" | "learned"} boxSource
    * @param {object | null} cascade of the face detector
    */
-  constructor(model, cascade) {
+  constructor(model, boxSource, cascade) {
     this.#model = model;
+    this.#boxSource = boxSource;
     this.#detector = cascade && new FaceDetector(cascade);
   }
 
@@ -40,14 +43,14 @@ export class Finder {
   }
 
   /**
-   * Find the objects of a photo as the model was trained to expect them; none where boxes are to be given.
+   * Find the objects of a photo; none where boxes are to be given.
    * @param {{data: Uint8Array, width: number, height: number}} gray
    * @param {{mode?: string, maxObjects?: number}} [options]
    * @returns {Found[]}
    */
   find(gray, { mode = "fast", maxObjects = 1 } = {}) {
     const model = this.#model;
-    switch (model.boxSource) {
+    switch (this.#boxSource) {
       case "whole":
         return [this.locate(gray, { box: [0, 0, gray.width, gray.height] }, mode)];
       case "face": {
@@ -94,7 +97,7 @@ export class Finder {
     if (boxes.length) {
       return boxes.map((box) => this.locate(gray, { box }));
     }
-    if (this.#model.boxSource !== "face" && this.#model.boxSource !== "learned") {
+    if (this.#boxSource !== "face" && this.#boxSource !== "learned") {
       return this.find(gray);
     }
     const options = this.#detector ? { detector: this.#detector } : { maxObjects };
