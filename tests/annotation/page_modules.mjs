@@ -546,5 +546,7 @@ test("large photos: the visible part in full, one request of a kind, bitmaps clo
   await settle();
   assert.deepEqual(paths.slice(n), ["/api/photos/4/image?side=200&left=6901&top=6900&width=200&height=200"]);
   await image.open({ id: 5, width: 100, height: 100 });
+  await image.prefetch(6);
+  assert.match(paths.at(-1), /photos\/6\/image\?side=2048$/);
   assert.equal(alive.size, 1);
 });

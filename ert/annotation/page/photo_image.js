@@ -8,6 +8,8 @@ const DETAIL_MARGIN = 0.2;
 const PAUSE_MS = 120;
 const SHARP_PIXELS = 3;
 
+const pathOf = (id, side) => `/api/photos/${id}/image?side=${side}`;
+
 /** At most three bitmaps are alive; each is closed when another one takes its place. */
 export class PhotoImage extends EventTarget {
   /** @param {(path: string, signal: AbortSignal) => Promise<ImageBitmap>} [load] */
@@ -33,8 +35,15 @@ export class PhotoImage extends EventTarget {
     await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true);
   }
 
+  /** Have the server read the photo that is probably next, so that it opens at once. @param {number} id */
+  async prefetch(id) {
+    const abort = new AbortController();
+    this.aborts.prefetch = abort;
+    await this.load(pathOf(id, BASE_SIDE), abort.signal).then((bitmap) => bitmap.close(), () => {});
+  }
+
   close() {
-    for (const name of ["base", "detail", "patch"]) this.#drop(name);
+    for (const name of ["base", "detail", "patch", "prefetch"]) this.#drop(name);
     Object.assign(this, { error: "", unreachable: false });
   }
 
@@ -117,7 +126,7 @@ export class PhotoImage extends EventTarget {
     const [left, top, width, height] = box;
     const part = whole ? "" : `&left=${left}&top=${top}&width=${width}&height=${height}`;
     try {
-      const bitmap = await this.load(`/api/photos/${this.id}/image?side=${side}${part}`, abort.signal);
+      const bitmap = await this.load(pathOf(this.id, side) + part, abort.signal);
       if (abort.signal.aborted) {
         bitmap.close();
         return;

@@ -123,9 +123,19 @@ export class Store extends EventTarget {
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
-    const answer = await this.#ask(`/api/photos/${this.photo.id}/next?order=${this.order}`);
+    const answer = await this.#ask(this.#nextPath);
     if (answer?.id === null) this.say("No other photo is left to do.");
     return (answer?.id ?? null) !== null && this.open(answer.id);
+  }
+
+  /** @returns {Promise<number | null>} what `next` would open now */
+  async peek() {
+    const answer = await this.api.get(this.#nextPath).catch(() => null);
+    return answer?.id ?? null;
+  }
+
+  get #nextPath() {
+    return `/api/photos/${this.photo.id}/next?order=${this.order}`;
   }
 
   /** @param {number} by 1: the photo behind this one by name; -1: the one before */

@@ -132,6 +132,8 @@ export class View extends EventTarget {
     if (this.shown === photo.id) return;
     this.shown = photo.id;
     await this.image.open(photo);
+    const next = photo.status === "done" ? null : await this.store.peek();
+    if (next !== null && this.shown === photo.id) await this.image.prefetch(next);
   }
 
   #resize() {
