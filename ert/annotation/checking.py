@@ -13,7 +13,7 @@ from ert._core.types import Floats
 from ert.annotation import suspicion
 from ert.annotation.process import Job
 from ert.annotation.project import Marked, PhotoState, Project
-from ert.annotation.suspicion import Expected, Typical, describe_typical, expect_landmarks, opinion_of, suspect
+from ert.annotation.suspicion import Expected, Typical, describe_typical, expect_landmarks, opinion_of, suspect, unknown
 from ert.datasets.checks import Finding, check_dataset
 from ert.datasets.dataset import Dataset
 from ert.datasets.parsing import read_images, read_picture
@@ -144,7 +144,7 @@ class Checker:
         """Return the suspicious photos, the worst first."""
         with self._lock:
             photos = () if self._check is None else tuple(self._check.objects)
-        scores = {i: found[0].score for i in photos if (found := self._findings(i))}
+        scores = {i: _total(self._findings(i)) for i in photos}
         return sorted((i for i, score in scores.items() if score >= 1), key=lambda i: -scores[i])
 
     def findings(self, i: int) -> list[dict[str, Any]]:
@@ -201,6 +201,13 @@ class Checker:
             job = self._job
         if job is not None:
             job.stop()
+
+
+def _total(found: Sequence[_Found]) -> float:
+    """Return how suspicious a photo is: what checks and what models find counts together."""
+    of_models = [one.score for one in found if one.finding["kind"] == suspicion.KIND]
+    of_checks = [one.score for one in found if one.finding["kind"] != suspicion.KIND]
+    return max(of_models, default=0.0) + max(of_checks, default=0.0)
 
 
 def _new_check(states: list[PhotoState], dataset: Dataset) -> _Check:
@@ -270,8 +277,7 @@ def check_and_expect(
         part = expect_landmarks(dataset.subset(readable), trusted[readable], given, report)
     except InputError as error:
         return None, f"checked without models: {error}"
-    n, n_landmarks = dataset.landmarks.shape[:2]
-    expected = Expected(np.full((n, n_landmarks, 2), np.nan), np.full((n, 4), np.nan), np.zeros(n))
+    expected = unknown(len(dataset), len(dataset.landmark_names))
     for whole, known in zip(expected, part, strict=True):
         whole[readable] = known
     return expected, ""

@@ -1,5 +1,6 @@
 """An observer's second round: a random part of the photos is annotated again, without the marks of the first."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -48,14 +49,20 @@ class SecondRound:
             See :func:`ert.measurements.compare_annotations`; "n" is 0 and there are no figures as long as no landmark
             is in both.
         """
+        # A project that is opened again may have other paths to the same photos.
+        first, done = (replace(each, files=list(map(_real, each.files))) for each in (self.first, done))
         files = set(done.files)
-        first = self.first.subset([i for i, file in enumerate(self.first.files) if file in files])
+        first = first.subset([i for i, file in enumerate(first.files) if file in files])
         done = replace(done, name="second round").subset(_in_order_of(first, done))
         try:
             return compare_annotations(first, done)
         except InputError as error:  # nothing is in both yet
             notes = [str(error)] if len(done) else []
             return {"n": 0, "units": [], "overall": {}, "landmarks": [], "largest": [], "notes": notes}
+
+
+def _real(file: Path) -> Path:
+    return Path(os.path.realpath(file))
 
 
 def draw_second_round(dataset: Dataset, part: str, seed: int = 0) -> SecondRound:

@@ -24,6 +24,8 @@ MIN_SCORE, MIN_PART = 8.0, 0.03
 SAME_OBJECT = 0.1
 # Errors below this part of the size are noise of the annotation.
 FLOOR = 0.001
+# Spreads below this part of the size make no difference.
+MIN_SPREAD = 0.003
 MAX_NAMED = 3
 # Two landmarks are swapped if each is nearer than this part of the size to where the other one is expected.
 MAX_SWAPPED = 0.05
@@ -38,23 +40,27 @@ class Expected(NamedTuple):
     ----------
     landmarks : float64 array (n, n_landmarks, 2)
         In pixels; NaN where nothing is known.
+    spreads : float64 array (n, n_landmarks)
+        How much predictions differ in boxes that are moved a little, in pixels: root mean square distances.
     boxes : float64 array (n, 4)
     rolls : float64 array (n,)
     """
 
     landmarks: Floats
+    spreads: Floats
     boxes: Floats
     rolls: Floats
 
 
 @dataclass(frozen=True)
 class Typical:
-    """How far annotations of a dataset usually are from what models expect, in sizes of the object.
+    """How far annotations of a dataset usually are from what models expect.
 
     Parameters
     ----------
     medians, deviations : float64 array (n_landmarks,)
-        Of the differences of each landmark; the deviations are 1.4826 times the median distances from the median.
+        Of the differences of each landmark in sizes of the object, divided by `weights`; the deviations are 1.4826
+        times the median distances from the median.
     parts_within : float64 array (n_landmarks,)
         Part of the objects in which the difference is less than `MAX_OFF`.
     """
@@ -100,9 +106,7 @@ def expect_landmarks(
     kept = marked_often(dataset.landmarks, splits)
     if not splits or not len(kept):
         raise InputError(f"{dataset.name}: too few photos are done to train models that check them")
-    expected = Expected(
-        np.full(dataset.landmarks.shape, np.nan), np.full((len(dataset), 4), np.nan), np.zeros(len(dataset))
-    )
+    expected = unknown(len(dataset), len(dataset.landmark_names))
     part = dataset.with_landmarks(kept)
     usable = trusted & np.isfinite(part.landmarks[:, :, 0]).any(axis=1)
     plan = make_plan(part.subset(usable), preset="fast", given=given)
@@ -110,10 +114,18 @@ def expect_landmarks(
         report(number / len(splits), f"training models, part {number + 1} of {len(splits)}")
         prepared = plan.prepare(part.subset(rest[usable[rest]]))
         model = prepared.fit()
-        shapes, boxes, rolls = _expect(model, prepared, part.subset(test))
-        expected.landmarks[np.ix_(test, kept)] = shapes
-        expected.boxes[test], expected.rolls[test] = boxes, rolls
+        found = _expect(model, prepared, part.subset(test))
+        expected.landmarks[np.ix_(test, kept)] = found.landmarks
+        expected.spreads[np.ix_(test, kept)] = found.spreads
+        expected.boxes[test], expected.rolls[test] = found.boxes, found.rolls
     return expected
+
+
+def unknown(n: int, n_landmarks: int) -> Expected:
+    """Return n objects of which nothing is expected."""
+    return Expected(
+        np.full((n, n_landmarks, 2), np.nan), np.full((n, n_landmarks), np.nan), np.full((n, 4), np.nan), np.zeros(n)
+    )
 
 
 def _expect(model: ShapePredictor, prepared: Prepared, dataset: Dataset) -> Expected:
@@ -129,13 +141,13 @@ def _expect(model: ShapePredictor, prepared: Prepared, dataset: Dataset) -> Expe
         return found
     boxes, rolls = locator.poses(dataset.landmarks)
     annotated = _predict(model, dataset, NewBoxes(boxes, rolls, np.isfinite(rolls)))
-    with np.errstate(invalid="ignore"):
-        first, second = (_mean_difference(dataset.landmarks, one) for one in (found, annotated))
-        better = (second < SAME_OBJECT) & ~(first < second)
+    first, second = (_mean_difference(dataset.landmarks, one) for one in (found, annotated))
+    better = (second < SAME_OBJECT) & ~(first < second)
     return Expected(
-        np.where(better[:, None, None], annotated.landmarks, found.landmarks),
-        np.where(better[:, None], annotated.boxes, found.boxes),
-        np.where(better, annotated.rolls, found.rolls),
+        *(
+            np.where(better.reshape(-1, *[1] * (one.ndim - 1)), other, one)
+            for one, other in zip(found, annotated, strict=True)
+        )
     )
 
 
@@ -144,17 +156,18 @@ def _predict(model: ShapePredictor, dataset: Dataset, made: NewBoxes) -> Expecte
     files = [file for file, is_found in zip(dataset.files, made.found, strict=True) if is_found]
     boxes = made.boxes[made.found]
     rolls = np.zeros(len(dataset)) if made.rolls is None else made.rolls
-    shapes = np.full(dataset.landmarks.shape, np.nan)
     sides = boxes[:, 2:].mean(axis=1, keepdims=True)
-    total = np.zeros((len(files), *shapes.shape[1:]))
-    moves = [np.zeros(4), *MOVES] if len(files) else []
-    for x, y, growth, turn in moves:
+    shapes = np.empty((1 + len(MOVES), len(files), *dataset.landmarks.shape[1:]))
+    for number, (x, y, growth, turn) in enumerate([np.zeros(4), *MOVES] if files else []):
         extents = boxes[:, 2:] * np.exp(growth)
         corners = boxes[:, :2] + (boxes[:, 2:] - extents) / 2 + sides * (x, y)
         pairs = list(zip(files, np.hstack([corners, extents]), strict=True))
-        total += model.predict(pairs, rolls=rolls[made.found] + turn, n_jobs=model.n_jobs)
-    shapes[made.found] = total / max(len(moves), 1)
-    return Expected(shapes, made.boxes, np.where(made.found, rolls, 0.0))
+        shapes[number] = model.predict(pairs, rolls=rolls[made.found] + turn, n_jobs=model.n_jobs)
+    means = shapes.mean(axis=0)
+    expected = unknown(len(dataset), means.shape[1])
+    expected.landmarks[made.found] = means
+    expected.spreads[made.found] = np.sqrt(((shapes - means) ** 2).sum(axis=3).mean(axis=0))
+    return expected._replace(boxes=made.boxes, rolls=np.where(made.found, rolls, 0.0))
 
 
 def _mean_difference(landmarks: Floats, expected: Expected) -> Floats:
@@ -175,11 +188,22 @@ def differences(landmarks: Floats, expected: Expected) -> Floats:
     return parts
 
 
+def weights(expected: Expected) -> Floats:
+    """Return what differences (n, n_landmarks) are divided by: they count less where models are unsure.
+
+    It is the root of the spread, and not the spread, since annotations also differ where models are sure.
+    """
+    spreads = expected.spreads / object_sizes(expected.landmarks, expected.boxes)[:, None]
+    factors: Floats = np.sqrt(np.hypot(spreads, MIN_SPREAD) / MIN_SPREAD)
+    return factors
+
+
 def describe_typical(landmarks: Floats, expected: Expected) -> Typical:
     """Describe the differences of all objects of a dataset, of which most are right."""
     parts = _known_columns(differences(landmarks, expected))
-    medians = np.nanmedian(parts, axis=0)
-    deviations = 1.4826 * np.nanmedian(abs(parts - medians), axis=0)
+    scaled = _known_columns(parts / weights(expected))
+    medians = np.nanmedian(scaled, axis=0)
+    deviations = 1.4826 * np.nanmedian(abs(scaled - medians), axis=0)
     within = np.nanmean(np.where(np.isnan(parts), np.nan, parts < MAX_OFF), axis=0)
     return Typical(medians, np.maximum(deviations, FLOOR), within)
 
@@ -201,10 +225,10 @@ def suspect(landmarks: Floats, expected: Expected, typical: Typical, names: Sequ
     names : sequence of str
         The landmarks.
     """
-    one = Expected(expected.landmarks[None], expected.boxes[None], np.zeros(1))
+    one = Expected(*(np.asarray(array)[None] for array in expected))
     size = float(object_sizes(one.landmarks, one.boxes)[0])
-    parts = differences(landmarks[None], one)[0]
-    scores = np.nan_to_num((parts - typical.medians) / typical.deviations)
+    parts, factors = differences(landmarks[None], one)[0], weights(one)[0]
+    scores = np.nan_to_num((parts / factors - typical.medians) / typical.deviations)
     far = np.flatnonzero((scores >= MIN_SCORE) & (parts >= MIN_PART))
     if not len(far):
         return None
@@ -214,7 +238,7 @@ def suspect(landmarks: Floats, expected: Expected, typical: Typical, names: Sequ
     if pair is not None:
         text = "{} and {} seem to be swapped".format(*(_name(k, names) for k in pair))
     else:
-        text = _text(far, size * parts, size * typical.medians, names)
+        text = _text(far, size * parts, size * typical.medians * factors, names)
     return Suspicion(score, tuple(sorted(far.tolist())), text)
 
 
@@ -243,9 +267,10 @@ def _text(far: NDArray[np.intp], pixels: Floats, usual: Floats, names: Sequence[
 
 def opinion_of(expected: Expected, typical: Typical) -> dict[str, Any]:
     """Return what models expect of an object as a proposal has it; "landmarks" are None where nothing is known."""
-    size = float(object_sizes(expected.landmarks[None], expected.boxes[None])[0])
+    one = Expected(*(np.asarray(array)[None] for array in expected))
+    size = float(object_sizes(one.landmarks, one.boxes)[0])
     known = np.isfinite(expected.landmarks[:, 0])
-    std = np.where(known, size * typical.medians / RAYLEIGH_MEDIAN, 0)
+    std = np.where(known, size * typical.medians * weights(one)[0] / RAYLEIGH_MEDIAN, 0)
     return {
         "landmarks": [
             point if is_known else None for point, is_known in zip(expected.landmarks.tolist(), known, strict=True)

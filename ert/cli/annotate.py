@@ -79,9 +79,7 @@ def run_annotate(options: argparse.Namespace) -> int:
     The page opens in the browser and is served by this machine alone, until Ctrl-C. Every change is saved at once.
     With annotations in place of photos, those are shown, checked and changed.
 
-    ert annotate photos --points 12
-    ert annotate photos --scheme wing.txt --out wings.tps
-    ert annotate wings.tps --model wings.ert
+    ert annotate photos --points 12 --out wings.tps
     ert annotate wings.tps --second-round 20 --out second.tps
     """
     from ert.annotation.opening import open_project

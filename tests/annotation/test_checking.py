@@ -7,7 +7,7 @@ import pytest
 from annotation.annotating import change, opened, wait
 from helpers import drawn_dataset
 
-from ert.annotation.checking import Checker, check_and_expect, trust
+from ert.annotation.checking import Checker, check_and_expect, object_scores, trust
 from ert.annotation.project import Marked, PhotoState
 from ert.annotation.suspicion import (
     KIND,
@@ -21,6 +21,7 @@ from ert.annotation.suspicion import (
 from ert.datasets.assembly import squares_around
 from ert.datasets.checks import Finding, check_dataset
 from ert.datasets.dataset import concatenate
+from ert.datasets.formats import load_dataset
 from ert.pipeline.boxes import new_boxes
 
 SMALL = {
@@ -223,7 +224,7 @@ def test_objects_of_a_photo_are_told_apart(open_checker, wrong):
     dataset = replace(twice, landmarks=shifted, boxes=squares_around(shifted))
     project, _ = open_checker(dataset)
     assert [len(project.photo(i).objects) for i in range(2)] == [2, 1]
-    expected = Expected(shifted + 0.5, dataset.boxes, np.zeros(3))
+    expected = Expected(shifted + 0.5, np.zeros((3, 5)), dataset.boxes, np.zeros(3))
     # In the project, the objects of the first photo come first.
     order = [0, 2, 1]
     typical = describe_typical(shifted[order], Expected(*(array[order] for array in expected)))
@@ -292,6 +293,22 @@ def test_a_check_in_a_process_of_its_own(open_checker, wrong, checked):
     checker.start()
     checker.close()
     assert checker.status()["state"] == "failed"
+
+
+def test_planted_mistakes_in_wings_come_first(shared):
+    folder = shared / "wings"
+    file = folder / "landmark-examples" / "tps-example.tps"
+    wings = load_dataset(file, image_folder=folder / "image-examples").subset(range(40))
+    boxes = wings.boxes + (-20, -20, 40, 40)
+    wrong = replace(wings, landmarks=plant(wings.landmarks), boxes=boxes, box_source="given")
+    messages = []
+    expected, _ = check_and_expect(messages.append, wrong, SMALL)
+    typical = describe_typical(wrong.landmarks, expected)
+    names = wrong.landmark_names
+    found = [suspect(wrong.landmarks[i], one_of(expected, i), typical, names) for i in range(40)]
+    scores = object_scores(messages[0]["findings"], 40) + [0 if one is None else one.score for one in found]
+    assert set(np.argsort(-scores)[:3].tolist()) == {SWAPPED, MOVED, MIRRORED}
+    assert (scores >= 1).sum() <= 6
 
 
 def test_annotations_are_judged_in_their_place_where_a_locator_finds_something_else(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def test_objects_of_a_photo_are_matched_by_their_places(first):
     figures = drawn.repeatability(turned)
     assert figures["n"] == 10
     assert figures["overall"]["px"]["mean"] == 0
+
+
+def test_other_paths_to_the_same_photos_are_the_same(first, monkeypatch):
+    folder = first.files[0].parent
+    monkeypatch.chdir(folder)
+    drawn = draw_second_round(first, "5")
+    done = replace(first, files=[Path("..", folder.name, file.name) for file in first.files])
+    assert drawn.repeatability(done.subset([first.files.index(file) for file in drawn.files]))["n"] == 5
 
 
 def test_one_object_with_one_landmark(first):

@@ -301,18 +301,17 @@ def send(port, method, path, body, headers):
 def test_a_thousand_hostile_requests_are_answered_with_errors(server):
     before = contents(server.folder)
     rng = random.Random(7)
-    statuses = []
-    for _ in range(1000):
+    n_refused = 0
+    while n_refused < 1000:
         method, path, body, headers = hostile(rng, server.port)
         status, text = send(server.port, method, path, body, headers)
-        statuses.append(status)
         # A connection that ends within its request has no answer; some requests only read.
         if status is None or (200 <= status < 400 and method in ("GET", "HEAD")):
             continue
         assert 400 <= status < 500, (method, path, body, headers, status, text)
         assert len(text.splitlines()) <= 1 or b"\r\nInvalid HTTP request received.\r\n" in text
         assert b"Traceback" not in text
-    assert len([status for status in statuses if status and status >= 400]) > 800
+        n_refused += 1
     assert contents(server.folder) == before
     assert server.opened.saver.is_saved
     assert server.get("/api/photos/0")["revision"] == 1

@@ -42,8 +42,10 @@ def shows(editor, name):
     editor.page.locator("#name", has_text=name).wait_for()
 
 
-def open_editor(open_page, server, **options):
-    return Editor(open_page(server.url, **options), server, (120, 100))
+def open_editor(open_page, server, photo=None, **options):
+    """Open the page, with a photo of this number."""
+    address = server.url if photo is None else f"{server.url}#{photo + 1}"
+    return Editor(open_page(address, **options), server, (120, 100))
 
 
 def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotate, open_page):
@@ -58,7 +60,7 @@ def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotat
         name = editor.page.locator("#name").text_content()
         order.append(int(re.search(r"\d+", name).group()))
         editor.press("Enter")
-        editor.page.wait_for_function(f"document.querySelector('#name').textContent !== '{name}'")
+        wait_until(lambda: editor.page.locator("#name").text_content() != name)
 
     def here():
         return int(re.search(r"\d+", editor.page.locator("#name").text_content()).group())
@@ -95,14 +97,15 @@ def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotat
     editor.page.context.close()
 
     server = annotate(*arguments)
-    editor = open_editor(open_page, server)
+    editor = open_editor(open_page, server, fourth)
     # Everything that was saved is there, also of the photo that was not done.
     assert server.get("/api/status?since=0")["counts"] == {"todo": 8, "started": 1, "done": 3, "skipped": 0}
     photo = server.get(f"/api/photos/{fourth}")
     assert photo["status"] == "started"
     assert np.array(photo["objects"][0]["landmarks"][:4]) == pytest.approx(shapes[fourth][:4], abs=0.3)
-    editor.page.goto(f"{server.origin}/#{fourth + 1}")
     editor.page.reload()
+    editor.page.locator("#name", has_text=".").wait_for()
+    editor.press("0")
     shows(editor, f"photo{fourth:02d}")
     mark(editor, shapes[fourth][4:])
     finish()
@@ -111,9 +114,7 @@ def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotat
     finish()
 
     # The fifth photo starts a training, and its model proposes the points of the next photo.
-    editor.page.wait_for_function(
-        "document.querySelector('#top, body').textContent.includes('Accept')", timeout=1000 * MANY_SECONDS
-    )
+    editor.page.get_by_role("button", name="Accept", exact=True).wait_for(timeout=1000 * MANY_SECONDS)
     assert server.get("/api/status?since=0")["model"]["version"] == 1
     sixth = here()
     screenshot(editor.page, "annotate_proposal")
@@ -123,7 +124,7 @@ def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotat
     assert np.hypot(*(np.array(photo["objects"][0]["landmarks"]) - shapes[sixth]).T).max() < 12
     # A proposal is corrected in one place by a drag.
     seventh = here()
-    editor.page.get_by_role("button", name="Accept").wait_for()
+    editor.page.get_by_role("button", name="Accept", exact=True).wait_for()
     proposed = server.get(f"/api/photos/{seventh}/proposal")["objects"][0]["landmarks"]
     moved = np.add(proposed[2], (9, 7))
     editor.drag(proposed[2], moved)
@@ -142,6 +143,8 @@ def test_an_annotation_from_the_first_photo_to_the_file(drawn, tmp_path, annotat
     editor.wait(lambda photo: photo["status"] == "done", seventh)
     assert eighth != seventh
 
+    # The page would notice.
+    editor.page.context.close()
     assert server.stop() == 0
     dataset = ert.load_dataset(out)
     marked = {int(file.stem[-2:]): shape for file, shape in zip(dataset.files, dataset.landmarks, strict=True)}
@@ -157,8 +160,8 @@ def test_two_tabs_and_another_program(drawn, tmp_path, annotate, open_page):
     folder, shapes = drawn
     out = tmp_path / "marks.csv"
     server = annotate(folder, "--points", 6, "--out", out, "--first-training", 0)
-    first = open_editor(open_page, server, expected=CONFLICT)
-    second = open_editor(open_page, server, expected=CONFLICT)
+    first = open_editor(open_page, server, 0, expected=CONFLICT)
+    second = open_editor(open_page, server, 0, expected=CONFLICT)
     # A page that has not heard of the other's change: both mark the same photo.
     second.page.route("**/api/status*", lambda route: route.abort())
     first.click(20, 20)
@@ -173,16 +176,17 @@ def test_two_tabs_and_another_program(drawn, tmp_path, annotate, open_page):
     photo = second.wait(lambda photo: photo["objects"][0]["landmarks"][1] is not None)
     assert photo["objects"][0]["landmarks"][0] == pytest.approx([20, 20], abs=0.3)
     # The first tab hears of it.
-    first.page.wait_for_function("document.querySelector('canvas').getAttribute('aria-label').includes('2 of 6')")
+    first.page.locator("canvas[aria-label*='2 of 6 landmarks']").wait_for()
 
     mark(first, shapes[0][2:])
     first.press("Enter")
-    shows(first, "photo01")
+    wait_until(lambda: "photo00" not in first.page.locator("#name").text_content())
+    other = int(re.search(r"\d+", first.page.locator("#name").text_content()).group())
     wait_until(out.exists)
     wait_until(lambda: server.get("/api/status?since=0")["disk"]["state"] == "saved")
     text = out.read_text()
     out.write_text(text + "\n")
-    mark(first, shapes[1])
+    mark(first, shapes[other])
     first.press("Enter")
     first.page.get_by_role("alert").filter(has_text="was changed by another program").wait_for()
     assert out.read_text() == text + "\n"
@@ -235,12 +239,14 @@ def test_checks_opinion_and_measurements(finished, tmp_path, annotate, open_page
     # A scale by two points that are 50 pixels and 10 mm apart; lengths follow the points.
     page.locator("summary", has_text="Measure").click()
     page.get_by_role("button", name="Set scale by two points").click()
+    editor.press("0")
     editor.click(30, 90)
     editor.click(80, 90)
-    page.get_by_label("Distance of the two points").fill("10")
+    screenshot(page, "annotate_scale")
+    page.get_by_label("Their distance").fill("10")
     page.get_by_role("button", name="Set scale", exact=True).click()
     editor.wait(lambda photo: photo["scale"] == pytest.approx(0.2, rel=0.01), 5)
-    page.get_by_label("Distances").fill("nose-tail")
+    page.get_by_role("textbox", name="Distances").fill("nose-tail")
     points = np.array(server.get("/api/photos/5")["objects"][0]["landmarks"])
     length = 0.2 * np.hypot(*(points[0] - points[2]))
     page.locator("#measure .values").get_by_text(re.compile("mm")).first.wait_for()
@@ -274,6 +280,7 @@ def test_second_round(finished, tmp_path, annotate, open_page):
     figures = server.get("/api/repeatability")
     assert figures["n"] == 3
     assert figures["overall"]["px"]["mean"] == pytest.approx(2.5, abs=0.1)
+    editor.page.context.close()
     assert server.stop() == 0
     # It goes on with the same photos.
     again = annotate(*arguments)
@@ -294,7 +301,7 @@ def test_looks(finished, tmp_path, annotate, open_page, view, dark):
     for panel in ("Photos", "Model", "Checks", "Measure"):
         details = page.locator("details.panel").filter(has=page.locator("summary", has_text=panel))
         if details.get_attribute("open") is None:
-            details.locator("summary").click()
+            details.locator("> summary").click()
         details.scroll_into_view_if_needed()
         screenshot(page, f"{name}_{panel.lower()}")
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
