@@ -131,6 +131,7 @@ def add_locator(header, arrays, rng):
         "locator_rolls": np.array([0, -15, 15], np.float32),
         "locator_filters": rng.normal(0, 0.1, (3, 5, 7, 8)).astype(np.float32),
         "locator_offsets": rng.normal(0, 0.1, 3).astype(np.float32),
+        "locator_start": np.array([0.5, 0.5, 0.6]),
         "locator_confidence_weights": np.array([-5.0, 8.0]),
     }
 

@@ -1,4 +1,4 @@
-"""Fuzz models, annotation files and images in worker processes, whose crashes are caught and kept.
+"""Fuzz models, in Python and in JavaScript, annotation files and images in worker processes, whose crashes are caught and kept.
 
     python tests/fuzz/run.py --models 200000 --annotations 200000 --images 50000 --jobs 1 --seed 1 --out fuzz.json
 
@@ -23,8 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
-KINDS = "models", "annotations", "images"
-CHUNK = {"models": 5000, "annotations": 5000, "images": 5000}
+KINDS = "models", "annotations", "images", "web"
+CHUNK = dict.fromkeys(KINDS, 5000)
 # What a worker may take of address space, and of time for a chunk.
 ADDRESS_BYTES, CHUNK_SECONDS = 16 * 2**30, 3600
 MAX_FAULTS_KEPT = 500
@@ -93,6 +93,8 @@ def cases(kind, first, n, seed, folder, note):
         from fuzz.models import run
     elif kind == "images":
         from fuzz.images import run
+    elif kind == "web":
+        from fuzz.web import run
     else:
         from fuzz.annotations import run
     return run(first, n, seed, folder, note)

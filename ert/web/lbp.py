@@ -1,0 +1,54 @@
+"""The face detector of pages: the cascade of local binary patterns that scikit-image brings, as compact JSON.
+
+The file says nothing about its terms. scikit-image, which is under a 3-clause BSD license, has it from OpenCV
+(``data/lbpcascades/lbpcascade_frontalface.xml``), which was under a 3-clause BSD license at that time and is under
+the Apache License 2.0 today.
+"""
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+# What a page that contains the cascade has to say.
+CASCADE_SOURCE = "Cascade of OpenCV (https://opencv.org), 3-clause BSD license, as in scikit-image"
+
+
+def face_cascade() -> dict[str, Any]:
+    """Return the cascade that detector "lbp" of :func:`ert.detect_faces` uses, for ``FaceDetector`` of faces.js.
+
+    Returns
+    -------
+    dict
+        ``window``: width and height in pixels. ``features``: x, y and the size of one of 3 x 3 blocks. ``stages``: a
+        threshold each, and decisions of a feature's number, 256 bits as eight integers of 32, and what is added to the
+        score where the bit of the feature's pattern is 1 and where it is 0.
+    """
+    from skimage.data import lbp_frontal_face_cascade_filename
+
+    root = ET.parse(lbp_frontal_face_cascade_filename()).getroot()[0]
+    return {
+        "source": CASCADE_SOURCE,
+        "window": [int(_text(root, "width")), int(_text(root, "height"))],
+        "features": [[int(number) for number in _text(each, "rect").split()] for each in root.iterfind("features/_")],
+        "stages": [
+            {
+                "threshold": _rounded(_text(stage, "stageThreshold")),
+                "decisions": [_decision(each) for each in stage.iterfind("weakClassifiers/_")],
+            }
+            for stage in root.iterfind("stages/_")
+        ],
+    }
+
+
+def _decision(element: ET.Element) -> list[float]:
+    # The first two numbers are those of the next nodes; there is one node only.
+    feature, *bits = [int(number) for number in _text(element, "internalNodes").split()[2:]]
+    return [feature, *bits, *(_rounded(number) for number in _text(element, "leafValues").split())]
+
+
+def _rounded(number: str) -> float:
+    # The file has more digits than the 32 bits that they were.
+    return float(f"{float(number):.9g}")
+
+
+def _text(element: ET.Element, name: str) -> str:
+    return element.findtext(name) or ""
