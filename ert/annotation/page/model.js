@@ -1,6 +1,8 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
+import {
+  button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table,
+} from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
