@@ -205,6 +205,6 @@ export class Tracker {
     }
     return locateObjects(this.model, image, { maxObjects, minConfidence })
       .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
-      .filter(({ confidence }) => confidence >= minConfidence);
+      .filter((observation) => observation?.confidence >= minConfidence);
   }
 }
