@@ -1,10 +1,11 @@
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from drawn import draw, place
 from PIL import Image
-from web.javascript import run_javascript
+from web.javascript import WEB, run_javascript
 from web.test_locator import model as drawn_model  # noqa: F401  a fixture
 
 import ert
@@ -243,3 +244,14 @@ answer(errors);
     assert errors[0] == "Tracker: expected a detector of faces, or a model with a locator"
     assert errors[1] == "seconds: 1 after 1, expected increasing times"
     assert len(errors) == 4
+
+
+def test_types_describe_what_the_modules_have():
+    for name in ("faces", "locator", "observe", "tracker"):
+        module, types = (WEB / f"{name}.js").read_text(), (WEB / f"{name}.d.ts").read_text()
+        described = re.findall(r"^export (class|function) (\w+)", types, re.MULTILINE)
+        assert described
+        for kind, what in described:
+            assert f"export {kind} {what}" in module
+        for option in re.findall(r"^  (\w+)\?:", types, re.MULTILINE):
+            assert f"[{option}]" in module or name == "locator"
