@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ert import compat, datasets, evaluation, faces, measurements, metrics, plotting, tracking
+    from ert import compat, datasets, evaluation, faces, measurements, metrics, plotting, tracking, web
     from ert._core.estimator import NotFittedError
     from ert._core.exceptions import InputError
     from ert._core.files import sample_image
@@ -57,7 +57,7 @@ _MODULES = {
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
-_SUBMODULES = ("compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking")
+_SUBMODULES = ("compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking", "web")
 _HOME = {name: f"ert.{module}" for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
@@ -103,6 +103,7 @@ __all__ = [
     "train",
     "triangles",
     "warp",
+    "web",
     "write_dataset",
     "write_predictions",
 ]

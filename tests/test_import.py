@@ -16,7 +16,7 @@ eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening pr
 to_dataframe train triangles warp write_dataset write_predictions
 """
 NAMES = NAMES.split()
-SUBMODULES = ["compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking"]
+SUBMODULES = ["compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking", "web"]
 SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml jinja2".split()  # noqa: SIM905
 LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
 

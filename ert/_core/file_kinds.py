@@ -28,6 +28,9 @@ FILE_KINDS: Mapping[str, FileKind] = {
     "video": FileKind("a video", rb"RIFF....AVI |\x1a\x45\xdf\xa3|....ftyp(?!avi[fs]|hei[cx]|mif1)"),
     "json": FileKind("a JSON file", rb'\s*(\{\s*["}]|\[\s*(["{\[\]\d-]|true|false|null))'),
     "page": FileKind("a report of ert", rb"\s*(?i:<!doctype html>).*<meta name=\"generator\" content=\"ert\b"),
+    "web page": FileKind(
+        "a page of ert export web", rb"\s*(?i:<!doctype html>).*<meta name=\"generator\" content=\"web page of ert\b"
+    ),
     "imglab": FileKind("an imglab file", rb"\s*(?=<)[^\0]*?<dataset\b"),
     # Lines of text with commas are not only in tables.
     "csv": FileKind("a table", rb"(?!\s*[{\[<])[^\0\r\n]*[,;\t][^\0\r\n]*", ("", ".csv", ".tsv", ".txt")),

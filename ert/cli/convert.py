@@ -1,4 +1,4 @@
-"""``ert convert``: convert a model, or annotations."""
+"""``ert convert``: convert a model, or annotations; ``ert export``: a model as a web page."""
 
 import argparse
 from collections.abc import Iterable
@@ -7,14 +7,25 @@ from pathlib import Path
 from ert._core.exceptions import InputError
 from ert._core.files import claim
 from ert.cli import common
-from ert.cli.parser import Parser
+from ert.cli.parser import Parser, add_commands
 from ert.datasets.dataset import Dataset
 from ert.datasets.embedded import write_images
 from ert.datasets.formats import FILE_FORMATS, FOLDER_FORMATS, dataset_format, import_sleap, write_dataset
 from ert.datasets.formats.sleap import SLEAP_SUFFIXES
 from ert.model.dlib_cascade import DlibCascade
 from ert.predictor import load
+from ert.web.export import export_page
+from ert.web.npm import export_npm
 
+_EXPORT_TEXT = """Write a model for use without Python.
+
+ert export web face68 --out faces.html
+ert export web wings.ert --out wings.html --title Wings
+"""
+_EXPORTS = {
+    "web": ("convert", "Write a web page that locates landmarks in photos and in the picture of a camera."),
+    "npm": ("convert", "Write a folder for npm with the model and the modules that run it."),
+}
 _MODEL_SUFFIXES = (".ert", ".dat")
 # What a dataset has no place for, and every conversion therefore drops, by the format that is read.
 _NOT_READ = {
@@ -106,3 +117,59 @@ def _log_conversion(options: argparse.Namespace, dataset: Dataset, notes: Iterab
     common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
     for note in filter(None, notes):
         common.log(f"  {note}")
+
+
+def add_export_options(parser: Parser) -> None:
+    """Add the subcommands."""
+    parser.describe(_EXPORT_TEXT)
+    add_commands(parser, _EXPORTS)
+
+
+def add_web_options(parser: Parser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help=common.MODEL_HELP)
+    add("--out", required=True, metavar="FILE", help="the page to write, ending in .html")
+    add("--title", metavar="TEXT", help="the heading of the page (default: the name of the model)")
+    add("--image", metavar="IMAGE", help="a photo that is put into the page and shown when it is opened")
+    source = (
+        "auto: as the model was trained; whole: the whole photo; given: drawn on the page; learned: the locator in the "
+    )
+    common.add_box_from(parser, source + "model; face: a face detector, which is put into the page (default: auto)")
+    common.add_force(parser)
+
+
+def run_web(options: argparse.Namespace) -> int:
+    """Write a web page that locates landmarks in photos and in the picture of a camera.
+
+    It is a single file with the model in it, which opens by a double click and has no access to the network. Objects
+    are found as the model was trained for: by a face detector, by its locator, in the whole photo, or in boxes that are
+    drawn on the page.
+
+    ert export web face68 --out faces.html --title Faces
+    ert export web shape_predictor.dat --out faces.html --box-from face
+    """
+    claim(options.out, "web page", "--out")
+    size = export_page(options.model, options.out, title=options.title, image=options.image, box_from=options.box_from)
+    common.log(f"{options.model} -> {options.out}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def add_npm_options(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder to write, new or empty")
+
+
+def run_npm(options: argparse.Namespace) -> int:
+    """Write a folder for npm with the model and the modules that run it.
+
+    A program in JavaScript gets the same landmarks as in Python, in a browser or in Node; README.md in the folder says
+    how.
+
+    ert export npm face68 --out face68-npm
+    ert export npm wings.ert --out wings-npm
+    """
+    export_npm(options.model, options.out)
+    common.log(f"{options.model} -> {options.out}: see {Path(options.out, 'README.md')}")
+    return 0

@@ -29,6 +29,7 @@ _COMMANDS = {
     "video": ("video", "Track the faces in a video and write an annotated video or a table of landmarks."),
     "webcam": ("video", "Track the faces that a camera sees and show them in a window."),
     "convert": ("convert", "Convert a model or annotations to another format."),
+    "export": ("convert", "Write a model for use without Python."),
     "info": ("info", "Print the contents of a model file."),
     "models": ("info", "List the bundled models."),
     "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),

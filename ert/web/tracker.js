@@ -27,7 +27,8 @@ import { ShapeSmoother } from "./smoothing.js";
  *     found, a copy twice as large and rotated copies are searched in turn.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
- * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number}} TrackedObject
+ * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
+ *   std: Float64Array | null}} TrackedObject - The standard errors are those of the landmarks before they are smoothed.
  */
 
 // Of searches for faces, one after the other while none is found: the size of the copy, and rolls in degrees.
@@ -73,6 +74,7 @@ class Track {
   #found(observation, landmarks, now) {
     this.landmarks = landmarks;
     this.confidence = observation.confidence;
+    this.std = observation.std ?? null;
     this.lastSeen = now;
     this.misses = 0;
   }
@@ -131,6 +133,7 @@ export class Tracker {
       ...this.observer.poseOf(track.landmarks),
       landmarks: track.landmarks,
       confidence: track.confidence,
+      std: track.std,
     }));
   }
 

@@ -44,6 +44,7 @@ COMMANDS = {
     "convert csv": ("convert faces.csv", {"": "out.csv"}),
     "convert tps": ("convert faces.csv", {"": "out.tps"}),
     "convert json": ("convert faces.csv", {"": "out.json"}),
+    "export web": ("export web model.ert", {"--out": "out.html"}),
     "video": (
         "video clip.avi --model model.ert --detector lbp --detect-size 64 --seconds 0.1",
         {"--out": "out.avi", "--csv": "out.csv"},
@@ -157,6 +158,8 @@ def check_contents(path, command):
         }
         key |= {"compare": "errors", "compare annotations": "overall"}
         assert key.get(command, "norms") in data
+    elif path.suffix == ".html":
+        assert is_of_kind(path, "web page")
     elif path.name == "table.csv":
         assert path.read_text().startswith("specimen,image,distance_0-16_px\n")
     elif path.suffix == ".csv":
@@ -199,7 +202,7 @@ def test_every_option_that_writes_is_known():
                     commands_with_force.add(name)
                 elif action.dest in OUTPUT_OPTIONS:
                     # They never replace anything.
-                    assert name in ("dataset split", "dataset mirror")
+                    assert name in ("dataset split", "dataset mirror", "export npm")
 
     visit(build_parser())
     tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith(("convert ", "compare "))}
