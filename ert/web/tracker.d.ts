@@ -27,6 +27,8 @@ export interface TrackedObject {
   roll: number;
   /** x0, y0, x1, y1, ... in pixels. */
   landmarks: Float64Array;
+  /** Standard errors in pixels of the unsmoothed landmarks; null without a confidence model. */
+  std: Float64Array | null;
   confidence: number;
 }
 

@@ -117,6 +117,7 @@ def test_a_face_keeps_its_id_while_it_moves(track, model, face):
     moved = np.column_stack([2 * np.arange(20), np.arange(20)])[:, None]
     resting = landmarks - moved
     assert np.abs(resting - resting.mean(axis=0)).max() < 2.5
+    assert len(shown[-1][0]["std"]) == len(landmarks[-1])
     left, top, width, height = shown[-1][0]["box"]
     expected = model.predict([(frames[-1], (left, top, width, height))], "accurate")[0]
     assert np.hypot(*(landmarks[-1] - expected).T).mean() < 1.5
