@@ -1,5 +1,6 @@
 """Images: read from files, validated, converted to gray."""
 
+import math
 import os
 import sys
 import threading
@@ -175,13 +176,42 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
         When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
         gray pixels of more than 8 bits and there are no levels.
     """
-    from PIL.Image import Transpose
-
     if (pixels := embedded_pixels(path)) is not None:
         return pixels.copy()
+    return _read_pixels(path, levels, None)
+
+
+def load_preview(path: str | os.PathLike[str], side: int) -> NDArray[np.uint8]:
+    """Load an image as `load_image` does, but a large JPEG at a half, a quarter or an eighth of its size.
+
+    That takes a fraction of the time and of the memory.
+
+    Parameters
+    ----------
+    path : path-like
+        An image file.
+    side : int
+        The longer side of the result has at least this many pixels, unless the image itself has fewer.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_image`.
+    """
+    if (pixels := embedded_pixels(path)) is not None:
+        return pixels.copy()
+    return _read_pixels(path, None, side)
+
+
+def _read_pixels(path: str | os.PathLike[str], levels: Levels | None, side: int | None) -> NDArray[np.uint8]:
+    from PIL.Image import Transpose
+
     stored, of_path = (path.stored, path.levels) if isinstance(path, ImagePath) else (False, None)
     levels = of_path if levels is None else check_levels(levels)
     with _open_image(path) as image:
+        if side is not None and image.format == "JPEG":
+            share = side / max(image.size)
+            image.draft(None, (math.ceil(image.width * share), math.ceil(image.height * share)))
         # Pillow turns a TIFF while it loads the pixels.
         before = _orientation(image) if stored and image.format == "TIFF" else 1
         _load(image)

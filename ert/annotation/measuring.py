@@ -21,8 +21,11 @@ _SIGNS = {"deg": "°", "px2": "px²"}
 class Named(Protocol):
     """What is needed of a project: the names of landmarks, and the unit of scales."""
 
-    landmark_names: tuple[str, ...]
     unit: str
+
+    @property
+    def landmark_names(self) -> tuple[str, ...]:
+        """The landmarks."""
 
 
 def measure_objects(project: Named, request: Any) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def measure_objects(project: Named, request: Any) -> dict[str, Any]:
         raise InputError("request: expected an object of JSON")
     names = project.landmark_names
     shapes = _read_shapes(request.get("objects"), len(names))
-    asked = {what: _read_text(request, what) for what in TEXTS}
+    asked: dict[str, Any] = {what: _read_text(request, what) for what in TEXTS}
     is_sized, scale = request.get("centroid_size", False), _read_scale(request.get("scale"))
     if not isinstance(is_sized, bool):
         raise InputError("centroid_size: expected true or false")

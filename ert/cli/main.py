@@ -32,6 +32,7 @@ _COMMANDS = {
     "export": ("convert", "Write a model for use without Python."),
     "info": ("info", "Print the contents of a model file."),
     "models": ("info", "List the bundled models."),
+    "annotate": ("annotate", "Mark landmarks in photos in the browser, with a model that helps."),
     "dataset": ("dataset", "Describe, check, show, split or mirror annotated images."),
     "demo": ("align", "Run the bundled model on the bundled image."),
     "warmup": ("setup", "Compile all kernels now, so that the first prediction is fast."),

@@ -75,6 +75,8 @@ class Finding:
         Description.
     severity : float
         Larger is worse, among findings of the same kind.
+    landmarks : tuple of int
+        Those that it is about; empty if that is the whole object or the image.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class Finding:
     item: int | None
     text: str
     severity: float
+    landmarks: tuple[int, ...] = ()
 
 
 def check_dataset(
@@ -166,7 +169,8 @@ def _check_objects(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterat
             yield Finding("tiny box", file, i, f"the box is {width:.4g} x {height:.4g} pixels", -min(width, height))
         missing = np.isnan(shape[:, 0])
         if missing.any():
-            yield Finding("missing landmarks", file, i, _named(dataset, missing), int(missing.sum()))
+            text = _named(dataset, missing)
+            yield Finding("missing landmarks", file, i, text, int(missing.sum()), _indices(missing))
         if picture.error is None:
             image = np.array((-0.5, -0.5, picture.width, picture.height))
             outside = 1 - _intersection(box, image) / (width * height)
@@ -176,13 +180,17 @@ def _check_objects(dataset: Dataset, pictures: Mapping[Path, Picture]) -> Iterat
                     text += ", but it would be inside as x1, y1, x2, y2"
                 yield Finding("box outside the image", file, i, text, outside)
             beyond = np.maximum(-0.5 - shape, shape - (image[2:] - 0.5)).max(axis=1)
-            if (beyond > 0).any():
-                text = f"{_named(dataset, beyond > 0)}: by up to {np.nanmax(beyond):.3g} pixels"
-                yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)))
+            if (far := beyond > 0).any():
+                text = f"{_named(dataset, far)}: by up to {np.nanmax(beyond):.3g} pixels"
+                yield Finding("landmarks outside the image", file, i, text, float(np.nanmax(beyond)), _indices(far))
         beyond = (np.maximum(box[:2] - shape, shape - (box[:2] + box[2:] - 1)) / box[2:]).max(axis=1)
-        if (beyond > MAX_BOX_SIDES).any():
-            text = f"{_named(dataset, beyond > MAX_BOX_SIDES)}: by up to {np.nanmax(beyond):.2g} of the box side"
-            yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)))
+        if (far := beyond > MAX_BOX_SIDES).any():
+            text = f"{_named(dataset, far)}: by up to {np.nanmax(beyond):.2g} of the box side"
+            yield Finding("landmarks far from the box", file, i, text, float(np.nanmax(beyond)), _indices(far))
+
+
+def _indices(which: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(which).tolist())
 
 
 def _named(dataset: Dataset, which: NDArray[np.bool_]) -> str:
@@ -196,7 +204,7 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
     known = ~np.isnan(points)
     size = np.sqrt((abs(centre_known(points, known)) ** 2).sum(axis=1) / known.sum(axis=1))
     size[size == 0] = 1
-    pairs: dict[int, list[tuple[float, str]]] = {}
+    pairs: dict[int, list[tuple[float, str, int, int]]] = {}
     for k in range(points.shape[1] - 1):
         distances = abs(points[:, k + 1 :] - points[:, k, None]) / size[:, None]
         near = distances < COINCIDENT_DISTANCE
@@ -205,12 +213,13 @@ def _check_coincidence(dataset: Dataset) -> Iterator[Finding]:
             if median > DISTINCT_DISTANCE:
                 names = f"{dataset.landmark_names[k]} and {dataset.landmark_names[k + 1 + j]}"
                 for i in np.flatnonzero(near[:, j] & (median * size > MIN_DISTINCT_PIXELS)):
-                    pairs.setdefault(int(i), []).append((median, names))
+                    pairs.setdefault(int(i), []).append((median, names, k, k + 1 + int(j)))
     for item, found in pairs.items():
         found.sort(reverse=True)
         more = f" and {len(found) - 3} more pairs" if len(found) > 3 else ""
-        text = ", ".join(names for _, names in found[:3]) + more
-        yield Finding("coincident landmarks", dataset.files[item], item, text, found[0][0])
+        text = ", ".join(names for _, names, *_ in found[:3]) + more
+        landmarks = tuple(dict.fromkeys(k for _, _, *both in found[:3] for k in both))
+        yield Finding("coincident landmarks", dataset.files[item], item, text, found[0][0], landmarks)
 
 
 def _check_shapes(dataset: Dataset, mirror_map: NDArray[np.intp] | None) -> Iterator[Finding]:
@@ -253,7 +262,8 @@ def _check_residuals(dataset: Dataset, typical: Floats) -> Iterator[Finding]:
         worst = worst[relative[i, worst] > 0.5 * relative[i, worst[0]]][:3]
         text = ", ".join(dataset.landmark_names[k] for k in worst)
         text += f": up to {relative[i, worst[0]]:.0f} times the median residual (z of the shape {scores[i]:.1f})"
-        yield Finding("stray landmarks", dataset.files[i], int(i), text, float(severities[i]))
+        landmarks = tuple(worst.tolist())
+        yield Finding("stray landmarks", dataset.files[i], int(i), text, float(severities[i]), landmarks)
 
 
 def _residuals(points: Points, typical: Points) -> Floats | None:

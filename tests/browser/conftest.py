@@ -135,12 +135,18 @@ class Server:
         What it prints.
     """
 
-    def __init__(self, arguments, log):
+    def __init__(self, arguments, log, port=0):
         self.log = log
-        command = [sys.executable, "-m", "ert", "annotate", *map(str, arguments), "--no-browser", "--port", "0"]
+        command = [sys.executable, "-m", "ert", "annotate", *map(str, arguments), "--no-browser", "--port", str(port)]
         with log.open("wb") as output:
+            # In a folder without a package `ert`, which `-m` would prefer to the installed one.
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         try:
             self.url = wait_until(self._address, "the address of the server")
@@ -189,8 +195,8 @@ def annotate(tmp_path):
     """Start `ert annotate` with the arguments given; it is killed after the test."""
     servers = []
 
-    def start(*arguments):
-        servers.append(Server(arguments, tmp_path / f"server{len(servers)}.log"))
+    def start(*arguments, port=0):
+        servers.append(Server(arguments, tmp_path / f"server{len(servers)}.log", port))
         return servers[-1]
 
     yield start

@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "compare annotations": ("compare faces.csv faces.csv", {"--json": "out.json", "--draw": "out.png"}),
     "measure": ("measure faces.csv --distances 0-16", {"--out": "table.csv"}),
+    "annotate": ("annotate faces.csv", {"--out": "out.csv"}),
     "explain": (f"explain model.ert photo.png {BOX}", {"--out": "out.png"}),
     "info": ("info model.ert", {"--json": "out.json"}),
     "dataset info": ("dataset info faces.csv --boxes boxes.csv:", {"--json": "out.json"}),
@@ -69,6 +70,12 @@ def inputs(model, tmp_path_factory):
         for _ in range(3):
             write_frame(frame)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def ended_at_once(monkeypatch):
+    """A server that ends as soon as it is there."""
+    monkeypatch.setattr("ert.annotation.server.serve", lambda make, listening, **options: None)
 
 
 @pytest.fixture
@@ -145,7 +152,7 @@ def test_files_of_another_kind_are_replaced_only_by_force(place, capsys, command
 def check_contents(path, command):
     if path.suffix == ".ert":
         assert ert.load(path).n_landmarks_ == 68
-    elif command.startswith(("convert", "predict")):
+    elif command.startswith(("convert", "predict", "annotate")):
         assert len(ert.load_dataset(path)) == (1 if command == "predict" else 4)
     elif path.suffix == ".json":
         data = json.loads(path.read_text())

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +170,17 @@ def _id_and_scale(annotation: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def write_coco(dataset: Dataset, images: list[str]) -> Iterator[str]:
-    """Yield a COCO keypoints file with one category; every landmark that is not missing is visible."""
+def write_coco(
+    dataset: Dataset, images: list[str], sizes: Mapping[Path, tuple[int, int]] | None = None
+) -> Iterator[str]:
+    """Yield a COCO keypoints file with one category; every landmark that is not missing is visible.
+
+    The sizes of the images are read if they are not given.
+    """
     ids = {file: i for i, file in enumerate(dict.fromkeys(dataset.files), 1)}
     names = dict(zip(dataset.files, images, strict=True))
-    sizes = {file: image_size(file) for file in ids}
+    if sizes is None:
+        sizes = {file: image_size(file) for file in ids}
     data: dict[str, Any] = {
         "images": [
             {"id": i, "file_name": names[file], "width": sizes[file][0], "height": sizes[file][1]}

@@ -1,0 +1,127 @@
+"""Which photo a person should annotate next.
+
+thumbnails ──> histograms of gradients ──> distances of photos ──> those most different from the ones done first
+"""
+
+import threading
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ert._core.exceptions import InputError
+from ert._core.images import load_preview, to_gray
+from ert._core.types import Floats, Pixels
+from ert.inference.gradients import gradient_histograms
+
+# The sides of a thumbnail that photos are compared by.
+SIDE = 48
+# Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
+N_COMPARED = 60, 400
+# Photos that are put in order; the others follow at random.
+N_RANKED = 30
+
+
+def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
+    """Return what a photo is compared by, of its thumbnail in gray with `SIDE` pixels a side."""
+    return gradient_histograms(gray).ravel()
+
+
+def thumbnail(gray: Pixels) -> Pixels:
+    """Return a photo in gray as a thumbnail of `SIDE` pixels a side."""
+    from PIL import Image
+
+    small = Image.fromarray(gray).resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    return np.array(small)
+
+
+def distances(features: Floats) -> Floats:
+    """Return the distances (n, n) of photos from each other."""
+    products = features @ features.T
+    squares = np.diag(products)
+    between: Floats = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0))
+    return between
+
+
+def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n: int) -> list[int]:
+    """Return photos that are left, each the one that is farthest from the nearest one done or chosen before it.
+
+    Parameters
+    ----------
+    between : float64 array (n, n)
+        Distances.
+    done, left : sequence of int
+    n : int
+        How many are wanted. The first one of all is in the middle of the others.
+    """
+    if not len(left):
+        return []
+    order: list[int] = []
+    nearest = between[:, list(done)].min(axis=1) if len(done) else -between.sum(axis=1)
+    open_ones = np.zeros(len(between), bool)
+    open_ones[list(left)] = True
+    for _ in range(min(n, len(left))):
+        best = int(np.argmax(np.where(open_ones, nearest, -np.inf)))
+        nearest = np.minimum(nearest, between[:, best]) if order or len(done) else between[:, best].copy()
+        order.append(best)
+        open_ones[best] = False
+    return order
+
+
+class Ranking:
+    """The order of the photos of a project, as far as it is known; photos are compared in the background.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+    seed : int
+        Of the order of photos that nothing is known of.
+    """
+
+    def __init__(self, files: Sequence[Path], seed: int = 0) -> None:
+        self._files = files
+        self._random = np.random.default_rng([seed, 7]).permutation(len(files)).tolist()
+        self._lock = threading.Lock()
+        # The photos that are compared, and their distances from each other.
+        self._compared: list[int] = []
+        self._between: Floats = np.zeros((0, 0))
+        self._closed = False
+        self._thread = threading.Thread(target=self._compare, name="ert photos", daemon=True)
+        self._thread.start()
+
+    def order(self, left: Collection[int], done: Collection[int]) -> list[int]:
+        """Return the photos that are left, the one that helps most first."""
+        with self._lock:
+            compared, between = self._compared, self._between
+        wanted, finished = set(left), set(done)
+        of_done, of_left = ([k for k, i in enumerate(compared) if i in some] for some in (finished, wanted))
+        first = [compared[k] for k in most_different(between, of_done, of_left, N_RANKED)]
+        taken = set(first)
+        return first + [i for i in self._random if i in wanted and i not in taken]
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until photos have been compared."""
+        self._thread.join(seconds)
+
+    def close(self) -> None:
+        """End the comparison."""
+        self._closed = True
+
+    def _compare(self) -> None:
+        features: list[npt.NDArray[np.float32]] = []
+        compared: list[int] = []
+        for n in N_COMPARED:
+            for i in self._random[len(features) : n]:
+                if self._closed:
+                    return
+                try:
+                    features.append(photo_features(thumbnail(to_gray(load_preview(self._files[i], SIDE)))))
+                except InputError:
+                    features.append(
+                        np.zeros_like(features[-1]) if features else photo_features(np.zeros((SIDE, SIDE), np.uint8))
+                    )
+                compared.append(i)
+            between = distances(np.array(features, np.float64).reshape(len(features), -1))
+            with self._lock:
+                self._compared, self._between = list(compared), between

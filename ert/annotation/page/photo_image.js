@@ -1,0 +1,152 @@
+/** The pixels of the open photo: all of it reduced, and the visible part of it in full. */
+
+import { getImage } from "./api.js";
+
+const BASE_SIDE = 2048;
+const DETAIL_SIDE = 3072;
+const DETAIL_MARGIN = 0.2;
+const PAUSE_MS = 120;
+const SHARP_PIXELS = 3;
+
+const pathOf = (id, side) => `/api/photos/${id}/image?side=${side}`;
+
+/** At most three bitmaps are alive; each is closed when another one takes its place. */
+export class PhotoImage extends EventTarget {
+  /** @param {(path: string, signal: AbortSignal) => Promise<ImageBitmap>} [load] */
+  constructor(load = getImage) {
+    super();
+    this.load = load;
+    this.size = [1, 1];
+    this.id = null;
+    this.error = "";
+    /** Whether the photo could not be loaded because the server did not answer. */
+    this.unreachable = false;
+    /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
+    this.parts = {};
+    this.aborts = {};
+    this.timers = {};
+  }
+
+  /** @param {{id: number, width: number, height: number}} photo */
+  async open(photo) {
+    this.close();
+    this.id = photo.id;
+    this.size = [photo.width, photo.height];
+    await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true);
+  }
+
+  /** Have the server read the photo that is probably next, so that it opens at once. @param {number} id */
+  async prefetch(id) {
+    const abort = new AbortController();
+    this.aborts.prefetch = abort;
+    await this.load(pathOf(id, BASE_SIDE), abort.signal).then((bitmap) => bitmap.close(), () => {});
+  }
+
+  close() {
+    for (const name of ["base", "detail", "patch", "prefetch"]) this.#drop(name);
+    Object.assign(this, { error: "", unreachable: false });
+  }
+
+  /**
+   * Load what is visible, if the reduced photo is too coarse for it, once the view is at rest.
+   *
+   * @param {import("./transform.js").Transform} transform
+   * @param {[number, number]} view
+   * @param {number} ratio device pixels a CSS pixel
+   */
+  look(transform, view, ratio) {
+    const wanted = Math.min(1, transform.scale * ratio);
+    if (!this.parts.base || this.#resolution("base") >= wanted * 0.9) return;
+    const visible = transform.visible(this.size, view);
+    if (this.#covers("detail", visible, wanted)) return;
+    const box = transform.visible(this.size, view, DETAIL_MARGIN);
+    const side = Math.min(DETAIL_SIDE, Math.ceil(Math.max(box[2], box[3]) * wanted));
+    this.#later("detail", box, side);
+  }
+
+  /**
+   * Load the surroundings of a point, if what is there is too coarse for the magnifier.
+   *
+   * @param {[number, number]} point in the photo
+   * @param {number} span width and height of what the magnifier shows, in pixels of the photo
+   * @param {number} resolution device pixels a pixel of the photo
+   */
+  magnify([x, y], span, resolution) {
+    const wanted = Math.min(1, resolution);
+    if (!this.parts.base || this.#resolution("base") >= wanted * 0.9) return;
+    const shown = [x - span / 2, y - span / 2, span, span];
+    if (this.#covers("detail", shown, wanted) || this.#covers("patch", shown, wanted)) return;
+    const [width, height] = this.size.map((side) => Math.min(Math.ceil(2 * span), side));
+    const left = Math.round(Math.min(this.size[0] - width, Math.max(0, x - width / 2)));
+    const top = Math.round(Math.min(this.size[1] - height, Math.max(0, y - height / 2)));
+    this.#later("patch", [left, top, width, height], Math.ceil(Math.max(width, height) * wanted));
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
+   * @param {import("./transform.js").Transform} transform
+   * @param {number} ratio device pixels a CSS pixel
+   */
+  draw(context, transform, ratio) {
+    context.imageSmoothingEnabled = transform.scale * ratio < SHARP_PIXELS;
+    context.imageSmoothingQuality = "high";
+    for (const name of ["base", "detail", "patch"]) {
+      const part = this.parts[name];
+      if (!part) continue;
+      const [left, top, width, height] = part.box;
+      const [x, y] = transform.toScreen([left - 0.5, top - 0.5]);
+      context.drawImage(part.bitmap, x, y, width * transform.scale, height * transform.scale);
+    }
+  }
+
+  #resolution(name) {
+    const { bitmap, box } = this.parts[name];
+    return bitmap.width / box[2];
+  }
+
+  #covers(name, [left, top, width, height], wanted) {
+    const part = this.parts[name];
+    if (!part || this.#resolution(name) < wanted * 0.7) return false;
+    const [l, t, w, h] = part.box;
+    const right = Math.min(this.size[0], left + width);
+    const bottom = Math.min(this.size[1], top + height);
+    return l <= Math.max(0, left) && t <= Math.max(0, top) && l + w >= right && t + h >= bottom;
+  }
+
+  #later(name, box, side) {
+    if (this.aborts[name] && String(this.aborts[name].box) === String(box)) return;
+    clearTimeout(this.timers[name]);
+    this.timers[name] = setTimeout(() => this.#fetch(name, box, side, false), PAUSE_MS);
+  }
+
+  async #fetch(name, box, side, whole) {
+    this.aborts[name]?.abort();
+    const abort = Object.assign(new AbortController(), { box });
+    this.aborts[name] = abort;
+    const [left, top, width, height] = box;
+    const part = whole ? "" : `&left=${left}&top=${top}&width=${width}&height=${height}`;
+    try {
+      const bitmap = await this.load(pathOf(this.id, side) + part, abort.signal);
+      if (abort.signal.aborted) {
+        bitmap.close();
+        return;
+      }
+      this.parts[name]?.bitmap.close();
+      this.parts[name] = { bitmap, box };
+    } catch (error) {
+      if (abort.signal.aborted || !whole) return;
+      Object.assign(this, { error: error.message, unreachable: error.status === 0 });
+    } finally {
+      if (this.aborts[name] === abort) delete this.aborts[name];
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #drop(name) {
+    clearTimeout(this.timers[name]);
+    this.aborts[name]?.abort();
+    this.parts[name]?.bitmap.close();
+    delete this.parts[name];
+    delete this.aborts[name];
+  }
+}
