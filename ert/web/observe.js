@@ -142,12 +142,14 @@ function isInside({ width, height }, [x, y]) {
  * @returns {Observation[]} The largest first, one of each face.
  */
 export function observeFaces(observer, detector, image, options = {}) {
-  const { minConfidence = 0.5, rolls = PHOTO_ROLLS, ...detection } = options;
   const { model } = observer;
+  // False alarms of the detector are told from faces by a confidence model only.
+  const [allRolls, windows] = model.hasConfidence ? [PHOTO_ROLLS, { minWindows: MIN_WINDOWS }] : [[0], {}];
+  const { minConfidence = 0.5, rolls = allRolls, ...detection } = options;
   const gray = channels(image) === 1 ? image : grayImage(image, model.grayWeights);
   const found = [];
   for (const roll of rolls) {
-    for (const box of detectRolled(detector, gray, roll, { minWindows: MIN_WINDOWS, ...detection })) {
+    for (const box of detectRolled(detector, gray, roll, { ...windows, ...detection })) {
       // Once more in the box that belongs to the landmarks: detectors place theirs differently.
       const face = observer.observe(image, model.predict(image, box, { roll }));
       if (!face || face.confidence < minConfidence) continue;
