@@ -98,7 +98,7 @@ def saved_json(page):
 
 
 def table_boxes(page):
-    """Return the boxes of upright faces in the table: three decimals, as in JSON, are too few to read the same pixels."""
+    """Return the boxes of upright faces in the table: the three decimals of JSON are too few."""
     rows = csv.DictReader(io.StringIO(saved(page, "csv")[1].decode()))
     return [[float(row[name]) for name in ("left", "top", "width", "height")] for row in rows]
 
