@@ -9,6 +9,7 @@ import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
+from ert._core.runtime import uninterrupted
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.tracking.tracker import Tracker
@@ -123,11 +124,13 @@ def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) ->
                 ids |= {face.id for face in faces}
                 if write is not None or window:
                     drawn = draw_tracked(frame, faces)
-                if write is not None:
-                    write(drawn)
-                if write_row is not None:
-                    write_row(n_frames, time, faces)
-                n_frames += 1
+                # A frame and its rows are written together, or neither.
+                with uninterrupted():
+                    if write is not None:
+                        write(drawn)
+                    if write_row is not None:
+                        write_row(n_frames, time, faces)
+                    n_frames += 1
                 update()
                 if (window and _show(drawn)) or (options.seconds and time >= options.seconds):
                     break

@@ -238,6 +238,19 @@ def test_an_interrupted_command_keeps_its_results(tmp_path, frames):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["long.avi", "out.avi", "out.csv"]
 
 
+def test_an_interrupt_between_a_frame_and_its_row_waits_for_the_row(monkeypatch, clip, tmp_path):
+    written, rows = [], []
+
+    def write(frame):
+        written.append(frame)
+        if len(written) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("ert.cli.video.open_outputs", lambda *_: (write, lambda *row: rows.append(row)))
+    assert main(["video", str(clip), "--out", str(tmp_path / "o.avi"), "--csv", str(tmp_path / "o.csv")]) == 130
+    assert len(written) == len(rows) == 3
+
+
 def test_webcam_takes_any_reader(monkeypatch, clip, tmp_path, capsys):
     reader = VideoReader(clip)
     monkeypatch.setattr("ert.cli.video.VideoReader", lambda camera: reader)
