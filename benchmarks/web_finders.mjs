@@ -28,7 +28,9 @@ export async function main(ert, task, read) {
     track: (image) => tracker.update(image, (seconds += 1 / 60)),
   };
   const images = [];
-  for (const { file, width, height } of task.images) images.push({ data: new Uint8Array(await read(file)), width, height });
+  for (const { file, width, height } of task.images) {
+    images.push({ data: new Uint8Array(await read(file)), width, height });
+  }
   const found = [], milliseconds = [];
   for (let round = 0; round < repeat; round++) {
     for (const image of images) {

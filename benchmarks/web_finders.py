@@ -1,4 +1,4 @@
-"""Compare what ert.js finds with what Python finds, in Node and in Chromium: objects of a locator, faces, tracked faces.
+"""Compare what ert.js finds with what Python finds, in Node and in Chromium: objects of a locator, and faces.
 
     python benchmarks/web_finders.py
     taskset -c 0 python benchmarks/web_finders.py --limit 30     # a short test on one core
@@ -26,11 +26,12 @@ RUNNERS = {"Node": web_common.in_node, "Chromium": web_common.in_chromium}
 FRAME, N_FRAMES = (640, 480), 60
 MIN_CONFIDENCE = 0.5
 SEARCHES = {
-    "4 windows agree": {"rolls": [0], "minWindows": 4},
     "2 windows agree": {"rolls": [0]},
-    "2 windows agree, 1.1 from size to size": {"rolls": [0], "sizeStep": 1.1},
-    "2 windows agree, 320 pixels, coarse, as in video": {"rolls": [0], "maxSide": 320, "coarse": True},
-    "2 windows agree, three rolls, as in photos": {},
+    "2 windows agree, coarse, 1.1 from size to size": {"rolls": [0], "coarse": True, "sizeStep": 1.1},
+    "2 windows agree, 320 pixels, coarse": {"rolls": [0], "maxSide": 320, "coarse": True},
+    "2 windows agree, 320 pixels, coarse, 1.1": {"rolls": [0], "maxSide": 320, "coarse": True, "sizeStep": 1.1},
+    "2 windows agree, three rolls": {},
+    "2 windows agree, three rolls, coarse, 1.1": {"coarse": True, "sizeStep": 1.1},
 }
 
 

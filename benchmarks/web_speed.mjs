@@ -3,7 +3,7 @@ import { asImage } from "../tests/web/jobs.mjs";
 
 const quantile = (numbers, part) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length * part)];
 
-export async function main(ert, { model: name, faces, rounds, perRound }, read) {
+export async function main(ert, { model: name, faces, rounds }, read) {
   const bytes = await read(name), loads = [];
   for (let i = 0; i < 9; i++) {
     const copy = bytes.slice(), begin = performance.now();
@@ -19,13 +19,13 @@ export async function main(ert, { model: name, faces, rounds, perRound }, read) 
   const boxes = faces.map((face) => face.box);
   const landmarks = gray.map((image, i) => model.predict(image, boxes[i]));
 
-  /** Return the median and the fastest tenth of rounds, each the mean of some objects: clocks of browsers are coarse. */
-  function milliseconds(work, n = perRound) {
+  /** Return the median and the fastest tenth of some calls, after a warm-up. */
+  function milliseconds(work, n = rounds) {
     const times = [];
-    for (let round = -rounds / 10, next = 0; round < rounds; round++) {
-      const begin = performance.now();
-      for (let i = 0; i < n; i++, next = (next + 1) % boxes.length) work(next);
-      if (round >= 0) times.push((performance.now() - begin) / n);
+    for (let i = -n / 4; i < n; i++) {
+      const face = (i + n) % boxes.length, begin = performance.now();
+      work(face);
+      if (i >= 0) times.push(performance.now() - begin);
     }
     return [quantile(times, 0.5), quantile(times, 0.1)];
   }
@@ -35,7 +35,7 @@ export async function main(ert, { model: name, faces, rounds, perRound }, read) 
     load: [quantile(loads, 0.5), quantile(loads, 0.1)],
     fast: milliseconds((i) => model.predict(gray[i], boxes[i])),
     "fast, color": milliseconds((i) => model.predict(color[i], boxes[i])),
-    accurate: milliseconds((i) => model.predict(gray[i], boxes[i], { mode: "accurate" }), 5),
+    accurate: milliseconds((i) => model.predict(gray[i], boxes[i], { mode: "accurate" }), rounds / 10),
     ...(model.hasConfidence && { assess: milliseconds((i) => model.assess(gray[i], boxes[i], landmarks[i])) }),
   };
 }

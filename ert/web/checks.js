@@ -39,7 +39,7 @@ const MAX_FLOAT = 3.4028234663852886e38;
 const CELL_PIXELS = 4, N_DIRECTIONS = 8, MAX_CELLS = 16, MAX_FILTERS = 24;
 const NAMES = { "|u1": "uint8", "|i1": "int8", "<u2": "uint16", "<i2": "int16", "<i4": "int32", "<f4": "float32" };
 
-const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const quoted = (value) => (JSON.stringify(value) ?? "nothing").slice(0, 100);
 const has = (object, key) => Object.hasOwn(object, key);
 const isText = (value) => typeof value === "string";
@@ -76,7 +76,10 @@ export function checkHeader(header, whole, arrays) {
   check(Array.isArray(history) && history.every(isObject), () => "history: expected a list");
   for (const entry of history) checkNumbers("history", entry, ["stage", ...Object.keys(entry)]);
   checkSummary(summary, whole.summary);
-  if (header.confidence != null) checkConfidenceSummary(header.confidence.summary, whole.confidence.summary);
+  if (header.confidence != null) {
+    check(isObject(header.confidence), () => "the header's confidence is no object");
+    checkConfidenceSummary(header.confidence.summary);
+  }
   const source = has(header, "box_source") ? header.box_source : "given";
   check(BOX_SOURCES.includes(source), () => `box_source: ${quoted(source)}, expected ${BOX_SOURCES.join(", ")}`);
   const names = header.landmark_names, mirror = whole.mirror_map;

@@ -19,8 +19,16 @@ const TRUNCATED = "is truncated", BAD_COUNT = "holds a count that does not fit t
 const FOREIGN = "is no shape_predictor of dlib's format version 1", NOT_FINITE = "holds a number that is not finite";
 const BAD_INDEX = "holds the number of a pixel or landmark that does not exist";
 
+// For exponents of one byte.
+const MAX_POWER = 255, POWERS = Float64Array.from({ length: 2 * MAX_POWER + 1 }, (_, i) => 2 ** (i - MAX_POWER));
+
 function fail(text) {
   throw new ModelError(`the dlib model file ${text}`);
+}
+
+function finite(value) {
+  if (!Number.isFinite(value)) fail(NOT_FINITE);
+  return value;
 }
 
 class Reader {
@@ -47,13 +55,21 @@ class Reader {
   }
 
   float() {
+    const { data, place } = this, control = data[place], n = control & 0x0f, end = place + n + 2;
+    // Nearly all of the millions have a mantissa of up to four bytes and an exponent of one.
+    if (!(control & 0x70) && n >= 1 && n <= 4 && end < data.length && (data[end - 1] & 0x7f) === 1) {
+      let whole = 0;
+      for (let i = n; i > 0; i--) whole = whole * 256 + data[place + i];
+      this.place = end + 1;
+      const power = POWERS[MAX_POWER + (data[end - 1] & 0x80 ? -data[end] : data[end])];
+      return finite(f((control & 0x80 ? -whole : whole) * power));
+    }
     const mantissa = this.int(), exponent = this.int();
     if (mantissa === 0 && exponent >= 32000) fail(NOT_FINITE);
     if (Math.abs(exponent) > 1000) fail(FOREIGN);
     // In two steps: a power of 2 alone may be too small.
-    const half = Math.trunc(exponent / 2), value = f(mantissa * 2 ** half * 2 ** (exponent - half));
-    if (!Number.isFinite(value)) fail(NOT_FINITE);
-    return value;
+    const half = Math.trunc(exponent / 2);
+    return finite(f(mantissa * 2 ** half * 2 ** (exponent - half)));
   }
 
   /** Read a VECTOR's count. */

@@ -40,7 +40,7 @@ export function gradientHistograms(gray) {
   return { data, rows, columns };
 }
 
-/** The shares of the directions of all gradients of each cell. Beyond its edge an image goes on with its edge pixels. */
+/** The shares of the directions of all gradients of each cell. Beyond its edges an image has its edge pixels. */
 function cellSums({ data, width }, rows, columns) {
   const sums = new Float32Array(rows * columns * N_DIRECTIONS);
   const lastRow = rows * CELL_PIXELS - 1, lastColumn = columns * CELL_PIXELS - 1;

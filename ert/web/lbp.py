@@ -24,7 +24,8 @@ def face_cascade() -> dict[str, Any]:
     """
     from skimage.data import lbp_frontal_face_cascade_filename
 
-    root = ET.parse(lbp_frontal_face_cascade_filename()).getroot()[0]
+    file = lbp_frontal_face_cascade_filename()  # type: ignore[no-untyped-call]
+    root = ET.parse(file).getroot()[0]
     return {
         "source": CASCADE_SOURCE,
         "window": [int(_text(root, "width")), int(_text(root, "height"))],

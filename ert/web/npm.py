@@ -13,7 +13,7 @@ from ert._core.types import StrPath
 from ert.predictor import ShapePredictor, load
 from ert.web.export import FOLDER
 
-_TEXTS = ("README.md", "example.mjs", "ert.d.ts")
+_FILES = ("*.js", "*.d.ts", "README.md", "example.mjs")
 _LICENSE = "page/license.txt"
 
 
@@ -52,7 +52,7 @@ def export_npm(model: ShapePredictor | str | os.PathLike[str], out: StrPath) -> 
 def _write(model: ShapePredictor, name: str, folder: Path) -> None:
     package = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
     package["files"] += ["LICENSE", f"{name}.ert"]
-    for file in [*sorted(FOLDER.glob("*.js")), *(FOLDER / text for text in _TEXTS)]:
+    for file in [file for pattern in _FILES for file in sorted(FOLDER.glob(pattern))]:
         shutil.copyfile(file, folder / file.name)
     shutil.copyfile(FOLDER / _LICENSE, folder / "LICENSE")
     model.save(folder / f"{name}.ert", compress=True)

@@ -71,9 +71,8 @@ export class Observer {
    * @returns {Observation | null} Null where they are outside the image.
    */
   observe(image, expected) {
-    const { center: [x, y], size } = this.placeOf(expected);
-    const isInside = x > -0.5 && x < image.width - 0.5 && y > -0.5 && y < image.height - 0.5;
-    if (!(isInside && size > 4 && size < 4 * Math.max(image.width, image.height))) return null;
+    const { center, size } = this.placeOf(expected);
+    if (!(isInside(image, center) && size > 4 && size < 4 * Math.max(image.width, image.height))) return null;
     const pose = this.poseOf(expected);
     if (!this.model.locator) return this.observeIn(image, pose.box, pose.roll);
     const { box, roll, confidence } = followObject(this.model, image, pose);
@@ -87,10 +86,12 @@ export class Observer {
    * @param {number[]} box
    * @param {number} roll
    * @param {number | null} [confidence] - That there is an object, if the locator found it.
-   * @returns {Observation}
+   * @returns {Observation | null} Null where the middle of the box is outside the image.
    */
   observeIn(image, box, roll, confidence = null) {
     const { model } = this;
+    const [left, top, width, height] = box;
+    if (!isInside(image, [left + (width - 1) / 2, top + (height - 1) / 2])) return null;
     if (!model.hasConfidence && confidence === null) return this.observeSpread(image, box, roll);
     const landmarks = model.predict(image, box, { mode: this.mode, roll });
     if (!model.hasConfidence) return { landmarks, std: null, confidence };
@@ -126,6 +127,10 @@ export class Observer {
   }
 }
 
+function isInside({ width, height }, [x, y]) {
+  return x > -0.5 && x < width - 0.5 && y > -0.5 && y < height - 0.5;
+}
+
 /**
  * Find faces: those that a detector finds and the model is confident of.
  *
@@ -154,6 +159,23 @@ export function observeFaces(observer, detector, image, options = {}) {
   return found;
 }
 
+/**
+ * Find the faces of a photo, see `observeFaces`.
+ *
+ * @param {Model} model
+ * @param {import("./faces.js").FaceDetector} detector
+ * @param {Pixels} image
+ * @param {Parameters<typeof observeFaces>[3]} [options]
+ * @returns {{box: number[], roll: number, confidence: number}[]} The boxes belong to the landmarks, as those do that
+ *     the model was trained in, whatever box the detector draws.
+ */
+export function findFaces(model, detector, image, options = {}) {
+  const observer = new Observer(model);
+  return observeFaces(observer, detector, image, options).map(({ landmarks, confidence }) => {
+    return { ...observer.poseOf(landmarks), confidence };
+  });
+}
+
 /** Detect faces in a copy that is rotated back by a roll; the boxes are those of the upright faces, in the image. */
 function detectRolled(detector, gray, roll, options) {
   if (roll === 0) return detector.detect(gray, options);
@@ -171,9 +193,8 @@ function detectRolled(detector, gray, roll, options) {
     const right = left + (wide - 1) / 2 - u, down = top + (high - 1) / 2 - v;
     const center = [x + cos * right - sin * down, y + sin * right + cos * down];
     // The copy shows more than the image.
-    const isInside = center[0] >= 0 && center[0] < small.width && center[1] >= 0 && center[1] < small.height;
-    const [middleX, middleY] = center.map((place) => (place + 0.5) * scale - 0.5);
+        const [middleX, middleY] = center.map((place) => (place + 0.5) * scale - 0.5);
     const sides = [wide * scale, high * scale];
-    return isInside ? [[middleX - (sides[0] - 1) / 2, middleY - (sides[1] - 1) / 2, ...sides]] : [];
+    return isInside(small, center) ? [[middleX - (sides[0] - 1) / 2, middleY - (sides[1] - 1) / 2, ...sides]] : [];
   });
 }

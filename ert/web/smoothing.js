@@ -83,7 +83,7 @@ export class AdaptiveFilter {
     for (const i of both) this.error[i] += gainOver(ERROR_GAIN, steps) * (error[i] - this.error[i]);
     const length = (vectors) => Math.sqrt(vectors[2 * k] ** 2 + vectors[2 * k + 1] ** 2);
     const motion = Math.max(length(this.error), length(this.velocities) / FRAMES_PER_SECOND);
-    const relative = (motion / (expected * clamp(this.noise[k], MIN_NOISE, MAX_NOISE)) - REST_ERROR) / (MOTION_ERROR - REST_ERROR);
+    const relative = (motion / (expected * this.noise[k]) - REST_ERROR) / (MOTION_ERROR - REST_ERROR);
     const gain = gainOver(MIN_GAIN + (MAX_GAIN - MIN_GAIN) * clamp(relative, 0, 1), steps);
     this.gain[k] = Math.max(gain, 1 / (1 / this.gain[k] + INVERSE_GAIN_STEP));
     for (const i of both) {

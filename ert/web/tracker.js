@@ -73,6 +73,7 @@ class Track {
 
   #found(observation, landmarks, now) {
     this.landmarks = landmarks;
+    this.std = observation.std;
     this.confidence = observation.confidence;
     this.std = observation.std ?? null;
     this.lastSeen = now;
@@ -132,6 +133,7 @@ export class Tracker {
       id: track.id,
       ...this.observer.poseOf(track.landmarks),
       landmarks: track.landmarks,
+      std: track.std,
       confidence: track.confidence,
       std: track.std,
     }));
@@ -208,6 +210,6 @@ export class Tracker {
     }
     return locateObjects(this.model, image, { maxObjects, minConfidence })
       .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
-      .filter(({ confidence }) => confidence >= minConfidence);
+      .filter((observation) => observation?.confidence >= minConfidence);
   }
 }

@@ -1,4 +1,4 @@
-"""Fuzz models, in Python and in JavaScript, annotation files and images in worker processes, whose crashes are caught and kept.
+"""Fuzz models (also in JavaScript), annotation files and images in worker processes, whose crashes are caught and kept.
 
     python tests/fuzz/run.py --models 200000 --annotations 200000 --images 50000 --jobs 1 --seed 1 --out fuzz.json
 

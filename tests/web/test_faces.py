@@ -12,7 +12,9 @@ from ert.faces.detection import detect_scored_faces, reduce_image
 from ert.web.lbp import CASCADE_SOURCE, face_cascade
 
 FACES = {"faces.js": "FaceDetector"}
-DETECT = "const d = new FaceDetector(given.cascade); answer(images.map((image) => d.detectScored(image, given.options)));"
+DETECT = (
+    "const d = new FaceDetector(given.cascade); answer(images.map((image) => d.detectScored(image, given.options)));"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,8 @@ def test_cascade_is_that_of_scikit_image():
     from skimage.data import lbp_frontal_face_cascade_filename
 
     cascade = face_cascade()
-    assert cascade["window"] == [24, 24] and cascade["source"] == CASCADE_SOURCE
+    assert cascade["window"] == [24, 24]
+    assert cascade["source"] == CASCADE_SOURCE
     assert [len(cascade["features"]), len(cascade["stages"])] == [136, 20]
     decisions = [decision for stage in cascade["stages"] for decision in stage["decisions"]]
     assert all(len(decision) == 11 and 0 <= decision[0] < 136 for decision in decisions)
@@ -107,7 +110,5 @@ def test_images_are_resized_in_two_steps_as_by_pillow(tmp_path):
     found = run_javascript(tmp_path, script, [picture], cases, {"resize.js": "resizeInTwoSteps"})
     for (width, height, right, bottom), pixels in zip(cases, found, strict=True):
         box = 0, 0, right, bottom
-        expected = Image.fromarray(picture).resize(
-            (width, height), Image.Resampling.BILINEAR, box, reducing_gap=2.0
-        )
+        expected = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
         assert np.array_equal(np.ravel(expected), pixels)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from drawn import draw, scattered_photo, standard_photos
 from PIL import Image
+from web.javascript import run_javascript
 
 import ert
 from ert._core.images import to_gray
 from ert.inference.gradients import filter_windows, gradient_histograms
 from ert.inference.locator import locate_objects
 from ert.training.locator import fit_locator
-from web.javascript import run_javascript
 
 LOCATE = """
 const model = await loadModel(new Uint8Array(readFileSync(given.model)), "drawn.ert");

@@ -140,12 +140,12 @@ def test_wrong_arguments_are_named(model, tmp_path):
 
 
 def test_what_python_refuses_of_damaged_models_ert_js_refuses(tmp_path):
-    node(HERE / "load.mjs", tmp_path, "[]")
+    assert node(HERE / "load.mjs", tmp_path, "[]") == "[]\n"  # or skipped, without Node
     outcomes, faults = [], []
-    for number, outcome, fault in web.run(0, 300, 15, tmp_path):
+    for number, outcome, fault in web.run(0, 250, 15, tmp_path):
         outcomes.append(outcome)
         if fault:
             faults.append(f"{number}: {fault}")
     assert not faults
-    assert outcomes.count("used used") > 60
-    assert outcomes.count("refused refused") > 120
+    assert outcomes.count("used used") > 40
+    assert outcomes.count("refused refused") > 100

@@ -17,6 +17,7 @@ def test_the_folder_has_all_that_a_program_needs(tmp_path, faces):
     folder = tmp_path / "npm"
     files = {path.name for path in folder.iterdir()}
     assert {"package.json", "README.md", "LICENSE", "ert.js", "ert.d.ts", "face5.ert", "faces.json"} <= files
+    assert {"tracker.js", "tracker.d.ts"} <= files
     package = json.loads((folder / "package.json").read_text())
     assert {"face5.ert", "faces.json", "LICENSE"} <= set(package["files"])
     for module in folder.glob("*.js"):

@@ -1,8 +1,11 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn import draw, place
 from PIL import Image
-from web.javascript import run_javascript
+from web.javascript import WEB, run_javascript
 from web.test_locator import model as drawn_model  # noqa: F401  a fixture
 
 import ert
@@ -32,15 +35,25 @@ def model():
     return ert.load("face68")
 
 
+@pytest.fixture(scope="module")
+def model_file(model, tmp_path_factory):
+    file = tmp_path_factory.mktemp("model") / "face68.ert"
+    model.save(file)
+    return str(file)
+
+
 @pytest.fixture
-def track(model, tmp_path):
+def track(model, model_file, tmp_path):
     """Return a function that tracks faces, or the objects of another model, in JavaScript."""
 
-    def run(frames, tracked=model, times=None, **options):
-        tracked.save(tmp_path / "model.ert")
-        given = {"model": str(tmp_path / "model.ert"), "options": options, "times": times}
+    def run(frames, tracked=model, times=None, cascade=None, **options):
+        file = model_file
         if tracked is model:
-            given["cascade"] = face_cascade()
+            cascade = face_cascade()
+        else:
+            file = str(tmp_path / "other.ert")
+            tracked.save(file)
+        given = {"model": file, "options": options, "times": times, "cascade": cascade}
         return run_javascript(tmp_path, TRACK, frames, given, IMPORTS)
 
     return run
@@ -104,6 +117,7 @@ def test_a_face_keeps_its_id_while_it_moves(track, model, face):
     moved = np.column_stack([2 * np.arange(20), np.arange(20)])[:, None]
     resting = landmarks - moved
     assert np.abs(resting - resting.mean(axis=0)).max() < 2.5
+    assert len(shown[-1][0]["std"]) == len(landmarks[-1])
     left, top, width, height = shown[-1][0]["box"]
     expected = model.predict([(frames[-1], (left, top, width, height))], "accurate")[0]
     assert np.hypot(*(landmarks[-1] - expected).T).mean() < 1.5
@@ -127,26 +141,30 @@ def test_a_lost_face_is_found_again_with_its_id(track, face):
     shown = track([*there, *gone, *[frame_with(face, 52, 30, rng) for _ in range(8)]], searchEvery=0.1)
     ids = [[each["id"] for each in objects] for objects in shown]
     # Once more where it is expected, with a low confidence.
-    assert ids[:7] == [[0]] * 7 and ids[7:14] == [[]] * 7 and ids[-1] == [0]
+    assert ids[:7] == [[0]] * 7
+    assert ids[7:14] == [[]] * 7
+    assert ids[-1] == [0]
     assert shown[6][0]["confidence"] <= 0.25
     assert np.hypot(*(points(shown[-1][0]) - points(shown[5][0]) - (12, 0)).T).mean() < 2
 
 
-def test_tilted_faces_are_found(track, model, face, tmp_path):
+def test_tilted_faces_are_found(track, model_file, face, tmp_path):
     rng = np.random.default_rng(7)
     frame = frame_with(face, 40, 30, rng)
     rolls = (-30, 30)
-    tilted = [np.array(Image.fromarray(frame).rotate(-roll, Image.Resampling.BILINEAR, fillcolor=110)) for roll in rolls]
-    model.save(tmp_path / "model.ert")
+    tilted = [
+        np.array(Image.fromarray(frame).rotate(-roll, Image.Resampling.BILINEAR, fillcolor=110)) for roll in rolls
+    ]
     script = """
-const model = await loadModel(new Uint8Array(readFileSync(given.model)), "model.ert");
+const model = await loadModel(new Uint8Array(readFileSync(given.model)), "face68.ert");
 const observer = new Observer(model), detector = new FaceDetector(given.cascade);
-const find = (options) => images.map((image) => observeFaces(observer, detector, image, options)
-  .map((face) => ({ ...face, ...observer.poseOf(face.landmarks) })));
-answer([find({}), find({ rolls: [0], minConfidence: 0.9 })]);
+const find = (options) => images.map((image) => observeFaces(observer, detector, image, options));
+const found = images.map((image) => findFaces(model, detector, image)
+  .map((face) => ({ ...face, landmarks: model.predict(image, face.box, { roll: face.roll }) })));
+answer([found, find({ rolls: [0], minConfidence: 0.9 })]);
 """
-    imports = {"ert.js": "loadModel", "faces.js": "FaceDetector", "observe.js": "Observer, observeFaces"}
-    given = {"model": str(tmp_path / "model.ert"), "cascade": face_cascade()}
+    imports = {"ert.js": "loadModel", "faces.js": "FaceDetector", "observe.js": "Observer, findFaces, observeFaces"}
+    given = {"model": model_file, "cascade": face_cascade()}
     found, upright = run_javascript(tmp_path, script, [frame, *tilted], given, imports)
     assert [len(faces) for faces in found] == [1, 1, 1]
     assert [len(faces) for faces in upright] == [1, 0, 0]
@@ -181,6 +199,24 @@ def test_color_frames_and_the_most_objects(track, face):
     assert [each["id"] for each in objects] == [0]
 
 
+def test_a_model_without_confidence_tracks_faces_whose_landmarks_agree(track, model, face):
+    rng = np.random.default_rng(8)
+    plain = ert.ShapePredictor()
+    plain.fitted_ = replace(model.fitted_, confidence_model=None, confidence_summary={})
+    frames = [frame_with(face, 40, 30, rng) for _ in range(3)] + [rng.integers(0, 256, FRAME[::-1], np.uint8)] * 3
+    shown = track(frames, plain, cascade=face_cascade())
+    assert [len(objects) for objects in shown] == [1, 1, 1, 1, 0, 0]
+    assert [objects[0]["confidence"] > 0.5 for objects in shown[:4]] == [True, True, True, False]
+
+
+def test_an_object_that_leaves_the_image_is_lost(track, drawn_model):  # noqa: F811
+    rng = np.random.default_rng(9)
+    objects = [draw([place(x, 75, 60, 5)], (200, 150), rng) for x in (60, 40, 20, 0, -20, -40, -60)]
+    shown = track(objects, drawn_model, maxObjects=1)
+    assert len(shown[0]) == 1
+    assert shown[-1] == []
+
+
 def test_objects_of_a_locator_are_tracked(track, drawn_model):  # noqa: F811
     rng = np.random.default_rng(6)
     shapes = [place(90 + 2 * k, 80 + k, 60, 10 + k) for k in range(10)]
@@ -194,8 +230,7 @@ def test_objects_of_a_locator_are_tracked(track, drawn_model):  # noqa: F811
     assert nothing == []
 
 
-def test_errors_of_a_tracker(track, model, tmp_path):
-    model.save(tmp_path / "model.ert")
+def test_errors_of_a_tracker(model_file, tmp_path):
     script = """
 const model = await loadModel(new Uint8Array(readFileSync(given)), "model.ert");
 const errors = [], attempt = (work) => { try { work(); } catch (error) { errors.push(error.message); } };
@@ -206,7 +241,18 @@ for (const seconds of [1, 0.5, NaN]) attempt(() => tracker.update(images[0], sec
 answer(errors);
 """
     image = np.zeros((40, 40), np.uint8)
-    errors = run_javascript(tmp_path, script, [image], str(tmp_path / "model.ert"), IMPORTS)
+    errors = run_javascript(tmp_path, script, [image], model_file, IMPORTS)
     assert errors[0] == "Tracker: expected a detector of faces, or a model with a locator"
     assert errors[1] == "seconds: 1 after 1, expected increasing times"
     assert len(errors) == 4
+
+
+def test_types_describe_what_the_modules_have():
+    for name in ("faces", "locator", "observe", "tracker"):
+        module, types = (WEB / f"{name}.js").read_text(), (WEB / f"{name}.d.ts").read_text()
+        described = re.findall(r"^export (class|function) (\w+)", types, re.MULTILINE)
+        assert described
+        for kind, what in described:
+            assert f"export {kind} {what}" in module
+        for option in re.findall(r"^  (\w+)\?:", types, re.MULTILINE):
+            assert f"[{option}]" in module or name == "locator"

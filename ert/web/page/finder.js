@@ -1,10 +1,11 @@
 /** Objects in photos and camera pictures: their boxes come from the person, a detector or the model. */
 import { FaceDetector } from "../faces.js";
 import { locateObjects } from "../locator.js";
+import { findFaces } from "../observe.js";
 import { Tracker } from "../tracker.js";
 
 /** Faces of less confidence are left out: the detector takes patterns for faces now and then. */
-export const MIN_FACE_CONFIDENCE = 0.3;
+export const MIN_FACE_CONFIDENCE = 0.5;
 /** Of a locator, for one object and where several are looked for, as `ert predict` has it. */
 const MIN_FOUND_CONFIDENCE = 0.1;
 const LIKELY_CONFIDENCE = 0.5;
@@ -54,8 +55,8 @@ export class Finder {
       case "whole":
         return [this.locate(gray, { box: [0, 0, gray.width, gray.height] }, mode)];
       case "face": {
-        const found = this.#detector.detect(gray).map((box) => this.locate(gray, { box: Array.from(box) }, mode));
-        return found.filter(({ confidence }) => confidence === null || confidence >= MIN_FACE_CONFIDENCE);
+        const found = findFaces(model, this.#detector, gray, { minConfidence: MIN_FACE_CONFIDENCE });
+        return found.map((face) => this.locate(gray, face, mode));
       }
       case "learned": {
         const minConfidence = maxObjects === 1 ? MIN_FOUND_CONFIDENCE : LIKELY_CONFIDENCE;
