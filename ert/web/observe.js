@@ -22,8 +22,8 @@ const MAX_UPRIGHT_DEGREES = 12;
 const SHIFTS = [[0, 0], [-0.05, 0.05], [0.05, 0.05]], SPREAD_AT_HALF_CONFIDENCE = 0.0175;
 // Detections of a face are the same within this distance in its sizes.
 const SAME_FACE_SIZES = 0.5;
-// Windows that agree on a face: fewer than in Python, for the confidence of the model decides.
-const MIN_WINDOWS = 2;
+// Windows that agree on a face: fewer than in Python where the confidence of the model decides.
+const MIN_WINDOWS = 2, MIN_WINDOWS_WITHOUT_CONFIDENCE = 4;
 // Of faces in photos. Of 400 training faces of 300-W, the last two find 12 of the 39 that the first misses.
 const PHOTO_ROLLS = [0, -25, 25];
 
@@ -145,9 +145,10 @@ export function observeFaces(observer, detector, image, options = {}) {
   const { minConfidence = 0.5, rolls = PHOTO_ROLLS, ...detection } = options;
   const { model } = observer;
   const gray = channels(image) === 1 ? image : grayImage(image, model.grayWeights);
+  const minWindows = model.hasConfidence ? MIN_WINDOWS : MIN_WINDOWS_WITHOUT_CONFIDENCE;
   const found = [];
   for (const roll of rolls) {
-    for (const box of detectRolled(detector, gray, roll, { minWindows: MIN_WINDOWS, ...detection })) {
+    for (const box of detectRolled(detector, gray, roll, { minWindows, ...detection })) {
       // Once more in the box that belongs to the landmarks: detectors place theirs differently.
       const face = observer.observe(image, model.predict(image, box, { roll }));
       if (!face || face.confidence < minConfidence) continue;

@@ -73,7 +73,6 @@ class Track {
 
   #found(observation, landmarks, now) {
     this.landmarks = landmarks;
-    this.std = observation.std;
     this.confidence = observation.confidence;
     this.std = observation.std ?? null;
     this.lastSeen = now;
@@ -135,7 +134,6 @@ export class Tracker {
       landmarks: track.landmarks,
       std: track.std,
       confidence: track.confidence,
-      std: track.std,
     }));
   }
 

@@ -1,14 +1,10 @@
-"""Runs JavaScript of ert/web in Node, for tests; skips where there is no Node."""
+"""Runs JavaScript of ert/web in Node, for tests; they are skipped where there is no Node."""
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
-import pytest
+from web.node import WEB, node
 
-WEB = Path(__file__).resolve().parents[2] / "ert" / "web"
 # Pixels are given as a binary file, one image after the other.
 PRELUDE = """
 import {{ readFileSync }} from "node:fs";
@@ -35,9 +31,6 @@ def run_javascript(folder, script, images=(), given=None, imports=None):
     imports : dict
         Names to import, by file of ert/web.
     """
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs Node (https://nodejs.org)")
     sizes = [[image.shape[1], image.shape[0], 1 if image.ndim == 2 else image.shape[2]] for image in images]
     task, pixels, module = folder / "task.json", folder / "pixels", folder / "script.mjs"
     task.write_text(json.dumps({"sizes": sizes, "given": given}))
@@ -45,6 +38,4 @@ def run_javascript(folder, script, images=(), given=None, imports=None):
     lines = [f"import {{ {names} }} from {json.dumps((WEB / file).as_uri())};" for file, names in imports.items()]
     prelude = PRELUDE.format(task=json.dumps(str(task)), pixels=json.dumps(str(pixels)))
     module.write_text("\n".join([*lines, prelude, script]))
-    done = subprocess.run([node, str(module)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(node(module))

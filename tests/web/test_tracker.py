@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from drawn import draw, place
 from PIL import Image
-from web.javascript import WEB, run_javascript
+from web.javascript import run_javascript
+from web.node import WEB
 from web.test_locator import model as drawn_model  # noqa: F401  a fixture
 
 import ert
