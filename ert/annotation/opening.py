@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ert._core.exceptions import InputError
+from ert._core.image_paths import image_path
 from ert.annotation.journal import Journal, read_journal
 from ert.annotation.project import STATUSES, Marked, PhotoState, Project, image_names
 from ert.annotation.scheme import Scheme, known_links
@@ -87,10 +88,10 @@ class _Recorded:
     # What landmarks were called before they were renamed.
     earlier_names: list[list[str]] = field(default_factory=list)
     states: dict[str, PhotoState] = field(default_factory=dict)
+    # All photos that were ever open, those without annotations too.
+    photos: list[str] = field(default_factory=list)
     # File -> the digests of its last two versions that ert read or wrote.
     digests: dict[str, list[str]] = field(default_factory=dict)
-    # Photos that were changed after the file was last written.
-    newer: set[str] = field(default_factory=set)
     was_written: bool = False
     n_written: int | None = None
 
@@ -153,6 +154,9 @@ def _open(request: Request, journal: Journal) -> Opened:
         reading = {key: value for key, value in request.reading.items() if value not in (None, False)}
         header = {"kind": "project", "version": 1, "landmarks": list(scheme.names), "links": scheme.links}
         journal.append({**header, "unit": request.unit or "mm", "reading": reading})
+    known = set(recorded.photos)
+    if new := [name for name in names if name not in known]:
+        journal.append({"kind": "photos", "images": new})
     unit = request.unit or recorded.header.get("unit") or "mm"
     title = request.title or target.path.name
     project = Project(files, scheme.names, scheme.links, journal, names=names, states=states, title=title, unit=unit)
@@ -174,11 +178,7 @@ def _open(request: Request, journal: Journal) -> Opened:
         journal.append({"kind": "read", "files": digests})
     target.is_foreign = bool(target.known) and not recorded.was_written
     absent = [name for name, state in recorded.states.items() if name not in index and state.objects]
-    if absent:
-        notes.append(
-            f"{len(absent)} photos are not there, first: {absent[0]}; their landmarks stay in {journal.path.name}"
-        )
-    notes += [*format_notes(target), *exif_notes(project, target)]
+    notes += [*_notes(target, own, absent), *exif_notes(project, target)]
     if source is not None:
         notes += [f"{target.path}: {note}" for note in source.notes]
 
@@ -186,6 +186,21 @@ def _open(request: Request, journal: Journal) -> Opened:
         return _read_again(request, project)
 
     return Opened(project, Saver(project, target, journal, unsaved, read), journal, notes)
+
+
+def _notes(target: Target, own: Dataset | None, absent: list[str]) -> list[str]:
+    """Return what a person should know before the file is written."""
+    notes = []
+    if absent:
+        n = f"{len(absent)} photo{'s are' if len(absent) > 1 else ' is'} not there, first: {absent[0]}"
+        notes.append(f"{n}; their landmarks stay in {target.journal.name}")
+    if target.is_foreign:
+        lost = "comments and whatever else ert does not read are lost in it"
+        notes.append(f"{target.path}: is kept as {target.path.name}.orig when it is first saved: {lost}")
+        skipped = [] if own is None else [each for each in own.skipped if each.kind != "no landmarks"]
+        if skipped:
+            notes.append(f"{target.path}: {len(skipped)} objects are left out in saving, first: {skipped[0].text}")
+    return notes + format_notes(target)
 
 
 def _read_recorded(journal: Journal) -> _Recorded:
@@ -196,13 +211,14 @@ def _read_recorded(journal: Journal) -> _Recorded:
             kind = entry["kind"]
             if kind == "photo":
                 recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
-                recorded.newer.add(entry["image"])
             elif kind == "project":
                 recorded.header = entry
                 recorded.names = list(entry["landmarks"])
             elif kind == "names":
                 recorded.earlier_names.append(recorded.names or [])
                 recorded.names = list(entry["landmarks"])
+            elif kind == "photos":
+                recorded.photos += entry["images"]
             elif kind in ("read", "written"):
                 for name, digest in entry["files"].items():
                     recorded.digests.setdefault(name, []).append(digest)
@@ -262,15 +278,24 @@ def _photo_files(request: Request, datasets: list[Dataset], recorded: _Recorded)
     for file in of_dataset:
         found.setdefault(os.path.abspath(file), file)
     files: dict[str, Path] = {}
-    for file in [*request.photos, *of_dataset]:
+    before = [] if request.photos or request.given is not None else recorded.photos
+    earlier = [_as_read(request, image) for image in before]
+    for file in [*request.photos, *(file for file in earlier if file.is_file()), *of_dataset]:
         key = os.path.abspath(file)
         files.setdefault(key, found.get(key, file))
     for image in recorded.states:
-        path = Path(os.path.abspath(request.target.folder / image))
+        path = _as_read(request, image)
         if path.is_file():
             real = next((key for key in (str(path), os.path.realpath(path)) if key in files), str(path))
             files.setdefault(real, path)
     return list(files.values())
+
+
+def _as_read(request: Request, image: str) -> Path:
+    """Return the path of an image of the journal, which is read as the others."""
+    path = os.path.abspath(request.target.folder / image)
+    stored, levels = request.reading.get("exif") == "stored", request.reading.get("levels")
+    return image_path(path, stored, levels) if stored or levels is not None else Path(path)
 
 
 def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Scheme:

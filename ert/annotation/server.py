@@ -249,22 +249,24 @@ def serve(
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     address = f"http://{shown}:{port}/?token={token}"
-    announce(address)
-    if browser:
-        # It may wait for the browser to end.
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     # The file is written in a thread, which is to delay answers by less than the 5 ms that are usual.
+    usual = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     before = {number: signal.signal(number, interrupt) for number in _signals()}
     try:
+        announce(address)
+        if browser:
+            # It may wait for the browser to end.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:
         pass
     finally:
+        sys.setswitchinterval(usual)
         for number, handler in before.items():
             signal.signal(number, handler)
         listening.close()

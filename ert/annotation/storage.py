@@ -162,6 +162,9 @@ class Target:
         data = text_of(self.format, project, dataset).encode()
         digest, known = _digest(data), self.known.get(self.path.name)
         if known is None or known.digest != digest:
+            if self.changed_outside():
+                # While the text was made. The next look finds it again.
+                raise InputError(f"{self.path}: another program has changed it")
             announce({self.path.name: digest}, len(dataset))
             self.known[self.path.name] = self._replace(self.path, data)
 

@@ -13,6 +13,7 @@ from annotation.annotating import NAMES, change, done, marked, opened, photos, s
 from PIL import Image
 
 from ert import InputError, load_dataset
+from ert.annotation import storage
 from ert.annotation.journal import Journal
 from ert.annotation.project import PhotoState
 from ert.datasets.formats import write_dataset
@@ -236,6 +237,29 @@ def test_a_file_that_another_program_changes_is_not_replaced(tmp_path, files):
     one.close()
 
 
+def test_a_change_outside_while_the_file_is_made_is_noticed(tmp_path, files, monkeypatch):
+    out = tmp_path / "a.csv"
+    one = opened(out, files)
+    change(one.project, 0, done(FIRST))
+    saved(one)
+    make = storage.text_of
+
+    def slow(*arguments):
+        text = make(*arguments)
+        edit(out)
+        return text
+
+    monkeypatch.setattr(storage, "text_of", slow)
+    change(one.project, 1, done(SECOND))
+    wait(lambda: one.saver.status()["state"] == "changed outside")
+    assert "31.5" in out.read_text()
+    monkeypatch.setattr(storage, "text_of", make)
+    one.saver.resolve("keep mine")
+    saved(one)
+    one.close()
+    assert len(load_dataset(out, image_folder=files[0].parent)) == 2
+
+
 def test_a_change_outside_is_noticed_without_any_change_here_and_can_be_read(tmp_path, files):
     out = tmp_path / "a.csv"
     one = opened(out, files)
@@ -367,7 +391,7 @@ def test_photos_that_are_removed_and_added_between_sessions(tmp_path, files):
     here = [files[0], files[2], files[3], files[0].parent / "a10.png"]
     again = opened(out, here)
     assert [state.status for state in again.project.states()] == ["done", "todo", "todo", "todo"]
-    assert any("1 photos are not there, first: photos/a1.png" in note for note in again.notes)
+    assert any("1 photo is not there, first: photos/a1.png" in note for note in again.notes)
     change(again.project, 3, done(SECOND))
     saved(again)
     again.close()
@@ -404,6 +428,29 @@ def test_landmarks_are_renamed_in_the_file(tmp_path, files):
     again.close()
     with pytest.raises(InputError, match="3 landmarks, not 4"):
         opened(out, files, names=4)
+
+
+def test_photos_of_a_dataset_without_landmarks_stay_open(tmp_path):
+    folder = tmp_path / "photos"
+    files = photos(folder)
+    (folder / "a.csv").write_text("image,a_x,a_y,b_x,b_y\na0.png,,,,\na1.png,,,,\na2.png,5,6,7,9\na3.png,,,,\n")
+    for k in range(3):
+        one = opened(folder / "a.csv", names=None)
+        assert sorted(file.name for file in one.project.files) == [file.name for file in files]
+        assert one.project.counts() == {"todo": 3, "started": 0, "done": 1, "skipped": 0}
+        i = [file.name for file in one.project.files].index("a2.png")
+        change(one.project, i, done(marked((k, 2), (3, 4))))
+        one.close()
+
+
+def test_photos_that_are_not_begun_stay_open(tmp_path, files):
+    one = opened(tmp_path / "b.csv", files)
+    change(one.project, 2, done(FIRST))
+    one.close()
+    again = opened(tmp_path / "b.csv", names=None)
+    assert [file.name for file in again.project.files] == [file.name for file in files]
+    assert again.project.counts()["todo"] == 3
+    again.close()
 
 
 def test_a_kill_between_new_names_and_the_file_with_them(tmp_path, files):
@@ -603,7 +650,7 @@ def test_everything_that_was_answered_survives_kill_9(tmp_path, files, format, n
             last[i] = k
         process.wait()
         process.stdout.close()
-        if (tmp_path / name).exists():
+        if (tmp_path / name).is_file() or list((tmp_path / name).glob("*.pts")):
             read(tmp_path / name, files)
         again = opened(tmp_path / name, files, format=format)
         for i, k in last.items():
@@ -623,4 +670,4 @@ def test_the_journal_is_json_lines(tmp_path, files):
     change(one.project, 0, done(FIRST))
     one.close()
     kinds = [json.loads(line)["kind"] for line in one.saver.target.journal.read_text().splitlines()]
-    assert kinds == ["project", "photo", "written"]
+    assert kinds == ["project", "photos", "photo", "written"]

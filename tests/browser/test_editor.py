@@ -198,7 +198,7 @@ def test_two_windows(edit, open_page):
     editor.click(20, 20)
     editor.saved()
     # The other window shows it by itself.
-    other.page.locator("#landmarks button[title=placed]").first.wait_for()
+    other.page.locator("#landmarks button[data-state=placed]").first.wait_for()
     other.click(40, 40)
     other.saved()
     editor.wait(lambda photo: photo["objects"][0]["landmarks"][1] is not None)
@@ -218,7 +218,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.click(40, 40)
     editor.page.locator("#notice", has_text="does not answer").wait_for()
     editor.click(60, 60)
-    assert editor.page.locator("#landmarks button[title=placed]").count() == 3
+    assert editor.page.locator("#landmarks button[data-state=placed]").count() == 3
     screenshot(editor.page, "editor_unreachable")
     assert warns_before_it_closes(editor.page)
     # Another server has another token: its address is opened in another tab, and the first one goes on.

@@ -273,7 +273,7 @@ def test_both_are_seen_side_by_side(checked, panels):
     wait_for_save(page, checked, 3, [318.0, 316.0])
     dialog.press("Escape")
     assert not dialog.is_visible()
-    assert checks.get_by_label("Hide").is_checked()
+    page.wait_for_function("() => document.querySelector('#checks input[value=hidden]').checked")
 
 
 def test_the_second_round_ends_with_its_table(fake, panels):

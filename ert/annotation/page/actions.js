@@ -130,7 +130,8 @@ export function makeActions(store, view, tools, windows) {
   const mode = (name) => () => tools.setMode(tools.mode === name ? "mark" : name);
 
   return {
-    mark: { keys: ["V"], group: "Mark", text: "Mark landmarks: a click places the next one, dragging moves one",
+    mark: { keys: ["V"], group: "Mark", text: "Mark landmarks: a click places the next one, dragging moves one. "
+      + "Alt + click places it close to another one",
       shown: "Click or V", run: () => tools.setMode("mark") },
     put: { keys: ["P"], group: "Mark", text: "Put the landmark at the pointer, or at a cross that the arrow keys move",
       run: putAtCursor },

@@ -1,6 +1,6 @@
 /** The opinion of models that were not trained on the open photo, beside or over the person's points. */
 import { rounded } from "./content.js";
-import { button, drawing, element, refill, setText, short, showErrors } from "./elements.js";
+import { button, drawing, element, refill, setText, showErrors } from "./elements.js";
 
 const MODES = { hidden: "Hide", over: "Over my points", beside: "Side by side" };
 const PICTURE_PIXELS = 900;
@@ -26,15 +26,15 @@ export function distances(object, opinion) {
 }
 
 /**
- * The opinion about an object: models may have none about another object of the photo.
+ * The opinion about an object, or the object that an opinion is about: models may have none about another object.
  * @returns {object | null}
  */
-export function nearest(object, opinions) {
-  const mean = (opinion) => {
-    const known = distances(object, opinion).filter(({ pixels }) => pixels !== null);
+export function nearest(object, others) {
+  const mean = (other) => {
+    const known = distances(object, other).filter(({ pixels }) => pixels !== null);
     return known.length ? known.reduce((sum, { pixels }) => sum + pixels, 0) / known.length : Infinity;
   };
-  return opinions.reduce((best, each) => (!best || mean(each) < mean(best) ? each : best), null);
+  return others.reduce((best, each) => (!best || mean(each) < mean(best) ? each : best), null);
 }
 
 /**
@@ -183,7 +183,7 @@ export class Comparison {
       const select = button(names[k], () => this.reach(k), { class: "link", "data-key": `select ${k}` });
       const distance = pixels === null ? "not marked" : pixels.toFixed(1);
       return element("tr", { class: k === this.store.selected ? "selected" : null },
-        element("th", { scope: "row" }, select), element("td", {}, distance), element("td", {}, short(percent)),
+        element("th", { scope: "row" }, select), element("td", {}, distance), element("td", {}, percent === null ? "–" : percent.toFixed(1)),
         element("td", {}, take));
     }));
   }

@@ -45,7 +45,8 @@ export function mount(section, store, chosen) {
       node.replaceChildren(element("span", {}, text), element("span", { class: "sign", "aria-hidden": true }, sign));
     }
     node.setAttribute("aria-label", `${text}, ${word}`);
-    node.title = word;
+    node.title = `${text}: ${word}`;
+    node.dataset.state = word;
     node.setAttribute("aria-pressed", String(store.selected === k));
     node.classList.toggle("target", store.target === k);
     if (store.selected === k) node.scrollIntoView({ block: "nearest" });

@@ -137,6 +137,7 @@ class Model {
   }
 }
 
+const DOTTED = "M8 1a7 7 0 1 0 .01 0z";
 const SHAPES = {
   circle: "M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z",
   diamond: "M8 1.5L14.5 8L8 14.5L1.5 8z",
@@ -161,6 +162,9 @@ function makeLegend() {
     const icon = drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, ...paths);
     return [element("dt", {}, icon), element("dd", {}, texts[i])];
   });
+  const circle = drawing("path", { d: DOTTED, class: "dotted" });
+  items.push(element("dt", {}, drawing("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, circle)),
+    element("dd", {}, "dotted circle: standard error"));
   const what = "Probability that a point is off by less than 2 % of the size of the object:";
   return element("details", { class: "legend", open: true }, element("summary", {}, "Colors of proposed points"),
     element("p", { class: "note" }, what), element("dl", {}, ...items));

@@ -1,5 +1,6 @@
 /** What is drawn over the photo. Colors are fixed: they lie on photos, in the light page and in the dark one. */
 
+import { nearest } from "./comparison.js";
 import { boundingBox, titleOf } from "./content.js";
 
 /** Colors that color-blind people can tell apart (Okabe and Ito); shapes say the same. */
@@ -145,7 +146,7 @@ export function drawObjects(context, scene) {
   const order = store.objects.map((_, o) => o).sort((a, b) => (a === store.object) - (b === store.object));
   for (const o of order) drawObject(context, scene, store.objects[o], o);
   const opinions = store.opinion?.objects ?? [];
-  opinions.forEach((opinion, o) => drawOpinion(context, store.photo.objects[o], opinion, transform));
+  for (const opinion of opinions) drawOpinion(context, nearest(opinion, store.photo.objects), opinion, transform);
   for (const finding of store.photo.findings ?? []) {
     const landmarks = store.photo.objects[finding.object ?? 0]?.landmarks ?? [];
     for (const k of finding.landmarks ?? []) {
