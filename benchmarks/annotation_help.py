@@ -163,14 +163,13 @@ def random_order(photos, seed):
 
 
 def queue_order(photos):
-    """Return the order of `ert annotate`."""
-    from ert.annotation.assistance.queue import most_different
+    """Return the order of `ert annotate`: the most different photos, and the others at random."""
+    from ert.annotation.assistance.queue import N_DIFFERENT, most_different
 
-    def order(done, model):
-        left = sorted(set(range(len(photos.dataset))) - set(done))
-        return most_different(photos.between, done, left, 1)[0]
-
-    return order
+    n = len(photos.dataset)
+    first = most_different(photos.between, [], range(n), N_DIFFERENT)
+    order = first + [i for i in np.random.default_rng([0, 17]).permutation(n).tolist() if i not in first]
+    return lambda done, model: order[len(done)]
 
 
 def try_calibration(photos, order, n_done):

@@ -19,6 +19,8 @@ from ert.predictor import ShapePredictor
 
 # A model is trained again when the number of photos done has grown by this factor, and by this number at least.
 GROWTH, MIN_MORE_PHOTOS = 1.5, 5
+# What errors are measured in, for the page.
+SIZE = "the diagonal of the rectangle around the landmarks of an object"
 # Proposals that are kept.
 MAX_CACHED = 500
 
@@ -107,6 +109,7 @@ class Assistant:
                 "n_photos": 0 if self._trained is None else self._trained.n_photos,
                 "next_at": next_at,
                 "errors": list(self._figures.values()),
+                "size": SIZE,
                 "advice": self._advice,
                 "corrections": self._corrections.counts(),
             }

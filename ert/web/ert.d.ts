@@ -69,7 +69,8 @@ export class Model {
   assess(image: Pixels | ImageData, box: Box, landmarks: ArrayLike<number>): Assessment;
 }
 
-/** Read a model: an .ert file, compressed or not, or a .dat file of dlib. `name` is the name of the file. */
+/** Read a model: an .ert file, compressed or not, or a .dat file of dlib. `name` is the name of the file. The model
+ * reads from `bytes` as long as it is used: do not change or transfer them. */
 export function loadModel(bytes: ArrayBuffer | Uint8Array, name?: string): Promise<Model>;
 
 /** Convert RGBA pixels, or the part of them from `left`, `top` to `right`, `bottom`, to gray. */

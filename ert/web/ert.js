@@ -259,7 +259,7 @@ export class Model {
 function checkBox(image, box) {
   channels(image);
   const numbers = Array.from(box ?? []), [left, top, width, height] = numbers;
-  if (numbers.length !== 4 || !numbers.every((value) => Math.abs(value) <= 1e7)) {
+  if (numbers.length !== 4 || !numbers.every((value) => typeof value === "number" && Math.abs(value) <= 1e7)) {
     throw new RangeError(`box: ${numbers}, expected left, top, width, height in pixels`);
   }
   if (!(width > 0 && height > 0 && width + height > 2)) {
@@ -284,12 +284,14 @@ const TYPES = {
 };
 
 /** Read a model: an .ert file, compressed or not, or a .dat file of dlib.
- * @param {ArrayBuffer | Uint8Array} bytes  @param {string} [name]  of the file, for messages
+ * @param {ArrayBuffer | Uint8Array} bytes  not to be changed afterwards  @param {string} [name]  of the file
  * @returns {Promise<Model>}  a damaged model is a ModelError */
 export async function loadModel(bytes, name = "") {
   try {
-    let file = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-    check(file instanceof Uint8Array, () => "expected an ArrayBuffer or Uint8Array");
+    const isView = ArrayBuffer.isView(bytes);
+    check(isView || bytes instanceof ArrayBuffer, () => "expected an ArrayBuffer or Uint8Array");
+    // Not a Buffer of Node, whose `slice` does not copy.
+    let file = isView ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
     // Arrays are views of the file: they begin at multiples of their items' size.
     if (file.byteOffset % ALIGN) file = file.slice();
     const isErt = MAGIC.every((byte, i) => file[i] === byte);

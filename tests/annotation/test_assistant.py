@@ -61,6 +61,7 @@ def test_from_the_first_photo_to_a_model_and_after_a_restart(tmp_path, project, 
         "n_photos": 0,
         "next_at": 8,
         "errors": [],
+        "size": "the diagonal of the rectangle around the landmarks of an object",
         "advice": "",
         "corrections": 0,
     }

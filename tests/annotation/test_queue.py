@@ -2,7 +2,7 @@ import numpy as np
 from drawn import standard_photos
 from PIL import Image
 
-from ert.annotation.assistance.queue import Ranking, distances, most_different, photo_features, thumbnail
+from ert.annotation.assistance.queue import N_DIFFERENT, Ranking, distances, most_different, photo_features, thumbnail
 
 
 def groups(sizes, rng, n=8):
@@ -66,3 +66,14 @@ def test_a_ranking_has_all_photos_left_before_and_after_they_are_compared(tmp_pa
     other = Ranking(files)
     other.wait()
     assert other.order([0, 1, 2, 4], [3]) == first
+
+
+def test_after_the_first_photos_the_order_is_a_random_one_that_stays(tmp_path):
+    ranking = Ranking(files_of(tmp_path, N_DIFFERENT + 6))
+    ranking.wait()
+    everything = range(N_DIFFERENT + 6)
+    first = ranking.order(everything, [])
+    done = first[:N_DIFFERENT]
+    later = ranking.order([i for i in everything if i not in done], done)
+    assert later == first[N_DIFFERENT:]
+    assert ranking.order(later[1:], [*done, later[0]]) == later[1:]

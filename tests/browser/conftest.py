@@ -32,13 +32,19 @@ LOCAL_SCHEMES = {"about", "blob", "data", "file"}
 VIEWPORTS = {"wide": (1280, 800), "phone": (390, 780)}
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser's file."""
+    pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
+    found = shutil.which("chromium")
+    return found or pytest.skip("needs chromium (apt-get install chromium)")
+
+
 @pytest.fixture(scope="module")
-def launch():
+def launch(chromium):
     """Start a browser with more flags; Playwright holds the event loop of the thread, so not for a whole session."""
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra dev)")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
+    import playwright.sync_api as api
+
     with api.sync_playwright() as playwright:
         browsers = []
 
@@ -57,7 +63,7 @@ def browser(launch):
 
 
 @pytest.fixture
-def open_page(request):
+def open_page(request, chromium):
     """Open a page; the test fails on any error that the page has, and on any request to another host.
 
     `expected` are parts of error messages that belong to the test. `browser` is one of other flags.

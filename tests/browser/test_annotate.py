@@ -1,7 +1,6 @@
 """A whole annotation in a real browser against the real server: marks, a killed server, a model, checks, export."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -306,15 +305,3 @@ def test_looks(finished, tmp_path, annotate, open_page, view, dark):
         screenshot(page, f"{name}_{panel.lower()}")
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wider <= 0
-
-
-def test_a_finished_dataset_with_another_scale_is_left_as_it_is(finished, tmp_path, annotate):
-    """Opening and ending writes nothing."""
-    dataset = finished[1]
-    file = tmp_path / "wings.tps"
-    write_dataset(replace(dataset, scales=np.full(24, 0.25)), file)
-    before = file.read_bytes()
-    server = annotate(file, "--first-training", 0)
-    assert server.get("/api/photos/3")["scale"] == 0.25
-    assert server.stop() == 0
-    assert file.read_bytes() == before

@@ -7,6 +7,7 @@ const image = { data: new Uint8Array(1200), width: 40, height: 30 }, box = [5, 5
 const calls = [
   () => model.predict(image),
   () => model.predict(image, [1, 2, NaN, 4]),
+  () => model.predict(image, ["1", 2, 3, 5]),
   () => model.predict(image, [1, 2, 0, 5]),
   () => model.predict(image, [50, 5, 20, 20]),
   () => model.predict(image, [0, 0, 500, 20]),

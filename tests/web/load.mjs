@@ -5,7 +5,7 @@ import { loadModel } from "../../ert/web/ert.js";
 const [folder, names, how] = process.argv.slice(2), results = [];
 for (const name of JSON.parse(names)) {
   const bytes = new Uint8Array(await readFile(`${folder}/${name}`));
-  const moved = new Uint8Array(bytes.length + 3).subarray(3);
+  const moved = Buffer.alloc(bytes.length + 3).subarray(3);
   moved.set(bytes);
   try {
     const model = await loadModel(how === "moved" ? moved : bytes, how === "unnamed" ? undefined : name);

@@ -122,6 +122,7 @@ def test_wrong_arguments_are_named(model, tmp_path):
     expected = [
         "box: , expected left, top, width, height",
         "box: 1,2,NaN,4, expected",
+        "box: 1,2,3,5, expected",
         "box: 0 x 5 pixels",
         "outside the image of 40 x 30 pixels",
         "far larger than the image",

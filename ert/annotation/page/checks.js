@@ -157,7 +157,9 @@ class Checks {
   async refreshFindings() {
     const { photo } = this.store;
     const answer = photo && await showErrors(this.error, () => this.store.api.get(`/api/photos/${photo.id}`));
-    if (answer && this.store.photo.id === photo.id) this.showFindings(answer.findings);
+    if (!answer || this.store.photo.id !== photo.id) return;
+    this.store.takeFindings(answer.findings);
+    this.showFindings(answer.findings);
   }
 
   showFindings(findings) {

@@ -164,6 +164,12 @@ export class Store extends EventTarget {
     this.#emit("opinion");
   }
 
+  /** @param {object[]} findings what is suspicious in the open photo after a change */
+  takeFindings(findings) {
+    this.photo = { ...this.photo, findings };
+    this.#emit("select");
+  }
+
   hideOpinion() {
     this.opinion = null;
     this.#emit("opinion");
