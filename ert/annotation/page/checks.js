@@ -1,6 +1,8 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
-import { button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
+import {
+  button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, table,
+} from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
 const UNIT_TEXTS = { px: "px", percent: "% of the size", mm: "mm" };

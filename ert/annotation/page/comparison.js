@@ -183,7 +183,8 @@ export class Comparison {
       const select = button(names[k], () => this.reach(k), { class: "link", "data-key": `select ${k}` });
       const distance = pixels === null ? "not marked" : pixels.toFixed(1);
       return element("tr", { class: k === this.store.selected ? "selected" : null },
-        element("th", { scope: "row" }, select), element("td", {}, distance), element("td", {}, percent === null ? "–" : percent.toFixed(1)),
+        element("th", { scope: "row" }, select), element("td", {}, distance),
+        element("td", {}, percent === null ? "–" : percent.toFixed(1)),
         element("td", {}, take));
     }));
   }

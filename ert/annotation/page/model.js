@@ -1,6 +1,8 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
-import { button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table } from "./elements.js";
+import {
+  button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table,
+} from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
 /**
@@ -90,7 +92,8 @@ class Model {
     const isTraining = model.state === "training";
     setText(this.headline, headline(model));
     const percent = `${Math.round(100 * (model.progress ?? 0))} %`;
-    setSummary(this.section, isTraining ? `training ${percent}` : headline(model).toLowerCase());
+    const version = model.version ? `version ${model.version}` : "none yet";
+    setSummary(this.section, isTraining ? `training ${percent}` : version);
     if (this.version !== undefined && model.version > this.version) {
       this.store.say(`Model ${model.version} is ready: it proposes landmarks now.`);
     }
