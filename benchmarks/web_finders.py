@@ -25,13 +25,14 @@ from PIL import Image
 RUNNERS = {"Node": web_common.in_node, "Chromium": web_common.in_chromium}
 FRAME, N_FRAMES = (640, 480), 60
 MIN_CONFIDENCE = 0.5
+FINE = {"coarse": False, "sizeStep": 1.2}
 SEARCHES = {
-    "2 windows agree": {"rolls": [0]},
-    "2 windows agree, coarse, 1.1 from size to size": {"rolls": [0], "coarse": True, "sizeStep": 1.1},
-    "2 windows agree, 320 pixels, coarse": {"rolls": [0], "maxSide": 320, "coarse": True},
-    "2 windows agree, 320 pixels, coarse, 1.1": {"rolls": [0], "maxSide": 320, "coarse": True, "sizeStep": 1.1},
-    "2 windows agree, three rolls": {},
-    "2 windows agree, three rolls, coarse, 1.1": {"coarse": True, "sizeStep": 1.1},
+    "2 windows agree": {"rolls": [0]} | FINE,
+    "2 windows agree, coarse, 1.1 from size to size": {"rolls": [0]},
+    "2 windows agree, 320 pixels, coarse": {"rolls": [0], "maxSide": 320, "sizeStep": 1.2},
+    "2 windows agree, 320 pixels, coarse, 1.1": {"rolls": [0], "maxSide": 320},
+    "2 windows agree, three rolls": FINE,
+    "2 windows agree, three rolls, coarse, 1.1": {},
 }
 
 

@@ -24,6 +24,8 @@ const SHIFTS = [[0, 0], [-0.05, 0.05], [0.05, 0.05]], SPREAD_AT_HALF_CONFIDENCE 
 const SAME_FACE_SIZES = 0.5;
 // Windows that agree on a face: fewer than in Python where the confidence of the model decides.
 const MIN_WINDOWS = 2, MIN_WINDOWS_WITHOUT_CONFIDENCE = 4;
+// A coarse search with small steps from size to size finds more faces than a fine one with larger steps, in less time.
+const DETECTION = { coarse: true, sizeStep: 1.1 };
 // Of faces in photos. Of 400 training faces of 300-W, the last two find 12 of the 39 that the first misses.
 const PHOTO_ROLLS = [0, -25, 25];
 
@@ -148,7 +150,7 @@ export function observeFaces(observer, detector, image, options = {}) {
   const minWindows = model.hasConfidence ? MIN_WINDOWS : MIN_WINDOWS_WITHOUT_CONFIDENCE;
   const found = [];
   for (const roll of rolls) {
-    for (const box of detectRolled(detector, gray, roll, { minWindows, ...detection })) {
+    for (const box of detectRolled(detector, gray, roll, { minWindows, ...DETECTION, ...detection })) {
       // Once more in the box that belongs to the landmarks: detectors place theirs differently.
       const face = observer.observe(image, model.predict(image, box, { roll }));
       if (!face || face.confidence < minConfidence) continue;

@@ -31,8 +31,9 @@ import { ShapeSmoother } from "./smoothing.js";
  *   std: Float64Array | null}} TrackedObject - The standard errors are those of the landmarks before they are smoothed.
  */
 
-// Of searches for faces, one after the other while none is found: the size of the copy, and rolls in degrees.
-const SEARCHES = [[1, [0, -25]], [2, [0]], [1, [0, 25]], [2, [0]]];
+// Of searches for faces, one after the other while none is found: the size of the copy, rolls in degrees, and the step
+// from one size of faces to the next, which is larger where there are more pixels.
+const SEARCHES = [[1, [0, -25], 1.1], [2, [0], 1.2], [1, [0, 25], 1.1], [2, [0], 1.2]];
 // A tracked object needs only this part of the confidence of a new one.
 const TRACKED_CONFIDENCE_FACTOR = 0.5;
 // Frames in which a missing object is still returned, where it is expected.
@@ -202,8 +203,8 @@ export class Tracker {
   #findObjects(image) {
     const { observer, detector, minConfidence, maxObjects } = this;
     if (detector) {
-      const [sides, rolls] = SEARCHES[this.nEmptySearches % SEARCHES.length];
-      const options = { minConfidence, rolls, maxSide: sides * this.detectSide, coarse: true };
+      const [sides, rolls, sizeStep] = SEARCHES[this.nEmptySearches % SEARCHES.length];
+      const options = { minConfidence, rolls, sizeStep, maxSide: sides * this.detectSide };
       return observeFaces(observer, detector, image, options);
     }
     return locateObjects(this.model, image, { maxObjects, minConfidence })

@@ -98,7 +98,7 @@ def saved_json(page):
 
 
 def table_boxes(page):
-    """Return the boxes of the table: the three decimals of JSON are too few to read the same pixels."""
+    """Return the boxes of upright faces in the table: the three decimals of JSON are too few."""
     rows = csv.DictReader(io.StringIO(saved(page, "csv")[1].decode()))
     return [[float(row[name]) for name in ("left", "top", "width", "height")] for row in rows]
 
@@ -124,7 +124,8 @@ def test_landmarks_of_the_sample_are_those_of_python(open_page, pages):
     (image,) = found["images"]
     assert (image["file"], image["width"], image["height"]) == (sample.name, *ert.load_image(sample).shape[1::-1])
     (face,) = image["faces"]
-    pair = (ert.load_image(sample), table_boxes(page)[0])
+    (box,) = table_boxes(page)
+    pair = (ert.load_image(sample), box)
     (expected,), std = model.predict([pair], return_std=True)
     assert np.abs(expected - face["landmarks"]).max() < MAX_JPEG_PIXELS
     assert np.allclose(std[0], face["std"], rtol=0.1)
@@ -469,8 +470,8 @@ def test_dropped_photos_and_several_faces(open_page, pages, tmp_path):
         b64encode((tmp_path / "pair.png").read_bytes()).decode(),
     )
     until(page, "document.getElementById('status').textContent === '2 faces in 1 photo.'")
-    faces = [(np.asarray(pair), box) for box in table_boxes(page)]
-    for face, expected in zip(saved_json(page)["images"][0]["faces"], model.predict(faces), strict=True):
+    shapes = model.predict([(np.asarray(pair), box) for box in table_boxes(page)])
+    for face, expected in zip(saved_json(page)["images"][0]["faces"], shapes, strict=True):
         assert np.abs(expected - face["landmarks"]).max() < MAX_PIXELS
     page.click("#objects button >> nth=0")
     assert page.is_visible("#whole")
