@@ -116,7 +116,10 @@ class Checker:
                 # Not when the page asks for it.
                 self.order()
 
-            self._job = Job(check_and_expect, dataset, self._given, on_message=listen, on_end=end)
+            try:
+                self._job = Job(check_and_expect, dataset, self._given, on_message=listen, on_end=end)
+            except OSError as error:
+                self._state, self._text = "failed", f"no process can be started: {error.strerror}"
 
     def _show(self, check: _Check) -> None:
         self._check = check
@@ -155,7 +158,7 @@ class Checker:
         state = self.project.photo(i)
         with self._lock:
             check, known = self._check, self._known.get(i)
-            if check is None or i not in check.objects:
+            if check is None or i not in check.objects or state.status == "skipped":
                 return []
             if known is not None and known[0] == state.revision:
                 return known[1]

@@ -179,9 +179,11 @@ def test_a_corrected_photo_is_no_longer_suspicious(open_checker, at_once, right)
     landmarks[4] += 20
     change(project, 0, PhotoState("done", (Marked(landmarks),)))
     assert 0 in checker.order()
-    # A deleted object has no findings, and the photo is there.
+    # A photo without objects, or one that is left out, has no findings.
     change(project, MOVED, PhotoState("todo"))
     assert checker.findings(MOVED) == []
+    change(project, MIRRORED, PhotoState("skipped", project.photo(MIRRORED).objects))
+    assert checker.findings(MIRRORED) == []
 
 
 def test_what_checks_of_datasets_find(open_checker, monkeypatch):
@@ -269,6 +271,19 @@ def test_objects_with_gross_mistakes_do_not_train_models(wrong):
     assert trusted.sum() >= 27
     many = [Finding("left and right swapped", wrong.files[i], i, "", 1) for i in range(20)]
     assert trust(many, len(wrong)).sum() == 24
+
+
+def test_a_process_that_cannot_be_started_is_told(open_checker, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("ert.annotation.checking.Job", fail)
+    _, checker = open_checker()
+    checker.start()
+    status = checker.status()
+    assert (status["state"], status["text"]) == (
+        "failed", "no process can be started: Resource temporarily unavailable",
+    )  # fmt: skip
 
 
 def test_nothing_to_check_is_told(open_checker, wrong):

@@ -105,6 +105,7 @@ def test_missing_landmarks_are_reported_and_nothing_else(faces):
         ("missing landmarks", 3),
     ]
     assert findings[1].text == "5, 6, 7, 8, 9, 10 and 4 more"
+    assert findings[1].landmarks == tuple(range(5, 15))
 
 
 def test_coincident_landmarks_are_reported_unless_they_often_coincide(faces):
@@ -116,6 +117,7 @@ def test_coincident_landmarks_are_reported_unless_they_often_coincide(faces):
     findings = check_dataset(dataset, pictures_of(faces, (1280, 1280)), SWAP)
     coincident = [finding for finding in findings if finding.kind == "coincident landmarks"]
     assert [(finding.item, finding.text) for finding in coincident] == [(7, "36 and 45")]
+    assert coincident[0].landmarks == (36, 45)
 
 
 def test_an_outlier_shape_is_reported(faces):
@@ -124,6 +126,7 @@ def test_an_outlier_shape_is_reported(faces):
     findings = check_dataset(changed(faces, landmarks), pictures_of(faces), SWAP)
     assert {(finding.kind, finding.item) for finding in findings} >= {("outlier shape", 11)}
     assert {finding.item for finding in findings} == {11}
+    assert findings[0].landmarks == ()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -136,6 +139,7 @@ def test_one_stray_landmark_is_reported(faces, seed):
     stray = [finding for finding in findings if finding.kind == "stray landmarks"]
     assert [finding.item for finding in stray] == [item]
     assert stray[0].text.startswith(f"{place}:")
+    assert stray[0].landmarks == (place,)
 
 
 @pytest.mark.parametrize("known", [True, False])
