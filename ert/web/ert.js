@@ -7,16 +7,16 @@
  * Here are model files, modes of prediction and confidence. The cascade itself is in cascade.js, and what it reads of
  * images in crop.js.
  *
- * @typedef {import("./crop.js").Pixels} Pixels
- * @typedef {import("./crop.js").Box} Box
+ * @typedef {import("./internal/crop.js").Pixels} Pixels
+ * @typedef {import("./internal/crop.js").Box} Box
  */
-import { Cascade, Forest, MeanShape, Pool } from "./cascade.js";
+import { Cascade, Forest, MeanShape, Pool } from "./internal/cascade.js";
 import {
   ModelError, check, checkArrays, checkConfidence, checkHeader, checkLocator, checkSpec, isObject,
-} from "./checks.js";
-import { Crop, channels, grayImage, squareBox } from "./crop.js";
-import { DlibCascade, readDat } from "./dlib.js";
-import { locateRotated } from "./rotated.js";
+} from "./internal/checks.js";
+import { Crop, channels, grayImage, squareBox } from "./internal/crop.js";
+import { DlibCascade, readDat } from "./internal/dlib.js";
+import { locateRotated } from "./internal/rotated.js";
 
 export { Cascade, ModelError, grayImage };
 

@@ -4,7 +4,7 @@
 //              ──> 20 stages of patterns: 3 x 3 blocks, each brighter than the middle one or not
 //              ──> windows that agree ──> one box each
 
-import { reduceTo } from "./resize.js";
+import { reduceTo } from "./internal/resize.js";
 
 /**
  * @typedef {{data: Uint8Array, width: number, height: number}} Gray

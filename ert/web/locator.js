@@ -3,12 +3,12 @@
 //   photo ──> copies of several sizes ──> histograms of gradients ──> a linear filter for each roll ──> candidates
 //   candidate ──> small cascade: the corners of its box ──> box, roll ──> filter of the upright object ──> confidence
 
-import { Crop, channels, grayImage } from "./cascade.js";
+import { Crop, channels, grayImage } from "./internal/cascade.js";
 import { INITS } from "./ert.js";
-import { fitSimilarity, meanShape, rotation } from "./geometry.js";
-import { CELL_PIXELS, N_DIRECTIONS, bestFilters, gradientHistograms } from "./gradients.js";
-import { reduce, resizeInTwoSteps, roundToEven } from "./resize.js";
-import { locateRotated, rotate } from "./rotated.js";
+import { fitSimilarity, meanShape, rotation } from "./internal/geometry.js";
+import { CELL_PIXELS, N_DIRECTIONS, bestFilters, gradientHistograms } from "./internal/gradients.js";
+import { reduce, resizeInTwoSteps, roundToEven } from "./internal/resize.js";
+import { locateRotated, rotate } from "./internal/rotated.js";
 
 /**
  * @typedef {{data: Uint8Array, width: number, height: number}} Gray

@@ -13,7 +13,7 @@ from ert._core.types import StrPath
 from ert.predictor import ShapePredictor, load
 from ert.web.export import FOLDER
 
-_FILES = ("*.js", "*.d.ts", "README.md", "example.mjs")
+_FILES = ("*.js", "*.d.ts", "README.md", "example.mjs", "internal/*.js")
 _LICENSE = "page/license.txt"
 
 
@@ -53,7 +53,9 @@ def _write(model: ShapePredictor, name: str, folder: Path) -> None:
     package = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))
     package["files"] += ["LICENSE", f"{name}.ert"]
     for file in [file for pattern in _FILES for file in sorted(FOLDER.glob(pattern))]:
-        shutil.copyfile(file, folder / file.name)
+        copy = folder / file.relative_to(FOLDER)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)
     shutil.copyfile(FOLDER / _LICENSE, folder / "LICENSE")
     model.save(folder / f"{name}.ert", compress=True)
     if model.box_source_ == "face":

@@ -1,11 +1,11 @@
 // Objects at a place in an image: landmarks, how far they can be trusted, and the place that they have themselves.
 
-import { channels, grayImage } from "./cascade.js";
+import { channels, grayImage } from "./internal/cascade.js";
 import { MAX_SIDE } from "./faces.js";
-import { fitSimilarity, rotation } from "./geometry.js";
+import { fitSimilarity, rotation } from "./internal/geometry.js";
 import { followObject, poseOfLandmarks } from "./locator.js";
-import { reduceTo } from "./resize.js";
-import { rotate } from "./rotated.js";
+import { reduceTo } from "./internal/resize.js";
+import { rotate } from "./internal/rotated.js";
 
 /**
  * @typedef {import("./ert.js").Model} Model

@@ -10,7 +10,7 @@
 
 import { locateObjects } from "./locator.js";
 import { Observer, observeFaces } from "./observe.js";
-import { ShapeSmoother } from "./smoothing.js";
+import { ShapeSmoother } from "./internal/smoothing.js";
 
 /**
  * @typedef {import("./ert.js").Model} Model

@@ -86,7 +86,7 @@ def test_images_are_resized_as_by_pillow(tmp_path, filter_, name):
     picture = rng.integers(0, 256, (37, 53), np.uint8)
     sizes = [(53, 37), (20, 37), (53, 11), (26, 18), (7, 90), (1, 1), (120, 80)]
     script = f'answer(given.map(([w, h]) => resize(images[0], w, h, "{name}").data));'
-    found = run_javascript(tmp_path, script, [picture], sizes, {"resize.js": "resize"})
+    found = run_javascript(tmp_path, script, [picture], sizes, {"internal/resize.js": "resize"})
     for size, pixels in zip(sizes, found, strict=True):
         assert np.array_equal(np.ravel(Image.fromarray(picture).resize(size, filter_)), pixels)
 
@@ -96,7 +96,7 @@ def test_images_are_reduced_as_by_pillow(tmp_path):
     pictures = [rng.integers(0, 256, (37, 53), np.uint8), np.full((9, 7), 255, np.uint8)]
     factors = [(1, 1), (2, 2), (3, 3), (2, 3), (5, 4), (7, 7)]
     script = "answer(images.map((image) => given.map((factors) => reduce(image, ...factors).data)));"
-    found = run_javascript(tmp_path, script, pictures, factors, {"resize.js": "reduce"})
+    found = run_javascript(tmp_path, script, pictures, factors, {"internal/resize.js": "reduce"})
     for picture, rows in zip(pictures, found, strict=True):
         for factor, pixels in zip(factors, rows, strict=True):
             assert np.array_equal(np.ravel(Image.fromarray(picture).reduce(factor)), pixels)
@@ -107,7 +107,7 @@ def test_images_are_resized_in_two_steps_as_by_pillow(tmp_path):
     picture = rng.integers(0, 256, (211, 307), np.uint8)
     cases = [(30, 20, 306.4, 210.2), (100, 80, 307, 211), (70, 48, 300.7, 206.2), (40, 27, 307, 207.3)]
     script = "answer(given.map(([w, h, ...part]) => resizeInTwoSteps(images[0], w, h, part).data));"
-    found = run_javascript(tmp_path, script, [picture], cases, {"resize.js": "resizeInTwoSteps"})
+    found = run_javascript(tmp_path, script, [picture], cases, {"internal/resize.js": "resizeInTwoSteps"})
     for (width, height, right, bottom), pixels in zip(cases, found, strict=True):
         box = 0, 0, right, bottom
         expected = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR, box, reducing_gap=2.0)

@@ -111,7 +111,9 @@ const histograms = gradientHistograms(images[0]);
 answer({ histograms, found: bestFilters(histograms, filters, offsets, 5, 7) });
 """
     given = [filters.ravel().tolist(), offsets.tolist()]
-    result = run_javascript(tmp_path, script, [smooth], given, {"gradients.js": "gradientHistograms, bestFilters"})
+    result = run_javascript(
+        tmp_path, script, [smooth], given, {"internal/gradients.js": "gradientHistograms, bestFilters"}
+    )
     expected = gradient_histograms(smooth)
     assert result["histograms"]["data"] == pytest.approx(expected.ravel(), abs=1e-5)
     scores = filter_windows(expected, filters) + offsets

@@ -20,9 +20,9 @@ def test_the_folder_has_all_that_a_program_needs(tmp_path, faces):
     assert {"tracker.js", "tracker.d.ts"} <= files
     package = json.loads((folder / "package.json").read_text())
     assert {"face5.ert", "faces.json", "LICENSE"} <= set(package["files"])
-    for module in folder.glob("*.js"):
-        for imported in re.findall(r'from "\./([^"]+)"', module.read_text()):
-            assert imported in files, f"{module.name} imports {imported}"
+    for module in [*folder.glob("*.js"), *folder.glob("internal/*.js")]:
+        for imported in re.findall(r'from "(\./[^"]+)"', module.read_text()):
+            assert (module.parent / imported).is_file(), f"{module.name} imports {imported}"
     assert [path.name for path in tmp_path.iterdir()] == ["npm"]
     if shutil.which("node") is None:
         pytest.skip("needs node")

@@ -104,7 +104,7 @@ answer(given.shapes.slice(1).flatMap((shape, i) => {
         "seconds": seconds.tolist(),
         "std": None if std is None else std.tolist(),
     }
-    found = run_javascript(tmp_path, script, [], given, {"smoothing.js": "ShapeSmoother"})
+    found = run_javascript(tmp_path, script, [], given, {"internal/smoothing.js": "ShapeSmoother"})
     assert np.array(found) == pytest.approx(np.reshape(expected, (48, -1)), abs=1e-9)
 
 
