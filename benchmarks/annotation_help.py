@@ -217,15 +217,16 @@ def honesty(rows):
     }
 
 
-def load(data, name):
+def load(data, name, n_faces=N_FACES):
     """Return the photos of a set."""
     if name != "300-W":
         return objects.load(data, name)[0]
     from ert.datasets.dataset import concatenate
     from ert.datasets.formats import load_dataset
 
-    parts = concatenate([load_dataset(data / "300w" / part, split="train") for part in ("afw", "helen", "lfpw")])
-    return parts.subset(np.sort(np.random.default_rng(0).permutation(len(parts))[:N_FACES]))
+    options = {"boxes": f"{data / '300w' / 'boxes.csv'}:dlib", "split": "train"}
+    parts = concatenate([load_dataset(data / "300w" / part, **options) for part in ("afw", "helen", "lfpw")])
+    return parts.subset(np.sort(np.random.default_rng(0).permutation(len(parts))[:n_faces]))
 
 
 def run(photos, seeds, growth, calibrated):
@@ -260,14 +261,17 @@ def main():
     from ert.annotation.assistant import GROWTH
 
     kept = str(common.ROOT / "build" / "annotation_help")
-    options = common.arguments(__doc__, only=",".join(SETS), seeds=3, kept=kept, calibrated="10,22,50")
+    options = common.arguments(__doc__, only=",".join(SETS), seeds=3, kept=kept, calibrated="10,22,50", faces=N_FACES)
     threadpool_limits(1)
     os.makedirs(options.kept, exist_ok=True)
     file, results = common.RESULTS / "annotation_help.json", {}
     if file.exists():
         results = common.result("annotation_help")["sets"]
     for name in options.only.split(","):
-        photos = Photos(name, load(options.data, name), Path(options.kept))
+        dataset = load(options.data, name, options.faces)
+        # What is kept of other faces is of no use.
+        name = f"{name}, {len(dataset)} faces" if name == "300-W" else name
+        photos = Photos(name, dataset, Path(options.kept))
         calibrated = [int(n) for n in options.calibrated.split(",") if n and int(n) < len(photos.dataset)]
         for found in run(photos, options.seeds, GROWTH, calibrated):
             # The others are kept: a run may be of one set.
