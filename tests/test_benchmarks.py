@@ -600,3 +600,36 @@ def test_a_heat_map_network_reads_landmarks_from_its_maps(monkeypatch, tmp_path)
     assert again.steps == 1
     assert np.array_equal(again.predict(images[0]), first.predict(images[0]))
     assert np.array_equal(again.batch()[0], first.batch()[0])
+
+
+def test_actions_of_a_simulated_person_are_counted():
+    from types import SimpleNamespace
+
+    from annotation_help import honesty, simulate
+
+    truth = np.zeros((30, 4, 2)) + [[0, 0], [60, 0], [60, 80], [0, 80]]
+    truth[25, 3] = np.nan
+    known = np.isfinite(truth).all(axis=2)
+    trained = []
+
+    def model(done, measured):
+        def proposed(i):
+            assert i not in done
+            # One landmark is off by 3 % of the diagonal, another by 1 %.
+            moved = np.nan_to_num(truth[i]) + [[3, 0], [1, 0], [0, 0], [0, 0]]
+            return moved, np.ones(4), np.ones(4)
+
+        trained.append(len(done))
+        return SimpleNamespace(done=list(done), proposed=proposed, save=lambda: None, known={"seconds": 1.0})
+
+    boxes, names = np.tile([0.0, 0, 60, 80], (30, 1)), tuple("abcd")
+    dataset = ert.Dataset([Path(f"{i}.png") for i in range(30)], boxes, truth, names, "squares")
+    photos = SimpleNamespace(dataset=dataset, known=known, sizes=np.full(30, 100.0), model=model, without_help=149)
+    found = simulate(photos, lambda done, model: len(done), 1.5)
+    assert trained == [10, 15, 22]
+    assert found["actions by photo"] == [5] * 10 + [2] * 20
+    assert found["share"] == pytest.approx(90 / 149)
+    rows = [(0.5, 1, 0.9, 0, 100)] * 9 + [(5, 1, 0.9, 1, 100)]
+    figures = honesty(rows)
+    assert figures["corrected"] == pytest.approx(figures["corrected, as expected"]) == pytest.approx(0.1)
+    assert figures["error %"] == pytest.approx(0.95)

@@ -29,6 +29,8 @@ SCREENSHOTS = os.environ.get("ERT_SCREENSHOTS")
 SECONDS = 60
 # Of requests that do not leave the page.
 LOCAL_SCHEMES = {"about", "blob", "data", "file"}
+# What a browser says of requests to a server that was killed, in whatever state they were.
+GONE = ("net::ERR_CONNECTION_", "net::ERR_EMPTY_RESPONSE", "net::ERR_SOCKET_")
 VIEWPORTS = {"wide": (1280, 800), "phone": (390, 780)}
 
 

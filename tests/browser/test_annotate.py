@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browser.conftest import screenshot, wait_until
+from browser.conftest import GONE, screenshot, wait_until
 from browser.test_editor import Editor
 from drawn import standard_photos
 from PIL import Image
@@ -14,8 +14,6 @@ from ert.datasets.dataset import Dataset
 from ert.datasets.formats import write_dataset
 
 NAMES = ("nose", "back", "tail", "hip", "notch", "chin")
-# A server that was killed, and what the page did before it noticed.
-GONE = ("net::ERR_CONNECTION_REFUSED", "net::ERR_EMPTY_RESPONSE", "net::ERR_CONNECTION_RESET", "net::ERR_SOCKET")
 CONFLICT = ("status of 409",)
 # Of a training on a machine with other work.
 MANY_SECONDS = 300

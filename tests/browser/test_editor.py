@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from browser.conftest import screenshot, wait_until
+from browser.conftest import GONE, screenshot, wait_until
 from PIL import Image
 
 WIDTH, HEIGHT, N = 120, 90, 12
@@ -211,7 +211,7 @@ def warns_before_it_closes(page):
 
 
 def test_server_ends_and_comes_back(edit, photos, annotate):
-    editor = edit(expected=("ERR_CONNECTION_REFUSED", "401"))
+    editor = edit(expected=(*GONE, "401"))
     editor.click(20, 20)
     editor.saved()
     editor.server.kill()
