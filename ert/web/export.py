@@ -236,8 +236,7 @@ def _notices(model: ShapePredictor, source: str) -> list[tuple[str, str]]:
     if source == "face":
         from ert.web.lbp import CASCADE_SOURCE
 
-        copyrights = "Copyright (C) 2000-2008 Intel Corporation, 2009-2011 Willow Garage Inc."
-        notices.append(("Face detector", f"{CASCADE_SOURCE}. {copyrights} The terms are those below."))
+        notices.append(("Face detector", CASCADE_SOURCE))
     return [*notices, (f"Program of this page (ert {__version__})", license)]
 
 
