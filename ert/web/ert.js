@@ -398,6 +398,8 @@ function crc32(file) {
 
 /** Decompress a stream of a known size: a corrupt one could grow without end. */
 async function inflate(stream, size) {
+  check(typeof DecompressionStream === "function", () => "the model is compressed, and this browser or program is too " +
+    "old to decompress it: Chrome 80, Safari 16.4, Firefox 113 or Node 18 and later can");
   const content = new Uint8Array(size);
   let place = 0;
   const reader = new Blob([stream]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();

@@ -73,6 +73,13 @@ def test_the_policy_allows_what_is_in_the_page(face68):
     assert hashes == {sha256(element.text.encode()).digest() for element in kinds}
 
 
+def test_no_module_of_the_page_can_reach_a_network(face68):
+    """What the policy does not forbid (WebRTC, preconnections, new windows) is nowhere in the code."""
+    ways = r"RTC|fetch\(|XMLHttp|Socket|Beacon|EventSource|preconnect|prefetch|window\.open|location\.|\bopen\(['\"]"
+    for name, text in sources(parsed(face68)).items():
+        assert not re.search(ways, text), name
+
+
 def test_all_modules_are_there_and_import_by_name(face68):
     modules = sources(parsed(face68))
     assert {"app.js", "ert.js", "locator.js", "faces.js", "tracker.js"} <= set(modules)

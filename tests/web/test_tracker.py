@@ -257,3 +257,26 @@ def test_types_describe_what_the_modules_have():
             assert f"export {kind} {what}" in module
         for option in re.findall(r"^  (\w+)\?:", types, re.MULTILINE):
             assert f"[{option}]" in module or name == "locator"
+
+
+def test_a_search_is_spread_over_frames(track, face):
+    """A step a frame: the face is found a little later, where it is by then; frames of another size end a search."""
+    frames = [moved(face, 2 * i) for i in range(40)]
+    at_once, spread = track(frames), track(frames, searchSteps=1)
+    first = next(i for i, found in enumerate(spread) if found)
+    assert at_once[0]
+    assert 2 <= first <= 30
+    for one, other in zip(at_once[first + 5 :], spread[first + 5 :], strict=True):
+        assert len(one) == len(other) == 1
+        assert np.abs(np.subtract(one[0]["landmarks"], other[0]["landmarks"])).mean() < 1
+    turned = [np.ascontiguousarray(frame[:, 40:]) for frame in frames]
+    found = track(frames[: first - 1] + turned, searchSteps=1)
+    assert not any(found[: first + 1])
+    assert found[-1]
+
+
+def moved(face, pixels):
+    """A frame in which a face is so far to the right."""
+    frame = np.full((FRAME[1], FRAME[0]), 128, np.uint8)
+    frame[20 : 20 + face.shape[0], 40 + pixels // 4 : 40 + pixels // 4 + face.shape[1]] = face
+    return frame
