@@ -5,6 +5,7 @@
 //              ──> windows that agree ──> one box each
 
 import { reduceTo } from "./internal/resize.js";
+import { lastOf } from "./internal/steps.js";
 
 /**
  * @typedef {{data: Uint8Array, width: number, height: number}} Gray
@@ -121,13 +122,6 @@ export class FaceDetector {
     }
     return nPlaces;
   }
-}
-
-/** Take all steps of a generator, and return what it returns. */
-export function lastOf(steps) {
-  let step = steps.next();
-  while (!step.done) step = steps.next();
-  return step.value;
 }
 
 /** Sums of the pixels above and left of each corner of pixels. */

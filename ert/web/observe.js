@@ -1,11 +1,12 @@
 // Objects at a place in an image: landmarks, how far they can be trusted, and the place that they have themselves.
 
 import { channels, grayImage } from "./internal/cascade.js";
-import { MAX_SIDE, lastOf } from "./faces.js";
+import { MAX_SIDE } from "./faces.js";
 import { fitSimilarity, rotation } from "./internal/geometry.js";
 import { followObject, poseOfLandmarks } from "./locator.js";
 import { reduceTo } from "./internal/resize.js";
 import { rotate } from "./internal/rotated.js";
+import { lastOf } from "./internal/steps.js";
 
 /**
  * @typedef {import("./ert.js").Model} Model
@@ -197,7 +198,7 @@ export function findFaces(model, detector, image, options = {}) {
 
 /** Detect faces in a copy that is rotated back by a roll; the boxes are those of the upright faces, in the image. */
 function* detectRolled(detector, gray, roll, options) {
-  if (roll === 0) return (yield* detector.steps(gray, options)).map(({ box }) => box);
+  if (roll === 0) return yield* detectIn(detector, gray, options);
   const small = reduceTo(gray, options.maxSide ?? MAX_SIDE);
   const [cos, , sin] = rotation(roll);
   const across = Math.abs(cos), along = Math.abs(sin);
@@ -208,7 +209,7 @@ function* detectRolled(detector, gray, roll, options) {
   const pixels = { pixels: small.data, columns: small.width, rows: small.height };
   const copy = rotate(pixels, cos, sin, start, width, height);
   const scale = gray.width / small.width;
-  return (yield* detector.steps(copy, options)).flatMap(({ box: [left, top, wide, high] }) => {
+  return (yield* detectIn(detector, copy, options)).flatMap(([left, top, wide, high]) => {
     const right = left + (wide - 1) / 2 - u, down = top + (high - 1) / 2 - v;
     const center = [x + cos * right - sin * down, y + sin * right + cos * down];
     // The copy shows more than the image.
@@ -216,4 +217,10 @@ function* detectRolled(detector, gray, roll, options) {
     const sides = [wide * scale, high * scale];
     return isInside(small, center) ? [[middleX - (sides[0] - 1) / 2, middleY - (sides[1] - 1) / 2, ...sides]] : [];
   });
+}
+
+/** Boxes of a detector; one of somebody else may have no steps. */
+function* detectIn(detector, gray, options) {
+  if (!detector.steps) return detector.detect(gray, options);
+  return (yield* detector.steps(gray, options)).map(({ box }) => box);
 }

@@ -8,7 +8,7 @@
 // that two people who change places while both are lost change ids; one initialization, and its mirror image, in place
 // of six; and objects of a model with a locator are tracked like faces.
 
-import { locateObjects } from "./locator.js";
+import { objectsInSteps } from "./locator.js";
 import { Observer, facesInSteps } from "./observe.js";
 import { ShapeSmoother } from "./internal/smoothing.js";
 
@@ -25,8 +25,8 @@ import { ShapeSmoother } from "./internal/smoothing.js";
  * @property {number} [searchEvery] - Seconds between searches while an object is lost or there is none.
  * @property {number} [detectSide] - Longest side in pixels of the copy in which faces are detected. While none is
  *     found, a copy twice as large and rotated copies are searched in turn.
- * @property {number} [searchSteps] - Steps of a search for faces that are taken in one frame, of some 2 ms each; a search
- *     takes 10 to 20. All by default.
+ * @property {number} [searchSteps] - Steps of a search that are taken in one frame, of some 2 ms each; a search takes 10
+ *     to 40. All by default.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
  * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
@@ -207,26 +207,22 @@ export class Tracker {
 
   /** @returns {Observation[] | null} Null while the search goes on. */
   #findObjects(image) {
-    const { observer, detector, minConfidence, maxObjects } = this;
-    if (detector) {
-      const { width, height } = image;
-      this.search ??= { steps: this.#faceSearch(image), width, height };
-      for (let n = 0; n < this.searchSteps; n++) {
-        const { done, value } = this.search.steps.next(image);
-        if (!done) continue;
-        this.search = null;
-        return value;
-      }
-      return null;
-    }
-    return locateObjects(this.model, image, { maxObjects, minConfidence })
+    const { observer, minConfidence } = this;
+    this.search ??= { steps: this.#steps(image), width: image.width, height: image.height };
+    let step = { done: false, value: [] };
+    for (let n = 0; n < this.searchSteps && !step.done; n++) step = this.search.steps.next(image);
+    if (!step.done) return null;
+    this.search = null;
+    if (this.detector) return step.value;
+    return step.value
       .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
       .filter((observation) => observation?.confidence >= minConfidence);
   }
 
-  #faceSearch(image) {
+  #steps(image) {
+    const { model, observer, detector, minConfidence, maxObjects } = this;
+    if (!detector) return objectsInSteps(model, image, { maxObjects, minConfidence });
     const [sides, rolls, sizeStep] = SEARCHES[this.nEmptySearches % SEARCHES.length];
-    const options = { minConfidence: this.minConfidence, rolls, sizeStep, maxSide: sides * this.detectSide };
-    return facesInSteps(this.observer, this.detector, image, options);
+    return facesInSteps(observer, detector, image, { minConfidence, rolls, sizeStep, maxSide: sides * this.detectSide });
   }
 }

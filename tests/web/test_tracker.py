@@ -229,6 +229,13 @@ def test_objects_of_a_locator_are_tracked(track, drawn_model):  # noqa: F811
     assert shown[-1][0]["roll"] == pytest.approx(19, abs=6)
     (nothing,) = track([draw([], (200, 150), rng)], drawn_model)
     assert nothing == []
+    # The object is where it usually is: it is found at once. Elsewhere it is searched for, over some frames.
+    shapes = [place(60 + 2 * k, 50 + k, 45, 30) for k in range(30)]
+    found = track([draw([shape], (200, 150), rng) for shape in shapes], drawn_model, maxObjects=2, searchSteps=1)
+    first = next(i for i, objects in enumerate(found) if objects)
+    assert first >= 2
+    for objects, shape in list(zip(found, shapes, strict=True))[first:]:
+        assert np.hypot(*(points(objects[0]) - shape).T).mean() < 5
 
 
 def test_errors_of_a_tracker(model_file, tmp_path):

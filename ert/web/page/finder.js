@@ -10,7 +10,7 @@ export const MIN_FACE_CONFIDENCE = 0.5;
 const MIN_FOUND_CONFIDENCE = 0.1;
 const LIKELY_CONFIDENCE = 0.5;
 const WARM_UP_MILLISECONDS = 50;
-/** Of a search for faces, in a picture of the camera: the next picture comes after 16 milliseconds. */
+/** Of a search, in a picture of the camera: the next picture comes after 16 milliseconds. */
 const SEARCH_STEPS = 2;
 
 /**
@@ -103,8 +103,8 @@ export class Finder {
     if (this.#boxSource !== "face" && this.#boxSource !== "learned") {
       return this.find(gray);
     }
-    const options = this.#detector ? { detector: this.#detector, searchSteps: SEARCH_STEPS } : { maxObjects };
-    this.#tracker ??= new Tracker(this.#model, options);
+    const options = this.#detector ? { detector: this.#detector } : { maxObjects };
+    this.#tracker ??= new Tracker(this.#model, { ...options, searchSteps: SEARCH_STEPS });
     return this.#tracker.update(gray, seconds);
   }
 
