@@ -149,8 +149,8 @@ export function observeFaces(observer, detector, image, options = {}) {
 }
 
 /**
- * The same in steps, to be spread over the frames of a video: each step is given its frame, in which the faces that were
- * detected in the first one are located.
+ * The same in steps, to be spread over the frames of a video: each step is given its frame, in which the faces that
+ * were detected in the first one are located.
  *
  * @param {Observer} observer
  * @param {import("./faces.js").FaceDetector} detector

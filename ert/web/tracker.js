@@ -25,8 +25,8 @@ import { ShapeSmoother } from "./internal/smoothing.js";
  * @property {number} [searchEvery] - Seconds between searches while an object is lost or there is none.
  * @property {number} [detectSide] - Longest side in pixels of the copy in which faces are detected. While none is
  *     found, a copy twice as large and rotated copies are searched in turn.
- * @property {number} [searchSteps] - Steps of a search that are taken in one frame, of some 2 ms each; a search takes 10
- *     to 40. All by default.
+ * @property {number} [searchSteps] - Steps of a search that are taken in one frame, of some 2 ms each; a search takes
+ *     10 to 40. All by default.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
  * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
@@ -223,6 +223,7 @@ export class Tracker {
     const { model, observer, detector, minConfidence, maxObjects } = this;
     if (!detector) return objectsInSteps(model, image, { maxObjects, minConfidence });
     const [sides, rolls, sizeStep] = SEARCHES[this.nEmptySearches % SEARCHES.length];
-    return facesInSteps(observer, detector, image, { minConfidence, rolls, sizeStep, maxSide: sides * this.detectSide });
+    const maxSide = sides * this.detectSide;
+    return facesInSteps(observer, detector, image, { minConfidence, rolls, sizeStep, maxSide });
   }
 }

@@ -303,7 +303,12 @@ def test_an_old_browser_is_told(open_page, drawn_model, tmp_path):
 
 def test_requests_are_refused_by_the_policy(open_page, pages, drawn_model):
     """From the console, as by an extension or a fault; nothing arrives at a server of this machine."""
-    page = ready(open_page(pages("given", drawn_model), expected=["Content Security Policy", "Failed to load", "request to another host"]))
+    page = ready(
+        open_page(
+            pages("given", drawn_model),
+            expected=["Content Security Policy", "Failed to load", "request to another host"],
+        )
+    )
     requests = []
     with ThreadingHTTPServer(("127.0.0.1", 0), recorder(requests)) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -362,7 +367,7 @@ def recorder(requests):
             self.send_response(204)
             self.end_headers()
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_):
             pass
@@ -461,8 +466,9 @@ def test_a_box_is_drawn_on_the_picture_of_the_camera(open_page, pages, drawn_mod
     # As when a phone is turned: the box was drawn on another picture.
     page.evaluate(
         """() => {
-          const size = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth");
-          Object.defineProperty(HTMLVideoElement.prototype, "videoWidth", { get() { return size.get.call(this) / 4; } });
+          const { get } = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth");
+          const quarter = { get() { return get.call(this) / 4; } };
+          Object.defineProperty(HTMLVideoElement.prototype, "videoWidth", quarter);
         }"""
     )
     until(page, "document.getElementById('objects').textContent === ''")

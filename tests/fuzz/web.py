@@ -1,7 +1,7 @@
 """Fuzz ert.js with damaged models: what Python refuses it refuses, and both find the same landmarks with the others.
 
 The cases are those of `models.py`, and outcomes are what Python and ert.js say: "refused refused", "used used". A model
-that only one of them uses is a fault, and so are a crash, a message of several lines, landmarks that differ, and seconds.
+that only one of them uses is a fault, and so are a crash, a message of several lines, landmarks that differ, seconds.
 """
 
 import json
@@ -48,7 +48,7 @@ def run(first, n, seed, folder, note=lambda number: None):
         height, width = IMAGE.shape
         listed = {"names": names, "width": width, "height": height, "box": BOX}
         (folder / "cases.json").write_text(json.dumps(listed))
-        command = [shutil.which("node"), str(HERE / "web.mjs"), str(folder)]
+        command = [shutil.which("node"), "--single-threaded", str(HERE / "web.mjs"), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHUNK_SECONDS)
         results = [json.loads(line) for line in done.stdout.splitlines()]
         for i, (name, mine) in enumerate(zip(names, found, strict=True)):

@@ -112,7 +112,11 @@ answer({ histograms, found: lastOf(bestFilters(histograms, filters, offsets, 5, 
 """
     given = [filters.ravel().tolist(), offsets.tolist()]
     result = run_javascript(
-        tmp_path, script, [smooth], given, {"internal/gradients.js": "gradientHistograms, bestFilters", "internal/steps.js": "lastOf"}
+        tmp_path,
+        script,
+        [smooth],
+        given,
+        {"internal/gradients.js": "gradientHistograms, bestFilters", "internal/steps.js": "lastOf"},
     )
     expected = gradient_histograms(smooth)
     assert result["histograms"]["data"] == pytest.approx(expected.ravel(), abs=1e-5)
