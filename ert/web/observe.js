@@ -198,7 +198,7 @@ export function findFaces(model, detector, image, options = {}) {
 
 /** Detect faces in a copy that is rotated back by a roll; the boxes are those of the upright faces, in the image. */
 function* detectRolled(detector, gray, roll, options) {
-  if (roll === 0) return yield* detectIn(detector, gray, options);
+  if (roll === 0) return yield* detectedBoxes(detector, gray, options);
   const small = reduceTo(gray, options.maxSide ?? MAX_SIDE);
   const [cos, , sin] = rotation(roll);
   const across = Math.abs(cos), along = Math.abs(sin);
@@ -209,7 +209,7 @@ function* detectRolled(detector, gray, roll, options) {
   const pixels = { pixels: small.data, columns: small.width, rows: small.height };
   const copy = rotate(pixels, cos, sin, start, width, height);
   const scale = gray.width / small.width;
-  return (yield* detectIn(detector, copy, options)).flatMap(([left, top, wide, high]) => {
+  return (yield* detectedBoxes(detector, copy, options)).flatMap(([left, top, wide, high]) => {
     const right = left + (wide - 1) / 2 - u, down = top + (high - 1) / 2 - v;
     const center = [x + cos * right - sin * down, y + sin * right + cos * down];
     // The copy shows more than the image.
@@ -220,7 +220,7 @@ function* detectRolled(detector, gray, roll, options) {
 }
 
 /** Boxes of a detector; one of somebody else may have no steps. */
-function* detectIn(detector, gray, options) {
+function* detectedBoxes(detector, gray, options) {
   if (!detector.steps) return detector.detect(gray, options);
   return (yield* detector.steps(gray, options)).map(({ box }) => box);
 }
