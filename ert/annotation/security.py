@@ -281,7 +281,12 @@ def _read_object(data: Any, here: str, n_landmarks: int, size: tuple[int, int]) 
             landmarks[k] = _read_point(point, f"{here}: landmark {k}", size)
     hidden = _read_list(data.get("hidden", []), f"{here}: hidden", n_landmarks)
     marks = frozenset(read_integer(k, f"{here}: hidden", 0, n_landmarks - 1) for k in hidden)
-    return Marked(landmarks, marks, _read_box(data.get("box"), here, size), _read_id(data.get("id", ""), here))
+    missing = _read_list(data.get("missing", []), f"{here}: missing", n_landmarks)
+    lacking = {read_integer(k, f"{here}: missing", 0, n_landmarks - 1) for k in missing}
+    # One that is marked is not missing.
+    lacking = {k for k in lacking if points[k] is None}
+    box, id = _read_box(data.get("box"), here, size), _read_id(data.get("id", ""), here)
+    return Marked(landmarks, marks, box, id, frozenset(lacking))
 
 
 def _read_point(point: Any, here: str, size: tuple[int, int]) -> list[float]:
