@@ -11,10 +11,9 @@ import numpy as np
 from ert._core.exceptions import InputError, quoted
 from ert._core.image_paths import image_path
 from ert.annotation.journal import NO_LINE, Journal, read_journal
-from ert.annotation.project import STATUSES, Marked, PhotoState, Project, image_names
+from ert.annotation.project import STATUSES, PhotoState, Project, image_names, states_of
 from ert.annotation.scheme import Scheme, known_links
 from ert.annotation.storage import Saver, Target, format_notes, write_copy
-from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import find_pairs
 from ert.datasets.formats import read_annotations
@@ -221,16 +220,18 @@ def _read_recorded(journal: Journal) -> _Recorded:
             line += 1
             kind = entry["kind"]
             if kind == "photo":
-                recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
+                state = PhotoState.from_json(entry)
+                _check_state(state, len(recorded.names or ()))
+                recorded.states[_text(entry["image"])] = state
             elif kind == "project":
                 _check_version(journal, entry)
-                recorded.header = entry
-                recorded.names = list(entry["landmarks"])
+                recorded.header = entry | {"links": [(int(a), int(b)) for a, b in entry["links"]]}
+                recorded.names = list(map(_text, entry["landmarks"]))
             elif kind == "names":
                 recorded.earlier_names.append(recorded.names or [])
-                recorded.names = list(entry["landmarks"])
+                recorded.names = list(map(_text, entry["landmarks"]))
             elif kind == "photos":
-                recorded.photos += entry["images"]
+                recorded.photos += map(_text, entry["images"])
             elif kind in ("read", "written"):
                 for name, digest in entry["files"].items():
                     recorded.digests.setdefault(name, []).append(digest)
@@ -249,10 +250,24 @@ def _check_version(journal: Journal, header: dict[str, Any]) -> None:
         raise InputError(f"{journal.path}: was written by another version of ert; open it with that one, or update ert")
 
 
-def _checked(state: PhotoState) -> PhotoState:
-    if state.status not in STATUSES or not isinstance(state.revision, int):
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _check_state(state: PhotoState, n_landmarks: int) -> None:
+    """Raise ValueError or TypeError for a state whose form is not right."""
+    is_known = state.status in STATUSES and isinstance(state.revision, int)
+    if not is_known or not isinstance(state.scale, float | int | None):
         raise ValueError
-    return state
+    for marked in state.objects:
+        boxes = np.zeros(4) if marked.box is None else marked.box
+        if marked.landmarks.shape != (n_landmarks, 2) or boxes.shape != (4,) or not np.isfinite(boxes).all():
+            raise ValueError
+        _text(marked.id)
+        if not all(isinstance(k, int) for k in marked.hidden | marked.missing):
+            raise ValueError
 
 
 def _read(path: str | Path, reading: dict[str, Any]) -> Dataset:
@@ -339,8 +354,7 @@ def _as_read(request: Request, image: str) -> Path:
 def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Scheme:
     wanted = request.scheme
     if recorded.names is not None:
-        links = [(int(a), int(b)) for a, b in recorded.header.get("links", [])]
-        known = Scheme(tuple(recorded.names), links)
+        known = Scheme(tuple(recorded.names), recorded.header["links"])
         where = request.target.journal
     elif source is not None and source.landmark_names:
         known = Scheme(source.landmark_names, known_links(len(source.landmark_names)))
@@ -356,50 +370,6 @@ def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Sc
         names = wanted.names if known.names == numbers else known.names
         return Scheme(names, wanted.links or known.links)
     return known
-
-
-def states_of(
-    dataset: Dataset,
-    files: Sequence[Path],
-    landmark_names: Sequence[str],
-    format: str,
-    earlier_names: Sequence[Sequence[str]] = (),
-) -> dict[int, PhotoState]:
-    """Return the states of photos whose objects are in a dataset; InputError for landmarks of other names."""
-    # A file may not have been written since landmarks were renamed.
-    known = [landmark_names, *reversed(earlier_names)]
-    names = next((each for each in known if set(dataset.landmark_names) <= set(each)), landmark_names)
-    landmarks = _in_order(dataset, names)
-    index = {os.path.abspath(file): i for i, file in enumerate(files)}
-    squares = squares_around(dataset.landmarks)
-    tolerance = 1.5 if format == "imglab" else 1e-4
-    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
-    derived = around | (dataset.box_source == "landmarks")
-    states: dict[int, PhotoState] = {}
-    for k, file in enumerate(dataset.files):
-        i = index.get(os.path.abspath(file))
-        if i is None:
-            raise InputError(f"{file}: is not among the photos that are open")
-        box = None if derived[k] else dataset.boxes[k]
-        scale = None if dataset.scales is None or np.isnan(dataset.scales[k]) else float(dataset.scales[k])
-        marked = Marked(landmarks[k], box=box, id="" if dataset.ids is None else dataset.ids[k])
-        before = states.get(i, PhotoState("done", scale=scale))
-        states[i] = replace(before, objects=(*before.objects, marked), scale=before.scale or scale)
-    return states
-
-
-def _in_order(dataset: Dataset, names: Sequence[str]) -> Any:
-    """Return the landmarks in the order of `names`: by name where they have the same, else as they are."""
-    found = dataset.landmark_names
-    if set(found) <= set(names):
-        landmarks = np.full((len(dataset), len(names), 2), np.nan)
-        landmarks[:, [list(names).index(name) for name in found]] = dataset.landmarks
-        return landmarks
-    numbers = [str(k) for k in range(len(found))]
-    if list(found) == numbers and len(found) == len(names):
-        return dataset.landmarks
-    other = next(name for name in found if name not in names)
-    raise InputError(f"{dataset.name}: landmark {other!r} is none of those that are open: {', '.join(names[:8])}")
 
 
 def _changed_names(target: Target, recorded: _Recorded) -> set[str]:

@@ -345,3 +345,47 @@ def image_names(files: Sequence[Path], folder: Path) -> list[str]:
             parents[file.parent] = parent
         names.append(Path(parent, file.name).as_posix())
     return names
+
+
+def states_of(
+    dataset: Dataset,
+    files: Sequence[Path],
+    landmark_names: Sequence[str],
+    format: str,
+    earlier_names: Sequence[Sequence[str]] = (),
+) -> dict[int, PhotoState]:
+    """Return the states of photos whose objects are in a dataset; InputError for landmarks of other names."""
+    # A file may not have been written since landmarks were renamed.
+    known = [landmark_names, *reversed(earlier_names)]
+    names = next((each for each in known if set(dataset.landmark_names) <= set(each)), landmark_names)
+    landmarks = _in_order(dataset, names)
+    index = {os.path.abspath(file): i for i, file in enumerate(files)}
+    squares = squares_around(dataset.landmarks)
+    tolerance = 1.5 if format == "imglab" else 1e-4
+    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
+    derived = around | (dataset.box_source == "landmarks")
+    states: dict[int, PhotoState] = {}
+    for k, file in enumerate(dataset.files):
+        i = index.get(os.path.abspath(file))
+        if i is None:
+            raise InputError(f"{file}: is not among the photos that are open")
+        box = None if derived[k] else dataset.boxes[k]
+        scale = None if dataset.scales is None or np.isnan(dataset.scales[k]) else float(dataset.scales[k])
+        marked = Marked(landmarks[k], box=box, id="" if dataset.ids is None else dataset.ids[k])
+        before = states.get(i, PhotoState("done", scale=scale))
+        states[i] = replace(before, objects=(*before.objects, marked), scale=before.scale or scale)
+    return states
+
+
+def _in_order(dataset: Dataset, names: Sequence[str]) -> Any:
+    """Return the landmarks in the order of `names`: by name where they have the same, else as they are."""
+    found = dataset.landmark_names
+    if set(found) <= set(names):
+        landmarks = np.full((len(dataset), len(names), 2), np.nan)
+        landmarks[:, [list(names).index(name) for name in found]] = dataset.landmarks
+        return landmarks
+    numbers = [str(k) for k in range(len(found))]
+    if list(found) == numbers and len(found) == len(names):
+        return dataset.landmarks
+    other = next(name for name in found if name not in names)
+    raise InputError(f"{dataset.name}: landmark {other!r} is none of those that are open: {', '.join(names[:8])}")

@@ -24,7 +24,7 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 2_000_000
 MAX_OBJECTS = 1000
 MAX_ID_CHARACTERS = 1000
-MAX_SCALE = 1e9
+MIN_SCALE, MAX_SCALE = 1e-15, 1e9
 # Of numbers in addresses.
 MAX_DIGITS = 9
 # Landmarks may lie beside the photo, by at most this many of its sizes.
@@ -256,9 +256,7 @@ def read_state(data: dict[str, Any], n_landmarks: int, size: tuple[int, int]) ->
         raise Refused(400, f"status is {quoted(status)}, expected one of {', '.join(STATUSES)}")
     scale = data.get("scale")
     if scale is not None:
-        scale = _read_number(scale, "scale", 0, MAX_SCALE)
-        if not scale:
-            raise Refused(400, "scale is 0, expected a number above 0, or null")
+        scale = _read_number(scale, "scale", MIN_SCALE, MAX_SCALE)
     objects = read_objects(data.get("objects"), n_landmarks, size)
     return PhotoState(status, objects, scale)
 

@@ -162,6 +162,7 @@ def test_only_json_changes_anything(server):
         {"status": None},
         {"status": ["done"]},
         {"scale": 0},
+        {"scale": 1e-320},
         {"scale": -1},
         {"scale": 1e300},
         {"scale": "1"},

@@ -369,6 +369,39 @@ def test_what_is_missing_is_remembered(tmp_path, files):
     again.close()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"image":"photos/a0.png"', '"image":1'),
+        ('"images":["photos/a0.png"', '"images":[[]'),
+        ('"landmarks":["tip"', '"landmarks":[{}'),
+        ('"links":[]', '"links":[1]'),
+        ("[30.0,4.0]", "null,null"),
+        ("[30.0,4.0]", "[30.0,{}]"),
+        ('"box":[1.0,2.0', '"box":[1.0,[]'),
+        ('"box":[1.0,2.0', '"box":[1.0'),
+        ('"box":[1.0,2.0', '"box":[1.0,NaN'),
+        ('"scale":0.5', '"scale":"x"'),
+        ('"hidden":[1]', '"hidden":["x"]'),
+        ('"id":"x"', '"id":[]'),
+        ('"status":"done"', '"status":"finished"'),
+        ('"revision":1', '"revision":null'),
+    ],
+)
+def test_a_journal_that_is_damaged_is_refused_by_its_line(tmp_path, files, old, new):
+    one = opened(tmp_path / "a.csv", files)
+    object = marked(*FIRST.landmarks, hidden=frozenset([1]), box=np.array([1.0, 2, 30, 20]), id="x")
+    change(one.project, 0, done(object, scale=0.5))
+    one.close()
+    journal, file = one.saver.target.journal, tmp_path / "a.csv"
+    text, before = journal.read_text(), file.read_bytes()
+    assert old in text
+    journal.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=r"jsonl:\d: no line of a journal of ert annotate: put a copy"):
+        opened(tmp_path / "a.csv", files)
+    assert (journal.read_text(), file.read_bytes()) == (text.replace(old, new), before)
+
+
 def test_a_journal_of_another_version_is_refused(tmp_path, files):
     opened(tmp_path / "a.csv", files).close()
     journal = tmp_path / "a.csv.annotate.jsonl"
