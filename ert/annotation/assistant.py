@@ -203,13 +203,23 @@ class Assistant:
     def _plain_text(self, next_at: int | None) -> str:
         if self._trained is None:
             if next_at is None:
-                return "No model is trained by itself."
+                return self._why_none()
             return f"The first model is trained when {next_at} photos are done."
         if self._trained.model.box_source_ == "given":
             return "The model needs boxes drawn by a person, so it cannot propose landmarks."
         if self._trained.n_photos:
             return f"The model was trained on {_photos(self._trained.n_photos)}."
         return "The model that was given proposes landmarks."
+
+    def _why_none(self) -> str:
+        """Say why no training is due."""
+        if not self._left():
+            reason = "All photos are done or skipped, so there are none left to propose landmarks in."
+        elif not self._first_at:
+            reason = "Training was turned off when ert annotate was started."
+        else:
+            reason = "There are too few photos for a model that would help with the last ones."
+        return f"{reason} You can still train a model here."
 
     def _set(self, state: str, text: str = "", progress: float = 0.0) -> None:
         self._state, self._text, self._progress = state, text, progress

@@ -68,6 +68,13 @@ def test_a_ranking_has_all_photos_left_before_and_after_they_are_compared(tmp_pa
     assert other.order([0, 1, 2, 4], [3]) == first
 
 
+def test_photos_that_are_added_later_come_last(tmp_path):
+    files = files_of(tmp_path, 4)
+    ranking = Ranking(files[:3])
+    ranking.wait()
+    assert ranking.order([0, 1, 2, 3], [])[-1] == 3
+
+
 def test_after_the_first_photos_the_order_is_a_random_one_that_stays(tmp_path):
     ranking = Ranking(files_of(tmp_path, N_DIFFERENT + 6))
     ranking.wait()

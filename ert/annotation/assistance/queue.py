@@ -100,7 +100,9 @@ class Ranking:
         n = max(0, N_DIFFERENT - len(finished))
         first = [compared[k] for k in most_different(between, of_done, of_left, n)]
         taken = set(first)
-        return first + [i for i in self._random if i in wanted and i not in taken]
+        # Photos that were added since come last.
+        others = [*self._random, *sorted(i for i in wanted if i >= len(self._random))]
+        return first + [i for i in others if i in wanted and i not in taken]
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until photos have been compared."""
