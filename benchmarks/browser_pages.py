@@ -25,7 +25,7 @@ def help_lines(measured):
         rows.append([*row, f"**{100 * one['queue']['share']:.1f} %**", ", ".join(shares), f"{seconds:.0f} s"])
     head = "photos of", "photos", "landmarks", "actions without help", "with help", "in random orders", "training"
     off, first = measured["off beyond, % of the size"], measured["first model at"]
-    text = f"""A simulated person annotates all photos of some public sets, and places each landmark where the set has it.
+    text = f"""A simulated person annotates the photos of public sets, and places each landmark where the set has it.
 Without help, each landmark is an action, and so is finishing the photo. With help, accepting a photo is an action,
 and so is each landmark that is off by more than {off} % of the size of the object; the first {first} photos are marked
 without help. Training is in seconds of one processor.

@@ -185,6 +185,9 @@ def test_a_given_model_helps_from_the_first_photo_on(project, photos, make):
     (one,) = assistant.proposal(12)["objects"]
     assert len(one["std"]) == 6
     assert one["landmarks"] == assistant.proposal(12)["objects"][0]["landmarks"]
+    # The queue begins with the photo that the model is least certain of, once it has looked at them.
+    least = min(range(len(files)), key=lambda i: assistant.proposal(i)["score"])
+    wait(lambda: assistant.order()[0] == least)
 
 
 def test_a_model_with_other_landmarks_is_refused(project, photos, make):
