@@ -84,7 +84,7 @@ def test_boxes_that_a_person_has_drawn_are_not_expected_in_new_photos(dataset):
 def test_objects_that_are_far_larger_than_their_photos_are_no_fault(tmp_path):
     files = draw_photos(tmp_path, 11)[0]
     landmarks = np.tile([(1e3, 1e3), (2e3, 2e3), (-1e3, 0)], (11, 1, 1))
-    with pytest.raises(InputError, match="the objects are far larger than their photos"):
+    with pytest.raises(InputError, match="far larger than"):
         train_on(Dataset(files, squares_around(landmarks), landmarks, ("a", "b", "c"), "far"), params=QUICK)
 
 
