@@ -137,8 +137,9 @@ def _describe(face: AlignedFace | Prediction) -> str:
 
 def _face_entry(face: AlignedFace | Prediction) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "box": face.box.round(3).tolist(),
-        "roll": round(face.roll, 3),
+        # Where the landmarks come from: with fewer decimals they can be others.
+        "box": face.box.round(6).tolist(),
+        "roll": round(face.roll, 6),
         "landmarks": face.landmarks.round(3).tolist(),
     }
     if face.std is not None:

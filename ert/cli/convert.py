@@ -142,7 +142,7 @@ def add_web_options(parser: Parser) -> None:
 def run_web(options: argparse.Namespace) -> int:
     """Write a web page that locates landmarks in photos and in the picture of a camera.
 
-    It is a single file with the model in it, which opens by a double click and has no access to the network. Objects
+    It is a single file with the model in it, which opens by a double click and uses no network. Objects
     are found as the model was trained for: by a face detector, by its locator, in the whole photo, or in boxes that are
     drawn on the page.
 

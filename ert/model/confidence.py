@@ -256,13 +256,13 @@ class ConfidenceModel(FieldsOnly):
     @classmethod
     def from_file(cls, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Restore from :meth:`header` and :meth:`arrays`; its arrays are removed from `arrays`."""
-        crop_spec = header["crop_spec"] | {"region": np.array(header["crop_spec"]["region"], np.float64)}
+        crop_spec = CropSpec.from_header(header["crop_spec"])
         parts: dict[str, Any] = {name: arrays.pop(f"confidence_{name}") for name in _ARRAYS}
         forests: dict[str, Any] = {
             forest: Forest(*(arrays.pop(f"confidence_{forest}_{name}") for name in Forest.__dataclass_fields__))
             for forest in _FORESTS
         }
-        confidence_model = cls(mean_shape=arrays["mean_shape"], crop_spec=CropSpec(**crop_spec), **parts, **forests)
+        confidence_model = cls(mean_shape=arrays["mean_shape"], crop_spec=crop_spec, **parts, **forests)
         check_confidence_model(confidence_model)
         return confidence_model
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,20 @@ class CropSpec:
     working_size: int
     blur: float
     min_contrast: float = 0.0
+
+    @classmethod
+    def from_header(cls, values: dict[str, Any]) -> Self:
+        """Restore from the header of a model file.
+
+        Raises
+        ------
+        InputError
+            When the region is not a list of numbers: NumPy takes texts and booleans for numbers.
+        """
+        region = values["region"]
+        if not isinstance(region, list) or any(type(edge) not in (int, float) for edge in region):
+            raise InputError(f"region {region!r:.200}, expected left, top, right, bottom in sides of the box")
+        return cls(**(values | {"region": np.array(region, np.float64)}))
 
     @property
     def shape(self) -> tuple[int, int]:

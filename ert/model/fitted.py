@@ -245,10 +245,8 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         elif header["kind"] != "ert":
             raise InputError(f"kind={header['kind']!r}: expected ert or dlib")
         else:
-            crop_spec = header["crop_spec"]
-            crop_spec["region"] = np.array(crop_spec["region"], dtype=np.float64)
             together = header["stages_per_basis"]
-            cascade = Cascade(crop_spec=CropSpec(**crop_spec), **arrays, stages_per_basis=together)
+            cascade = Cascade(crop_spec=CropSpec.from_header(header["crop_spec"]), **arrays, stages_per_basis=together)
             check_cascade(cascade)
         n_landmarks = len(cascade.mean_shape)
         if NORMALIZER_ARGS.get(header["params"].get("normalizer"), (0,))[-1] > n_landmarks:

@@ -110,10 +110,9 @@ class Locator(FieldsOnly):
     @classmethod
     def from_file(cls, header: Mapping[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Self:
         """Restore from :meth:`header` and :meth:`arrays`; its arrays are removed from `arrays`."""
-        crop_spec = header["crop_spec"] | {"region": np.array(header["crop_spec"]["region"], np.float64)}
         names = [name.removeprefix(_CASCADE_PREFIX) for name in arrays if name.startswith(_CASCADE_PREFIX)]
         cascade = Cascade(
-            crop_spec=CropSpec(**crop_spec),
+            crop_spec=CropSpec.from_header(header["crop_spec"]),
             stages_per_basis=header["stages_per_basis"],
             **{name: arrays.pop(f"{_CASCADE_PREFIX}{name}") for name in names},
         )

@@ -25,6 +25,8 @@ from ert.pipeline.predict import Photo, Prediction
 VERSION = 1
 # Pixels, degrees and probabilities are kept to this many decimals.
 DECIMALS, CONFIDENCE_DECIMALS = 3, 4
+# Boxes are where landmarks come from: with fewer decimals they can give others.
+BOX_DECIMALS = 6
 
 
 fcntl: Any
@@ -198,8 +200,8 @@ def photo_entry(photo: Photo, image: str) -> dict[str, Any]:
 def _object_entry(found: Prediction) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "specimen": found.specimen,
-        "box": found.box.round(DECIMALS).tolist(),
-        "roll": round(found.roll, DECIMALS),
+        "box": found.box.round(BOX_DECIMALS).tolist(),
+        "roll": round(found.roll, BOX_DECIMALS),
         "landmarks": found.landmarks.round(DECIMALS).tolist(),
     }
     if found.confidence is not None:

@@ -37,6 +37,11 @@ _MAX_TITLE = 200
 _EXAMPLE_PIXELS, _EXAMPLE_QUALITY = 1600, 90
 _IMPORT = re.compile(r'^(import\b[^"]*|\} from )"(\.{1,2}/[\w./-]+)"', re.MULTILINE)
 _CONSTANT = r"^const {} = (.+);$"
+# A browser without import maps does not run the page's modules: only a classic script can say so.
+_SUPPORT = """if (!(HTMLScriptElement.supports && HTMLScriptElement.supports("importmap"))) {
+  document.getElementById("status").textContent =
+    "This browser is too old for this page, which needs Chrome 89, Firefox 113, Safari 16.4 or later.";
+}"""
 _BOXES = {
     "given": "drawn by you",
     "whole": "the whole photo",
@@ -57,8 +62,8 @@ def export_page(
     """Write a web page that locates landmarks with a model: a single HTML file, which needs no server.
 
     It opens in Chrome 89, Firefox 113, Safari 16.4 and later, by a double click, on a phone too. Photos are dropped or
-    chosen, or the camera is used; landmarks are saved as CSV, JSON and on the picture. The page has no access to the
-    network.
+    chosen, or the camera is used; landmarks are saved as CSV, JSON and on the picture. The page uses no
+    network: it has no code for it, and its policy has the browser refuse requests.
 
     Parameters
     ----------
@@ -132,7 +137,8 @@ def _parts(model: ShapePredictor, source: str, name: str, title: str | None, ima
     style = _fill((FOLDER / "page" / "page.css").read_text(encoding="utf-8"), {"colors": colors})
     modules, script = json.dumps({"imports": dict(_modules())}), 'import "app.js";'
     policy = (
-        f"default-src 'none'; script-src {_hash(modules)} {_hash(script)} data:; style-src {_hash(style)}; "
+        f"default-src 'none'; script-src {' '.join(map(_hash, (modules, _SUPPORT, script)))} data:; "
+        f"style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
     )
     return {
@@ -153,6 +159,7 @@ def _parts(model: ShapePredictor, source: str, name: str, title: str | None, ima
         "settings": _in_script(settings),
         "model": b64encode(_model_bytes(model)).decode(),
         "example": "" if image is None else _example(image),
+        "support": _SUPPORT,
         "script": script,
     }
 
@@ -236,8 +243,7 @@ def _notices(model: ShapePredictor, source: str) -> list[tuple[str, str]]:
     if source == "face":
         from ert.web.lbp import CASCADE_SOURCE
 
-        copyrights = "Copyright (C) 2000-2008 Intel Corporation, 2009-2011 Willow Garage Inc."
-        notices.append(("Face detector", f"{CASCADE_SOURCE}. {copyrights} The terms are those below."))
+        notices.append(("Face detector", CASCADE_SOURCE))
     return [*notices, (f"Program of this page (ert {__version__})", license)]
 
 

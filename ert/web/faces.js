@@ -5,6 +5,7 @@
 //              ──> windows that agree ──> one box each
 
 import { reduceTo } from "./internal/resize.js";
+import { lastOf } from "./internal/steps.js";
 
 /**
  * @typedef {{data: Uint8Array, width: number, height: number}} Gray
@@ -21,6 +22,8 @@ import { reduceTo } from "./internal/resize.js";
 
 /** Images are reduced to this length of their longest side in pixels. */
 export const MAX_SIDE = 1000;
+/** Places that are looked at in a step of a search: one takes some 2 ms. */
+const STEP_PLACES = 4000;
 // Windows that overlap by this part of what both cover agree.
 const MIN_AGREEMENT = 0.45;
 // The score that a stage may lack, as in scikit-image.
@@ -54,10 +57,15 @@ export class FaceDetector {
    * @param {DetectOptions} [options]
    * @returns {ScoredBox[]} The largest first. A score is log2 of the number of windows over the least.
    */
-  detectScored(gray, { minSize = 36, maxSide = MAX_SIDE, minWindows = 4, sizeStep = 1.2, coarse = false } = {}) {
+  detectScored(gray, options = {}) {
+    return lastOf(this.steps(gray, options));
+  }
+
+  /** The same in steps, to be spread over the frames of a video; the image is read in the first one. */
+  *steps(gray, { minSize = 36, maxSide = MAX_SIDE, minWindows = 4, sizeStep = 1.2, coarse = false } = {}) {
     const small = reduceTo(gray, maxSide);
-    const windows = this.windows(small, { minSize, sizeStep, coarse });
     const across = gray.width / small.width, down = gray.height / small.height;
+    const windows = yield* this.windows(small, { minSize, sizeStep, coarse });
     return keepBest(mergeWindows(windows, minWindows))
       .map(({ box: [left, top, width, height], score }) => ({
         box: [left * across, top * down, width * across, height * down],
@@ -67,44 +75,52 @@ export class FaceDetector {
   }
 
   /** All windows that pass all stages: of the image as it is, then of its mirror image. */
-  windows(gray, { minSize, sizeStep, coarse }) {
+  *windows({ width, height, data }, { minSize, sizeStep, coarse }) {
     const [base] = this.cascade.window;
-    const sums = integralImage(gray);
+    const sums = integralImage({ width, height, data });
     const found = [[], []];
-    const longest = Math.max(gray.width, gray.height);
+    const longest = Math.max(width, height);
     const first = Math.max(0, Math.log(minSize / base) / Math.log(sizeStep));
     const last = Math.log(longest / base) / Math.log(sizeStep);
+    let nPlaces = 0;
     for (let power = first; power < last; power++) {
       const scale = Math.fround(sizeStep ** power);
       const size = Math.trunc(Math.fround(base * scale));
-      if (size > gray.width || size > gray.height) break;
+      if (size > width || size > height) break;
       for (const mirrored of [0, 1]) {
-        const blocks = scaledBlocks(this.cascade, scale, size, gray.width + 1, mirrored === 1);
+        const blocks = scaledBlocks(this.cascade, scale, size, width + 1, mirrored === 1);
         const scores = this.scores[mirrored], step = Math.round(scale);
-        this.scan(gray, sums, { blocks, scores, size, step, mirrored, coarse }, found[mirrored]);
+        const nDown = Math.ceil((height - size) / step), nAcross = Math.ceil((width - size) / step);
+        const grid = { sums, width, blocks, scores, size, step, mirrored, coarse, nDown, nAcross };
+        for (let row = 0; row < nDown; row += coarse ? 2 : 1) {
+          nPlaces += this.scanRow(grid, row, found[mirrored]);
+          if (nPlaces < STEP_PLACES) continue;
+          nPlaces = 0;
+          yield;
+        }
       }
     }
     return found.flat();
   }
 
-  scan(gray, sums, { blocks, scores, size, step, mirrored, coarse }, found) {
-    const { width, height } = gray;
-    const nDown = Math.ceil((height - size) / step), nAcross = Math.ceil((width - size) / step);
+  /** Look at the places of a row, in a coarse search also at some of the next one; return how many. */
+  scanRow({ sums, width, blocks, scores, size, step, mirrored, coarse, nDown, nAcross }, row, found) {
     const nStages = this.stages.ends.length;
+    let nPlaces = 0;
     const look = (row, column) => {
       const top = row * step, left = mirrored ? width - size - column * step : column * step;
       const n = stagesPassed(sums, top * (width + 1) + left, this.stages, blocks, scores);
+      nPlaces++;
       if (n === nStages) found.push([left, top, size, size]);
       return n;
     };
-    for (let row = 0; row < nDown; row += coarse ? 2 : 1) {
-      for (let column = 0; column < nAcross; column += coarse ? 2 : 1) {
-        if (look(row, column) < COARSE_STAGES || !coarse) continue;
-        if (column + 1 < nAcross) look(row, column + 1);
-        if (row + 1 < nDown) look(row + 1, column);
-        if (row + 1 < nDown && column + 1 < nAcross) look(row + 1, column + 1);
-      }
+    for (let column = 0; column < nAcross; column += coarse ? 2 : 1) {
+      if (look(row, column) < COARSE_STAGES || !coarse) continue;
+      if (column + 1 < nAcross) look(row, column + 1);
+      if (row + 1 < nDown) look(row + 1, column);
+      if (row + 1 < nDown && column + 1 < nAcross) look(row + 1, column + 1);
     }
+    return nPlaces;
   }
 }
 

@@ -1,15 +1,19 @@
 """The face detector of pages: the cascade of local binary patterns that scikit-image brings, as compact JSON.
 
-The file says nothing about its terms. scikit-image, which is under a 3-clause BSD license, has it from OpenCV
-(``data/lbpcascades/lbpcascade_frontalface.xml``), which was under a 3-clause BSD license at that time and is under
-the Apache License 2.0 today.
+The file names no author and no terms. scikit-image says of it that it "is part of the OpenCV repository", where it is
+``data/lbpcascades/lbpcascade_frontalface.xml``. OpenCV was under a 3-clause BSD license up to version 4.4, and is under
+the Apache License 2.0 since version 4.5.
 """
 
 import xml.etree.ElementTree as ET
 from typing import Any
 
 # What a page that contains the cascade has to say.
-CASCADE_SOURCE = "Cascade of OpenCV (https://opencv.org), 3-clause BSD license, as in scikit-image"
+CASCADE_SOURCE = (
+    "lbpcascade_frontalface.xml of OpenCV (https://github.com/opencv/opencv/tree/master/data/lbpcascades), as "
+    "scikit-image distributes it. The file names no author and no terms. OpenCV was under a 3-clause BSD license up to "
+    "version 4.4, and is under the Apache License 2.0 since version 4.5."
+)
 
 
 def face_cascade() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import { fitSimilarity, meanShape, rotation } from "./internal/geometry.js";
 import { CELL_PIXELS, N_DIRECTIONS, bestFilters, gradientHistograms } from "./internal/gradients.js";
 import { reduce, resizeInTwoSteps, roundToEven } from "./internal/resize.js";
 import { locateRotated, rotate } from "./internal/rotated.js";
+import { lastOf } from "./internal/steps.js";
 
 /**
  * @typedef {{data: Uint8Array, width: number, height: number}} Gray
@@ -45,13 +46,29 @@ export const SURE_CONFIDENCE = 0.9;
  * @param {{maxObjects?: number, minConfidence?: number}} [options]
  * @returns {FoundObject[]} The most confident first. A confidence of 0.5 tells objects best from what is none.
  */
-export function locateObjects(model, image, { maxObjects = 1, minConfidence = 0 } = {}) {
+export function locateObjects(model, image, options = {}) {
+  return lastOf(objectsInSteps(model, image, options));
+}
+
+/**
+ * The same in steps, to be spread over the frames of a video: each step is given its frame, in which the objects that
+ * were found in the first one are looked at more closely.
+ *
+ * @param {import("./ert.js").Model} model
+ * @param {import("./ert.js").Pixels} image
+ * @param {{maxObjects?: number, minConfidence?: number}} [options]
+ * @returns {Generator<void, FoundObject[], import("./ert.js").Pixels | undefined>}
+ */
+export function* objectsInSteps(model, image, { maxObjects = 1, minConfidence = 0 } = {}) {
   const locator = locatorOf(model);
-  const [small, factor] = locator.reducePhoto(image);
-  let found = maxObjects === 1 ? locator.startPoses(small).map((pose) => locator.refine(small, pose)) : [];
+  let [small, factor] = locator.reducePhoto(image);
+  const found = maxObjects === 1 ? locator.startPoses(small).map((pose) => locator.refine(small, pose)) : [];
   if (found.length === 0 || locator.confidenceOf(found[0]) < SURE_CONFIDENCE) {
-    const candidates = locator.search(small, N_CANDIDATES * maxObjects + MORE_CANDIDATES);
-    found = [...found, ...candidates.map((pose) => locator.refine(small, pose))];
+    for (const pose of yield* locator.search(small, N_CANDIDATES * maxObjects + MORE_CANDIDATES)) {
+      const frame = yield;
+      if (frame) [small, factor] = locator.reducePhoto(frame);
+      found.push(locator.refine(small, pose));
+    }
   }
   return locator
     .separate(found, maxObjects)
@@ -147,15 +164,18 @@ class Locator {
   }
 
   /** The best windows of all sizes and rolls, the best first. */
-  search(gray, nCandidates) {
+  *search(gray, nCandidates) {
     const [low, high] = Array.from(this.relative_sides, (side) => side * Math.sqrt(gray.width * gray.height));
     const nLevels = 1 + Math.max(0, Math.ceil(Math.log(high / low) / Math.log(SIZE_STEP) - 1e-9));
     const candidates = [];
-    for (let i = 0; i < nLevels; i++) candidates.push(...this.searchSize(gray, low * SIZE_STEP ** i, nCandidates));
+    for (let i = 0; i < nLevels; i++) {
+      yield;
+      candidates.push(...(yield* this.searchSize(gray, low * SIZE_STEP ** i, nCandidates)));
+    }
     return this.separate(candidates, nCandidates);
   }
 
-  searchSize(gray, side, nCandidates) {
+  *searchSize(gray, side, nCandidates) {
     const area = gray.width * gray.height;
     const scale = Math.min(this.pixels / side, MAX_SCALE, Math.sqrt(MAX_LEVEL_PIXELS / area));
     const size = [gray.width, gray.height].map((length) => Math.max(1, Math.floor(length * scale)));
@@ -164,7 +184,7 @@ class Locator {
     const level = padded(resizeInTwoSteps(gray, size[0], size[1], part), margin);
     const histograms = gradientHistograms(level);
     if (histograms.rows < this.rows || histograms.columns < this.columns) return [];
-    const found = bestFilters(histograms, this.filters, this.offsets, this.rows, this.columns);
+    const found = yield* bestFilters(histograms, this.filters, this.offsets, this.rows, this.columns);
     return peaks(found, nCandidates).map((k) => {
       const i = Math.floor(k / found.nAcross), j = k % found.nAcross;
       return {

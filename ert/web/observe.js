@@ -6,6 +6,7 @@ import { fitSimilarity, rotation } from "./internal/geometry.js";
 import { followObject, poseOfLandmarks } from "./locator.js";
 import { reduceTo } from "./internal/resize.js";
 import { rotate } from "./internal/rotated.js";
+import { lastOf } from "./internal/steps.js";
 
 /**
  * @typedef {import("./ert.js").Model} Model
@@ -144,15 +145,31 @@ function isInside({ width, height }, [x, y]) {
  * @returns {Observation[]} The largest first, one of each face.
  */
 export function observeFaces(observer, detector, image, options = {}) {
+  return lastOf(facesInSteps(observer, detector, image, options));
+}
+
+/**
+ * The same in steps, to be spread over the frames of a video: each step is given its frame, in which the faces that
+ * were detected in the first one are located.
+ *
+ * @param {Observer} observer
+ * @param {import("./faces.js").FaceDetector} detector
+ * @param {Pixels} image
+ * @param {Parameters<typeof observeFaces>[3]} [options]
+ * @returns {Generator<void, Observation[], Pixels | undefined>}
+ */
+export function* facesInSteps(observer, detector, image, options = {}) {
   const { minConfidence = 0.5, rolls = PHOTO_ROLLS, ...detection } = options;
   const { model } = observer;
   const gray = channels(image) === 1 ? image : grayImage(image, model.grayWeights);
   const minWindows = model.hasConfidence ? MIN_WINDOWS : MIN_WINDOWS_WITHOUT_CONFIDENCE;
   const found = [];
+  let frame = gray;
   for (const roll of rolls) {
-    for (const box of detectRolled(detector, gray, roll, { minWindows, ...DETECTION, ...detection })) {
+    for (const box of yield* detectRolled(detector, gray, roll, { minWindows, ...DETECTION, ...detection })) {
+      frame = (yield) ?? frame;
       // Once more in the box that belongs to the landmarks: detectors place theirs differently.
-      const face = observer.observe(image, model.predict(image, box, { roll }));
+      const face = observer.observe(frame, model.predict(frame, box, { roll }));
       if (!face || face.confidence < minConfidence) continue;
       const isNew = found.every((other) => observer.distance(face.landmarks, other.landmarks) > SAME_FACE_SIZES);
       if (isNew) found.push(face);
@@ -180,8 +197,8 @@ export function findFaces(model, detector, image, options = {}) {
 }
 
 /** Detect faces in a copy that is rotated back by a roll; the boxes are those of the upright faces, in the image. */
-function detectRolled(detector, gray, roll, options) {
-  if (roll === 0) return detector.detect(gray, options);
+function* detectRolled(detector, gray, roll, options) {
+  if (roll === 0) return yield* detectedBoxes(detector, gray, options);
   const small = reduceTo(gray, options.maxSide ?? MAX_SIDE);
   const [cos, , sin] = rotation(roll);
   const across = Math.abs(cos), along = Math.abs(sin);
@@ -192,12 +209,18 @@ function detectRolled(detector, gray, roll, options) {
   const pixels = { pixels: small.data, columns: small.width, rows: small.height };
   const copy = rotate(pixels, cos, sin, start, width, height);
   const scale = gray.width / small.width;
-  return detector.detect(copy, options).flatMap(([left, top, wide, high]) => {
+  return (yield* detectedBoxes(detector, copy, options)).flatMap(([left, top, wide, high]) => {
     const right = left + (wide - 1) / 2 - u, down = top + (high - 1) / 2 - v;
     const center = [x + cos * right - sin * down, y + sin * right + cos * down];
     // The copy shows more than the image.
-        const [middleX, middleY] = center.map((place) => (place + 0.5) * scale - 0.5);
+    const [middleX, middleY] = center.map((place) => (place + 0.5) * scale - 0.5);
     const sides = [wide * scale, high * scale];
     return isInside(small, center) ? [[middleX - (sides[0] - 1) / 2, middleY - (sides[1] - 1) / 2, ...sides]] : [];
   });
+}
+
+/** Boxes of a detector; one of somebody else may have no steps. */
+function* detectedBoxes(detector, gray, options) {
+  if (!detector.steps) return detector.detect(gray, options);
+  return (yield* detector.steps(gray, options)).map(({ box }) => box);
 }

@@ -14,6 +14,8 @@ export interface TrackerOptions {
   searchEvery?: number;
   /** Longest side in pixels of the copy in which faces are detected; 320 by default. */
   detectSide?: number;
+  /** Steps of a search that are taken in one frame, of some 2 ms each; a search takes 10 to 40. All by default. */
+  searchSteps?: number;
   /** Seconds after which a lost object is given up; 1 by default. */
   patience?: number;
   /** Of a new object; 0.5 by default. */

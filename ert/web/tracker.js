@@ -8,8 +8,8 @@
 // that two people who change places while both are lost change ids; one initialization, and its mirror image, in place
 // of six; and objects of a model with a locator are tracked like faces.
 
-import { locateObjects } from "./locator.js";
-import { Observer, observeFaces } from "./observe.js";
+import { objectsInSteps } from "./locator.js";
+import { Observer, facesInSteps } from "./observe.js";
 import { ShapeSmoother } from "./internal/smoothing.js";
 
 /**
@@ -25,6 +25,8 @@ import { ShapeSmoother } from "./internal/smoothing.js";
  * @property {number} [searchEvery] - Seconds between searches while an object is lost or there is none.
  * @property {number} [detectSide] - Longest side in pixels of the copy in which faces are detected. While none is
  *     found, a copy twice as large and rotated copies are searched in turn.
+ * @property {number} [searchSteps] - Steps of a search that are taken in one frame, of some 2 ms each; a search takes
+ *     10 to 40. All by default.
  * @property {number} [patience] - Seconds after which a lost object is given up.
  * @property {number} [minConfidence] - Of a new object.
  * @typedef {{id: number, box: number[], roll: number, landmarks: Float64Array, confidence: number,
@@ -92,10 +94,10 @@ export class Tracker {
       throw new TypeError("Tracker: expected a detector of faces, or a model with a locator");
     }
     const { detector = null, maxObjects = 10, smooth = true, patience = 1, minConfidence = 0.5 } = options;
-    const { detectEvery = 3, searchEvery = 0.2, detectSide = 320 } = options;
+    const { detectEvery = 3, searchEvery = 0.2, detectSide = 320, searchSteps = Infinity } = options;
     this.observer = new Observer(model);
     Object.assign(this, { model, detector, maxObjects, smooth, patience, minConfidence });
-    Object.assign(this, { detectEvery, searchEvery, detectSide });
+    Object.assign(this, { detectEvery, searchEvery, detectSide, searchSteps });
     this.reset();
   }
 
@@ -104,6 +106,8 @@ export class Tracker {
     this.tracks = [];
     this.time = null;
     this.lastSearch = -Infinity;
+    /** The search that goes on, and the size of its frames. */
+    this.search = null;
     this.nEmptySearches = 0;
     this.nextId = 0;
   }
@@ -123,9 +127,11 @@ export class Tracker {
     const passed = this.time === null ? FRAME_SECONDS : Math.min(seconds - this.time, MAX_PREDICTION_SECONDS);
     this.time = seconds;
     this.#follow(image, seconds, passed);
-    if (this.#mustSearch(seconds)) {
-      this.#search(image, seconds);
-      this.lastSearch = seconds;
+    // Of frames that are turned or of another size, places of earlier ones say nothing.
+    if (this.search && (this.search.width !== image.width || this.search.height !== image.height)) this.search = null;
+    if (this.search || this.#mustSearch(seconds)) {
+      const found = this.#findObjects(image);
+      if (found) this.#assign(found, seconds);
     }
     const isShown = (track) => track.misses <= GRACE_FRAMES;
     this.tracks = this.tracks.filter((track) => isShown(track) || seconds - track.lastSeen <= this.patience);
@@ -167,9 +173,9 @@ export class Tracker {
     return this.observer.distance(expected, observation.landmarks) < MAX_JUMP_SIZES;
   }
 
-  /** Find objects; assign them to tracks, and begin tracks for the others. */
-  #search(image, now) {
-    const found = this.#findObjects(image);
+  /** Assign objects that were found to tracks, and begin tracks for the others. */
+  #assign(found, now) {
+    this.lastSearch = now;
     this.nEmptySearches = found.length ? 0 : this.nEmptySearches + 1;
     const { meanShape } = this.model;
     const isTracked = (track) => track.misses === 0, isLost = (track) => track.misses > 0;
@@ -199,16 +205,25 @@ export class Tracker {
     return [nearest, least];
   }
 
-  /** @returns {Observation[]} */
+  /** @returns {Observation[] | null} Null while the search goes on. */
   #findObjects(image) {
-    const { observer, detector, minConfidence, maxObjects } = this;
-    if (detector) {
-      const [sides, rolls, sizeStep] = SEARCHES[this.nEmptySearches % SEARCHES.length];
-      const options = { minConfidence, rolls, sizeStep, maxSide: sides * this.detectSide };
-      return observeFaces(observer, detector, image, options);
-    }
-    return locateObjects(this.model, image, { maxObjects, minConfidence })
+    const { observer, minConfidence } = this;
+    this.search ??= { steps: this.#steps(image), width: image.width, height: image.height };
+    let step = { done: false, value: [] };
+    for (let n = 0; n < this.searchSteps && !step.done; n++) step = this.search.steps.next(image);
+    if (!step.done) return null;
+    this.search = null;
+    if (this.detector) return step.value;
+    return step.value
       .map(({ box, roll, confidence }) => observer.observeIn(image, box, roll, confidence))
       .filter((observation) => observation?.confidence >= minConfidence);
+  }
+
+  #steps(image) {
+    const { model, observer, detector, minConfidence, maxObjects } = this;
+    if (!detector) return objectsInSteps(model, image, { maxObjects, minConfidence });
+    const [sides, rolls, sizeStep] = SEARCHES[this.nEmptySearches % SEARCHES.length];
+    const maxSide = sides * this.detectSide;
+    return facesInSteps(observer, detector, image, { minConfidence, rolls, sizeStep, maxSide });
   }
 }

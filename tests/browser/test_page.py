@@ -5,8 +5,10 @@ import io
 import json
 import math
 import re
+import threading
 from base64 import b64decode, b64encode
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -97,12 +99,6 @@ def saved_json(page):
     return json.loads(content)
 
 
-def table_boxes(page):
-    """Return the boxes of upright faces in the table: the three decimals of JSON are too few."""
-    rows = csv.DictReader(io.StringIO(saved(page, "csv")[1].decode()))
-    return [[float(row[name]) for name in ("left", "top", "width", "height")] for row in rows]
-
-
 def drag(page, box, size):
     """Draw a box, in pixels of a photo of this size, with the mouse."""
     area = page.locator("#canvas").bounding_box()
@@ -124,8 +120,7 @@ def test_landmarks_of_the_sample_are_those_of_python(open_page, pages):
     (image,) = found["images"]
     assert (image["file"], image["width"], image["height"]) == (sample.name, *ert.load_image(sample).shape[1::-1])
     (face,) = image["faces"]
-    (box,) = table_boxes(page)
-    pair = (ert.load_image(sample), box)
+    pair = (ert.load_image(sample), face["box"])
     (expected,), std = model.predict([pair], return_std=True)
     assert np.abs(expected - face["landmarks"]).max() < MAX_JPEG_PIXELS
     assert np.allclose(std[0], face["std"], rtol=0.1)
@@ -290,11 +285,103 @@ def test_a_damaged_model_is_a_clear_error(open_page, pages, drawn_model, tmp_pat
         assert page.is_disabled("#camera")
 
 
+def test_an_old_browser_is_told(open_page, drawn_model, tmp_path):
+    """One that cannot decompress the model, and one without import maps, in which no module runs."""
+    file = tmp_path / "page.html"
+    export_page(drawn_model, file)
+    page = open_page(file.as_uri())
+    page.add_init_script("delete window.DecompressionStream")
+    page.reload()
+    until(page, "document.documentElement.dataset.state === 'failed'")
+    assert "too old to decompress it: Chrome 80, Safari 16.4" in page.inner_text("#alert")
+    file.write_text(re.sub(r'<script type="importmap">.*?</script>', "", file.read_text()))
+    page = open_page(file.as_uri(), expected=["app.js"])
+    page.add_init_script("HTMLScriptElement.supports = () => false")
+    page.reload()
+    until(page, "document.getElementById('status').textContent.startsWith('This browser is too old for this page')")
+
+
+def test_requests_are_refused_by_the_policy(open_page, pages, drawn_model):
+    """From the console, as by an extension or a fault; nothing arrives at a server of this machine."""
+    page = ready(
+        open_page(
+            pages("given", drawn_model),
+            expected=["Content Security Policy", "Failed to load", "request to another host"],
+        )
+    )
+    requests = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), recorder(requests)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            refused = page.evaluate(REQUESTS, f"http://127.0.0.1:{server.server_port}/")
+            page.context.request.get(f"http://127.0.0.1:{server.server_port}/end")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert requests == ["/end"]
+    assert set(refused) == {"fetch", "request", "image", "events", "font", "module"}
+
+
+# Nothing is waited for but what tells that it is refused.
+REQUESTS = """async (url) => {
+  const refused = [];
+  const loaded = (made) => new Promise((done, fail) => { made.onload = made.onopen = done; made.onerror = fail; });
+  const attempts = {
+    fetch: () => fetch(url + "fetch"),
+    request: () => {
+      const made = new XMLHttpRequest();
+      const result = loaded(made);
+      made.open("GET", url + "request");
+      made.send();
+      return result;
+    },
+    image: () => { const made = new Image(); made.src = url + "image"; return loaded(made); },
+    events: () => loaded(new EventSource(url + "events")),
+    font: () => new FontFace("x", `url(${url}font)`).load(),
+    module: () => import(url + "module"),
+    beacon: () => navigator.sendBeacon(url + "beacon", "x"),
+    elements: () => {
+      for (const [name, key, more] of [["link", "href", { rel: "prefetch" }], ["link", "href", { rel: "stylesheet" }],
+        ["link", "href", { rel: "preload", as: "image" }], ["iframe", "src", {}], ["script", "src", {}],
+        ["video", "src", {}]]) {
+        const made = Object.assign(document.createElement(name), more);
+        made[key] = url + name;
+        document.head.append(made);
+      }
+    },
+  };
+  for (const [name, attempt] of Object.entries(attempts)) {
+    try { await attempt(); } catch { refused.push(name); }
+  }
+  return refused;
+}"""
+
+
+def recorder(requests):
+    """A handler that notes the paths of requests."""
+
+    class Recorder(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    return Recorder
+
+
 def test_hostile_texts_stay_texts(open_page, drawn_model, tmp_path):
     bad = "</script><img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>"
     names = (bad, *drawn_model.landmark_names_[1:])
-    model = with_fitted(drawn_model, landmark_names=names, box_source="whole")
-    export_page(model, tmp_path / "page.html", title=bad)
+    summary = drawn_model.summary_ | {"notes": {bad: bad, "license": f"--> {bad}"}}
+    model = with_fitted(drawn_model, landmark_names=names, box_source="whole", summary=summary)
+    model.save(tmp_path / f"{bad.replace('/', '')}.ert")
+    export_page(tmp_path / f"{bad.replace('/', '')}.ert", tmp_path / "page.html", title=bad)
     file = tmp_path / "<img src=x onerror=alert(1)>.png"
     Image.new("L", (96, 96), 100).save(file)
     page = choose(ready(open_page((tmp_path / "page.html").as_uri())), file)
@@ -303,6 +390,8 @@ def test_hostile_texts_stay_texts(open_page, drawn_model, tmp_path):
     assert bad in page.inner_text("#points")
     assert page.locator("img").count() == 0
     assert saved_json(page)["landmark_names"][0] == bad
+    page.click("#about summary")
+    assert page.inner_text("#about").count(bad) >= 2
 
 
 def write_video(path, size=(320, 240), n_frames=8):
@@ -367,8 +456,42 @@ def test_a_box_is_drawn_on_the_picture_of_the_camera(open_page, pages, drawn_mod
     until(page, "document.getElementById('canvas').width > 300")
     drag(page, (100, 60, 80, 80), (320, 240))
     until(page, "document.getElementById('objects').textContent.includes('Object 1')")
+    # A box outside the picture is told, and the camera goes on.
+    page.click("#numbers summary")
+    for name, value in {"left": "900", "top": "10", "width": "30", "height": "30"}.items():
+        page.fill(f"#box input[name={name}]", value)
+    page.keyboard.press("Enter")
+    assert page.inner_text("#alert").startswith("This box cannot be used: box: it lies outside the image of 320 x 240")
+    assert page.inner_text("#camera") == "Stop the camera"
+    # As when a phone is turned: the box was drawn on another picture.
+    page.evaluate(
+        """() => {
+          const { get } = Object.getOwnPropertyDescriptor(HTMLVideoElement.prototype, "videoWidth");
+          const quarter = { get() { return get.call(this) / 4; } };
+          Object.defineProperty(HTMLVideoElement.prototype, "videoWidth", quarter);
+        }"""
+    )
+    until(page, "document.getElementById('objects').textContent === ''")
+    assert page.inner_text("#camera") == "Stop the camera"
     page.click("#camera")
     assert page.inner_text("#status") == "The camera is off."
+
+
+def test_a_camera_that_is_unplugged_is_told(open_page, pages, drawn_model, camera):
+    page = open_page(pages("given", drawn_model), browser=camera)
+    page.evaluate(
+        """() => {
+          const { mediaDevices } = navigator;
+          const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+          mediaDevices.getUserMedia = async (wanted) => (window.stream = await ask(wanted));
+        }"""
+    )
+    ready(page).click("#camera")
+    until(page, "document.getElementById('camera').textContent === 'Stop the camera'")
+    page.evaluate("stream.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+    assert page.inner_text("#status").startswith("The camera was stopped: it was removed")
+    assert page.evaluate("stream.getTracks().every((track) => track.readyState === 'ended')")
+    assert page.inner_text("#camera") == "Use the camera"
 
 
 def test_no_camera_is_used_before_a_click_and_a_refusal_is_told(open_page, pages):
@@ -421,6 +544,31 @@ def test_photos_above_the_limit_are_reduced(open_page, pages, drawn_model, photo
     assert np.abs(expected - found["faces"][0]["landmarks"]).max() < 0.5 * factor
 
 
+def test_pictures_of_photos_are_released(open_page, pages, drawn_model, photo):
+    """Of many photos only the one that is shown stays decoded, also if there is no memory for its pixels."""
+    page = ready(open_page(pages("whole", with_fitted(drawn_model, box_source="whole"))))
+    page.evaluate(
+        """() => {
+          const decode = window.createImageBitmap;
+          window.bitmaps = [];
+          window.createImageBitmap = async (...all) => { bitmaps.push(await decode(...all)); return bitmaps.at(-1); };
+        }"""
+    )
+    choose(page, *photo.files)
+    opened = "() => bitmaps.filter(({ width }) => width > 0).length"
+    assert page.evaluate("bitmaps.length") == len(photo.files)
+    assert page.evaluate(opened) == 1
+    page.evaluate(
+        """() => {
+          CanvasRenderingContext2D.prototype.getImageData = () => { throw new RangeError("Out of memory"); };
+        }"""
+    )
+    page.set_input_files("#files", photo.files[0])
+    until(page, "document.getElementById('status').textContent.includes('1 file could not be used')")
+    assert "this browser has too little memory for 96 x 96 pixels" in page.inner_text("#photos")
+    assert page.evaluate(opened) <= 1
+
+
 def test_a_photo_is_shown_while_others_wait(open_page, pages, drawn_model, photo):
     model = with_fitted(drawn_model, box_source="whole")
     page = ready(open_page(pages("whole", model)))
@@ -470,8 +618,9 @@ def test_dropped_photos_and_several_faces(open_page, pages, tmp_path):
         b64encode((tmp_path / "pair.png").read_bytes()).decode(),
     )
     until(page, "document.getElementById('status').textContent === '2 faces in 1 photo.'")
-    shapes = model.predict([(np.asarray(pair), box) for box in table_boxes(page)])
-    for face, expected in zip(saved_json(page)["images"][0]["faces"], shapes, strict=True):
+    faces = saved_json(page)["images"][0]["faces"]
+    shapes = model.predict([(np.asarray(pair), face["box"]) for face in faces])
+    for face, expected in zip(faces, shapes, strict=True):
         assert np.abs(expected - face["landmarks"]).max() < MAX_PIXELS
     page.click("#objects button >> nth=0")
     assert page.is_visible("#whole")

@@ -35,9 +35,13 @@ def test_align_detects_faces_and_prints_json(model, tmp_path, capsys):
     Image.fromarray(astronaut()).save(photo)
     assert run("align", photo, "--model", model, "--json", "-") == 0
     result = json.loads(capsys.readouterr().out)
-    left, top, width, height = result["images"][0]["faces"][0]["box"]
+    face = result["images"][0]["faces"][0]
+    left, top, width, height = face["box"]
     assert left < 224 < left + width
     assert top < 120 < top + height
+    # The box is written as exactly as the landmarks in it need.
+    landmarks = ert.load(model).predict([(photo, face["box"])])[0]
+    np.testing.assert_allclose(landmarks, face["landmarks"], atol=2e-3)
 
 
 def test_align_any_roll_finds_an_upside_down_face(tmp_path, capsys):

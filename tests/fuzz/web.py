@@ -1,7 +1,7 @@
 """Fuzz ert.js with damaged models: what Python refuses it refuses, and both find the same landmarks with the others.
 
-The cases are those of `models.py`, and outcomes are what Python and ert.js say: "refused refused", "used used". "used"
-by ert.js alone is a fault, and so are a crash, a message of several lines, landmarks that differ, and seconds.
+The cases are those of `models.py`, and outcomes are what Python and ert.js say: "refused refused", "used used". A model
+that only one of them uses is a fault, and so are a crash, a message of several lines, landmarks that differ, seconds.
 """
 
 import json
@@ -48,7 +48,7 @@ def run(first, n, seed, folder, note=lambda number: None):
         height, width = IMAGE.shape
         listed = {"names": names, "width": width, "height": height, "box": BOX}
         (folder / "cases.json").write_text(json.dumps(listed))
-        command = [shutil.which("node"), str(HERE / "web.mjs"), str(folder)]
+        command = [shutil.which("node"), "--single-threaded", str(HERE / "web.mjs"), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHUNK_SECONDS)
         results = [json.loads(line) for line in done.stdout.splitlines()]
         for i, (name, mine) in enumerate(zip(names, found, strict=True)):
@@ -67,7 +67,9 @@ def fault_of(mine, other):
         return f"takes {other['seconds']:.1f} s"
     if outcome == "refused" and other["outcome"] == "used":
         return f"used, and Python says: {found}"
-    if outcome == other["outcome"] == "used":
+    if outcome == "used" and other["outcome"] == "refused":
+        return f"used in Python, and ert.js says: {other['text']}"
+    if outcome == "used":
         difference = np.abs(found - other["landmarks"]).max()
         # Landmarks that fly far beyond the image are single precision there.
         if not difference <= PIXELS + 1e-6 * np.abs(found).max():

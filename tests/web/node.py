@@ -18,7 +18,8 @@ def node(script, *args):
     program = shutil.which("node")
     if program is None:
         pytest.skip("needs node (apt-get install nodejs)")
-    command = [program, str(script), *map(str, args)]
+    # With threads of its own, Node can wait for itself at its end, seldom and for ever (nodejs/node issue 54918).
+    command = [program, "--single-threaded", str(script), *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -75,6 +75,18 @@ DAMAGE = {
         lambda m: with_header(m["plain.ert"], setting("crop_spec", "working_size", value=24.0)),
         "working_size=24: expected an integer",
     ),
+    "yes region.ert": (
+        lambda m: with_header(m["plain.ert"], setting("crop_spec", "region", 2, value=True)),
+        "expected four sides",
+    ),
+    "text region.ert": (
+        lambda m: with_header(m["plain.ert"], setting("crop_spec", "region", 2, value="1.2")),
+        "expected four sides",
+    ),
+    "yes locator.ert": (
+        lambda m: with_header(m["plain.ert"], setting("locator", "crop_spec", "region", 2, value=True)),
+        "expected four sides",
+    ),
     "text number.ert": (
         lambda m: with_header(m["plain.ert"], setting("summary", "n_objects", value="3")),
         "n_objects is",

@@ -229,6 +229,13 @@ def test_objects_of_a_locator_are_tracked(track, drawn_model):  # noqa: F811
     assert shown[-1][0]["roll"] == pytest.approx(19, abs=6)
     (nothing,) = track([draw([], (200, 150), rng)], drawn_model)
     assert nothing == []
+    # Several objects are searched for in the whole photo, here over some frames.
+    shapes = [place(90 + k / 4, 80, 60, 10) for k in range(60)]
+    found = track([draw([shape], (200, 150), rng) for shape in shapes], drawn_model, maxObjects=2, searchSteps=1)
+    first = next((i for i, objects in enumerate(found) if objects), len(found))
+    assert 2 <= first < 50
+    for objects, shape in list(zip(found, shapes, strict=True))[first:]:
+        assert np.hypot(*(points(objects[0]) - shape).T).mean() < 5
 
 
 def test_errors_of_a_tracker(model_file, tmp_path):
@@ -257,3 +264,26 @@ def test_types_describe_what_the_modules_have():
             assert f"export {kind} {what}" in module
         for option in re.findall(r"^  (\w+)\?:", types, re.MULTILINE):
             assert f"[{option}]" in module or name == "locator"
+
+
+def test_a_search_is_spread_over_frames(track, face):
+    """A step a frame: the face is found a little later, where it is by then; frames of another size end a search."""
+    frames = [moved(face, 2 * i) for i in range(40)]
+    at_once, spread = track(frames), track(frames, searchSteps=1)
+    first = next(i for i, found in enumerate(spread) if found)
+    assert at_once[0]
+    assert 2 <= first <= 30
+    for one, other in zip(at_once[first + 5 :], spread[first + 5 :], strict=True):
+        assert len(one) == len(other) == 1
+        assert np.abs(np.subtract(one[0]["landmarks"], other[0]["landmarks"])).mean() < 1
+    turned = [np.ascontiguousarray(frame[:, 40:]) for frame in frames]
+    found = track(frames[: first - 1] + turned, searchSteps=1)
+    assert not any(found[: first + 1])
+    assert found[-1]
+
+
+def moved(face, pixels):
+    """A frame in which a face is so far to the right."""
+    frame = np.full((FRAME[1], FRAME[0]), 128, np.uint8)
+    frame[20 : 20 + face.shape[0], 40 + pixels // 4 : 40 + pixels // 4 + face.shape[1]] = face
+    return frame

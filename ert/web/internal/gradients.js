@@ -10,6 +10,8 @@
 export const CELL_PIXELS = 4, N_DIRECTIONS = 8;
 // Gradients of this size, in gray levels from a pixel to the second next, count as noise.
 const NOISE_LEVELS = 4;
+// Products in a step of a search: one takes some 2 ms.
+const STEP_PRODUCTS = 1_500_000;
 const HALF = N_DIRECTIONS / 2;
 const COSINES = Float32Array.from({ length: HALF }, (_, i) => Math.cos((Math.PI * i) / HALF));
 const SINES = Float32Array.from({ length: HALF }, (_, i) => Math.sin((Math.PI * i) / HALF));
@@ -66,21 +68,22 @@ function cellSums({ data, width }, rows, columns) {
 }
 
 /**
- * Return for each window of cells the best of several filters and its score.
+ * Return for each window of cells the best of several filters and its score, in steps.
  *
  * @param {Histograms} histograms
  * @param {Float32Array} filters - n, rows, columns and N_DIRECTIONS.
  * @param {Float32Array} offsets - Of n filters, added to the scores.
  * @param {number} rows
  * @param {number} columns
- * @returns {{scores: Float32Array, best: Uint8Array, nDown: number, nAcross: number}}
+ * @returns {Generator<void, {scores: Float32Array, best: Uint8Array, nDown: number, nAcross: number}>}
  */
-export function bestFilters(histograms, filters, offsets, rows, columns) {
+export function* bestFilters(histograms, filters, offsets, rows, columns) {
   const nDown = histograms.rows - rows + 1, nAcross = histograms.columns - columns + 1;
   const scores = new Float32Array(nDown * nAcross).fill(-Infinity), best = new Uint8Array(nDown * nAcross);
   // Numbers of 64 bits, which need no conversion before each product.
   const cells = Float64Array.from(histograms.data), weights = Float64Array.from(filters);
   const stride = histograms.columns * N_DIRECTIONS, n = columns * N_DIRECTIONS;
+  let nProducts = 0;
   for (let number = 0; number < offsets.length; number++) {
     const filter = weights.subarray(number * rows * n, (number + 1) * rows * n);
     for (let i = 0, k = 0; i < nDown; i++) {
@@ -92,6 +95,10 @@ export function bestFilters(histograms, filters, offsets, rows, columns) {
           best[k] = number;
         }
       }
+      nProducts += nAcross * rows * n;
+      if (nProducts < STEP_PRODUCTS) continue;
+      nProducts = 0;
+      yield;
     }
   }
   return { scores, best, nDown, nAcross };

@@ -154,13 +154,17 @@ function search(opened) {
 
 /** Read a photo; null if it cannot be read, and then the photo has the reason. */
 async function open(photo) {
+  let bitmap = null;
   try {
-    const bitmap = await decode(photo.file);
-    photo.width = bitmap.width;
-    photo.height = bitmap.height;
+    bitmap = await decode(photo.file);
+    const { width, height } = bitmap;
+    Object.assign(photo, { width, height });
     return { photo, bitmap, ...readGray(bitmap, model.grayWeights) };
   } catch {
-    photo.error = "this browser cannot read it as a photo (most read JPEG, PNG, WebP, GIF and BMP)";
+    photo.error = bitmap === null
+      ? "this browser cannot read it as a photo (most read JPEG, PNG, WebP, GIF and BMP)"
+      : `this browser has too little memory for ${photo.width} x ${photo.height} pixels`;
+    bitmap?.close();
     return null;
   }
 }
@@ -242,7 +246,7 @@ function summary(some) {
 
 function addBox(box) {
   if (camera.running) {
-    cameraBoxes.push(box);
+    addCameraBox(box);
     return;
   }
   if (shown === null) {
@@ -259,6 +263,19 @@ function addBox(box) {
   alertText("");
   status(summary([photo]));
   refresh();
+}
+
+function addCameraBox(box) {
+  if (lastFrame === null) {
+    return;
+  }
+  try {
+    finder.locate(lastFrame.gray, { box });
+    cameraBoxes.push(box);
+    alertText("");
+  } catch (error) {
+    alertText(`This box cannot be used: ${error.message}.`);
+  }
 }
 
 function showDrawing() {
@@ -308,10 +325,15 @@ function onCameraStop(reason) {
 
 function onFrame(pixels, canvas, seconds, begin) {
   const gray = grayImage(pixels, model.grayWeights);
+  if (lastFrame !== null && (lastFrame.gray.width !== gray.width || lastFrame.gray.height !== gray.height)) {
+    // The device was turned: boxes that were drawn are elsewhere.
+    cameraBoxes = [];
+    finder.restart();
+  }
   const found = performance.now();
   const objects = finder.follow(gray, seconds, { boxes: cameraBoxes, maxObjects: maxObjects() });
   const milliseconds = performance.now() - found;
-  lastFrame = { canvas, objects };
+  lastFrame = { canvas, gray, objects };
   view.show({ image: canvas, width: canvas.width, height: canvas.height, objects, mirrored: camera.facesUser });
   rate.add(begin, performance.now() - begin, milliseconds, objects.length);
   const text = rate.text(settings.object);

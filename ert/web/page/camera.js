@@ -72,6 +72,9 @@ export class Camera {
       this.#video.srcObject = stream;
       await this.#video.play();
     } catch (error) {
+      if (error.name === "AbortError" && !this.running) {
+        throw new Error("The camera was stopped before it was ready.");
+      }
       this.stop();
       throw new Error(FAULTS[error.name] ?? (error instanceof DOMException
         ? `The camera cannot be used: ${error.message || error.name}.` : error.message));

@@ -10,6 +10,8 @@ export const MIN_FACE_CONFIDENCE = 0.5;
 const MIN_FOUND_CONFIDENCE = 0.1;
 const LIKELY_CONFIDENCE = 0.5;
 const WARM_UP_MILLISECONDS = 50;
+/** Of a search, in a picture of the camera: the next picture comes after 16 milliseconds. */
+const SEARCH_STEPS = 2;
 
 /**
  * @typedef {{box: number[], roll: number, landmarks: Float64Array, std: Float64Array | null,
@@ -102,7 +104,7 @@ export class Finder {
       return this.find(gray);
     }
     const options = this.#detector ? { detector: this.#detector } : { maxObjects };
-    this.#tracker ??= new Tracker(this.#model, options);
+    this.#tracker ??= new Tracker(this.#model, { ...options, searchSteps: SEARCH_STEPS });
     return this.#tracker.update(gray, seconds);
   }
 

@@ -31,7 +31,8 @@ export class Rate {
     const frames = this.#frames;
     const times = frames.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b);
     const span = frames.at(-1).begin - frames[0].begin;
-    const searching = frames.reduce((total, frame) => total + frame.searching, 0);
+    // Pictures in which an object is still searched for say nothing of the time for one.
+    const searching = frames.reduce((total, frame) => total + (frame.nObjects ? frame.searching : 0), 0);
     const nObjects = frames.reduce((total, frame) => total + frame.nObjects, 0);
     return {
       framesPerSecond: span > 0 ? ((frames.length - 1) * 1000) / span : 0,

@@ -1,6 +1,8 @@
 /** Landmarks as JSON and CSV, with the keys and columns that `ert align --json` and `ert predict --out` write. */
 
 const CSV_DECIMALS = 6;
+/** In JSON. A box is where landmarks come from: with three decimals it can give other landmarks. */
+const BOX_DECIMALS = 6;
 
 /**
  * @typedef {{box: number[], roll: number, landmarks: Float64Array, std: Float64Array | null,
@@ -30,7 +32,8 @@ function jsonObject({ box, roll, landmarks, std, confidence }) {
   for (let k = 0; k < landmarks.length; k += 2) {
     points.push([rounded(landmarks[k], 3), rounded(landmarks[k + 1], 3)]);
   }
-  const object = { box: box.map((value) => rounded(value, 3)), roll: rounded(roll, 3), landmarks: points };
+  const object = { box: box.map((value) => rounded(value, BOX_DECIMALS)), roll: rounded(roll, BOX_DECIMALS),
+    landmarks: points };
   if (std !== null) {
     object.std = Array.from(std, (value) => rounded(value, 3));
   }
