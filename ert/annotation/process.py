@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
@@ -91,6 +92,8 @@ def _run(connection: Connection, work: Callable[..., Any], arguments: tuple[Any,
     threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    # The terminal is for lines that a person can act on.
+    warnings.simplefilter("ignore")
     lock = threading.Lock()
 
     def send(kind: str, content: Any) -> None:

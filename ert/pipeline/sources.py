@@ -100,6 +100,9 @@ def scatter(dataset: Dataset) -> tuple[float, float, float, float]:
         return np.inf, np.inf, np.inf, 0.0
     mean = typical_shape(dataset.landmarks[known])
     turn, _, centers = fit_similarity(mean, dataset.landmarks[known])
+    if not (abs(turn) > 0).all():
+        # All landmarks of an object are in one place.
+        return np.inf, np.inf, np.inf, 0.0
     sides = sizes[known].mean(axis=1)
     center = max((centers.real / sizes[known, 0]).std(), (centers.imag / sizes[known, 1]).std())
     roll = np.degrees(np.angle(turn / turn.mean())).std()

@@ -166,6 +166,8 @@ def fit_locator(
             scores += [_scores(without, photos[i]) for i in chosen]
         locator = windows.discriminants(locator, everything)
         locator = replace(locator, confidence_weights=_calibrate(*map(np.concatenate, zip(*scores, strict=True))))
+    if locator.start.max() > MAX_RELATIVE_SIDE:
+        raise InputError("locator: the objects are far larger than their photos: do the landmarks belong to them?")
     check_locator(locator)
     return locator
 
@@ -361,7 +363,7 @@ class _Windows:
                 elsewhere.append(found)
                 photo_of += [i] * len(found)
         at_rolls = np.stack(objects, axis=1).reshape(len(locator.rolls), len(objects), -1)
-        places, owners_of_places = np.concatenate(elsewhere), np.array(photo_of)
+        places, owners_of_places = np.concatenate(elsewhere), np.array(photo_of, np.intp)
         return cls(at_rolls, np.array(owners), (places, places[:0]), (owners_of_places, owners_of_places[:0]))
 
     def with_likely(self, locator: Locator, photos: Sequence[_Photo], changed: Sequence[_Photo]) -> "_Windows":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,10 @@ def priority(send):
 
 def fail(send, error):
     raise error
+
+
+def warn(send):
+    warnings.warn("divide by zero", RuntimeWarning, stacklevel=1)
 
 
 def leave(send, status):
@@ -90,6 +95,13 @@ def test_errors_are_a_line(start, error, text):
     _, watch = start(fail, error)
     assert watch.ended.wait(60)
     assert watch.end == (None, text)
+
+
+def test_warnings_are_not_printed(start, capfd):
+    _, watch = start(warn)
+    assert watch.ended.wait(60)
+    assert watch.end == (None, "")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("status", [0, 3])

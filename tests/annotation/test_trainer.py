@@ -81,6 +81,21 @@ def test_boxes_that_a_person_has_drawn_are_not_expected_in_new_photos(dataset):
     assert train_on(given, params=QUICK, validate=False).model.box_source_ == "whole"
 
 
+def test_objects_that_are_far_larger_than_their_photos_are_no_fault(tmp_path):
+    files = draw_photos(tmp_path, 11)[0]
+    landmarks = np.tile([(1e3, 1e3), (2e3, 2e3), (-1e3, 0)], (11, 1, 1))
+    with pytest.raises(InputError, match="far larger than"):
+        train_on(Dataset(files, squares_around(landmarks), landmarks, ("a", "b", "c"), "far"), params=QUICK)
+
+
+def test_objects_whose_landmarks_coincide_are_no_fault(tmp_path, recwarn):
+    files = draw_photos(tmp_path, 11)[0]
+    landmarks = np.full((11, 3, 2), 5.0)
+    with pytest.raises(InputError, match="all landmarks coincide"):
+        train_on(Dataset(files, np.tile([0.0, 0, 9, 9], (11, 1)), landmarks, ("a", "b", "c"), "one"), params=QUICK)
+    assert not [one for one in recwarn if one.category is RuntimeWarning]
+
+
 def test_a_given_model_stays_while_it_is_better(trained, dataset):
     rest = dataset.subset(range(N, N + 6))
     poor = train_on(rest, params=QUICK | {"n_stages": 1, "n_trees": 1}, base=trained.model)
