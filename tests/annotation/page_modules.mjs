@@ -123,7 +123,7 @@ test("content: order of landmarks, missing ones, box, what the server gets", () 
   assert.deepEqual(guessMissing(marked([[1, 1], null]), true), [1]);
   const sent = toServer({ status: "started", objects: [object, marked([null])], scale: 0.5 });
   assert.deepEqual(sent, { status: "started", scale: 0.5,
-    objects: [{ landmarks: object.landmarks, hidden: [0], box: null, id: "" }] });
+    objects: [{ landmarks: object.landmarks, hidden: [0], missing: [1], box: null, id: "" }] });
   const stored = { landmarks: [null, [1, 1]], hidden: [], box: null, id: "" };
   assert.deepEqual(contentOf({ status: "done", objects: [stored] }).objects[0].missing, [0]);
   const before = { a: [[1, 2], null], b: 1 };

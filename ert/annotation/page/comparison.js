@@ -100,7 +100,7 @@ export class Comparison {
     const scroll = element("div", region, this.table);
     this.rows = element("div", { hidden: true }, scroll, element("div", { class: "buttons" }, this.all));
     this.figures = element("div", { class: "figures" });
-    const close = button("Close", () => this.dialog.close());
+    const close = button("Close", () => this.close());
     this.dialogRows = element("div");
     const dialogHead = element("div", { class: "dialog-head" }, element("h2", {}, "Side by side"), close);
     this.dialog = element("dialog", { class: "beside", "aria-label": "Your points and the model's opinion" },
@@ -108,6 +108,10 @@ export class Comparison {
     this.dialog.addEventListener("close", () => this.onClose());
     // The keys of the photo do not act while the dialog is open.
     this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    this.dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.close();
+    });
     this.node.append(this.choice, this.note, this.error, this.rows, this.dialog);
     for (const line of [this.note, this.error]) setText(line, "");
   }
@@ -123,7 +127,14 @@ export class Comparison {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
+  /** The browser tells of a closed dialog later: by then it may be open again. */
+  close() {
+    this.dialog.close();
+    this.onClose();
+  }
+
   onClose() {
+    if (this.dialog.open || this.mode !== "beside") return;
     this.dialog.before(this.rows);
     this.choice.querySelector("input[value=hidden]").checked = true;
     this.setMode("hidden");
@@ -149,6 +160,8 @@ export class Comparison {
   async ask(id) {
     this.asked = id;
     await showErrors(this.error, () => this.store.loadOpinion());
+    // It was hidden while the answer was on its way.
+    if (this.mode === "hidden") this.update();
   }
 
   current() {

@@ -4,7 +4,7 @@
  * @typedef {object} Marked one object of a photo
  * @property {([number, number] | null)[]} landmarks in pixels of the photo
  * @property {number[]} hidden landmarks that cannot be seen, marked all the same
- * @property {number[]} [missing] landmarks that the person marked as missing (this page only; null in the file)
+ * @property {number[]} [missing] landmarks that the person marked as missing (null in the file)
  * @property {[number, number, number, number] | null} box left, top, width, height; null: derived
  * @property {string} id
  *
@@ -20,7 +20,7 @@ export function emptyObject(n) {
 }
 
 /**
- * The file does not say which of the landmarks without a position are missing and which are not marked yet. Landmarks
+ * A file does not say which of the landmarks without a position are missing and which are not marked yet. Landmarks
  * are marked in order: those before the last marked one were left out on purpose.
  *
  * @param {Marked} object
@@ -48,6 +48,7 @@ export function toServer(content) {
   const objects = content.objects.filter((object) => !isEmpty(object)).map((object) => ({
     landmarks: object.landmarks,
     hidden: object.hidden.filter((k) => object.landmarks[k] !== null),
+    missing: (object.missing ?? []).filter((k) => object.landmarks[k] === null).sort((a, b) => a - b),
     box: object.box,
     id: object.id,
   }));
@@ -72,6 +73,12 @@ const isData = (value) => typeof value === "object" && value !== null;
 /** @param {Content} a @param {Content} b @returns {boolean} whether the server would store the same */
 export function sameForServer(a, b) {
   return JSON.stringify(toServer(a)) === JSON.stringify(toServer(b));
+}
+
+/** @param {Content} a @param {Content} b @returns {boolean} the same, for a server that keeps no missing landmarks */
+export function sameButMissing(a, b) {
+  return sameForServer(...[a, b].map((content) => (
+    { ...content, objects: content.objects.map((object) => ({ ...object, missing: [] })) })));
 }
 
 /** @param {Marked} object @param {number} k @returns {boolean} whether a click may still place the landmark */

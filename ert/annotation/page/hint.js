@@ -9,7 +9,7 @@ import { nextOpen, titleOf } from "./content.js";
  */
 export function hint(store, tools) {
   const { pick } = store;
-  if (pick) return `${pick.text} (${pick.points.length} of ${pick.n}) Esc: stop.`;
+  if (pick) return `${pick.text} (${pick.points.length} of ${pick.n}) Without a mouse: arrow keys, P. Esc: stop.`;
   if (tools.mode === "box") return "Draw the box of the object from corner to corner. Delete: no box. Esc: stop.";
   if (tools.mode === "pan") return "Drag to move the photo. V: mark landmarks again.";
   if (tools.mode === "curve") return curveHint(store, tools);

@@ -35,6 +35,8 @@ export function listen(actions, view, tools) {
     }
     if (!action || !(onPhoto || leavesFocus(target, key))) return;
     event.preventDefault();
+    // A key that is held down must not accept or skip photos that nobody has looked at.
+    if (event.repeat && !action.repeats) return;
     if (tools.gesture && action !== actions.escape) return;
     action.run(event);
   });

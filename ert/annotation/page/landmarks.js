@@ -18,7 +18,7 @@ export function stateOf(store, k) {
  */
 export function mount(section, store, chosen) {
   const list = element("ol", { class: "landmarks" });
-  const error = element("p", { class: "error", hidden: true });
+  const error = element("p", { class: "error", role: "alert", hidden: true });
   const rename = button("Rename …", startRenaming);
   section.append(list, error, rename);
 
@@ -49,7 +49,13 @@ export function mount(section, store, chosen) {
     node.dataset.state = word;
     node.setAttribute("aria-pressed", String(store.selected === k));
     node.classList.toggle("target", store.target === k);
-    if (store.selected === k) node.scrollIntoView({ block: "nearest" });
+    if (store.selected === k) reach(node);
+  }
+
+  /** Scroll the list, and not the panels around it, in which the person may be elsewhere. */
+  function reach({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = list;
+    list.scrollTop = Math.min(offsetTop, Math.max(scrollTop, offsetTop + offsetHeight - clientHeight));
   }
 
   function startRenaming() {

@@ -1,7 +1,7 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
 import {
-  button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table,
+  button, counted, drawing, element, sentence, setSummary, setText, short, showErrors, showOneOf, table,
 } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
@@ -102,11 +102,9 @@ class Model {
     setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
-    this.stop.hidden &&= !isTraining;
-    setHidden(this.train, isTraining, this.stop);
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
-    setHidden(this.stop, !isTraining, this.train);
+    showOneOf(isTraining, this.stop, this.train);
     setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);

@@ -1,7 +1,9 @@
 /** The photo that is edited, and everything that panels and tools share. */
 
 import * as server from "./api.js";
-import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer, shared } from "./content.js";
+import {
+  contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameButMissing, sameForServer, shared,
+} from "./content.js";
 import { History } from "./history.js";
 import { Saver } from "./saving.js";
 
@@ -42,6 +44,8 @@ export class Store extends EventTarget {
     this.dismissed = new Set();
     this.moving = Promise.resolve();
     this.opening = 0;
+    /** The open photo was changed elsewhere, and could not be loaded again yet. */
+    this.isOutdated = false;
     /** Photo that is opened, or is open. */
     this.goal = 0;
   }
@@ -113,7 +117,7 @@ export class Store extends EventTarget {
     this.goal = photo ? id : this.photo?.id;
     if (!photo) return false;
     this.cancelPick();
-    Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
+    Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null, isOutdated: false });
     this.#take(photo);
     this.selected = nextOpen(this.current);
     this.#emit("photo");
@@ -190,7 +194,8 @@ export class Store extends EventTarget {
     this.status = status;
     this.#emit("status");
     if (!this.photo) return;
-    if (restarted || status.changed.includes(this.photo.id)) await this.#refresh();
+    this.isOutdated ||= restarted || status.changed.includes(this.photo.id);
+    if (this.isOutdated) await this.#refresh();
     if (status.model.version !== (this.proposal?.model ?? 0)) await this.loadProposal().catch(() => {});
   }
 
@@ -402,7 +407,8 @@ export class Store extends EventTarget {
       this.saver.revisions.set(id, photo.revision);
       const known = this.history.contentOf(id);
       // The same for the server: what this page alone knows of the photo is kept.
-      if (known && sameForServer(known, content)) content = known;
+      const isSame = photo.objects.every((object) => object.missing) ? sameForServer : sameButMissing;
+      if (known && isSame(known, content)) content = known;
       else if (known) this.#recordElsewhere(id, known, content);
     }
     this.photo = { ...photo, ...content };
@@ -417,6 +423,7 @@ export class Store extends EventTarget {
     if (this.saver.unsaved.has(id) || this.busy) return;
     const photo = await this.#fetch(id);
     if (!photo || this.photo.id !== id || this.saver.unsaved.has(id) || this.busy) return;
+    this.isOutdated = false;
     if (photo.revision === this.saver.revisions.get(id)) return;
     const before = this.content;
     this.history.contentOf(id) ?? this.#recordElsewhere(id, before, contentOf(photo));

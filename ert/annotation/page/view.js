@@ -21,6 +21,7 @@ export class View extends EventTarget {
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
     this.canvas.setAttribute("aria-roledescription", "photo with landmarks");
+    this.canvas.setAttribute("aria-description", "Arrow keys and P: place. F6: panels and buttons. ?: all keys.");
     container.append(this.canvas);
     this.context = this.canvas.getContext("2d");
     this.image = new PhotoImage();
@@ -50,6 +51,10 @@ export class View extends EventTarget {
 
   get photoSize() {
     return [this.store.photo.width, this.store.photo.height];
+  }
+
+  get isPhotoShown() {
+    return this.shown === this.store.photo?.id && Boolean(this.image.parts.base);
   }
 
   get fitScale() {
