@@ -237,7 +237,7 @@ def measure_large(browser):
 
 
 def main():
-    arguments = common.arguments(__doc__, photos=5000, opened=40, chromium="/usr/bin/chromium")
+    arguments = common.arguments(__doc__, photos=5000, opened=1000, chromium="/usr/bin/chromium")
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

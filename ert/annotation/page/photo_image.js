@@ -23,6 +23,8 @@ export class PhotoImage extends EventTarget {
     this.unreachable = false;
     /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
     this.parts = {};
+    /** Another number whenever other pixels are drawn. */
+    this.version = 0;
     this.aborts = {};
     this.timers = {};
     /** What a timer waits for, as text. */
@@ -154,6 +156,7 @@ export class PhotoImage extends EventTarget {
       }
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
+      this.version += 1;
     } catch (error) {
       if (abort.signal.aborted || !whole) return;
       Object.assign(this, { error: error.message, unreachable: error.status === 0 });
@@ -176,5 +179,6 @@ export class PhotoImage extends EventTarget {
     this.parts[name]?.bitmap.close();
     delete this.parts[name];
     delete this.aborts[name];
+    this.version += 1;
   }
 }

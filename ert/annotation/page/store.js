@@ -44,6 +44,8 @@ export class Store extends EventTarget {
     this.dismissed = new Set();
     this.moving = Promise.resolve();
     this.opening = 0;
+    /** @type {number | null} photo that is probably next */
+    this.expected = null;
     /** The open photo was changed elsewhere, and could not be loaded again yet. */
     this.isOutdated = false;
     /** Photo that is opened, or is open. */
@@ -108,16 +110,21 @@ export class Store extends EventTarget {
 
   // Photos
 
-  /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
-  async open(id) {
+  /**
+   * @param {number} id
+   * @param {Promise<any>} [answer] the photo, if it was asked for before
+   * @returns {Promise<boolean>} false, with a message, if the server does not answer
+   */
+  async open(id, answer = this.#fetch(id)) {
     const turn = ++this.opening;
     this.goal = id;
-    const photo = await this.#fetch(id);
+    const photo = await answer;
     if (turn !== this.opening) return false;
     this.goal = photo ? id : this.photo?.id;
     if (!photo) return false;
     this.cancelPick();
-    Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null, isOutdated: false });
+    Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
+    Object.assign(this, { isOutdated: false, expected: null });
     this.#take(photo);
     this.selected = nextOpen(this.current);
     this.#emit("photo");
@@ -127,14 +134,18 @@ export class Store extends EventTarget {
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
+    const { expected } = this;
+    const early = expected === null ? undefined : this.#fetch(expected);
     const answer = await this.#ask(this.#nextPath);
     if (answer?.id === null) this.say("No other photo is left to do.");
-    return (answer?.id ?? null) !== null && this.open(answer.id);
+    return (answer?.id ?? null) !== null && this.open(answer.id, answer.id === expected ? early : undefined);
   }
 
   /** @returns {Promise<number | null>} what `next` would open now */
   async peek() {
+    const { photo } = this;
     const answer = await this.api.get(this.#nextPath).catch(() => null);
+    if (this.photo.id === photo.id) this.expected = answer?.id ?? null;
     return answer?.id ?? null;
   }
 
