@@ -8,9 +8,9 @@ as complete when all photos are in the list; of several loads, the median and th
 through the whole list, a page of rows at a time with a hundred pauses for thumbnails, opens photos, and searches for
 one. The heap is that of JavaScript after a collection.
 
-With photos of 12 megapixels: the time from Enter until the next photo is drawn, after a pause as long as marking a photo
-takes and without one; the time from opening a photo until a click has placed a landmark that is drawn; and, while a point
-is dragged, the time from each move of the pointer until the frame with the moved point is drawn, and between frames.
+With photos of 12 megapixels: the time from Enter until the next photo is drawn, after a pause as long as marking it
+takes and without one; the time from the first click in a photo until its landmark is drawn; and, while a point is
+dragged, the time from each move of the pointer until the frame with the moved point is drawn, and between frames.
 """
 
 import os
@@ -174,7 +174,7 @@ def mark(page):
 
 
 def finish_photos(page, pause):
-    """Mark photos and go on with Enter; return the milliseconds until the next photo and its first landmark are drawn."""
+    """Mark photos and go on with Enter; return the milliseconds until the next photo, and a landmark, are drawn."""
     next_photo, first_point = [], []
     for _ in range(N_LARGE // 2 - 1):
         first_point.append(mark(page))

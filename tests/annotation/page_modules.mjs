@@ -670,3 +670,72 @@ test("what an earlier page kept is not readable: the page starts", async () => {
   const store = await opened(new FakeServer(), storage);
   assert.equal(store.saver.state, "saved");
 });
+
+test("the photo that is expected next is asked for once; another one opens if it was done elsewhere", async () => {
+  const server = new FakeServer(5);
+  const store = await opened(server);
+  const finish = () => store.editObject("placed", (object) => { object.landmarks = [[1, 1], [2, 2], [3, 3]]; });
+  assert.equal(await store.peek(), 1);
+  finish();
+  await store.accept();
+  assert.equal(store.photo.id, 1);
+  assert.equal(server.log.filter((path) => path === "/api/photos/1").length, 1);
+  assert.equal(await store.peek(), 2);
+  server.put("/api/photos/2", { revision: 0, status: "done", objects: [], scale: null });
+  finish();
+  await store.accept();
+  await settle();
+  assert.equal(store.photo.id, 3);
+  assert.deepEqual(server.photos.map(({ status }) => status), ["done", "done", "done", "todo", "todo"]);
+});
+
+test("undo while the edit is being saved, and photos opened quickly: the server gets the last state", async () => {
+  const server = new FakeServer(4);
+  const store = await opened(server);
+  let release;
+  place(store, 0, [5, 5]);
+  server.held = new Promise((resolve) => { release = resolve; });
+  await store.undo();
+  assert.equal(store.saver.state, "saving");
+  const opening = [1, 2, 3].map((id) => store.open(id));
+  server.held = null;
+  release();
+  await Promise.all(opening);
+  await settle();
+  assert.equal(store.photo.id, 3);
+  assert.equal(store.saver.state, "saved");
+  assert.deepEqual([server.photos[0].objects, server.photos[0].status], [[], "todo"]);
+  await store.redo();
+  await settle();
+  assert.deepEqual([store.photo.id, server.photos[0].objects[0].landmarks[0]], [0, [5, 5]]);
+});
+
+test("a photo changed here and in another tab while both save: nothing is overwritten", async () => {
+  const server = new FakeServer();
+  const store = await opened(server);
+  server.put("/api/photos/0", { revision: 0, status: "started", objects: [marked([[9, 9], null, null])], scale: null });
+  place(store, 0, [5, 5]);
+  await settle();
+  assert.equal(store.saver.state, "conflict");
+  assert.deepEqual(server.photos[0].objects[0].landmarks[0], [9, 9]);
+  await store.resolveConflict("theirs");
+  assert.deepEqual(store.current.landmarks[0], [9, 9]);
+  await store.undo();
+  await settle();
+  assert.deepEqual(server.photos[0].objects[0].landmarks[0], [5, 5]);
+});
+
+test("a thousand photos: the page keeps what is needed to undo, and no more", async () => {
+  const server = new FakeServer(1000);
+  const store = await opened(server);
+  for (let id = 0; id < 1000; id += 1) {
+    await store.open(id);
+    place(store, 0, [id % 90, 5]);
+  }
+  await settle();
+  assert.equal(store.saver.unsaved.size, 0);
+  assert.equal(store.history.entries.length, 1000);
+  const { before, after } = store.history.entries[999];
+  assert.equal(before.objects.length, 0);
+  assert.equal(after.objects.length, 1);
+});

@@ -227,6 +227,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.page.locator("#notice", has_text="Open the address that it printed").wait_for()
     editor.page.context.new_page().goto(editor.server.url)
     editor.page.locator("#notice").wait_for(state="hidden")
+    editor.page.locator("#message", has_text="Everything is saved.").wait_for()
     assert [point is not None for point in editor.landmarks()] == [True] * 3 + [False] * 9
     assert not warns_before_it_closes(editor.page)
 

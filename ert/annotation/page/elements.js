@@ -5,7 +5,7 @@
  * @param {Element} node
  * @param {Object<string, any>} attributes
  */
-export function setAttributes(node, attributes) {
+function setAttributes(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else if (value === null || value === undefined || value === false) node.removeAttribute(name);
