@@ -126,6 +126,12 @@ test("content: order of landmarks, missing ones, box, what the server gets", () 
     objects: [{ landmarks: object.landmarks, hidden: [0], missing: [1], box: null, id: "" }] });
   const stored = { landmarks: [null, [1, 1]], hidden: [], box: null, id: "" };
   assert.deepEqual(contentOf({ status: "done", objects: [stored] }).objects[0].missing, [0]);
+  // The server may know of none that is missing; an object of which only that is known is kept until the photo is done.
+  assert.deepEqual(contentOf({ status: "done", objects: [{ ...stored, missing: [] }] }).objects[0].missing, [0]);
+  assert.deepEqual(contentOf({ status: "started", objects: [{ ...stored, missing: [] }] }).objects[0].missing, []);
+  const unseen = [marked([null, null], { missing: [0] })];
+  assert.equal(toServer({ status: "started", objects: unseen, scale: null }).objects.length, 1);
+  assert.equal(toServer({ status: "done", objects: unseen, scale: null }).objects.length, 0);
   const before = { a: [[1, 2], null], b: 1 };
   const after = shared(before, { a: [[1, 2], [3, 4]], b: 1 });
   assert.ok(after !== before && after.a[0] === before.a[0] && after.a[1][1] === 4);

@@ -192,6 +192,19 @@ def test_fingers(edit):
     assert editor.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_missing_landmarks_stay_missing(edit):
+    editor = edit()
+    editor.press("m")
+    editor.click(30, 30)
+    # The last one, behind all that are placed.
+    editor.press("g", "1", "1", "Enter", "m")
+    editor.wait(lambda photo: photo["objects"] and photo["objects"][0].get("missing") == [0, 11])
+    editor.page.reload()
+    missing = editor.page.locator("#landmarks button[data-state=missing]")
+    missing.nth(1).wait_for()
+    assert missing.all_inner_texts() == ["0\n–", "11\n–"]
+
+
 def test_two_windows(edit, open_page):
     editor = edit(expected=("409",))
     other = Editor(open_page(f"{editor.server.url}#1", expected=("409",)), editor.server)

@@ -36,7 +36,9 @@ export function guessMissing(object, done) {
 /** @param {any} photo as the server sends it @returns {Content} */
 export function contentOf(photo) {
   const done = photo.status === "done";
-  const objects = photo.objects.map((object) => ({ ...object, missing: object.missing ?? guessMissing(object, done) }));
+  // In a photo that is done, all landmarks were handled, also by another program.
+  const missingOf = (object) => (done ? null : object.missing) ?? guessMissing(object, done);
+  const objects = photo.objects.map((object) => ({ ...object, missing: missingOf(object) }));
   return { status: photo.status, objects, scale: photo.scale ?? null };
 }
 
@@ -45,7 +47,8 @@ const isEmpty = (object) => object.landmarks.every((point) => point === null);
 
 /** @param {Content} content @returns {object} what is sent to the server */
 export function toServer(content) {
-  const objects = content.objects.filter((object) => !isEmpty(object)).map((object) => ({
+  const isKept = (object) => !isEmpty(object) || (content.status !== "done" && object.missing?.length > 0);
+  const objects = content.objects.filter(isKept).map((object) => ({
     landmarks: object.landmarks,
     hidden: object.hidden.filter((k) => object.landmarks[k] !== null),
     missing: (object.missing ?? []).filter((k) => object.landmarks[k] === null).sort((a, b) => a - b),
