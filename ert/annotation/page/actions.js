@@ -13,7 +13,6 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @property {string} text what it does
  * @property {string} group heading in the sheet of keys
  * @property {string} [shown] keys as the sheet shows them, if not `keys`
- * @property {boolean} [repeats] while its key is held down
  * @property {(event?: KeyboardEvent) => void} run
  */
 
@@ -127,7 +126,7 @@ export function makeActions(store, view, tools, windows) {
   }
 
   const arrows = Object.entries(ARROWS).map(([key, [dx, dy]]) => [key, {
-    keys: [key, `Shift+${key}`], group: "Mark", text: "", repeats: true, run: (event) => arrow(dx, dy, event),
+    keys: [key, `Shift+${key}`], group: "Mark", text: "", run: (event) => arrow(dx, dy, event),
   }]);
   const mode = (name) => () => tools.setMode(tools.mode === name ? "mark" : name);
 
@@ -147,9 +146,8 @@ export function makeActions(store, view, tools, windows) {
     curve: { keys: ["C"], group: "Mark", text: "Curve: click a landmark, points along the line, another landmark. "
       + "The landmarks between the two are spaced evenly. Without a mouse: Tab and Enter, P", run: mode("curve") },
     box: { keys: ["B"], group: "Mark", text: "Draw the box of the object; Delete removes it", run: mode("box") },
-    undo: { repeats: true, keys: ["Ctrl+Z"], group: "Mark", text: "Undo, also in other photos",
-      run: () => store.undo() },
-    redo: { repeats: true, keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Mark", text: "Redo", run: () => store.redo() },
+    undo: { keys: ["Ctrl+Z"], group: "Mark", text: "Undo, also in other photos", run: () => store.undo() },
+    redo: { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Mark", text: "Redo", run: () => store.redo() },
     escape: { keys: ["Escape"], group: "Mark", text: "Stop what is under way, or select nothing",
       run: () => { if (!tools.escape()) store.select(null); view.cursor = null; } },
 
@@ -158,13 +156,11 @@ export function makeActions(store, view, tools, windows) {
       run: () => store.skip() },
     byHand: { keys: ["X"], group: "Photo", text: "Mark by hand, without the proposal",
       run: () => store.dismissProposal() },
-    previous: { repeats: true, keys: ["PageUp", "["], group: "Photo", text: "Previous photo",
-      run: () => store.step(-1) },
-    next: { repeats: true, keys: ["PageDown", "]"], group: "Photo", text: "Next photo", run: () => store.step(1) },
+    previous: { keys: ["PageUp", "["], group: "Photo", text: "Previous photo", run: () => store.step(-1) },
+    next: { keys: ["PageDown", "]"], group: "Photo", text: "Next photo", run: () => store.step(1) },
 
-    nextLandmark: { repeats: true, keys: ["Tab"], group: "Select", text: "Next landmark", run: () => cycle(1) },
-    previousLandmark: { repeats: true, keys: ["Shift+Tab"], group: "Select", text: "Previous landmark",
-      run: () => cycle(-1) },
+    nextLandmark: { keys: ["Tab"], group: "Select", text: "Next landmark", run: () => cycle(1) },
+    previousLandmark: { keys: ["Shift+Tab"], group: "Select", text: "Previous landmark", run: () => cycle(-1) },
     goTo: { keys: ["G"], group: "Select", text: "Go to a landmark by number or name", run: windows.goTo },
     newObject: { keys: ["N"], group: "Select", text: "New object in this photo", run: newObject },
     nextObject: { keys: ["O"], group: "Select", text: "Next object",
@@ -172,9 +168,9 @@ export function makeActions(store, view, tools, windows) {
     removeObject: { keys: ["Shift+Delete"], group: "Select", text: "Remove the object",
       run: () => store.removeObject() },
 
-    zoomIn: { repeats: true, keys: ["+", "="], group: "View", text: "Zoom in (also: wheel, two fingers)", shown: "+",
+    zoomIn: { keys: ["+", "="], group: "View", text: "Zoom in (also: wheel, two fingers)", shown: "+",
       run: () => view.zoom(ZOOM_STEP, view.pointer?.at) },
-    zoomOut: { repeats: true, keys: ["-"], group: "View", text: "Zoom out", shown: "−",
+    zoomOut: { keys: ["-"], group: "View", text: "Zoom out", shown: "−",
       run: () => view.zoom(1 / ZOOM_STEP, view.pointer?.at) },
     fit: { keys: ["0"], group: "View", text: "Whole photo", run: () => view.fit() },
     zoomTo: { keys: ["F"], group: "View", text: "Zoom to the landmark, or to the object",
