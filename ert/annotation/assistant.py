@@ -203,7 +203,7 @@ class Assistant:
     def _plain_text(self, next_at: int | None) -> str:
         if self._trained is None:
             if next_at is None:
-                return "No model is trained by itself."
+                return "No model is trained until you press Train now."
             return f"The first model is trained when {next_at} photos are done."
         if self._trained.model.box_source_ == "given":
             return "The model needs boxes drawn by a person, so it cannot propose landmarks."
