@@ -259,6 +259,13 @@ class Api:
         self.checker.start()
         return self.checker.status()
 
+    def delete_checks(self, call: Call) -> Any:
+        """Stop checking."""
+        if self.checker is None:
+            raise Refused(400, "there are no checks here")
+        self.checker.stop()
+        return self.checker.status()
+
     def post_measure(self, call: Call) -> Any:
         """Measure objects."""
         from ert.annotation.measuring import measure_objects

@@ -10,6 +10,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert.annotation.assistance.advice import advice
 from ert.annotation.assistance.corrections import Corrections
+from ert.annotation.assistance.look_ahead import LookAhead
 from ert.annotation.assistance.proposals import Proposal, propose
 from ert.annotation.assistance.queue import Ranking
 from ert.annotation.assistance.trainer import Trained, error_figures, landmark_places, score_of, work
@@ -85,6 +86,8 @@ class Assistant:
         self._n_versions = len(self._history)
         self._version = 0
         self._cache: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
+        self._ranking = Ranking(project.files, random_state)
+        self._ahead = LookAhead(self._candidates, lambda i: float(self._proposal(i)["score"]))
         if model is not None:
             self._next_version()
         self._state, self._text, self._progress = "", "", 0.0
@@ -93,7 +96,6 @@ class Assistant:
         self._n_jobs = 0
         self._closed = False
         self._done = {i for i, state in enumerate(project.states()) if state.status == "done"}
-        self._ranking = Ranking(project.files, random_state)
         project.listen(self._changed)
         self._train_if_due()
 
@@ -122,6 +124,12 @@ class Assistant:
         InputError
             When the photo cannot be read.
         """
+        found = self._proposal(i)
+        if found["model"]:
+            self._corrections.propose(i, found["model"], [one["landmarks"] for one in found["objects"]])
+        return found
+
+    def _proposal(self, i: int) -> dict[str, Any]:
         with self._predicting:
             with self._lock:
                 trained, version = self._trained, self._version
@@ -136,14 +144,18 @@ class Assistant:
                     self._cache[version, i] = found
                     if len(self._cache) > MAX_CACHED:
                         self._cache.popitem(last=False)
-        self._corrections.propose(i, version, [one["landmarks"] for one in found["objects"]])
         return found
 
     def order(self) -> list[int]:
         """Return the photos that are not done, the one that helps most first."""
         with self._lock:
             done = set(self._done)
-        return self._ranking.order(self._left(), done)
+        return self._ranking.order(self._left(), done, self._ahead.doubts())
+
+    def _candidates(self) -> list[int]:
+        with self._lock:
+            helps = self._trained is not None and self._trained.model.box_source_ != "given"
+        return self._ranking.candidates(self._left()) if helps else []
 
     def train(self) -> None:
         """Train a model now on the photos that are done, unless one is being trained.
@@ -173,6 +185,7 @@ class Assistant:
         self._closed = True
         self.stop()
         self._ranking.close()
+        self._ahead.close()
 
     def _changed(self, i: int) -> None:
         with self._lock:
@@ -180,6 +193,7 @@ class Assistant:
         # The photo is saved already; a full disk is told where the next change is.
         with suppress(InputError):
             self._corrections.change(i)
+        self._ahead.go_on()
         self._train_if_due()
 
     def _left(self) -> list[int]:
@@ -203,13 +217,23 @@ class Assistant:
     def _plain_text(self, next_at: int | None) -> str:
         if self._trained is None:
             if next_at is None:
-                return "No model is trained until you press Train now."
+                return self._why_none()
             return f"The first model is trained when {next_at} photos are done."
         if self._trained.model.box_source_ == "given":
             return "The model needs boxes drawn by a person, so it cannot propose landmarks."
         if self._trained.n_photos:
             return f"The model was trained on {_photos(self._trained.n_photos)}."
         return "The model that was given proposes landmarks."
+
+    def _why_none(self) -> str:
+        """Say why no training is due."""
+        if not self._left():
+            reason = "All photos are done or skipped, so there are none left to propose landmarks in."
+        elif not self._first_at:
+            reason = "Training was turned off when ert annotate was started."
+        else:
+            reason = "There are too few photos for a model that would help with the last ones."
+        return f"{reason} You can still train a model here."
 
     def _set(self, state: str, text: str = "", progress: float = 0.0) -> None:
         self._state, self._text, self._progress = state, text, progress
@@ -218,6 +242,7 @@ class Assistant:
         self._n_versions += 1
         self._version = self._n_versions
         self._cache.clear()
+        self._ahead.renew()
 
     def _start(self) -> None:
         """Start a process that trains."""

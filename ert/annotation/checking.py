@@ -36,6 +36,13 @@ _SCORES: dict[str, Callable[[float], float]] = {
 }
 
 
+# In place of texts with statistics, or with the number of an object in the dataset.
+_PLAIN = {
+    "same object twice": "nearly the same box as another object of this photo",
+    "outlier shape": "the landmarks are arranged unlike those of most objects; perhaps one is in the wrong place",
+    "left and right swapped": "the landmarks fit the other objects better when left and right are exchanged; perhaps "
+    "they were marked in the wrong order, or the photo is mirrored",
+}
 # Where more objects differ than this part, they are no errors.
 MAX_DISTRUSTED = 0.2
 
@@ -104,6 +111,8 @@ class Checker:
 
             def listen(message: dict[str, Any]) -> None:
                 with self._lock:
+                    if self._state != "running":
+                        return
                     self._progress, self._text = message["progress"], message["text"]
                     if "findings" in message:
                         check.found = _by_photo(message["findings"], check, dataset)
@@ -127,7 +136,11 @@ class Checker:
 
     def _finish(self, check: _Check, result: Any, error: str) -> None:
         if result is None:
-            self._state, self._text = "failed", error or "stopped"
+            if error:
+                self._state, self._text = "failed", f"the check failed: {error}"
+            else:
+                self._state, self._text = ("none" if self._check is None else "ready"), "the check was stopped"
+            self._progress = 0.0
             return
         expected, note = result
         if expected is not None:
@@ -198,12 +211,16 @@ class Checker:
         scores = [float(np.mean(one["confidence"])) for one in objects]
         return {"model": 1, "objects": objects, "score": float(np.mean(scores)) if scores else 0.0}
 
-    def close(self) -> None:
-        """End the process that trains."""
+    def stop(self) -> None:
+        """End a check; what was found stays."""
         with self._lock:
             job = self._job
         if job is not None:
             job.stop()
+
+    def close(self) -> None:
+        """End the process that trains."""
+        self.stop()
 
 
 def _total(found: Sequence[_Found]) -> float:
@@ -234,13 +251,19 @@ def _by_photo(findings: list[Finding], check: _Check, dataset: Dataset) -> dict[
         if score is None:
             continue
         i, number = (photos[one.file], None) if one.item is None else place[one.item]
-        text = one.text
-        if one.kind == "same object twice":  # whose text has the number of the object in the dataset
-            text = "nearly the same box as another object of this photo"
+        text = finding_text(one, dataset.landmark_names)
         finding: dict[str, Any] = {"kind": one.kind, "text": f"{one.kind}: {text}", "object": number}
         finding["landmarks"] = list(one.landmarks)
         found.setdefault(i, []).append(_Found(score(one.severity), finding))
     return found
+
+
+def finding_text(one: Finding, names: Sequence[str]) -> str:
+    """Return what was found, in words for people who mark landmarks: without statistics and numbers of a dataset."""
+    if one.kind == "stray landmarks":
+        listed = ", ".join(names[k] for k in one.landmarks)
+        return f"{listed}: far from the place that follows from the other landmarks of this object"
+    return _PLAIN.get(one.kind, one.text)
 
 
 def _one(expected: Expected, k: int) -> Expected:

@@ -17,6 +17,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+# Without the line, a photo may have an earlier state than the file of annotations.
+NO_LINE = "no line of a journal of ert annotate: put a copy of it from before in its place, or rename it to begin anew"
 # A journal that has more bytes than this, of which states that were replaced since are the larger part, is shortened.
 _SHORTEN_BYTES = 8_000_000
 # Of these only the last one counts, for each photo or at all; of other kinds every entry is kept.
@@ -186,5 +188,5 @@ def _parse(path: Path, line: int, text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         entry = None
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
-        raise InputError(f"{path}:{line}: no line of a journal of ert annotate; rename this file to begin a new one")
+        raise InputError(f"{path}:{line}: {NO_LINE}")
     return entry

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.image_paths import image_path
-from ert.annotation.journal import Journal, read_journal
-from ert.annotation.project import STATUSES, Marked, PhotoState, Project, image_names
+from ert.annotation.journal import NO_LINE, Journal, read_journal
+from ert.annotation.project import STATUSES, PhotoState, Project, image_names, states_of
 from ert.annotation.scheme import Scheme, known_links
 from ert.annotation.storage import Saver, Target, format_notes, write_copy
-from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
 from ert.datasets.finder import find_pairs
 from ert.datasets.formats import read_annotations
-from ert.datasets.parsing import DECIMALS
+from ert.datasets.parsing import DECIMALS, check_name
 from ert.datasets.turns import turn_notes
 
+JOURNAL_VERSION = 1
 # Of an imglab file coordinates are read as integers.
 _TOLERANCE_PIXELS = {"imglab": 0.51}
 
@@ -139,6 +139,7 @@ def _open(request: Request, journal: Journal) -> Opened:
     names = image_names(files, target.folder)
     if not files:
         raise InputError("no photos to annotate, expected at least one")
+    check_photo_names(names, target)
     scheme = _scheme(request, recorded, source)
     index = {name: i for i, name in enumerate(names)}
     in_file = (
@@ -152,7 +153,7 @@ def _open(request: Request, journal: Journal) -> Opened:
         unsaved |= set(in_file)
     if not recorded.header:
         reading = {key: value for key, value in request.reading.items() if value not in (None, False)}
-        header = {"kind": "project", "version": 1, "landmarks": list(scheme.names), "links": scheme.links}
+        header = {"kind": "project", "version": JOURNAL_VERSION, "landmarks": list(scheme.names), "links": scheme.links}
         journal.append({**header, "unit": request.unit or "mm", "reading": reading})
     known = set(recorded.photos)
     if new := [name for name in names if name not in known]:
@@ -177,6 +178,14 @@ def _open(request: Request, journal: Journal) -> Opened:
     if digests:
         journal.append({"kind": "read", "files": digests})
     target.is_foreign = bool(target.known) and not recorded.was_written
+    sharing = target.without_file(project)
+    if sharing:
+        # Said before there is any work in them.
+        shared = "photo has" if len(sharing) == 1 else "photos have"
+        notes.append(
+            f"{target.path}: {len(sharing)} {shared} the name of another one up to the suffix, first: {sharing[0]}; "
+            f"their landmarks stay in {target.journal.name}"
+        )
     absent = [name for name, state in recorded.states.items() if name not in index and state.objects]
     notes += [*_notes(target, own, absent), *exif_notes(project, target)]
     if source is not None:
@@ -192,8 +201,9 @@ def _notes(target: Target, own: Dataset | None, absent: list[str]) -> list[str]:
     """Return what a person should know before the file is written."""
     notes = []
     if absent:
-        n = f"{len(absent)} photo{'s are' if len(absent) > 1 else ' is'} not there, first: {absent[0]}"
-        notes.append(f"{n}; their landmarks stay in {target.journal.name}")
+        n = len(absent)
+        found = f"{n} photo{'s are' if n > 1 else ' is'} not there, first: {absent[0]}"
+        notes.append(f"{found}; their landmarks stay in {target.journal.name}")
     if target.is_foreign:
         kept = f"the first save keeps it as {target.path.name}.orig, and writes a new file"
         notes.append(f"{target.path}: {kept} without comments and whatever else ert does not read")
@@ -210,15 +220,18 @@ def _read_recorded(journal: Journal) -> _Recorded:
             line += 1
             kind = entry["kind"]
             if kind == "photo":
-                recorded.states[entry["image"]] = _checked(PhotoState.from_json(entry))
+                state = PhotoState.from_json(entry)
+                _check_state(state, len(recorded.names or ()))
+                recorded.states[_text(entry["image"])] = state
             elif kind == "project":
-                recorded.header = entry
-                recorded.names = list(entry["landmarks"])
+                _check_version(journal, entry)
+                recorded.header = entry | {"links": [(int(a), int(b)) for a, b in entry["links"]]}
+                recorded.names = list(map(_text, entry["landmarks"]))
             elif kind == "names":
                 recorded.earlier_names.append(recorded.names or [])
-                recorded.names = list(entry["landmarks"])
+                recorded.names = list(map(_text, entry["landmarks"]))
             elif kind == "photos":
-                recorded.photos += entry["images"]
+                recorded.photos += map(_text, entry["images"])
             elif kind in ("read", "written"):
                 for name, digest in entry["files"].items():
                     recorded.digests.setdefault(name, []).append(digest)
@@ -228,16 +241,33 @@ def _read_recorded(journal: Journal) -> _Recorded:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(
-            f"{journal.path}:{line}: no line of a journal of ert annotate; rename this file to begin a new one"
-        ) from None
+        raise InputError(f"{journal.path}:{line}: {NO_LINE}") from None
     return recorded
 
 
-def _checked(state: PhotoState) -> PhotoState:
-    if state.status not in STATUSES or not isinstance(state.revision, int):
+def _check_version(journal: Journal, header: dict[str, Any]) -> None:
+    if header["version"] != JOURNAL_VERSION:
+        raise InputError(f"{journal.path}: was written by another version of ert; open it with that one, or update ert")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _check_state(state: PhotoState, n_landmarks: int) -> None:
+    """Raise ValueError or TypeError for a state whose form is not right."""
+    is_known = state.status in STATUSES and isinstance(state.revision, int)
+    if not is_known or not isinstance(state.scale, float | int | None):
         raise ValueError
-    return state
+    for marked in state.objects:
+        boxes = np.zeros(4) if marked.box is None else marked.box
+        if marked.landmarks.shape != (n_landmarks, 2) or boxes.shape != (4,) or not np.isfinite(boxes).all():
+            raise ValueError
+        _text(marked.id)
+        if not all(isinstance(k, int) for k in marked.hidden | marked.missing):
+            raise ValueError
 
 
 def _read(path: str | Path, reading: dict[str, Any]) -> Dataset:
@@ -254,11 +284,7 @@ def _read_own(request: Request, recorded: _Recorded) -> Dataset | None:
         return None
     strict = not request.reading.get("skip_bad")
     dataset = _read(target.path, {**request.reading, "skip_bad": True})
-    if target.kind.folder:
-        pairs = find_pairs(target.path, target.kind.suffix, request.reading.get("image_folder"))
-        images = image_names([Path(image) for _, image, _ in pairs], target.folder)
-        known = (Path(file).relative_to(target.path).as_posix() for file, _, _ in pairs)
-        target.given = dict(zip(images, known, strict=True))
+    _note_files(target, request.reading)
     bad = [skipped for skipped in dataset.skipped if skipped.kind != "no landmarks"]
     images = image_names([skipped.file for skipped in bad], target.folder)
     for skipped, image in zip(bad, images, strict=True):
@@ -266,6 +292,33 @@ def _read_own(request: Request, recorded: _Recorded) -> Dataset | None:
         if strict and image not in recorded.states:
             raise InputError(skipped.text)
     return dataset
+
+
+def _note_files(target: Target, reading: dict[str, Any]) -> None:
+    """Note which file of a folder is that of which image."""
+    if target.kind.folder:
+        pairs = find_pairs(target.path, target.kind.suffix, reading.get("image_folder"))
+        images = image_names([Path(image) for _, image, _ in pairs], target.folder)
+        known = (Path(file).relative_to(target.path).as_posix() for file, _, _ in pairs)
+        target.given = dict(zip(images, known, strict=True))
+
+
+def check_photo_names(names: Sequence[str], target: Target) -> None:
+    """Raise InputError for a photo whose name the file of annotations cannot hold, before anything is marked in it."""
+    kind = target.kind.suffix
+    # JSON holds any name.
+    for name in names if target.format != "coco" else ():
+        if target.kind.folder:
+            if Path(name).name.startswith("."):
+                raise InputError(f"{quoted(name)}: its {kind} file would be hidden; rename the photo, without the dot")
+            continue
+        try:
+            check_name(name, kind)
+        except InputError:
+            raise InputError(
+                f"{quoted(name)}: a {kind} file cannot hold this name of a photo: "
+                "rename the photo, without line breaks, control characters, and spaces at its ends"
+            ) from None
 
 
 def _photo_files(request: Request, datasets: list[Dataset], recorded: _Recorded) -> list[Path]:
@@ -301,8 +354,7 @@ def _as_read(request: Request, image: str) -> Path:
 def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Scheme:
     wanted = request.scheme
     if recorded.names is not None:
-        links = [(int(a), int(b)) for a, b in recorded.header.get("links", [])]
-        known = Scheme(tuple(recorded.names), links)
+        known = Scheme(tuple(recorded.names), recorded.header["links"])
         where = request.target.journal
     elif source is not None and source.landmark_names:
         known = Scheme(source.landmark_names, known_links(len(source.landmark_names)))
@@ -318,50 +370,6 @@ def _scheme(request: Request, recorded: _Recorded, source: Dataset | None) -> Sc
         names = wanted.names if known.names == numbers else known.names
         return Scheme(names, wanted.links or known.links)
     return known
-
-
-def states_of(
-    dataset: Dataset,
-    files: Sequence[Path],
-    landmark_names: Sequence[str],
-    format: str,
-    earlier_names: Sequence[Sequence[str]] = (),
-) -> dict[int, PhotoState]:
-    """Return the states of photos whose objects are in a dataset; InputError for landmarks of other names."""
-    # A file may not have been written since landmarks were renamed.
-    known = [landmark_names, *reversed(earlier_names)]
-    names = next((each for each in known if set(dataset.landmark_names) <= set(each)), landmark_names)
-    landmarks = _in_order(dataset, names)
-    index = {os.path.abspath(file): i for i, file in enumerate(files)}
-    squares = squares_around(dataset.landmarks)
-    tolerance = 1.5 if format == "imglab" else 1e-4
-    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
-    derived = around | (dataset.box_source == "landmarks")
-    states: dict[int, PhotoState] = {}
-    for k, file in enumerate(dataset.files):
-        i = index.get(os.path.abspath(file))
-        if i is None:
-            raise InputError(f"{file}: is not among the photos that are open")
-        box = None if derived[k] else dataset.boxes[k]
-        scale = None if dataset.scales is None or np.isnan(dataset.scales[k]) else float(dataset.scales[k])
-        marked = Marked(landmarks[k], box=box, id="" if dataset.ids is None else dataset.ids[k])
-        before = states.get(i, PhotoState("done", scale=scale))
-        states[i] = replace(before, objects=(*before.objects, marked), scale=before.scale or scale)
-    return states
-
-
-def _in_order(dataset: Dataset, names: Sequence[str]) -> Any:
-    """Return the landmarks in the order of `names`: by name where they have the same, else as they are."""
-    found = dataset.landmark_names
-    if set(found) <= set(names):
-        landmarks = np.full((len(dataset), len(names), 2), np.nan)
-        landmarks[:, [list(names).index(name) for name in found]] = dataset.landmarks
-        return landmarks
-    numbers = [str(k) for k in range(len(found))]
-    if list(found) == numbers and len(found) == len(names):
-        return dataset.landmarks
-    other = next(name for name in found if name not in names)
-    raise InputError(f"{dataset.name}: landmark {other!r} is none of those that are open: {', '.join(names[:8])}")
 
 
 def _changed_names(target: Target, recorded: _Recorded) -> set[str]:
@@ -427,6 +435,12 @@ def _read_again(request: Request, project: Project) -> dict[int, PhotoState]:
         raise InputError(f"{target.path}: there is no file to read")
     reading = {**request.reading, "skip_bad": False}
     dataset = _read(target.path, reading)
+    known = {os.path.abspath(file) for file in project.files}
+    if new := [file for file in dict.fromkeys(dataset.files) if os.path.abspath(file) not in known]:
+        names = image_names(new, target.folder)
+        check_photo_names(names, target)
+        project.add(new, names)
+    _note_files(target, reading)
     found = states_of(dataset, project.files, project.landmark_names, target.format) if len(dataset) else {}
     changed = {}
     for i, state in enumerate(project.states()):

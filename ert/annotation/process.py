@@ -1,6 +1,8 @@
 """Work in a process of its own, of low priority, that can be stopped at any time."""
 
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,28 +58,34 @@ class Job:
             self._thread.join()
 
     def _listen(self) -> None:
-        result, error = None, "it ended without a result"
+        result, error, has_ended = None, "", False
         with suppress(EOFError, OSError):
             while True:
                 kind, content = self._connection.recv()
                 if kind == "message" and not self._stopped.is_set():
                     self._on_message(content)
                 elif kind == "result":
-                    result, error = content, ""
+                    result, has_ended = content, True
                 elif kind == "error":
-                    error = content
+                    error, has_ended = content, True
         self._process.join()
         self._connection.close()
-        if error and self._process.exitcode and self._process.exitcode < 0:
-            error = f"the process was ended by signal {-self._process.exitcode}; there may be too little memory"
+        if not has_ended:
+            error = _reason(self._process.exitcode or 0)
         stopped = self._stopped.is_set()
         self._on_end(None if stopped else result, "" if stopped else error)
 
 
+def _reason(exit_status: int) -> str:
+    """Say why a process has ended without a result, and what to do."""
+    if exit_status == -9:
+        return "the system has ended it, most often because memory is short; close other programs, and try again"
+    how = f"signal {-exit_status}" if exit_status < 0 else f"exit status {exit_status}"
+    return f"its process has ended unexpectedly ({how}); try again, and if that fails as well, report it"
+
+
 def _run(connection: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Run in the new process: send what happens."""
-    import signal
-
     # Ctrl-C is for the server, which stops this process; and if the server is killed, this process ends too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
@@ -94,9 +102,15 @@ def _run(connection: Connection, work: Callable[..., Any], arguments: tuple[Any,
     except InputError as error:
         send("error", str(error))
     except MemoryError:
-        send("error", "out of memory")
+        send("error", "there is too little memory; close other programs, and try again")
     except Exception as error:
-        send("error", one_line(f"{type(error).__name__}: {error}"))
+        fault = one_line(f"{type(error).__name__}: {error}")
+        send("error", f"a fault of ert ({fault}); try again, and if that fails as well, report it")
+    # Without what Python does at its end: threads that go on meanwhile may make it fail with a page of messages.
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_parent(connection: Connection) -> None:

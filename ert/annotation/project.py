@@ -1,5 +1,6 @@
 """The state of an annotation: photos, their objects, what is done; every change is on disk before it is answered."""
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ class Marked:
         In pixels of the upright image, as in :class:`ert.Dataset`; NaN is missing, or not marked yet.
     hidden : frozenset of int
         Landmarks that were marked although they cannot be seen.
+    missing : frozenset of int
+        Landmarks that a person said are missing: they are NaN, as are those that are not marked yet.
     box : float64 array (4,) or None
         Left, top, width, height; None is the square around the landmarks.
     id : str
@@ -42,6 +45,7 @@ class Marked:
     hidden: frozenset[int] = frozenset()
     box: Floats | None = None
     id: str = ""
+    missing: frozenset[int] = frozenset()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Marked) and self.to_json() == other.to_json()
@@ -53,14 +57,17 @@ class Marked:
         """Return the object as the page and the journal have it."""
         points = [None if x != x else [x, y] for x, y in self.landmarks.tolist()]
         box = None if self.box is None else self.box.tolist()
-        return {"landmarks": points, "hidden": sorted(self.hidden), "box": box, "id": self.id}
+        hidden, missing = sorted(self.hidden), sorted(self.missing)
+        return {"landmarks": points, "hidden": hidden, "missing": missing, "box": box, "id": self.id}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Marked":
         """Return the object of a journal, whose form is known to be right."""
         points = [(np.nan, np.nan) if point is None else point for point in data["landmarks"]]
         box = None if data["box"] is None else np.array(data["box"], float)
-        return cls(np.array(points, float).reshape(-1, 2), frozenset(data["hidden"]), box, data["id"])
+        landmarks = np.array(points, float).reshape(-1, 2)
+        # Journals of earlier versions do not tell missing landmarks from others.
+        return cls(landmarks, frozenset(data["hidden"]), box, data["id"], frozenset(data.get("missing", ())))
 
 
 @dataclass(frozen=True)
@@ -167,7 +174,7 @@ class Project:
     def change(self, i: int, revision: int, state: PhotoState) -> PhotoState:
         """Replace the state of a photo, and return it with its new revision, when it is on disk.
 
-        Objects without landmarks are dropped.
+        Objects without landmarks are dropped, unless the photo is not done and some are said to be missing.
 
         Raises
         ------
@@ -176,7 +183,11 @@ class Project:
         InputError
             When the journal cannot be written; then nothing has changed.
         """
-        objects = tuple(marked for marked in state.objects if not np.isnan(marked.landmarks).all())
+        objects = tuple(
+            marked
+            for marked in state.objects
+            if not np.isnan(marked.landmarks).all() or (marked.missing and state.status != "done")
+        )
         with self._lock:
             current = self._states[i]
             if current.revision != revision:
@@ -185,9 +196,24 @@ class Project:
             self._journal.append({"kind": "photo", "image": self.names[i], **changed.to_json()})
             self._note(i, changed)
         # Outside of the lock: others may write to the journal meanwhile, which is then on disk as well.
-        self._journal.sync()
+        try:
+            self._journal.sync()
+        except InputError:
+            with self._lock:
+                if self._states[i] is changed:
+                    self._note(i, current)
+            raise
         self._tell(i)
         return changed
+
+    def add(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        """Add photos behind the others, whose numbers stay."""
+        with self._lock:
+            self._journal.append({"kind": "photos", "images": list(names)})
+            self.files += files
+            self.names += names
+            self._states += [PhotoState()] * len(files)
+            self._n_changes += 1
 
     def replace_all(self, states: dict[int, PhotoState]) -> dict[int, PhotoState]:
         """Replace the states of photos by what another program wrote to the file, and return them as they are now."""
@@ -209,7 +235,11 @@ class Project:
 
     def _tell(self, i: int) -> None:
         for callback in list(self._listeners):
-            callback(i)
+            try:
+                callback(i)
+            except Exception:
+                # The photo is saved, and the page is to know that.
+                logging.getLogger("ert").exception("after a change of %s", self.names[i])
 
     def rename(self, names: Sequence[str]) -> None:
         """Give the landmarks other names; InputError for a wrong number of names, or names that no file can hold."""
@@ -315,3 +345,47 @@ def image_names(files: Sequence[Path], folder: Path) -> list[str]:
             parents[file.parent] = parent
         names.append(Path(parent, file.name).as_posix())
     return names
+
+
+def states_of(
+    dataset: Dataset,
+    files: Sequence[Path],
+    landmark_names: Sequence[str],
+    format: str,
+    earlier_names: Sequence[Sequence[str]] = (),
+) -> dict[int, PhotoState]:
+    """Return the states of photos whose objects are in a dataset; InputError for landmarks of other names."""
+    # A file may not have been written since landmarks were renamed.
+    known = [landmark_names, *reversed(earlier_names)]
+    names = next((each for each in known if set(dataset.landmark_names) <= set(each)), landmark_names)
+    landmarks = _in_order(dataset, names)
+    index = {os.path.abspath(file): i for i, file in enumerate(files)}
+    squares = squares_around(dataset.landmarks)
+    tolerance = 1.5 if format == "imglab" else 1e-4
+    around = np.abs(dataset.boxes - squares).max(axis=1, initial=0) <= tolerance
+    derived = around | (dataset.box_source == "landmarks")
+    states: dict[int, PhotoState] = {}
+    for k, file in enumerate(dataset.files):
+        i = index.get(os.path.abspath(file))
+        if i is None:
+            raise InputError(f"{file}: is not among the photos that are open")
+        box = None if derived[k] else dataset.boxes[k]
+        scale = None if dataset.scales is None or np.isnan(dataset.scales[k]) else float(dataset.scales[k])
+        marked = Marked(landmarks[k], box=box, id="" if dataset.ids is None else dataset.ids[k])
+        before = states.get(i, PhotoState("done", scale=scale))
+        states[i] = replace(before, objects=(*before.objects, marked), scale=before.scale or scale)
+    return states
+
+
+def _in_order(dataset: Dataset, names: Sequence[str]) -> Any:
+    """Return the landmarks in the order of `names`: by name where they have the same, else as they are."""
+    found = dataset.landmark_names
+    if set(found) <= set(names):
+        landmarks = np.full((len(dataset), len(names), 2), np.nan)
+        landmarks[:, [list(names).index(name) for name in found]] = dataset.landmarks
+        return landmarks
+    numbers = [str(k) for k in range(len(found))]
+    if list(found) == numbers and len(found) == len(names):
+        return dataset.landmarks
+    other = next(name for name in found if name not in names)
+    raise InputError(f"{dataset.name}: landmark {other!r} is none of those that are open: {', '.join(names[:8])}")

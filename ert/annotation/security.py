@@ -24,7 +24,7 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 2_000_000
 MAX_OBJECTS = 1000
 MAX_ID_CHARACTERS = 1000
-MAX_SCALE = 1e9
+MIN_SCALE, MAX_SCALE = 1e-15, 1e9
 # Of numbers in addresses.
 MAX_DIGITS = 9
 # Landmarks may lie beside the photo, by at most this many of its sizes.
@@ -256,9 +256,7 @@ def read_state(data: dict[str, Any], n_landmarks: int, size: tuple[int, int]) ->
         raise Refused(400, f"status is {quoted(status)}, expected one of {', '.join(STATUSES)}")
     scale = data.get("scale")
     if scale is not None:
-        scale = _read_number(scale, "scale", 0, MAX_SCALE)
-        if not scale:
-            raise Refused(400, "scale is 0, expected a number above 0, or null")
+        scale = _read_number(scale, "scale", MIN_SCALE, MAX_SCALE)
     objects = read_objects(data.get("objects"), n_landmarks, size)
     return PhotoState(status, objects, scale)
 
@@ -281,7 +279,12 @@ def _read_object(data: Any, here: str, n_landmarks: int, size: tuple[int, int]) 
             landmarks[k] = _read_point(point, f"{here}: landmark {k}", size)
     hidden = _read_list(data.get("hidden", []), f"{here}: hidden", n_landmarks)
     marks = frozenset(read_integer(k, f"{here}: hidden", 0, n_landmarks - 1) for k in hidden)
-    return Marked(landmarks, marks, _read_box(data.get("box"), here, size), _read_id(data.get("id", ""), here))
+    missing = _read_list(data.get("missing", []), f"{here}: missing", n_landmarks)
+    lacking = {read_integer(k, f"{here}: missing", 0, n_landmarks - 1) for k in missing}
+    # One that is marked is not missing.
+    lacking = {k for k in lacking if points[k] is None}
+    box, id = _read_box(data.get("box"), here, size), _read_id(data.get("id", ""), here)
+    return Marked(landmarks, marks, box, id, frozenset(lacking))
 
 
 def _read_point(point: Any, here: str, size: tuple[int, int]) -> list[float]:

@@ -1,5 +1,6 @@
 """The server of ``ert annotate``: its routes, and how it is run until it is interrupted."""
 
+import json
 import logging
 import secrets
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from uvicorn import Config
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -39,6 +42,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 # Of an address that others may have: open connections end with the server.
 _SHUTDOWN_SECONDS = 2
 _SWITCH_SECONDS = 0.001
+# In which a connection must have sent the beginning of a request.
+_REQUEST_SECONDS = 15.0
 Answer: TypeAlias = Callable[[Call], Any]
 
 
@@ -96,7 +101,7 @@ def make_app(
         route("/api/photos/{id}/proposal", GET=api.get_proposal),
         route("/api/photos/{id}/opinion", GET=api.get_opinion),
         route("/api/train", POST=api.post_train, DELETE=api.delete_train),
-        route("/api/checks", POST=api.post_checks),
+        route("/api/checks", POST=api.post_checks, DELETE=api.delete_checks),
         route("/api/measure", POST=api.post_measure),
         route("/api/disk", POST=api.post_disk),
         route("/api/repeatability", GET=api.get_repeatability),
@@ -104,7 +109,7 @@ def make_app(
     handlers: Any = {
         HTTPException: lambda request, error: _error(error.status_code, str(error.detail), error.headers),
         Refused: lambda request, error: _error(error.status, str(error), error.headers),
-        Exception: lambda request, error: _error(500, f"a fault of ert annotate: {type(error).__name__}"),
+        Exception: _fault,
     }
     middleware = [Middleware(Guard, token=token, hosts=hosts)]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
@@ -113,7 +118,7 @@ def make_app(
 def _endpoint(answers: dict[str, Answer], project: Project) -> Callable[["Request"], Any]:
     """Return the function that reads a request, answers it in a thread, and turns errors into answers."""
     from starlette.concurrency import run_in_threadpool
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
 
     async def endpoint(request: "Request") -> Response:
         answer = answers["GET" if request.method == "HEAD" else request.method]
@@ -123,16 +128,15 @@ def _endpoint(answers: dict[str, Answer], project: Project) -> Callable[["Reques
             result = await run_in_threadpool(answer, call)
             if isinstance(result, bytes):
                 return _tagged(result, "image/jpeg", request)
-            return JSONResponse(result)
+            return _json(result)
         except Changed as changed:
-            return JSONResponse({"error": str(changed), "photo": changed.photo}, 409)
+            return _json({"error": str(changed), "photo": changed.photo}, 409)
         except InputError as error:
             return _error(400, str(error))
         except Refused:
             raise
         except Exception as error:
-            logging.getLogger("ert").exception("%s %s", request.method, request.scope["path"])
-            return _error(500, f"a fault of ert annotate: {type(error).__name__}")
+            return _fault(request, error)
 
     return endpoint
 
@@ -144,10 +148,21 @@ def _photo(request: "Request", project: Project) -> int:
     return int(text)
 
 
-def _error(status: int, text: str, headers: Any = None) -> "Response":
-    from starlette.responses import JSONResponse
+def _fault(request: "Request", error: Exception) -> "Response":
+    logging.getLogger("ert").error("%s %s", request.method, request.scope["path"], exc_info=error)
+    return _error(500, f"a fault of ert annotate: {type(error).__name__}")
 
-    return JSONResponse({"error": text}, status, headers)
+
+def _error(status: int, text: str, headers: Any = None) -> "Response":
+    return _json({"error": text}, status, headers)
+
+
+def _json(data: Any, status: int = 200, headers: Any = None) -> "Response":
+    from starlette.responses import Response
+
+    # In ASCII: names of files may have bytes that are no text.
+    body = json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+    return Response(body, status, headers, "application/json")
 
 
 def _file(path: Path | None, request: "Request") -> "Response":
@@ -209,6 +224,54 @@ def open_socket(host: str, port: int | None, default: int) -> socket.socket:
     raise AssertionError
 
 
+def server_config(app: Any) -> "Config":
+    """Return how an application is served: nothing that strangers send fills the terminal or keeps a connection."""
+    import uvicorn
+    from h11 import LocalProtocolError
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        """HTTP without messages about requests that are none, for connections that send one soon."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(_REQUEST_SECONDS, self._end_if_idle, None)
+
+        def data_received(self, data: bytes) -> None:
+            try:
+                super().data_received(data)
+            except Exception:
+                self.transport.abort()
+
+        def _end_if_idle(self, before: object) -> None:
+            """End the connection if no request has come since the one before."""
+            if self.transport.is_closing():
+                return
+            if self.cycle is before and (self.cycle is None or self.cycle.response_complete):
+                self.transport.abort()
+            else:
+                self.loop.call_later(_REQUEST_SECONDS, self._end_if_idle, self.cycle)
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_if_open(message: Any) -> None:
+            # A client may break off within its request.
+            with suppress(LocalProtocolError):
+                await send(message)
+
+        await app(scope, receive, send_if_open)
+
+    return uvicorn.Config(
+        answer,
+        http=Protocol,
+        log_level="critical",
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
 def serve(
     make: Callable[[str, Collection[str]], Any],
     listening: socket.socket,
@@ -239,15 +302,7 @@ def serve(
     is_any = host in ("0.0.0.0", "::")
     shown = socket.gethostname() if is_any else named
     hosts = {f"{name}:{port}" for name in (*LOOPBACK, named, shown, *([ANY_ADDRESS] if is_any else []))}
-    config = uvicorn.Config(
-        make(token, hosts),
-        log_level="warning",
-        access_log=False,
-        ws="none",
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )
+    config = server_config(make(token, hosts))
     address = f"http://{shown}:{port}/?token={token}"
 
     def interrupt(number: int, frame: object) -> None:
@@ -257,6 +312,10 @@ def serve(
     usual = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     before = {number: signal.signal(number, interrupt) for number in _signals()}
+    # It would print a page of lines, once a second, while strangers hold all connections.
+    logger = logging.getLogger("asyncio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         announce(address)
         if browser:
@@ -267,6 +326,7 @@ def serve(
         pass
     finally:
         sys.setswitchinterval(usual)
+        logger.setLevel(level)
         for number, handler in before.items():
             signal.signal(number, handler)
         listening.close()

@@ -120,6 +120,8 @@ class Target:
                     shutil.copy2(self.path, temporary)
                 return
             begun = path.with_name(path.name + ".new")
+            # Of a copy that was not finished.
+            shutil.rmtree(begun, ignore_errors=True)
             for name, file in self.files().items():
                 (begun / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, begun / name)
@@ -217,6 +219,13 @@ class Target:
                 taken.add(name.lower())
                 owners[i] = name
         return owners
+
+    def without_file(self, project: Project) -> list[str]:
+        """Return the names of the photos that have no file of their own in a folder, since another one has it."""
+        if not self.kind.folder:
+            return []
+        owners = self.owners(project)
+        return [image for i, image in enumerate(project.names) if i not in owners]
 
     def _replace(self, path: Path, data: bytes) -> _Known:
         with write_atomically(path) as temporary:
@@ -355,7 +364,7 @@ class Saver:
             if not self._outside:
                 raise InputError("nothing was changed outside")
             if action == "reload":
-                before, states = self._project.states(), self._read()
+                before, states = dict(enumerate(self._project.states())), self._read()
                 kept = write_copy(self._project, self.target, self.target.free_name("mine"))
                 self.target.known = self.target.look()
                 self._announce({name: known.digest for name, known in self.target.known.items()})
@@ -364,7 +373,7 @@ class Saver:
                 with self._wake:
                     # All but what was changed here meanwhile is what the file holds.
                     self._unsaved = {
-                        i for i in self._unsaved if now[i] is not before[i] and now[i] is not replaced.get(i)
+                        i for i in self._unsaved if now[i] is not before.get(i) and now[i] is not replaced.get(i)
                     }
             else:
                 kept = None
@@ -414,6 +423,9 @@ class Saver:
                 self._save()
                 pause = RETRY_SECONDS if self._failure else max(WRITE_SECONDS, 2 * (time.monotonic() - begin))
                 next_write = begin + pause
+                if self._failure:
+                    # Perhaps because another program has changed the file meanwhile.
+                    self._look()
 
     def _look(self) -> None:
         with self._busy:

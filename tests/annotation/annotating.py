@@ -104,14 +104,11 @@ def serving(app):
     """Serve an application of `make_app`, which is made by a function of the hosts."""
     import uvicorn
 
-    from ert.annotation.server import LOOPBACK, open_socket
+    from ert.annotation.server import LOOPBACK, open_socket, server_config
 
     listening = open_socket("127.0.0.1", 0, 0)
     port = listening.getsockname()[1]
-    config = uvicorn.Config(
-        app([f"{name}:{port}" for name in LOOPBACK]), log_level="critical", ws="none", lifespan="off"
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(app([f"{name}:{port}" for name in LOOPBACK])))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

@@ -157,6 +157,7 @@ def test_without_photos_there_is_nothing_to_train_on(project, photos, make):
     for i in range(10):
         mark(project, i, [photos[1][i]])
     assert (state(assistant), assistant.status()["next_at"]) == ("waiting", None)
+    assert assistant.status()["text"].startswith("Training was turned off when ert annotate was started.")
 
 
 def test_nothing_is_trained_when_no_photo_is_left(project, photos, make):
@@ -164,6 +165,7 @@ def test_nothing_is_trained_when_no_photo_is_left(project, photos, make):
         mark(project, i, [photos[1][i]])
     assistant = make()
     assert (state(assistant), assistant.order()) == ("waiting", [])
+    assert "none left to propose landmarks in" in assistant.status()["text"]
 
 
 def test_skipped_photos_are_not_in_the_order_and_started_ones_are(project, photos, make):
@@ -183,6 +185,9 @@ def test_a_given_model_helps_from_the_first_photo_on(project, photos, make):
     (one,) = assistant.proposal(12)["objects"]
     assert len(one["std"]) == 6
     assert one["landmarks"] == assistant.proposal(12)["objects"][0]["landmarks"]
+    # The queue begins with the photo that the model is least certain of, once it has looked at them.
+    least = min(range(len(files)), key=lambda i: assistant.proposal(i)["score"])
+    wait(lambda: assistant.order()[0] == least)
 
 
 def test_a_model_with_other_landmarks_is_refused(project, photos, make):

@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from annotation.annotating import change, opened, wait
 from helpers import drawn_dataset
 
-from ert.annotation.checking import Checker, check_and_expect, object_scores, trust
+from ert.annotation.checking import Checker, check_and_expect, finding_text, object_scores, trust
 from ert.annotation.project import Marked, PhotoState
 from ert.annotation.suspicion import (
     KIND,
@@ -305,9 +306,24 @@ def test_a_check_in_a_process_of_its_own(open_checker, wrong, checked):
     # The same in any process.
     one = checker.opinion(0)["objects"][0]
     assert np.allclose(one["landmarks"], checked[1].landmarks[0], rtol=0, atol=1e-6)
+    found = checker.order()
     checker.start()
-    checker.close()
-    assert checker.status()["state"] == "failed"
+    checker.stop()
+    assert (checker.status()["state"], checker.status()["text"]) == ("ready", "the check was stopped")
+    assert checker.order() == found
+    _, another = open_checker()
+    another.start()
+    another.stop()
+    assert another.status()["state"] == "none"
+
+
+def test_texts_are_without_statistics(wrong):
+    for one in check_dataset(wrong):
+        text = finding_text(one, wrong.landmark_names)
+        assert not re.search(r"Procrustes|median|residual|\bz\b", text), text
+    stray = Finding("stray landmarks", wrong.files[0], 0, "z 9", 9, (1, 2))
+    expected = "wing, tail: far from the place that follows from the other landmarks of this object"
+    assert finding_text(stray, ("tip", "wing", "tail")) == expected
 
 
 def test_planted_mistakes_in_wings_come_first(shared):

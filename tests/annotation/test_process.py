@@ -26,6 +26,10 @@ def fail(send, error):
     raise error
 
 
+def leave(send, status):
+    os._exit(status)
+
+
 def wait_for_ever(send):
     send(os.getpid())
     threading.Event().wait()
@@ -76,12 +80,26 @@ def test_the_priority_is_low(start):
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(InputError("wings.csv: 2 objects"), "wings.csv: 2 objects"), (ValueError("a\nb"), "ValueError: a b")],
+    [
+        (InputError("wings.csv: 2 objects"), "wings.csv: 2 objects"),
+        (ValueError("a\nb"), "a fault of ert (ValueError: a b); try again, and if that fails as well, report it"),
+        (MemoryError(), "there is too little memory; close other programs, and try again"),
+    ],
 )
 def test_errors_are_a_line(start, error, text):
     _, watch = start(fail, error)
     assert watch.ended.wait(60)
     assert watch.end == (None, text)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_process_that_ends_without_a_word_is_told_in_words(start, status):
+    _, watch = start(leave, status)
+    assert watch.ended.wait(60)
+    ended = (
+        f"its process has ended unexpectedly (exit status {status}); try again, and if that fails as well, report it"
+    )
+    assert watch.end == (None, ended)
 
 
 def test_a_job_is_stopped_at_once(start):
@@ -100,7 +118,7 @@ def test_a_process_that_the_system_ends_is_told(start):
     os.kill(watch.messages[0], signal.SIGKILL)
     assert watch.ended.wait(60)
     assert watch.end[0] is None
-    assert "ended by signal 9" in watch.end[1]
+    assert watch.end[1].startswith("the system has ended it, most often because memory is short")
 
 
 OWNER = """

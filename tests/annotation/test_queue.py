@@ -2,7 +2,16 @@ import numpy as np
 from drawn import standard_photos
 from PIL import Image
 
-from ert.annotation.assistance.queue import N_DIFFERENT, Ranking, distances, most_different, photo_features, thumbnail
+from ert.annotation.assistance.queue import (
+    N_CANDIDATES,
+    N_DIFFERENT,
+    Ranking,
+    distances,
+    most_different,
+    most_helpful,
+    photo_features,
+    thumbnail,
+)
 
 
 def groups(sizes, rng, n=8):
@@ -68,6 +77,13 @@ def test_a_ranking_has_all_photos_left_before_and_after_they_are_compared(tmp_pa
     assert other.order([0, 1, 2, 4], [3]) == first
 
 
+def test_photos_that_are_added_later_come_last(tmp_path):
+    files = files_of(tmp_path, 4)
+    ranking = Ranking(files[:3])
+    ranking.wait()
+    assert ranking.order([0, 1, 2, 3], [])[-1] == 3
+
+
 def test_after_the_first_photos_the_order_is_a_random_one_that_stays(tmp_path):
     ranking = Ranking(files_of(tmp_path, N_DIFFERENT + 6))
     ranking.wait()
@@ -77,3 +93,27 @@ def test_after_the_first_photos_the_order_is_a_random_one_that_stays(tmp_path):
     later = ranking.order([i for i in everything if i not in done], done)
     assert later == first[N_DIFFERENT:]
     assert ranking.order(later[1:], [*done, later[0]]) == later[1:]
+
+
+def test_doubtful_photos_that_are_unlike_those_done_come_first():
+    between = distances(np.array([[0.0], [1], [10], [11], [20]]))
+    assert most_helpful(between, [0], [1, 2, 4], [0.9, 0.5, 0.1]) == [2, 4, 1]
+    assert most_helpful(between, [0], [2, 3], [0.5, 0.5]) == [3, 2]
+    assert most_helpful(between, [0], [1, 2], [0.0, 0.0]) == [1, 2]
+    assert most_helpful(between, [], [], []) == []
+
+
+def test_the_order_follows_the_doubts_of_a_model_among_the_next_photos_alone(tmp_path):
+    files = files_of(tmp_path, 5) + [tmp_path / f"missing{i}.png" for i in range(60)]
+    ranking = Ranking(files, seed=1)
+    ranking.wait()
+    left, done = set(range(len(files))) - {0}, {0}
+    candidates = ranking.candidates(left)
+    assert len(set(candidates)) == len(candidates) == N_CANDIDATES
+    doubts = dict.fromkeys(candidates, 0.001) | {candidates[7]: 0.9}
+    elsewhere = next(i for i in left if i not in candidates)
+    order = ranking.order(left, done, doubts | {elsewhere: 1.0})
+    assert sorted(order) == sorted(left)
+    assert order[0] == candidates[7]
+    assert order.index(elsewhere) >= N_CANDIDATES
+    ranking.close()

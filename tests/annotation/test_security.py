@@ -2,6 +2,7 @@ import http.client
 import json
 import random
 import socket
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -141,6 +142,9 @@ def test_only_json_changes_anything(server):
         {"objects": [{**OBJECT, "hidden": [False]}]},
         {"objects": [{**OBJECT, "hidden": [0, 0, 0, 0]}]},
         {"objects": [{**OBJECT, "hidden": 0}]},
+        {"objects": [{**OBJECT, "missing": [3]}]},
+        {"objects": [{**OBJECT, "missing": ["1"]}]},
+        {"objects": [{**OBJECT, "missing": {}}]},
         {"objects": [{**OBJECT, "box": [0, 0, 0, 5]}]},
         {"objects": [{**OBJECT, "box": [0, 0, 5]}]},
         {"objects": [{**OBJECT, "box": [0, 0, -5, 5]}]},
@@ -158,6 +162,7 @@ def test_only_json_changes_anything(server):
         {"status": None},
         {"status": ["done"]},
         {"scale": 0},
+        {"scale": 1e-320},
         {"scale": -1},
         {"scale": 1e300},
         {"scale": "1"},
@@ -169,7 +174,7 @@ def test_only_json_changes_anything(server):
         {"revision": -1},
         {"revision": 10**400},
     ],
-    ids=str,
+    ids=lambda change_of: str(change_of)[:120],
 )  # fmt: skip
 def test_a_photo_of_another_form_is_refused(server, change_of):
     refused(server, 400, body=json.dumps({**BODY, **change_of}).encode())
@@ -315,3 +320,30 @@ def test_a_thousand_hostile_requests_are_answered_with_errors(server):
     assert contents(server.folder) == before
     assert server.opened.saver.is_saved
     assert server.get("/api/photos/0")["revision"] == 1
+
+
+RAW = [b"\x00\xff" * 50, b"GET / HTTP/9\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01",
+       b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000, b"GET / HTTP/1.1\r\nA: " + b"x" * 200_000, b"POST / HTTP/1.1\r\n"
+       b"Transfer-Encoding: chunked\r\nHost: x\r\n\r\nzz\r\n", b"\r\n" * 50_000]  # fmt: skip
+
+
+def test_bytes_that_are_no_request_print_nothing(server, caplog, capfd):
+    for data in RAW * 3:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection, suppress(OSError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+    assert server.get("/api/photos/0")["id"] == 0
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET / HTTP/1.1\r\nHost: ", b"GET /none HTTP/1.1\r\nHost: x\r\n\r\nGET /"])
+def test_a_connection_that_sends_no_request_is_ended(server, monkeypatch, begin):
+    monkeypatch.setattr("ert.annotation.server._REQUEST_SECONDS", 0.05)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection, suppress(ConnectionError):
+        connection.sendall(begin)
+        while connection.recv(65536):
+            pass
+    assert server.get("/api/photos/0")["id"] == 0

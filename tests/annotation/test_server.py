@@ -14,7 +14,7 @@ from ert import InputError
 from ert.annotation.project import PhotoState
 from ert.annotation.server import PAGE, make_app, open_socket, serve
 
-OBJECT = {"landmarks": [[1, 2], None, [5.5, 6]], "hidden": [0], "box": [0, 1, 30, 20], "id": "x"}
+OBJECT = {"landmarks": [[1, 2], None, [5.5, 6]], "hidden": [0], "missing": [1], "box": [0, 1, 30, 20], "id": "x"}
 
 
 class Assistant:
@@ -45,6 +45,9 @@ class Checker:
 
     def start(self):
         self.calls.append("start")
+
+    def stop(self):
+        self.calls.append("stop")
 
     def status(self):
         return {"state": "ready", "n_suspicious": 2}
@@ -131,8 +134,34 @@ def test_a_photo_is_saved_and_another_tab_is_told(server):
 
 
 def test_an_object_without_landmarks_is_dropped(server):
-    assert put(server, 0, 0, objects=[{**OBJECT, "landmarks": [None] * 3, "hidden": []}, OBJECT])[0] == 200
+    assert put(server, 0, 0, objects=[{**OBJECT, "landmarks": [None] * 3, "missing": []}, OBJECT])[0] == 200
     assert server.get("/api/photos/0")["objects"] == [OBJECT]
+
+
+def test_missing_landmarks_are_told_from_those_not_marked_yet(server):
+    null = [[1, 2], None, None]
+    for missing, kept in (([2], [2]), ([0, 2, 2], [2]), (None, [])):
+        object = {**OBJECT, "landmarks": null, "missing": missing}
+        if missing is None:
+            del object["missing"]
+        revision = server.get("/api/photos/0")["revision"]
+        assert put(server, 0, revision, "started", [object])[0] == 200
+        assert server.get("/api/photos/0")["objects"][0]["missing"] == kept
+    nothing = {**OBJECT, "landmarks": [None] * 3, "hidden": [], "missing": [0]}
+    assert put(server, 0, 3, "started", [nothing])[0] == 200
+    assert server.get("/api/photos/0")["objects"] == [nothing]
+
+
+def test_names_that_are_no_text(tmp_path):
+    photo = photos(tmp_path / "photos", 1)[0]
+    photo = photo.rename(photo.with_name(os.fsdecode(b"\xff.png")))
+    one = opened(tmp_path / "a.json", [photo], format="coco")
+    with serving(partial(app, one)) as server:
+        assert put(server, 0, 0)[0] == 200
+        assert server.get("/api/photos")["photos"][0]["name"] == "\udcff.png"
+        assert server.get("/api/photos/0")["name"] == "\udcff.png"
+        saved(one)
+    one.close()
 
 
 def test_next_photos_without_a_model(server):
@@ -167,7 +196,8 @@ def test_what_the_model_and_the_checks_say(project):
         assert server.get("/api/photos/3")["findings"][0]["landmarks"] == [1]
         assert server.ask("/api/train", {}, "POST")[0] == server.ask("/api/train", method="DELETE")[0] == 200
         assert server.ask("/api/checks", {}, "POST")[1]["n_suspicious"] == 2
-    assert (assistant.calls, checker.calls) == (["train", "stop"], ["start"])
+        assert server.ask("/api/checks", method="DELETE")[1]["n_suspicious"] == 2
+    assert (assistant.calls, checker.calls) == (["train", "stop"], ["start", "stop"])
 
 
 def test_measurements(server):

@@ -304,6 +304,137 @@ def test_another_version_that_cannot_be_read_changes_nothing(tmp_path, files):
     assert len(load_dataset(out, image_folder=files[0].parent)) == 1
 
 
+@pytest.mark.parametrize(("format", "name"), [("csv", "a.csv"), ("pts", "p")])
+def test_another_version_with_photos_that_are_not_open_can_be_read(tmp_path, files, format, name):
+    out = tmp_path / name
+    reading = {"image_folder": str(files[0].parent)} if format == "pts" else {}
+    one = opened(out, files[:2], format=format, reading=reading)
+    change(one.project, 0, done(FIRST))
+    saved(one)
+    other = opened(tmp_path / f"other-{name}", files, format=format)
+    for i, object in ((0, FIRST), (2, SECOND), (3, FIRST)):
+        change(other.project, i, done(object))
+    other.close()
+    if format == "pts":
+        for file in (tmp_path / f"other-{name}").iterdir():
+            shutil.copy(file, out / file.name)
+    else:
+        shutil.copy(tmp_path / f"other-{name}", out)
+    wait(lambda: one.saver.status()["state"] == "changed outside")
+    one.saver.resolve("reload")
+    assert [state.status for state in one.project.states()] == ["done", "todo", "done", "done"]
+    assert one.project.photo(2).objects[0] == SECOND
+    # They are photos as the others: the file keeps them, and so do later sessions.
+    change(one.project, 2, done(FIRST))
+    saved(one)
+    assert len(one.project.photos.jpeg(3, 50)) > 0
+    one.close()
+    again = opened(out, files[:2], format=format, reading=reading)
+    assert again.project.counts()["done"] == 3
+    again.close()
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a.png ", "a\tb.png", b"\xff.png", "a\u2028b.png"])
+def test_a_photo_whose_name_no_file_can_hold_is_refused_before_it_is_marked(tmp_path, files, name):
+    photo = files[0].with_name(os.fsdecode(name))
+    files[0].rename(photo)
+    for format in ("csv", "tps", "imglab"):
+        with pytest.raises(InputError, match="cannot hold this name of a photo: rename the photo"):
+            opened(tmp_path / FORMATS[format], [photo, *files[1:]], format=format)
+    with pytest.raises(InputError, match="would be hidden; rename the photo"):
+        opened(tmp_path / "p", [files[1].rename(files[1].with_name(".a.png"))], format="pts")
+
+
+def test_photos_that_share_a_file_are_told_before_they_are_marked(tmp_path, files):
+    twin = files[0].with_suffix(".bmp")
+    Image.new("L", (60, 40)).save(twin)
+    one = opened(tmp_path / "p", [*files, twin], format="pts")
+    assert any("1 photo has the name of another one up to the suffix, first: " in note for note in one.notes)
+    assert any(twin.name in note for note in one.notes)
+    one.close()
+
+
+def test_what_is_missing_is_remembered(tmp_path, files):
+    one = opened(tmp_path / "a.csv", files)
+    lacking = marked((1, 2), None, None, missing=frozenset([2]))
+    change(one.project, 0, done(lacking))
+    change(one.project, 1, PhotoState("started", (marked(None, None, None, missing=frozenset([0])),)))
+    change(one.project, 2, done(marked(None, None, None, missing=frozenset([0, 1, 2]))))
+    one.close()
+    again = opened(tmp_path / "a.csv", files)
+    assert again.project.photo(0).objects == (lacking,)
+    assert again.project.photo(1).objects[0].missing == {0}
+    assert again.project.photo(2).objects == ()
+    assert len(again.project.done()) == 1
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"image":"photos/a0.png"', '"image":1'),
+        ('"images":["photos/a0.png"', '"images":[[]'),
+        ('"landmarks":["tip"', '"landmarks":[{}'),
+        ('"links":[]', '"links":[1]'),
+        ("[30.0,4.0]", "null,null"),
+        ("[30.0,4.0]", "[30.0,{}]"),
+        ('"box":[1.0,2.0', '"box":[1.0,[]'),
+        ('"box":[1.0,2.0', '"box":[1.0'),
+        ('"box":[1.0,2.0', '"box":[1.0,NaN'),
+        ('"scale":0.5', '"scale":"x"'),
+        ('"hidden":[1]', '"hidden":["x"]'),
+        ('"id":"x"', '"id":[]'),
+        ('"status":"done"', '"status":"finished"'),
+        ('"revision":1', '"revision":null'),
+    ],
+)
+def test_a_journal_that_is_damaged_is_refused_by_its_line(tmp_path, files, old, new):
+    one = opened(tmp_path / "a.csv", files)
+    object = marked(*FIRST.landmarks, hidden=frozenset([1]), box=np.array([1.0, 2, 30, 20]), id="x")
+    change(one.project, 0, done(object, scale=0.5))
+    one.close()
+    journal, file = one.saver.target.journal, tmp_path / "a.csv"
+    text, before = journal.read_text(), file.read_bytes()
+    assert old in text
+    journal.write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=r"jsonl:\d: no line of a journal of ert annotate: put a copy"):
+        opened(tmp_path / "a.csv", files)
+    assert (journal.read_text(), file.read_bytes()) == (text.replace(old, new), before)
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path, files):
+    opened(tmp_path / "a.csv", files).close()
+    journal = tmp_path / "a.csv.annotate.jsonl"
+    text = journal.read_text()
+    journal.write_text(text.replace('"version":1', '"version":2'))
+    with pytest.raises(InputError, match="was written by another version of ert"):
+        opened(tmp_path / "a.csv", files)
+    assert '"version":2' in journal.read_text()
+
+
+def test_a_change_that_does_not_reach_the_disk_is_none(tmp_path, files, monkeypatch):
+    one = opened(tmp_path / "a.csv", files)
+    monkeypatch.setattr(one.journal, "sync", lambda: (_ for _ in ()).throw(InputError("j: cannot be written")))
+    with pytest.raises(InputError, match="cannot be written"):
+        one.project.change(0, 0, done(FIRST))
+    assert one.project.photo(0) == PhotoState()
+    monkeypatch.undo()
+    assert one.project.change(0, 0, done(SECOND)).revision == 1
+    one.close()
+    assert len(load_dataset(tmp_path / "a.csv", image_folder=files[0].parent)) == 1
+
+
+def test_a_fault_of_who_listens_does_not_fail_a_change(tmp_path, files, caplog):
+    one = opened(tmp_path / "a.csv", files)
+    one.project.listen(lambda i: 1 / 0)
+    heard = []
+    one.project.listen(heard.append)
+    change(one.project, 1, done(FIRST))
+    assert heard == [1]
+    assert "after a change of photos/a1.png" in caplog.text
+    one.close()
+
+
 def test_one_file_of_a_folder_is_changed_outside(tmp_path, files):
     folder = tmp_path / "points"
     one = opened(folder, files, format="pts")

@@ -106,6 +106,7 @@ def count_corrected(marked: Sequence[Floats], proposed: Sequence[Floats], photo_
     n_landmarks, n_corrected : int
     """
     total = corrected = 0
+    marked, proposed = ([one for one in some if np.isfinite(one).any()] for some in (marked, proposed))
     pairs = _match(marked, proposed)
     for landmarks, other in pairs:
         n = int((np.isfinite(landmarks).all(axis=1) | np.isfinite(other).all(axis=1)).sum())

@@ -1,10 +1,12 @@
 """Which photo a person should annotate next.
 
-thumbnails ──> histograms of gradients ──> distances of photos ──> those most different from the ones done first
+thumbnails ──> histograms of gradients ──> distances of photos ──> the first ones: those most different from each other
+model ──> doubt of the next ones at random, times their distances ──> the others
 """
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,10 @@ from ert.inference.gradients import gradient_histograms
 SIDE = 48
 # Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
 N_COMPARED = 60, 400
-# The photos that are done first are the most different ones; the others follow at random. Of shells, these save a
-# twentieth of the actions; what order the others are in hardly matters, or what it saves later it costs before.
-N_DIFFERENT = 10
+# The photos that are done first are the most different ones; then those in which a model is in doubt, and which are
+# unlike those done before, among the next ones at random. Of shells, models of 33 photos have a tenth less error.
+# Looking for doubts among all photos costs more actions than it saves: the oddest of all come first.
+N_DIFFERENT, N_CANDIDATES = 10, 40
 
 
 def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
@@ -70,6 +73,33 @@ def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n:
     return order
 
 
+def most_helpful(between: Floats, done: Sequence[int], left: Sequence[int], doubts: Sequence[float]) -> list[int]:
+    """Order photos that are left, each the one with the largest product of its doubt and its distance from the others.
+
+    Parameters
+    ----------
+    between : float64 array (n, n)
+        Distances.
+    done, left : sequence of int
+    doubts : sequence of float
+        Of the photos that are left: how uncertain a model is.
+
+    Returns
+    -------
+    list of int
+        The distance is that from the nearest photo that is done or comes before it.
+    """
+    order: list[int] = []
+    rest = dict(zip(left, doubts, strict=True))
+    nearest = between[:, list(done)].min(axis=1) if len(done) else np.ones(len(between))
+    while rest:
+        best = max(rest, key=lambda i: rest[i] * nearest[i])
+        del rest[best]
+        nearest = np.minimum(nearest, between[:, best])
+        order.append(best)
+    return order
+
+
 class Ranking:
     """The order of the photos of a project, as far as it is known; photos are compared in the background.
 
@@ -91,16 +121,45 @@ class Ranking:
         self._thread = threading.Thread(target=self._compare, name="ert photos", daemon=True)
         self._thread.start()
 
-    def order(self, left: Collection[int], done: Collection[int]) -> list[int]:
-        """Return the photos that are left, the one that helps most first."""
+    def candidates(self, left: Collection[int]) -> list[int]:
+        """Return the photos of which a model's doubts are needed for the order."""
+        return list(islice(self._at_random(left), N_CANDIDATES))
+
+    def order(
+        self, left: Collection[int], done: Collection[int], doubts: Mapping[int, float] | None = None
+    ) -> list[int]:
+        """Return the photos that are left, the one that helps most first.
+
+        Parameters
+        ----------
+        left, done : collection of int
+        doubts : mapping
+            How uncertain the model is of candidates, as far as it is known; empty without a model.
+        """
+        doubts = doubts or {}
         with self._lock:
             compared, between = self._compared, self._between
-        wanted, finished = set(left), set(done)
-        of_done, of_left = ([k for k, i in enumerate(compared) if i in some] for some in (finished, wanted))
-        n = max(0, N_DIFFERENT - len(finished))
-        first = [compared[k] for k in most_different(between, of_done, of_left, n)]
+        places = {i: k for k, i in enumerate(compared)}
+        finished = [places[i] for i in done if i in places]
+        doubted = [i for i in self.candidates(left) if i in doubts]
+        if doubted:
+            known = [i for i in doubted if i in places]
+            order = most_helpful(between, finished, [places[i] for i in known], [doubts[i] for i in known])
+            first = [compared[k] for k in order]
+            first += sorted((i for i in doubted if i not in places), key=lambda i: -doubts[i])
+        else:
+            n = max(0, N_DIFFERENT - len(done))
+            open_ones = set(left)
+            order = most_different(between, finished, [k for k, i in enumerate(compared) if i in open_ones], n)
+            first = [compared[k] for k in order]
         taken = set(first)
-        return first + [i for i in self._random if i in wanted and i not in taken]
+        return first + [i for i in self._at_random(left) if i not in taken]
+
+    def _at_random(self, left: Collection[int]) -> Iterator[int]:
+        wanted = set(left)
+        # Photos that were added since come last.
+        others = [*self._random, *sorted(i for i in wanted if i >= len(self._random))]
+        return (i for i in others if i in wanted)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until photos have been compared."""
