@@ -420,6 +420,13 @@ test("a proposal: dragging one point keeps the rest; accepting it is one step", 
   assert.deepEqual([store.isProposal, store.target, store.current.landmarks[0]], [false, 0, null]);
 });
 
+test("the hint says what a click does, also for a hidden landmark", async () => {
+  const store = await opened();
+  assert.match(hint(store, { mode: "mark" }), /^Click or tap landmark 0 tip\. M: it is not in the photo/);
+  store.editObject("hidden", (object) => { object.hidden = [0]; });
+  assert.match(hint(store, { mode: "mark" }), /^Hidden: click or tap where landmark 0 tip must be/);
+});
+
 test("a new model changes the proposal, but not while something is dragged", async () => {
   const server = new FakeServer();
   const store = await opened(server);
@@ -439,7 +446,10 @@ test("accepting says what is missing, and takes it as missing when asked again",
   assert.match(store.messages.at(-1), /Nothing is marked/);
   place(store, 0, [1, 1]);
   assert.equal(await store.accept(), false);
-  assert.match(store.messages.at(-1), /2 landmarks are not placed/);
+  assert.match(store.messages.at(-1), /2 landmarks are not placed.* marks them/);
+  place(store, 1, [2, 2]);
+  assert.equal(await store.accept(), false);
+  assert.match(store.messages.at(-1), /1 landmark is not placed.* marks it/);
   await store.accept(true);
   await settle();
   assert.deepEqual([server.photos[0].status, store.photo.id], ["done", 1]);

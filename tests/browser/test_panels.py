@@ -261,7 +261,7 @@ def test_one_point_or_all_are_taken_over_from_the_models_opinion(checked, panels
     checks.get_by_label("Over my points").check()
     first = checks.locator("tbody tr").first
     assert first.inner_text().split()[:3] == ["tail", "30.0", "10.1"]
-    checks.get_by_role("button", name="Take over tail").click()
+    checks.get_by_role("button", name="Use the prediction of tail").click()
     page.wait_for_function("() => document.querySelector('#checks tbody tr td').textContent === '0.0'")
     wait_for_save(page, checked, 3, [318.0, 316.0])
     # The focus stays, so that Enter does not mean the photo.
@@ -284,10 +284,10 @@ def test_both_are_seen_side_by_side(checked, panels):
     checks.get_by_role("button", name="fish 0003.jpg").click()
     checks.get_by_role("button", name="tail is 31 px off").wait_for()
     checks.get_by_label("Side by side").check()
-    dialog = page.get_by_role("dialog", name="Your points and the model's opinion")
-    dialog.get_by_role("img", name="The model's opinion").wait_for()
+    dialog = page.get_by_role("dialog", name="Your points and the model's prediction")
+    dialog.get_by_role("img", name="The model's prediction").wait_for()
     assert dialog.locator("figure").count() == 2
-    dialog.get_by_role("button", name="Take over all").click()
+    dialog.get_by_role("button", name="Use all").click()
     wait_for_save(page, checked, 3, [318.0, 316.0])
     dialog.press("Escape")
     assert not dialog.is_visible()

@@ -180,7 +180,9 @@ class Checks {
   }
 
   onProject() {
-    this.round.hidden = !this.store.project?.round;
+    const isRound = Boolean(this.store.project?.round);
+    this.round.hidden = !isRound;
+    if (isRound) this.section.closest("details").open = true;
   }
 
   /** The figures of the second round are asked for when it ends, and after corrections. */

@@ -3,6 +3,9 @@
 import { button, element, showErrors } from "./elements.js";
 import { isOpen, titleOf } from "./content.js";
 
+// Longer ones are cut off where two landmarks share a line.
+const LONG_TITLE = 12;
+
 /** @param {import("./store.js").Store} store @param {number} k @returns {[string, string]} sign and word */
 export function stateOf(store, k) {
   const object = store.current;
@@ -27,6 +30,7 @@ export function mount(section, store, chosen) {
     const names = store.project.landmarks;
     while (list.children.length > names.length) list.lastChild.remove();
     while (list.children.length < names.length) list.append(item(list.children.length));
+    list.classList.toggle("long", names.some((_, k) => titleOf(names, k).length > LONG_TITLE));
     names.forEach((_, k) => showOne(list.children[k].firstChild, k));
   }
 

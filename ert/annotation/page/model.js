@@ -52,6 +52,7 @@ class Model {
   constructor(section, store) {
     Object.assign(this, { section, store });
     this.build();
+    store.addEventListener("project", () => this.onProject());
     store.addEventListener("status", () => this.onStatus());
     for (const name of ["proposal", "photo", "change"]) store.addEventListener(name, () => this.onProposal());
   }
@@ -79,7 +80,13 @@ class Model {
     );
     const lines = [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections];
     for (const line of lines) setText(line, "");
+    this.onProject();
     this.onProposal();
+  }
+
+  /** No model helps in a second round: its points are to be those of the person alone. */
+  onProject() {
+    this.section.closest("details").hidden = Boolean(this.store.project?.round);
   }
 
   async request(send) {

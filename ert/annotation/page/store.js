@@ -312,7 +312,8 @@ export class Store extends EventTarget {
     }
     const open = objects.flatMap((object) => object.landmarks.filter((_, k) => isOpen(object, k)));
     if (open.length && !incomplete) {
-      this.say(`${open.length} landmarks are not placed. Enter or Done again marks them as missing.`);
+      const [are, them] = open.length === 1 ? ["landmark is", "it"] : ["landmarks are", "them"];
+      this.say(`${open.length} ${are} not placed. Enter or Done again marks ${them} as missing.`);
       return false;
     }
     this.edit(this.isProposal ? "Proposal accepted" : "Photo done", (content) => {
