@@ -233,7 +233,7 @@ def measure_large(browser):
             page.close()
         finally:
             server.end()
-    return {"size": LARGE_SIZE} | result
+    return {"size": LARGE_SIZE, "load_average": os.getloadavg()[0]} | result
 
 
 def main():
