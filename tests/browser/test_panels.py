@@ -413,6 +413,19 @@ def test_measurements_follow_the_points(fake, panels):
     )
 
 
+def test_landmarks_with_long_names_have_a_line_each(fake, panels):
+    server = fake(1)
+    page = panels(server)
+    tops = "() => new Set([...document.querySelectorAll('.landmarks button')].map((one) => one.offsetTop)).size"
+    short, n = page.evaluate(tops), len(LANDMARKS)
+    assert short < n
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name of landmark 0").fill("front cross-vein, upper end")
+    page.get_by_role("button", name="Save names").click()
+    page.get_by_role("button", name="front cross-vein, upper end").wait_for()
+    assert page.evaluate(tops) == n
+
+
 def ask_points(page, *points):
     page.locator("#measure").get_by_role("button", name="Set scale by two points").click()
     for x, y in points:

@@ -180,7 +180,7 @@ export function makeActions(store, view, tools, windows) {
       run: () => view.show(store.selected === null ? names().map((_, k) => k) : [store.selected]) },
     pan: { keys: [], group: "View", text: "Pan: also with the right button, or with two fingers", shown: "Space + drag",
       run: mode("pan") },
-    labels: { keys: ["L"], group: "View", text: "Show numbers, names or no labels",
+    labels: { keys: ["L"], group: "View", text: "Labels: numbers, names, none",
       run: () => store.say(`Labels: ${view.nextLabels()}`) },
     panels: { keys: ["F6"], group: "View", text: "Go to the panels, to the buttons at the top, and back to the photo",
       run: windows.panels },

@@ -1,7 +1,8 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
 import {
-  button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, showOneOf, table,
+  button, counted, element, isNarrow, refill, sentence, setHidden, setSummary, setText, short, showErrors, showOneOf,
+  table,
 } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
@@ -182,7 +183,7 @@ class Checks {
   onProject() {
     const isRound = Boolean(this.store.project?.round);
     this.round.hidden = !isRound;
-    if (isRound) this.section.closest("details").open = true;
+    if (isRound && !isNarrow()) this.section.closest("details").open = true;
   }
 
   /** The figures of the second round are asked for when it ends, and after corrections. */
