@@ -205,8 +205,8 @@ def _notes(target: Target, own: Dataset | None, absent: list[str]) -> list[str]:
         found = f"{n} photo{'s are' if n > 1 else ' is'} not there, first: {absent[0]}"
         notes.append(f"{found}; their landmarks stay in {target.journal.name}")
     if target.is_foreign:
-        lost = "comments and whatever else ert does not read are lost in it"
-        notes.append(f"{target.path}: is kept as {target.path.name}.orig when it is first saved: {lost}")
+        kept = f"the first save keeps it as {target.path.name}.orig, and writes a new file"
+        notes.append(f"{target.path}: {kept} without comments and whatever else ert does not read")
         skipped = [] if own is None else [each for each in own.skipped if each.kind != "no landmarks"]
         if skipped:
             notes.append(f"{target.path}: {len(skipped)} objects are left out in saving, first: {skipped[0].text}")

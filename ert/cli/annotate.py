@@ -109,7 +109,8 @@ def run_annotate(options: argparse.Namespace) -> int:
             return make_app(project, assistant, checker, token=token, hosts=hosts, **rest)
 
         def announce(address: str) -> None:
-            common.show(f"ert annotate: {address} (Ctrl-C ends it)")
+            where = "open in a browser: " if options.no_browser else ""
+            common.show(f"ert annotate: {where}{address} (Ctrl-C ends it)")
 
         serve(make, listening, host=options.host, announce=announce, browser=not options.no_browser)
     common.log(f"ert: {saver.target.path}: {saver.summary()}")

@@ -130,7 +130,7 @@ def add_web_options(parser: Parser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help=common.MODEL_HELP)
     add("--out", required=True, metavar="FILE", help="the page to write, ending in .html")
-    add("--title", metavar="TEXT", help="the heading of the page (default: the name of the model)")
+    add("--title", metavar="TEXT", help="the heading of the page (default: Landmarks by the model NAME)")
     add("--image", metavar="IMAGE", help="a photo that is put into the page and shown when it is opened")
     source = (
         "auto: as the model was trained; whole: the whole photo; given: drawn on the page; learned: the locator in the "

@@ -43,7 +43,7 @@ def read_measurements(given: Any, what: str, count: int | None, names: Sequence[
         listed = [(None, item) for part in parts for item in (_split(part, ",") if isinstance(part, str) else [part])]
     found: dict[str, tuple[int, ...]] = {}
     for name, item in listed:
-        here = f"{what}: {quoted(item)}"
+        here = f"{what}: {quoted(item.strip() if isinstance(item, str) else item)}"
         if isinstance(item, str):
             *before, text = _split(item, "=", 1)
             landmarks = parse_landmarks(text, names, here, count)
@@ -54,8 +54,10 @@ def read_measurements(given: Any, what: str, count: int | None, names: Sequence[
             raise InputError(f"{here}: expected a text such as 'A-B', or a sequence of landmarks")
         _check_count(landmarks, count, here)
         name = "-".join(names[k] for k in landmarks) if name is None else name
-        if not name or name in found:
-            raise InputError(f"{here}: expected another name than {quoted(name)}, each name once")
+        if not name:
+            raise InputError(f"{here}: expected a name before the '='")
+        if name in found:
+            raise InputError(f"{here}: {quoted(name)} is given twice, expected each name once")
         found[name] = landmarks
     return found
 

@@ -72,7 +72,7 @@ def export_page(
     out : path-like
         The file to write, ending in ``.html``.
     title : str, optional
-        The heading of the page; by default the name of the model.
+        The heading of the page; by default "Landmarks by the model" and its name.
     image : path-like, optional
         A photo that is put into the page, reduced to 1600 pixels a side, and shown when it is opened.
     box_from : {"auto", "whole", "face", "learned", "given"}, optional
@@ -144,7 +144,7 @@ def _parts(model: ShapePredictor, source: str, name: str, title: str | None, ima
     return {
         "version": escape(__version__),
         "policy": policy,
-        "title": escape(title or f"Landmarks with {one_line(name, _MAX_TITLE)}"),
+        "title": escape(title or f"Landmarks by the model {one_line(name, _MAX_TITLE)}"),
         # A comment ends with ">", which is escaped.
         "notices": escape("\n\n".join(f"{heading}: {text}" for heading, text in notices)),
         "style": style,

@@ -123,9 +123,15 @@ test("content: order of landmarks, missing ones, box, what the server gets", () 
   assert.deepEqual(guessMissing(marked([[1, 1], null]), true), [1]);
   const sent = toServer({ status: "started", objects: [object, marked([null])], scale: 0.5 });
   assert.deepEqual(sent, { status: "started", scale: 0.5,
-    objects: [{ landmarks: object.landmarks, hidden: [0], box: null, id: "" }] });
+    objects: [{ landmarks: object.landmarks, hidden: [0], missing: [1], box: null, id: "" }] });
   const stored = { landmarks: [null, [1, 1]], hidden: [], box: null, id: "" };
   assert.deepEqual(contentOf({ status: "done", objects: [stored] }).objects[0].missing, [0]);
+  // The server may know of none that is missing; an object of which only that is known is kept until the photo is done.
+  assert.deepEqual(contentOf({ status: "done", objects: [{ ...stored, missing: [] }] }).objects[0].missing, [0]);
+  assert.deepEqual(contentOf({ status: "started", objects: [{ ...stored, missing: [] }] }).objects[0].missing, []);
+  const unseen = [marked([null, null], { missing: [0] })];
+  assert.equal(toServer({ status: "started", objects: unseen, scale: null }).objects.length, 1);
+  assert.equal(toServer({ status: "done", objects: unseen, scale: null }).objects.length, 0);
   const before = { a: [[1, 2], null], b: 1 };
   const after = shared(before, { a: [[1, 2], [3, 4]], b: 1 });
   assert.ok(after !== before && after.a[0] === before.a[0] && after.a[1][1] === 4);
@@ -414,6 +420,13 @@ test("a proposal: dragging one point keeps the rest; accepting it is one step", 
   assert.deepEqual([store.isProposal, store.target, store.current.landmarks[0]], [false, 0, null]);
 });
 
+test("the hint says what a click does, also for a hidden landmark", async () => {
+  const store = await opened();
+  assert.match(hint(store, { mode: "mark" }), /^Click or tap landmark 0 tip\. M: it is not in the photo/);
+  store.editObject("hidden", (object) => { object.hidden = [0]; });
+  assert.match(hint(store, { mode: "mark" }), /^Hidden: click or tap where landmark 0 tip must be/);
+});
+
 test("a new model changes the proposal, but not while something is dragged", async () => {
   const server = new FakeServer();
   const store = await opened(server);
@@ -433,7 +446,10 @@ test("accepting says what is missing, and takes it as missing when asked again",
   assert.match(store.messages.at(-1), /Nothing is marked/);
   place(store, 0, [1, 1]);
   assert.equal(await store.accept(), false);
-  assert.match(store.messages.at(-1), /2 landmarks are not placed/);
+  assert.match(store.messages.at(-1), /2 landmarks are not placed.* marks them/);
+  place(store, 1, [2, 2]);
+  assert.equal(await store.accept(), false);
+  assert.match(store.messages.at(-1), /1 landmark is not placed.* marks it/);
   await store.accept(true);
   await settle();
   assert.deepEqual([server.photos[0].status, store.photo.id], ["done", 1]);
@@ -548,5 +564,194 @@ test("large photos: the visible part in full, one request of a kind, bitmaps clo
   await image.open({ id: 5, width: 100, height: 100 });
   await image.prefetch(6);
   assert.match(paths.at(-1), /photos\/6\/image\?side=2048$/);
+  assert.equal(alive.size, 2);
+  // It is not asked for again when it opens, nor kept when another one opens.
+  const asked = paths.length;
+  await image.open({ id: 6, width: 100, height: 100 });
+  assert.deepEqual([paths.length, alive.size], [asked, 1]);
+  await image.prefetch(7);
+  await image.open({ id: 8, width: 100, height: 100 });
+  await settle();
   assert.equal(alive.size, 1);
+  for (let id = 9; id < 1000; id += 1) {
+    image.prefetch(id + 1);
+    await image.open({ id, width: 100, height: 100 });
+    if (id % 3) image.prefetch(id + 1);
+  }
+  image.close();
+  await settle();
+  assert.equal(alive.size, 0);
+});
+
+test("large photos: a pointer that moves over a view at rest does not delay the details", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const paths = [];
+  const image = new PhotoImage(async (path) => {
+    paths.push(path);
+    return { width: 2048, height: 2048, close: () => {} };
+  });
+  await image.open({ id: 4, width: 8000, height: 8000 });
+  for (let i = 0; i < 10; i += 1) {
+    image.look(new Transform(1, -1000, -3000), [500, 500], 1);
+    t.mock.timers.tick(50);
+  }
+  assert.equal(paths.length, 2);
+});
+
+test("a photo ahead that cannot be loaded is loaded when it opens", async () => {
+  let down = true;
+  const image = new PhotoImage(async () => {
+    if (down) throw new ApiError(0, "The server does not answer.");
+    return { width: 10, height: 10, close: () => {} };
+  });
+  await image.prefetch(2);
+  down = false;
+  await image.open({ id: 2, width: 10, height: 10 });
+  assert.ok(image.parts.base);
+  assert.equal(image.error, "");
+});
+
+test("landmarks at the end that were marked as missing stay so after a reload", async () => {
+  const server = new FakeServer();
+  const store = await opened(server);
+  place(store, 0, [5, 5]);
+  store.editObject("missing", (object) => removePoint(object, 2, true));
+  await settle();
+  assert.deepEqual(server.photos[0].objects[0].missing, [2]);
+  const again = await opened(server);
+  assert.deepEqual(again.current.missing, [2]);
+  assert.equal(again.target, 1);
+  // Nothing but the word "missing" is another one: saved as well.
+  again.editObject("to be placed", (object) => removePoint(object, 2, false));
+  await settle();
+  assert.deepEqual(server.photos[0].objects[0].missing, []);
+});
+
+test("a server that keeps no missing landmarks: this page remembers them", async () => {
+  const server = new FakeServer();
+  const put = server.put.bind(server);
+  server.put = (path, body) => {
+    for (const object of body.objects) delete object.missing;
+    return put(path, body);
+  };
+  const store = await opened(server);
+  place(store, 0, [5, 5]);
+  store.editObject("missing", (object) => removePoint(object, 2, true));
+  await settle();
+  await store.open(1);
+  await store.open(0);
+  assert.deepEqual(store.current.missing, [2]);
+  assert.equal(store.history.undoable.description, "missing");
+});
+
+test("what changed elsewhere while the person drags is loaded afterwards", async () => {
+  const server = new FakeServer();
+  const store = await opened(server);
+  store.busy = true;
+  server.put("/api/photos/0", { revision: 0, status: "started", objects: [marked([[1, 1], null, null])], scale: null });
+  await store.poll();
+  assert.equal(store.photo.objects.length, 0);
+  store.busy = false;
+  await store.poll();
+  assert.equal(store.photo.objects.length, 1);
+});
+
+test("a proposal that arrives after the first landmark does not replace it", async () => {
+  const server = new FakeServer();
+  const proposed = { landmarks: [[1, 1], [2, 2], [3, 3]], std: [1, 1, 1], confidence: [1, 1, 1], box: [0, 0, 9, 9] };
+  Object.assign(server, { model: 1, proposals: { 1: [proposed] } });
+  const store = await opened(server);
+  await store.open(1);
+  place(store, 0, [7, 7]);
+  await settle();
+  assert.equal(store.proposal.objects.length, 1);
+  assert.equal(store.isProposal, false);
+  assert.deepEqual(store.objects[0].landmarks, [[7, 7], null, null]);
+});
+
+test("Enter three times in a row finishes one photo", async () => {
+  const server = new FakeServer(5);
+  const store = await opened(server);
+  store.editObject("placed", (object) => { object.landmarks = [[1, 1], [2, 2], [3, 3]]; });
+  await Promise.all([store.accept(), store.accept(), store.accept()]);
+  await settle();
+  assert.deepEqual(server.photos.map(({ status }) => status), ["done", "todo", "todo", "todo", "todo"]);
+  assert.equal(store.photo.id, 1);
+  assert.equal(store.history.entries.filter(({ description }) => description === "Photo done").length, 1);
+});
+
+test("what an earlier page kept is not readable: the page starts", async () => {
+  const storage = new FakeStorage();
+  storage.items["ert.unsaved"] = "[[0, {";
+  const store = await opened(new FakeServer(), storage);
+  assert.equal(store.saver.state, "saved");
+});
+
+test("the photo that is expected next is asked for once; another one opens if it was done elsewhere", async () => {
+  const server = new FakeServer(5);
+  const store = await opened(server);
+  const finish = () => store.editObject("placed", (object) => { object.landmarks = [[1, 1], [2, 2], [3, 3]]; });
+  assert.equal(await store.peek(), 1);
+  finish();
+  await store.accept();
+  assert.equal(store.photo.id, 1);
+  assert.equal(server.log.filter((path) => path === "/api/photos/1").length, 1);
+  assert.equal(await store.peek(), 2);
+  server.put("/api/photos/2", { revision: 0, status: "done", objects: [], scale: null });
+  finish();
+  await store.accept();
+  await settle();
+  assert.equal(store.photo.id, 3);
+  assert.deepEqual(server.photos.map(({ status }) => status), ["done", "done", "done", "todo", "todo"]);
+});
+
+test("undo while the edit is being saved, and photos opened quickly: the server gets the last state", async () => {
+  const server = new FakeServer(4);
+  const store = await opened(server);
+  let release;
+  place(store, 0, [5, 5]);
+  server.held = new Promise((resolve) => { release = resolve; });
+  await store.undo();
+  assert.equal(store.saver.state, "saving");
+  const opening = [1, 2, 3].map((id) => store.open(id));
+  server.held = null;
+  release();
+  await Promise.all(opening);
+  await settle();
+  assert.equal(store.photo.id, 3);
+  assert.equal(store.saver.state, "saved");
+  assert.deepEqual([server.photos[0].objects, server.photos[0].status], [[], "todo"]);
+  await store.redo();
+  await settle();
+  assert.deepEqual([store.photo.id, server.photos[0].objects[0].landmarks[0]], [0, [5, 5]]);
+});
+
+test("a photo changed here and in another tab while both save: nothing is overwritten", async () => {
+  const server = new FakeServer();
+  const store = await opened(server);
+  server.put("/api/photos/0", { revision: 0, status: "started", objects: [marked([[9, 9], null, null])], scale: null });
+  place(store, 0, [5, 5]);
+  await settle();
+  assert.equal(store.saver.state, "conflict");
+  assert.deepEqual(server.photos[0].objects[0].landmarks[0], [9, 9]);
+  await store.resolveConflict("theirs");
+  assert.deepEqual(store.current.landmarks[0], [9, 9]);
+  await store.undo();
+  await settle();
+  assert.deepEqual(server.photos[0].objects[0].landmarks[0], [5, 5]);
+});
+
+test("a thousand photos: the page keeps what is needed to undo, and no more", async () => {
+  const server = new FakeServer(1000);
+  const store = await opened(server);
+  for (let id = 0; id < 1000; id += 1) {
+    await store.open(id);
+    place(store, 0, [id % 90, 5]);
+  }
+  await settle();
+  assert.equal(store.saver.unsaved.size, 0);
+  assert.equal(store.history.entries.length, 1000);
+  const { before, after } = store.history.entries[999];
+  assert.equal(before.objects.length, 0);
+  assert.equal(after.objects.length, 1);
 });

@@ -31,7 +31,12 @@ SECONDS = 60
 LOCAL_SCHEMES = {"about", "blob", "data", "file"}
 # What a browser says of requests to a server that was killed, in whatever state they were.
 GONE = ("net::ERR_CONNECTION_", "net::ERR_EMPTY_RESPONSE", "net::ERR_SOCKET_")
-VIEWPORTS = {"wide": (1280, 800), "phone": (390, 780)}
+VIEWPORTS = {
+    "wide": (1280, 800), "phone": (390, 780), "tall": (390, 844), "landscape": (844, 390), "small": (320, 568),
+    "tablet": (820, 1180), "zoomed": (640, 400),
+}  # fmt: skip
+# "zoomed" is a wide window at 200 %.
+WITHOUT_TOUCH = ("wide", "zoomed")
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +79,7 @@ def open_page(request, chromium):
 
     def start(url, *, view="wide", dark=False, expected=(), browser=None, **options):
         width, height = VIEWPORTS[view]
-        touch = view == "phone"
+        touch = view not in WITHOUT_TOUCH
         context = (browser or request.getfixturevalue("browser")).new_context(
             viewport={"width": width, "height": height},
             has_touch=touch,

@@ -224,9 +224,9 @@ def test_checks_opinion_and_measurements(finished, tmp_path, annotate, open_page
     shows(editor, "bee05")
     page.locator("ul.findings").get_by_text("landmark 0 (nose) and landmark 2 (tail) seem to be swapped").wait_for()
     page.get_by_label("Side by side").check()
-    page.get_by_role("img", name="The model's opinion").wait_for()
+    page.get_by_role("img", name="The model's prediction").wait_for()
     screenshot(page, "annotate_opinion")
-    page.get_by_role("button", name="Take over all").click()
+    page.get_by_role("button", name="Use all").click()
     page.get_by_role("button", name="Close").click()
     photo = editor.wait(lambda photo: photo["findings"] == [], 5)
     right = dataset.landmarks[5][[2, 1, 0, 3, 4, 5]]
@@ -271,7 +271,8 @@ def test_second_round(finished, tmp_path, annotate, open_page):
         editor.press("Enter")
         editor.wait(lambda photo: photo["status"] == "done", i)
     assert drawn != sorted(drawn)
-    editor.page.locator("summary", has_text="Checks").click()
+    # The panel with the second round is open, and no model helps.
+    assert not editor.page.locator("#model").is_visible()
     editor.page.get_by_text("Repeatability, 3 objects").wait_for()
     screenshot(editor.page, "annotate_second_round")
     figures = server.get("/api/repeatability")

@@ -192,6 +192,19 @@ def test_fingers(edit):
     assert editor.page.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_missing_landmarks_stay_missing(edit):
+    editor = edit()
+    editor.press("m")
+    editor.click(30, 30)
+    # The last one, behind all that are placed.
+    editor.press("g", "1", "1", "Enter", "m")
+    editor.wait(lambda photo: photo["objects"] and photo["objects"][0].get("missing") == [0, 11])
+    editor.page.reload()
+    missing = editor.page.locator("#landmarks button[data-state=missing]")
+    missing.nth(1).wait_for()
+    assert [text.split()[0] for text in missing.all_inner_texts()] == ["0", "11"]
+
+
 def test_two_windows(edit, open_page):
     editor = edit(expected=("409",))
     other = Editor(open_page(f"{editor.server.url}#1", expected=("409",)), editor.server)
@@ -227,6 +240,7 @@ def test_server_ends_and_comes_back(edit, photos, annotate):
     editor.page.locator("#notice", has_text="Open the address that it printed").wait_for()
     editor.page.context.new_page().goto(editor.server.url)
     editor.page.locator("#notice").wait_for(state="hidden")
+    editor.page.locator("#message", has_text="Everything is saved.").wait_for()
     assert [point is not None for point in editor.landmarks()] == [True] * 3 + [False] * 9
     assert not warns_before_it_closes(editor.page)
 

@@ -1,5 +1,7 @@
 """The panels of the annotation page, over a server whose answers a test chooses."""
 
+import threading
+
 import pytest
 from browser.conftest import screenshot
 from browser.fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
@@ -12,6 +14,14 @@ ERRORS = [
     {"n_photos": n, "error": error, "low": 0.8 * error, "high": 1.2 * error, "unit": "% of the size"}
     for n, error in ((10, 4.2), (15, 3.1), (22, 2.4))
 ]
+# On the canvas.
+PIXELS_OF_OPINION = """() => {
+  const canvas = document.querySelector("#view canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) n += data[i] === 255 && data[i + 1] === 95 && data[i + 2] === 210;
+  return n;
+}"""
 
 
 @pytest.fixture
@@ -228,6 +238,14 @@ def test_a_check_is_started_and_its_photos_are_opened(checked, panels):
     checks.get_by_role("button", name="Check annotations").click()
     checked.checks |= {"state": "running", "progress": 0.5}
     checks.get_by_role("progressbar", name="Check").wait_for()
+    checks.get_by_role("button", name="Stop checking").click()
+    assert ("DELETE", "/api/checks", None) in checked.requests
+    checked.checks |= {"state": "none"}
+    start = checks.get_by_role("button", name="Check annotations")
+    start.wait_for()
+    # The focus stays, so that Enter does not mean the photo.
+    page.wait_for_function("() => document.activeElement.textContent === 'Check annotations'")
+    start.press("Enter")
     checked.checks |= {"state": "ready", "n_suspicious": 1}
     checks.get_by_role("button", name="fish 0003.jpg").click()
     assert ("POST", "/api/checks", {}) in checked.requests
@@ -243,7 +261,7 @@ def test_one_point_or_all_are_taken_over_from_the_models_opinion(checked, panels
     checks.get_by_label("Over my points").check()
     first = checks.locator("tbody tr").first
     assert first.inner_text().split()[:3] == ["tail", "30.0", "10.1"]
-    checks.get_by_role("button", name="Take over tail").click()
+    checks.get_by_role("button", name="Use the prediction of tail").click()
     page.wait_for_function("() => document.querySelector('#checks tbody tr td').textContent === '0.0'")
     wait_for_save(page, checked, 3, [318.0, 316.0])
     # The focus stays, so that Enter does not mean the photo.
@@ -266,14 +284,43 @@ def test_both_are_seen_side_by_side(checked, panels):
     checks.get_by_role("button", name="fish 0003.jpg").click()
     checks.get_by_role("button", name="tail is 31 px off").wait_for()
     checks.get_by_label("Side by side").check()
-    dialog = page.get_by_role("dialog", name="Your points and the model's opinion")
-    dialog.get_by_role("img", name="The model's opinion").wait_for()
+    dialog = page.get_by_role("dialog", name="Your points and the model's prediction")
+    dialog.get_by_role("img", name="The model's prediction").wait_for()
     assert dialog.locator("figure").count() == 2
-    dialog.get_by_role("button", name="Take over all").click()
+    dialog.get_by_role("button", name="Use all").click()
     wait_for_save(page, checked, 3, [318.0, 316.0])
     dialog.press("Escape")
     assert not dialog.is_visible()
-    page.wait_for_function("() => document.querySelector('#checks input[value=hidden]').checked")
+    assert checks.get_by_label("Hide").is_checked()
+    # Opened again before the browser has told of the closing.
+    page.evaluate("""() => {
+      const radio = document.querySelector("#checks input[value=beside]");
+      radio.click();
+      document.querySelector("dialog.beside button").click();
+      radio.click();
+    }""")
+    page.evaluate("() => new Promise((resolve) => { setTimeout(resolve, 50); })")
+    assert dialog.is_visible()
+    assert dialog.locator("figure").count() == 2
+
+
+def test_an_opinion_that_comes_late_stays_hidden(checked, panels):
+    """Hide was chosen while the answer was on its way."""
+    ready, opinion = threading.Event(), checked.opinions[3]
+    checked.answers["GET", "/api/photos/3/opinion"] = lambda body: (ready.wait(30) and 200, opinion)
+    page = panels(checked)
+    checks = page.locator("#checks")
+    checks.get_by_role("button", name="fish 0003.jpg").click()
+    checks.get_by_role("button", name="tail is 31 px off").wait_for()
+    checks.get_by_label("Over my points").check()
+    checks.get_by_label("Hide").check()
+    with page.expect_response("**/opinion"):
+        ready.set()
+    page.evaluate("() => new Promise((resolve) => { setTimeout(resolve, 50); })")
+    assert not checks.locator("tbody").is_visible()
+    assert page.evaluate(PIXELS_OF_OPINION) == 0
+    checks.get_by_label("Over my points").check()
+    page.wait_for_function(PIXELS_OF_OPINION)
 
 
 def test_the_second_round_ends_with_its_table(fake, panels):
@@ -364,6 +411,19 @@ def test_measurements_follow_the_points(fake, panels):
     page.wait_for_function(
         "() => [...document.querySelectorAll('#measure input')].some((field) => field.value === '0-9')"
     )
+
+
+def test_landmarks_with_long_names_have_a_line_each(fake, panels):
+    server = fake(1)
+    page = panels(server)
+    tops = "() => new Set([...document.querySelectorAll('.landmarks button')].map((one) => one.offsetTop)).size"
+    short, n = page.evaluate(tops), len(LANDMARKS)
+    assert short < n
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name of landmark 0").fill("front cross-vein, upper end")
+    page.get_by_role("button", name="Save names").click()
+    page.get_by_role("button", name="front cross-vein, upper end").wait_for()
+    assert page.evaluate(tops) == n
 
 
 def ask_points(page, *points):

@@ -76,9 +76,9 @@ def test_names_that_can_be_read_in_two_ways_need_quotes():
         ("nose-0", 2, NAMES, "the same landmark twice"),
         ("nose-tail,,0-1", 2, NAMES, "no landmark ''"),
         ("nose-", 2, NAMES, "no landmark ''"),
-        ("a=0-1,a=0-2", 2, NAMES, "expected another name than 'a'"),
-        ("=0-1", 2, NAMES, "expected another name than ''"),
-        ("0-1,nose-tail", 2, NAMES, "expected another name than 'nose-tail'"),
+        ("a=0-1,a=0-2", 2, NAMES, "'a=0-2': 'a' is given twice"),
+        ("=0-1", 2, NAMES, "expected a name before the '='"),
+        ("nose-tail, 0-1", 2, NAMES, "'0-1': 'nose-tail' is given twice"),
     ],
 )
 def test_errors_name_the_measurement(given, count, names, message):

@@ -135,7 +135,7 @@ def test_hostile_texts_stay_texts(small_model, tmp_path):
     small_model.fitted_.summary["notes"].clear()
     page, plain = parsed(tmp_path / "page.html"), parsed(tmp_path / "untitled.html")
     assert page.xpath("//h1")[0].text == page.xpath("//title")[0].text == bad
-    assert plain.xpath("//h1")[0].text == f"Landmarks with {model.stem}"
+    assert plain.xpath("//h1")[0].text == f"Landmarks by the model {model.stem}"
     assert bad in page.get_element_by_id("about").text_content()
     assert not page.xpath("//img")
     assert len(page.xpath("//script")) == 5
@@ -151,7 +151,7 @@ def test_links_join_neighbors_in_the_68_landmarks():
 
 
 def test_equal_models_give_equal_pages(face68, tmp_path):
-    export_page("face68", tmp_path / "again.html", title="Landmarks with face68")
+    export_page("face68", tmp_path / "again.html", title="Landmarks by the model face68")
     assert (tmp_path / "again.html").read_bytes() == face68.read_bytes()
 
 

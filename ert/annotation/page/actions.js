@@ -112,6 +112,7 @@ export function makeActions(store, view, tools, windows) {
 
   function enter() {
     if (tools.mode === "curve" && store.selected !== null) return tools.chooseCurveEnd(store.selected);
+    if (store.isProposal && !view.isPhotoShown) return store.say("The photo is not shown yet.");
     const again = asked === store.photo;
     asked = store.photo;
     return store.accept(again);
@@ -133,13 +134,14 @@ export function makeActions(store, view, tools, windows) {
     mark: { keys: ["V"], group: "Mark", text: "Mark landmarks: a click places the next one, dragging moves one. "
       + "Alt + click places it close to another one",
       shown: "Click or V", run: () => tools.setMode("mark") },
-    put: { keys: ["P"], group: "Mark", text: "Put the landmark at the pointer, or at a cross that the arrow keys move",
+    put: { keys: ["P"], group: "Mark", text: "Place the landmark at the pointer; without a mouse, at a cross "
+      + "that the arrow keys move",
       run: putAtCursor },
     nudge: { keys: [], group: "Mark", text: "Move the landmark by a pixel; with Shift by 10 pixels",
       shown: "← → ↑ ↓", run: () => {} },
-    missing: { keys: ["M"], group: "Mark", text: "The landmark is missing in this photo", run: markMissing },
-    hidden: { keys: ["H"], group: "Mark", text: "The landmark is hidden: marked where it must be, or visible again",
-      run: markHidden },
+    missing: { keys: ["M"], group: "Mark", text: "Missing: the landmark is not in this photo", run: markMissing },
+    hidden: { keys: ["H"], group: "Mark", text: "Hidden: the landmark cannot be seen, and is placed where it "
+      + "must be. Again: it is visible", run: markHidden },
     remove: { keys: ["Delete", "Backspace"], group: "Mark", text: "Remove the position of the landmark",
       run: removeLandmark },
     curve: { keys: ["C"], group: "Mark", text: "Curve: click a landmark, points along the line, another landmark. "
@@ -147,7 +149,7 @@ export function makeActions(store, view, tools, windows) {
     box: { keys: ["B"], group: "Mark", text: "Draw the box of the object; Delete removes it", run: mode("box") },
     undo: { keys: ["Ctrl+Z"], group: "Mark", text: "Undo, also in other photos", run: () => store.undo() },
     redo: { keys: ["Ctrl+Y", "Ctrl+Shift+Z"], group: "Mark", text: "Redo", run: () => store.redo() },
-    escape: { keys: ["Escape"], group: "Mark", text: "Stop what is under way, or select nothing",
+    escape: { keys: ["Escape"], group: "Mark", text: "Cancel, or select nothing",
       run: () => { if (!tools.escape()) store.select(null); view.cursor = null; } },
 
     accept: { keys: ["Enter"], group: "Photo", text: "Accept: the photo is done, and the next one opens", run: enter },
@@ -155,8 +157,10 @@ export function makeActions(store, view, tools, windows) {
       run: () => store.skip() },
     byHand: { keys: ["X"], group: "Photo", text: "Mark by hand, without the proposal",
       run: () => store.dismissProposal() },
-    previous: { keys: ["PageUp", "["], group: "Photo", text: "Previous photo", run: () => store.step(-1) },
-    next: { keys: ["PageDown", "]"], group: "Photo", text: "Next photo", run: () => store.step(1) },
+    previous: { keys: ["PageUp", "["], group: "Photo", text: "Previous photo by name", run: () => store.step(-1) },
+    next: { keys: ["PageDown", "]"], group: "Photo", text: "Next photo by name", run: () => store.step(1) },
+    back: { keys: [], group: "Photo", text: "The photo that was open before, as with Back of the browser",
+      shown: "Alt+←", run: () => history.back() },
 
     nextLandmark: { keys: ["Tab"], group: "Select", text: "Next landmark", run: () => cycle(1) },
     previousLandmark: { keys: ["Shift+Tab"], group: "Select", text: "Previous landmark", run: () => cycle(-1) },
@@ -178,7 +182,8 @@ export function makeActions(store, view, tools, windows) {
       run: mode("pan") },
     labels: { keys: ["L"], group: "View", text: "Labels: numbers, names, none",
       run: () => store.say(`Labels: ${view.nextLabels()}`) },
-    panels: { keys: ["F6"], group: "View", text: "From the photo to the panels and back", run: windows.panels },
+    panels: { keys: ["F6"], group: "View", text: "Go to the panels, to the buttons at the top, and back to the photo",
+      run: windows.panels },
     sheet: { keys: ["?"], group: "View", text: "This list", run: windows.sheet },
     ...Object.fromEntries(arrows),
   };

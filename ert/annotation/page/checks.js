@@ -1,7 +1,8 @@
 /** Checking: suspicious photos, the model's opinion beside the person's points, and the second round. */
 import { Comparison } from "./comparison.js";
 import {
-  button, counted, element, refill, sentence, setHidden, setSummary, setText, short, showErrors, table,
+  button, counted, element, isNarrow, refill, sentence, setHidden, setSummary, setText, short, showErrors, showOneOf,
+  table,
 } from "./elements.js";
 
 const [FIRST_SHOWN, MORE_SHOWN] = [6, 20];
@@ -69,7 +70,8 @@ class Checks {
     this.state = element("p", { class: "headline", role: "status" });
     this.text = element("p", { class: "note" });
     this.progress = element("progress", { max: 1, "aria-label": "Check", hidden: true });
-    this.start = button("Check annotations", () => this.check());
+    this.start = button("Check annotations", () => this.request(() => this.store.api.post("/api/checks")));
+    this.stop = button("Stop checking", () => this.request(() => this.store.api.del("/api/checks")), { hidden: true });
     this.error = element("p", { class: "error", role: "alert" });
     this.list = element("ol", { class: "suspicious", "aria-label": "Suspicious photos, the worst first" });
     this.more = button("Show more", () => this.showMore(), { hidden: true });
@@ -81,14 +83,15 @@ class Checks {
       "on the other photos expect them.";
     this.section.append(
       this.round, element("p", { class: "note" }, what),
-      element("div", { class: "buttons" }, this.start), this.state, this.text, this.progress, this.error,
+      element("div", { class: "buttons" }, this.start, this.stop), this.state, this.text,
+      this.progress, this.error,
       this.list, this.more, this.findingsTitle, this.findings, this.comparison.node,
     );
     for (const line of [this.state, this.text, this.error]) setText(line, "");
   }
 
-  async check() {
-    await showErrors(this.error, () => this.store.api.post("/api/checks"));
+  async request(send) {
+    await showErrors(this.error, send);
     await this.store.poll();
   }
 
@@ -100,8 +103,9 @@ class Checks {
     setText(this.text, sentence(checks.text));
     this.progress.hidden = checks.state !== "running";
     this.progress.value = checks.progress ?? 0;
-    this.start.disabled = checks.state === "running";
+    const isRunning = checks.state === "running";
     this.start.textContent = checks.state === "ready" ? "Check again" : "Check annotations";
+    showOneOf(isRunning, this.stop, this.start);
     const key = `${checks.state} ${checks.n_suspicious}`;
     // What needs no model is found first.
     if (key !== this.listed) {
@@ -177,7 +181,9 @@ class Checks {
   }
 
   onProject() {
-    this.round.hidden = !this.store.project?.round;
+    const isRound = Boolean(this.store.project?.round);
+    this.round.hidden = !isRound;
+    if (isRound && !isNarrow()) this.section.closest("details").open = true;
   }
 
   /** The figures of the second round are asked for when it ends, and after corrections. */

@@ -1,4 +1,4 @@
-/** The opinion of models that were not trained on the open photo, beside or over the person's points. */
+/** What models predict that were not trained on the open photo, beside or over the person's points. */
 import { rounded } from "./content.js";
 import { button, drawing, element, refill, setText, showErrors } from "./elements.js";
 
@@ -86,28 +86,32 @@ export class Comparison {
       radio.addEventListener("change", () => this.setMode(mode));
       return element("label", {}, radio, " ", text);
     });
-    this.choice = element("fieldset", { class: "choice" }, element("legend", {}, "The model's opinion"), ...choices);
+    this.choice = element("fieldset", { class: "choice" }, element("legend", {}, "The model's prediction"), ...choices);
     this.note = element("p", { class: "note", role: "status" });
     this.error = element("p", { class: "error", role: "alert" });
-    this.all = button("Take over all", () => this.takeOver());
+    this.all = button("Use all", () => this.takeOver());
     this.body = element("tbody");
     const titles = ["landmark", "px", "% of the size", ""];
     const heads = titles.map((text) => element("th", { scope: "col" }, text));
-    heads[3].append(element("span", { class: "unseen" }, "take over"));
+    heads[3].append(element("span", { class: "unseen" }, "use the prediction"));
     const head = element("thead", {}, element("tr", {}, ...heads));
     this.table = element("table", { class: "numbers" }, head, this.body);
-    const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Distances from the model's opinion" };
+    const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Distances from the model's prediction" };
     const scroll = element("div", region, this.table);
     this.rows = element("div", { hidden: true }, scroll, element("div", { class: "buttons" }, this.all));
     this.figures = element("div", { class: "figures" });
-    const close = button("Close", () => this.dialog.close());
+    const close = button("Close", () => this.close());
     this.dialogRows = element("div");
     const dialogHead = element("div", { class: "dialog-head" }, element("h2", {}, "Side by side"), close);
-    this.dialog = element("dialog", { class: "beside", "aria-label": "Your points and the model's opinion" },
+    this.dialog = element("dialog", { class: "beside", "aria-label": "Your points and the model's prediction" },
       dialogHead, this.figures, this.dialogRows);
     this.dialog.addEventListener("close", () => this.onClose());
     // The keys of the photo do not act while the dialog is open.
     this.dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    this.dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.close();
+    });
     this.node.append(this.choice, this.note, this.error, this.rows, this.dialog);
     for (const line of [this.note, this.error]) setText(line, "");
   }
@@ -123,7 +127,14 @@ export class Comparison {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
+  /** The browser tells of a closed dialog later: by then it may be open again. */
+  close() {
+    this.dialog.close();
+    this.onClose();
+  }
+
   onClose() {
+    if (this.dialog.open || this.mode !== "beside") return;
     this.dialog.before(this.rows);
     this.choice.querySelector("input[value=hidden]").checked = true;
     this.setMode("hidden");
@@ -149,6 +160,8 @@ export class Comparison {
   async ask(id) {
     this.asked = id;
     await showErrors(this.error, () => this.store.loadOpinion());
+    // It was hidden while the answer was on its way.
+    if (this.mode === "hidden") this.update();
   }
 
   current() {
@@ -171,15 +184,15 @@ export class Comparison {
     if (!this.store.opinion) return this.error.textContent ? "" : "Loading …";
     if (!object) return "Nothing is marked in this photo.";
     if (opinion) return "From models that were not trained on this photo.";
-    return this.store.opinion.objects.length ? "The models have no opinion about this object."
-      : "There is no opinion yet: check the annotations first.";
+    return this.store.opinion.objects.length ? "There is no prediction for this object."
+      : "There is no prediction yet: check the annotations first.";
   }
 
   fillTable(rows) {
     const names = this.store.project.landmarks;
     refill(this.body, rows.map(({ k, pixels, percent }) => {
-      const attributes = { "aria-label": `Take over ${names[k]}`, "data-key": `take ${k}` };
-      const take = button("Take over", () => this.takeOver(k), attributes);
+      const attributes = { "aria-label": `Use the prediction of ${names[k]}`, "data-key": `take ${k}` };
+      const take = button("Use", () => this.takeOver(k), attributes);
       const select = button(names[k], () => this.reach(k), { class: "link", "data-key": `select ${k}` });
       const distance = pixels === null ? "not marked" : pixels.toFixed(1);
       return element("tr", { class: k === this.store.selected ? "selected" : null },
@@ -198,14 +211,14 @@ export class Comparison {
   takeOver(only = null) {
     const { i, opinion } = this.current();
     const name = only === null ? "all landmarks" : this.store.project.landmarks[only];
-    this.store.edit(`Model's opinion taken over: ${name}`, (content) => takeOver(content.objects[i], opinion, only));
+    this.store.edit(`Prediction used: ${name}`, (content) => takeOver(content.objects[i], opinion, only));
   }
 
   drawFigures(object, opinion) {
     const { photo } = this.store;
     const part = cutout([object.landmarks, opinion.landmarks], photo);
     const own = drawFigure("Your points", photo, part, object.landmarks, "own");
-    const model = drawFigure("The model's opinion", photo, part, opinion.landmarks, "model");
+    const model = drawFigure("The model's prediction", photo, part, opinion.landmarks, "model");
     this.figures.replaceChildren(own, model);
   }
 }

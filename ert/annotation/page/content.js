@@ -4,7 +4,7 @@
  * @typedef {object} Marked one object of a photo
  * @property {([number, number] | null)[]} landmarks in pixels of the photo
  * @property {number[]} hidden landmarks that cannot be seen, marked all the same
- * @property {number[]} [missing] landmarks that the person marked as missing (this page only; null in the file)
+ * @property {number[]} [missing] landmarks that the person marked as missing (null in the file)
  * @property {[number, number, number, number] | null} box left, top, width, height; null: derived
  * @property {string} id
  *
@@ -20,7 +20,7 @@ export function emptyObject(n) {
 }
 
 /**
- * The file does not say which of the landmarks without a position are missing and which are not marked yet. Landmarks
+ * A file does not say which of the landmarks without a position are missing and which are not marked yet. Landmarks
  * are marked in order: those before the last marked one were left out on purpose.
  *
  * @param {Marked} object
@@ -36,7 +36,9 @@ export function guessMissing(object, done) {
 /** @param {any} photo as the server sends it @returns {Content} */
 export function contentOf(photo) {
   const done = photo.status === "done";
-  const objects = photo.objects.map((object) => ({ ...object, missing: object.missing ?? guessMissing(object, done) }));
+  // In a photo that is done, all landmarks were handled, also by another program.
+  const missingOf = (object) => (done ? null : object.missing) ?? guessMissing(object, done);
+  const objects = photo.objects.map((object) => ({ ...object, missing: missingOf(object) }));
   return { status: photo.status, objects, scale: photo.scale ?? null };
 }
 
@@ -45,9 +47,11 @@ const isEmpty = (object) => object.landmarks.every((point) => point === null);
 
 /** @param {Content} content @returns {object} what is sent to the server */
 export function toServer(content) {
-  const objects = content.objects.filter((object) => !isEmpty(object)).map((object) => ({
+  const isKept = (object) => !isEmpty(object) || (content.status !== "done" && object.missing?.length > 0);
+  const objects = content.objects.filter(isKept).map((object) => ({
     landmarks: object.landmarks,
     hidden: object.hidden.filter((k) => object.landmarks[k] !== null),
+    missing: (object.missing ?? []).filter((k) => object.landmarks[k] === null).sort((a, b) => a - b),
     box: object.box,
     id: object.id,
   }));
@@ -72,6 +76,12 @@ const isData = (value) => typeof value === "object" && value !== null;
 /** @param {Content} a @param {Content} b @returns {boolean} whether the server would store the same */
 export function sameForServer(a, b) {
   return JSON.stringify(toServer(a)) === JSON.stringify(toServer(b));
+}
+
+/** @param {Content} a @param {Content} b @returns {boolean} the same, for a server that keeps no missing landmarks */
+export function sameButMissing(a, b) {
+  return sameForServer(...[a, b].map((content) => (
+    { ...content, objects: content.objects.map((object) => ({ ...object, missing: [] })) })));
 }
 
 /** @param {Marked} object @param {number} k @returns {boolean} whether a click may still place the landmark */

@@ -5,7 +5,7 @@
  * @param {Element} node
  * @param {Object<string, any>} attributes
  */
-export function setAttributes(node, attributes) {
+function setAttributes(node, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else if (value === null || value === undefined || value === false) node.removeAttribute(name);
@@ -76,6 +76,13 @@ export function setHidden(node, isHidden, other) {
   if (hadFocus && isHidden) other.focus();
 }
 
+/** Show one of two buttons in the same place; the one that is shown takes over the focus. */
+export function showOneOf(isFirst, first, second) {
+  const [shown, hidden] = isFirst ? [first, second] : [second, first];
+  shown.hidden = false;
+  setHidden(hidden, true, shown);
+}
+
 /** A table with a header; the first column names the row. */
 export function table(caption, headers, rows, attributes = {}) {
   const cell = (value, column) => element(column ? "td" : "th", column ? {} : { scope: "row" }, value);
@@ -86,8 +93,9 @@ export function table(caption, headers, rows, attributes = {}) {
     element("table", attributes, ...parts));
 }
 
-/** Whether the panels are a drawer; as in page.css. */
-export const isNarrow = () => matchMedia("(max-width: 700px)").matches;
+/** Small screens, where the panels are a drawer; as in page.css. */
+export const NARROW = globalThis.matchMedia?.("(max-width: 700px), (max-height: 500px) and (orientation: landscape)");
+export const isNarrow = () => NARROW.matches;
 
 /** Fold the panel of a section, or unfold it, where it covers the photo. */
 export function foldDrawer(section, isFolded) {

@@ -9,7 +9,7 @@ import { nextOpen, titleOf } from "./content.js";
  */
 export function hint(store, tools) {
   const { pick } = store;
-  if (pick) return `${pick.text} (${pick.points.length} of ${pick.n}) Esc: stop.`;
+  if (pick) return `${pick.text} (${pick.points.length} of ${pick.n}) Without a mouse: arrow keys, P. Esc: stop.`;
   if (tools.mode === "box") return "Draw the box of the object from corner to corner. Delete: no box. Esc: stop.";
   if (tools.mode === "pan") return "Drag to move the photo. V: mark landmarks again.";
   if (tools.mode === "curve") return curveHint(store, tools);
@@ -19,7 +19,10 @@ export function hint(store, tools) {
   const k = store.target;
   if (k !== null) {
     const next = titleOf(store.project.landmarks, k);
-    return `Click or tap to place landmark ${next}. M: missing. H: hidden.${other(store)}`;
+    if (store.current.hidden.includes(k)) {
+      return `Hidden: click or tap where landmark ${next} must be. H: it is visible.${other(store)}`;
+    }
+    return `Click or tap landmark ${next}. M: it is not in the photo. H: it cannot be seen.${other(store)}`;
   }
   if (store.photo.status === "done") return "Done. Drag a landmark to correct it. Enter: next photo.";
   return "All landmarks are placed. Drag to correct. Enter: done, next photo. N: another object.";

@@ -3,6 +3,9 @@
 import { button, element } from "./elements.js";
 
 const FIELDS = "input, textarea, select, [contenteditable]";
+/** What is done again and again while its key is held down. */
+const REPEATED = ["undo", "redo", "previous", "next", "nextLandmark", "previousLandmark", "zoomIn", "zoomOut",
+  "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 const PRESSABLE = "button, a, summary, [role=option], [role=listbox], [role=button]";
 
 /** @param {KeyboardEvent} event @returns {string} as "Ctrl+Shift+Z"; the Command key of a Mac is Ctrl */
@@ -21,6 +24,7 @@ export function keyName(event) {
  */
 export function listen(actions, view, tools) {
   const table = new Map(Object.values(actions).flatMap((action) => action.keys.map((key) => [key, action])));
+  const repeated = new Set(REPEATED.map((id) => actions[id]));
   document.addEventListener("keydown", (event) => {
     const key = keyName(event);
     const { target } = event;
@@ -35,6 +39,8 @@ export function listen(actions, view, tools) {
     }
     if (!action || !(onPhoto || leavesFocus(target, key))) return;
     event.preventDefault();
+    // A key that is held down must not accept or skip photos that nobody has looked at.
+    if (event.repeat && !repeated.has(action)) return;
     if (tools.gesture && action !== actions.escape) return;
     action.run(event);
   });

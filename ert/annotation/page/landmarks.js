@@ -3,6 +3,9 @@
 import { button, element, showErrors } from "./elements.js";
 import { isOpen, titleOf } from "./content.js";
 
+// Longer ones are cut off where two landmarks share a line.
+const LONG_TITLE = 12;
+
 /** @param {import("./store.js").Store} store @param {number} k @returns {[string, string]} sign and word */
 export function stateOf(store, k) {
   const object = store.current;
@@ -18,7 +21,7 @@ export function stateOf(store, k) {
  */
 export function mount(section, store, chosen) {
   const list = element("ol", { class: "landmarks" });
-  const error = element("p", { class: "error", hidden: true });
+  const error = element("p", { class: "error", role: "alert", hidden: true });
   const rename = button("Rename …", startRenaming);
   section.append(list, error, rename);
 
@@ -27,6 +30,7 @@ export function mount(section, store, chosen) {
     const names = store.project.landmarks;
     while (list.children.length > names.length) list.lastChild.remove();
     while (list.children.length < names.length) list.append(item(list.children.length));
+    list.classList.toggle("long", names.some((_, k) => titleOf(names, k).length > LONG_TITLE));
     names.forEach((_, k) => showOne(list.children[k].firstChild, k));
   }
 
@@ -49,7 +53,13 @@ export function mount(section, store, chosen) {
     node.dataset.state = word;
     node.setAttribute("aria-pressed", String(store.selected === k));
     node.classList.toggle("target", store.target === k);
-    if (store.selected === k) node.scrollIntoView({ block: "nearest" });
+    if (store.selected === k) reach(node);
+  }
+
+  /** Scroll the list, and not the panels around it, in which the person may be elsewhere. */
+  function reach({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = list;
+    list.scrollTop = Math.min(offsetTop, Math.max(scrollTop, offsetTop + offsetHeight - clientHeight));
   }
 
   function startRenaming() {

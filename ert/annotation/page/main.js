@@ -3,7 +3,9 @@
 import { makeActions } from "./actions.js";
 import * as checks from "./checks.js";
 import { titleOf } from "./content.js";
-import { element } from "./elements.js";
+import { mountDrawer } from "./drawer.js";
+import { element, foldDrawer } from "./elements.js";
+import { hint } from "./hint.js";
 import { fillSheet, listen } from "./keys.js";
 import * as landmarks from "./landmarks.js";
 import * as measure from "./measure.js";
@@ -17,7 +19,6 @@ import { View } from "./view.js";
 const PANELS = { photos, model, checks, measure };
 const POLL_MS = 1000;
 const MESSAGE_MS = 6000;
-const NARROW = matchMedia("(max-width: 700px)");
 const THEMES = ["", "light", "dark"];
 
 const byId = (id) => document.getElementById(id);
@@ -42,18 +43,6 @@ function restoreTheme() {
   }
 }
 
-/** On a phone the panels are a drawer at the bottom, in which one panel is open at most. */
-function makeDrawer() {
-  const panels = [...document.querySelectorAll("details.panel")];
-  const closeOthers = (kept) => panels.forEach((panel) => { if (panel !== kept) panel.open = false; });
-  for (const panel of panels) {
-    panel.addEventListener("toggle", () => { if (panel.open && NARROW.matches) closeOthers(panel); });
-  }
-  const narrowed = () => { if (NARROW.matches) closeOthers(null); };
-  NARROW.addEventListener("change", narrowed);
-  narrowed();
-}
-
 function makeWindows(store, view) {
   const goTo = byId("go-to");
   const names = byId("names");
@@ -73,8 +62,9 @@ function makeWindows(store, view) {
       goTo.showModal();
     },
     panels: () => {
-      const inPanels = document.activeElement?.closest("#panels");
-      (inPanels ? view.canvas : document.querySelector("#panels summary")).focus();
+      const within = (id) => document.activeElement?.closest(id);
+      if (within("#panels")) document.querySelector("#top button").focus();
+      else (within("#top") ? view.canvas : document.querySelector("#panels summary")).focus();
     },
   };
 }
@@ -90,17 +80,26 @@ function makeMessages(store) {
 }
 
 /** What a person who does not see the canvas has to know. */
-function describe(store, view) {
-  const describeSelection = () => {
+function describe(store, view, tools) {
+  const announce = (text) => { if (byId("announce").textContent !== text) byId("announce").textContent = text; };
+  const describeSelection = ({ type }) => {
     if (!store.photo) return;
     const all = store.project.landmarks.length;
     const placed = store.current.landmarks.filter(Boolean).length;
     const k = store.selected;
     const selected = k === null ? "" : `; ${titleOf(store.project.landmarks, k)}, ${landmarks.stateOf(store, k)[1]}`;
-    view.canvas.setAttribute("aria-label", `${store.photo.name}: ${placed} of ${all} landmarks${selected}`);
-    byId("announce").textContent = selected.slice(2);
+    const label = `${store.photo.name}: ${placed} of ${all} landmarks${selected}`;
+    view.canvas.setAttribute("aria-label", label);
+    announce(type === "photo" ? label : selected.slice(2));
   };
   for (const event of ["photo", "change", "select", "proposal"]) store.addEventListener(event, describeSelection);
+  const describeTask = () => {
+    if (store.pick || (store.photo && tools.mode !== "mark")) announce(hint(store, tools));
+  };
+  store.addEventListener("pick", describeTask);
+  tools.addEventListener("mode", describeTask);
+  // The points that are asked for are on the photo, also for keys.
+  store.addEventListener("pick", () => { if (store.pick?.points.length === 0) view.canvas.focus(); });
 }
 
 /** The number of the photo is in the address, so that "back" and "reload" show it again. */
@@ -127,10 +126,10 @@ async function start() {
   fillSheet(byId("sheet"), actions);
   listen(actions, view, tools);
   makeMessages(store);
-  makeDrawer();
-  describe(store, view);
+  mountDrawer(byId("panels"), () => view.canvas.focus({ preventScroll: true }));
+  describe(store, view, tools);
   landmarks.mount(byId("landmarks"), store, () => {
-    if (NARROW.matches) byId("landmarks").parentElement.open = false;
+    foldDrawer(byId("landmarks"), true);
     view.canvas.focus({ preventScroll: true });
   });
   for (const [name, panel] of Object.entries(PANELS)) panel.mount(byId(name), store);

@@ -1,7 +1,7 @@
 /** What the model can do by now, and the buttons that train it. */
 import { errorChart } from "./chart.js";
 import {
-  button, counted, drawing, element, sentence, setHidden, setSummary, setText, short, showErrors, table,
+  button, counted, drawing, element, sentence, setSummary, setText, short, showErrors, showOneOf, table,
 } from "./elements.js";
 import { CONFIDENCE } from "./overlay.js";
 
@@ -52,6 +52,7 @@ class Model {
   constructor(section, store) {
     Object.assign(this, { section, store });
     this.build();
+    store.addEventListener("project", () => this.onProject());
     store.addEventListener("status", () => this.onStatus());
     for (const name of ["proposal", "photo", "change"]) store.addEventListener(name, () => this.onProposal());
   }
@@ -79,7 +80,13 @@ class Model {
     );
     const lines = [this.headline, this.text, this.next, this.error, this.proposal, this.advice, this.corrections];
     for (const line of lines) setText(line, "");
+    this.onProject();
     this.onProposal();
+  }
+
+  /** No model helps in a second round: its points are to be those of the person alone. */
+  onProject() {
+    this.section.closest("details").hidden = Boolean(this.store.project?.round);
   }
 
   async request(send) {
@@ -102,11 +109,9 @@ class Model {
     setText(this.next, nextText(model));
     this.progress.hidden = !isTraining;
     this.progress.value = model.progress ?? 0;
-    this.stop.hidden &&= !isTraining;
-    setHidden(this.train, isTraining, this.stop);
     this.train.disabled = !counts.done;
     this.train.title = counts.done ? "" : "No photo is done yet";
-    setHidden(this.stop, !isTraining, this.train);
+    showOneOf(isTraining, this.stop, this.train);
     setText(this.advice, sentence(model.advice));
     setText(this.corrections, correctionsText(model.corrections ?? {}));
     this.showErrors(model.errors ?? []);

@@ -24,7 +24,7 @@ const SHAPES = {
 };
 
 /** @param {number | null | undefined} confidence 0 to 1 @returns {typeof CONFIDENCE[0]} */
-export function confidenceClass(confidence) {
+function confidenceClass(confidence) {
   return CONFIDENCE.find(({ least }) => (confidence ?? 1) >= least) ?? CONFIDENCE[CONFIDENCE.length - 1];
 }
 

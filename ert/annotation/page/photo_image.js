@@ -10,7 +10,7 @@ const SHARP_PIXELS = 3;
 
 const pathOf = (id, side) => `/api/photos/${id}/image?side=${side}`;
 
-/** At most three bitmaps are alive; each is closed when another one takes its place. */
+/** At most four bitmaps are alive; each is closed when another one takes its place. */
 export class PhotoImage extends EventTarget {
   /** @param {(path: string, signal: AbortSignal) => Promise<ImageBitmap>} [load] */
   constructor(load = getImage) {
@@ -23,27 +23,41 @@ export class PhotoImage extends EventTarget {
     this.unreachable = false;
     /** @type {Record<string, {bitmap: ImageBitmap, box: number[]}>} `base`, `detail` (visible), `patch` (magnifier) */
     this.parts = {};
+    /** Another number whenever other pixels are drawn. */
+    this.version = 0;
     this.aborts = {};
     this.timers = {};
+    /** What a timer waits for, as text. */
+    this.pending = {};
+    /**
+     * The photo that is probably next.
+     * @type {{id: number, abort: AbortController, bitmap: Promise<ImageBitmap>} | null}
+     */
+    this.ahead = null;
   }
 
   /** @param {{id: number, width: number, height: number}} photo */
   async open(photo) {
+    const ahead = this.ahead?.id === photo.id ? this.ahead : null;
+    if (ahead) this.ahead = null;
     this.close();
     this.id = photo.id;
     this.size = [photo.width, photo.height];
-    await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true);
+    await this.#fetch("base", [0, 0, ...this.size], BASE_SIDE, true, ahead?.bitmap);
   }
 
-  /** Have the server read the photo that is probably next, so that it opens at once. @param {number} id */
+  /** Load the photo that is probably next, so that it opens at once. @param {number} id */
   async prefetch(id) {
+    if (this.ahead?.id === id) return;
+    this.#dropAhead();
     const abort = new AbortController();
-    this.aborts.prefetch = abort;
-    await this.load(pathOf(id, BASE_SIDE), abort.signal).then((bitmap) => bitmap.close(), () => {});
+    this.ahead = { id, abort, bitmap: this.load(pathOf(id, BASE_SIDE), abort.signal) };
+    await this.ahead.bitmap.catch(() => {});
   }
 
   close() {
-    for (const name of ["base", "detail", "patch", "prefetch"]) this.#drop(name);
+    for (const name of ["base", "detail", "patch"]) this.#drop(name);
+    this.#dropAhead();
     Object.assign(this, { error: "", unreachable: false });
   }
 
@@ -115,24 +129,34 @@ export class PhotoImage extends EventTarget {
 
   #later(name, box, side) {
     if (this.aborts[name] && String(this.aborts[name].box) === String(box)) return;
+    // The view is at rest although the pointer moves.
+    if (this.pending[name] === String(box)) return;
     clearTimeout(this.timers[name]);
-    this.timers[name] = setTimeout(() => this.#fetch(name, box, side, false), PAUSE_MS);
+    this.pending[name] = String(box);
+    this.timers[name] = setTimeout(() => {
+      delete this.pending[name];
+      this.#fetch(name, box, side, false);
+    }, PAUSE_MS);
   }
 
-  async #fetch(name, box, side, whole) {
+  /** @param {Promise<ImageBitmap>} [ahead] the answer, if it was asked for before */
+  async #fetch(name, box, side, whole, ahead) {
     this.aborts[name]?.abort();
     const abort = Object.assign(new AbortController(), { box });
     this.aborts[name] = abort;
+    const { id } = this;
     const [left, top, width, height] = box;
     const part = whole ? "" : `&left=${left}&top=${top}&width=${width}&height=${height}`;
     try {
-      const bitmap = await this.load(pathOf(this.id, side) + part, abort.signal);
+      const load = () => this.load(pathOf(id, side) + part, abort.signal);
+      const bitmap = await (ahead ? ahead.catch(load) : load());
       if (abort.signal.aborted) {
         bitmap.close();
         return;
       }
       this.parts[name]?.bitmap.close();
       this.parts[name] = { bitmap, box };
+      this.version += 1;
     } catch (error) {
       if (abort.signal.aborted || !whole) return;
       Object.assign(this, { error: error.message, unreachable: error.status === 0 });
@@ -142,11 +166,19 @@ export class PhotoImage extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  #dropAhead() {
+    this.ahead?.abort.abort();
+    this.ahead?.bitmap.then((bitmap) => bitmap.close(), () => {});
+    this.ahead = null;
+  }
+
   #drop(name) {
     clearTimeout(this.timers[name]);
+    delete this.pending[name];
     this.aborts[name]?.abort();
     this.parts[name]?.bitmap.close();
     delete this.parts[name];
     delete this.aborts[name];
+    this.version += 1;
   }
 }

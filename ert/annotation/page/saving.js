@@ -84,7 +84,7 @@ export class Saver extends EventTarget {
 
   /** Send what an earlier page of this tab could not save. */
   restore() {
-    const kept = JSON.parse(this.storage?.getItem(STORAGE_KEY) ?? "[]");
+    const kept = this.#kept();
     for (const [id, { name, revision, content }] of kept) {
       this.unsaved.set(id, { name, revision, content, sending: false, theirs: null, refused: "" });
     }
@@ -165,6 +165,14 @@ export class Saver extends EventTarget {
       else this.storage.removeItem(STORAGE_KEY);
     } catch {
       // A full or forbidden storage: the content is still in memory, and beforeunload warns.
+    }
+  }
+
+  #kept() {
+    try {
+      return JSON.parse(this.storage?.getItem(STORAGE_KEY) ?? "[]");
+    } catch {
+      return [];
     }
   }
 

@@ -1,7 +1,9 @@
 /** The photo that is edited, and everything that panels and tools share. */
 
 import * as server from "./api.js";
-import { contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameForServer, shared } from "./content.js";
+import {
+  contentOf, emptyObject, isOpen, nextOpen, proposedObjects, sameButMissing, sameForServer, shared,
+} from "./content.js";
 import { History } from "./history.js";
 import { Saver } from "./saving.js";
 
@@ -42,6 +44,10 @@ export class Store extends EventTarget {
     this.dismissed = new Set();
     this.moving = Promise.resolve();
     this.opening = 0;
+    /** @type {number | null} photo that is probably next */
+    this.expected = null;
+    /** The open photo was changed elsewhere, and could not be loaded again yet. */
+    this.isOutdated = false;
     /** Photo that is opened, or is open. */
     this.goal = 0;
   }
@@ -104,16 +110,21 @@ export class Store extends EventTarget {
 
   // Photos
 
-  /** @param {number} id @returns {Promise<boolean>} false, with a message, if the server does not answer */
-  async open(id) {
+  /**
+   * @param {number} id
+   * @param {Promise<any>} [answer] the photo, if it was asked for before
+   * @returns {Promise<boolean>} false, with a message, if the server does not answer
+   */
+  async open(id, answer = this.#fetch(id)) {
     const turn = ++this.opening;
     this.goal = id;
-    const photo = await this.#fetch(id);
+    const photo = await answer;
     if (turn !== this.opening) return false;
     this.goal = photo ? id : this.photo?.id;
     if (!photo) return false;
     this.cancelPick();
     Object.assign(this, { proposal: null, opinion: null, object: 0, selected: null });
+    Object.assign(this, { isOutdated: false, expected: null });
     this.#take(photo);
     this.selected = nextOpen(this.current);
     this.#emit("photo");
@@ -123,14 +134,18 @@ export class Store extends EventTarget {
 
   /** Open the photo to do next. @returns {Promise<boolean>} false if none is left */
   async next() {
+    const { expected } = this;
+    const early = expected === null ? undefined : this.#fetch(expected);
     const answer = await this.#ask(this.#nextPath);
     if (answer?.id === null) this.say("No other photo is left to do.");
-    return (answer?.id ?? null) !== null && this.open(answer.id);
+    return (answer?.id ?? null) !== null && this.open(answer.id, answer.id === expected ? early : undefined);
   }
 
   /** @returns {Promise<number | null>} what `next` would open now */
   async peek() {
+    const { photo } = this;
     const answer = await this.api.get(this.#nextPath).catch(() => null);
+    if (this.photo.id === photo.id) this.expected = answer?.id ?? null;
     return answer?.id ?? null;
   }
 
@@ -190,7 +205,8 @@ export class Store extends EventTarget {
     this.status = status;
     this.#emit("status");
     if (!this.photo) return;
-    if (restarted || status.changed.includes(this.photo.id)) await this.#refresh();
+    this.isOutdated ||= restarted || status.changed.includes(this.photo.id);
+    if (this.isOutdated) await this.#refresh();
     if (status.model.version !== (this.proposal?.model ?? 0)) await this.loadProposal().catch(() => {});
   }
 
@@ -296,7 +312,8 @@ export class Store extends EventTarget {
     }
     const open = objects.flatMap((object) => object.landmarks.filter((_, k) => isOpen(object, k)));
     if (open.length && !incomplete) {
-      this.say(`${open.length} landmarks are not placed. Enter or Done again marks them as missing.`);
+      const [are, them] = open.length === 1 ? ["landmark is", "it"] : ["landmarks are", "them"];
+      this.say(`${open.length} ${are} not placed. Enter or Done again marks ${them} as missing.`);
       return false;
     }
     this.edit(this.isProposal ? "Proposal accepted" : "Photo done", (content) => {
@@ -402,7 +419,8 @@ export class Store extends EventTarget {
       this.saver.revisions.set(id, photo.revision);
       const known = this.history.contentOf(id);
       // The same for the server: what this page alone knows of the photo is kept.
-      if (known && sameForServer(known, content)) content = known;
+      const isSame = photo.objects.every((object) => object.missing) ? sameForServer : sameButMissing;
+      if (known && isSame(known, content)) content = known;
       else if (known) this.#recordElsewhere(id, known, content);
     }
     this.photo = { ...photo, ...content };
@@ -417,6 +435,7 @@ export class Store extends EventTarget {
     if (this.saver.unsaved.has(id) || this.busy) return;
     const photo = await this.#fetch(id);
     if (!photo || this.photo.id !== id || this.saver.unsaved.has(id) || this.busy) return;
+    this.isOutdated = false;
     if (photo.revision === this.saver.revisions.get(id)) return;
     const before = this.content;
     this.history.contentOf(id) ?? this.#recordElsewhere(id, before, contentOf(photo));

@@ -1,7 +1,7 @@
 /** The bar at the top: the photo, the tools, and whether everything is saved. */
 
 import { shownKeys } from "./keys.js";
-import { button, element, setText } from "./elements.js";
+import { button, element, refill, setHidden, setText } from "./elements.js";
 import { hint } from "./hint.js";
 import { STATUSES } from "./photos.js";
 
@@ -33,9 +33,14 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
   };
   const group = (label, ...children) => (
     element("div", { class: "group", role: "group", "aria-label": label }, ...children));
+  const extra = (node) => {
+    node.classList.add("extra");
+    return node;
+  };
   const name = element("h1", { id: "name" });
   const status = element("span", { id: "photo-status" });
-  const saved = element("span", { id: "save-state", role: "status" });
+  // Not read aloud: it changes with every edit. The notice tells of what is not saved.
+  const saved = element("span", { id: "save-state" });
   const modes = {
     mark: act("mark", "Mark"), box: act("box", "Box"), curve: act("curve", "Curve"), pan: act("pan", "Pan"),
   };
@@ -46,10 +51,25 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
   const redo = act("redo", "↷", { "aria-label": "Redo" });
   undo.append(element("span", { class: "wide" }, " Undo"));
   redo.append(element("span", { class: "wide" }, " Redo"));
+  const keys = act("sheet", "?", { "aria-label": "? Keys" });
+  keys.append(element("span", { class: "wide" }, " Keys"));
   const missing = act("missing", "Missing");
   const hidden = act("hidden", "Hidden");
   const accept = act("accept", "Done", { class: "main" });
   const byHand = act("byHand", "By hand");
+  const stop = act("escape", "Stop", { hidden: true });
+  const more = button("Tools", () => {
+    more.setAttribute("aria-expanded", String(bar.classList.toggle("open")));
+  }, { id: "more", "aria-expanded": "false", "aria-controls": "tools", title: "Show or hide the other tools" });
+  // On a small screen, what is "extra" is shown after a click on "Tools".
+  const bar = element("div", { id: "tools", class: "bar tools" },
+    group("Landmark", missing, hidden),
+    group("Edits", undo, extra(redo)), more,
+    extra(group("Tools", ...Object.values(modes))),
+    extra(objects),
+    extra(group("Zoom", act("zoomOut", "−", { "aria-label": "Zoom out" }), zoom,
+      act("zoomIn", "+", { "aria-label": "Zoom in" }), act("fit", "Fit"))),
+    element("div", { class: "group finish" }, extra(byHand), extra(act("skip", "Skip")), accept));
 
   header.append(
     element("div", { class: "bar" },
@@ -57,25 +77,19 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
         act("next", "›", { "aria-label": "Next photo" })),
       name, status, saved,
       group("Page", button("◐", switchTheme, { title: "Light or dark", "aria-label": "Light or dark" }),
-        act("sheet", "? Keys"))),
-    element("div", { class: "bar tools" },
-      group("Tools", ...Object.values(modes)),
-      group("Landmark", missing, hidden),
-      group("Edits", undo, redo),
-      objects,
-      group("Zoom", act("zoomOut", "−", { "aria-label": "Zoom out" }), zoom,
-        act("zoomIn", "+", { "aria-label": "Zoom in" }), act("fit", "Fit")),
-      element("div", { class: "group finish" }, byHand, act("skip", "Skip"), accept)),
-    hintLine);
+        keys)),
+    bar,
+    element("div", { class: "hints" }, hintLine, stop));
 
   function showObjects() {
     const n = store.objects.length;
     const chosen = (o) => button(String(o + 1), () => store.select(null, o), {
-      "aria-pressed": String(o === store.object), "aria-label": `Object ${o + 1} of ${n}`,
+      "aria-pressed": String(o === store.object), "aria-label": `Object ${o + 1} of ${n}`, "data-key": `object ${o}`,
     });
     const chips = n > 1 ? store.objects.map((_, o) => chosen(o)) : [];
-    const remove = n ? [act("removeObject", "− Object")] : [];
-    objects.replaceChildren(...chips, act("newObject", "+ Object"), ...remove);
+    const add = act("newObject", "+ Object", { "aria-label": "New object", "data-key": "add" });
+    const attributes = { "aria-label": "Remove the object", "data-key": "remove" };
+    refill(objects, [...chips, add, ...(n ? [act("removeObject", "− Object", attributes)] : [])]);
   }
 
   function show() {
@@ -94,6 +108,7 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
     undo.disabled = !store.history.undoable;
     redo.disabled = !store.history.redoable;
     byHand.hidden = !store.isProposal;
+    setHidden(stop, !store.pick && tools.mode === "mark", view.canvas);
     setText(accept, store.isProposal ? "Accept" : "Done");
     setText(hintLine, hint(store, tools));
     setText(zoom, `${Math.round(view.transform.scale * 100)} %`);
@@ -125,8 +140,14 @@ export function mountTopbar(header, store, view, tools, actions, switchTheme) {
  */
 export function mountNotice(notice, store) {
   let shown = "";
+  let isRecovering = false;
   function show() {
     const [text, choices] = noticeOf(store);
+    isRecovering ||= shown !== "" && text === "";
+    if (isRecovering && store.saver.state === "saved") {
+      isRecovering = false;
+      if (text === "") store.say("Everything is saved.");
+    }
     notice.hidden = text === "";
     if (text === shown) return;
     shown = text;

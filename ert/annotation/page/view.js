@@ -21,8 +21,11 @@ export class View extends EventTarget {
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "application");
     this.canvas.setAttribute("aria-roledescription", "photo with landmarks");
+    this.canvas.setAttribute("aria-description", "Arrow keys and P: place. F6: panels and buttons. ?: all keys.");
     container.append(this.canvas);
     this.context = this.canvas.getContext("2d");
+    /** The photo as it was drawn last: to draw it anew for each move of the pointer takes too long. */
+    this.layer = { context: document.createElement("canvas").getContext("2d"), key: "" };
     this.image = new PhotoImage();
     this.image.addEventListener("change", () => this.invalidate());
     this.transform = new Transform();
@@ -50,6 +53,10 @@ export class View extends EventTarget {
 
   get photoSize() {
     return [this.store.photo.width, this.store.photo.height];
+  }
+
+  get isPhotoShown() {
+    return this.shown === this.store.photo?.id && Boolean(this.image.parts.base);
   }
 
   get fitScale() {
@@ -173,7 +180,7 @@ export class View extends EventTarget {
 
   #paint(context, transform, ratio) {
     const { store, moved, hovered } = this;
-    this.image.draw(context, transform, ratio);
+    this.#paintPhoto(context, transform, ratio);
     overlay.drawObjects(context, { store, transform, moved, labels: this.labels, hovered });
     if (moved && !store.current.landmarks[moved.landmark]) {
       overlay.drawPoint(context, transform.toScreen(moved.point), { selected: true });
@@ -185,6 +192,22 @@ export class View extends EventTarget {
     }
     for (const point of store.pick?.points ?? []) overlay.drawCross(context, transform.toScreen(point));
     if (this.cursor) overlay.drawCross(context, transform.toScreen(this.cursor));
+  }
+
+  #paintPhoto(context, transform, ratio) {
+    const { width, height } = this.canvas;
+    const { layer, image } = this;
+    const key = [transform.scale, transform.x, transform.y, width, height, ratio, image.version].join();
+    if (key !== layer.key) {
+      layer.key = key;
+      Object.assign(layer.context.canvas, { width, height });
+      layer.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+      image.draw(layer.context, transform, ratio);
+    }
+    context.save();
+    context.resetTransform();
+    context.drawImage(layer.context.canvas, 0, 0);
+    context.restore();
   }
 
   /** @returns {[number, number] | null} what the person aims at, in the view */
