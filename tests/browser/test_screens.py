@@ -97,7 +97,7 @@ def test_an_open_panel_leaves_the_photo_visible(fake, start, view):
     page.mouse.up()
     page.wait_for_function(closed)
     wait_until(lambda: view_of(page) == before)
-    assert page.locator("#zoom").text_content() == zoom
+    wait_until(lambda: page.locator("#zoom").text_content() == zoom)
 
 
 def test_a_task_can_be_stopped_without_keys(fake, start):
