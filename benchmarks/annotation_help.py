@@ -9,10 +9,10 @@ the rectangle around the true landmarks), or that is not proposed, and one to ac
 model cost all of their points. Models are trained as in `ert annotate`: after 10 photos, then whenever the number of
 photos done has grown by half. Each photo is proposed by the last model, which has not seen it.
 
-Help in the order of the queue is compared with help in random orders. Confidences are calibrated by errors in photos
-that are left out of a training; here they are typical ones, which takes a fifth of the time, but for some of the models
-in the order of the queue (--calibrated), whose confidences are compared with what had to be corrected after them.
-Faces of 300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
+Help in the order of the queue is compared with help in random orders. Neither depends on the errors in photos that are
+left out of a training, by which confidences are calibrated; these are measured for some of the models in the order of
+the queue (--calibrated), and the confidences compared with what had to be corrected in the photos after them. Faces of
+300-W are a random part of its training faces; no model of faces is used, only a face detector's boxes.
 What models propose is kept in a folder (--kept), so that nothing is trained twice.
 """
 
@@ -163,21 +163,13 @@ def random_order(photos, seed):
 
 
 def queue_order(photos):
-    """Return the order of `ert annotate`: the most different photos, then doubtful and different ones of the next."""
-    from ert.annotation.assistance.queue import N_CANDIDATES, N_DIFFERENT, most_different, most_helpful
+    """Return the order of `ert annotate`: the most different photos, and the others at random."""
+    from ert.annotation.assistance.queue import N_DIFFERENT, most_different
 
     n = len(photos.dataset)
     first = most_different(photos.between, [], range(n), N_DIFFERENT)
-    at_random = [i for i in np.random.default_rng([0, 17]).permutation(n).tolist() if i not in first]
-
-    def order(done, model):
-        if model is None:
-            return first[len(done)]
-        left = [i for i in at_random if i not in done][:N_CANDIDATES]
-        doubts = [1 - float(np.mean(model.proposed(i)[2])) for i in left]
-        return most_helpful(photos.between, done, left, doubts)[0]
-
-    return order
+    order = first + [i for i in np.random.default_rng([0, 17]).permutation(n).tolist() if i not in first]
+    return lambda done, model: order[len(done)]
 
 
 def try_calibration(photos, order, n_done):

@@ -103,7 +103,7 @@ def test_doubtful_photos_that_are_unlike_those_done_come_first():
     assert most_helpful(between, [], [], []) == []
 
 
-def test_the_order_follows_the_doubts_of_a_model_among_the_next_photos_alone(tmp_path):
+def test_the_order_of_many_photos_follows_the_doubts_of_a_model_among_the_next_ones_alone(tmp_path, monkeypatch):
     files = files_of(tmp_path, 5) + [tmp_path / f"missing{i}.png" for i in range(60)]
     ranking = Ranking(files, seed=1)
     ranking.wait()
@@ -112,6 +112,8 @@ def test_the_order_follows_the_doubts_of_a_model_among_the_next_photos_alone(tmp
     assert len(set(candidates)) == len(candidates) == N_CANDIDATES
     doubts = dict.fromkeys(candidates, 0.001) | {candidates[7]: 0.9}
     elsewhere = next(i for i in left if i not in candidates)
+    assert ranking.order(left, done, doubts | {elsewhere: 1.0}) == ranking.order(left, done)
+    monkeypatch.setattr("ert.annotation.assistance.queue.MANY_PHOTOS", len(files))
     order = ranking.order(left, done, doubts | {elsewhere: 1.0})
     assert sorted(order) == sorted(left)
     assert order[0] == candidates[7]

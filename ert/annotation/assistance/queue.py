@@ -21,10 +21,10 @@ from ert.inference.gradients import gradient_histograms
 SIDE = 48
 # Photos that are compared with each other, a part of them first; of more photos, these are drawn at random.
 N_COMPARED = 60, 400
-# The photos that are done first are the most different ones; then those in which a model is in doubt, and which are
-# unlike those done before, among the next ones at random. Of shells, models of 33 photos have a tenth less error.
-# Looking for doubts among all photos costs more actions than it saves: the oddest of all come first.
-N_DIFFERENT, N_CANDIDATES = 10, 40
+# The photos that are done first are the most different ones, the others follow at random: this takes the fewest actions
+# until all are done. Of many photos, of which a part is done, those follow in which a model is in doubt and which are
+# unlike those done, among the next ones at random: of shells, models of 33 photos have a tenth less error then.
+N_DIFFERENT, N_CANDIDATES, MANY_PHOTOS = 10, 40, 1000
 
 
 def photo_features(gray: Pixels) -> npt.NDArray[np.float32]:
@@ -122,7 +122,7 @@ class Ranking:
         self._thread.start()
 
     def candidates(self, left: Collection[int]) -> list[int]:
-        """Return the photos of which a model's doubts are needed for the order."""
+        """Return the photos that may be next, of which a model's doubts are needed for the order of many photos."""
         return list(islice(self._at_random(left), N_CANDIDATES))
 
     def order(
@@ -141,7 +141,8 @@ class Ranking:
             compared, between = self._compared, self._between
         places = {i: k for k, i in enumerate(compared)}
         finished = [places[i] for i in done if i in places]
-        doubted = [i for i in self.candidates(left) if i in doubts]
+        many = len(left) + len(done) >= MANY_PHOTOS
+        doubted = [i for i in self.candidates(left) if i in doubts] if many else []
         if doubted:
             known = [i for i in doubted if i in places]
             order = most_helpful(between, finished, [places[i] for i in known], [doubts[i] for i in known])
