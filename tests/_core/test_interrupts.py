@@ -85,7 +85,8 @@ def test_an_interrupt_while_everything_is_compiled_ends_cleanly(tmp_path):
     def interrupt_after(seconds):
         cache, out = tmp_path / f"cache{seconds}", tmp_path / f"m{seconds}.ert"
         command = [sys.executable, "-m", "ert", "train", str(data), "--out", str(out)]
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+        # What is in the cache of the package was compiled with other settings.
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "NUMBA_OPT": "1"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         while not any(cache.rglob("*.nbc")) and process.poll() is None:
             time.sleep(0.02)

@@ -4,40 +4,14 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from jobs import double, fail, leave, priority, wait_for_ever, warn
 
 from ert import InputError
 from ert.annotation.process import NICENESS, Job
-
-
-def double(send, number):
-    send({"half": number})
-    return 2 * number
-
-
-def priority(send):
-    return os.nice(0)
-
-
-def fail(send, error):
-    raise error
-
-
-def warn(send):
-    warnings.warn("divide by zero", RuntimeWarning, stacklevel=1)
-
-
-def leave(send, status):
-    os._exit(status)
-
-
-def wait_for_ever(send):
-    send(os.getpid())
-    threading.Event().wait()
 
 
 class Watch:
@@ -134,7 +108,7 @@ def test_a_process_that_the_system_ends_is_told(start):
 
 
 OWNER = """
-from annotation.test_process import wait_for_ever
+from jobs import wait_for_ever
 from ert.annotation.process import Job
 if __name__ == "__main__":
     Job(wait_for_ever, on_message=lambda pid: print(pid, flush=True), on_end=print)._thread.join()

@@ -128,7 +128,8 @@ def test_several_initializations_move_the_landmarks(model, dataset, tmp_path, ca
 
 def test_the_first_prediction_prints_that_it_compiles(model, dataset, tmp_path):
     """In a fresh environment the kernels are compiled, which takes long enough to be explained."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    # What is in the cache of the package was compiled with other settings.
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}
     command = [
         sys.executable,
         "-m",
