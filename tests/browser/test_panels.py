@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from browser.conftest import screenshot
+from browser.conftest import screenshot, wait_until
 from browser.fake_annotation import LANDMARKS, POINTS, FakeAnnotation, marked
 from helpers import drawn_dataset
 
@@ -166,8 +166,11 @@ def test_training_is_started_watched_and_stopped(fake, panels):
     server.model |= {"state": "stopped", "text": ""}
     model.get_by_role("button", name="Train now").wait_for()
     assert text_of(page, "#model .headline") == "Training stopped"
-    asked = [(method, path) for method, path, _ in server.requests if path == "/api/train"]
-    assert asked == [("POST", "/api/train"), ("DELETE", "/api/train")]
+
+    def asked():
+        return [(method, path) for method, path, _ in server.requests if path == "/api/train"]
+
+    wait_until(lambda: asked() == [("POST", "/api/train"), ("DELETE", "/api/train")])
 
 
 def test_an_error_of_a_button_is_one_line(fake, panels):
@@ -239,7 +242,7 @@ def test_a_check_is_started_and_its_photos_are_opened(checked, panels):
     checked.checks |= {"state": "running", "progress": 0.5}
     checks.get_by_role("progressbar", name="Check").wait_for()
     checks.get_by_role("button", name="Stop checking").click()
-    assert ("DELETE", "/api/checks", None) in checked.requests
+    wait_until(lambda: ("DELETE", "/api/checks", None) in checked.requests)
     checked.checks |= {"state": "none"}
     start = checks.get_by_role("button", name="Check annotations")
     start.wait_for()
@@ -248,7 +251,7 @@ def test_a_check_is_started_and_its_photos_are_opened(checked, panels):
     start.press("Enter")
     checked.checks |= {"state": "ready", "n_suspicious": 1}
     checks.get_by_role("button", name="fish 0003.jpg").click()
-    assert ("POST", "/api/checks", {}) in checked.requests
+    wait_until(lambda: ("POST", "/api/checks", {}) in checked.requests)
     checks.get_by_role("button", name="tail is 31 px off").click()
     assert "1 photo deserves a second look." in text_of(page, "#checks")
 

@@ -147,7 +147,7 @@ def test_a_photo_from_the_first_key_to_done_with_its_scale(fake, start):
         press("Shift+ArrowDown", "p")
     press("Enter")
     page.locator("#name", has_text="0001").wait_for()
-    assert server.photos[0]["status"] == "done"
+    wait_until(lambda: server.photos[0]["status"] == "done")
     assert len(server.photos[0]["objects"][0]["landmarks"]) == 4
 
 
