@@ -240,31 +240,19 @@ class Api:
 
     def post_train(self, call: Call) -> Any:
         """Train now."""
-        if self.assistant is None:
-            raise Refused(400, "no model is trained here")
-        self.assistant.train()
-        return self.assistant.status()
+        return _work(self.assistant, "train", "no model is trained here")
 
     def delete_train(self, call: Call) -> Any:
         """Stop training."""
-        if self.assistant is None:
-            raise Refused(400, "no model is trained here")
-        self.assistant.stop()
-        return self.assistant.status()
+        return _work(self.assistant, "stop", "no model is trained here")
 
     def post_checks(self, call: Call) -> Any:
         """Start checking."""
-        if self.checker is None:
-            raise Refused(400, "there are no checks here")
-        self.checker.start()
-        return self.checker.status()
+        return _work(self.checker, "start", "there are no checks here")
 
     def delete_checks(self, call: Call) -> Any:
         """Stop checking."""
-        if self.checker is None:
-            raise Refused(400, "there are no checks here")
-        self.checker.stop()
-        return self.checker.status()
+        return _work(self.checker, "stop", "there are no checks here")
 
     def post_measure(self, call: Call) -> Any:
         """Measure objects."""
@@ -279,3 +267,11 @@ class Api:
         if self.second_round is None:
             raise Refused(404, "this is not a second round")
         return self.second_round.repeatability(self.project.done())
+
+
+def _work(worker: Any, action: str, absent: str) -> Any:
+    """Call a method of the assistant or the checker and return its status; where there is none, say so."""
+    if worker is None:
+        raise Refused(400, absent)
+    getattr(worker, action)()
+    return worker.status()

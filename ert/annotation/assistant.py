@@ -95,7 +95,6 @@ class Assistant:
         self._job: Job | None = None
         self._n_jobs = 0
         self._closed = False
-        self._done = {i for i, state in enumerate(project.states()) if state.status == "done"}
         project.listen(self._changed)
         self._train_if_due()
 
@@ -148,9 +147,7 @@ class Assistant:
 
     def order(self) -> list[int]:
         """Return the photos that are not done, the one that helps most first."""
-        with self._lock:
-            done = set(self._done)
-        return self._ranking.order(self._left(), done, self._ahead.doubts())
+        return self._ranking.order(self._left(), self._done(), self._ahead.doubts())
 
     def _candidates(self) -> list[int]:
         with self._lock:
@@ -167,8 +164,8 @@ class Assistant:
         """
         with self._lock:
             if self._job is None and not self._closed:
-                if len(self._done) < 2:
-                    raise InputError(f"training: {_photos(len(self._done))} done, expected at least 2")
+                if (n_done := len(self._done())) < 2:
+                    raise InputError(f"training: {_photos(n_done)} done, expected at least 2")
                 self._start()
 
     def stop(self) -> None:
@@ -188,13 +185,14 @@ class Assistant:
         self._ahead.close()
 
     def _changed(self, i: int) -> None:
-        with self._lock:
-            (self._done.add if self._project.photo(i).status == "done" else self._done.discard)(i)
         # The photo is saved already; a full disk is told where the next change is.
         with suppress(InputError):
             self._corrections.change(i)
         self._ahead.go_on()
         self._train_if_due()
+
+    def _done(self) -> list[int]:
+        return [i for i, state in enumerate(self._project.states()) if state.status == "done"]
 
     def _left(self) -> list[int]:
         return [i for i, state in enumerate(self._project.states()) if state.status in ("todo", "started")]
@@ -205,12 +203,12 @@ class Assistant:
         if not self._first_at or not n_left:
             return None
         next_at = max(n + MIN_MORE_PHOTOS, round(GROWTH * n)) if n else max(2, self._first_at)
-        return next_at if next_at < len(self._done) + n_left else None
+        return next_at if next_at < len(self._done()) + n_left else None
 
     def _train_if_due(self) -> None:
         with self._lock:
             next_at = self._next_at()
-            due = next_at is not None and len(self._done) >= next_at
+            due = next_at is not None and len(self._done()) >= next_at
             if due and self._job is None and not self._closed:
                 self._start()
 
@@ -246,7 +244,7 @@ class Assistant:
 
     def _start(self) -> None:
         """Start a process that trains."""
-        self._tried_at = n_done = len(self._done)
+        self._tried_at = n_done = len(self._done())
         self._set("training", f"Training on {_photos(self._tried_at)}.")
         self._n_jobs += 1
         number = self._n_jobs

@@ -1,4 +1,4 @@
-// Run by test_panel_modules.py.
+// What the panels compute. Run by test_page_modules.py.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 

@@ -12,11 +12,12 @@ import ert.annotation
 PAGE = Path(ert.annotation.__file__).parent / "page"
 
 
-def test_modules_in_node():
+@pytest.mark.parametrize("name", ["page_modules.mjs", "panel_modules.mjs"])
+def test_modules_in_node(name):
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node (apt-get install nodejs)")
-    command = [node, "--test", str(Path(__file__).with_name("page_modules.mjs"))]
+    command = [node, "--test", str(Path(__file__).with_name(name))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -101,6 +101,8 @@ def test_doubtful_photos_that_are_unlike_those_done_come_first():
     assert most_helpful(between, [0], [2, 3], [0.5, 0.5]) == [3, 2]
     assert most_helpful(between, [0], [1, 2], [0.0, 0.0]) == [1, 2]
     assert most_helpful(between, [], [], []) == []
+    # Nothing is done: the first is the most doubtful, and the distance from it counts in full.
+    assert most_helpful(between, [], [0, 1, 4], [1.0, 0.9, 0.5]) == [0, 4, 1]
 
 
 def test_the_order_of_many_photos_follows_the_doubts_of_a_model_among_the_next_ones_alone(tmp_path, monkeypatch):

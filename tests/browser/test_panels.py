@@ -266,19 +266,15 @@ def test_one_point_or_all_are_taken_over_from_the_models_opinion(checked, panels
     assert first.inner_text().split()[:3] == ["tail", "30.0", "10.1"]
     checks.get_by_role("button", name="Use the prediction of tail").click()
     page.wait_for_function("() => document.querySelector('#checks tbody tr td').textContent === '0.0'")
-    wait_for_save(page, checked, 3, [318.0, 316.0])
+    wait_for_save(checked, 3, [318.0, 316.0])
     # The focus stays, so that Enter does not mean the photo.
     assert page.evaluate("document.activeElement.dataset.key") == "take 3"
     checks.get_by_label("Hide").check()
     assert not checks.locator("tbody").is_visible()
 
 
-def wait_for_save(page, server, photo, point):
-    for _ in range(100):
-        if server.photos[photo]["objects"][0]["landmarks"][3] == point:
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError(server.photos[photo])
+def wait_for_save(server, photo, point):
+    wait_until(lambda: server.photos[photo]["objects"][0]["landmarks"][3] == point)
 
 
 def test_both_are_seen_side_by_side(checked, panels):
@@ -291,7 +287,7 @@ def test_both_are_seen_side_by_side(checked, panels):
     dialog.get_by_role("img", name="The model's prediction").wait_for()
     assert dialog.locator("figure").count() == 2
     dialog.get_by_role("button", name="Use all").click()
-    wait_for_save(page, checked, 3, [318.0, 316.0])
+    wait_for_save(checked, 3, [318.0, 316.0])
     dialog.press("Escape")
     assert not dialog.is_visible()
     assert checks.get_by_label("Hide").is_checked()

@@ -59,18 +59,7 @@ def most_different(between: Floats, done: Sequence[int], left: Sequence[int], n:
     n : int
         How many are wanted. The first one of all is in the middle of the others.
     """
-    if not len(left):
-        return []
-    order: list[int] = []
-    nearest = between[:, list(done)].min(axis=1) if len(done) else -between.sum(axis=1)
-    open_ones = np.zeros(len(between), bool)
-    open_ones[list(left)] = True
-    for _ in range(min(n, len(left))):
-        best = int(np.argmax(np.where(open_ones, nearest, -np.inf)))
-        nearest = np.minimum(nearest, between[:, best]) if order or len(done) else between[:, best].copy()
-        order.append(best)
-        open_ones[best] = False
-    return order
+    return _farthest_first(between, done, left, np.ones(len(left)), -between.sum(axis=1), n)
 
 
 def most_helpful(between: Floats, done: Sequence[int], left: Sequence[int], doubts: Sequence[float]) -> list[int]:
@@ -89,14 +78,25 @@ def most_helpful(between: Floats, done: Sequence[int], left: Sequence[int], doub
     list of int
         The distance is that from the nearest photo that is done or comes before it.
     """
+    weights = np.asarray(doubts, np.float64)
+    return _farthest_first(between, done, left, weights, np.ones(len(between)), len(left))
+
+
+def _farthest_first(
+    between: Floats, done: Sequence[int], left: Sequence[int], weights: Floats, start: Floats, n: int
+) -> list[int]:
+    """Return n photos, each with the largest product of its weight and its distance from the nearest one before it.
+
+    Before any photo, `start` (n_photos,) is in place of the distances.
+    """
     order: list[int] = []
-    rest = dict(zip(left, doubts, strict=True))
-    nearest = between[:, list(done)].min(axis=1) if len(done) else np.ones(len(between))
-    while rest:
-        best = max(rest, key=lambda i: rest[i] * nearest[i])
-        del rest[best]
-        nearest = np.minimum(nearest, between[:, best])
-        order.append(best)
+    rest = list(left)
+    while rest and len(order) < n:
+        before = [*done, *order]
+        nearest = between[np.ix_(rest, before)].min(axis=1) if before else start[rest]
+        best = int(np.argmax(weights * nearest))
+        order.append(rest.pop(best))
+        weights = np.delete(weights, best)
     return order
 
 
