@@ -179,7 +179,7 @@ class Project:
         Raises
         ------
         Conflict
-            When `revision` is not that of the current state.
+            When `revision` is not that of the current state, which differs.
         InputError
             When the journal cannot be written; then nothing has changed.
         """
@@ -190,11 +190,15 @@ class Project:
         )
         with self._lock:
             current = self._states[i]
-            if current.revision != revision:
+            # A page whose answer was lost sends its change again.
+            is_repeated = replace(state, objects=objects, revision=current.revision) == current
+            changed = current
+            if current.revision != revision and not is_repeated:
                 raise Conflict(current)
-            changed = replace(state, objects=objects, revision=revision + 1)
-            self._journal.append({"kind": "photo", "image": self.names[i], **changed.to_json()})
-            self._note(i, changed)
+            if current.revision == revision:
+                changed = replace(state, objects=objects, revision=revision + 1)
+                self._journal.append({"kind": "photo", "image": self.names[i], **changed.to_json()})
+                self._note(i, changed)
         # Outside of the lock: others may write to the journal meanwhile, which is then on disk as well.
         try:
             self._journal.sync()

@@ -32,6 +32,12 @@ def test_a_change_is_refused_when_somebody_else_was_faster(project):
     assert project.photo(1).status == "skipped"
 
 
+def test_a_change_that_is_sent_again_since_its_answer_was_lost_is_no_conflict(project):
+    first = project.change(1, 0, done(SHAPE))
+    assert project.change(1, 0, done(SHAPE)) is first
+    assert project.photo(1).revision == 1
+
+
 def test_of_threads_that_change_a_photo_at_once_one_wins(project):
     results = []
 
