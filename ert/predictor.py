@@ -40,6 +40,9 @@ class ShapePredictor(Estimator, FittedAttributes):
         "dlib" trains what dlib's format can express, so that `save` can write `.dat`: pixels are read from
         the image itself, the box is stretched to a square, displacements are not rotated with the shape. It
         needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
+    n_members : int
+        Cascades, 1 to 4, with other seeds. They share out the initializations of ``mode="accurate"``, which errs less
+        in the same time; the file is larger, and training slower. ``mode="fast"`` runs the first alone.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -49,8 +52,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     learning_rate : float
         Shrinkage of each tree, or of each group of averaged trees (nu).
     n_trees_averaged : int
-        Trees that are grown on the same residuals and averaged; 1 is plain boosting. The paper's alternative
-        is e.g. ``n_trees_averaged=10, learning_rate=1``.
+        Trees grown on the same residuals and averaged; 1 is plain boosting, the paper has 10 with ``learning_rate=1``.
     n_pixels : int
         Pixels in the feature pool of a stage (P).
     n_pool_candidates : int
@@ -58,8 +60,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_split_tests : int
         Random candidates per split (S).
     prior_length : float
-        Length of the exponential prior on the distance of a split's two pixels, in sides of the box
-        (1 / lambda).
+        Length (1 / lambda) of the exponential prior on the distance of a split's pixels, in sides of the box.
     padding : float
         Margin of the feature pool around the mean shape's bounding rectangle, in sides of the box.
     pool_spread : float
@@ -96,8 +97,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     min_contrast : float
         Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as is.
     normalizer : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
-        Normalizer of the errors in `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None
-        is the side of the box.
+        Normalizer of `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None: side of the box.
     channel_order : {"rgb", "bgr"}
         Order of the channels of images given as arrays.
     gray_weights : {"luma", "dlib"}
@@ -129,6 +129,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self,
         *,
         kind: str = "ert",
+        n_members: int = 1,
         n_stages: int = 10,
         n_trees: int = 500,
         max_depth: int = 4,
@@ -164,6 +165,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         verbose: int = 0,
     ) -> None:
         self.kind = kind
+        self.n_members = n_members
         self.n_stages = n_stages
         self.n_trees = n_trees
         self.max_depth = max_depth
@@ -230,8 +232,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         checkpoint : path-like, optional
             A model file written after each stage.
         resume : bool
-            Continue from `checkpoint`, if it exists. The result is the same, byte for byte, as that of a fit
-            that was never interrupted.
+            Continue from `checkpoint`, if it exists. An interruption does not change a byte of the result.
         on_stage : callable, optional
             Called with the predictor, fitted with the stages so far, after each stage.
 
@@ -243,8 +244,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         Raises
         ------
         InputError
-            When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
-            fit.
+            When parameters, images, boxes or landmarks cannot be used, or the checkpoint is of another fit.
         """
         from ert.training.fit import fit_cascade
 

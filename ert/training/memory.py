@@ -83,6 +83,7 @@ class Sizes:
     n_objects: int
     n_validation: int
     n_landmarks: int
+    # Of all members.
     n_stages: int
     mirrored: bool
     missing: bool
