@@ -1,7 +1,7 @@
 """A fitted model: all results of a fit, read from and written to model files."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -171,8 +171,19 @@ class FittedAttributes:
         return self._fitted().require_confidence_model().radius(level)
 
 
-def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
-    """Return the sizes of a cascade's parts, and of all of its arrays in bytes."""
+def stage_text(entry: Mapping[str, float]) -> str:
+    """Return which stage an entry of `history_` is about: "stage 3", or "stage 3 of member 2"."""
+    return f"stage {entry['stage']:.0f}" + (f" of member {entry['member']:.0f}" if "member" in entry else "")
+
+
+def array_bytes(cascade: Cascade | DlibCascade) -> int:
+    """Return the bytes of a cascade's arrays."""
+    return sum(array.nbytes for array in cascade.arrays().values())
+
+
+def model_sizes(fitted: Fitted) -> dict[str, int]:
+    """Return the sizes of the first cascade's parts, the number of cascades and the bytes of their arrays."""
+    cascade = fitted.cascade
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     return {
         "stages": n_stages,
@@ -180,7 +191,8 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
         "leaves_per_tree": n_leaves,
         "components": n_components,
         "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
-        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+        "members": len(fitted.members),
+        "array_bytes": sum(map(array_bytes, fitted.members)),
     }
 
 

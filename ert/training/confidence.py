@@ -94,7 +94,8 @@ def fit_confidence(
     folds = group_folds(X, groups, n_folds, settings["random_state"])
     check_folds(landmarks, folds)
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
-    models = []
+    # Landmarks of the fast mode are assessed, which the first member finds.
+    settings, models = {**settings, "n_members": 1}, []
     for fold, file in enumerate(files):
         if settings["verbose"]:
             log(f"confidence model: fold {fold + 1} of {n_folds}")

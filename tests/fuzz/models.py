@@ -174,8 +174,11 @@ def resized(header, rng, random):
         n_landmarks = max(1, n_landmarks // 2)
         bases = -(-sizes["n_stages"] // sizes["together"]) * sizes["n_components"] * 2 * n_landmarks
     header, arrays = as_ert(header, rng, n_landmarks, random.choice([np.int8, np.int16]), **sizes)
+    header.pop("n_members", None)
     if random.random() < 0.3:
         add_confidence(header, arrays, rng)
+    if random.random() < 0.2:
+        add_members(header, arrays, rng, random.choice([(1,), (3, sizes["n_stages"]), (1, 1, 1), (1, 1, 1, 1)]))
     return header, arrays
 
 
