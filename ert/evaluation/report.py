@@ -18,6 +18,7 @@ from ert.evaluation.groups import by_groups, group_notes, group_rows
 from ert.evaluation.radial import landmark_rows, normalizer_or_pair
 from ert.metrics import landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
+from ert.model.fitted import model_sizes
 from ert.model.geometry import box_transforms
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.charts import (
