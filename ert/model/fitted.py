@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import NORMALIZER_ARGS, ConfidenceModel
 from ert.model.cropping import CropSpec
-from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
+from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade, compact
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
 from ert.model.locator import Locator
@@ -169,6 +169,12 @@ class FittedAttributes:
         if not 0 <= level <= 1:
             raise InputError(f"level={level!r}: expected 0 to 1")
         return self._fitted().require_confidence_model().radius(level)
+
+
+def compacted(fitted: Fitted) -> Fitted:
+    """Return a model whose leaves are small integers, as those of ``kind="ert"`` always are."""
+    cascade = fitted.cascade
+    return replace(fitted, cascade=compact(cascade)) if isinstance(cascade, DlibCascade) else fitted
 
 
 def stage_text(entry: Mapping[str, float]) -> str:

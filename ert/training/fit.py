@@ -41,8 +41,8 @@ from ert.model.limits import (
 from ert.model.schemes import check_names, resolve_mirror_map
 from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
-from ert.training.parameters import NEUTRAL, CascadeKind, Options, check_parameters, plain_params, training_options
-from ert.training.samples import Samples, draw_samples, plain_samples
+from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
+from ert.training.samples import Samples, count_inits, draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, useful_threads, warm_up_training
 
 
@@ -53,6 +53,7 @@ def fit_cascade(
     *,
     validation: tuple[Any, ...] | None = None,
     rolls: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     landmark_names: Sequence[str] | None = None,
     notes: dict[str, str] | None = None,
     checkpoint: StrPath | None = None,
@@ -72,8 +73,12 @@ def fit_cascade(
     options = training_options(params)
     kind, normalizer = options.cascade_kind, settings["normalizer"]
     objects = _validate(X, y, rolls, kind, settings)
+    counts = count_inits(sample_weight, len(objects.X), options)
+    if not counts.all():
+        used = objects.landmarks[counts > 0]
+        check_landmarks(used, len(used), "y of objects with a weight")
     n_landmarks = objects.landmarks.shape[1]
-    n_members, n_stages = (NEUTRAL | params)["n_members"], params["n_stages"]
+    n_members, n_stages = int(settings["n_members"]), params["n_stages"]
     _check_model(objects, n_members, n_stages, options)
     names = check_names(landmark_names, n_landmarks)
     notes = {str(key): str(text) for key, text in (notes or {}).items()}
@@ -97,7 +102,7 @@ def fit_cascade(
         name: kind.crop_sizes(part.X if part.rolls is None else (), kind.box_transforms(part.boxes), crop_spec)
         for name, part in parts.items()
     }
-    plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
+    plan = _plan_memory(settings, parts, crop_sizes, options, counts, mirror_map is not None)
     # Compile all kernels before Ctrl-C can interrupt the compiler.
     with uninterrupted():
         for image in DUMMY_IMAGES:
@@ -114,7 +119,9 @@ def fit_cascade(
 
     def draw(seed: int) -> dict[str, Samples]:
         its_options = replace(options, random_state=seed)
-        training = draw_samples(crops["train"], objects.shapes, mirror_map, its_options, map_pools=plan.map_pools)
+        training = draw_samples(
+            crops["train"], objects.shapes, mirror_map, its_options, counts=counts, map_pools=plan.map_pools
+        )
         if "validation" not in parts:
             return {"train": training}
         shapes = parts["validation"].shapes
@@ -280,11 +287,13 @@ def _plan_memory(
     parts: Mapping[str, _Objects],
     crop_sizes: Mapping[str, npt.NDArray[np.int64]],
     options: Options,
+    counts: npt.NDArray[np.int64],
     mirrored: bool,
 ) -> MemoryPlan:
     objects = parts["train"]
     sizes = Sizes(
         n_objects=len(objects.X),
+        n_samples=int(counts.sum()) * (2 if mirrored else 1),
         n_validation=len(parts["validation"].X) if "validation" in parts else 0,
         n_landmarks=objects.landmarks.shape[1],
         n_stages=settings["n_members"] * settings["n_stages"],
