@@ -387,8 +387,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """
         plain = mode == "fast" and rolls is None and max_roll is None and not return_std
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
-            # Where other programs have emptied the processor's caches, each Python call on the way to the
-            # kernel costs a hundredth of the face.
+            # Where other programs have emptied the processor's caches, each Python call costs a hundredth of the face.
             found = locate_plain_face(self.fitted_, X[0], channel_order or self.channel_order, self.gray_weights)
             if found is not None:
                 return found
