@@ -3,8 +3,9 @@
     python benchmarks/model_cost.py              # a minute
     python benchmarks/model_cost.py --quick 1    # a short test, writes nothing
 
-They have as many members as a model may have. Their crops and filters are the largest within the bounds of `ert/model/limits.py` and `ert/model/cropping.py`, and the
-confidence is always low, so that every face is restarted. Times are of the processor, of one thread.
+They have as many members as a model may have, and the largest crops and filters within the bounds of
+`ert/model/limits.py` and `ert/model/cropping.py`; the confidence is always low, so that every face is restarted. Times
+are of the processor, of one thread.
 """
 
 import tempfile
