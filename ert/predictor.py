@@ -40,8 +40,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         a square, displacements are not rotated with the shape. It needs ``gray_weights="dlib"``, and ignores
         `working_size`, `blur` and `min_contrast`.
     n_members : int
-        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``: smaller errors in the
-        same time, from a larger file and a longer training.
+        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``: smaller errors in
+        nearly the same time, from a larger file and a longer training.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int

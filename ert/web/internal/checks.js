@@ -88,8 +88,8 @@ export function checkHeader(header, whole, arrays) {
   check(named && new Set(names).size === nLandmarks, () => `landmark_names: expected ${nLandmarks} different names`);
   check(has(header, "mirror_map"), () => "the header has no mirror_map");
   const mirrorMap = header.mirror_map === null ? null : checkMirror(mirror, nLandmarks);
-  const nMembers = has(header, "n_members") ? whole.n_members : 1;
-  checkSize("n_members", header.n_members ?? 1, nMembers);
+  const [given, nMembers] = has(header, "n_members") ? [header.n_members, whole.n_members] : [1, 1];
+  checkSize("n_members", given, nMembers);
   checkAlone(kind, nMembers);
   if (kind === "dlib") return { names, mirrorMap, nMembers };
   checkSize("stages_per_basis", header.stages_per_basis, whole.stages_per_basis);
