@@ -22,6 +22,7 @@ import common
 import cv2
 import numpy as np
 import torch
+from common import HELD_OUT_EVERY
 from torch import nn
 
 # Channels of the maps, from half the side of a crop to its 32nd part.
@@ -37,8 +38,6 @@ LEARNING_RATE = 1.5e-3
 SIGMA = 1.2
 ROLL_DEGREES, LOG_SCALE, SHIFT = 30, 0.22, 0.09
 SAVE_STEPS = 500
-# Of `mtfl`, every tenth face is never used for training: `attributes.py` measures there.
-HELD_OUT_EVERY = 10
 
 
 class Block(nn.Module):
