@@ -24,7 +24,6 @@ import common
 import cv2
 import numpy as np
 import torch
-from marked_faces import read_points
 from torch import nn
 
 # Channels of the maps, from half the side of a crop to its 32nd part.
@@ -248,7 +247,7 @@ class Faces:
             name: ert.load_dataset(data / "300w", boxes=f"{table}:{name}", split="train") for name in ("dlib", "haar")
         }
         faces = sets["dlib"]
-        files, points, held_out = read_points(data)
+        files, points, _, held_out = common.mtfl(data)
         return cls(
             [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in faces.files],
             np.asarray(faces.y, float),

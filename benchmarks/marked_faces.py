@@ -7,59 +7,31 @@ standard deviation of its heat maps, and the boxes of two detectors. So the bund
 without the network, whose last bits depend on the processor. It contains neither photos nor annotations of the set.
 """
 
-import csv
 from pathlib import Path
 
 import common
 import numpy as np
+from attributes import converted, convention, five_points, sizes
 
 MARKS = common.ROOT / "benchmarks" / "marks" / "mtfl.npz"
 # Units of landmarks in a pixel, of standard deviations in the size of a face.
 LANDMARK_UNITS, SPREAD_UNITS = 8, 10_000
 DETECTORS = ("dlib", "haar")
-# Every tenth face is never used for training: `attributes.py` measures there.
-HELD_OUT_EVERY = 10
 # Share of the photos that are kept: those with the smallest distances from the annotated points, and with the smallest
 # standard deviations, each in units of its median.
-KEPT = 0.9
+KEPT = 0.98
 # Largest distance of a box's center from where the detector typically has it, in sizes of the landmarks' rectangle.
 MAX_OFFSET = 0.35
-
-
-def read_points(data):
-    """Return the files of all photos of `mtfl`, their 5 annotated points (n, 5, 2), and which are held out."""
-    folder = data / "mtfl"
-    with (folder / "landmarks.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    points = np.array([[[float(row[f"{c}{k}"]) for c in "xy"] for k in range(5)] for row in rows])
-    held_out = np.arange(len(rows)) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-    return [folder / row["image"] for row in rows], points, held_out
-
-
-def five_points(shapes):
-    """Return the 5 points (n, 5, 2) of 68 landmarks (n, 68, 2)."""
-    eyes = shapes[:, 36:42].mean(axis=1), shapes[:, 42:48].mean(axis=1)
-    return np.stack([*eyes, shapes[:, 30], shapes[:, 48], shapes[:, 54]], axis=1)
-
-
-def face_sizes(points):
-    """Return the larger of the distances between the eyes, and from the eyes to the mouth, (n,) of 5 points."""
-    across = points[:, 1] - points[:, 0]
-    down = points[:, 3:].mean(axis=1) - points[:, :2].mean(axis=1)
-    return np.maximum(np.hypot(*across.T), np.hypot(*down.T))
 
 
 def point_distances(shapes, points):
     """Return the largest distance (n,) of eyes and mouth corners from the annotated points, in sizes of the face.
 
-    What differs in all faces, the places that the two sets of annotations mean, is taken off: the median in the
-    coordinates of the face.
+    What differs in all faces, the places that the two sets of annotations mean, is taken off.
     """
-    sizes = face_sizes(points)
-    along = (points[:, 1] - points[:, 0]) @ (1, 1j)
-    offsets = (five_points(shapes) - points) @ (1, 1j) / (sizes * along / np.abs(along))[:, None]
-    offsets -= np.median(offsets.real, axis=0) + 1j * np.median(offsets.imag, axis=0)
-    return np.abs(offsets)[:, [0, 1, 3, 4]].max(axis=1)
+    found = five_points(shapes)
+    found = converted(found, convention(found, points))
+    return np.linalg.norm(found - points, axis=2)[:, [0, 1, 3, 4]].max(axis=1) / sizes(points)
 
 
 def detect(files, points):
@@ -90,20 +62,20 @@ def complete(boxes, shapes):
     Those that are far from there, on another face or on none, are replaced too.
     """
     low, high = shapes.min(axis=1), shapes.max(axis=1)
-    centers, sizes = (low + high) / 2, (high - low).mean(axis=1)
-    offsets = (boxes[:, :2] + boxes[:, 2:] / 2 - centers) / sizes[:, None]
-    offset, side = np.nanmedian(offsets, axis=0), np.nanmedian(boxes[:, 2] / sizes)
-    typical = np.column_stack([centers + sizes[:, None] * (offset - side / 2), *[side * sizes] * 2])
+    centers, sides = (low + high) / 2, (high - low).mean(axis=1)
+    offsets = (boxes[:, :2] + boxes[:, 2:] / 2 - centers) / sides[:, None]
+    offset, side = np.nanmedian(offsets, axis=0), np.nanmedian(boxes[:, 2] / sides)
+    typical = np.column_stack([centers + sides[:, None] * (offset - side / 2), *[side * sides] * 2])
     near = np.nan_to_num(np.abs(offsets - offset).max(axis=1), nan=np.inf) < MAX_OFFSET
     return np.where(near[:, None], boxes, typical)
 
 
 def write(marked, data):
     """Write `MARKS` from what `face_network.py` has marked."""
-    files, points, _ = read_points(data)
+    files, points, *_ = common.mtfl(data)
     found = np.load(marked)
     shapes = found["photos"].astype(float)
-    spreads = found["photo_spreads"].mean(axis=1) / face_sizes(points)
+    spreads = found["photo_spreads"].mean(axis=1) / sizes(points)
     boxes = {name: complete(of, shapes) for name, of in detect(files, points).items()}
     MARKS.parent.mkdir(exist_ok=True)
     np.savez_compressed(
@@ -119,7 +91,7 @@ def training_faces(data, without=()):
 
     `without` are numbers of photos that are left out: near-duplicates of test faces.
     """
-    files, points, held_out = read_points(data)
+    files, points, _, held_out = common.mtfl(data)
     marks = np.load(MARKS)
     shapes, spreads = marks["landmarks"] / LANDMARK_UNITS, marks["spreads"] / SPREAD_UNITS
     distances = point_distances(shapes, points)
