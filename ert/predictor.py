@@ -77,6 +77,10 @@ class ShapePredictor(Estimator, FittedAttributes):
     shift_jitter, scale_jitter, roll_jitter : float
         Standard deviations of the boxes of all initializations but the first: of the shift in sides of the
         box, of the logarithm of the size, of the rotation in degrees.
+    warp : float
+        Probability that a training object is warped a part of the way to the shape of another.
+    lighting : float
+        Probability that a training object gets another light, contrast, blur, noise or compression.
     occlusion : float
         Probability that a training object is blurred or partly covered by a block.
     mirror : str, sequence of int or None
@@ -147,6 +151,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         shift_jitter: float = 0.0,
         scale_jitter: float = 0.0,
         roll_jitter: float = 0.0,
+        warp: float = 0.0,
+        lighting: float = 0.0,
         occlusion: float = 0.0,
         mirror: str | Sequence[int] | None = None,
         n_components: int = 32,
@@ -182,6 +188,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.shift_jitter = shift_jitter
         self.scale_jitter = scale_jitter
         self.roll_jitter = roll_jitter
+        self.warp = warp
+        self.lighting = lighting
         self.occlusion = occlusion
         self.mirror = mirror
         self.n_components = n_components

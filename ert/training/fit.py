@@ -38,7 +38,8 @@ from ert.model.limits import (
     check_landmark_count,
 )
 from ert.model.schemes import check_names, resolve_mirror_map
-from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
+from ert.training.augmentation import augment_crops, occlude_crops
+from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
 from ert.training.samples import draw_samples, plain_samples
@@ -107,9 +108,13 @@ def fit_cascade(
         reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
         reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
         crops[name] = cut_crops(reserved, part.X, part.boxes, part.rolls, kind, crop_spec, reader)
+    shapes = objects.shapes
+    if options.warp or options.lighting:
+        min_contrast = crop_spec.min_contrast if options.kind == "ert" else 0.0
+        shapes = augment_crops(crops["train"], shapes, options, min_contrast, n_threads)
     if options.occlusion:
-        occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
-    training = draw_samples(crops["train"], objects.shapes, mirror_map, options, map_pools=plan.map_pools)
+        occlude_crops(crops["train"], shapes, options.occlusion, options.random_state)
+    training = draw_samples(crops["train"], shapes, mirror_map, options, map_pools=plan.map_pools)
     samples = {"train": training}
     if "validation" in parts:
         samples["validation"] = plain_samples(
