@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self, TypeAlias, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from ert._core.files import model_path
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
-from ert.inference.mode import FAST, PredictionMode, resolve_mode
+from ert.inference.mode import FAST, Mode, resolve_mode
 from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
 from ert.metrics import nme, normalizer_lengths
@@ -28,8 +28,6 @@ from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
 
 __all__ = ["ShapePredictor", "load"]
 
-Mode: TypeAlias = str | PredictionMode
-
 
 class ShapePredictor(Estimator, FittedAttributes):
     """Locate landmarks with a cascade of regression trees (Kazemi & Sullivan, CVPR 2014).
@@ -37,9 +35,8 @@ class ShapePredictor(Estimator, FittedAttributes):
     Parameters
     ----------
     kind : {"ert", "dlib"}
-        "dlib" trains what dlib's format can express, so that `save` can write `.dat`: pixels are read from
-        the image itself, the box is stretched to a square, displacements are not rotated with the shape. It
-        needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
+        "dlib" trains what a `.dat` file can express: pixels of the image itself, in boxes stretched to a square.
+        It needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -49,8 +46,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     learning_rate : float
         Shrinkage of each tree, or of each group of averaged trees (nu).
     n_trees_averaged : int
-        Trees that are grown on the same residuals and averaged; 1 is plain boosting. The paper's alternative
-        is e.g. ``n_trees_averaged=10, learning_rate=1``.
+        Trees grown on the same residuals and averaged; 1 is plain boosting, the paper's alternative e.g. 10.
     n_pixels : int
         Pixels in the feature pool of a stage (P).
     n_pool_candidates : int
@@ -58,13 +54,12 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_split_tests : int
         Random candidates per split (S).
     prior_length : float
-        Length of the exponential prior on the distance of a split's two pixels, in sides of the box
-        (1 / lambda).
+        Length of the exponential prior on the distance of a split's pixels, in sides of the box (1 / lambda).
     padding : float
         Margin of the feature pool around the mean shape's bounding rectangle, in sides of the box.
     pool_spread : float
-        Above 0: standard deviation of pool pixels around the landmarks, in sides of the box, in place of a
-        uniform distribution over the rectangle; `padding` then only widens the crops.
+        Above 0: standard deviation of pool pixels around the landmarks, in sides of the box, in place of a uniform
+        distribution over the rectangle; `padding` then only widens the crops.
     spread_decay : float
         Factor of `pool_spread` from each stage to the next.
     tree_target : {"shape", "landmark"}
@@ -75,17 +70,13 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_shapes_mixed : int
         Training shapes in each mix. 1 is the most diverse, and best without jitter; with jitter, 3 are.
     shift_jitter, scale_jitter, roll_jitter : float
-        Standard deviations of the boxes of all initializations but the first: of the shift in sides of the
-        box, of the logarithm of the size, of the rotation in degrees.
-    warp : float
-        Probability that a training object is warped a part of the way to the shape of another.
-    lighting : float
-        Probability that a training object gets another light, contrast, blur, noise or compression.
+        Standard deviations of all boxes but the first: shift in sides of the box, logarithm of the size, degrees.
+    warp, lighting : float
+        Probabilities that a training object is warped towards the shape of another, and that its light changes.
     occlusion : float
         Probability that a training object is blurred or partly covered by a block.
     mirror : str, sequence of int or None
-        Train on mirror images too: the mirror map (for each landmark, the index of its mirror image), or the
-        name of a scheme ("face68").
+        Train on mirror images too: the index of each landmark's mirror image, or a scheme's name ("face68").
     n_components : int
         Principal shape displacements that the leaves of a stage are expressed in.
     stages_per_basis : int
@@ -95,13 +86,12 @@ class ShapePredictor(Estimator, FittedAttributes):
     working_size : int
         Pixels per side of the box at which images are read.
     blur : float
-        Half-width of the filter that resamples images to that size, in those pixels. 0 reduces images by the
-        nearest integer factor: much faster, and nearly as accurate for boxes larger than `working_size`.
+        Half-width of the filter that resamples images to that size, in those pixels. 0 reduces by the nearest
+        integer factor: much faster, and nearly as accurate for boxes larger than `working_size`.
     min_contrast : float
         Crops whose gray levels have a smaller standard deviation are stretched to it; 0 leaves them as is.
     normalizer : {None, "box", "diagonal", "inter-ocular", "inter-pupil"}
-        Normalizer of the errors in `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None
-        is the side of the box.
+        Of the errors in `score` and `history_`, see :func:`ert.metrics.normalizer_lengths`; None: side of the box.
     channel_order : {"rgb", "bgr"}
         Order of the channels of images given as arrays.
     gray_weights : {"luma", "dlib"}
@@ -109,11 +99,10 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_jobs : int
         Threads of every method at most; -1 is all processors that are allowed. Never changes a result.
     max_memory : float or None
-        Bound in MB on the memory that `fit` allocates: crops, then feature pools, are mapped to temporary files.
-        Images while they are read, and compiled code (about 80 MB), come on top. `fit` refuses a bound that
-        cannot be kept, and names the least.
+        Bound in MB on what `fit` allocates beside images being read and compiled code (about 80 MB): crops, then
+        feature pools, are mapped to temporary files. A bound too low is refused.
     random_state : int or None
-        Seed. From Python, None takes another for each fit, which NumPy's global generator draws.
+        Seed. None takes another for each fit, which NumPy's global generator draws.
     verbose : int
         1 reports the progress of `fit`: a bar in a terminal, else a line per stage.
 
@@ -124,9 +113,8 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     Notes
     -----
-    When y has missing landmarks, leaves hold each coordinate in place of `n_components` components, so that
-    missing ones can be left out of every mean: the file is larger, and fitting slower. Splits are scored with
-    the residual of a missing landmark taken as zero.
+    When y has missing landmarks, leaves hold each coordinate in place of `n_components` components, so that missing
+    ones can be left out of every mean: the file is larger, and fitting slower. Scores of splits take 0 for them.
     """
 
     def __init__(
@@ -213,6 +201,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         y: npt.ArrayLike,
         *,
         rolls: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
         validation: tuple[Any, ...] | None = None,
         landmark_names: Sequence[str] | None = None,
         notes: dict[str, str] | None = None,
@@ -225,12 +214,15 @@ class ShapePredictor(Estimator, FittedAttributes):
         Parameters
         ----------
         X : sequence, array of objects or pandas column of (image, box), or pandas columns image and box
-            Images are arrays (uint8, gray or color) or paths. Boxes are left, top, width, height in pixels,
-            drawn as they will be at prediction.
+            Images are arrays (uint8, gray or color) or paths. Boxes are left, top, width, height in pixels, drawn
+            as they will be at prediction.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels. NaN landmarks are missing and are ignored in the loss.
         rolls : float or array (n,), optional
             As for `predict`: with them the cascade sees upright objects, read as `predict` reads them with rolls.
+        sample_weight : array (n,), optional
+            How often an object counts, 1 by default: it gets `n_inits` initializations times its weight, a part of
+            one at random. An object without any is not used.
         validation : (X, y) or (X, y, rolls), optional
             Objects that are not trained on: `history_` gets their error after each stage.
         landmark_names, notes : sequence of str and dict of str, optional
@@ -238,8 +230,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         checkpoint : path-like, optional
             A model file written after each stage.
         resume : bool
-            Continue from `checkpoint`, if it exists. The result is the same, byte for byte, as that of a fit
-            that was never interrupted.
+            Continue from `checkpoint`, if it exists. The result is the same, byte for byte, as without a break.
         on_stage : callable, optional
             Called with the predictor, fitted with the stages so far, after each stage.
 
@@ -251,8 +242,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         Raises
         ------
         InputError
-            When parameters, images, boxes or landmarks cannot be used, or the checkpoint belongs to another
-            fit.
+            When parameters, images, boxes or landmarks cannot be used, or the checkpoint is of another fit.
         """
         from ert.training.fit import fit_cascade
 
@@ -266,6 +256,7 @@ class ShapePredictor(Estimator, FittedAttributes):
             face_list(X),
             y,
             rolls=rolls,
+            sample_weight=sample_weight,
             validation=validation and (face_list(validation[0]), *validation[1:]),
             landmark_names=landmark_names,
             notes=notes,
@@ -282,6 +273,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         y: npt.ArrayLike,
         *,
         rolls: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        assessed: npt.ArrayLike | None = None,
         n_folds: int = 3,
         groups: Sequence[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -289,18 +282,20 @@ class ShapePredictor(Estimator, FittedAttributes):
     ) -> Self:
         """Train the confidence model, on objects that the model was fitted on.
 
-        Landmarks are assessed that a cascade found in objects it was not trained on: each fold is left out of
-        a cascade of its own, so that this takes nearly `n_folds` times as long as `fit`.
+        Landmarks are assessed that a cascade found in objects it was not trained on: each fold is left out of a
+        cascade of its own, which takes nearly `n_folds` times as long as `fit`.
 
         Parameters
         ----------
-        X, y, rolls
+        X, y, rolls, sample_weight
             As given to `fit`.
+        assessed : bool array (n,), optional
+            Objects whose landmarks are assessed, all by default. Others, such as those that a model has marked,
+            are in the training data of every fold.
         n_folds : int
             With more folds, their cascades err more like this model.
         groups : sequence, optional
-            A label for each object, such as the person's name: objects of a group are in one fold. By
-            default, the image.
+            A label for each object, such as a person's name: a group is in one fold. The image by default.
         checkpoint : path-like, optional
             The fold models are written beside it, as ``name.fold1.ert`` and so on.
         resume : bool
@@ -324,6 +319,8 @@ class ShapePredictor(Estimator, FittedAttributes):
             face_list(X),
             y,
             rolls=rolls,
+            sample_weight=sample_weight,
+            assessed=assessed,
             n_folds=n_folds,
             groups=groups,
             checkpoint=checkpoint,
@@ -360,20 +357,16 @@ class ShapePredictor(Estimator, FittedAttributes):
         X : sequence of (image, box)
             As for `fit`. Boxes may lie partly outside the image.
         mode : {"fast", "accurate"} or PredictionMode
-            "accurate" takes some five times as long: several initializations, a second pass, the mirror
-            image, and restarts where the confidence is low, as far as the model supports them.
+            "accurate" takes some five times as long: initializations, a second pass, the mirror image, restarts.
         return_std : bool
             Also return the standard errors of the landmarks; the model must have a confidence model.
         rolls : float or array (n,), optional
-            Rotation of each object in the image plane, in degrees, clockwise. Boxes are not rotated: each has
-            the center and the sides of the box around the upright object.
+            Roll of each object, degrees clockwise. Boxes have the center and sides of those of upright objects.
         max_roll : float, optional
-            Search this many degrees to either side of `rolls`, or of upright: 45, or 180 for any rotation.
-            The roll is chosen at which nine initializations agree best; `mode` is ignored.
-        channel_order : {"rgb", "bgr"}, optional
-            For images given as arrays; the parameter of that name by default.
-        n_jobs : int, optional
-            Threads; the parameter of that name by default.
+            Search this many degrees to either side of `rolls` or of upright: 180 for any rotation. The roll is
+            chosen at which nine initializations agree best; `mode` is ignored.
+        channel_order, n_jobs : str and int, optional
+            The parameters of these names by default.
         what : str
             The name of X in error messages.
 
@@ -391,8 +384,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """
         plain = mode == "fast" and rolls is None and max_roll is None and not return_std
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
-            # Where other programs have emptied the processor's caches, each Python call on the way to the
-            # kernel costs a hundredth of the face.
+            # With caches emptied by other programs, each Python call to the kernel costs a hundredth of the face.
             found = locate_plain_face(self.fitted_, X[0], channel_order or self.channel_order, self.gray_weights)
             if found is not None:
                 return found

@@ -39,7 +39,8 @@ from ert.training.confidence_samples import (
 )
 from ert.training.fit import fit_cascade, log
 from ert.training.memory import N_SCORED, new_pool
-from ert.training.parameters import Options, plain_params, training_options
+from ert.training.parameters import Options, check_parameters, plain_params, training_options
+from ert.training.samples import check_weights
 from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
@@ -65,6 +66,8 @@ def fit_confidence(
     y: npt.ArrayLike,
     *,
     rolls: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    assessed: npt.ArrayLike | None = None,
     n_folds: int,
     groups: Sequence[Any] | None,
     checkpoint: StrPath | None,
@@ -80,6 +83,7 @@ def fit_confidence(
 
     if settings["random_state"] is None:
         settings = {**settings, "random_state": fitted.params["random_state"]}
+    check_parameters(settings)
     boxes = check_pairs(X)
     landmarks = check_landmarks(y, len(X))
     check_near(landmarks, box_array(boxes))
@@ -91,8 +95,13 @@ def fit_confidence(
         box_transforms(box_array(boxes))[:, 0] if normalizer is None else normalizer_lengths(landmarks, normalizer)
     )
     turns = None if rolls is None else check_rolls(rolls, len(X))
-    folds = group_folds(X, groups, n_folds, settings["random_state"])
-    check_folds(landmarks, folds)
+    weights = None if sample_weight is None else check_weights(sample_weight, len(X), settings["n_inits"])
+    chosen = _chosen(assessed, len(X))
+    of_group = None if groups is None else [groups[i] for i in chosen]
+    # No fold: in the training data of all.
+    folds = np.full(len(X), -1)
+    folds[chosen] = group_folds([X[i] for i in chosen], of_group, n_folds, settings["random_state"])
+    check_folds(landmarks[chosen], folds[chosen])
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
     models = []
     for fold, file in enumerate(files):
@@ -100,13 +109,32 @@ def fit_confidence(
             log(f"confidence model: fold {fold + 1} of {n_folds}")
         rest = np.flatnonzero(folds != fold).tolist()
         part = [X[i] for i in rest], landmarks[rest]
-        some = None if turns is None else turns[rest]
-        models.append(fit_cascade(settings, *part, rolls=some, checkpoint=file, resume=resume))
+        models.append(
+            fit_cascade(
+                settings,
+                *part,
+                rolls=None if turns is None else turns[rest],
+                sample_weight=None if weights is None else weights[rest],
+                checkpoint=file,
+                resume=resume,
+            )
+        )
     options = training_options(plain_params(settings))
     with threadpool_limits(1), Workers(count_threads(settings["n_jobs"])) as workers:
-        objects = LeftOutObjects(settings, models, folds, X, landmarks, boxes, lengths, turns)
+        faces, places = [X[i] for i in chosen], [boxes[i] for i in chosen]
+        turns = None if turns is None else turns[chosen]
+        truth = landmarks[chosen], places, lengths[chosen], turns
+        objects = LeftOutObjects(settings, models, folds[chosen], faces, *truth)
         confidence_model, summary = train_forests(fitted.cascade.mean_shape, objects, options, workers)
     return replace(fitted, confidence_model=confidence_model, confidence_summary=summary)
+
+
+def _chosen(assessed: npt.ArrayLike | None, n_objects: int) -> list[int]:
+    """Return the indices of the objects that are assessed."""
+    mask = np.ones(n_objects, bool) if assessed is None else np.asarray(assessed)
+    if mask.dtype != bool or mask.shape != (n_objects,):
+        raise InputError(f"assessed: {mask.dtype} of shape {mask.shape}, expected bool of shape ({n_objects},)")
+    return np.flatnonzero(mask).tolist()
 
 
 def fold_checkpoints(checkpoint: StrPath, n_folds: int) -> list[Path]:

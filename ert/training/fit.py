@@ -42,7 +42,7 @@ from ert.training.augmentation import augment_crops, occlude_crops
 from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
-from ert.training.samples import draw_samples, plain_samples
+from ert.training.samples import count_inits, draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, useful_threads, warm_up_training
 
 
@@ -53,6 +53,7 @@ def fit_cascade(
     *,
     validation: tuple[Any, ...] | None = None,
     rolls: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     landmark_names: Sequence[str] | None = None,
     notes: dict[str, str] | None = None,
     checkpoint: StrPath | None = None,
@@ -72,6 +73,10 @@ def fit_cascade(
     options = training_options(params)
     kind, normalizer = options.cascade_kind, settings["normalizer"]
     objects = _validate(X, y, rolls, kind, settings)
+    counts = count_inits(sample_weight, len(objects.X), options)
+    if not counts.all():
+        used = objects.landmarks[counts > 0]
+        check_landmarks(used, len(used), "y of objects with a weight")
     n_landmarks = objects.landmarks.shape[1]
     _check_model(objects, params["n_stages"], options)
     names = check_names(landmark_names, n_landmarks)
@@ -96,7 +101,7 @@ def fit_cascade(
         name: kind.crop_sizes(part.X if part.rolls is None else (), kind.box_transforms(part.boxes), crop_spec)
         for name, part in parts.items()
     }
-    plan = _plan_memory(settings, parts, crop_sizes, options, mirror_map is not None)
+    plan = _plan_memory(settings, parts, crop_sizes, options, counts, mirror_map is not None)
     # Compile all kernels before Ctrl-C can interrupt the compiler.
     with uninterrupted():
         for image in DUMMY_IMAGES:
@@ -114,7 +119,7 @@ def fit_cascade(
         shapes = augment_crops(crops["train"], shapes, options, min_contrast, n_threads)
     if options.occlusion:
         occlude_crops(crops["train"], shapes, options.occlusion, options.random_state)
-    training = draw_samples(crops["train"], shapes, mirror_map, options, map_pools=plan.map_pools)
+    training = draw_samples(crops["train"], shapes, mirror_map, options, counts=counts, map_pools=plan.map_pools)
     samples = {"train": training}
     if "validation" in parts:
         samples["validation"] = plain_samples(
@@ -238,11 +243,13 @@ def _plan_memory(
     parts: Mapping[str, _Objects],
     crop_sizes: Mapping[str, npt.NDArray[np.int64]],
     options: Options,
+    counts: npt.NDArray[np.int64],
     mirrored: bool,
 ) -> MemoryPlan:
     objects = parts["train"]
     sizes = Sizes(
         n_objects=len(objects.X),
+        n_samples=int(counts.sum()) * (2 if mirrored else 1),
         n_validation=len(parts["validation"].X) if "validation" in parts else 0,
         n_landmarks=objects.landmarks.shape[1],
         n_stages=settings["n_stages"],

@@ -81,6 +81,7 @@ class Sizes:
     """What the memory of a fit depends on besides its options: `crop_bytes` are those of all crops."""
 
     n_objects: int
+    n_samples: int
     n_validation: int
     n_landmarks: int
     n_stages: int
@@ -121,7 +122,7 @@ def training_bytes(sizes: Sizes, options: Options, plan: MemoryPlan) -> int:
     and the images that are being read, one per thread.
     """
     n_views = sizes.n_objects * (2 if sizes.mirrored else 1)
-    n_samples = n_views * options.n_inits + sizes.n_validation + 2 * BLOCK_LENGTH
+    n_samples = sizes.n_samples + sizes.n_validation + 2 * BLOCK_LENGTH
     n_coordinates = 2 * sizes.n_landmarks
     n_components = n_coordinates if sizes.missing else min(options.n_components, n_coordinates)
     n_scored = _round_up(n_components if sizes.missing else min(N_SCORED, n_components), 8)

@@ -8,10 +8,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
 from ert.model.geometry import jitter_transforms
+from ert.model.limits import PARAMETER_LIMITS
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
 from ert.training.crops import Crops
@@ -132,14 +134,47 @@ def add_errors(truth, view, jitter, shapes, sides, lengths):  # type: ignore[no-
     return total
 
 
+def count_inits(sample_weight: npt.ArrayLike | None, n_objects: int, options: Options) -> npt.NDArray[np.int64]:
+    """Return the initializations of each object (n_objects,): its weight times `n_inits`, rounded at random."""
+    if sample_weight is None:
+        return np.full(n_objects, options.n_inits)
+    weights = check_weights(sample_weight, n_objects, options.n_inits)
+    draws = np.random.default_rng([options.random_state, 3]).random(n_objects)
+    counts = np.floor(weights * options.n_inits + draws).astype(np.int64)
+    return counts
+
+
+def check_weights(sample_weight: npt.ArrayLike, n_objects: int, n_inits: int) -> Floats:
+    """Check the weights of objects, and return them (n_objects,)."""
+    try:
+        weights = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError):
+        raise InputError("sample_weight: expected numbers") from None
+    if weights.shape != (n_objects,):
+        raise InputError(f"sample_weight: shape {weights.shape}, expected ({n_objects},)")
+    most = PARAMETER_LIMITS["n_inits"][2] / n_inits
+    wrong = np.flatnonzero(~((weights >= 0) & (weights <= most)))
+    if len(wrong):
+        raise InputError(f"sample_weight[{wrong[0]}]: {weights[wrong[0]]:g}, expected 0 to {most:g}")
+    return weights
+
+
 def draw_samples(
-    crops: Crops, shapes: Floats, mirror_map: npt.NDArray[np.intp] | None, options: Options, *, map_pools: bool = False
+    crops: Crops,
+    shapes: Floats,
+    mirror_map: npt.NDArray[np.intp] | None,
+    options: Options,
+    *,
+    counts: npt.NDArray[np.int64] | None = None,
+    map_pools: bool = False,
 ) -> Samples:
     """Return every object with the mean shape in its box, then with training shapes in jittered boxes.
 
-    `shapes` (n_objects, n_landmarks, 2) are the true landmarks in box coordinates, NaN where missing. With a
-    mirror map every object is also used mirrored.
+    `shapes` (n_objects, n_landmarks, 2) are the true landmarks in box coordinates, NaN where missing, and `counts`
+    (n_objects,) the initializations, `n_inits` by default. With a mirror map every object is also used mirrored.
     """
+    if counts is None:
+        counts = np.full(len(shapes), options.n_inits)
     rng = np.random.default_rng([options.random_state, 0])
     n_objects = len(crops)
     mirrored = np.zeros(n_objects, bool)
@@ -147,17 +182,18 @@ def draw_samples(
     if mirror_map is not None:
         shapes = np.concatenate([shapes, mirror_shapes(shapes, mirror_map)])
         mirrored = np.repeat([False, True], n_objects)
-        crop_of = np.tile(crop_of, 2)
-    mean = average(shapes)
+        crop_of, counts = np.tile(crop_of, 2), np.tile(counts, 2)
+    view = np.repeat(np.arange(len(shapes), dtype=np.int32), counts)
+    n = len(view)
+    # Every object once where all have the same weight.
+    chosen = np.arange(len(shapes)) if (counts == counts[0]).all() else view
+    mean = average(shapes[chosen])
     filled = np.where(np.isnan(shapes), mean, shapes).astype(np.float32)
-
-    n = len(shapes) * options.n_inits
-    view = np.repeat(np.arange(len(shapes), dtype=np.int32), options.n_inits)
-    first = np.arange(n) % options.n_inits == 0
+    first = np.diff(view, prepend=-1) > 0
     jitter = jitter_transforms(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
     jitter[first] = (1, 0, 0, 1, 0, 0)
     weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
-    others = rng.integers(len(shapes), size=(n, options.n_shapes_mixed))
+    others = chosen[rng.integers(len(chosen), size=(n, options.n_shapes_mixed))]
     inits = np.empty((n, *mean.shape), np.float32)
     for block in range(0, n, BLOCK_LENGTH):
         part = slice(block, block + BLOCK_LENGTH)

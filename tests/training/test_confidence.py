@@ -5,6 +5,7 @@ from helpers import small_predictor
 from ert import InputError, ShapePredictor
 from ert.datasets.synthetic import synthetic_faces
 from ert.metrics import landmark_errors
+from ert.model.fitted import read_fitted
 from ert.training import confidence as confidence_training
 from ert.training.calibration import coverage, roc_auc
 from ert.training.confidence import fold_checkpoints
@@ -101,6 +102,26 @@ def test_any_object_can_be_assessed(faces, kind, tmp_path):
 
 
 @pytest.mark.usefixtures("small_forests")
+@pytest.mark.usefixtures("small_forests")
+def test_objects_that_a_model_has_marked_are_not_assessed(faces, tmp_path):
+    X, y = faces
+    model = ShapePredictor(**TINY).fit(X, y)
+    more, marks = other_faces(10)
+    assessed = np.arange(len(X) + 10) < len(X)
+    both = list(X) + more, np.concatenate([y, marks])
+    weights = np.where(assessed, 1.0, 2.0)
+    model.fit_confidence(
+        *both, n_folds=2, sample_weight=weights, assessed=assessed, checkpoint=tmp_path / "confidence.ert"
+    )
+    assert model.fitted_.confidence_summary["n_objects"] == len(X)
+    # Every fold model was trained on all of them, twice as often.
+    counts = [read_fitted(file).summary for file in fold_checkpoints(tmp_path / "confidence.ert", 2)]
+    assert sum(count["n_objects"] for count in counts) == len(X) + 20
+    assert sum(count["n_samples"] for count in counts) == TINY["n_inits"] * (len(X) + 40)
+    with pytest.raises(InputError, match="assessed: bool of shape"):
+        model.fit_confidence(*both, assessed=assessed[1:])
+
+
 def test_a_single_landmark_can_be_assessed(faces):
     X, y = faces[0][:20], faces[1][:20, 30:31]
     model = ShapePredictor(**TINY).fit(X, y).fit_confidence(X, y, n_folds=2)

@@ -1,8 +1,10 @@
 import re
 
+import numpy as np
 import pytest
 from helpers import small_predictor
 
+from ert import InputError, ShapePredictor
 from ert.training import fit as module
 from ert.training.fit import Progress
 
@@ -71,3 +73,25 @@ def test_a_fit_is_silent_unless_it_is_verbose(faces, capsys):
     assert len(lines) == 2
     for stage, line in enumerate(lines, 1):
         assert re.fullmatch(rf"ert: stage {stage} of 2: {shape}, 0:\d\d left", line)
+
+
+def test_an_object_of_weight_two_counts_as_given_twice(faces):
+    X, y = faces
+    X, y = list(X)[:20], y[:20]
+    params = {"n_stages": 1, "n_trees": 4, "n_pixels": 40, "working_size": 48, "n_inits": 2, "n_jobs": 1}
+    plain = ShapePredictor(**params).fit(X, y)
+    ones = ShapePredictor(**params).fit(X, y, sample_weight=np.ones(20))
+    assert (plain.cascade_.leaves == ones.cascade_.leaves).all()
+    weights = np.where(np.arange(20) < 10, 2.0, 0.0)
+    weighted = ShapePredictor(**params).fit(X, y, sample_weight=weights)
+    assert weighted.fitted_.summary["n_samples"] == 40
+    twice = ShapePredictor(**params).fit(X[:10] * 2, np.concatenate([y[:10], y[:10]]))
+    np.testing.assert_allclose(weighted.cascade_.mean_shape, twice.cascade_.mean_shape, atol=1e-6)
+
+
+def test_a_landmark_that_only_objects_without_weight_have_is_named(faces):
+    X, y = faces
+    X, y = list(X)[:6], y[:6].copy()
+    y[:4, 5] = np.nan
+    with pytest.raises(InputError, match="y of objects with a weight: landmark 5 is missing in every object"):
+        ShapePredictor(n_stages=1, n_trees=1, n_inits=1).fit(X, y, sample_weight=[1, 1, 1, 1, 0, 0])

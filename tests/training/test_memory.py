@@ -29,6 +29,7 @@ from ert.training.memory import (
 
 SIZES = Sizes(
     n_objects=1000,
+    n_samples=20_000,
     n_validation=0,
     n_landmarks=68,
     n_stages=10,
@@ -94,10 +95,15 @@ def test_a_fit_keeps_its_bound(bound, mapped, kind, n_pool_candidates):
 def test_the_estimate_grows_with_what_it_depends_on():
     least = training_bytes(SIZES, OPTIONS, CROPS_MAPPED)
     assert training_bytes(SIZES, OPTIONS, ALL_MAPPED) < least < training_bytes(SIZES, OPTIONS, IN_MEMORY)
-    for change in ({"n_objects": 2000}, {"n_landmarks": 80}, {"mirrored": True}, {"missing": True}):
+    for change in (
+        {"n_objects": 2000},
+        {"n_samples": 21_000},
+        {"n_landmarks": 80},
+        {"mirrored": True},
+        {"missing": True},
+    ):
         assert training_bytes(replace(SIZES, **change), OPTIONS, CROPS_MAPPED) > least
     for more in (
-        {"n_inits": 21},
         {"n_pixels": 600},
         {"n_pool_candidates": 500},
         {"n_trees": 5000},

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+from builders import small_options
 
+from ert import InputError
 from ert._kernels.workers import Workers
 from ert.metrics import nme
 from ert.model.geometry import image_to_box, jitter_transforms
+from ert.model.schemes import mirror_shapes
+from ert.training.crops import Crops
 from ert.training.memory import BLOCK_LENGTH
-from ert.training.samples import Samples, aligned_residuals
+from ert.training.samples import Samples, aligned_residuals, count_inits, draw_samples
 
 N, VIEWS = BLOCK_LENGTH + 30, 50
 
@@ -70,3 +74,50 @@ def test_errors_are_measured_in_the_photo(samples):
     samples.shapes[np.isnan(samples.shapes)] = 9
     with Workers(2) as workers:
         assert samples.mean_nme(None, workers) == pytest.approx(100 * np.hypot(0.15, 0.05), rel=1e-3)
+
+
+def test_a_weight_is_a_number_of_initializations():
+    options = small_options(n_inits=4)
+    assert count_inits(None, 3, options).tolist() == [4, 4, 4]
+    assert count_inits([1, 0.5, 2], 3, options).tolist() == [4, 2, 8]
+    counts = count_inits(np.full(4000, 0.3), 4000, options)
+    assert set(counts.tolist()) == {1, 2}
+    assert counts.mean() == pytest.approx(1.2, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ([1, 1], r"sample_weight: shape \(2,\), expected \(3,\)"),
+        ([1, -1, 1], r"sample_weight\[1\]: -1, expected 0 to 2500"),
+        ([1, 1, np.nan], r"sample_weight\[2\]: nan, expected 0 to 2500"),
+        ([1, 1, 2501], r"sample_weight\[2\]: 2501, expected 0 to 2500"),
+        (["a", 1, 1], "sample_weight: expected numbers"),
+    ],
+)
+def test_weights_that_cannot_be_used(weights, expected):
+    with pytest.raises(InputError, match=expected):
+        count_inits(weights, 3, small_options(n_inits=4))
+
+
+def test_weighted_objects_in_samples():
+    rng = np.random.default_rng(0)
+    crops = Crops.pack(rng.integers(0, 256, (5, 8, 8), dtype=np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
+    shapes = rng.random((5, 3, 2))
+    options = small_options(n_inits=2, n_shapes_mixed=1)
+    counts = np.array([2, 0, 4, 1, 2])
+    weighted = draw_samples(crops, shapes, np.array([1, 0, 2]), options, counts=counts)
+    assert np.bincount(weighted.view).tolist() == [*counts.tolist(), *counts.tolist()]
+    used = np.concatenate([shapes, mirror_shapes(shapes, np.array([1, 0, 2]))])
+    np.testing.assert_allclose(weighted.mean_shape, np.average(used, axis=0, weights=np.tile(counts, 2)), rtol=1e-6)
+    # The first initialization of each object is the mean shape; the others are shapes of objects that are used.
+    first = np.searchsorted(weighted.view, np.unique(weighted.view))
+    assert (weighted.shapes[first] == weighted.mean_shape).all()
+    others = np.delete(weighted.shapes, first, axis=0)
+    distances = np.abs(others[:, None] - used.astype(np.float32)).max(axis=(2, 3))
+    assert (distances.min(axis=1) == 0).all()
+    assert not {1, 6} & set(distances.argmin(axis=1).tolist())
+    # Equal weights change nothing but the number of samples.
+    equal = draw_samples(crops, shapes, None, options, counts=np.full(5, 2))
+    plain = draw_samples(crops, shapes, None, options)
+    assert (equal.shapes == plain.shapes).all()
