@@ -64,7 +64,7 @@ def _close(image: Pixels, eye: Floats, brow: Floats, closed: float) -> Floats:
 
     axis = eye[3] - eye[0]
     width = np.hypot(*axis)
-    if not width > 0 or np.isnan(brow).any() or not closed:
+    if not width > 0 or np.isnan(eye).any() or np.isnan(brow).any() or not closed:
         return eye
     # Coordinates of the eye: along the line from corner to corner, and down from it, in its widths.
     frame = np.array([axis, (-axis[1], axis[0])]) / width**2
@@ -86,11 +86,14 @@ def _close(image: Pixels, eye: Floats, brow: Floats, closed: float) -> Floats:
     hair = np.interp(along, *hairs[np.argsort(hairs[:, 0])].T)
     ceiling = np.minimum(top - _MIN_ABOVE, top + _TO_BROW * (hair - top))
     floor = bottom + _BELOW
-    above = np.clip((down - ceiling) / (edge - ceiling), 0, None)
-    below = np.clip((floor - down) / (floor - rim), 0, None)
-    # What is seen at each pixel: skin from above the upper lid, or the eye and the skin below it.
-    skin = np.where(above > 0, ceiling + above * (top - ceiling), down)
-    rest = np.where((below > 0) & (down > rim), floor - below * (floor - bottom), down)
+    above = np.clip((down - ceiling) / (edge - ceiling), 0, 1)
+    below = np.clip((floor - down) / (floor - rim), 0, 1)
+    # What is seen at each pixel: skin from above the upper lid, or the eye and the skin below it. Half a pixel keeps
+    # interpolation from mixing in what the lid covers.
+    half = 0.5 / width
+    skin = np.where(above > 0, ceiling + above * (top - half - ceiling), down)
+    shut = rim - edge < 2 * half
+    rest = np.where((below > 0) & (shut | (down > rim)), floor - below * (floor - half - bottom), down)
     # A pixel on the edge of the lid is a mixture of both.
     share = np.clip((edge - down) * width + 0.5, 0, 1)
     changed = np.abs(np.where(share > 0, skin, down) - down) + np.abs(np.where(share < 1, rest, down) - down) > 0
@@ -119,10 +122,12 @@ class _Lid:
 
     def __init__(self, first: Floats, second: Floats) -> None:
         along, down = np.transpose([first, second])
-        shape = np.clip(along * (1 - along), 0.05, None) ** _ROUNDNESS
-        self._line = np.polyfit(along, down / shape, 1)
+        heights = down / np.clip(along * (1 - along), 0.05, None) ** _ROUNDNESS
+        # Near one another, as in a profile, they do not tell more than a mean height.
+        self._slope = np.diff(heights)[0] / np.diff(along)[0] if np.diff(along)[0] > 0.1 else 0.0
+        self._middle, self._height = along.mean(), heights.mean()
 
     def __call__(self, along: Floats) -> Floats:
         arch = np.clip(along * (1 - along), 0, None) ** _ROUNDNESS
-        result: Floats = arch * np.polyval(self._line, np.clip(along, 0, 1))
+        result: Floats = arch * (self._height + self._slope * (np.clip(along, 0, 1) - self._middle))
         return result
