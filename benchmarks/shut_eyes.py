@@ -1,4 +1,4 @@
-"""Measure faces with shut eyes, of which there are few in the training data: models with and without eyes closed for them.
+"""Measure faces with shut eyes, of which training data has few: models with and without eyes closed for them.
 
     python benchmarks/shut_eyes.py [--folds 0] [--share 0.2]
 
