@@ -32,7 +32,8 @@ def with_shut_eyes(X, y, share, seed=0):
     X, y = list(X), np.array(y)
     for i in np.flatnonzero(rng.random(len(X)) < share):
         image, box = X[i]
-        gray = np.ascontiguousarray(to_gray(ert.load_image(image), "rgb", "luma"))
+        pixels = image if isinstance(image, np.ndarray) else ert.load_image(image)
+        gray = np.ascontiguousarray(to_gray(pixels, "rgb", "luma"))
         closed = 1.0 if rng.random() < SHUT_SHARE else rng.uniform(MIN_CLOSED, 1)
         image, y[i] = ert.close_eyes(gray, y[i], closed)
         X[i] = (image, box)

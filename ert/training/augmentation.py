@@ -44,6 +44,8 @@ def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: 
 
     `shapes` (n_objects, n_landmarks, 2) are in box coordinates, NaN where missing. Return the shapes after it.
     """
+    from threadpoolctl import threadpool_limits
+
     result = shapes.copy()
     draws = np.random.default_rng([options.random_state, 3]).random((len(crops), 2)) < (options.warp, options.lighting)
 
@@ -67,7 +69,8 @@ def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: 
                 change(i)
         crops.release()
 
-    with Workers(n_threads) as workers:
+    # One thread of linear algebra: their number may change the last bit.
+    with threadpool_limits(1), Workers(n_threads) as workers:
         list(workers.map(change_block, range(0, len(crops), BLOCK_SIZE)))
     return result
 
@@ -137,8 +140,9 @@ class ThinPlate:
         """Return the values (m, 2) at places (m, 2)."""
         placed = (places - self._center) / self._size
         n = len(self._points)
-        values: Floats = _bending(placed, self._points) @ self._weights[:n] + self._weights[n]
-        return values + placed @ self._weights[n + 1 :]
+        plane = self._weights[n] + placed @ self._weights[n + 1 :]
+        values: Floats = _bending(placed, self._points) @ self._weights[:n] + plane
+        return values
 
 
 def _bending(a: Floats, b: Floats) -> Floats:
@@ -189,7 +193,8 @@ def stretch(crop: Pixels, min_contrast: float) -> Pixels:
     if contrast >= min_contrast:
         return crop
     gain = min_contrast / max(contrast, min_contrast / _MAX_GAIN)
-    return np.rint(np.clip(128 + gain * (crop - crop.mean()), 0, 255)).astype(np.uint8)
+    levels: Floats = np.clip(128 + gain * (crop - crop.mean()), 0, 255)
+    return np.rint(levels).astype(np.uint8)
 
 
 def occlude_crops(crops: Crops, shapes: Floats, probability: float, random_state: int) -> npt.NDArray[np.intp]:

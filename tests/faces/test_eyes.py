@@ -42,8 +42,8 @@ def test_shut_eyes_are_skin(roll):
     for place in inside:
         assert before[place].min() == IRIS
         assert before[place].max() == WHITE
-        # The lashes are a thin shade.
-        assert image[place].min() > 0.6 * SKIN
+        # Lashes are a thin shade; lids are not quite polygons.
+        assert image[place].min() > 0.5 * SKIN
         assert np.mean(np.abs(image[place].astype(int) - SKIN) < 10) > 0.7
     assert eye_aspect_ratio(landmarks).max() < 0.06
     assert eye_aspect_ratio(turned).min() > 0.2
