@@ -22,6 +22,8 @@ _COVERED_SHARE = 0.08, 0.35
 # Largest logarithm of the aspect ratio of a block relative to that of the rectangle.
 _MAX_LOG_STRETCH = 0.3
 
+# Objects that are drawn for the target of a warp.
+N_COMPARED = 1
 # How far an object is warped to the shape of another: 1 is all the way.
 WARP_RANGE = 0.3, 1.0
 # Regularization of thin plates, in squares of the size of the landmarks: close landmarks cannot fold the image.
@@ -78,7 +80,9 @@ def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: 
 def _targets(landmarks: Floats, shapes: Floats, rng: np.random.Generator) -> Iterator[Floats]:
     """Yield shapes a random part of the way from landmarks to other objects, which are moved onto them."""
     for _ in range(_MAX_TARGETS):
-        other = move_onto(as_complex(shapes[[rng.integers(len(shapes))]]), as_complex(landmarks))[0]
+        others = move_onto(as_complex(shapes[rng.integers(len(shapes), size=N_COMPARED)]), as_complex(landmarks))
+        # Of several, the one that differs most: rare shapes become less rare.
+        other = others[np.argmax(np.nan_to_num(abs(others - as_complex(landmarks))).mean(axis=1))]
         yield landmarks + rng.uniform(*WARP_RANGE) * (np.column_stack([other.real, other.imag]) - landmarks)
 
 
