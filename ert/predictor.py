@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self, TypeAlias, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from ert._core.files import model_path
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
-from ert.inference.mode import FAST, PredictionMode, resolve_mode
+from ert.inference.mode import FAST, Mode, resolve_mode
 from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
 from ert.metrics import nme, normalizer_lengths
@@ -27,8 +27,6 @@ from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
 
 __all__ = ["ShapePredictor", "load"]
 
-Mode: TypeAlias = str | PredictionMode
-
 
 class ShapePredictor(Estimator, FittedAttributes):
     """Locate landmarks with a cascade of regression trees (Kazemi & Sullivan, CVPR 2014).
@@ -36,12 +34,10 @@ class ShapePredictor(Estimator, FittedAttributes):
     Parameters
     ----------
     kind : {"ert", "dlib"}
-        "dlib" trains what a `.dat` file can express: pixels are read from the image itself, the box is stretched to
-        a square, displacements are not rotated with the shape. It needs ``gray_weights="dlib"``, and ignores
-        `working_size`, `blur` and `min_contrast`.
+        "dlib" trains what a `.dat` file can express: pixels of the image itself, in boxes stretched to a square.
+        It needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
     n_members : int
-        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``: smaller errors in
-        nearly the same time, from a larger file and a longer training.
+        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``, for smaller errors.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -75,8 +71,9 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_shapes_mixed : int
         Training shapes in each mix. 1 is the most diverse, and best without jitter; with jitter, 3 are.
     shift_jitter, scale_jitter, roll_jitter : float
-        Standard deviations of boxes, but for the first initialization: of the shift in sides of the box, of the
-        logarithm of the size, of the rotation in degrees.
+        Standard deviations of all boxes but the first: shift in sides of the box, logarithm of the size, degrees.
+    warp, lighting : float
+        Probabilities that a training object is warped towards the shape of another, and that its light changes.
     occlusion : float
         Probability that a training object is blurred or partly covered by a block.
     mirror : str, sequence of int or None
@@ -144,6 +141,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         shift_jitter: float = 0.0,
         scale_jitter: float = 0.0,
         roll_jitter: float = 0.0,
+        warp: float = 0.0,
+        lighting: float = 0.0,
         occlusion: float = 0.0,
         mirror: str | Sequence[int] | None = None,
         n_components: int = 32,
@@ -180,6 +179,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.shift_jitter = shift_jitter
         self.scale_jitter = scale_jitter
         self.roll_jitter = roll_jitter
+        self.warp = warp
+        self.lighting = lighting
         self.occlusion = occlusion
         self.mirror = mirror
         self.n_components = n_components
@@ -363,8 +364,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         return_std : bool
             Also return the standard errors of the landmarks; the model must have a confidence model.
         rolls : float or array (n,), optional
-            Rotation of each object in the image plane, in degrees, clockwise. Boxes are not rotated: each has the
-            center and the sides of the box around the upright object.
+            Roll of each object, degrees clockwise. Boxes have the center and sides of those of upright objects.
         max_roll : float, optional
             Search this many degrees to either side of `rolls` or of upright: 180 for any rotation. The roll is
             chosen at which nine initializations agree best; `mode` is ignored.

@@ -1,7 +1,7 @@
 """Prediction modes: how many initializations and passes a prediction makes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -41,9 +41,10 @@ class PredictionMode:
 
 
 FAST = PredictionMode()
+Mode: TypeAlias = str | PredictionMode
 
 
-def resolve_mode(mode: "str | PredictionMode", fitted: "Fitted") -> PredictionMode:
+def resolve_mode(mode: Mode, fitted: "Fitted") -> PredictionMode:
     """Return the mode of a name, checked against what the model can do.
 
     Parameters

@@ -33,6 +33,8 @@ PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
     "occlusion": (float, 0, 1),
+    "warp": (float, 0, 1),
+    "lighting": (float, 0, 1),
     "n_components": (int, 1, 10_000),
     "stages_per_basis": (int, 1, 1000),
     "working_size": (int, 8, 2000),

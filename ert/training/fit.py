@@ -39,7 +39,8 @@ from ert.model.limits import (
     check_landmark_count,
 )
 from ert.model.schemes import check_names, resolve_mirror_map
-from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
+from ert.training.augmentation import augment_crops, occlude_crops
+from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
 from ert.training.samples import Samples, count_inits, draw_samples, plain_samples
@@ -114,18 +115,22 @@ def fit_cascade(
         reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
         reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
         crops[name] = cut_crops(reserved, part.X, part.boxes, part.rolls, kind, crop_spec, reader)
+    shapes = objects.shapes
+    if options.warp or options.lighting:
+        min_contrast = crop_spec.min_contrast if options.kind == "ert" else 0.0
+        shapes = augment_crops(crops["train"], shapes, options, min_contrast, n_threads)
     if options.occlusion:
-        occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
+        occlude_crops(crops["train"], shapes, options.occlusion, options.random_state)
 
     def draw(seed: int) -> dict[str, Samples]:
         its_options = replace(options, random_state=seed)
         training = draw_samples(
-            crops["train"], objects.shapes, mirror_map, its_options, counts=counts, map_pools=plan.map_pools
+            crops["train"], shapes, mirror_map, its_options, counts=counts, map_pools=plan.map_pools
         )
         if "validation" not in parts:
             return {"train": training}
-        shapes = parts["validation"].shapes
-        held_out = plain_samples(crops["validation"], shapes, training.mean_shape, map_pools=plan.map_pools)
+        truth = parts["validation"].shapes
+        held_out = plain_samples(crops["validation"], truth, training.mean_shape, map_pools=plan.map_pools)
         return {"train": training, "validation": held_out}
 
     samples = draw(options.random_state)

@@ -102,7 +102,7 @@ KINDS = {
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # Parameters that are stored only where they have other values than these, as in files from before there were any.
-NEUTRAL: dict[str, Any] = {"n_members": 1, "tree_target": "shape", "spread_decay": 1.0}
+NEUTRAL: dict[str, Any] = {"n_members": 1, "tree_target": "shape", "spread_decay": 1.0, "warp": 0.0, "lighting": 0.0}
 
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
@@ -147,6 +147,8 @@ class Options:
     scale_jitter: float
     roll_jitter: float
     occlusion: float
+    warp: float
+    lighting: float
     random_state: int
 
     @property

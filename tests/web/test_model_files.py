@@ -14,6 +14,7 @@ from web.node import HERE, node
 import ert
 from ert.model.dlib_format import write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
+from ert.model.limits import PARAMETER_LIMITS
 
 PREFIX = struct.Struct("<8sII")
 
@@ -150,6 +151,25 @@ def test_damaged_files_are_refused_in_one_line_that_names_them(model, tmp_path):
         assert message.startswith(f"ModelError: {name}: "), message
         assert DAMAGE[name][1] in message
         assert message.isprintable()
+
+
+def test_parameters_have_the_limits_of_python(model, tmp_path):
+    names, expected = [], []
+    for name, (kind, *limits) in PARAMETER_LIMITS.items():
+        for value, beyond in zip(limits, (-1, 1), strict=True):
+            for fits in (True, False):
+                number = kind(value if fits else value + beyond)
+                names.append(f"{name}{number}.ert")
+                content = with_header(model["members.ert"], setting("params", name, value=number))
+                (tmp_path / names[-1]).write_bytes(content)
+                expected.append(fits)
+                if fits:
+                    ert.load(tmp_path / names[-1])
+                else:
+                    with pytest.raises(ert.InputError, match=f"{name}="):
+                        ert.load(tmp_path / names[-1])
+    messages = json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names)))
+    assert [message == "loaded 5" for message in messages] == expected, messages
 
 
 def test_a_model_is_known_by_its_bytes_without_a_name_and_from_any_place_in_memory(model, tmp_path):

@@ -23,7 +23,7 @@ const LIMITS = {
   padding: [false, -0.4, 5],
   pool_spread: [false, 0, 5], spread_decay: [false, 0.1, 1], n_inits: [true, 1, 10_000],
   n_shapes_mixed: [true, 1, 100], shift_jitter: [false, 0, 1], scale_jitter: [false, 0, 1],
-  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], n_components: [true, 1, 10_000],
+  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], warp: [false, 0, 1], lighting: [false, 0, 1], n_components: [true, 1, 10_000],
   stages_per_basis: [true, 1, 1000], working_size: [true, 8, 2000], blur: [false, 0, 50],
   min_contrast: [false, 0, 127], random_state: [true, 0, 2 ** 32 - 1],
 };
