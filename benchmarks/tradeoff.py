@@ -86,7 +86,9 @@ def with_members(model, n):
     params = {**model.fitted_.params, "n_members": n}
     if n == 1:
         del params["n_members"]
-    fewer.fitted_ = replace(model.fitted_, further_members=model.fitted_.further_members[: n - 1], params=params)
+    history = [entry for entry in model.history_ if entry.get("member", 1) <= n]
+    further = model.fitted_.further_members[: n - 1]
+    fewer.fitted_ = replace(model.fitted_, further_members=further, params=params, history=history)
     return fewer
 
 
