@@ -20,12 +20,11 @@ const LIMITS = {
   n_members: [true, 1, 4], n_stages: [true, 1, 1000], n_trees: [true, 1, 100_000], max_depth: [true, 1, 10],
   learning_rate: [false, 1e-6, 1], n_trees_averaged: [true, 1, 100_000], n_pixels: [true, 2, 10_000],
   n_pool_candidates: [true, 0, 10_000], n_split_tests: [true, 1, 10_000], prior_length: [false, 1e-6, 1e6],
-  padding: [false, -0.4, 5],
-  pool_spread: [false, 0, 5], spread_decay: [false, 0.1, 1], n_inits: [true, 1, 10_000],
+  padding: [false, -0.4, 5], pool_spread: [false, 0, 5], spread_decay: [false, 0.1, 1], n_inits: [true, 1, 10_000],
   n_shapes_mixed: [true, 1, 100], shift_jitter: [false, 0, 1], scale_jitter: [false, 0, 1],
-  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], n_components: [true, 1, 10_000],
-  stages_per_basis: [true, 1, 1000], working_size: [true, 8, 2000], blur: [false, 0, 50],
-  min_contrast: [false, 0, 127], random_state: [true, 0, 2 ** 32 - 1],
+  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], warp: [false, 0, 1], lighting: [false, 0, 1],
+  n_components: [true, 1, 10_000], stages_per_basis: [true, 1, 1000], working_size: [true, 8, 2000],
+  blur: [false, 0, 50], min_contrast: [false, 0, 127], random_state: [true, 0, 2 ** 32 - 1],
 };
 const CHOICES = {
   kind: ["ert", "dlib"], leaf_bits: [8, 16], normalizer: [null, "inter-ocular", "inter-pupil", "box", "diagonal"],
@@ -88,8 +87,8 @@ export function checkHeader(header, whole, arrays) {
   check(named && new Set(names).size === nLandmarks, () => `landmark_names: expected ${nLandmarks} different names`);
   check(has(header, "mirror_map"), () => "the header has no mirror_map");
   const mirrorMap = header.mirror_map === null ? null : checkMirror(mirror, nLandmarks);
-  const nMembers = has(header, "n_members") ? whole.n_members : 1;
-  checkSize("n_members", header.n_members ?? 1, nMembers);
+  const [given, nMembers] = has(header, "n_members") ? [header.n_members, whole.n_members] : [1, 1];
+  checkSize("n_members", given, nMembers);
   checkAlone(kind, nMembers);
   if (kind === "dlib") return { names, mirrorMap, nMembers };
   checkSize("stages_per_basis", header.stages_per_basis, whole.stages_per_basis);
