@@ -6,8 +6,8 @@ The faces are aligned by their eyes and mouth corners, so that another crop of a
 images are compared too. Of each face of 300-W, the `CANDIDATES` photos whose details correlate most are registered to
 it (an affine transform, since annotations differ), and the correlation of the registered faces decides. 64-bit DCT
 hashes of the face and of the whole picture are given for comparison: many pairs of different faces have the same
-distances. The pairs that are most alike are drawn to runs/duplicates_test.png and runs/duplicates_train.png, to be looked
-at. `benchmarks/results/duplicates.json` contains the numbers of the photos to leave out, from 0. One minute.
+distances. The pairs that are most alike are drawn to runs/duplicates_test.png and runs/duplicates_train.png, to be
+looked at. `benchmarks/results/duplicates.json` contains the numbers of the photos to leave out, from 0. One minute.
 """
 
 from itertools import product
