@@ -20,8 +20,7 @@ from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
-from ert.model.dlib_cascade import DlibCascade, compact
-from ert.model.fitted import Fitted, FittedAttributes, read_fitted, write_fitted
+from ert.model.fitted import Fitted, FittedAttributes, compacted, read_fitted, write_fitted
 from ert.model.geometry import box_transforms
 from ert.model.schemes import resolve_mirror_map
 from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
@@ -37,6 +36,8 @@ class ShapePredictor(Estimator, FittedAttributes):
     kind : {"ert", "dlib"}
         "dlib" trains what a `.dat` file can express: pixels of the image itself, in boxes stretched to a square.
         It needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
+    n_members : int
+        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``, for smaller errors.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -121,6 +122,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self,
         *,
         kind: str = "ert",
+        n_members: int = 1,
         n_stages: int = 10,
         n_trees: int = 500,
         max_depth: int = 4,
@@ -158,6 +160,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         verbose: int = 0,
     ) -> None:
         self.kind = kind
+        self.n_members = n_members
         self.n_stages = n_stages
         self.n_trees = n_trees
         self.max_depth = max_depth
@@ -384,7 +387,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """
         plain = mode == "fast" and rolls is None and max_roll is None and not return_std
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
-            # With caches emptied by other programs, each Python call to the kernel costs a hundredth of the face.
+            # Where other programs have emptied the processor's caches, each Python call costs a hundredth of the face.
             found = locate_plain_face(self.fitted_, X[0], channel_order or self.channel_order, self.gray_weights)
             if found is not None:
                 return found
@@ -428,8 +431,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         return assess(self._fitted(), face_list(X), landmarks, request)
 
     def _request_options(self, channel_order: str | None, n_jobs: int | None, what: str) -> tuple[str, str, int, str]:
-        jobs = self.n_jobs if n_jobs is None else n_jobs
-        return channel_order or self.channel_order, self.gray_weights, jobs, what
+        return channel_order or self.channel_order, self.gray_weights, self.n_jobs if n_jobs is None else n_jobs, what
 
     def warm_up(self, *, rotated: bool = False) -> None:
         """Compile the kernels of `predict`, with `rolls` too if `rotated`, or load them from the cache."""
@@ -462,9 +464,8 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     def compact(self) -> Self:
         """Return a copy whose leaves are small integers."""
-        fitted, model = self._fitted(), type(self)(**self.get_params())
-        cascade = fitted.cascade
-        model.fitted_ = replace(fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade)
+        model = type(self)(**self.get_params())
+        model.fitted_ = compacted(self._fitted())
         return model
 
 
@@ -486,8 +487,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     InputError
         When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
-    path = model_path(name_or_path)
-    fitted = read_fitted(path)
+    fitted = read_fitted(path := model_path(name_or_path))
     try:
         if not set(NOT_SAVED).isdisjoint(fitted.params):
             raise InputError(f"params hold one of {', '.join(NOT_SAVED)}")

@@ -22,7 +22,8 @@ class PredictionMode:
     ----------
     n_inits : int
         Initializations, 1 to 7: the mean shape in the box, in boxes shifted by a twentieth of its side, in a
-        smaller and a larger one. The result is the median of the shapes found, landmark by landmark.
+        smaller and a larger one. The result is the median of the shapes found, landmark by landmark. They are
+        shared out among the members of a model, mirror images too: the first is the first member's.
     n_passes : int
         1 to 5. Each pass but the first starts from a box redrawn around the shape that the pass before it
         found from one initialization: for boxes that another detector drew, or drew badly.

@@ -14,6 +14,7 @@ from ert._core.exceptions import InputError
 
 # Type, minimum and maximum of each number among the parameters of training.
 PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
+    "n_members": (int, 1, 4),
     "n_stages": (int, 1, 1000),
     "n_trees": (int, 1, 100_000),
     "max_depth": (int, 1, 10),
