@@ -241,7 +241,10 @@ def worse_sentences(measured):
             if row["models"][model]["minus dlib"]["mean"] > 0
         ]
         if above:
-            yield f"{boxes} the error is larger than that of dlib's public model for {'; '.join(above)}."
+            yield (
+                f"{boxes} the error is larger than that of dlib's public model for {'; '.join(above)}. Where the "
+                "interval includes 0, the difference may be chance."
+            )
         else:
             yield f"{boxes} the error is smaller than that of dlib's public model in every group."
         worst = max(groups, key=lambda row: row["missed"] / row["faces"])

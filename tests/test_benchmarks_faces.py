@@ -176,7 +176,7 @@ def test_the_table_of_networks():
 
 
 def options_of_training(**changed):
-    settings = {"side": 64, "epochs": 2, "batch": 4, "rate": 1e-3, "seed": 0, "fold": "", "minutes": 1e6}
+    settings = {"side": 64, "epochs": 1, "batch": 4, "rate": 1e-3, "seed": 0, "fold": "", "minutes": 1e6}
     return SimpleNamespace(**settings | changed)
 
 
@@ -211,13 +211,13 @@ def test_a_network_goes_on_from_its_checkpoint(faces, tmp_path):
     for _ in range(whole.n_steps):  # One step a call.
         part = Training("resnet18", drawn, tmp_path / "part.pt", options_of_training(minutes=0))
         part.run()
-    assert part.steps == whole.n_steps == 6
+    assert part.steps == whole.n_steps == 3
     for one, other in zip(whole.network.parameters(), part.network.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-4)
     network = Regression(tmp_path / "part.pt", whole.places)
     found = network.predict(images[0], drawn.boxes["dlib"][0], "dlib")
     assert found.shape == (68, 2)
-    assert network.facts["steps"] == 6
+    assert network.facts["steps"] == 3
     with pytest.raises(SystemExit, match=r"part\.pt: expected a checkpoint of"):
         Training("resnet18", drawn, tmp_path / "part.pt", options_of_training(rate=1.0))
 
