@@ -95,6 +95,8 @@ def by_attribute(attributes, of_models, found):
         row = {"attribute": attribute, "group": name, "faces": int(chosen.sum())}
         row |= {"missed": int((chosen & ~found).sum()), "models": {}}
         inside = chosen & found
+        if not inside.any():
+            continue
         for model, each in of_models.items():
             figures = estimate(each[inside]) | {"failure rate": float((each[inside] > FAILURE).mean())}
             if attribute != "all":

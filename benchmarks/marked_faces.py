@@ -11,7 +11,7 @@ from pathlib import Path
 
 import common
 import numpy as np
-from attributes import converted, convention, five_points, sizes
+from attributes import convention, converted, five_points, sizes
 
 MARKS = common.ROOT / "benchmarks" / "marks" / "mtfl.npz"
 # Units of landmarks in a pixel, of standard deviations in the size of a face.

@@ -285,7 +285,7 @@ def heat_map_network(file, train, rolls, n_passes):
     marker = Marker(SimpleNamespace(network=network, frame=frame, mirror=mirror), rolls)
 
     def predict(image, box, detector):
-        return marker.mark(image, frame.of_box(box, detector), n_passes)[0][:N_LANDMARKS]
+        return marker.mark([image], [frame.of_box(box, detector)], n_passes)[0][0]
 
     return predict, {"steps": state["steps"], "MB": megabytes(state["network"])}
 

@@ -633,3 +633,38 @@ def test_actions_of_a_simulated_person_are_counted():
     figures = honesty(rows)
     assert figures["corrected"] == pytest.approx(figures["corrected, as expected"]) == pytest.approx(0.1)
     assert figures["error %"] == pytest.approx(0.95)
+
+
+def test_eyes_of_a_share_of_the_faces_are_closed():
+    from shut_eyes import with_shut_eyes
+
+    from ert.datasets.synthetic import synthetic_faces
+
+    images, boxes, y = synthetic_faces(30, seed=1, size=96)
+    X = list(zip(images, boxes, strict=True))
+    changed, landmarks = with_shut_eyes(X, y, 0.5)
+    closed = np.flatnonzero((landmarks != y).any(axis=(1, 2)))
+    assert 8 < len(closed) < 22
+    assert [i for i in range(30) if changed[i][0] is not X[i][0]] == closed.tolist()
+    assert (ert.eye_aspect_ratio(landmarks)[closed] < ert.eye_aspect_ratio(y)[closed]).all()
+    assert np.array_equal(with_shut_eyes(X, y, 0.5)[1], landmarks)
+    assert np.array_equal(with_shut_eyes(X, y, 0.0)[1], y)
+
+
+def test_shut_eyes_are_told_from_open_ones():
+    from shut_eyes import CLOSED, clip_figures, telling
+
+    shut = np.array([True, True, False, False])
+    perfect = telling(shut, np.array([0.1, 0.15, 0.3, 0.35]))
+    assert list(perfect.values()) == [1, 1, 1]
+    found = telling(shut, np.array([0.1, 0.3, 0.15, 0.4]))
+    assert list(found.values()) == pytest.approx([(1 + 2 / 3) / 2, 0.5, 0.5])
+
+    def locate(frames, _):
+        shapes = np.zeros((len(frames), 68, 2))
+        shapes[:, [39, 45]] = 1, 0
+        shapes[:, [40, 41, 46, 47], 1] = 0.3 * (1 - np.array(frames))[:, None]
+        return shapes
+
+    figures = clip_figures(locate, CLOSED, (0, 0, 1, 1))
+    assert figures == {"ratio, shut / open": 0, "precision": pytest.approx(16 / 17), "recall": 1}
