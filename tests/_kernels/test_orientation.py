@@ -13,6 +13,11 @@ from ert.datasets.synthetic import synthetic_faces
 SMALL = {"n_stages": 3, "n_trees": 20, "n_pixels": 60, "n_inits": 4, "working_size": 48, "n_jobs": 1}
 
 
+def drawn(n, seed):
+    images, boxes, landmarks = synthetic_faces(n, seed=seed, size=96)
+    return list(zip(images, boxes, strict=True)), landmarks
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.booleans())
 def test_the_kernel_matches_its_twin(columns, rows, seed, by_rows):
     rng = np.random.default_rng(seed)
@@ -34,12 +39,12 @@ def test_a_mirror_image_exchanges_the_diagonals():
 
 @pytest.mark.parametrize("blur", [0.0, 1.0])
 def test_predictions_match_the_reference_and_survive_a_file(tmp_path, blur):
-    faces = synthetic_faces(40, random_state=0)
+    X, y = drawn(40, 0)
     model = ert.ShapePredictor(**SMALL, blur=blur, channels="gray+orientation", n_pool_candidates=90, mirror="face68")
-    model.fit(faces.X, faces.y)
+    model.fit(X, y)
     channels = model.cascade_.channels
     assert set(np.unique(channels)) == {0, 1, 2, 3, 4}
-    X = [faces.X[i] for i in range(4)]
+    X = X[:4]
     found = model.predict(X)
     expected = [reference.predict(model.fitted_, image, box) for image, box in X]
     np.testing.assert_allclose(found, expected, atol=1e-3)
@@ -51,14 +56,14 @@ def test_predictions_match_the_reference_and_survive_a_file(tmp_path, blur):
 
 
 def test_training_moves_samples_as_prediction_does():
-    faces = synthetic_faces(20, random_state=1)
+    X, y = drawn(20, 1)
     model = ert.ShapePredictor(**SMALL, channels="gray+orientation", normalizer="inter-ocular")
-    model.fit(faces.X, faces.y, validation=(faces.X, faces.y))
-    assert model.history_[-1]["validation_nme"] == pytest.approx(-model.score(faces.X, faces.y), rel=1e-3)
+    model.fit(X, y, validation=(X, y))
+    assert model.history_[-1]["validation_nme"] == pytest.approx(-model.score(X, y), rel=1e-3)
 
 
 def test_models_for_dlib_read_gray_levels_alone():
-    faces = synthetic_faces(4, random_state=0)
+    X, y = drawn(4, 0)
     model = ert.ShapePredictor(kind="dlib", gray_weights="dlib", channels="gray+orientation")
     with pytest.raises(ert.InputError, match="channels='gray\\+orientation': expected 'gray' with kind='dlib'"):
-        model.fit(faces.X, faces.y)
+        model.fit(X, y)
