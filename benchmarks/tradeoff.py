@@ -25,8 +25,8 @@ MODELS = [
     ("48 stages", 4, {"n_stages": 48}),
     ("36 stages", 4, {"n_stages": 36}),
     ("24 stages", 4, {"n_stages": 24}),
-    ("72 stages of 60 trees", 2, {"n_stages": 72, "n_trees": 60}),
-    ("72 stages of 150 trees", 1, {"n_stages": 72, "n_trees": 150}),
+    ("60 trees a stage", 2, {"n_stages": 72, "n_trees": 60}),
+    ("150 trees a stage", 1, {"n_stages": 72, "n_trees": 150}),
     ("leaves of 16 numbers", 2, {"n_stages": 72, "n_components": 16}),
     ("leaves of 48 numbers", 1, {"n_stages": 72, "n_components": 48}),
 ]
@@ -86,7 +86,9 @@ def with_members(model, n):
     params = {**model.fitted_.params, "n_members": n}
     if n == 1:
         del params["n_members"]
-    fewer.fitted_ = replace(model.fitted_, further_members=model.fitted_.further_members[: n - 1], params=params)
+    history = [entry for entry in model.history_ if entry.get("member", 1) <= n]
+    further = model.fitted_.further_members[: n - 1]
+    fewer.fitted_ = replace(model.fitted_, further_members=further, params=params, history=history)
     return fewer
 
 
@@ -156,6 +158,7 @@ def run(options):
 
 def draw(rows, file):
     """Draw the error against time and against size: lines join the modes of a model, and the models of a mode."""
+    from matplotlib.ticker import LogLocator, NullFormatter
     from plot import quiet_pyplot, save_figure
 
     figure, (left, right) = quiet_pyplot().subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
@@ -186,6 +189,9 @@ def draw(rows, file):
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     save_figure(figure, file)
 
 

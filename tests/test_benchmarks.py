@@ -69,6 +69,32 @@ def test_the_parts_of_a_prediction_add_up():
     assert multiply_adds > 10_000
 
 
+def test_a_model_without_some_members_is_the_one_that_was_trained_without_them(members_model, faces, tmp_path):
+    from tradeoff import with_members
+
+    for n in (1, 2):
+        with_members(members_model, n).save(tmp_path / "fewer.ert")
+        trained = ert.ShapePredictor(**members_model.get_params() | {"n_members": n})
+        trained.fit(faces[0][:40], faces[1][:40]).save(tmp_path / "trained.ert")
+        assert (tmp_path / "fewer.ert").read_bytes() == (tmp_path / "trained.ert").read_bytes()
+
+
+def test_the_tradeoff_is_drawn_and_figures_of_seeds_are_averaged(tmp_path):
+    from tradeoff import MODELS, MODES, draw, mean_of
+
+    rows = [
+        {"model": name, "members": n, "mode": mode, "error": {"a": 5.0, "b": 6.0}, "microseconds": 50.0 * n, "bytes": 9}
+        for name, *_ in MODELS[:2]
+        for n in (1, 2)
+        for mode in MODES
+    ]
+    draw(rows, tmp_path / "x.svg")
+    text = (tmp_path / "x.svg").read_text()
+    assert "2 members" in text
+    assert MODELS[1][0] in text
+    assert mean_of([{"a": {"b": 1.0}, "c": 3}, {"a": {"b": 2.0}, "c": 3}]) == {"a": {"b": 1.5}, "c": 3.0}
+
+
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory):
     """60 drawn faces, and a table of their boxes in which a detector has missed every fourth."""

@@ -22,8 +22,11 @@ _COVERED_SHARE = 0.08, 0.35
 # Largest logarithm of the aspect ratio of a block relative to that of the rectangle.
 _MAX_LOG_STRETCH = 0.3
 
-# Objects that are drawn for the target of a warp.
-N_COMPARED = 1
+# Light: gamma, a gradient across the crop (of logarithms), contrast and brightness (of levels from 0 to 1). Camera:
+# blur, noise of gray levels, a share of the resolution, JPEG. Each with its probability.
+_LIGHT_PROBABILITY, _CAMERA_PROBABILITY = 0.5, 0.3
+_LOG_GAMMA_SD, _LOG_GRADIENT, _CONTRAST, _MAX_BRIGHTNESS = 0.35, (0.2, 1.0), (0.5, 1.3), 0.12
+_BLUR_PIXELS, _NOISE_LEVELS, _RESOLUTION, _JPEG_QUALITY = (0.4, 1.5), (2, 12), (0.3, 0.8), (20, 70)
 # How far an object is warped to the shape of another: 1 is all the way.
 WARP_RANGE = 0.3, 1.0
 # Regularization of thin plates, in squares of the size of the landmarks: close landmarks cannot fold the image.
@@ -41,10 +44,19 @@ _MAX_GAIN = 16.0
 _MAX_AREA_FACTOR = 8.0
 
 
-def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: float, n_threads: int) -> Floats:
+def augment_crops(
+    crops: Crops,
+    shapes: Floats,
+    options: Options,
+    *,
+    targets: npt.NDArray[np.intp],
+    min_contrast: float,
+    n_threads: int,
+) -> Floats:
     """Warp some objects towards the shapes of others, and change the light of some, in place.
 
-    `shapes` (n_objects, n_landmarks, 2) are in box coordinates, NaN where missing. Return the shapes after it.
+    `shapes` (n_objects, n_landmarks, 2) are in box coordinates, NaN where missing; those of `targets` are what others
+    are warped towards. Return the shapes after it.
     """
     from threadpoolctl import threadpool_limits
 
@@ -57,7 +69,7 @@ def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: 
         warped, lit = draws[i]
         if warped:
             (landmarks,) = box_to_image(shapes[[i]], transform)
-            for target in _targets(landmarks, shapes, rng):
+            for target in _draw_targets(landmarks, shapes, targets, rng):
                 if (found := warp_crop(crop, landmarks, target)) is not None:
                     crop[:], landmarks = found
                     (result[i],) = image_to_box(landmarks[None], transform)
@@ -77,12 +89,12 @@ def augment_crops(crops: Crops, shapes: Floats, options: Options, min_contrast: 
     return result
 
 
-def _targets(landmarks: Floats, shapes: Floats, rng: np.random.Generator) -> Iterator[Floats]:
+def _draw_targets(
+    landmarks: Floats, shapes: Floats, targets: npt.NDArray[np.intp], rng: np.random.Generator
+) -> Iterator[Floats]:
     """Yield shapes a random part of the way from landmarks to other objects, which are moved onto them."""
     for _ in range(_MAX_TARGETS):
-        others = move_onto(as_complex(shapes[rng.integers(len(shapes), size=N_COMPARED)]), as_complex(landmarks))
-        # Of several, the one that differs most: rare shapes become less rare.
-        other = others[np.argmax(np.nan_to_num(abs(others - as_complex(landmarks))).mean(axis=1))]
+        other = move_onto(as_complex(shapes[[rng.choice(targets)]]), as_complex(landmarks))[0]
         yield landmarks + rng.uniform(*WARP_RANGE) * (np.column_stack([other.real, other.imag]) - landmarks)
 
 
@@ -161,32 +173,32 @@ def _interpolation(axis: Floats, size: int) -> Floats:
 
 
 def relight(crop: Pixels, rng: np.random.Generator) -> Pixels:
-    """Change the light of a crop, and take it with a worse camera: each change with a probability of one half."""
+    """Change the light of a crop, and take it with a worse camera: each change has its probability."""
     from PIL import Image
     from scipy.ndimage import gaussian_filter
 
     levels = crop / 255.0
-    if rng.random() < 0.5:
-        levels = levels ** np.exp(rng.normal(0, 0.35))
-    if rng.random() < 0.5:
-        angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.0)
+    if rng.random() < _LIGHT_PROBABILITY:
+        levels = levels ** np.exp(rng.normal(0, _LOG_GAMMA_SD))
+    if rng.random() < _LIGHT_PROBABILITY:
+        angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(*_LOG_GRADIENT)
         x, y = (np.linspace(-0.5, 0.5, size) for size in crop.shape)
         levels = levels * np.exp(strength * (np.cos(angle) * x[:, None] + np.sin(angle) * y))
-    if rng.random() < 0.5:
-        levels = (levels - 0.5) * rng.uniform(0.5, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
-    pixels = 255 * levels
-    if rng.random() < 0.3:
-        pixels = gaussian_filter(pixels, rng.uniform(0.4, 1.5))
-    if rng.random() < 0.3:
-        pixels = pixels + rng.normal(0, rng.uniform(2, 12), crop.shape)
-    result = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
-    if rng.random() < 0.3:
-        image, share = Image.fromarray(result), rng.uniform(0.3, 0.8)
+    if rng.random() < _LIGHT_PROBABILITY:
+        levels = (levels - 0.5) * rng.uniform(*_CONTRAST) + 0.5 + rng.uniform(-_MAX_BRIGHTNESS, _MAX_BRIGHTNESS)
+    levels *= 255
+    if rng.random() < _CAMERA_PROBABILITY:
+        levels = gaussian_filter(levels, rng.uniform(*_BLUR_PIXELS))
+    if rng.random() < _CAMERA_PROBABILITY:
+        levels = levels + rng.normal(0, rng.uniform(*_NOISE_LEVELS), crop.shape)
+    result = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+    if rng.random() < _CAMERA_PROBABILITY:
+        image, share = Image.fromarray(result), rng.uniform(*_RESOLUTION)
         small = image.resize([max(1, round(share * size)) for size in image.size], Image.Resampling.BOX)
         result = np.array(small.resize(image.size, Image.Resampling.BILINEAR))
-    if rng.random() < 0.3:
+    if rng.random() < _CAMERA_PROBABILITY:
         file = io.BytesIO()
-        Image.fromarray(result).save(file, "jpeg", quality=int(rng.integers(20, 70)))
+        Image.fromarray(result).save(file, "jpeg", quality=int(rng.integers(*_JPEG_QUALITY)))
         result = np.array(Image.open(file))
     return result
 

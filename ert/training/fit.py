@@ -118,7 +118,10 @@ def fit_cascade(
     shapes = objects.shapes
     if options.warp or options.lighting:
         min_contrast = crop_spec.min_contrast if options.kind == "ert" else 0.0
-        shapes = augment_crops(crops["train"], shapes, options, min_contrast, n_threads)
+        targets = np.flatnonzero(counts)
+        shapes = augment_crops(
+            crops["train"], shapes, options, targets=targets, min_contrast=min_contrast, n_threads=n_threads
+        )
     if options.occlusion:
         occlude_crops(crops["train"], shapes, options.occlusion, options.random_state)
 
