@@ -38,7 +38,7 @@ from ert.training.presets import PRESETS
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
     "the cascade": "kind n_members n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
-    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay channels",
     "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter warp lighting occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
