@@ -1,6 +1,6 @@
 """Measure faces with shut eyes, of which training data has few: models with and without eyes closed for them.
 
-    python benchmarks/shut_eyes.py [--folds 0] [--share 0.2]
+    python benchmarks/shut_eyes.py [--folds 0] [--share 0.3]
 
 Training faces of 300-W, four folds. For each fold, two models of the settings of `face68` are trained on the other
 three, one of them with a share of the eyes closed, and kept in runs/. Compared are the error of the 12 landmarks of the
@@ -138,7 +138,7 @@ def dlib_locate(images, boxes):
 def main():
     import ert
 
-    options = common.arguments(__doc__, folds="0", share=0.2)
+    options = common.arguments(__doc__, folds="0", share=0.3)
     table = options.data / "300w" / "boxes.csv"
     datasets = [
         ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train") for boxes in ("dlib", "haar")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ert.model.confidence import Assessment
     from ert.pipeline.outputs import write_predictions
     from ert.pipeline.predict import Prediction, predict
+    from ert.pipeline.self_training import self_train
     from ert.pipeline.train import train
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
@@ -55,6 +56,7 @@ _MODULES = {
     "model.confidence": "Assessment",
     "pipeline.outputs": "write_predictions",
     "pipeline.predict": "Prediction predict",
+    "pipeline.self_training": "self_train",
     "pipeline.train": "train",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
@@ -101,6 +103,7 @@ __all__ = [
     "predict",
     "regions",
     "sample_image",
+    "self_train",
     "to_dataframe",
     "tracking",
     "train",

@@ -60,6 +60,8 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
         yield f"  {facts['members']} members of {megabytes} MB: mode='accurate' uses all of them, 'fast' the first"
     if model.summary_["n_objects"]:
         yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
+    if (more := model.summary_.get("unlabelled")) is not None:
+        yield f"  {more['n_kept']} of them marked by teachers in {more['n_photos']} photos without annotations"
     yield f"  boxes: {_BOXES[facts['box_source']]}"
     if (found := model.summary_.get("validation")) is not None:
         yield f"  {_validation(found)}"

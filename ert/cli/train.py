@@ -26,7 +26,9 @@ from ert.inference.validation import MIN_TRAINING_OBJECTS
 from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
 from ert.pipeline.folds import curve_lines, curve_table
 from ert.pipeline.plan import Plan, make_plan
-from ert.pipeline.train import Checks, Trained, check_splits, fold_files, hold_out, run_training
+from ert.pipeline.self_training import SelfTraining
+from ert.pipeline.train import Checks, Trained, all_teacher_files, check_splits, fold_files, hold_out, run_training
+from ert.pipeline.unlabelled import Unlabelled, find_unlabelled
 from ert.pipeline.validate import lengths_of, validation_lines
 from ert.predictor import ShapePredictor, load
 from ert.training.confidence import fold_checkpoints
@@ -78,6 +80,7 @@ def add_train_options(parser: Parser) -> None:
     confidence = "also fit a confidence model, by training this many times more, each time with one fold of "
     confidence += "the objects held out (3 if no number is given)"
     add("--confidence", type=int, nargs="?", const=3, default=0, metavar="FOLDS", help=confidence)
+    _add_self_training(parser)
     preset = "choose all parameters below that are not given from the data: auto for any number of objects; small for "
     preset += "a smaller file, fast for less time, large and accurate for smaller errors in several times the time; "
     preset += "none for the defaults given below (default: auto)"
@@ -89,6 +92,24 @@ def add_train_options(parser: Parser) -> None:
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
     common.add_annotation_options(parser, part_order=None, many=True)
     _add_parameters(parser)
+
+
+def _add_self_training(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("learning from photos without annotations").add_argument
+    text = (
+        "also learn from these photos, which teachers mark: a folder, a pattern in quotes, @list.txt or an annotation "
+    )
+    text += "file, whose landmarks are not used; may be repeated. Photos that are in DATASET are left out"
+    add("--unlabelled", action="append", default=[], metavar="PHOTOS", help=text)
+    defaults = SelfTraining()
+    teachers = f"models of other seeds that mark the photos (default: {defaults.n_teachers})"
+    add("--teachers", type=int, default=defaults.n_teachers, metavar="N", help=teachers)
+    rounds = "above 1: train further teachers on the marked photos too, and mark them again (default: "
+    add("--rounds", type=int, default=defaults.n_rounds, metavar="N", help=f"{rounds}{defaults.n_rounds})")
+    keep = "fraction of the marked objects to learn from: those that the teachers agree on best (default: "
+    add("--keep", type=float, default=defaults.keep, metavar="X", help=f"{keep}{defaults.keep:g})")
+    weight = f"weight of a marked object; an annotated one has 1 (default: {defaults.weight:g})"
+    add("--mark-weight", type=float, default=defaults.weight, metavar="X", help=weight)
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> None:
@@ -152,6 +173,7 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
     ert train wings.tps --out wings.ert --cv 5
+    ert train wings.tps --unlabelled more_photos --out wings.ert --cv 5
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
@@ -177,6 +199,7 @@ def run_train(options: argparse.Namespace) -> int:
         )
     except InputError as error:
         raise InputError(f"--{error}") from None
+    settings = SelfTraining(options.teachers, options.rounds, options.keep, options.mark_weight)
     claim(out, "model", "--out")
     page = common.report_page(options.report)
     common.check_json_file(options.json)
@@ -189,6 +212,13 @@ def run_train(options: argparse.Namespace) -> int:
     dataset = with_scales(options, _read_datasets(options))
     if options.group is not None:
         checks = replace(checks, groups=file_groups(dataset.files, options.group))
+    unlabelled = None
+    if options.unlabelled:
+        unlabelled = _find_unlabelled(options, dataset, settings)
+        for file in all_teacher_files(checkpoint, checks, unlabelled):
+            if file.exists() and not options.resume:
+                raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
+            claim(file, "model", f"the checkpoint {file.name}")
     plan = make_plan(
         dataset,
         box_from=options.box_from,
@@ -196,6 +226,7 @@ def run_train(options: argparse.Namespace) -> int:
         detector=options.detector,
         suffix=out.suffix,
         given=given | {"verbose": 1},
+        unlabelled=unlabelled,
     )
     if out.suffix == ".dat":
         common.log(f"{out}: training kind=dlib; a .dat file stores no landmark names, notes or mirror map")
@@ -333,6 +364,14 @@ def _read_datasets(options: argparse.Namespace) -> Dataset:
         common.read_dataset(options, path, boxes) for boxes in options.boxes or [None] for path in options.datasets
     ]
     return sum(datasets[1:], datasets[0])
+
+
+def _find_unlabelled(options: argparse.Namespace, dataset: Dataset, settings: SelfTraining) -> Unlabelled:
+    boxes = next((text for text in options.boxes if ":" in text), None)
+    say = lambda text: common.log(f"ert: {text}")  # noqa: E731
+    unlabelled = find_unlabelled(options.unlabelled, dataset, settings, boxes=boxes, say=say)
+    common.protect(unlabelled.files)
+    return unlabelled
 
 
 def _check_number(options: argparse.Namespace, dataset: Dataset, checks: Checks, seed: int) -> None:

@@ -39,6 +39,8 @@ _VALIDATION_COUNTS = ("n_images", "n_objects", "n_found")
 _VALIDATION_TEXTS = ("method", "normalizer", "unit")
 _VALIDATION_NUMBERS = ("error", "low", "high", "training_error", "pixels")
 _VALIDATION_FIGURES = ("length", "scattered_error")
+# Of photos without annotations that were learned from.
+_UNLABELLED_COUNTS = ("n_photos", "n_empty", "n_unreadable", "n_marked", "n_kept")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Fitted:
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes"; "validation", if the error of new photos was measured; "trained_on", by which objects of the
-        training data are recognized.
+        training data are recognized; "unlabelled", if photos without annotations were learned from.
     confidence_model : ConfidenceModel or None
     confidence_summary : dict
         The training data of the confidence model, and how well it assessed objects left out.
@@ -351,6 +353,11 @@ def _check_summary(summary: dict[str, Any]) -> dict[str, Any]:
         _check_texts("validation", [validation[key] for key in _VALIDATION_TEXTS])
         known = [key for key in _VALIDATION_FIGURES if validation[key] is not None]
         _check_numbers("validation", validation, (*_VALIDATION_NUMBERS, *known))
+    unlabelled = summary.get("unlabelled")
+    if unlabelled is not None:
+        _check_numbers("unlabelled", unlabelled, _UNLABELLED_COUNTS, whole=True)
+        if unlabelled["spread"] is not None:
+            _check_numbers("unlabelled", unlabelled, ("spread",))
     return summary
 
 

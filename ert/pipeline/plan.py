@@ -22,12 +22,14 @@ from ert.pipeline.boxes import (
     training_boxes,
     with_known_source,
 )
+from ert.pipeline.self_training import Marked, Teaching, fault_text, fit_student, select
+from ert.pipeline.unlabelled import Unlabelled, place
 from ert.predictor import ShapePredictor
 from ert.training.parameters import check_parameters, pool_advice
 from ert.training.presets import PRESETS, choose_parameters, explain_choice
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prepared:
     """A cascade that is ready to be trained on a dataset.
 
@@ -39,12 +41,18 @@ class Prepared:
         With its parameters, not fitted.
     chosen : dict
         The parameters that the preset has chosen.
+    choose : callable
+        Returns what it chooses if a number of marked objects is trained on too.
+    marked : Marked or None
+        What it is trained on besides annotated objects.
     """
 
     plan: "Plan"
     boxes: TrainingBoxes
     model: ShapePredictor
     chosen: Mapping[str, Any]
+    choose: Callable[[int], dict[str, Any]]
+    marked: Marked | None = None
 
     @property
     def choice(self) -> str:
@@ -69,23 +77,46 @@ class Prepared:
         checkpoint: StrPath | None = None,
         resume: bool = False,
         on_stage: Callable[[ShapePredictor], object] | None = None,
+        say: Callable[[str], object] = lambda text: None,
     ) -> ShapePredictor:
         """Train the cascade; the stages get the errors of `held_out` in the boxes that new photos get."""
         dataset, rolls, locator, *_ = self.boxes
         notes = {"preset": self.plan.preset} | dict(notes or {}) if self.chosen else dict(notes or {})
-        self.model.fit(
-            dataset.X,
-            dataset.y,
-            rolls=rolls,
-            validation=None if held_out is None else self._validation(held_out),
-            landmark_names=dataset.landmark_names,
-            notes=notes,
-            checkpoint=checkpoint,
-            resume=resume,
-            on_stage=on_stage,
-        )
+        options: dict[str, Any] = {
+            "validation": None if held_out is None else self._validation(held_out),
+            "landmark_names": dataset.landmark_names,
+            "notes": notes,
+            "checkpoint": checkpoint,
+            "resume": resume,
+            "on_stage": on_stage,
+        }
+        if self.plan.unlabelled is None:
+            self.model.fit(dataset.X, dataset.y, rolls=rolls, **options)
+        else:
+            self.marked = self._mark(self.plan.unlabelled, checkpoint=checkpoint, resume=resume, say=say)
+            # The report of a training keeps this model.
+            self.model.set_params(**self._make_model(len(self.marked.X)).get_params())
+            fit_student(self.model, (dataset.X, dataset.y, rolls), self.marked, **options)
         self.model.fitted_ = replace(self.model.fitted_, box_source=self.plan.box_source, locator=locator)
         return self.model
+
+    def _make_model(self, n_marked: int) -> ShapePredictor:
+        return ShapePredictor(**self.choose(n_marked) | dict(self.plan.given))
+
+    def _mark(
+        self, unlabelled: Unlabelled, *, checkpoint: StrPath | None, resume: bool, say: Callable[[str], object]
+    ) -> Marked:
+        dataset, rolls, locator, *_ = self.boxes
+        teaching = Teaching(unlabelled.settings, self._make_model, dataset.X, dataset.y, rolls, say)
+        options: Any = {"faces": self.plan.faces, "gray_weights": self.model.gray_weights, "locator": locator}
+        find = unlabelled.finder(self.plan.box_source, dataset, **options)
+        images = unlabelled.files
+        marks = teaching.mark(images, find, place=place(locator), checkpoint=checkpoint, resume=resume)
+        marked = select(marks, images, unlabelled.settings)
+        if marks.faults:
+            say(fault_text(marks))
+        say(marked.text)
+        return marked
 
     def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
         options: Any = {"detector": self.plan.faces, "n_jobs": self.model.n_jobs}
@@ -112,6 +143,8 @@ class Plan:
         Parameters of :class:`ert.ShapePredictor` that the preset leaves as they are.
     faces : DetectedFaces
         The boxes of faces, where they come from a detector.
+    unlabelled : Unlabelled or None
+        Photos without annotations that are learned from too, in every fold.
     """
 
     box_source: str
@@ -119,6 +152,7 @@ class Plan:
     preset: str
     given: Mapping[str, Any]
     faces: DetectedFaces
+    unlabelled: Unlabelled | None = None
 
     @property
     def random_state(self) -> int:
@@ -149,8 +183,10 @@ class Plan:
             n_jobs=given.n_jobs,
             random_state=self.random_state,
         )
-        chosen: dict[str, Any] = {}
-        if self.preset != "none":
+
+        def choose(n_marked: int = 0) -> dict[str, Any]:
+            if self.preset == "none":
+                return {}
             chosen = choose_parameters(
                 self.preset,
                 dataset.landmarks,
@@ -158,9 +194,12 @@ class Plan:
                 box_source=self.box_source,
                 kind=given.kind,
                 image_sizes=_image_sizes(dataset),
+                n_marked=n_marked,
             )
-            chosen = {name: value for name, value in chosen.items() if name not in self.given}
-        return Prepared(self, boxes, ShapePredictor(**chosen | dict(self.given)), chosen)
+            return {name: value for name, value in chosen.items() if name not in self.given}
+
+        chosen = choose()
+        return Prepared(self, boxes, ShapePredictor(**chosen | dict(self.given)), chosen, choose)
 
 
 def make_plan(
@@ -171,6 +210,7 @@ def make_plan(
     detector: str | Detector = "auto",
     suffix: str = ".ert",
     given: Mapping[str, Any],
+    unlabelled: Unlabelled | None = None,
 ) -> Plan:
     """Decide how a model is trained on a dataset; `suffix` is that of its file.
 
@@ -185,7 +225,12 @@ def make_plan(
     if preset not in (*PRESETS, "none"):
         raise InputError(f"preset={quoted(preset)}: expected one of {', '.join(PRESETS)}, none")
     source, reason = resolve_box_source(with_known_source(dataset), box_from, suffix=suffix)
-    return Plan(source, reason, preset, dict(given), DetectedFaces(detector))
+    if unlabelled is not None and source == "given" and not any(item.boxes for item in unlabelled.items):
+        raise InputError(
+            "unlabelled: the model is trained on boxes that are given, and no photo without annotations has one; "
+            "expected annotation files with boxes, or another box_from (learned, whole, face)"
+        )
+    return Plan(source, reason, preset, dict(given), DetectedFaces(detector), unlabelled)
 
 
 def _image_sizes(dataset: Dataset) -> Floats:

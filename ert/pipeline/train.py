@@ -16,6 +16,8 @@ from ert.datasets.split import fold_groups, join_groups
 from ert.faces.detection import Detector
 from ert.pipeline.folds import CURVE_FRACTIONS, Split, cross_validate, fold_checkpoint, learning_curve
 from ert.pipeline.plan import Plan, make_plan
+from ert.pipeline.self_training import SelfTraining, fit_student_confidence, teacher_files
+from ert.pipeline.unlabelled import Unlabelled, find_unlabelled
 from ert.pipeline.validate import (
     Predictions,
     default_normalizer,
@@ -125,6 +127,8 @@ def train(
     cv: int = 0,
     groups: Sequence[Hashable] | None = None,
     confidence: int = 0,
+    unlabelled: Any = None,
+    self_training: Mapping[str, Any] | None = None,
     notes: Mapping[str, str] | None = None,
     checkpoint: StrPath | None = None,
     resume: bool = False,
@@ -155,6 +159,11 @@ def train(
         drawn together for intervals. By default, the image.
     confidence : int
         Folds of a confidence model, see :meth:`ert.ShapePredictor.fit_confidence`; 0 is none.
+    unlabelled : path, Dataset or sequence of them, optional
+        Photos without annotations that are learned from too: folders, patterns, ``"@list.txt"`` or annotation files.
+        Those that are in the dataset, or are copies, are left out.
+    self_training : mapping, optional
+        How: `n_teachers`, `n_rounds`, `keep` and `weight` of :func:`ert.self_train`.
     notes, checkpoint, resume
         As for :meth:`ert.ShapePredictor.fit`.
     **params
@@ -177,9 +186,15 @@ def train(
     >>> model = ert.train(ert.load_dataset("wings.tps"), cv=5)  # doctest: +SKIP
     >>> model.save("wings.ert")  # doctest: +SKIP
     """
-    plan = make_plan(dataset, box_from=box_from, preset=preset, detector=detector, given=params)
     checks = Checks(validation, cv, groups=groups)
     say = log if ShapePredictor(**params).verbose else lambda text: None
+    more = None
+    if unlabelled is not None:
+        more = find_unlabelled(unlabelled, dataset, SelfTraining(**self_training or {}), say=say)
+    elif self_training is not None:
+        raise InputError("self_training: expected photos without annotations (unlabelled) with it")
+    options: Any = {"box_from": box_from, "preset": preset, "detector": detector, "unlabelled": more}
+    plan = make_plan(dataset, **options, given=params)
     return run_training(
         plan, dataset, checks, confidence=confidence, notes=notes, checkpoint=checkpoint, resume=resume, say=say
     ).model
@@ -221,7 +236,7 @@ def run_training(
     for text in filter(None, (prepared.boxes.note, prepared.choice, prepared.advice)):
         say(text)
     on_model(prepared.model)
-    model = prepared.fit(held_out, notes=notes, checkpoint=checkpoint, resume=resume, on_stage=on_stage)
+    model = prepared.fit(held_out, notes=notes, checkpoint=checkpoint, resume=resume, on_stage=on_stage, say=say)
     if held_out is not None:
         predictions = predict_new(model, held_out, box_from=plan.box_source, detector=plan.faces, n_jobs=model.n_jobs)
         training = training_error(model, prepared.boxes.dataset, prepared.boxes.rolls, norm, model.n_jobs)
@@ -239,7 +254,10 @@ def run_training(
             kept = prepared.boxes.kept
             groups = [labels[i] for i in (items if kept is None else items[kept])]
         options: Any = {"n_folds": confidence, "groups": groups, "checkpoint": checkpoint, "resume": resume}
-        model.fit_confidence(part.X, part.y, rolls=rolls, **options)
+        if (marked := prepared.marked) is None:
+            model.fit_confidence(part.X, part.y, rolls=rolls, **options)
+        else:
+            fit_student_confidence(model, (part.X, part.y, rolls), marked, **options)
     figures, summary = None, model.summary_ | {"trained_on": "".join(object_digests(_some(rest)))}
     if predictions is not None and not predictions.found.any():
         say(f"none of the {len(predictions.dataset)} objects left out was found: their error is unknown")
@@ -249,7 +267,7 @@ def run_training(
         summary["validation"] = validation_summary(figures, predictions)
     model.fitted_ = replace(model.fitted_, summary=summary)
     if checkpoint is not None:
-        for file in fold_files(checkpoint, checks):
+        for file in [*fold_files(checkpoint, checks), *all_teacher_files(checkpoint, checks, plan.unlabelled)]:
             file.unlink(missing_ok=True)
     return Trained(model, predictions, figures, curve)
 
@@ -303,6 +321,13 @@ def fold_files(checkpoint: Path, checks: Checks) -> Iterator[Path]:
         for number in range(1, n_splits + 1):
             if fraction < 1 or checks.n_folds:
                 yield fold_checkpoint(checkpoint, number, fraction)
+
+
+def all_teacher_files(checkpoint: Path, checks: Checks, unlabelled: Unlabelled | None) -> Iterator[Path]:
+    """Yield the checkpoints of all teachers, those of the validation too."""
+    if unlabelled is not None:
+        for file in (checkpoint, *fold_files(checkpoint, checks)):
+            yield from teacher_files(file, unlabelled.settings)
 
 
 def validation_summary(figures: Mapping[str, Any], predictions: Predictions) -> dict[str, Any]:

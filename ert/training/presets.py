@@ -58,6 +58,7 @@ def choose_parameters(
     box_source: str = "given",
     kind: str = "ert",
     image_sizes: npt.ArrayLike | None = None,
+    n_marked: int = 0,
 ) -> dict[str, Any]:
     """Choose the parameters of a :class:`ert.ShapePredictor` for a dataset.
 
@@ -76,6 +77,8 @@ def choose_parameters(
         As for :class:`ert.ShapePredictor`.
     image_sizes : int array (n, 2), optional
         Columns and rows of each image. Boxes that reach beyond the image do not have more pixels than it.
+    n_marked : int
+        Further objects that the model is trained on, see :func:`ert.self_train`.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def choose_parameters(
     if preset not in PRESETS:
         raise InputError(f"preset={quoted(preset)}: expected one of {', '.join(PRESETS)}")
     shapes, sides = np.asarray(landmarks, np.float64), np.asarray(boxes, np.float64)
-    n_objects = max(1, len(shapes))
+    n_objects = max(1, len(shapes) + n_marked)
     scatter = SCATTER_OF_LOCATOR if box_source == "learned" else measure_scatter(shapes, sides)
     jitter = np.clip(np.round(scatter, 3), MIN_JITTER, MAX_JITTER).tolist()
     side = np.median(sides[:, 2:].mean(axis=1)) if len(sides) else MAX_WORKING_SIZE
