@@ -46,7 +46,7 @@ class SelfTraining:
     n_teachers: int = 5
     n_rounds: int = 1
     keep: float = 0.8
-    weight: float = 0.5
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
