@@ -1,6 +1,7 @@
 """Shared by the benchmarks: the data folder, results with provenance, measured child processes, dlib."""
 
 import argparse
+import csv
 import json
 import multiprocessing
 import resource
@@ -11,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 # Markers of the generated part of a page.
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+# Of `mtfl`, every tenth face is never used for training: `attributes.py` measures there.
+HELD_OUT_EVERY = 10
 PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
 
 
@@ -26,6 +29,25 @@ def parser(description, **options):
     for name, default in options.items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
     return parser
+
+
+def mtfl(data):
+    """Return the files of `mtfl`, the 5 points of the faces (n, 5, 2), the rows of its table, and what is held out."""
+    import numpy as np
+
+    with (data / "mtfl" / "landmarks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    points = np.array([[[float(row[f"{axis}{k}"]) for axis in "xy"] for k in range(5)] for row in rows])
+    held_out = np.arange(len(rows)) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+    return [data / "mtfl" / row["image"] for row in rows], points, rows, held_out
+
+
+def eyes_and_mouth(shapes):
+    """Return the centers of the eyes and the corners of the mouth (..., 4, 2) of 68 landmarks."""
+    import numpy as np
+
+    eyes = [shapes[..., part, :].mean(axis=-2) for part in (slice(36, 42), slice(42, 48))]
+    return np.stack([*eyes, shapes[..., 48, :], shapes[..., 54, :]], axis=-2)
 
 
 def save_result(name, result):

@@ -5,8 +5,8 @@
 Errors by pose, size, brightness, expression and source, with 95 % bootstrap intervals. The text about limits
 is generated from the figures, so that it is correct after each training. The 24 faces with the largest errors
 are written to runs/face68_worst24.jpg, outside the repository, since the images of 300-W must not be
-redistributed. With runs/dlib_default.dat (written by train_vs_dlib.py) dlib's error is included. It takes
-half a minute.
+redistributed. Errors by gender, smile, glasses and pose are those that attributes.py has measured. With
+runs/dlib_default.dat (written by train_vs_dlib.py) dlib's error is included. It takes half a minute.
 """
 
 import inspect
@@ -226,7 +226,8 @@ def main():
     worst = common.ROOT / "runs" / f"{NAME}_worst{WORST}.jpg"
     draw_worst(worst, tests["dlib"], shapes, errors["dlib"][NAME], WORST)
     result |= {"model": described, "worst drawn": WORST}
-    (options.out / f"{NAME}.md").write_text(card(result | {"made": made}))
+    by_attributes = common.result("attributes") if (common.RESULTS / "attributes.json").exists() else None
+    (options.out / f"{NAME}.md").write_text(card(result | {"made": made, "attributes": by_attributes}))
     common.save_result("model_card", result)
 
 

@@ -3,8 +3,9 @@
     python benchmarks/model_cost.py              # a minute
     python benchmarks/model_cost.py --quick 1    # a short test, writes nothing
 
-Their crops and filters are the largest within the bounds of `ert/model/limits.py` and `ert/model/cropping.py`, and the
-confidence is always low, so that every face is restarted. Times are of the processor, of one thread.
+They have as many members as a model may have, and the largest crops and filters within the bounds of
+`ert/model/limits.py` and `ert/model/cropping.py`; the confidence is always low, so that every face is restarted. Times
+are of the processor, of one thread.
 """
 
 import tempfile
@@ -27,6 +28,7 @@ def costliest(path, working_size=2000):
     from ert.model.confidence import MAX_BLURRED_SIDES as MAX_CONFIDENCE_BLURRED_SIDES
     from ert.model.cropping import MAX_BLURRED_SIDES, CropSpec
     from ert.model.fitted import write_fitted
+    from ert.model.limits import PARAMETER_LIMITS
 
     images, boxes, landmarks = synthetic_faces(6, seed=0, size=64)
     X = list(zip(images, boxes, strict=True))
@@ -46,7 +48,9 @@ def costliest(path, working_size=2000):
         confidence_weights=np.array([-1e6, 0.0, 0.0]),
     )
     cascade = replace(fitted.cascade, crop_spec=crop(MAX_BLURRED_SIDES))
-    write_fitted(path, replace(fitted, cascade=cascade, confidence_model=confidence_model))
+    # Each member cuts a crop of its own.
+    further = (cascade,) * (int(PARAMETER_LIMITS["n_members"][2]) - 1)
+    write_fitted(path, replace(fitted, cascade=cascade, confidence_model=confidence_model, further_members=further))
     return ert.load(path)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ert.evaluation.explanation import Explanation, explain
     from ert.faces.align import AlignedFace, align, to_dataframe
     from ert.faces.detection import detect_faces
+    from ert.faces.eyes import close_eyes
     from ert.faces.pose import HeadPose, head_pose
     from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
     from ert.faces.warp import Chip, average_face, chip, triangles, warp
@@ -46,6 +47,7 @@ _MODULES = {
     "evaluation.explanation": "Explanation explain",
     "faces.align": "AlignedFace align to_dataframe",
     "faces.detection": "detect_faces",
+    "faces.eyes": "close_eyes",
     "faces.pose": "HeadPose head_pose",
     "faces.regions": "BlinkCounter eye_aspect_ratio mouth_opening regions",
     "faces.warp": "Chip average_face chip triangles warp",
@@ -81,6 +83,7 @@ __all__ = [
     "align",
     "average_face",
     "chip",
+    "close_eyes",
     "compat",
     "datasets",
     "detect_faces",

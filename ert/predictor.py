@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self, TypeAlias, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +15,17 @@ from ert._core.files import model_path
 from ert._core.types import Floats
 from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
-from ert.inference.mode import FAST, PredictionMode, resolve_mode
+from ert.inference.mode import FAST, Mode, resolve_mode
 from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
-from ert.model.dlib_cascade import DlibCascade, compact
-from ert.model.fitted import Fitted, FittedAttributes, read_fitted, write_fitted
+from ert.model.fitted import Fitted, FittedAttributes, compacted, read_fitted, write_fitted
 from ert.model.geometry import box_transforms
 from ert.model.schemes import resolve_mirror_map
 from ert.training.parameters import NOT_SAVED, check_parameters, plain_params
 
 __all__ = ["ShapePredictor", "load"]
-
-Mode: TypeAlias = str | PredictionMode
 
 
 class ShapePredictor(Estimator, FittedAttributes):
@@ -37,9 +34,10 @@ class ShapePredictor(Estimator, FittedAttributes):
     Parameters
     ----------
     kind : {"ert", "dlib"}
-        "dlib" trains what a `.dat` file can express: pixels are read from the image itself, the box is stretched to
-        a square, displacements are not rotated with the shape. It needs ``gray_weights="dlib"``, and ignores
-        `working_size`, `blur` and `min_contrast`.
+        "dlib" trains what a `.dat` file can express: pixels of the image itself, in boxes stretched to a square.
+        It needs ``gray_weights="dlib"``, and ignores `working_size`, `blur` and `min_contrast`.
+    n_members : int
+        Cascades, 1 to 4, of other seeds that share the initializations of ``mode="accurate"``, for smaller errors.
     n_stages : int
         Stages of the cascade (the paper's T).
     n_trees : int
@@ -73,8 +71,9 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_shapes_mixed : int
         Training shapes in each mix. 1 is the most diverse, and best without jitter; with jitter, 3 are.
     shift_jitter, scale_jitter, roll_jitter : float
-        Standard deviations of boxes, but for the first initialization: of the shift in sides of the box, of the
-        logarithm of the size, of the rotation in degrees.
+        Standard deviations of all boxes but the first: shift in sides of the box, logarithm of the size, degrees.
+    warp, lighting : float
+        Probabilities that a training object is warped towards the shape of another, and that its light changes.
     occlusion : float
         Probability that a training object is blurred or partly covered by a block.
     mirror : str, sequence of int or None
@@ -123,6 +122,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self,
         *,
         kind: str = "ert",
+        n_members: int = 1,
         n_stages: int = 10,
         n_trees: int = 500,
         max_depth: int = 4,
@@ -141,6 +141,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         shift_jitter: float = 0.0,
         scale_jitter: float = 0.0,
         roll_jitter: float = 0.0,
+        warp: float = 0.0,
+        lighting: float = 0.0,
         occlusion: float = 0.0,
         mirror: str | Sequence[int] | None = None,
         n_components: int = 32,
@@ -158,6 +160,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         verbose: int = 0,
     ) -> None:
         self.kind = kind
+        self.n_members = n_members
         self.n_stages = n_stages
         self.n_trees = n_trees
         self.max_depth = max_depth
@@ -176,6 +179,8 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.shift_jitter = shift_jitter
         self.scale_jitter = scale_jitter
         self.roll_jitter = roll_jitter
+        self.warp = warp
+        self.lighting = lighting
         self.occlusion = occlusion
         self.mirror = mirror
         self.n_components = n_components
@@ -359,8 +364,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         return_std : bool
             Also return the standard errors of the landmarks; the model must have a confidence model.
         rolls : float or array (n,), optional
-            Rotation of each object in the image plane, in degrees, clockwise. Boxes are not rotated: each has the
-            center and the sides of the box around the upright object.
+            Roll of each object, degrees clockwise. Boxes have the center and sides of those of upright objects.
         max_roll : float, optional
             Search this many degrees to either side of `rolls` or of upright: 180 for any rotation. The roll is
             chosen at which nine initializations agree best; `mode` is ignored.
@@ -383,8 +387,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         """
         plain = mode == "fast" and rolls is None and max_roll is None and not return_std
         if plain and type(X) is list and len(X) == 1 and hasattr(self, "fitted_"):
-            # Where other programs have emptied the processor's caches, each Python call on the way to the
-            # kernel costs a hundredth of the face.
+            # Where other programs have emptied the processor's caches, each Python call costs a hundredth of the face.
             found = locate_plain_face(self.fitted_, X[0], channel_order or self.channel_order, self.gray_weights)
             if found is not None:
                 return found
@@ -428,8 +431,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         return assess(self._fitted(), face_list(X), landmarks, request)
 
     def _request_options(self, channel_order: str | None, n_jobs: int | None, what: str) -> tuple[str, str, int, str]:
-        jobs = self.n_jobs if n_jobs is None else n_jobs
-        return channel_order or self.channel_order, self.gray_weights, jobs, what
+        return channel_order or self.channel_order, self.gray_weights, self.n_jobs if n_jobs is None else n_jobs, what
 
     def warm_up(self, *, rotated: bool = False) -> None:
         """Compile the kernels of `predict`, with `rolls` too if `rotated`, or load them from the cache."""
@@ -462,9 +464,8 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     def compact(self) -> Self:
         """Return a copy whose leaves are small integers."""
-        fitted, model = self._fitted(), type(self)(**self.get_params())
-        cascade = fitted.cascade
-        model.fitted_ = replace(fitted, cascade=compact(cascade) if isinstance(cascade, DlibCascade) else cascade)
+        model = type(self)(**self.get_params())
+        model.fitted_ = compacted(self._fitted())
         return model
 
 
@@ -486,8 +487,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ShapePredictor:
     InputError
         When there is no such model, or the file is corrupt, truncated, of another kind or a newer version.
     """
-    path = model_path(name_or_path)
-    fitted = read_fitted(path)
+    fitted = read_fitted(path := model_path(name_or_path))
     try:
         if not set(NOT_SAVED).isdisjoint(fitted.params):
             raise InputError(f"params hold one of {', '.join(NOT_SAVED)}")

@@ -89,6 +89,8 @@ def small_options(**changes):
         "scale_jitter": 0.05,
         "roll_jitter": 5.0,
         "occlusion": 0.0,
+        "warp": 0.0,
+        "lighting": 0.0,
         "random_state": 0,
     }
     return Options(**(plain | changes))

@@ -35,6 +35,12 @@ def small_model(faces):
 
 
 @pytest.fixture(scope="session")
+def members_model(faces):
+    """A smaller one of three members."""
+    return small_predictor(n_members=3, n_stages=2, n_trees=10, mirror="face68").fit(faces[0][:40], faces[1][:40])
+
+
+@pytest.fixture(scope="session")
 def confident_model(faces):
     """The same with a confidence model."""
     return small_predictor(mirror="face68", normalizer="inter-ocular").fit(*faces).fit_confidence(*faces, n_folds=2)

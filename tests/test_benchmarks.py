@@ -69,6 +69,32 @@ def test_the_parts_of_a_prediction_add_up():
     assert multiply_adds > 10_000
 
 
+def test_a_model_without_some_members_is_the_one_that_was_trained_without_them(members_model, faces, tmp_path):
+    from tradeoff import with_members
+
+    for n in (1, 2):
+        with_members(members_model, n).save(tmp_path / "fewer.ert")
+        trained = ert.ShapePredictor(**members_model.get_params() | {"n_members": n})
+        trained.fit(faces[0][:40], faces[1][:40]).save(tmp_path / "trained.ert")
+        assert (tmp_path / "fewer.ert").read_bytes() == (tmp_path / "trained.ert").read_bytes()
+
+
+def test_the_tradeoff_is_drawn_and_figures_of_seeds_are_averaged(tmp_path):
+    from tradeoff import MODELS, MODES, draw, mean_of
+
+    rows = [
+        {"model": name, "members": n, "mode": mode, "error": {"a": 5.0, "b": 6.0}, "microseconds": 50.0 * n, "bytes": 9}
+        for name, *_ in MODELS[:2]
+        for n in (1, 2)
+        for mode in MODES
+    ]
+    draw(rows, tmp_path / "x.svg")
+    text = (tmp_path / "x.svg").read_text()
+    assert "2 members" in text
+    assert MODELS[1][0] in text
+    assert mean_of([{"a": {"b": 1.0}, "c": 3}, {"a": {"b": 2.0}, "c": 3}]) == {"a": {"b": 1.5}, "c": 3.0}
+
+
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory):
     """60 drawn faces, and a table of their boxes in which a detector has missed every fourth."""
@@ -633,3 +659,38 @@ def test_actions_of_a_simulated_person_are_counted():
     figures = honesty(rows)
     assert figures["corrected"] == pytest.approx(figures["corrected, as expected"]) == pytest.approx(0.1)
     assert figures["error %"] == pytest.approx(0.95)
+
+
+def test_eyes_of_a_share_of_the_faces_are_closed():
+    from shut_eyes import with_shut_eyes
+
+    from ert.datasets.synthetic import synthetic_faces
+
+    images, boxes, y = synthetic_faces(30, seed=1, size=96)
+    X = list(zip(images, boxes, strict=True))
+    changed, landmarks = with_shut_eyes(X, y, 0.5)
+    closed = np.flatnonzero((landmarks != y).any(axis=(1, 2)))
+    assert 8 < len(closed) < 22
+    assert [i for i in range(30) if changed[i][0] is not X[i][0]] == closed.tolist()
+    assert (ert.eye_aspect_ratio(landmarks)[closed] < ert.eye_aspect_ratio(y)[closed]).all()
+    assert np.array_equal(with_shut_eyes(X, y, 0.5)[1], landmarks)
+    assert np.array_equal(with_shut_eyes(X, y, 0.0)[1], y)
+
+
+def test_shut_eyes_are_told_from_open_ones():
+    from shut_eyes import CLOSED, clip_figures, telling
+
+    shut = np.array([True, True, False, False])
+    perfect = telling(shut, np.array([0.1, 0.15, 0.3, 0.35]))
+    assert list(perfect.values()) == [1, 1, 1]
+    found = telling(shut, np.array([0.1, 0.3, 0.15, 0.4]))
+    assert list(found.values()) == pytest.approx([(1 + 2 / 3) / 2, 0.5, 0.5])
+
+    def locate(frames, _):
+        shapes = np.zeros((len(frames), 68, 2))
+        shapes[:, [39, 45]] = 1, 0
+        shapes[:, [40, 41, 46, 47], 1] = 0.3 * (1 - np.array(frames))[:, None]
+        return shapes
+
+    figures = clip_figures(locate, CLOSED, (0, 0, 1, 1))
+    assert figures == {"ratio, shut / open": 0, "precision": pytest.approx(16 / 17), "recall": 1}

@@ -11,7 +11,7 @@ import ert
 
 NAMES = """
 AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError Prediction
-PredictionMode ShapePredictor TrackedFace Tracker __version__ align average_face chip detect_faces explain
+PredictionMode ShapePredictor TrackedFace Tracker __version__ align average_face chip close_eyes detect_faces explain
 eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening predict regions sample_image
 self_train to_dataframe train triangles warp write_dataset write_predictions
 """

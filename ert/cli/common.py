@@ -253,7 +253,7 @@ def landmark_table(figures: dict[str, Any]) -> list[str]:
 def add_mode(parser: argparse.ArgumentParser, default: str = "fast") -> None:
     """Add `--mode` and `--inits`, which `prediction_mode` reads."""
     mode = "accurate: three initializations, a second pass and, if the model supports them, the mirror image "
-    mode += f"and restarts; about five times slower (default: {default})"
+    mode += f"and restarts; all members of a model take part; about five times slower (default: {default})"
     parser.add_argument("--mode", choices=("fast", "accurate"), default=default, help=mode)
     inits = "use the median of N initializations, 1 to 7, whatever the mode; N times slower"
     parser.add_argument("--inits", type=int, metavar="N", help=inits)

@@ -9,7 +9,7 @@ from ert._core.files import bundled_models
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.metrics import normalizer_text
-from ert.model.fitted import cascade_sizes
+from ert.model.fitted import array_bytes, model_sizes, stage_text
 from ert.predictor import ShapePredictor, load
 
 _BOXES = {
@@ -40,7 +40,8 @@ def run_info(options: argparse.Namespace) -> int:
         "box_source": model.box_source_,
         "n_landmarks": model.n_landmarks_,
         "landmark_names": list(model.landmark_names_),
-        **cascade_sizes(model.cascade_),
+        **model_sizes(model.fitted_),
+        "member_bytes": [array_bytes(member) for member in model.members_],
         "summary": model.summary_,
         "history": model.history_,
         "parameters": model.get_params(),
@@ -54,6 +55,9 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
     yield f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
     trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
     yield f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components"
+    if facts["members"] > 1:
+        megabytes = ", ".join(f"{n_bytes / 1e6:.2f}" for n_bytes in facts["member_bytes"])
+        yield f"  {facts['members']} members of {megabytes} MB: mode='accurate' uses all of them, 'fast' the first"
     if model.summary_["n_objects"]:
         yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
     if (more := model.summary_.get("unlabelled")) is not None:
@@ -66,7 +70,7 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
     yield f"  {_confidence(facts['confidence'])}"
     for entry in model.history_:
         errors = common.stage_errors(entry)
-        yield f"  error after stage {entry['stage']}: {errors} of the {common.normalizer_text(model)}"
+        yield f"  error after {stage_text(entry)}: {errors} of the {common.normalizer_text(model)}"
     if model.history_:
         yield "  " + ", ".join(f"{key}={value}" for key, value in model.fitted_.params.items())
 

@@ -37,9 +37,9 @@ from ert.training.presets import PRESETS
 
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
-    "the cascade": "kind n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
+    "the cascade": "kind n_members n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
     "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
-    "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter occlusion mirror",
+    "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter warp lighting occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
     "errors and computation": "normalizer n_jobs max_memory random_state",
@@ -289,7 +289,7 @@ def run_train(options: argparse.Namespace) -> int:
     n_objects = model.summary_["n_objects"]
     summary = (
         f"{out}: {out.stat().st_size / 1e6:.2f} MB from {n_objects} objects, "
-        f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[-1], ' error')} "
+        f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[model.n_stages - 1], ' error')} "
         f"of the {common.normalizer_text(model)}"
     )
     if report is not None:
@@ -353,7 +353,7 @@ def _given_parameters(options: argparse.Namespace) -> tuple[dict[str, Any], list
 
 
 def _finished_stages(checkpoint: Path) -> int:
-    return len(load(checkpoint).cascade_.anchors) if checkpoint.exists() else 0
+    return sum(len(member.anchors) for member in load(checkpoint).members_) if checkpoint.exists() else 0
 
 
 def _read_datasets(options: argparse.Namespace) -> Dataset:

@@ -18,7 +18,7 @@ from ert.evaluation.groups import by_groups, group_notes, group_rows
 from ert.evaluation.radial import landmark_rows, normalizer_or_pair
 from ert.metrics import landmark_errors, nme, normalizer_lengths, normalizer_text
 from ert.model.confidence import FAILED, WITHIN
-from ert.model.fitted import cascade_sizes
+from ert.model.fitted import model_sizes
 from ert.model.geometry import box_transforms
 from ert.model.schemes import FACE68_REGIONS
 from ert.plotting.charts import (
@@ -249,12 +249,13 @@ def _times(milliseconds: Floats) -> dict[str, Any]:
 
 
 def _model(model: ShapePredictor) -> dict[str, Any]:
-    sizes, summary = cascade_sizes(model.cascade_), model.summary_
+    sizes, summary = model_sizes(model.fitted_), model.summary_
     facts: dict[str, object] = {
         "Landmarks": model.n_landmarks_,
         "Cascade": f"{sizes['stages']} stages of {sizes['trees_per_stage']} trees",
         "Trees": f"{sizes['leaves_per_tree']} leaves of {sizes['components']} values, "
         f"{sizes['bits_per_leaf_number']} bits each",
+        **({"Members": sizes["members"]} if sizes["members"] > 1 else {}),
         "In memory": f"{sizes['array_bytes'] / 1e6:.2f} MB",
     }
     if summary["n_objects"]:

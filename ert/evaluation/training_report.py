@@ -13,6 +13,7 @@ from ert._core.system import provenance
 from ert._core.types import StrPath
 from ert.evaluation.report import check_report_packages, parameter_table, provenance_facts, write_page
 from ert.metrics import normalizer_text
+from ert.model.fitted import stage_text
 from ert.plotting.charts import plot_learning_curve, plot_stages
 from ert.predictor import ShapePredictor
 
@@ -59,6 +60,7 @@ class TrainingReport:
         self._path = Path(path)
         self._title = title
         self._model = model
+        self._n_stages = model.n_members * model.n_stages
         self._about = dict(about) | provenance_facts(provenance())
         self._finished = finished
         self._clock = clock
@@ -94,7 +96,7 @@ class TrainingReport:
 
     def seconds_left(self) -> float | None:
         """Estimate the time of the remaining stages; None before the first stage has finished."""
-        left = self._model.n_stages - len(self._ends)
+        left = self._n_stages - len(self._ends)
         if left and len(self._ends) <= self._finished:
             return None
         # Reading images and compiling, before the first stage, is not part of a stage, but cannot be separated from it
@@ -114,7 +116,7 @@ class TrainingReport:
 
     def _values(self, state: str, refresh: bool) -> dict[str, Any]:
         """Return the variables of the template."""
-        n_stages, done = self._model.n_stages, len(self._ends)
+        n_stages, done = self._n_stages, len(self._ends)
         spent, left = self._clock() - self._begin, self.seconds_left()
         now = datetime.datetime.now().astimezone()
         figures = [
@@ -129,7 +131,7 @@ class TrainingReport:
         last = self._history[-1] if self._history else {}
         names = [name for name, key in _ERRORS.items() if key in last]
         for name in names:
-            figures.append((f"{name} error", f"{last[_ERRORS[name]]:.2f} %", f"after stage {last['stage']:.0f}"))
+            figures.append((f"{name} error", f"{last[_ERRORS[name]]:.2f} %", f"after {stage_text(last)}"))
         sections = {"data": "Training data", "parameters": "Parameters"}
         lead = f"Written on {now:%Y-%m-%d at %H:%M:%S}"
         return {
@@ -151,10 +153,10 @@ class TrainingReport:
             "n_stages": n_stages,
             "figures": figures,
             "unit": normalizer_text(self._model.normalizer),
-            "chart": plot_stages(self._history, n_stages) if self._history else None,
+            "chart": plot_stages(self._history, self._model.n_stages) if self._history else None,
             "error_head": ["stage", *(f"{name} (%)" for name in names)],
             "error_rows": [
-                (f"{entry['stage']:.0f}", *(f"{entry[_ERRORS[name]]:.3f}" for name in names))
+                (stage_text(entry).removeprefix("stage "), *(f"{entry[_ERRORS[name]]:.3f}" for name in names))
                 for entry in reversed(self._history)
             ],
             "about": self._about,

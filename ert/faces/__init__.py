@@ -5,6 +5,7 @@ Functions that share the name of their module, such as ``ert.faces.align``, are 
 
 from ert.faces.align import AlignedFace, Faces, align, to_dataframe
 from ert.faces.detection import detect_faces
+from ert.faces.eyes import close_eyes
 from ert.faces.pose import HeadPose, head_pose
 from ert.faces.regions import BlinkCounter, eye_aspect_ratio, mouth_opening, regions
 from ert.faces.warp import AverageFace, Chip, average_face, chip, triangles, warp
@@ -19,6 +20,7 @@ __all__ = [
     "align",
     "average_face",
     "chip",
+    "close_eyes",
     "detect_faces",
     "eye_aspect_ratio",
     "head_pose",

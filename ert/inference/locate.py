@@ -18,7 +18,7 @@ from ert._kernels import Workers
 from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
-from ert.inference.single import initializations, locate_face, locate_plain_face, median_shape
+from ert.inference.single import initializations, locate_face, locate_plain_face, median_shape, share_inits
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
@@ -110,7 +110,10 @@ def locate(
         if max_roll is not None:
             shapes[i] = search_roll(cascade, image, boxes[i], rolls[i], max_roll, *read_as)[0]
         elif rotated:
-            found = locate_rotated(cascade, image, boxes[i], rolls[i], inits, *read_as, mirror_map)
+            place = image, boxes[i], rolls[i]
+            found = share_inits(
+                fitted, inits, lambda member, own: locate_rotated(member, *place, own, *read_as, mirror_map)
+            )
             shapes[i] = median_shape(found)
         elif found is None:
             shapes[i], part = locate_face(fitted, image, boxes[i], mode, read_as, confidence_model is not None)

@@ -1,7 +1,7 @@
 """Prediction modes: how many initializations and passes a prediction makes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,8 @@ class PredictionMode:
     ----------
     n_inits : int
         Initializations, 1 to 7: the mean shape in the box, in boxes shifted by a twentieth of its side, in a
-        smaller and a larger one. The result is the median of the shapes found, landmark by landmark.
+        smaller and a larger one. The result is the median of the shapes found, landmark by landmark. They are
+        shared out among the members of a model, mirror images too: the first is the first member's.
     n_passes : int
         1 to 5. Each pass but the first starts from a box redrawn around the shape that the pass before it
         found from one initialization: for boxes that another detector drew, or drew badly.
@@ -40,9 +41,10 @@ class PredictionMode:
 
 
 FAST = PredictionMode()
+Mode: TypeAlias = str | PredictionMode
 
 
-def resolve_mode(mode: "str | PredictionMode", fitted: "Fitted") -> PredictionMode:
+def resolve_mode(mode: Mode, fitted: "Fitted") -> PredictionMode:
     """Return the mode of a name, checked against what the model can do.
 
     Parameters

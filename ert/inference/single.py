@@ -4,6 +4,7 @@ Smart restarts (Burgos-Artizzu et al., ICCV 2013): at low confidence, the box is
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -71,6 +72,30 @@ def initializations(
     return np.concatenate([inits, inits + [0, 0, 0, 1]]), mirror_map
 
 
+def share_inits(
+    fitted: Fitted,
+    inits: npt.NDArray[np.float64],
+    locate: Callable[[Cascade | DlibCascade, npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+) -> npt.NDArray[np.float64]:
+    """Locate the landmarks of one object, from initialization i by member i modulo the number of members.
+
+    Parameters
+    ----------
+    inits : float64 array (n_inits, 4)
+    locate : callable
+        Takes a cascade and its initializations, and returns shapes (n, n_landmarks, 2).
+
+    Returns
+    -------
+    float64 array (n_inits, n_landmarks, 2)
+        Those of the first member, then those of the second, and so on.
+    """
+    members = fitted.members[: len(inits)]
+    if len(members) == 1:
+        return locate(members[0], inits)
+    return np.concatenate([locate(member, inits[i :: len(members)]) for i, member in enumerate(members)])
+
+
 def locate_face(
     fitted: Fitted,
     image: npt.NDArray[np.uint8],
@@ -99,19 +124,26 @@ def locate_face(
     for _ in range(1, mode.n_passes):
         first = cascade.predict_face(image, box, ONE_INIT, *colors)
         box = redraw_box(first[0], cascade.mean_shape, box)
-    part = None
-    if with_confidence and isinstance(cascade, Cascade) and not is_kernel_ready_gray(image):
-        part = _shared_part(cascade, image, box, *colors)
-        found = cascade.predict_face(image, box, inits, *colors, mirror_map, part)
-    else:
-        found = cascade.predict_face(image, box, inits, *colors, mirror_map)
-    shape = median_shape(found)
+
+    def locate_in(place: Box, its_part: Part | None) -> npt.NDArray[np.float64]:
+        rest = (*colors, mirror_map) if its_part is None else (*colors, mirror_map, its_part)
+        return median_shape(
+            share_inits(fitted, inits, lambda member, own: member.predict_face(image, place, own, *rest))
+        )
+
+    part = shared = None
+    if isinstance(cascade, Cascade) and not is_kernel_ready_gray(image):
+        if with_confidence:
+            part = shared = _shared_part(cascade, image, box, *colors)
+        elif fitted.further_members:
+            shared = cascade.read_part(image, box, *colors)
+    shape = locate_in(box, shared)
     if mode.restart:
         confidence_model = fitted.require_confidence_model()
         normalizer = fitted.params.get("normalizer")
         better = restart(cascade, confidence_model, normalizer, image, box, shape, *colors)
         if better is not None:
-            shape = median_shape(cascade.predict_face(image, better, inits, *colors, mirror_map))
+            shape = locate_in(better, None)
     return shape, part
 
 

@@ -6,7 +6,7 @@ r"""The compact model file, `.ert`: a header in JSON, then the arrays; nothing i
           16    u32       CRC-32 of the whole file but these four bytes
           20    h bytes   header, JSON in UTF-8, padded with spaces to a multiple of 64
                           {"arrays": [[name, dtype, shape], ...], ... the rest describes the model};
-                          at most 2 MB
+                          at most 2 MB; several cascades: see :mod:`ert.model.members`
       20 + h    the arrays one after the other, little-endian, C order, each padded to a multiple of 64;
                 compressed, they are one zlib stream of "inflated_bytes", at most 8 times as many as its own
                 (its code has no word shorter than a bit)

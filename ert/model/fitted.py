@@ -1,8 +1,8 @@
 """A fitted model: all results of a fit, read from and written to model files."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import NORMALIZER_ARGS, ConfidenceModel
 from ert.model.cropping import CropSpec
-from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade
+from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade, compact
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
 from ert.model.locator import Locator
+from ert.model.members import further_members, member_arrays, take_members
 from ert.model.schemes import check_names, resolve_mirror_map
 
 _BOX_CONVENTION = "left, top, width, height in pixels; the unit square is from the first pixel's center to the last's"
@@ -54,7 +55,8 @@ class Fitted:
     landmark_names : tuple of str
     mirror_map : int array (n_landmarks,) or None
     history : list of dict
-        For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent.
+        For each stage: "stage", "train_nme" and, with validation data, "validation_nme", in percent. Then the same
+        of the other members, with "member", from 2.
     summary : dict
         The training data: "n_objects", "n_samples", "n_missing", "digest" of the data, "library_version"
         and "notes"; "validation", if the error of new photos was measured; "trained_on", by which objects of the
@@ -66,6 +68,8 @@ class Fitted:
         Where the boxes come from that it was trained on.
     locator : Locator or None
         Finds the boxes of a model whose boxes are "learned".
+    further_members : tuple of Cascade
+        Cascades that were trained alike, which share the initializations of a prediction with the first.
     """
 
     cascade: Cascade | DlibCascade
@@ -78,6 +82,12 @@ class Fitted:
     confidence_summary: dict[str, Any] = field(default_factory=dict)
     box_source: str = "given"
     locator: Locator | None = None
+    further_members: tuple[Cascade | DlibCascade, ...] = ()
+
+    @property
+    def members(self) -> tuple[Cascade | DlibCascade, ...]:
+        """All cascades, the first first."""
+        return self.cascade, *self.further_members
 
     @cached_property
     def kernels(self) -> tuple[object, ...]:
@@ -115,6 +125,11 @@ class FittedAttributes:
     def cascade_(self) -> Cascade | DlibCascade:
         """The fitted cascade."""
         return self._fitted().cascade
+
+    @property
+    def members_(self) -> tuple[Cascade | DlibCascade, ...]:
+        """All fitted cascades, `n_members` of them; the first is `cascade_`."""
+        return self._fitted().members
 
     @property
     def landmark_names_(self) -> tuple[str, ...]:
@@ -158,8 +173,25 @@ class FittedAttributes:
         return self._fitted().require_confidence_model().radius(level)
 
 
-def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
-    """Return the sizes of a cascade's parts, and of all of its arrays in bytes."""
+def compacted(fitted: Fitted) -> Fitted:
+    """Return a model whose leaves are small integers, as those of ``kind="ert"`` always are."""
+    cascade = fitted.cascade
+    return replace(fitted, cascade=compact(cascade)) if isinstance(cascade, DlibCascade) else fitted
+
+
+def stage_text(entry: Mapping[str, float]) -> str:
+    """Return which stage an entry of `history_` is about: "stage 3", or "stage 3 of member 2"."""
+    return f"stage {entry['stage']:.0f}" + (f" of member {entry['member']:.0f}" if "member" in entry else "")
+
+
+def array_bytes(cascade: Cascade | DlibCascade) -> int:
+    """Return the bytes of a cascade's arrays."""
+    return sum(array.nbytes for array in cascade.arrays().values())
+
+
+def model_sizes(fitted: Fitted) -> dict[str, int]:
+    """Return the sizes of the first cascade's parts, the number of cascades and the bytes of their arrays."""
+    cascade = fitted.cascade
     n_stages, n_trees, n_leaves, n_components = cascade.leaves.shape
     return {
         "stages": n_stages,
@@ -167,7 +199,8 @@ def cascade_sizes(cascade: Cascade | DlibCascade) -> dict[str, int]:
         "leaves_per_tree": n_leaves,
         "components": n_components,
         "bits_per_leaf_number": 8 * cascade.leaves.dtype.itemsize,
-        "array_bytes": sum(array.nbytes for array in cascade.arrays().values()),
+        "members": len(fitted.members),
+        "array_bytes": sum(map(array_bytes, fitted.members)),
     }
 
 
@@ -209,6 +242,9 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
     else:
         header |= {"kind": "dlib"}
     arrays, confidence_model = cascade.arrays(), fitted.confidence_model
+    if fitted.further_members:
+        header["n_members"] = len(fitted.members)
+        arrays |= member_arrays(fitted.further_members)
     if confidence_model is not None:
         header["confidence"] = confidence_model.header() | {"summary": fitted.confidence_summary}
         arrays |= confidence_model.arrays()
@@ -241,6 +277,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         # Its arrays are removed: those left are the cascade's.
         confidence_model = None if confidence is None else ConfidenceModel.from_file(confidence, arrays)
         locator = Locator.from_file(header["locator"], arrays) if "locator" in header else None
+        others = take_members(header, arrays)
         if header["kind"] == "dlib":
             cascade = DlibCascade(**arrays)
             check_dlib_cascade(cascade)
@@ -266,6 +303,7 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
             {} if confidence is None else _check_confidence_summary(confidence["summary"]),
             _check_box_source(header.get("box_source", BOX_SOURCES[0])),
             locator,
+            further_members(cascade, others) if isinstance(cascade, Cascade) else (),
         )
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: the model file does not hold a valid model: {one_line(str(error))}") from error

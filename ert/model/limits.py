@@ -14,6 +14,7 @@ from ert._core.exceptions import InputError
 
 # Type, minimum and maximum of each number among the parameters of training.
 PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
+    "n_members": (int, 1, 4),
     "n_stages": (int, 1, 1000),
     "n_trees": (int, 1, 100_000),
     "max_depth": (int, 1, 10),
@@ -32,6 +33,8 @@ PARAMETER_LIMITS: dict[str, tuple[type, float, float]] = {
     "scale_jitter": (float, 0, 1),
     "roll_jitter": (float, 0, 180),
     "occlusion": (float, 0, 1),
+    "warp": (float, 0, 1),
+    "lighting": (float, 0, 1),
     "n_components": (int, 1, 10_000),
     "stages_per_basis": (int, 1, 1000),
     "working_size": (int, 8, 2000),

@@ -42,7 +42,8 @@ def cross_validate(
     for number, (rest, test) in enumerate(splits, 1):
         rest = _share_of_images(dataset, rest, fraction, plan.random_state + number)
         file = None if checkpoint is None else fold_checkpoint(checkpoint, number, fraction)
-        prepared = replace(plan, given={**plan.given, "verbose": 0}).prepare(dataset.subset(rest))
+        # The error of the fast mode is measured, which runs the first member.
+        prepared = replace(plan, given={**plan.given, "n_members": 1, "verbose": 0}).prepare(dataset.subset(rest))
         model = prepared.fit(checkpoint=file, resume=resume)
         options: Any = {"box_from": plan.box_source, "detector": plan.faces, "n_jobs": model.n_jobs}
         part = predict_new(model, dataset.subset(test), **options)

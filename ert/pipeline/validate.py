@@ -16,10 +16,11 @@ from ert._core.exceptions import InputError
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.evaluation.radial import length_lines, mean_interval, normalizer_or_pair, radial_figures
+from ert.inference.mode import Mode
 from ert.metrics import evaluate, nme, normalizer_text
 from ert.pipeline.boxes import SOURCE_TEXTS, FaceFinder, NewBoxes, new_boxes, scatter_boxes, with_known_source
 from ert.pipeline.predict import DEFAULT_MODE
-from ert.predictor import Mode, ShapePredictor
+from ert.predictor import ShapePredictor
 
 # The error of new photos relative to that of the training objects. Up to the first, more of the same photos can gain
 # little; from the second on, most of the error is that of photos that are not alike enough.

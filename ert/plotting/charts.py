@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
 from io import StringIO
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,8 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
     -------
     Chart
     """
-    stages = [entry["stage"] for entry in history]
+    # One line for each member of the model.
+    members = [list(entries) for _, entries in groupby(history, key=lambda entry: entry.get("member", 1))]
     last, largest = [], 0.0
     with _chart_style():
         from matplotlib.ticker import MaxNLocator
@@ -278,17 +280,21 @@ def plot_stages(history: Sequence[Mapping[str, float]], n_stages: int) -> Chart:
             key = f"{name.removesuffix('ing')}_nme"
             if key not in history[0]:
                 continue
-            errors = [entry[key] for entry in history]
-            markers = {"marker": "o", "markersize": 4, "clip_on": False}
-            axes.plot(stages, errors, label=name, **markers, **_line_style(number))
-            last.append(f"{errors[-1]:.2f} % in {name}")
-            largest = max(largest, *errors)
+            for entries in members:
+                stages, errors = [entry["stage"] for entry in entries], [entry[key] for entry in entries]
+                markers = {"marker": "o", "markersize": 4, "clip_on": False}
+                label = name if entries is members[0] else None
+                axes.plot(stages, errors, label=label, **markers, **_line_style(number))
+                largest = max(largest, *errors)
+            last.append(f"{members[0][-1][key]:.2f} % in {name}")
         axes.set(xlim=(0, n_stages), ylim=(0, _round_up(1.05 * largest)))
         axes.set(xlabel="stage", ylabel="mean error (%)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(last) > 1:
             axes.legend(loc="upper right")
-        return _finish_chart(axes, f"Error by stage; after stage {stages[-1]:.0f}: {' and '.join(last)}")
+        which = f" of {len(members)} members; the first" if len(members) > 1 else ";"
+        stage = members[0][-1]["stage"]
+        return _finish_chart(axes, f"Error by stage{which} after stage {stage:.0f}: {' and '.join(last)}")
 
 
 def plot_learning_curve(curve: Sequence[Mapping[str, Any]]) -> Chart:

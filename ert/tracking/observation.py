@@ -9,6 +9,7 @@ from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._core.types import Box, Floats, Pixels
 from ert.inference.rotated import locate_rotated, rotation
+from ert.inference.single import share_inits
 from ert.model.cascade import NO_MIRROR_MAP
 from ert.model.geometry import INITS
 from ert.predictor import ShapePredictor
@@ -78,10 +79,16 @@ class Observer:
 
     def locate(self, frame: Pixels, box: Box, roll: float) -> Floats:
         """Return the shapes (n_inits, n_landmarks, 2) found from several initializations in a box."""
-        arguments = self._inits, self.channel_order, self.model.gray_weights, self._mirror_map
+        read_as = self.channel_order, self.model.gray_weights, self._mirror_map
         if roll:
-            return locate_rotated(self.model.cascade_, frame, box, roll, *arguments)
-        return self.model.cascade_.predict_face(frame, box, *arguments)
+            return share_inits(
+                self.model.fitted_,
+                self._inits,
+                lambda member, own: locate_rotated(member, frame, box, roll, own, *read_as),
+            )
+        return share_inits(
+            self.model.fitted_, self._inits, lambda member, own: member.predict_face(frame, box, own, *read_as)
+        )
 
     def _assess(self, frame: Pixels, box: Box, shape: Floats, shapes: Floats) -> tuple[Floats, float]:
         """Return standard errors in pixels and the confidence, without a confidence model from the spread."""

@@ -103,7 +103,8 @@ def fit_confidence(
     folds[chosen] = group_folds([X[i] for i in chosen], of_group, n_folds, settings["random_state"])
     check_folds(landmarks[chosen], folds[chosen])
     files = [None] * n_folds if checkpoint is None else fold_checkpoints(checkpoint, n_folds)
-    models = []
+    # Landmarks of the fast mode are assessed, which the first member finds.
+    settings, models = {**settings, "n_members": 1}, []
     for fold, file in enumerate(files):
         if settings["verbose"]:
             log(f"confidence model: fold {fold + 1} of {n_folds}")

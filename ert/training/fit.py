@@ -1,13 +1,13 @@
 """Fitting a cascade: validation, crops, samples, then one stage after another with checkpoints.
 
-objects -> box transforms -> crops -> augmentation -> samples -> stages -> model
+objects -> box transforms -> crops -> augmentation -> for each member: samples -> stages -> model
 """
 
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -25,8 +25,9 @@ from ert._kernels import Workers
 from ert.inference.rotated import check_rolls
 from ert.inference.validation import Face, box_array, check_landmarks, check_near, check_pairs
 from ert.metrics import normalizer_lengths, normalizer_text
-from ert.model.cascade import Stage
+from ert.model.cascade import Cascade, Stage
 from ert.model.cropping import CropSpec, check_crop_spec, crop_region
+from ert.model.dlib_cascade import DlibCascade
 from ert.model.fitted import Fitted, read_fitted, write_fitted
 from ert.model.geometry import image_to_box, rotate_transforms
 from ert.model.limits import (
@@ -38,10 +39,11 @@ from ert.model.limits import (
     check_landmark_count,
 )
 from ert.model.schemes import check_names, resolve_mirror_map
-from ert.training.crops import Crops, FaceReader, cut_crops, occlude_crops
+from ert.training.augmentation import augment_crops, occlude_crops
+from ert.training.crops import Crops, FaceReader, cut_crops
 from ert.training.memory import MemoryPlan, Sizes, plan_memory
 from ert.training.parameters import CascadeKind, Options, check_parameters, plain_params, training_options
-from ert.training.samples import count_inits, draw_samples, plain_samples
+from ert.training.samples import Samples, count_inits, draw_samples, plain_samples
 from ert.training.stage import replay_stage, train_stage, useful_threads, warm_up_training
 
 
@@ -77,7 +79,8 @@ def fit_cascade(
         used = objects.landmarks[counts > 0]
         check_landmarks(used, len(used), "y of objects with a weight")
     n_landmarks = objects.landmarks.shape[1]
-    _check_model(objects, params["n_stages"], options)
+    n_members, n_stages = int(settings["n_members"]), params["n_stages"]
+    _check_model(objects, n_members, n_stages, options)
     names = check_names(landmark_names, n_landmarks)
     notes = {str(key): str(text) for key, text in (notes or {}).items()}
     if (n_bytes := len(json.dumps([names, notes]))) > MAX_TEXT_BYTES:
@@ -112,50 +115,99 @@ def fit_cascade(
         reader = FaceReader(settings["channel_order"], settings["gray_weights"], n_threads, part.what)
         reserved = Crops.reserve(crop_sizes[name], mapped=plan.map_crops)
         crops[name] = cut_crops(reserved, part.X, part.boxes, part.rolls, kind, crop_spec, reader)
-    if options.occlusion:
-        occlude_crops(crops["train"], objects.shapes, options.occlusion, options.random_state)
-    training = draw_samples(
-        crops["train"], objects.shapes, mirror_map, options, counts=counts, map_pools=plan.map_pools
-    )
-    samples = {"train": training}
-    if "validation" in parts:
-        samples["validation"] = plain_samples(
-            crops["validation"], parts["validation"].shapes, training.mean_shape, map_pools=plan.map_pools
+    shapes = objects.shapes
+    if options.warp or options.lighting:
+        min_contrast = crop_spec.min_contrast if options.kind == "ert" else 0.0
+        targets = np.flatnonzero(counts)
+        shapes = augment_crops(
+            crops["train"], shapes, options, targets=targets, min_contrast=min_contrast, n_threads=n_threads
         )
+    if options.occlusion:
+        occlude_crops(crops["train"], shapes, options.occlusion, options.random_state)
 
-    digest = training.digest(options)
+    def draw(seed: int) -> dict[str, Samples]:
+        its_options = replace(options, random_state=seed)
+        training = draw_samples(
+            crops["train"], shapes, mirror_map, its_options, counts=counts, map_pools=plan.map_pools
+        )
+        if "validation" not in parts:
+            return {"train": training}
+        truth = parts["validation"].shapes
+        held_out = plain_samples(crops["validation"], truth, training.mean_shape, map_pools=plan.map_pools)
+        return {"train": training, "validation": held_out}
+
+    samples = draw(options.random_state)
+    mean_shape = samples["train"].mean_shape
+    digest = samples["train"].digest(options)
     summary = {
         "n_objects": len(objects.X),
-        "n_samples": len(training),
+        "n_samples": len(samples["train"]),
         "n_missing": objects.n_missing,
         "digest": digest,
         "library_version": __version__,
         "notes": notes,
     }
-    stages = _finished_stages(checkpoint, digest, resume)[: params["n_stages"]]
-    n_finished = len(stages)
+    finished = _finished_members(checkpoint, digest) if resume else ()
+    members: list[Cascade | DlibCascade] = []
     history: list[dict[str, float]] = []
-    progress = Progress(params["n_stages"], params["n_trees"], normalizer, settings["verbose"])
+    progress = Progress(n_stages, params["n_trees"], normalizer, settings["verbose"], n_members)
     n_useful = useful_threads(max(map(len, samples.values())), n_threads)
     # One thread of linear algebra: the number of threads may change the last bit.
     with threadpool_limits(1), Workers(n_useful) as workers, progress:
-        for number in range(params["n_stages"]):
-            if number < n_finished:
-                replay_stage(training, stages[number], kind, workers)
-            else:
-                before = stages[-1] if stages else None
-                stages.append(train_stage(training, number, options, workers, before, progress.on_trees))
-            if "validation" in samples:
-                replay_stage(samples["validation"], stages[number], kind, workers)
-            errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
-            progress.end_stage(number + 1, errors, replayed=number < n_finished)
-            history.append({"stage": number + 1} | {f"{name}_nme": value for name, value in errors.items()})
-            cascade = kind.assemble(training.mean_shape, crop_spec, stages[: number + 1], options.stages_per_basis)
-            fitted = Fitted(cascade, params, names, mirror_map, list(history), summary)
-            if checkpoint is not None and number >= n_finished:
-                write_fitted(checkpoint, fitted)
-            on_stage(fitted)
+        for number in range(n_members):
+            seed = member_seed(options.random_state, number)
+            if number:
+                # The memory plan has the samples of one member.
+                samples.clear()
+                samples |= draw(seed)
+            known = finished[number].stages()[:n_stages] if number < len(finished) else []
+            train = train_stages(
+                samples, known, n_stages, replace(options, random_state=seed), workers, progress.on_trees
+            )
+            stages: list[Stage] = []
+            for stage in train:
+                stages.append(stage)
+                replayed = len(stages) <= len(known)
+                errors = {name: part.mean_nme(normalizer, workers) for name, part in samples.items()}
+                progress.end_stage(len(history) + 1, errors, replayed=replayed)
+                which = {"stage": len(stages)} | ({"member": number + 1} if number else {})
+                history.append(which | {f"{name}_nme": value for name, value in errors.items()})
+                cascade = kind.assemble(mean_shape, crop_spec, stages, options.stages_per_basis)
+                first, *others = *members, cascade
+                fitted = Fitted(first, params, names, mirror_map, list(history), summary, further_members=tuple(others))
+                if checkpoint is not None and not replayed:
+                    others += finished[number + 1 :]
+                    write_fitted(checkpoint, replace(fitted, further_members=tuple(others)))
+                on_stage(fitted)
+            members.append(cascade)
     return replace(fitted, cascade=kind.finish(fitted.cascade))
+
+
+def member_seed(random_state: int, number: int) -> int:
+    """Return the seed of a member, numbered from 0; that of the first is `random_state`."""
+    return int(np.random.SeedSequence([random_state, number]).generate_state(1)[0]) if number else random_state
+
+
+def train_stages(
+    samples: Mapping[str, Samples],
+    finished: Sequence[Stage],
+    n_stages: int,
+    options: Options,
+    workers: Workers,
+    on_trees: Callable[[int], object] | None,
+) -> Iterator[Stage]:
+    """Yield the stages of a cascade: those that are finished, then trained ones; all samples are moved by each."""
+    training, kind, before = samples["train"], options.cascade_kind, None
+    for number in range(n_stages):
+        if number < len(finished):
+            stage = finished[number]
+            replay_stage(training, stage, kind, workers)
+        else:
+            stage = train_stage(training, number, options, workers, before, on_trees)
+        if "validation" in samples:
+            replay_stage(samples["validation"], stage, kind, workers)
+        before = stage
+        yield stage
 
 
 def _with_seed(settings: Mapping[str, Any], checkpoint: StrPath | None) -> Mapping[str, Any]:
@@ -219,7 +271,7 @@ def _validate(
     return _Objects(X, what, boxes, rolls, landmarks, transforms, image_to_box(landmarks, transforms))
 
 
-def _check_model(objects: _Objects, n_stages: int, options: Options) -> None:
+def _check_model(objects: _Objects, n_members: int, n_stages: int, options: Options) -> None:
     """Check that the model will be within the bounds of :mod:`ert.model.limits`: it could not be loaded else."""
     n_landmarks = objects.landmarks.shape[1]
     check_landmark_count(n_landmarks)
@@ -229,8 +281,11 @@ def _check_model(objects: _Objects, n_stages: int, options: Options) -> None:
     n_leaves = n_stages * options.n_trees * 2**options.max_depth
     n_bytes = n_components * (n_leaves * options.leaf_bits // 8 + n_bases * 2 * n_landmarks)
     leaf_bytes = 8 * n_landmarks if options.cascade_kind.has_float_leaves else n_components * options.leaf_bits // 8
-    if (size := n_leaves * (6 + leaf_bytes)) > MAX_FILE_BYTES:
-        trees = f"{n_stages} stages of {options.n_trees} trees with {2**options.max_depth} leaves"
+    if (size := n_members * n_leaves * (6 + leaf_bytes)) > MAX_FILE_BYTES:
+        trees = (
+            f"{n_members} members of " * (n_members > 1)
+            + f"{n_stages} stages of {options.n_trees} trees with {2**options.max_depth} leaves"
+        )
         raise InputError(f"{trees} take {size / 1e9:.3g} GB, expected at most {MAX_FILE_BYTES / 1e9:.3g} GB")
     check_basis_products(n_stages, n_components, n_landmarks, n_bytes)
 
@@ -249,7 +304,7 @@ def _plan_memory(
         n_samples=int(counts.sum()) * (2 if mirrored else 1),
         n_validation=len(parts["validation"].X) if "validation" in parts else 0,
         n_landmarks=objects.landmarks.shape[1],
-        n_stages=settings["n_stages"],
+        n_stages=settings["n_members"] * settings["n_stages"],
         mirrored=mirrored,
         missing=objects.n_missing > 0,
         crop_bytes=sum(int(part.prod(axis=1).sum()) for part in crop_sizes.values()),
@@ -261,16 +316,14 @@ def _plan_memory(
     return plan
 
 
-def _finished_stages(checkpoint: StrPath | None, digest: str, resume: bool) -> list[Stage]:
-    """Return the stages of a checkpoint, none where there is nothing to resume."""
-    if checkpoint is None or not resume:
-        return []
-    if not Path(checkpoint).exists():
-        return []
+def _finished_members(checkpoint: StrPath | None, digest: str) -> tuple[Cascade | DlibCascade, ...]:
+    """Return the members of a checkpoint with the stages so far, none where there is nothing to resume."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return ()
     fitted = read_fitted(checkpoint)
     if fitted.summary["digest"] != digest or fitted.cascade.basis.shape[1] == 0:
         raise InputError(f"{os.fspath(checkpoint)}: the checkpoint was written by a fit with other data or parameters")
-    return fitted.cascade.stages()
+    return fitted.members
 
 
 def log(text: str) -> None:
@@ -284,18 +337,18 @@ class Progress:
     It is silent unless `verbose`. Errors are percentages of `normalizer`.
     """
 
-    def __init__(self, n_stages: int, n_trees: int, normalizer: str | None, verbose: int) -> None:
+    def __init__(self, n_stages: int, n_trees: int, normalizer: str | None, verbose: int, n_members: int = 1) -> None:
         self._n_stages, self._n_trees, self._normalizer = n_stages, n_trees, normalizer
-        self._verbose = bool(verbose)
+        self._n_members, self._verbose = n_members, bool(verbose)
         self._bar: Any = None
         self._begin = time.monotonic()
-        self._n_replayed = 0
+        self._n_trained = 0
 
     def __enter__(self) -> Self:
         if self._verbose and sys.stderr.isatty():
             from tqdm import tqdm
 
-            total = self._n_stages * self._n_trees
+            total = self._n_members * self._n_stages * self._n_trees
             self._bar = tqdm(total=total, unit="tree", desc="training", dynamic_ncols=True)
         return self
 
@@ -309,9 +362,8 @@ class Progress:
         return None if self._bar is None else self._bar.update
 
     def end_stage(self, number: int, errors: Mapping[str, float], *, replayed: bool) -> None:
-        """Report the errors ("train", "validation") after stage `number`, counted from 1, in percent."""
-        if replayed:
-            self._n_replayed = number
+        """Report the errors ("train", "validation") after a stage, in percent; stages of all members are counted."""
+        self._n_trained += not replayed
         if self._bar is not None:
             self._bar.update(self._n_trees if replayed else 0)
             self._bar.set_postfix({name: f"{value:.2f} %" for name, value in errors.items()})
@@ -319,10 +371,12 @@ class Progress:
             elapsed = time.monotonic() - self._begin
             names = {"train": "training", "validation": "validation"}
             text = ", ".join(f"{names[name]} error {value:.2f} %" for name, value in errors.items())
-            line = f"stage {number} of {self._n_stages}: {text} of the {normalizer_text(self._normalizer)}"
+            member, stage = divmod(number - 1, self._n_stages)
+            line = f"member {member + 1} of {self._n_members}, " * (self._n_members > 1)
+            line += f"stage {stage + 1} of {self._n_stages}: {text} of the {normalizer_text(self._normalizer)}"
             line += f", {_clock(elapsed)} elapsed"
-            if number > self._n_replayed:
-                left = elapsed / (number - self._n_replayed) * (self._n_stages - number)
+            if not replayed:
+                left = elapsed / self._n_trained * (self._n_members * self._n_stages - number)
                 line += f", {_clock(left)} left"
             log(line)
 

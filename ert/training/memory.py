@@ -84,6 +84,7 @@ class Sizes:
     n_samples: int
     n_validation: int
     n_landmarks: int
+    # Of all members.
     n_stages: int
     mirrored: bool
     missing: bool

@@ -102,7 +102,7 @@ KINDS = {
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # Parameters that are stored only where they have other values than these, as in files from before there were any.
-NEUTRAL: dict[str, Any] = {"tree_target": "shape", "spread_decay": 1.0}
+NEUTRAL: dict[str, Any] = {"n_members": 1, "tree_target": "shape", "spread_decay": 1.0, "warp": 0.0, "lighting": 0.0}
 
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
@@ -147,6 +147,8 @@ class Options:
     scale_jitter: float
     roll_jitter: float
     occlusion: float
+    warp: float
+    lighting: float
     random_state: int
 
     @property
@@ -172,6 +174,8 @@ def check_parameters(params: Mapping[str, Any]) -> None:
         # An array equals nothing, but item by item.
         if isinstance(params[name], np.ndarray) or params[name] not in choices:
             raise InputError(f"{name}={quoted(params[name])}: expected one of {', '.join(map(str, choices))}")
+    if params["kind"] == "dlib" and params["n_members"] > 1:
+        raise InputError(f"n_members={params['n_members']}: expected 1 with kind='dlib'")
     if params["tree_target"] == "landmark" and not params["pool_spread"]:
         raise InputError("pool_spread=0: expected more than 0 with tree_target='landmark'")
 

@@ -139,7 +139,7 @@ def count_inits(sample_weight: npt.ArrayLike | None, n_objects: int, options: Op
     if sample_weight is None:
         return np.full(n_objects, options.n_inits)
     weights = check_weights(sample_weight, n_objects, options.n_inits)
-    draws = np.random.default_rng([options.random_state, 3]).random(n_objects)
+    draws = np.random.default_rng([options.random_state, 5]).random(n_objects)
     counts = np.floor(weights * options.n_inits + draws).astype(np.int64)
     return counts
 

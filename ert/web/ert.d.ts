@@ -9,7 +9,7 @@ export interface Pixels {
 export type Box = [number, number, number, number] | number[];
 
 export interface PredictionMode {
-  /** Initializations, 1 to 7; the result is the median of the shapes found. */
+  /** Initializations, 1 to 7; the result is the median of the shapes found. The members of a model share them. */
   nInits?: number;
   /** Passes, 1 to 5: each but the first starts from a box redrawn around the shape of the one before. */
   nPasses?: number;

@@ -7,7 +7,7 @@
  * Here are the modes of prediction, and model files:
  *
  *     image, box --> crop (crop.js) --> mean shape, which the trees of each stage move (cascade.js)
- *                --> the same from other initializations and in the mirror image --> median: landmarks
+ *                --> the same from other initializations, in the mirror image, by other members --> median: landmarks
  *     image, landmarks --> two more forests (confidence.js) --> standard errors, confidence
  *
  * @typedef {import("./internal/crop.js").Pixels} Pixels
@@ -15,7 +15,7 @@
  */
 import { Cascade } from "./internal/cascade.js";
 import {
-  ModelError, check, checkArrays, checkConfidence, checkHeader, checkLocator, checkSpec, isObject,
+  ModelError, check, checkArrays, checkConfidence, checkHeader, checkLocator, checkMember, checkSpec, isObject,
 } from "./internal/checks.js";
 import { ConfidenceModel } from "./internal/confidence.js";
 import { channels, grayImage, squareBox } from "./internal/crop.js";
@@ -71,13 +71,21 @@ function redrawBox(shape, mean, box) {
   return 0.5 * old <= side && side <= 2 * old && moved <= 0.5 * old ? [left, top, side + 1, side + 1] : box;
 }
 
+/** Locate an object, from initialization i by member i modulo the number of members.
+ * @param {(member: any, inits: number[][]) => Float64Array[]} locate */
+function shareInits(members, inits, locate) {
+  const used = members.slice(0, inits.length);
+  return used.flatMap((member, k) => locate(member, inits.filter((_, i) => i % used.length === k)));
+}
+
 /** A landmark model. */
 export class Model {
   #cascade;
+  #members;
   #confidence;
 
   constructor(parts) {
-    const { header, cascade, confidence, locator, names, mirrorMap } = parts;
+    const { header, cascade, further = [], confidence, locator, names, mirrorMap } = parts;
     this.header = header;
     this.landmarkNames = names;
     this.nLandmarks = names.length;
@@ -88,6 +96,7 @@ export class Model {
     this.locator = locator;
     this.hasConfidence = confidence !== null;
     this.#cascade = cascade;
+    this.#members = [cascade, ...further];
     this.#confidence = confidence;
   }
 
@@ -101,11 +110,13 @@ export class Model {
     const { nInits = 1, nPasses = 1, flip = false, restart = false } = this.#mode(mode);
     const first = INITS.slice(0, nInits);
     const inits = flip ? [...first, ...first.map(([x, y, scale]) => [x, y, scale, 1])] : first;
-    const cascade = this.#cascade;
-    const from = (place, starts) => cascade.predict(image, place, starts, this.mirrorMap, this.grayWeights);
+    const cascade = this.#cascade, members = this.#members, readAs = [this.mirrorMap, this.grayWeights];
+    const from = (place, starts) =>
+      shareInits(members, starts, (member, own) => member.predict(image, place, own, ...readAs));
     if (!Number.isFinite(roll)) throw new RangeError(`roll: ${roll}, expected degrees`);
     if (roll !== 0) {
-      return medianShape(locateRotated(cascade, image, box, roll, inits, this.mirrorMap, this.grayWeights));
+      const locate = (member, own) => locateRotated(member, image, box, roll, own, ...readAs);
+      return medianShape(shareInits(members, inits, locate));
     }
     for (let pass = 1; pass < nPasses; pass++) box = redrawBox(from(box, [INITS[0]])[0], cascade.meanShape, box);
     const shape = medianShape(from(box, inits));
@@ -320,20 +331,25 @@ async function inflate(stream, size) {
 
 /** Put a model together from its header and its arrays, all of which must be used. */
 function build(header, whole, arrays) {
-  const taken = (prefix, names) => {
+  const taken = (prefix, names = CASCADE_ARRAYS) => {
     const entries = names.map((name) => [name, arrays.get(prefix + name)]);
     for (const [name, array] of entries) {
       check(array && arrays.delete(prefix + name), () => `the model file has no array ${prefix}${name}`);
     }
     return Object.fromEntries(entries);
   };
-  const cascadeArrays = (prefix) => taken(prefix, CASCADE_ARRAYS);
   const parts = { header, locator: null, confidence: null };
-  const own = cascadeArrays("");
-  const { names, mirrorMap, spec, together } = checkHeader(header, whole, own);
+  const own = taken("");
+  const { names, mirrorMap, nMembers, spec, together } = checkHeader(header, whole, own);
   Object.assign(parts, { names, mirrorMap });
   checkArrays(own, header.kind, together);
   parts.cascade = header.kind === "dlib" ? new DlibCascade(own) : new Cascade(own, spec, together);
+  parts.further = Array.from({ length: nMembers - 1 }, (_, i) => {
+    const [mean, ...others] = CASCADE_ARRAYS;
+    const its = { [mean]: own[mean], ...taken(`member${i + 2}_`, others) };
+    checkMember(its, own, together, i + 2);
+    return new Cascade(its, spec, together);
+  });
   if (header.confidence != null) {
     const its = taken("confidence_", CONFIDENCE_ARRAYS);
     const itsSpec = checkSpec(header.confidence.crop_spec, whole.confidence.crop_spec, 10);
@@ -342,7 +358,7 @@ function build(header, whole, arrays) {
   }
   if ("locator" in header) {
     check(isObject(header.locator), () => "the header's locator is no object");
-    const corners = cascadeArrays("locator_cascade_"), its = taken("locator_", LOCATOR_ARRAYS);
+    const corners = taken("locator_cascade_"), its = taken("locator_", LOCATOR_ARRAYS);
     const itsSpec = checkSpec(header.locator.crop_spec, whole.locator.crop_spec);
     checkArrays(corners, "ert", whole.locator.stages_per_basis);
     checkLocator(header.locator, its, corners, names.length);

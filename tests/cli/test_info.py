@@ -13,6 +13,18 @@ def test_info_prints_the_contents(model, capsys):
     assert json.loads(capsys.readouterr().out)["trees_per_stage"] == 20
 
 
+def test_info_says_what_each_member_weighs(members_model, tmp_path, capsys):
+    members_model.save(tmp_path / "x.ert")
+    assert run("info", tmp_path / "x.ert") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  3 members of 0.02, 0.02, 0.02 MB: mode='accurate' uses all of them, 'fast' the first" in lines
+    assert sum("error after stage 2 of member 3: " in line for line in lines) == 1
+    assert run("info", tmp_path / "x.ert", "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["members"] == len(facts["member_bytes"]) == 3
+    assert sum(facts["member_bytes"]) == facts["array_bytes"]
+
+
 def test_models_lists_the_bundled_models(capsys):
     assert run("models") == 0
     assert "face68: 68 landmarks" in capsys.readouterr().out

@@ -59,7 +59,7 @@ def seeds(folder):
     """Return models to begin with: dicts of header, arrays and how they are written."""
     rng = np.random.default_rng(5)
     found = []
-    for kind in ("small", "confident", "wide", "located", "dlib", "compact"):
+    for kind in ("small", "confident", "wide", "located", "several", "dlib", "compact"):
         cascade = likely_cascade(3, n_landmarks=68 if kind == "confident" else 5)
         path = folder / f"{kind}.dat"
         write_dlib_file(path, cascade)
@@ -68,13 +68,15 @@ def seeds(folder):
             model = model.compact()
         model.save(folder / f"{kind}.ert")
         header, arrays = read_model_file(folder / f"{kind}.ert")
-        if kind in ("small", "confident", "wide", "located"):
+        if kind not in ("dlib", "compact"):
             n_landmarks = len(cascade.mean_shape)
             header, arrays = as_ert(header, rng, n_landmarks, np.int16 if kind == "wide" else np.int8)
         if kind == "confident":
             add_confidence(header, arrays, rng)
         if kind == "located":
             add_locator(header, arrays, rng)
+        if kind == "several":
+            add_members(header, arrays, rng)
         found.append((header, {name: array.copy() for name, array in arrays.items()}))
     return found, (folder / "dlib.dat").read_bytes()
 
@@ -116,6 +118,17 @@ def add_confidence(header, arrays, rng):
     summary = {"n_folds": 2, "n_objects": 5, "n_samples": 9, "n_failed": 1, "n_background": 2}
     header["confidence"] = model.header() | {"summary": summary | {"failed_auc": 0.9, "background_rejected": None}}
     header["params"]["normalizer"] = "inter-ocular" if n_landmarks == 68 else "box"
+
+
+def add_members(header, arrays, rng, n_stages=(2, 4)):
+    """Add further members, each with a number of stages, to a model of `as_ert`."""
+    header["n_members"] = 1 + len(n_stages)
+    _, n_trees, n_leaves, n_components = arrays["leaves"].shape
+    sizes = {"n_trees": n_trees, "n_components": n_components, "n_pixels": arrays["anchors"].shape[1]}
+    sizes |= {"depth": n_leaves.bit_length() - 1, "together": header["stages_per_basis"]}
+    for number, n in enumerate(n_stages, 2):
+        _, its = as_ert(header, rng, len(arrays["mean_shape"]), arrays["leaves"].dtype, n_stages=n, **sizes)
+        arrays |= {f"member{number}_{name}": array for name, array in its.items() if name != "mean_shape"}
 
 
 def add_locator(header, arrays, rng):
@@ -161,8 +174,11 @@ def resized(header, rng, random):
         n_landmarks = max(1, n_landmarks // 2)
         bases = -(-sizes["n_stages"] // sizes["together"]) * sizes["n_components"] * 2 * n_landmarks
     header, arrays = as_ert(header, rng, n_landmarks, random.choice([np.int8, np.int16]), **sizes)
+    header.pop("n_members", None)
     if random.random() < 0.3:
         add_confidence(header, arrays, rng)
+    if random.random() < 0.2:
+        add_members(header, arrays, rng, random.choice([(1,), (3, sizes["n_stages"]), (1, 1, 1), (1, 1, 1, 1)]))
     return header, arrays
 
 

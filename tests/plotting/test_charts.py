@@ -120,6 +120,11 @@ def test_stages_are_drawn_with_validation_or_without():
     assert axes_of(chart).get_ylim()[1] >= 9
     assert (axes_of(chart).get_xticks() % 1 == 0).all()
     assert [text.get_text() for text in axes_of(chart).get_legend().get_texts()] == ["training", "validation"]
+    second = [entry | {"member": 2, "train_nme": 12.0} for entry in history[:2]]
+    both = plot_stages(history + second, 10)
+    assert "of 2 members; the first after stage 3: 3.00 % in training and 4.00 % in validation" in both.description
+    assert [[*curve.get_ydata()] for curve in curves_of(both)] == [[9, 4.5, 3], [12, 12], [4, 4, 4], [4, 4]]
+    assert len(axes_of(both).get_legend().get_texts()) == 2
     alone = plot_stages([{"stage": 1, "train_nme": 0.0}], 1)
     assert len(axes_of(alone).get_lines()) == 1
     assert axes_of(alone).get_legend() is None

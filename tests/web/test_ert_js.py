@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import likely_cascade
-from fuzz.models import add_confidence, as_ert
+from fuzz.models import add_confidence, add_members, as_ert
 from web.node import Jobs
 
 import ert
@@ -106,6 +106,24 @@ def test_several_initializations_mirror_images_passes_and_rolls(header, images, 
         for roll in (20.0, -90.0, 181.5):
             sampled(jobs, model, path, images, roll=roll)
         sampled(jobs, model, path, images, mode="accurate", roll=-7.0)
+    assert max(found["landmarks"] for found in jobs.differences()) < PIXELS
+
+
+def test_members_share_the_initializations(header, images, tmp_path):
+    jobs, rng, path = Jobs(tmp_path), np.random.default_rng(11), tmp_path / "x.ert"
+    changed, arrays = as_ert(header, rng, 68, np.int8)
+    changed["mirror_map"] = list(range(68))
+    add_confidence(changed, arrays, rng)
+    add_members(changed, arrays, rng)
+    model = model_of(path, changed, arrays)
+    assert len(model.members_) == 3
+    sampled(jobs, model, path, images)
+    # Its confidence is low: restarts.
+    sampled(jobs, model, path, images, mode="accurate")
+    for n_inits in (1, 2, 7):
+        node_mode = {"nInits": n_inits, "nPasses": 2, "flip": True}
+        sampled(jobs, model, path, images, mode=PredictionMode(n_inits, 2, True), node_mode=node_mode)
+    sampled(jobs, model, path, images, mode="accurate", roll=20.0)
     assert max(found["landmarks"] for found in jobs.differences()) < PIXELS
 
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 from builders import likely_cascade
 from fuzz import web
-from fuzz.models import add_locator, as_ert
+from fuzz.models import add_locator, add_members, as_ert
 from web.node import HERE, node
 
 import ert
 from ert.model.dlib_format import write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
+from ert.model.limits import PARAMETER_LIMITS
 
 PREFIX = struct.Struct("<8sII")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """The bytes of a small model with a locator, those of the same compressed, and of one of dlib's."""
+    """The bytes of a small model with a locator, the same compressed, the same of 3 members, and of one of dlib's."""
     folder, rng = tmp_path_factory.mktemp("model"), np.random.default_rng(2)
     write_dlib_file(folder / "x.dat", likely_cascade(3))
     ert.load(folder / "x.dat").save(folder / "x.ert")
@@ -29,7 +30,10 @@ def model(tmp_path_factory):
     for name, compress in (("plain", False), ("compressed", True)):
         write_model_file(folder / f"{name}.ert", header, arrays, compress=compress)
         ert.load(folder / f"{name}.ert")
-    return {name: (folder / name).read_bytes() for name in ("plain.ert", "compressed.ert", "x.dat")}
+    add_members(header, arrays, rng)
+    write_model_file(folder / "members.ert", header, arrays)
+    assert len(ert.load(folder / "members.ert").members_) == 3
+    return {name: (folder / name).read_bytes() for name in ("plain.ert", "compressed.ert", "members.ert", "x.dat")}
 
 
 def with_checksum(content):
@@ -51,6 +55,20 @@ def setting(*keys, value):
         for key in keys[:-1]:
             header = header[key]
         header[keys[-1]] = value
+
+    return change
+
+
+def retyped(name, type_text):
+    def change(header):
+        next(entry for entry in header["arrays"] if entry[0] == name)[1] = type_text
+
+    return change
+
+
+def reshaped(name, shape):
+    def change(header):
+        next(entry for entry in header["arrays"] if entry[0] == name)[2] = shape
 
     return change
 
@@ -101,6 +119,21 @@ DAMAGE = {
         "more than 8 levels",
     ),
     "shape.ert": (lambda m: with_header(m["plain.ert"], setting("arrays", 0, 2, value=[-1])), "cannot be read"),
+    "more.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=5)), "n_members=5: expected an"),
+    "absent.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=4)), "no array member4_anchors"),
+    "spare.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=2)), "not known: member3_anchors"),
+    "true.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=True)), "n_members=true"),
+    "null.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=None)), "n_members=null"),
+    "fraction.ert": (lambda m: with_header(m["members.ert"], setting("n_members", value=3.0)), "n_members=3: expected"),
+    "alone.ert": (lambda m: with_header(m["members.ert"], setting("kind", value="dlib")), "n_members=3: expected 1"),
+    "type.ert": (
+        lambda m: with_header(m["members.ert"], retyped("member2_leaves", "|u1")),
+        "member 2: leaves has shape (2,6,16,7) and type uint8",
+    ),
+    "pool.ert": (
+        lambda m: with_header(m["members.ert"], reshaped("member3_anchors", [2, 60])),
+        "member 3: anchors has shape (2,60)",
+    ),
     "cut.dat": (lambda m: m["x.dat"][:-1], "truncated"),
     "long.dat": (lambda m: m["x.dat"] + b"\1", "longer than the model"),
     "text.dat": (lambda m: b"hello" * 9, "dlib model file"),
@@ -120,12 +153,31 @@ def test_damaged_files_are_refused_in_one_line_that_names_them(model, tmp_path):
         assert message.isprintable()
 
 
+def test_parameters_have_the_limits_of_python(model, tmp_path):
+    names, expected = [], []
+    for name, (kind, *limits) in PARAMETER_LIMITS.items():
+        for value, beyond in zip(limits, (-1, 1), strict=True):
+            for fits in (True, False):
+                number = kind(value if fits else value + beyond)
+                names.append(f"{name}{number}.ert")
+                content = with_header(model["members.ert"], setting("params", name, value=number))
+                (tmp_path / names[-1]).write_bytes(content)
+                expected.append(fits)
+                if fits:
+                    ert.load(tmp_path / names[-1])
+                else:
+                    with pytest.raises(ert.InputError, match=f"{name}="):
+                        ert.load(tmp_path / names[-1])
+    messages = json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names)))
+    assert [message == "loaded 5" for message in messages] == expected, messages
+
+
 def test_a_model_is_known_by_its_bytes_without_a_name_and_from_any_place_in_memory(model, tmp_path):
     for name, content in model.items():
         (tmp_path / name).write_bytes(content)
     names = list(model)
-    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "unnamed")) == ["loaded 5"] * 3
-    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "moved")) == ["loaded 5"] * 3
+    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "unnamed")) == ["loaded 5"] * 4
+    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "moved")) == ["loaded 5"] * 4
 
 
 def test_wrong_arguments_are_named(model, tmp_path):

@@ -17,14 +17,14 @@ export function check(condition, text) {
 
 // Whether it is an integer, minimum and maximum of each number among the parameters of training.
 const LIMITS = {
-  n_stages: [true, 1, 1000], n_trees: [true, 1, 100_000], max_depth: [true, 1, 10], learning_rate: [false, 1e-6, 1],
-  n_trees_averaged: [true, 1, 100_000], n_pixels: [true, 2, 10_000], n_pool_candidates: [true, 0, 10_000],
-  n_split_tests: [true, 1, 10_000], prior_length: [false, 1e-6, 1e6], padding: [false, -0.4, 5],
-  pool_spread: [false, 0, 5], spread_decay: [false, 0.1, 1], n_inits: [true, 1, 10_000],
+  n_members: [true, 1, 4], n_stages: [true, 1, 1000], n_trees: [true, 1, 100_000], max_depth: [true, 1, 10],
+  learning_rate: [false, 1e-6, 1], n_trees_averaged: [true, 1, 100_000], n_pixels: [true, 2, 10_000],
+  n_pool_candidates: [true, 0, 10_000], n_split_tests: [true, 1, 10_000], prior_length: [false, 1e-6, 1e6],
+  padding: [false, -0.4, 5], pool_spread: [false, 0, 5], spread_decay: [false, 0.1, 1], n_inits: [true, 1, 10_000],
   n_shapes_mixed: [true, 1, 100], shift_jitter: [false, 0, 1], scale_jitter: [false, 0, 1],
-  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], n_components: [true, 1, 10_000],
-  stages_per_basis: [true, 1, 1000], working_size: [true, 8, 2000], blur: [false, 0, 50],
-  min_contrast: [false, 0, 127], random_state: [true, 0, 2 ** 32 - 1],
+  roll_jitter: [false, 0, 180], occlusion: [false, 0, 1], warp: [false, 0, 1], lighting: [false, 0, 1],
+  n_components: [true, 1, 10_000], stages_per_basis: [true, 1, 1000], working_size: [true, 8, 2000],
+  blur: [false, 0, 50], min_contrast: [false, 0, 127], random_state: [true, 0, 2 ** 32 - 1],
 };
 const CHOICES = {
   kind: ["ert", "dlib"], leaf_bits: [8, 16], normalizer: [null, "inter-ocular", "inter-pupil", "box", "diagonal"],
@@ -87,9 +87,17 @@ export function checkHeader(header, whole, arrays) {
   check(named && new Set(names).size === nLandmarks, () => `landmark_names: expected ${nLandmarks} different names`);
   check(has(header, "mirror_map"), () => "the header has no mirror_map");
   const mirrorMap = header.mirror_map === null ? null : checkMirror(mirror, nLandmarks);
-  if (kind === "dlib") return { names, mirrorMap };
+  const [given, nMembers] = has(header, "n_members") ? [header.n_members, whole.n_members] : [1, 1];
+  checkSize("n_members", given, nMembers);
+  checkAlone(kind, nMembers);
+  if (kind === "dlib") return { names, mirrorMap, nMembers };
   checkSize("stages_per_basis", header.stages_per_basis, whole.stages_per_basis);
-  return { names, mirrorMap, spec: checkSpec(header.crop_spec, whole.crop_spec), together: whole.stages_per_basis };
+  const spec = checkSpec(header.crop_spec, whole.crop_spec);
+  return { names, mirrorMap, nMembers, spec, together: whole.stages_per_basis };
+}
+
+function checkAlone(kind, nMembers = 1) {
+  check(kind !== "dlib" || nMembers === 1, () => `n_members=${nMembers}: expected 1 with kind='dlib'`);
 }
 
 function checkParams(params, whole, nLandmarks) {
@@ -101,6 +109,7 @@ function checkParams(params, whole, nLandmarks) {
   }
   const { n_trees: nTrees = 500, max_depth: depth = 4, n_split_tests: nTests = 20 } = params;
   check(nTrees * 2 ** depth * nTests <= MAX_CANDIDATES, () => "params: too many candidate splits per stage");
+  checkAlone(params.kind, params.n_members);
   const spread = params.tree_target !== "landmark" || params.pool_spread > 0;
   check(spread, () => "pool_spread=0: expected more than 0 with tree_target='landmark'");
 }
@@ -258,6 +267,19 @@ export function checkArrays(arrays, kind, together = 1) {
   check(products <= most, () => `stages take ${products} products for each face, expected at most ${most}`);
   checkBounds("anchors", arrays.anchors, 0, nLandmarks - 1);
   checkBounds("pairs", arrays.pairs, 0, nPixels - 1);
+}
+
+/** Check the arrays of a further member: all sizes but the number of stages are those of the first.
+ * @param {Record<string, Values>} arrays  @param {Record<string, Values>} first  @param {number} number  from 2 */
+export function checkMember(arrays, first, together, number) {
+  for (const [name, { shape, type }] of Object.entries(first)) {
+    checkShape(`member ${number}: ${name}`, arrays[name], [arrays[name].shape[0], ...shape.slice(1)], [typeName(type)]);
+  }
+  try {
+    checkArrays(arrays, "ert", together);
+  } catch (error) {
+    throw new ModelError(`member ${number}: ${error.message}`);
+  }
 }
 
 /** Check the arrays of a confidence model. @param {Record<string, Values>} arrays */
