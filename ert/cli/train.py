@@ -173,7 +173,6 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
     ert train wings.tps --out wings.ert --cv 5
-    ert train wings.tps --unlabelled more_photos --out wings.ert --cv 5
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
