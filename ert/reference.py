@@ -107,7 +107,8 @@ def orientation_maps(crop: Pixels) -> Pixels:
     sums = sums[:, :, :-2] + 2 * sums[:, :, 1:-1] + sums[:, :, 2:]
     sums[1::2] = sums[1::2] * 181 >> 7
     roots = np.sqrt(sums.astype(np.float32)) * np.float32(3.25)
-    return np.minimum(roots, 255).astype(np.uint8)
+    maps: Pixels = np.minimum(roots, 255).astype(np.uint8)
+    return maps
 
 
 def find_leaf(values: Pixels, pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[np.generic]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
-from ert._core.files import claim
+from ert._core.files import claim, protect
 from ert._core.runtime import count_threads
 from ert.cli import common
 from ert.cli.measure import add_scale, with_scales
@@ -173,7 +173,6 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
     ert train wings.tps --out wings.ert --cv 5
-    ert train wings.tps --unlabelled more_photos --out wings.ert --cv 5
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
@@ -370,7 +369,7 @@ def _find_unlabelled(options: argparse.Namespace, dataset: Dataset, settings: Se
     boxes = next((text for text in options.boxes if ":" in text), None)
     say = lambda text: common.log(f"ert: {text}")  # noqa: E731
     unlabelled = find_unlabelled(options.unlabelled, dataset, settings, boxes=boxes, say=say)
-    common.protect(unlabelled.files)
+    protect(unlabelled.files)
     return unlabelled
 
 
