@@ -335,7 +335,7 @@ def _marks_of(given: npt.ArrayLike, shape: tuple[int, ...], boxes: Floats, rolls
     several = several[None] if several.ndim == 3 else several
     if several.ndim != 4 or not len(several) or several.shape[1:] != shape:
         raise InputError(f"teacher: landmarks of shape {several.shape}, expected {shape} or (n_teachers, *{shape})")
-    known: npt.NDArray[np.bool_] = np.isfinite(several).all(axis=(0, 2, 3))
+    known = np.asarray(np.isfinite(several).all(axis=(0, 2, 3)))
     faults = tuple(f"unlabelled[{i}]: the teacher has not marked it" for i in np.flatnonzero(~known))
     several = several[:, known]
     return Marks(
