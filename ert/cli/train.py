@@ -212,9 +212,11 @@ def run_train(options: argparse.Namespace) -> int:
     if options.group is not None:
         checks = replace(checks, groups=file_groups(dataset.files, options.group))
     unlabelled = None
+    teachers: list[Path] = []
     if options.unlabelled:
         unlabelled = _find_unlabelled(options, dataset, settings)
-        for file in all_teacher_files(checkpoint, checks, unlabelled):
+        teachers = list(all_teacher_files(checkpoint, checks, unlabelled))
+        for file in teachers:
             if file.exists() and not options.resume:
                 raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
             claim(file, "model", f"the checkpoint {file.name}")
@@ -247,6 +249,8 @@ def run_train(options: argparse.Namespace) -> int:
         found = f"{done} finished stages" if done else "no checkpoint found; starting from scratch"
         if not done and any(file.exists() for file in fold_files(checkpoint, checks)):
             found = "going on with the folds of the validation"
+        elif not done and any(file.exists() for file in teachers):
+            found = "going on with the teachers"
         common.log(f"{checkpoint}: {found}")
     report: TrainingReport | None = None
 
@@ -279,6 +283,9 @@ def run_train(options: argparse.Namespace) -> int:
             return 130
         if any(file.exists() for file in fold_files(checkpoint, checks)):
             common.log("ert: interrupted; finished folds are kept: continue with --resume")
+            return 130
+        if any(file.exists() for file in teachers):
+            common.log("ert: interrupted; finished stages of teachers are kept: continue with --resume")
             return 130
         raise
     model = trained.model

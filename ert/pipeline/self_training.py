@@ -20,7 +20,7 @@ from ert._core.images import load_image
 from ert._core.runtime import count_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.inference.rotated import check_rolls
-from ert.inference.validation import Face, box_array, check_landmark_array, check_landmarks, check_pairs, face_list
+from ert.inference.validation import Face, box_array, check_landmarks, check_pairs, face_list
 from ert.pipeline.sources import Found
 from ert.pipeline.threads import map_in_threads
 from ert.predictor import ShapePredictor
@@ -182,10 +182,18 @@ def self_train(
     X, unlabelled = face_list(X), face_list(unlabelled)
     landmarks = check_landmarks(y, len(X))
     boxes, new_boxes = box_array(check_pairs(X)), box_array(check_pairs(unlabelled, "unlabelled"))
+    if not unlabelled:
+        raise InputError("unlabelled: 0 objects, expected at least one")
     if (rolls is None) != (unlabelled_rolls is None):
         raise InputError("rolls and unlabelled_rolls: expected both or none")
     turns = None if rolls is None else check_rolls(rolls, len(X))
     new_turns = np.zeros(len(unlabelled)) if rolls is None else check_rolls(unlabelled_rolls, len(unlabelled))
+    if known is not None:
+        known, shape = np.asarray(known, np.float64), (len(unlabelled), *landmarks.shape[1:])
+        if known.shape != shape:
+            raise InputError(f"known: landmarks of shape {known.shape}, expected {shape}")
+        if np.isinf(known).any():
+            raise InputError("known: infinite value, expected finite ones, or NaN for landmarks that are not known")
     chosen: dict[str, Any] = {} if estimator is None else estimator.get_params()
     if chosen.get("random_state", 0) is None:
         raise InputError("random_state=None: expected an integer, from which those of the teachers follow")
@@ -207,9 +215,7 @@ def self_train(
         )
     if marks.faults:
         warnings.warn(fault_text(marks), stacklevel=3)
-    if known is not None:
-        known = check_landmark_array(known, (len(unlabelled), *landmarks.shape[1:]))[marks.photos]
-    marked = select(marks, images, settings, known)
+    marked = select(marks, images, settings, None if known is None else known[marks.photos])
     teaching.say(marked.text)
     return fit_student(
         make_model(len(marked.X)),

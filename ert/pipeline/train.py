@@ -1,7 +1,8 @@
 """From a dataset to a model: boxes, parameters, honest validation, and the model of all photos."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.types import Floats, StrPath
 from ert.datasets.dataset import Dataset
 from ert.datasets.split import fold_groups, join_groups
@@ -190,7 +191,7 @@ def train(
     say = log if ShapePredictor(**params).verbose else lambda text: None
     more = None
     if unlabelled is not None:
-        more = find_unlabelled(unlabelled, dataset, SelfTraining(**self_training or {}), say=say)
+        more = find_unlabelled(unlabelled, dataset, _self_training(self_training or {}), say=say)
     elif self_training is not None:
         raise InputError("self_training: expected photos without annotations (unlabelled) with it")
     options: Any = {"box_from": box_from, "preset": preset, "detector": detector, "unlabelled": more}
@@ -198,6 +199,17 @@ def train(
     return run_training(
         plan, dataset, checks, confidence=confidence, notes=notes, checkpoint=checkpoint, resume=resume, say=say
     ).model
+
+
+def _self_training(given: Mapping[str, Any]) -> SelfTraining:
+    known = {field.name: field.type for field in fields(SelfTraining)}
+    for name, value in given.items():
+        if name not in known:
+            raise InputError(f"self_training: {quoted(name)}, expected {', '.join(known)}")
+        kind, what = (Integral, "an integer") if known[name] is int else (Real, "a number")
+        if not isinstance(value, kind):
+            raise InputError(f"self_training: {name}={quoted(value)}, expected {what}")
+    return SelfTraining(**given)
 
 
 def run_training(

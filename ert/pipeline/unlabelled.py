@@ -4,14 +4,14 @@ import filecmp
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, quoted
 from ert._core.types import Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.inference.locator import locate_objects
@@ -98,7 +98,10 @@ def find_unlabelled(
     InputError
         When an input cannot be used, or no photo is left.
     """
-    several = [given] if isinstance(given, (str, os.PathLike, Dataset)) else list(given)
+    single = isinstance(given, (str, os.PathLike, Dataset))
+    if not single and not isinstance(given, Iterable):
+        raise InputError(f"unlabelled: {quoted(given)}, expected a path, a Dataset or a sequence of them")
+    several = [given] if single else list(given)
     for text in several:
         if not isinstance(text, (str, os.PathLike)) or str(text).startswith("@"):
             continue

@@ -39,3 +39,28 @@ def test_bad_options_are_refused(place, tmp_path, capsys):
     left = tmp_path / "m.checkpoint.teacher1-2.ert"
     left.write_bytes(b"ERT")
     assert f"{left.name}: left by an interrupted training" in refused(capsys, *command, place / "more", *TINY)
+
+
+def test_an_interrupt_of_teachers_says_how_to_continue(place, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "m.ert"
+    options = "--unlabelled", place / "more", "--teachers=2", "--box-from=whole"
+    with monkeypatch.context() as patch:
+
+        def interrupt(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        patch.setattr("ert.pipeline.self_training.mark_photos", interrupt)
+        assert run("train", place / "drawn.tps", "--out", out, *options, *TINY) == 130
+    assert "finished stages of teachers are kept: continue with --resume" in capsys.readouterr().err
+    assert run("train", place / "drawn.tps", "--out", out, "--resume", *options, *TINY) == 0
+    assert "m.checkpoint.ert: going on with the teachers" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["m.ert"]
+
+
+def test_no_output_replaces_a_list_of_photos(place, tmp_path, capsys):
+    listed = tmp_path / "photos.json"
+    listed.write_text(f"{place / 'more' / 'damaged.png'}\n")
+    options = "--out", tmp_path / "m.ert", "--unlabelled", f"@{listed}", "--json", listed
+    before = listed.read_bytes()
+    assert "photos.json" in refused(capsys, "train", place / "drawn.tps", *options, *TINY)
+    assert listed.read_bytes() == before

@@ -150,3 +150,34 @@ def test_given_boxes_and_a_confidence_model(drawn, more):
         ert.train(drawn, self_training=TWO, **TINIER)
     model = ert.train(drawn, box_from="whole", unlabelled=more, self_training=TWO, confidence=2, **TINIER)
     assert model.confidence_model_ is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"self_training": {"teachers": 2}}, "self_training: 'teachers', expected n_teachers, n_rounds, keep, weight"),
+        ({"self_training": {"n_teachers": 2.5}}, "self_training: n_teachers=2.5, expected an integer"),
+        ({"self_training": {"keep": "all"}}, "self_training: keep='all', expected a number"),
+        ({"unlabelled": 3}, "unlabelled: 3, expected a path, a Dataset or a sequence of them"),
+    ],
+)
+def test_what_train_cannot_use_is_named(drawn, more, options, message):
+    with pytest.raises(InputError, match=message):
+        ert.train(drawn, box_from="whole", **{"unlabelled": more, **options}, **TINIER)
+
+
+def test_self_train_expects_photos_to_mark(drawn):
+    with pytest.raises(InputError, match="unlabelled: 0 objects, expected at least one"):
+        ert.self_train(drawn.X, drawn.y, [], estimator=tiny(), **TWO)
+
+
+def test_known_landmarks_may_be_missing(drawn, more):
+    options = {"estimator": tiny(), "keep": 0.9, "teacher": more.y}
+    known = np.full(more.y.shape, np.nan)
+    known[0, 1] = more.y[0, 1] + 20
+    known[1, 2] = more.y[1, 2]
+    model = ert.self_train(drawn.X, drawn.y, more.X, known=known, **options)
+    others = ert.self_train(drawn.X, drawn.y, more.X[1:], **options | {"keep": 1.0, "teacher": more.y[1:]})
+    assert model.summary_["digest"] == others.summary_["digest"]
+    with pytest.raises(InputError, match=r"known: landmarks of shape \(11, 5, 2\), expected \(12, 5, 2\)"):
+        ert.self_train(drawn.X, drawn.y, more.X, known=known[1:], **options)
