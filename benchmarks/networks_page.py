@@ -73,6 +73,7 @@ def main():
     measured = joined(result("networks"), result("face_mesh") if (common.RESULTS / "face_mesh.json").exists() else None)
     made = f"{measured['cpu']}, {measured['cores']} cores; torch {measured['torch']}; {measured['date']}."
     lines = [f"Measured on the {measured['faces']} {measured['faces of']}.", "", *table(measured), "", made]
+    lines += ["", f"![Error and time of a face]({FIGURE.name})"]
     common.write_figures(PAGE, lines)
     draw(FIGURE, measured)
 

@@ -59,13 +59,13 @@ class ShapePredictor(Estimator, FittedAttributes):
     padding : float
         Margin of the feature pool around the mean shape's bounding rectangle, in sides of the box.
     pool_spread : float
-        Above 0: standard deviation of pool pixels around the landmarks, in sides of the box, in place of a uniform
-        distribution over the rectangle; `padding` then only widens the crops.
+        Above 0: standard deviation of pool pixels around landmarks, in sides of the box; `padding` widens only crops.
     spread_decay : float
         Factor of `pool_spread` from each stage to the next.
     tree_target : {"shape", "landmark"}
-        What a tree chooses its splits for: the whole shape, or one landmark after another, among pixels near it
-        (local features: Ren et al., CVPR 2014). Leaves move all landmarks either way.
+        What splits are chosen for: the shape, or a landmark in turn, among pixels near it (Ren et al., CVPR 2014).
+    channels : {"gray", "gray+orientation"}
+        What pixels are read from: gray levels, or also how steep they are in each of four directions.
     n_inits : int
         Initializations per training object (R): the mean shape, then mixes of training shapes.
     n_shapes_mixed : int
@@ -100,8 +100,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     n_jobs : int
         Threads of every method at most; -1 is all processors that are allowed. Never changes a result.
     max_memory : float or None
-        Bound in MB on what `fit` allocates beside images being read and compiled code (about 80 MB): crops, then
-        feature pools, are mapped to temporary files. A bound too low is refused.
+        Bound in MB on what `fit` allocates beside images and code: crops, then pools, are mapped to temporary files.
     random_state : int or None
         Seed. None takes another for each fit, which NumPy's global generator draws.
     verbose : int
@@ -114,8 +113,7 @@ class ShapePredictor(Estimator, FittedAttributes):
 
     Notes
     -----
-    When y has missing landmarks, leaves hold each coordinate in place of `n_components` components, so that missing
-    ones can be left out of every mean: the file is larger, and fitting slower. Scores of splits take 0 for them.
+    When y has missing landmarks, leaves hold coordinates, not components: the file is larger, and fitting slower.
     """
 
     def __init__(
@@ -136,6 +134,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         pool_spread: float = 0.0,
         spread_decay: float = 1.0,
         tree_target: str = "shape",
+        channels: str = "gray",
         n_inits: int = 20,
         n_shapes_mixed: int = 1,
         shift_jitter: float = 0.0,
@@ -174,6 +173,7 @@ class ShapePredictor(Estimator, FittedAttributes):
         self.pool_spread = pool_spread
         self.spread_decay = spread_decay
         self.tree_target = tree_target
+        self.channels = channels
         self.n_inits = n_inits
         self.n_shapes_mixed = n_shapes_mixed
         self.shift_jitter = shift_jitter

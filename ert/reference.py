@@ -19,7 +19,7 @@ from ert.model.dlib_cascade import DlibCascade
 from ert.model.fitted import Fitted
 from ert.model.geometry import square_box
 
-__all__ = ["Step", "find_leaf", "predict", "run_stages", "similarity"]
+__all__ = ["Step", "find_leaf", "orientation_maps", "predict", "run_stages", "similarity"]
 
 Matrix = tuple[np.float32, np.float32]
 
@@ -70,6 +70,9 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
             inside = np.True_  # positions outside read the nearest pixel
         i, j = (np.clip(v, 0, n - 1).astype(int) for v, n in zip((columns, rows), crop.shape, strict=True))
         values = np.where(inside, crop[i, j], 0).astype(np.uint8)
+        if stage.channels is not None:  # others are read from maps at half the scale
+            maps = np.stack([crop[::2, ::2], *orientation_maps(crop)])
+            values = np.where(stage.channels > 0, maps[stage.channels, i // 2, j // 2], values)
         leaves = np.stack(
             [
                 leaf[find_leaf(values, pairs, limits)]
@@ -86,6 +89,26 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
             moved = [dx * turn[0] + dy * -turn[1], dy * turn[0] + dx * turn[1]]
             shape = np.stack(moved, axis=1) + shape
         yield Step(shape.astype(np.float64) * side + origin, positions, values)
+
+
+def orientation_maps(crop: Pixels) -> Pixels:
+    """Return how steep a crop (columns, rows) is in four directions, at half its scale: (4, columns, rows).
+
+    The directions are those of gradients: across, down to the right, down, down to the left.
+    """
+    padded = np.pad(crop.astype(np.int64), 1, mode="edge")
+    across, down = padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]
+    both, same = np.minimum(abs(across), abs(down)), (across > 0) == (down > 0)
+    parts = np.stack([abs(across) - both, both * same, abs(down) - both, both * ~same])
+    parts = np.pad(parts, ((0, 0), (0, crop.shape[0] % 2), (0, crop.shape[1] % 2)), mode="edge")
+    cells = parts[:, ::2, ::2] + parts[:, 1::2, ::2] + parts[:, ::2, 1::2] + parts[:, 1::2, 1::2]
+    cells = np.pad(cells, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    sums = cells[:, :-2] + 2 * cells[:, 1:-1] + cells[:, 2:]
+    sums = sums[:, :, :-2] + 2 * sums[:, :, 1:-1] + sums[:, :, 2:]
+    sums[1::2] = sums[1::2] * 181 >> 7
+    roots = np.sqrt(sums.astype(np.float32)) * np.float32(3.25)
+    maps: Pixels = np.minimum(roots, 255).astype(np.uint8)
+    return maps
 
 
 def find_leaf(values: Pixels, pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[np.generic]) -> int:

@@ -80,6 +80,7 @@ def small_options(**changes):
         "pool_spread": 0.0,
         "spread_decay": 1.0,
         "tree_target": "shape",
+        "channels": "gray",
         "stages_per_basis": 1,
         "n_components": 20,
         "leaf_bits": 8,

@@ -67,10 +67,13 @@ class PoolArgs(NamedTuple):
     ----------
     anchors : uint16 array (n_stages, n_padded)
     deltas : float32 array (n_stages, 2, n_padded)
+    channels : uint8 array (n_stages, n_padded)
+        0 for gray levels, m + 1 for map m of :mod:`ert._kernels.orientation`; (0, 0) if all are gray levels.
     """
 
     anchors: Any
     deltas: Any
+    channels: Any
 
 
 class PoolWorkspace(NamedTuple):
@@ -97,6 +100,8 @@ class CropView(NamedTuple):
     columns, rows : int
     column_step, row_step : int
         From a pixel to the next one across, and down.
+    maps : uint8 array
+        From :func:`ert._kernels.orientation.orientation_maps`; not read by pools of gray levels.
     """
 
     pixels: Any
@@ -104,6 +109,7 @@ class CropView(NamedTuple):
     rows: Any
     column_step: Any
     row_step: Any
+    maps: Any
 
 
 def similarity_args(mean_shape: npt.NDArray[np.float32]) -> SimilarityArgs:
@@ -118,9 +124,12 @@ def similarity_args(mean_shape: npt.NDArray[np.float32]) -> SimilarityArgs:
     return SimilarityArgs(aligned(padded(basis, 1, LANES // 2)), squared_norm)
 
 
-def pool_args(anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32]) -> PoolArgs:
-    """Lay out pools: anchors (n_stages, n_pixels), deltas (n_stages, n_pixels, 2)."""
-    return PoolArgs(aligned(padded(anchors, -1)), aligned(padded(np.swapaxes(deltas, -1, -2), -1)))
+def pool_args(
+    anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32], channels: npt.NDArray[np.uint8] | None = None
+) -> PoolArgs:
+    """Lay out pools: anchors (n_stages, n_pixels), deltas (n_stages, n_pixels, 2), channels as anchors."""
+    kinds = np.empty((0, 0), np.uint8) if channels is None else aligned(padded(channels, -1))
+    return PoolArgs(aligned(padded(anchors, -1)), aligned(padded(np.swapaxes(deltas, -1, -2), -1)), kinds)
 
 
 @register_jitable
@@ -244,14 +253,36 @@ def read_pixels(crop, to_pixels, shape, matrix, pool, stage, workspace, out):
     yy = to_pixels[3] * a - to_pixels[2] * b
     half = np.float32(0.5)
     x, y = to_pixels[4] + half, to_pixels[5] + half
-    landmarks, anchored, places = workspace.landmarks, workspace.anchored, workspace.places
     to_crop = to_pixels[0], to_pixels[1], to_pixels[2], to_pixels[3], x, y
+    size, steps = (crop.columns, crop.rows), (crop.column_step, crop.row_step)
+    _find_places(shape, to_crop, (xx, xy, yx, yy), size, steps, pool, stage, workspace)
+    places = workspace.places
+    for p in range(places.shape[0]):
+        out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]
+    if pool.channels.shape[0] == 0:
+        return
+    # The same at half the scale.
+    columns, rows = (crop.columns + 1) // 2, (crop.rows + 1) // 2
+    to_maps = half * to_crop[0], half * to_crop[1], half * to_crop[2], half * to_crop[3], half * x, half * y
+    matrix = half * xx, half * xy, half * yx, half * yy
+    steps = (1, columns) if crop.column_step == 1 else (rows, 1)
+    _find_places(shape, to_maps, matrix, (columns, rows), steps, pool, stage, workspace)
+    mirrored = to_crop[0] * to_crop[3] < to_crop[1] * to_crop[2]
+    for p in range(places.shape[0]):
+        channel = np.int64(pool.channels[stage, p])
+        if channel > 0:
+            # In a mirror image the two diagonals are exchanged.
+            number = 6 - channel if mirrored and channel % 2 == 0 else channel
+            out[p] = crop.maps[np.uint64((number - 1) * columns * rows + places[p])]
+
+
+@kernel
+def _find_places(shape, to_crop, matrix, size, steps, pool, stage, workspace):
+    """Write the indices of a pool's pixels to the workspace's places, for a crop of a size (columns, rows)."""
+    landmarks, anchored, places = workspace.landmarks, workspace.anchored, workspace.places
     transform(shape, to_crop, landmarks)
     # x and y of a landmark are looked up as one number.
     for p in range(places.shape[0]):
         anchored[p] = landmarks[np.uint64(pool.anchors[stage, p])]
-    last = np.float32(crop.columns - 1), np.float32(crop.rows - 1)
-    steps = np.int32(crop.column_step), np.int32(crop.row_step)
-    _place(anchored, pool.deltas, stage, (xx, xy, yx, yy), last, steps, places)
-    for p in range(places.shape[0]):
-        out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]
+    last = np.float32(size[0] - 1), np.float32(size[1] - 1)
+    _place(anchored, pool.deltas, stage, matrix, last, (np.int32(steps[0]), np.int32(steps[1])), places)

@@ -9,6 +9,7 @@ stage, so that the stage's trees are read from memory once:
     squares     float64 (n, 3)                  the box of each face as x, y, side
     crops       uint8   (n, columns * rows)
     sizes       int32   (n, 4)                  columns, rows, column step, row step of each crop
+    maps        uint8   (n, pixels of the maps)  none where pools are of gray levels
     transforms  float32 (n * n_inits, 6)        from box coordinates to pixels of the crop
     shapes      float32 (n * n_inits, n_padded, 2)   in box coordinates; zeros behind the last landmark
 """
@@ -24,6 +25,7 @@ from numba.extending import overload, register_jitable
 from ert._kernels.bound_args import DUMMY_BOX, DUMMY_COLOR_IMAGE, DUMMY_IMAGE, BoundArgs, entry_point, unpack
 from ert._kernels.crop import CropArgs, crop_args, cut_crop, gray_part
 from ert._kernels.llvm import kernel
+from ert._kernels.orientation import maps_size, orientation_maps
 from ert._kernels.pixels import (
     CropView,
     PoolArgs,
@@ -83,6 +85,7 @@ class FaceBatch(NamedTuple):
 
     squares: Any
     crops: Any
+    maps: Any
     sizes: Any
     transforms: Any
     shapes: Any
@@ -126,7 +129,7 @@ def compile_cascade(
         See :class:`ert._kernels.crop.CropArgs`.
     """
     mean_shape = arrays["mean_shape"]
-    pool = pool_args(arrays["anchors"], arrays["deltas"])
+    pool = pool_args(arrays["anchors"], arrays["deltas"], arrays.get("channels"))
     trees = arrays["pairs"], arrays["thresholds"], arrays["leaves"]
     args = CascadeArgs(
         crop_args(*crop),
@@ -194,7 +197,7 @@ def _run_stages(faces, cascade, traversal, products, pixels):
         for k in range(faces.shapes.shape[0]):
             i = k // inits_per_crop
             size = faces.sizes[i]
-            crop = CropView(faces.crops[i], size[0], size[1], size[2], size[3])
+            crop = CropView(faces.crops[i], size[0], size[1], size[2], size[3], faces.maps[i])
             shape = faces.shapes[k]
             matrix = similarity(cascade.mean, shape)
             values = traversal.values
@@ -346,9 +349,11 @@ def _choose_gray_image(image, weights, box, crop):
 
 @register_jitable
 def _face_batch(n, n_inits, cascade):
+    crop = cascade.crop
     return FaceBatch(
         np.empty((n, 3), np.float64),
-        np.empty((n, cascade.crop.columns * cascade.crop.rows), np.uint8),
+        np.empty((n, crop.columns * crop.rows), np.uint8),
+        np.empty((n, maps_size(crop.columns, crop.rows) if cascade.pool.channels.shape[0] else 0), np.uint8),
         np.empty((n, 4), np.int32),
         np.empty((n * n_inits, 6), np.float32),
         np.empty((n * n_inits, *cascade.mean_shape.shape), np.float32),
@@ -365,6 +370,8 @@ def _start_face(image, origin, box, i, inits, cascade, faces):
     size = cut_crop(image, origin, (x, y, side), cascade.crop, faces.crops[i], whole)
     for k in range(4):
         faces.sizes[i, k] = size[k]
+    if cascade.pool.channels.shape[0]:
+        orientation_maps(faces.crops[i], size[0], size[1], size[2], faces.maps[i])
     n_inits = inits.shape[0]
     for k in range(n_inits):
         to_crop, shape = faces.transforms[i * n_inits + k], faces.shapes[i * n_inits + k]

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ert._kernels.orientation import maps_size, orientation_maps
 from ert._kernels.pixels import CropView, pool_args, pool_workspace, read_pixels, similarity, similarity_args
 from ert._kernels.predict import add_displacement
 from ert._kernels.simd import add_leaves, basis_args, product_workspace
@@ -28,7 +29,7 @@ def read_feature_pool(
     crops: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
     samples: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]],
     mean_shape: npt.NDArray[np.float32],
-    features: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32]],
+    features: tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.uint8] | None],
     pool: npt.NDArray[np.uint8],
     workers: Workers,
     after_read: Callable[[], object] | None = None,
@@ -44,9 +45,10 @@ def read_feature_pool(
         int32 array (n_samples,), float32 array (n_samples, 6), from box coordinates to pixels of the crop,
         and the current shapes.
     mean_shape : float32 array (n_landmarks, 2)
-    features : anchors, deltas
+    features : anchors, deltas, channels
         uint16 array (n_pixels,) and float32 array (n_pixels, 2): each pixel lies at a landmark of the mean
-        shape plus an offset.
+        shape plus an offset. uint8 array (n_pixels,): see :class:`ert._kernels.pixels.PoolArgs`; None if all are
+        gray levels.
     pool : uint8 array (n_blocks, block length, at least n_pixels)
         Written.
     after_read : callable, optional
@@ -55,7 +57,9 @@ def read_feature_pool(
     crop_of, transforms, shapes = samples
     block_length = pool.shape[1]
     similarities = np.empty((len(shapes), 2), np.float32)
-    arguments = similarity_args(mean_shape), pool_args(features[0][None], features[1][None])
+    anchors, deltas, channels = features
+    pools = pool_args(anchors[None], deltas[None], None if channels is None else channels[None])
+    arguments = similarity_args(mean_shape), pools
 
     def read(block: int) -> None:
         start = block * block_length
@@ -118,13 +122,19 @@ def _read_samples(crops, samples, mean, pool, similarities, rows):
     shape = np.zeros((mean.basis.shape[1], 2), np.float32)
     values = np.empty(n_pixels, np.uint8)
     workspace = pool_workspace(mean.basis.shape[1], n_pixels)
+    maps, mapped = np.empty(0, np.uint8), np.int64(-1)
     for i in range(shapes.shape[0]):
         for k in range(n_landmarks):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = similarity(mean, shape)
         similarities[i, 0], similarities[i, 1] = a, b
         first, n_columns, n_rows = places[crop_of[i]]
-        crop = CropView(pixels[first : first + n_columns * n_rows], n_columns, n_rows, n_rows, 1)
+        crop_pixels = pixels[first : first + n_columns * n_rows]
+        # The initializations of an object follow each other: its maps are computed once.
+        if pool.channels.shape[0] and mapped != first:
+            maps, mapped = np.empty(maps_size(n_columns, n_rows), np.uint8), first
+            orientation_maps(crop_pixels, n_columns, n_rows, n_rows, maps)
+        crop = CropView(crop_pixels, n_columns, n_rows, n_rows, 1, maps)
         read_pixels(crop, transforms[i], shape, (a, b), pool, 0, workspace, values)
         # Padding is left out where a row is no longer than the pool.
         for p in range(min(n_pixels, rows.shape[1])):

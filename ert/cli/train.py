@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
-from ert._core.files import claim
+from ert._core.files import claim, protect
 from ert._core.runtime import count_threads
 from ert.cli import common
 from ert.cli.measure import add_scale, with_scales
@@ -38,7 +38,7 @@ from ert.training.presets import PRESETS
 # Parameters of the predictor in the groups of the help text; any other is in the last group.
 _GROUPS = {
     "the cascade": "kind n_members n_stages n_trees max_depth tree_target learning_rate n_trees_averaged",
-    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay",
+    "pixel features": "n_pixels n_pool_candidates n_split_tests prior_length padding pool_spread spread_decay channels",
     "training samples": "n_inits n_shapes_mixed shift_jitter scale_jitter roll_jitter warp lighting occlusion mirror",
     "images": "working_size blur min_contrast gray_weights",
     "model size": "n_components stages_per_basis leaf_bits",
@@ -173,7 +173,6 @@ def run_train(options: argparse.Namespace) -> int:
     """Train a model on annotated images.
 
     ert train wings.tps --out wings.ert --cv 5
-    ert train wings.tps --unlabelled more_photos --out wings.ert --cv 5
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
@@ -370,7 +369,7 @@ def _find_unlabelled(options: argparse.Namespace, dataset: Dataset, settings: Se
     boxes = next((text for text in options.boxes if ":" in text), None)
     say = lambda text: common.log(f"ert: {text}")  # noqa: E731
     unlabelled = find_unlabelled(options.unlabelled, dataset, settings, boxes=boxes, say=say)
-    common.protect(unlabelled.files)
+    protect(unlabelled.files)
     return unlabelled
 
 

@@ -32,6 +32,8 @@ from ert.model.limits import (
     check_trees,
 )
 
+# What a pixel of a pool can be read from: gray levels, and four maps of orientations.
+N_CHANNELS = 5
 # The mirror map where no initialization needs one.
 NO_MIRROR_MAP = np.empty(0, np.intp)
 
@@ -76,6 +78,8 @@ class Stage:
     scales : float32 array (n_components,)
     basis : int8 or int16 array (n_components, 2 * n_landmarks)
         Times its scale, the displacement of the shape for 1 in a leaf's component, in box coordinates.
+    channels : uint8 array (n_pixels,), optional
+        What each pixel is read from: 0 for the crop, 1 to 4 for the maps of :mod:`ert._kernels.orientation`.
     """
 
     anchors: npt.NDArray[np.uint16]
@@ -85,6 +89,7 @@ class Stage:
     leaves: npt.NDArray[np.signedinteger]
     scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
+    channels: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class Cascade(FieldsOnly):
         that share one.
     stages_per_basis : int
         The number of consecutive stages that share a basis.
+    channels : uint8 array (n_stages, n_pixels), optional
+        Those of :class:`Stage`.
     """
 
     mean_shape: npt.NDArray[np.float32]
@@ -114,6 +121,7 @@ class Cascade(FieldsOnly):
     scales: npt.NDArray[np.float32]
     basis: npt.NDArray[np.signedinteger]
     stages_per_basis: int = 1
+    channels: npt.NDArray[np.uint8] | None = None
 
     def predict_face(
         self,
@@ -180,13 +188,15 @@ class Cascade(FieldsOnly):
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all arrays by name, for the model file."""
-        return {name: getattr(self, name) for name in ("mean_shape", *_STACKED)}
+        arrays = {name: getattr(self, name) for name in ("mean_shape", *_STACKED)}
+        return arrays if self.channels is None else arrays | {"channels": self.channels}
 
     def stages(self) -> list[Stage]:
         """Return the stages one by one."""
         stacked = [getattr(self, name) for name in _STACKED[:-1]]
         bases = np.repeat(self.basis, self.stages_per_basis, axis=0)[: len(self.anchors)]
-        return [Stage(*arrays) for arrays in zip(*stacked, bases, strict=True)]
+        channels = [None] * len(bases) if self.channels is None else self.channels
+        return [Stage(*arrays) for arrays in zip(*stacked, bases, channels, strict=True)]
 
 
 _STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "scales", "basis")
@@ -194,7 +204,8 @@ _STACKED = ("anchors", "deltas", "pairs", "thresholds", "leaves", "scales", "bas
 
 def stack_stages(stages: list[Stage], stages_per_basis: int = 1) -> dict[str, npt.NDArray[Any]]:
     """Stack the arrays of stages for :class:`Cascade`."""
-    arrays = {name: np.stack([getattr(stage, name) for stage in stages]) for name in _STACKED[:-1]}
+    names = _STACKED[:-1] if stages[0].channels is None else (*_STACKED[:-1], "channels")
+    arrays = {name: np.stack([getattr(stage, name) for stage in stages]) for name in names}
     return arrays | {"basis": np.stack([stage.basis for stage in stages[::stages_per_basis]])}
 
 
@@ -255,6 +266,8 @@ def check_arrays(
         "scales": ((n_stages, arrays["basis"].shape[1]), ("float32",)),
         "basis": ((n_bases, arrays["basis"].shape[1], 2 * n_landmarks), (basis_type,)),
     }
+    if "channels" in arrays:
+        expected["channels"] = (n_stages, n_pixels), ("uint8",)
     for name, (shape, types) in expected.items():
         array = arrays[name]
         if array.shape != shape or array.dtype.name not in types or 0 in shape[:1]:
@@ -271,5 +284,7 @@ def check_arrays(
     check_basis_products(n_stages, arrays["basis"].shape[1], n_landmarks, n_bytes)
     if arrays["anchors"].max() >= n_landmarks:
         raise InputError(f"anchors: expected landmarks below {n_landmarks}")
+    if "channels" in arrays and arrays["channels"].max() > N_CHANNELS - 1:
+        raise InputError(f"channels: expected numbers below {N_CHANNELS}")
     if arrays["pairs"].max() >= n_pixels:
         raise InputError(f"pairs: expected pixels below {n_pixels}")

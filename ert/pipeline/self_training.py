@@ -46,7 +46,7 @@ class SelfTraining:
     n_teachers: int = 5
     n_rounds: int = 1
     keep: float = 0.8
-    weight: float = 0.5
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -335,7 +335,7 @@ def _marks_of(given: npt.ArrayLike, shape: tuple[int, ...], boxes: Floats, rolls
     several = several[None] if several.ndim == 3 else several
     if several.ndim != 4 or not len(several) or several.shape[1:] != shape:
         raise InputError(f"teacher: landmarks of shape {several.shape}, expected {shape} or (n_teachers, *{shape})")
-    known = np.isfinite(several).all(axis=(0, 2, 3))
+    known = np.asarray(np.isfinite(several).all(axis=(0, 2, 3)))
     faults = tuple(f"unlabelled[{i}]: the teacher has not marked it" for i in np.flatnonzero(~known))
     several = several[:, known]
     return Marks(
@@ -410,7 +410,7 @@ def select(marks: Marks, images: Sequence[Any], settings: SelfTraining, known: F
     options: Any = {"keep": settings.keep, "weight": settings.weight, "known": known}
     weights = choose_weights(marks.landmarks, marks.spread, **options)
     kept = np.flatnonzero(weights > 0)
-    X = [(images[marks.photos[i]], tuple(marks.boxes[i].tolist())) for i in kept]
+    X: list[Face] = [(images[marks.photos[i]], tuple(marks.boxes[i].tolist())) for i in kept]
     summary = {
         "n_photos": marks.n_photos,
         "n_empty": marks.n_empty,
@@ -422,7 +422,7 @@ def select(marks: Marks, images: Sequence[Any], settings: SelfTraining, known: F
     text = f"{marks.n_photos} photos without annotations: {len(kept)} of {len(weights)} objects are learned from"
     if len(kept):
         text += (
-            f", in which teachers differ by {100 * summary['spread']:.2g} % of the size (median of all "
+            f", in which teachers differ by {100 * np.median(marks.spread[kept]):.2g} % of the size (median of all "
             f"{100 * np.median(marks.spread):.2g} %)"
         )
     if marks.n_empty:

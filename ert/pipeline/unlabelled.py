@@ -100,8 +100,9 @@ def find_unlabelled(
     """
     several = [given] if isinstance(given, (str, os.PathLike, Dataset)) else list(given)
     for text in several:
-        is_path = isinstance(text, (str, os.PathLike)) and not str(text).startswith("@")
-        if is_path and not os.path.exists(text) and not glob.has_magic(str(text)):
+        if not isinstance(text, (str, os.PathLike)) or str(text).startswith("@"):
+            continue
+        if not os.path.exists(text) and not glob.has_magic(str(text)):
             raise InputError(f"unlabelled: {os.fspath(text)}: there is no such file or folder")
     inputs = Inputs(image_folder=image_folder).add(several)
     if inputs.faults:

@@ -51,6 +51,8 @@ class CascadeKind:
 def _check_dlib(settings: Mapping[str, Any], boxes: Floats, what: str) -> None:
     if settings["gray_weights"] != "dlib":
         raise InputError(f"gray_weights={settings['gray_weights']!r}: expected 'dlib' with kind='dlib'")
+    if settings["channels"] != "gray":
+        raise InputError(f"channels={settings['channels']!r}: expected 'gray' with kind='dlib'")
     thin = np.flatnonzero((boxes[:, 2:] <= 1).any(axis=1))
     if len(thin):
         size = " x ".join(f"{side:g}" for side in boxes[thin[0], 2:])
@@ -102,7 +104,14 @@ KINDS = {
 # Parameters that do not change the model and are not stored in it.
 NOT_SAVED = ("n_jobs", "max_memory", "verbose")
 # Parameters that are stored only where they have other values than these, as in files from before there were any.
-NEUTRAL: dict[str, Any] = {"n_members": 1, "tree_target": "shape", "spread_decay": 1.0, "warp": 0.0, "lighting": 0.0}
+NEUTRAL: dict[str, Any] = {
+    "n_members": 1,
+    "tree_target": "shape",
+    "channels": "gray",
+    "spread_decay": 1.0,
+    "warp": 0.0,
+    "lighting": 0.0,
+}
 
 # See `pool_advice`. For 220 drawn faces in boxes of 1 to 10 times their size, a spread of 1.5 standard deviations of
 # their place in the box divides the error by 2 to 8 far beyond these limits, and by 0.8 to 2 near them.
@@ -118,6 +127,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "channel_order": ("rgb", "bgr"),
     "gray_weights": ("luma", "dlib"),
     "tree_target": ("shape", "landmark"),
+    "channels": ("gray", "gray+orientation"),
 }
 
 
@@ -138,6 +148,7 @@ class Options:
     pool_spread: float
     spread_decay: float
     tree_target: str
+    channels: str
     n_components: int
     stages_per_basis: int
     leaf_bits: int

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ert._core.types import Floats, Pixels
 from ert._kernels import Workers, apply_stage, grow_trees, read_feature_pool
-from ert.model.cascade import Stage, quantize_basis
+from ert.model.cascade import N_CHANNELS, Stage, quantize_basis
 from ert.training.crops import Crops
 from ert.training.memory import BLOCK_LENGTH, CANDIDATES_PER_DRAW, N_SCORED, PART_LENGTH, new_pool
 from ert.training.parameters import CascadeKind, Options
@@ -36,6 +36,8 @@ N_SELECTION_TREES, N_SELECTION_TESTS = 40, 40
 N_LOCAL_PIXELS = 128
 RADIUS_PER_SPREAD = 0.5
 MIN_SPREAD = 0.01
+# The share of a pool's pixels that are gray levels where the others are read from maps of orientations.
+GRAY_SHARE = 0.3
 
 Targets: TypeAlias = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], Floats, int]
 Trees: TypeAlias = tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]
@@ -67,7 +69,8 @@ def train_stage(
     mean_shape = samples.mean_shape.astype(float)
     spread = spread_of_stage(options, stage)
     anchors, deltas = draw_pool(mean_shape, n_drawn, options.padding, spread, rng)
-    pool, similarities = _read_pool(samples, anchors, deltas, kind, workers)
+    channels = draw_channels(n_drawn, rng) if options.channels == "gray+orientation" else None
+    pool, similarities = _read_pool(samples, anchors, deltas, channels, kind, workers)
     missing = bool(np.isnan(samples.truth).any())
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
     n_components = None if missing else options.n_components
@@ -98,16 +101,17 @@ def train_stage(
         del trial_targets
         kept = most_used(trial_pairs, n_drawn, options.n_pixels)
         anchors, deltas, positions = anchors[kept], deltas[kept], positions[kept]
+        channels = None if channels is None else channels[kept]
         pool = _select_pixels(pool, kept, samples)
     trees = grow(pool, positions, targets, options, on_trees)
-    result = Stage(anchors, deltas, *trees, *quantize_basis(basis[0], scales, kind.basis_dtype))
+    result = Stage(anchors, deltas, *trees, *quantize_basis(basis[0], scales, kind.basis_dtype), channels)
     _move_shapes(samples, result, pool, similarities, workers)
     return result
 
 
 def replay_stage(samples: Samples, stage: Stage, kind: CascadeKind, workers: Workers) -> None:
     """Move the samples' shapes by a trained stage, to the same bytes as :func:`train_stage` did."""
-    pool, similarities = _read_pool(samples, stage.anchors, stage.deltas, kind, workers)
+    pool, similarities = _read_pool(samples, stage.anchors, stage.deltas, stage.channels, kind, workers)
     _move_shapes(samples, stage, pool, similarities, workers)
 
 
@@ -115,6 +119,7 @@ def _read_pool(
     samples: Samples,
     anchors: npt.NDArray[np.uint16],
     deltas: npt.NDArray[np.float32],
+    channels: npt.NDArray[np.uint8] | None,
     kind: CascadeKind,
     workers: Workers,
 ) -> tuple[Pixels, npt.NDArray[np.float32]]:
@@ -124,7 +129,7 @@ def _read_pool(
         (crops.pixels, crops.places),
         (samples.crop_of, samples.transforms, samples.shapes),
         samples.mean_shape,
-        (anchors, deltas),
+        (anchors, deltas, channels),
         pool,
         workers,
         None if crops.mapping is None else crops.release,
@@ -162,6 +167,12 @@ def draw_pool(
     distances = np.linalg.norm(positions[:, None] - mean_shape[None], axis=2)
     anchors = distances.argmin(axis=1)
     return anchors.astype(np.uint16), (positions - mean_shape[anchors]).astype(np.float32)
+
+
+def draw_channels(n_pixels: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Draw what each pixel (n_pixels,) of a pool is read from, see :class:`ert.model.cascade.Stage`."""
+    n_maps = N_CHANNELS - 1
+    return rng.choice(N_CHANNELS, n_pixels, p=[GRAY_SHARE] + [(1 - GRAY_SHARE) / n_maps] * n_maps).astype(np.uint8)
 
 
 def spread_of_stage(options: Options, stage: int) -> float:

@@ -29,6 +29,7 @@ const LIMITS = {
 const CHOICES = {
   kind: ["ert", "dlib"], leaf_bits: [8, 16], normalizer: [null, "inter-ocular", "inter-pupil", "box", "diagonal"],
   channel_order: ["rgb", "bgr"], gray_weights: ["luma", "dlib"], tree_target: ["shape", "landmark"],
+  channels: ["gray", "gray+orientation"],
 };
 const BOX_SOURCES = ["given", "whole", "face", "learned"];
 const MAX_CANDIDATES = 500_000_000;
@@ -107,6 +108,8 @@ function checkParams(params, whole, nLandmarks) {
     else if (name === "mirror") value === null || checkMirror(whole.mirror, nLandmarks);
     else throw new ModelError(`params: ${quoted(name)} is not known`);
   }
+  const gray = (params.channels ?? "gray") === "gray";
+  check(gray, () => "channels='gray+orientation': models that read orientations run in Python only");
   const { n_trees: nTrees = 500, max_depth: depth = 4, n_split_tests: nTests = 20 } = params;
   check(nTrees * 2 ** depth * nTests <= MAX_CANDIDATES, () => "params: too many candidate splits per stage");
   checkAlone(params.kind, params.n_members);
