@@ -2,14 +2,13 @@
 
     python benchmarks/train_bundled.py [--only face5]
 
-Every face is used with the boxes of two detectors and mirrored, some of them with closed eyes. `face68-small` has fewer
-stages and a compressed file. The confidence model of `face68` is trained by cross-validation, for which the cascade is
+Every face is used with the boxes of two detectors and mirrored. `face68-small` has fewer stages and a
+compressed file. The confidence model of `face68` is trained by cross-validation, for which the cascade is
 trained once more per fold. The files are reproducible byte for byte; after an interruption, training resumes
 from the completed stages and fold models in runs/.
 """
 
 import common
-from shut_eyes import with_shut_eyes
 
 NOTES = {
     "data": "300-W: AFW, HELEN train, LFPW train (2012 faces), boxes of dlib and OpenCV (Haar)",
@@ -34,8 +33,6 @@ COMMON = {
     "verbose": 1,
 }
 N_FOLDS = {"face68": 3}
-# Of the faces, those whose eyes are closed: few are shut in 300-W.
-SHUT_SHARE = 0.3
 FACE68 = {"working_size": 128, "mirror": "face68", "normalizer": "inter-ocular"}
 MODELS = {
     "face68": {"n_stages": 72} | FACE68,
@@ -55,7 +52,6 @@ def main():
         ert.load_dataset(options.data / "300w", boxes=f"{table}:{boxes}", split="train") for boxes in ("dlib", "haar")
     )
     dataset = dlib + haar
-    X, landmarks = with_shut_eyes(dataset.X, dataset.y, SHUT_SHARE)
     (common.ROOT / "runs").mkdir(exist_ok=True)
     for name, params in MODELS.items():
         if options.only not in ("", name):
@@ -63,9 +59,9 @@ def main():
         chosen = list(FACE5_OF_FACE68) if name == "face5" else list(range(68))
         checkpoint = common.ROOT / "runs" / f"{name}.checkpoint.ert"
         model = ert.ShapePredictor(**COMMON | params)
-        y = landmarks[:, chosen]
+        y = dataset.y[:, chosen]
         model.fit(
-            X,
+            dataset.X,
             y,
             landmark_names=[dataset.landmark_names[i] for i in chosen],
             notes=NOTES,
@@ -74,8 +70,7 @@ def main():
         )
         files = [checkpoint]
         if name in N_FOLDS:
-            # Copies with shut eyes are in the fold of their photo.
-            model.fit_confidence(X, y, n_folds=N_FOLDS[name], groups=dataset.files, checkpoint=checkpoint, resume=True)
+            model.fit_confidence(dataset.X, y, n_folds=N_FOLDS[name], checkpoint=checkpoint, resume=True)
             files += fold_checkpoints(checkpoint, N_FOLDS[name])
         model.save(options.out / f"{name}.ert", compress=name == "face68-small")
         for file in files:

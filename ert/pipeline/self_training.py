@@ -137,15 +137,15 @@ def self_train(
 
     Parameters
     ----------
-    X, y, rolls, landmark_names, notes, checkpoint, resume
-        As for :meth:`ert.ShapePredictor.fit`. The teachers are written beside the checkpoint, and remain there.
+    X, y
+        As for :meth:`ert.ShapePredictor.fit`.
     unlabelled : sequence of (image, box)
         Objects without landmarks, in boxes as they will be at prediction. Photos that cannot be read are counted in a
         warning and left out.
     estimator : ShapePredictor, optional
         The parameters of teachers and student; by default, those of preset "auto" for as many objects.
-    unlabelled_rolls : float or array (n,), optional
-        Of the objects without landmarks, where those of X are given.
+    rolls, unlabelled_rolls : float or array (n,), optional
+        Those of the objects X, and of the others: both or none.
     teacher : callable or array, optional
         Marks the photos in place of cascades: called with (image, box) pairs, it returns landmarks in image pixels
         (n, n_landmarks, 2), or those of several teachers (k, n, n_landmarks, 2); or such an array.
@@ -160,6 +160,8 @@ def self_train(
         Fraction of the marked objects that is used: those that the teachers agree on best.
     weight : float
         Of a marked object; that of an annotated one is 1, see `sample_weight` of :meth:`ert.ShapePredictor.fit`.
+    landmark_names, notes, checkpoint, resume
+        As for :meth:`ert.ShapePredictor.fit`. The teachers are written beside the checkpoint, and remain there.
 
     Returns
     -------
