@@ -5,6 +5,7 @@ import csv
 import json
 import multiprocessing
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +16,20 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 # Of `mtfl`, every tenth face is never used for training: `attributes.py` measures there.
 HELD_OUT_EVERY = 10
 PACKAGES = ("dlib-bin", "pillow", "scikit-image", "opencv-python-headless")
+_report = sys.excepthook
+
+
+def say_what_is_missing(kind, error, trace):
+    """Print one line in place of the traceback where data or a package is missing."""
+    if issubclass(kind, FileNotFoundError | ModuleNotFoundError) or kind.__name__ == "InputError":
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+    else:
+        _report(kind, error, trace)
+
+
+# In the scripts of this folder only: tests import this module too.
+if Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent:
+    sys.excepthook = say_what_is_missing
 
 
 def arguments(description, **options):

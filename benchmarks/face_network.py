@@ -274,7 +274,7 @@ class Training:
         from ert.model.schemes import FACE68_MIRROR
 
         torch.manual_seed(seed)
-        self.faces, self.file = faces, file
+        self.faces, self.file, self.fold = faces, file, fold
         train = ~left_out(len(faces.images), fold)
         self.labelled = np.flatnonzero(train)
         self.pointed = np.flatnonzero(~faces.held_out)
@@ -289,6 +289,9 @@ class Training:
             self.network.load_state_dict(torch.load(start, weights_only=True)["network"])
         if file.exists():
             state = torch.load(file, weights_only=True)
+            # Checkpoints had no fold once.
+            if state.get("fold", fold) != fold:
+                raise SystemExit(f"{file}: the network was trained with --fold {state['fold']!r}, not {fold!r}")
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.rng.bit_generator.state = json.loads(state["rng"])
@@ -298,6 +301,7 @@ class Training:
         """Write the checkpoint."""
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"rng": json.dumps(self.rng.bit_generator.state), "steps": self.steps}
+        state["fold"] = self.fold
         unfinished = self.file.with_suffix(".part")
         torch.save(state, unfinished)
         os.replace(unfinished, self.file)
@@ -412,6 +416,11 @@ def main():
     parser.add_argument("network", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     options = parser.parse_args()
+    if (options.command == "mark") != bool(options.out):
+        parser.error("expected a file to write for mark, and none for train")
+    if options.command == "mark" and not options.network.exists():
+        parser.error(f"{options.network}: there is no such network, expected one of train")
+    options.network.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     marked, start = (Path(file) if file else None for file in (options.marked, options.start))

@@ -254,8 +254,9 @@ def to_input(crops):
 class Regression:
     """A trained network that predicts the landmarks of a face in the box of a detector."""
 
-    def __init__(self, file, places):
+    def __init__(self, file, places, fold):
         state = torch.load(file, weights_only=True)
+        check_fold(file, state["settings"]["fold"], fold)
         self.side, self.places = state["settings"]["side"], places
         self.in_crop = Place(np.array(state["in_crop"][:2]), state["in_crop"][2])
         self.network = build(state["name"], self.side).to(memory_format=torch.channels_last).eval()
@@ -273,11 +274,18 @@ class Regression:
         return (found - matrix[:, 2]) / matrix[0, 0]
 
 
-def heat_map_network(file, train, rolls, n_passes):
+def check_fold(file, trained, measured):
+    """Stop where a network has seen the faces that it is measured on."""
+    if trained != measured:
+        raise SystemExit(f"{file}: the network was trained with --fold {trained!r}, not {measured!r}")
+
+
+def heat_map_network(file, train, fold, rolls, n_passes):
     """Return what predicts with the network of face_network.py, and facts about it."""
     from ert.model.schemes import FACE68_MIRROR
 
     state = torch.load(file, weights_only=True)
+    check_fold(file, state.get("fold", fold), fold)
     network = Network().to(memory_format=torch.channels_last)
     network.load_state_dict(state["network"])
     frame = Frame(train.landmarks, train.boxes)
@@ -316,12 +324,12 @@ def methods(options, train):
     for name, words in (("resnet18", "ResNet18"), ("cnn", "CNN of five layers, YouTube Faces")):
         file = options.runs / f"{name}.pt"
         if file.exists():
-            network = Regression(file, places)
+            network = Regression(file, places, options.fold)
             found[words] = network.predict, network.facts
     file = options.runs / "network.pt"
     if file.exists():
-        found["heat-map network, one pass and its mirror image"] = heat_map_network(file, train, (0,), 1)
-        found["heat-map network, eight passes"] = heat_map_network(file, train, (-10, 10), 2)
+        found["heat-map network, one pass and its mirror image"] = heat_map_network(file, train, options.fold, (0,), 1)
+        found["heat-map network, eight passes"] = heat_map_network(file, train, options.fold, (-10, 10), 2)
     return found
 
 
@@ -382,7 +390,7 @@ def main():
         parser.error("measure: expected --fold K/N or --final 1")
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    options.runs.mkdir(exist_ok=True)
+    options.runs.mkdir(parents=True, exist_ok=True)
     if options.command == "measure":
         measure(options)
         return

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -214,10 +216,12 @@ def test_a_network_goes_on_from_its_checkpoint(faces, tmp_path):
     assert part.steps == whole.n_steps == 3
     for one, other in zip(whole.network.parameters(), part.network.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-4)
-    network = Regression(tmp_path / "part.pt", whole.places)
+    network = Regression(tmp_path / "part.pt", whole.places, whole.settings["fold"])
     found = network.predict(images[0], drawn.boxes["dlib"][0], "dlib")
     assert found.shape == (68, 2)
     assert network.facts["steps"] == 3
+    with pytest.raises(SystemExit, match=r"part\.pt: the network was trained with --fold '', not '0/4'"):
+        Regression(tmp_path / "part.pt", whole.places, "0/4")
     with pytest.raises(SystemExit, match=r"part\.pt: expected a checkpoint of"):
         Training("resnet18", drawn, tmp_path / "part.pt", options_of_training(rate=1.0))
 
@@ -230,3 +234,41 @@ def test_the_network_of_five_layers_has_136_outputs():
     assert five_layers(96)(images).shape == (2, 136)
     assert resnet18()(images).shape == (2, 136)
     assert sum(each.numel() for each in resnet18().parameters()) == pytest.approx(11.2e6, rel=0.01)
+
+
+def test_faces_are_marked_only_by_a_network_that_was_trained_without_the_fold(faces, tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    import face_network
+
+    images, shapes = faces
+    boxes = {"dlib": np.hstack([shapes.min(axis=1), np.ptp(shapes, axis=1)])}
+    points, held_out = np.insert(face_network.eyes_and_mouth(shapes), 2, shapes[:, 30], axis=1), np.zeros(12, bool)
+    drawn = face_network.Faces(images, shapes, boxes, images, points, held_out)
+    file = tmp_path / "more" / "network.pt"
+    monkeypatch.setattr(face_network.Faces, "read", lambda data: drawn)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["face_network.py", *map(str, args)])
+        face_network.main()
+
+    # One that does not exist would mark with random weights.
+    for args in (["mark", file, tmp_path / "x.npz"], ["mark", file], ["train", file, tmp_path / "x.npz"]):
+        with pytest.raises(SystemExit):
+            run(*args)
+    run("train", file, "--steps", 1, "--fold", "0/4")
+    assert torch.load(file, weights_only=True)["steps"] == 1
+    with pytest.raises(SystemExit, match="trained with --fold '0/4', not '1/4'"):
+        run("mark", file, tmp_path / "x.npz", "--fold", "1/4")
+    run("mark", file, tmp_path / "x.npz", "--fold", "0/4")
+    assert np.load(tmp_path / "x.npz")["photos"].shape == (12, 68, 2)
+
+
+def test_data_that_is_missing_is_one_line(tmp_path):
+    command = [sys.executable, BENCHMARKS / "attributes.py", "--data", tmp_path / "none"]
+    pytest.importorskip("dlib")
+    pytest.importorskip("face_recognition_models")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("attributes.py: ")
+    assert str(tmp_path / "none") in done.stderr
+    assert done.stderr.count("\n") == 1

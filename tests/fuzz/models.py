@@ -77,6 +77,8 @@ def seeds(folder):
             add_locator(header, arrays, rng)
         if kind == "several":
             add_members(header, arrays, rng)
+            counts = ("n_photos", "n_empty", "n_unreadable", "n_marked", "n_kept")
+            header["summary"]["unlabelled"] = dict.fromkeys(counts, 3) | {"spread": 0.01}
         found.append((header, {name: array.copy() for name, array in arrays.items()}))
     return found, (folder / "dlib.dat").read_bytes()
 

@@ -17,6 +17,7 @@ from ert.model.ert_format import read_model_file, write_model_file
 from ert.model.limits import PARAMETER_LIMITS
 
 PREFIX = struct.Struct("<8sII")
+UNLABELLED = dict.fromkeys(("n_photos", "n_empty", "n_unreadable", "n_marked", "n_kept"), 3) | {"spread": None}
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,18 @@ DAMAGE = {
     "text number.ert": (
         lambda m: with_header(m["plain.ert"], setting("summary", "n_objects", value="3")),
         "n_objects is",
+    ),
+    "no counts.ert": (
+        lambda m: with_header(m["plain.ert"], setting("summary", "unlabelled", value={"spread": None})),
+        "unlabelled: n_photos is nothing, expected an integer",
+    ),
+    "fraction of photos.ert": (
+        lambda m: with_header(m["plain.ert"], setting("summary", "unlabelled", value=UNLABELLED | {"n_kept": 2.0})),
+        "unlabelled: n_kept is null, expected an integer",
+    ),
+    "text spread.ert": (
+        lambda m: with_header(m["plain.ert"], setting("summary", "unlabelled", value=UNLABELLED | {"spread": "1"})),
+        'unlabelled: spread is "1", expected a number',
     ),
     "names.ert": (lambda m: with_header(m["plain.ert"], setting("landmark_names", value=["a"])), "5 different names"),
     "mirror.ert": (lambda m: with_header(m["plain.ert"], setting("mirror_map", value=[1, 2, 0, 3, 4])), "in pairs"),

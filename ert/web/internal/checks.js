@@ -142,14 +142,23 @@ function checkSummary(summary, whole) {
   const texts = ["digest", "library_version", ...(has(summary, "trained_on") ? ["trained_on"] : [])];
   check(texts.every((key) => isText(summary[key])), () => `summary: expected texts as ${texts.join(", ")}`);
   check(Object.values(summary.notes).every(isText), () => "notes: expected texts");
-  const validation = summary.validation ?? null;
-  if (validation === null) return;
+  if (summary.validation != null) checkValidation(summary.validation, whole.validation);
+  if (summary.unlabelled != null) checkUnlabelled(summary.unlabelled, whole.unlabelled);
+}
+
+function checkValidation(validation, whole) {
   check(isObject(validation), () => "validation: expected an object");
-  checkNumbers("validation", whole.validation, ["n_images", "n_objects", "n_found"], true);
+  checkNumbers("validation", whole, ["n_images", "n_objects", "n_found"], true);
   const named = ["method", "normalizer", "unit"].every((key) => isText(validation[key]));
   check(named, () => "validation: expected texts as method, normalizer, unit");
   const figures = ["length", "scattered_error"].filter((key) => validation[key] !== null);
   checkNumbers("validation", validation, ["error", "low", "high", "training_error", "pixels", ...figures]);
+}
+
+function checkUnlabelled(unlabelled, whole) {
+  check(isObject(unlabelled), () => "unlabelled: expected an object");
+  checkNumbers("unlabelled", whole, ["n_photos", "n_empty", "n_unreadable", "n_marked", "n_kept"], true);
+  if (unlabelled.spread !== null) checkNumbers("unlabelled", unlabelled, ["spread"]);
 }
 
 function checkConfidenceSummary(summary) {
