@@ -18,6 +18,7 @@ import numpy as np
 from predict_vs_dlib import clock, helen
 
 from ert._kernels.crop import cut_crop
+from ert._kernels.orientation import maps_size, orientation_maps
 from ert._kernels.pixels import CropView, pool_workspace, read_pixels, similarity, square_box
 from ert._kernels.predict import add_displacement, predict_face
 from ert._kernels.simd import ProductWorkspace, add_leaves, aligned, product_workspace
@@ -200,7 +201,11 @@ def parts_of(model, image, box, repeats):
     spec = cascade.crop
     step = side / spec.working_size
     pixels_of_crop, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
-    crop = CropView(pixels_of_crop, *cut_crop(image, (0, 0), square, spec, pixels_of_crop, to_crop))
+    size = cut_crop(image, (0, 0), square, spec, pixels_of_crop, to_crop)
+    maps = np.empty(maps_size(size[0], size[1]) if cascade.pool.channels.size else 0, np.uint8)
+    if maps.size:
+        orientation_maps(pixels_of_crop, size[0], size[1], size[2], maps)
+    crop = CropView(pixels_of_crop, *size, maps)
     n_stages, n_pixels = cascade.pool.anchors.shape
     traversal = traversal_workspace(cascade.trees.n_trees, n_pixels)
     products, pixels = product_workspace(cascade.basis), pool_workspace(len(cascade.mean_shape), n_pixels)

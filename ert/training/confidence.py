@@ -97,6 +97,8 @@ def fit_confidence(
     turns = None if rolls is None else check_rolls(rolls, len(X))
     weights = None if sample_weight is None else check_weights(sample_weight, len(X), settings["n_inits"])
     chosen = _chosen(assessed, len(X))
+    if groups is not None and len(groups) != len(X):
+        raise InputError(f"groups: {len(groups)}, expected one for each of {len(X)} objects")
     of_group = None if groups is None else [groups[i] for i in chosen]
     # No fold: in the training data of all.
     folds = np.full(len(X), -1)

@@ -216,7 +216,7 @@ def test_the_pools_of_samples_are_read_as_for_one_face():
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
     # Blocks of three samples, on two threads.
     pool = np.zeros((2, 3, len(anchors)), np.uint8)
-    inputs, features, n_calls = (crop_of, transforms, shapes), (anchors, deltas), []
+    inputs, features, n_calls = (crop_of, transforms, shapes), (anchors, deltas, None), []
     with Workers(2) as workers:
         places = kept.pixels, kept.places
         found = read_feature_pool(places, inputs, mean_shape, features, pool, workers, lambda: n_calls.append(1))
