@@ -96,17 +96,17 @@ def orientation_maps(crop: Pixels) -> Pixels:
 
     The directions are those of gradients: across, down to the right, down, down to the left.
     """
-    padded = np.pad(crop.astype(np.int64), 1, mode="edge")
+    around = [(1, 1 + size % 2) for size in crop.shape]
+    padded = np.pad(crop.astype(np.int64), around, mode="edge")
     across, down = padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]
     both, same = np.minimum(abs(across), abs(down)), (across > 0) == (down > 0)
     parts = np.stack([abs(across) - both, both * same, abs(down) - both, both * ~same])
-    parts = np.pad(parts, ((0, 0), (0, crop.shape[0] % 2), (0, crop.shape[1] % 2)), mode="edge")
     cells = parts[:, ::2, ::2] + parts[:, 1::2, ::2] + parts[:, ::2, 1::2] + parts[:, 1::2, 1::2]
     cells = np.pad(cells, ((0, 0), (1, 1), (1, 1)), mode="edge")
     sums = cells[:, :-2] + 2 * cells[:, 1:-1] + cells[:, 2:]
     sums = sums[:, :, :-2] + 2 * sums[:, :, 1:-1] + sums[:, :, 2:]
-    sums[1::2] = sums[1::2] * 181 >> 7
-    roots = np.sqrt(sums.astype(np.float32)) * np.float32(3.25)
+    levels_per_root = np.float32([3.25, 3.25 * 2**0.25, 3.25, 3.25 * 2**0.25])
+    roots = np.sqrt(sums.astype(np.float32)) * levels_per_root[:, None, None]
     maps: Pixels = np.minimum(roots, 255).astype(np.uint8)
     return maps
 
