@@ -105,7 +105,7 @@ def orientation_maps(crop: Pixels) -> Pixels:
     cells = np.pad(cells, ((0, 0), (1, 1), (1, 1)), mode="edge")
     sums = cells[:, :-2] + 2 * cells[:, 1:-1] + cells[:, 2:]
     sums = sums[:, :, :-2] + 2 * sums[:, :, 1:-1] + sums[:, :, 2:]
-    levels_per_root = np.float32([3.25, 3.25 * 2**0.25, 3.25, 3.25 * 2**0.25])
+    levels_per_root = np.array([3.25, 3.25 * 2**0.25, 3.25, 3.25 * 2**0.25], np.float32)
     roots = np.sqrt(sums.astype(np.float32)) * levels_per_root[:, None, None]
     maps: Pixels = np.minimum(roots, 255).astype(np.uint8)
     return maps

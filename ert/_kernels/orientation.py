@@ -8,8 +8,8 @@
     maps          uint8  (4, half lines, half length), flat
                          0 across, 1 down to the right, 2 down, 3 down to the left
 
-A gradient is the sum of its parts along the two directions next to it. The parts of cells are smoothed by (1, 2, 1) both
-ways, at most 16,320, and stored as square roots.
+A gradient is the sum of its parts along the two directions next to it. The parts of cells are smoothed by (1, 2, 1)
+both ways, to at most 16,320, and stored as square roots.
 """
 
 from typing import Any

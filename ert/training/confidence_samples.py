@@ -95,6 +95,8 @@ class ConfidenceSamples:
 def group_folds(X: Sequence[Face], groups: Sequence[Any] | None, n_folds: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the fold of each object (n,); objects of one group, by default of one image, have the same fold."""
     labels = [_identity(image) for image, _ in X] if groups is None else [str(group) for group in groups]
+    if len(labels) != len(X):
+        raise InputError(f"groups: {len(labels)}, expected one for each of {len(X)} objects")
     if n_folds < 2:
         raise InputError(f"n_folds={n_folds}: expected at least 2")
     numbers = {label: i for i, label in enumerate(dict.fromkeys(labels))}
