@@ -35,6 +35,7 @@ from ert._kernels.llvm import (
     store,
     vector,
 )
+from ert._kernels.orientation import SCALE
 from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
 # The least scale of a similarity: what is divided by it stays in bounds when a shape collapses.
@@ -261,10 +262,12 @@ def read_pixels(crop, to_pixels, shape, matrix, pool, stage, workspace, out):
         out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]
     if pool.channels.shape[0] == 0:
         return
-    # The same at half the scale.
-    columns, rows = (crop.columns + 1) // 2, (crop.rows + 1) // 2
-    to_maps = half * to_crop[0], half * to_crop[1], half * to_crop[2], half * to_crop[3], half * x, half * y
-    matrix = half * xx, half * xy, half * yx, half * yy
+    # The same at the scale of the maps.
+    smaller = np.float32(1.0 / SCALE)
+    columns, rows = (crop.columns + SCALE - 1) // SCALE, (crop.rows + SCALE - 1) // SCALE
+    a, b, c, d = smaller * to_crop[0], smaller * to_crop[1], smaller * to_crop[2], smaller * to_crop[3]
+    to_maps = a, b, c, d, smaller * x, smaller * y
+    matrix = smaller * xx, smaller * xy, smaller * yx, smaller * yy
     steps = (1, columns) if crop.column_step == 1 else (rows, 1)
     _find_places(shape, to_maps, matrix, (columns, rows), steps, pool, stage, workspace)
     mirrored = to_crop[0] * to_crop[3] < to_crop[1] * to_crop[2]
