@@ -70,9 +70,9 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
             inside = np.True_  # positions outside read the nearest pixel
         i, j = (np.clip(v, 0, n - 1).astype(int) for v, n in zip((columns, rows), crop.shape, strict=True))
         values = np.where(inside, crop[i, j], 0).astype(np.uint8)
-        if stage.channels is not None:  # others are read from maps at a quarter of the scale
-            maps = np.stack([crop[::4, ::4], *orientation_maps(crop)])
-            values = np.where(stage.channels > 0, maps[stage.channels, i // 4, j // 4], values)
+        if stage.channels is not None:  # others are read from maps at half the scale
+            maps = np.stack([crop[::2, ::2], *orientation_maps(crop)])
+            values = np.where(stage.channels > 0, maps[stage.channels, i // 2, j // 2], values)
         leaves = np.stack(
             [
                 leaf[find_leaf(values, pairs, limits)]
@@ -92,20 +92,20 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
 
 
 def orientation_maps(crop: Pixels) -> Pixels:
-    """Return how steep a crop (columns, rows) is in four directions, at a quarter of its scale: (4, columns, rows).
+    """Return how steep a crop (columns, rows) is in four directions, at half its scale: (4, columns, rows).
 
     The directions are those of gradients: across, down to the right, down, down to the left.
     """
-    around = [(1, 1 + -size % 4) for size in crop.shape]
+    around = [(1, 1 + size % 2) for size in crop.shape]
     padded = np.pad(crop.astype(np.int64), around, mode="edge")
     across, down = padded[2:, 1:-1] - padded[:-2, 1:-1], padded[1:-1, 2:] - padded[1:-1, :-2]
     both, same = np.minimum(abs(across), abs(down)), (across > 0) == (down > 0)
     parts = np.stack([abs(across) - both, both * same, abs(down) - both, both * ~same])
-    cells = sum(parts[:, i::4, j::4] for i in range(4) for j in range(4))
+    cells = parts[:, ::2, ::2] + parts[:, 1::2, ::2] + parts[:, ::2, 1::2] + parts[:, 1::2, 1::2]
     cells = np.pad(cells, ((0, 0), (1, 1), (1, 1)), mode="edge")
     sums = cells[:, :-2] + 2 * cells[:, 1:-1] + cells[:, 2:]
     sums = sums[:, :, :-2] + 2 * sums[:, :, 1:-1] + sums[:, :, 2:]
-    levels_per_root = np.array([1.625, 1.625 * 2**0.25, 1.625, 1.625 * 2**0.25], np.float32)
+    levels_per_root = np.array([3.25, 3.25 * 2**0.25, 3.25, 3.25 * 2**0.25], np.float32)
     roots = np.sqrt(sums.astype(np.float32)) * levels_per_root[:, None, None]
     maps: Pixels = np.minimum(roots, 255).astype(np.uint8)
     return maps

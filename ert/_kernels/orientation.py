@@ -1,15 +1,15 @@
-"""Maps of gradient orientations: how steep a crop is in each of four directions, at a quarter of its scale.
+"""Maps of gradient orientations: how steep a crop is in each of four directions, at half its scale.
 
     crop          uint8  (lines, length)            lines are the crop's rows, or its columns
-    bordered      uint8  (2 + 4 * quarter lines, stride)
+    bordered      uint8  (2 + 2 * half lines, stride)
                          the crop with its outermost pixels around it; the first pixel of a line is left of it, and
                          whole vectors can be read from each of its places
-    cells         uint16 (4, quarter lines, n / 4)  parts of gradients, added up in cells of four by four pixels
-    maps          uint8  (4, quarter lines, quarter of the length), flat
+    cells         int16  (4, half lines, n / 2)     parts of gradients, added up in cells of two by two pixels
+    maps          uint8  (4, half lines, half the length), flat
                          0 across, 1 down to the right, 2 down, 3 down to the left
 
 A gradient is the sum of its parts along the two directions next to it. The parts of cells are smoothed by (1, 2, 1)
-both ways, to at most 65,280, and stored as square roots.
+both ways, to at most 16,320, and stored as square roots.
 """
 
 from typing import Any
@@ -19,14 +19,14 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ert._kernels.llvm import INT8, INT16, INT32, INT64, constant, data, load, loop, store, vector
+from ert._kernels.llvm import INT8, INT16, INT64, constant, data, load, loop, store, vector
 
 N_MAPS = 4
 # Pixels of a crop across a pixel of a map.
-SCALE = 4
+SCALE = 2
 # Gray levels of a map for 1 in the square root of a smoothed sum; the steepest edges are clipped. The part along a
 # diagonal is a coordinate times the square root of two, and steps of a diagonal cover it by half as much.
-LEVELS_PER_ROOT = np.array([1.625, 1.625 * 2**0.25], np.float32)
+LEVELS_PER_ROOT = np.array([3.25, 3.25 * 2**0.25], np.float32)
 # Pixels of a vector.
 LANES = 64
 
@@ -65,10 +65,10 @@ def orientation_maps(pixels, columns, rows, column_step, out):
         for j in range(after.shape[0]):
             after[j] = line[length - 1]
     width = n // SCALE
-    cells = np.empty((N_MAPS, short_lines, width), np.uint16)
+    cells = np.empty((N_MAPS, short_lines, width), np.int16)
     for i in range(short_lines):
         _add_cells(bordered, (SCALE * i + 1) * stride + 1, stride, cells, i * width, short_lines * width, n)
-    sums = np.empty(short + 2, np.uint16)
+    sums = np.empty(short + 2, np.int16)
     for m in range(N_MAPS):
         # Where lines are columns, along a line is down.
         number = m if column_step == 1 or m % 2 else 2 - m
@@ -80,14 +80,14 @@ def orientation_maps(pixels, columns, rows, column_step, out):
             sums[0], sums[short + 1] = sums[1], sums[short]
             line = out[(number * short_lines + i) * short : (number * short_lines + i + 1) * short]
             for j in range(short):
-                smooth = np.uint16(sums[j] + 2 * sums[j + 1] + sums[j + 2])
+                smooth = np.int16(sums[j] + 2 * sums[j + 1] + sums[j + 2])
                 line[j] = np.uint8(min(np.sqrt(np.float32(smooth)) * factor, np.float32(255)))
 
 
 def _typed_add_cells(
     context: Any, bordered: Any, place: Any, stride: Any, cells: Any, first: Any, plane: Any, n: Any
 ) -> Any:
-    """Add up the parts of the gradients of four lines, from a place on, in cells.
+    """Add up the parts of the gradients of two lines, from a place on, in cells.
 
     The cells of the four directions begin `plane` elements after one another, from the element `first` on.
     """
@@ -96,7 +96,7 @@ def _typed_add_cells(
         source, target = (data(context, builder, signature, args, i) for i in (0, 3))
         _, place, stride, _, first, plane, n = args
         pixels, pairs = vector(INT8, LANES), vector(INT16, LANES // 2)
-        quads, nothing = vector(INT32, LANES // 4), constant(pixels, 0)
+        nothing = constant(pixels, 0)
         with loop(builder, n, LANES) as (i, _):
             totals = [constant(pairs, 0)] * N_MAPS
             here = builder.add(place, i)
@@ -121,12 +121,9 @@ def _typed_add_cells(
                     for each in (builder.and_(two, constant(pairs, 255)), builder.lshr(two, constant(pairs, 8))):
                         totals[m] = builder.add(totals[m], each)
                 here = builder.add(here, stride)
-            cell = builder.add(first, builder.lshr(i, INT64(2)))
+            cell = builder.add(first, builder.lshr(i, INT64(1)))
             for m, total in enumerate(totals):
-                two = builder.bitcast(total, quads)
-                both = builder.add(builder.and_(two, constant(quads, 65535)), builder.lshr(two, constant(quads, 16)))
-                narrow = builder.trunc(both, vector(INT16, LANES // 4))
-                store(builder, narrow, target, builder.add(cell, builder.mul(plane, INT64(m))))
+                store(builder, total, target, builder.add(cell, builder.mul(plane, INT64(m))))
         return context.get_dummy_value()
 
     number = types.int64

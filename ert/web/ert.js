@@ -339,13 +339,14 @@ function build(header, whole, arrays) {
     return Object.fromEntries(entries);
   };
   const parts = { header, locator: null, confidence: null };
-  const own = taken("");
+  const has = header.kind === "ert" && arrays.has("channels");
+  const own = taken("", has ? [...CASCADE_ARRAYS, "channels"] : CASCADE_ARRAYS);
   const { names, mirrorMap, nMembers, spec, together } = checkHeader(header, whole, own);
   Object.assign(parts, { names, mirrorMap });
   checkArrays(own, header.kind, together);
   parts.cascade = header.kind === "dlib" ? new DlibCascade(own) : new Cascade(own, spec, together);
   parts.further = Array.from({ length: nMembers - 1 }, (_, i) => {
-    const [mean, ...others] = CASCADE_ARRAYS;
+    const [mean, ...others] = Object.keys(own);
     const its = { [mean]: own[mean], ...taken(`member${i + 2}_`, others) };
     checkMember(its, own, together, i + 2);
     return new Cascade(its, spec, together);

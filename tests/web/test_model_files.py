@@ -22,7 +22,10 @@ UNLABELLED = dict.fromkeys(("n_photos", "n_empty", "n_unreadable", "n_marked", "
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """The bytes of a small model with a locator, the same compressed, the same of 3 members, and of one of dlib's."""
+    """The bytes of a small model with a locator, the same in variants, and of one of dlib's.
+
+    Variants: compressed, with channels, with a channel that does not exist, and of 3 members.
+    """
     folder, rng = tmp_path_factory.mktemp("model"), np.random.default_rng(2)
     write_dlib_file(folder / "x.dat", likely_cascade(3))
     ert.load(folder / "x.dat").save(folder / "x.ert")
@@ -31,10 +34,15 @@ def model(tmp_path_factory):
     for name, compress in (("plain", False), ("compressed", True)):
         write_model_file(folder / f"{name}.ert", header, arrays, compress=compress)
         ert.load(folder / f"{name}.ert")
+    for name, last in (("channels.ert", 4), ("sixth.ert", 5)):
+        channels = np.full(arrays["anchors"].shape, last, np.uint8)
+        its_params = header["params"] | {"channels": "gray+orientation"}
+        write_model_file(folder / name, header | {"params": its_params}, arrays | {"channels": channels})
+    assert (ert.load(folder / "channels.ert").cascade_.channels == 4).all()
     add_members(header, arrays, rng)
     write_model_file(folder / "members.ert", header, arrays)
     assert len(ert.load(folder / "members.ert").members_) == 3
-    return {name: (folder / name).read_bytes() for name in ("plain.ert", "compressed.ert", "members.ert", "x.dat")}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def with_checksum(content):
@@ -79,6 +87,15 @@ def flipped(content, place):
 
 
 DAMAGE = {
+    "sixth.ert": (lambda m: m["sixth.ert"], "channels"),
+    "signed.ert": (
+        lambda m: with_header(m["channels.ert"], retyped("channels", "|i1")),
+        "channels has shape (3,30) and type int8",
+    ),
+    "one channel.ert": (
+        lambda m: with_header(m["channels.ert"], reshaped("channels", [30, 3])),
+        "channels has shape (30,3)",
+    ),
     "empty.ert": (lambda m: b"", "is not an ert model file"),
     "text.ert": (lambda m: b"hello" * 20, "is not an ert model file"),
     "short.ert": (lambda m: m["plain.ert"][:15], "truncated: 15 bytes"),
@@ -188,9 +205,9 @@ def test_parameters_have_the_limits_of_python(model, tmp_path):
 def test_a_model_is_known_by_its_bytes_without_a_name_and_from_any_place_in_memory(model, tmp_path):
     for name, content in model.items():
         (tmp_path / name).write_bytes(content)
-    names = list(model)
-    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "unnamed")) == ["loaded 5"] * 4
-    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "moved")) == ["loaded 5"] * 4
+    names = [name for name in model if name != "sixth.ert"]
+    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "unnamed")) == ["loaded 5"] * len(names)
+    assert json.loads(node(HERE / "load.mjs", tmp_path, json.dumps(names), "moved")) == ["loaded 5"] * len(names)
 
 
 def test_wrong_arguments_are_named(model, tmp_path):

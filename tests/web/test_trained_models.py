@@ -30,6 +30,8 @@ KINDS = {
     "narrow": {"padding": -0.3},
     "mean of colors": {"gray_weights": "dlib"},
     "bgr": {"channel_order": "bgr"},
+    "orientations": {"channels": "gray+orientation", "mirror": [1, 0, 2, 4, 3], "n_pixels": 120},
+    "orientations of reduced crops": {"channels": "gray+orientation", "blur": 0.0, "n_members": 2},
     "mirrored": {"mirror": [1, 0, 2, 4, 3]},
     "jittered": {"shift_jitter": 0.1, "scale_jitter": 0.1, "roll_jitter": 20.0, "occlusion": 0.2, "n_shapes_mixed": 2},
     "of dlib": {"kind": "dlib", "gray_weights": "dlib", "padding": 0.1},

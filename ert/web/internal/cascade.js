@@ -12,6 +12,7 @@
  * @typedef {{data: any, shape: number[], type: string}} Values  an array of a model file
  */
 import { Crop, channels, grayImage, squareBox } from "./crop.js";
+import { SCALE, orientationMaps } from "./orientation.js";
 
 export { Crop, channels, grayImage };
 
@@ -228,9 +229,10 @@ export class MeanShape {
 
 /** The feature pool of all stages: pixels at offsets from landmarks. */
 export class Pool {
-  /** @param {Uint16Array} anchors  @param {Float32Array} deltas  x, y of each  @param {number} nPixels  of a stage */
-  constructor(anchors, deltas, nPixels, size) {
-    Object.assign(this, { anchors, deltas, nPixels });
+  /** @param {Uint16Array} anchors  @param {Float32Array} deltas  x, y of each  @param {number} nPixels  of a stage
+   * @param {Uint8Array | null} [channels]  0 for gray levels, m + 1 for map m of orientations */
+  constructor(anchors, deltas, nPixels, size, channels = null) {
+    Object.assign(this, { anchors, deltas, nPixels, channels });
     this.places = new Float32Array(size);
     this.values = new Uint8Array(nPixels);
   }
@@ -238,8 +240,9 @@ export class Pool {
   /** Read the pixels of a stage; positions outside the crop read its nearest pixel.
    * @param {Crop} crop  @param {number} scaleX  negative in the mirror image */
   read(crop, scaleX, scaleY, shiftX, shiftY, shape, a, b, stage) {
-    const { anchors, deltas, nPixels, places, values } = this;
-    const { pixels, columns } = crop;
+    const { anchors, deltas, nPixels, places, values, channels } = this;
+    const { pixels, columns, maps } = crop;
+    const width = Math.ceil(columns / SCALE), size = width * Math.ceil(crop.rows / SCALE);
     const lastX = f(crop.columns - 1), lastY = f(crop.rows - 1);
     const xx = f(scaleX * a), xy = f(-f(scaleX * b)), yx = f(scaleY * b), yy = f(scaleY * a);
     const moveX = f(shiftX + f(0.5)), moveY = f(shiftY + f(0.5));
@@ -252,7 +255,14 @@ export class Pool {
       let x = f(f(places[anchor] + f(xx * u)) + f(xy * v)), y = f(f(places[anchor + 1] + f(yx * u)) + f(yy * v));
       x = x > 0 ? (x < lastX ? x : lastX) : 0;
       y = y > 0 ? (y < lastY ? y : lastY) : 0;
-      values[p] = pixels[(y | 0) * columns + (x | 0)];
+      const channel = channels === null ? 0 : channels[k];
+      if (channel === 0) {
+        values[p] = pixels[(y | 0) * columns + (x | 0)];
+      } else {
+        // In a mirror image the two diagonals are exchanged.
+        const number = scaleX < 0 && channel % 2 === 0 ? 6 - channel : channel;
+        values[p] = maps[(number - 1) * size + Math.trunc(y / SCALE) * width + Math.trunc(x / SCALE)];
+      }
     }
     return values;
   }
@@ -268,7 +278,8 @@ export class Cascade {
     this.crop = new Crop(spec);
     [this.nStages, this.nPixels] = arrays.anchors.shape;
     this.stagesPerBasis = stagesPerBasis;
-    this.pool = new Pool(arrays.anchors.data, arrays.deltas.data, this.nPixels, this.meanShape.length);
+    const channels = arrays.channels?.data ?? null;
+    this.pool = new Pool(arrays.anchors.data, arrays.deltas.data, this.nPixels, this.meanShape.length, channels);
     this.forest = new Forest(arrays.pairs, arrays.thresholds, arrays.leaves, arrays.scales, arrays.basis);
     this.shape = new Float32Array(this.mean.size);
   }
@@ -279,6 +290,7 @@ export class Cascade {
   predict(image, box, inits, mirrorMap, weights) {
     const [x, y, side] = squareBox(box);
     this.crop.cut(image, weights, x, y, side);
+    if (this.pool.channels !== null) this.crop.maps = orientationMaps(this.crop);
     return inits.map(([right, down, scale, mirrored]) => {
       const shiftX = (1 - scale) / 2 + right, shiftY = (1 - scale) / 2 + down;
       this.#run(scale, shiftX, shiftY, mirrored);

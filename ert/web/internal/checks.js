@@ -108,8 +108,6 @@ function checkParams(params, whole, nLandmarks) {
     else if (name === "mirror") value === null || checkMirror(whole.mirror, nLandmarks);
     else throw new ModelError(`params: ${quoted(name)} is not known`);
   }
-  const gray = (params.channels ?? "gray") === "gray";
-  check(gray, () => "channels='gray+orientation': models that read orientations run in Python only");
   const { n_trees: nTrees = 500, max_depth: depth = 4, n_split_tests: nTests = 20 } = params;
   check(nTrees * 2 ** depth * nTests <= MAX_CANDIDATES, () => "params: too many candidate splits per stage");
   checkAlone(params.kind, params.n_members);
@@ -244,6 +242,9 @@ function dimensions(name, array, n) {
   return array.shape;
 }
 
+/** Gray levels, and four maps of orientations. */
+const MAX_CHANNEL = 4;
+
 /** Check that the arrays of a cascade fit together, that no index is out of bounds, and no number absurd.
  * @param {Record<string, Values>} arrays  @param {"ert" | "dlib"} kind  @param {number} [together]  stages per basis */
 export function checkArrays(arrays, kind, together = 1) {
@@ -279,6 +280,9 @@ export function checkArrays(arrays, kind, together = 1) {
   check(products <= most, () => `stages take ${products} products for each face, expected at most ${most}`);
   checkBounds("anchors", arrays.anchors, 0, nLandmarks - 1);
   checkBounds("pairs", arrays.pairs, 0, nPixels - 1);
+  if (!arrays.channels) return;
+  checkShape("channels", arrays.channels, [nStages, nPixels], ["uint8"]);
+  checkBounds("channels", arrays.channels, 0, MAX_CHANNEL);
 }
 
 /** Check the arrays of a further member: all sizes but the number of stages are those of the first.

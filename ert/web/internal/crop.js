@@ -63,6 +63,8 @@ export class Crop {
     this.maxRows = native ? Math.ceil(1.5 * (bottom - top)) + 2 : Math.ceil(bottom - top) + 1;
     this.pixels = new Uint8Array(0);
     this.gray = new Uint8Array(0);
+    /** Of gradient orientations, where a cascade reads them. */
+    this.maps = new Uint8Array(0);
     this.columns = this.rows = this.scale = this.shiftX = this.shiftY = 0;
   }
 
