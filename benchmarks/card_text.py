@@ -233,7 +233,7 @@ def worse_sentences(measured):
                 f"others ({_span(each['interval_95'])})."
             )
         if not worse:
-            yield f"{boxes} no group has a larger error than the others that could not be chance."
+            yield f"{boxes} no group has a clearly larger error than the others."
         above = [
             f"*{row['group']}*, {model}: {_estimate(row['models'][model]['minus dlib'])}"
             for row in found["groups"]
