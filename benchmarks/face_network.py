@@ -24,6 +24,7 @@ import common
 import cv2
 import numpy as np
 import torch
+from network_parts import Block, autocast, composed, moved
 from torch import nn
 
 # Channels of the maps, from half the side of a crop to its 32nd part.
@@ -41,26 +42,6 @@ ROLL_DEGREES, LOG_SCALE, SHIFT = 30, 0.22, 0.09
 SAVE_STEPS = 500
 # Error inter-pupil of a failure, in percent.
 FAILURE = 10
-
-
-class Block(nn.Module):
-    """Two convolutions, added to their input."""
-
-    def __init__(self, n_in, n_out, stride=1):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-        )
-        self.skip = nn.Sequential(
-            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(), nn.Conv2d(n_in, n_out, 1, bias=False)
-        )
-
-    def forward(self, x):  # noqa: D102
-        return torch.relu(self.body(x) + self.skip(x))
 
 
 class Network(nn.Module):
@@ -116,19 +97,6 @@ def loss(logits, landmarks):
     means, _ = expected(chosen.reshape(1, -1, height, width))
     distance = (means[0] - 0.5) / 2 - torch.stack([x[inside], y[inside]], dim=-1)
     return entropy + distance.abs().sum(dim=-1).mean()
-
-
-def autocast():
-    """Half-precision convolutions where the processor has them: twice as fast."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.backends.cpu.get_cpu_capability() == "AVX512")
-
-
-def moved(matrix, points):
-    return points @ matrix[:, :2].T + matrix[:, 2]
-
-
-def composed(second, first):
-    return np.vstack([second, [0, 0, 1]])[:2] @ np.vstack([first, [0, 0, 1]])
 
 
 def similarity(source, target):

@@ -23,6 +23,7 @@ import common
 import cv2
 import numpy as np
 import torch
+from network_parts import Block, autocast, composed, moved
 from objects import describe, located, split
 from torch import nn
 
@@ -36,26 +37,6 @@ LEARNING_RATE = 2e-3
 SIGMA, WINDOW = 1.5, 4
 ROLL_DEGREES, LOG_SCALE, SHIFT = 20, 0.2, 0.08
 SAVE_SECONDS = 60
-
-
-class Block(nn.Module):
-    """Two convolutions, added to their input."""
-
-    def __init__(self, n_in, n_out, stride=1):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-        )
-        self.skip = nn.Sequential(
-            nn.AvgPool2d(stride) if stride > 1 else nn.Identity(), nn.Conv2d(n_in, n_out, 1, bias=False)
-        )
-
-    def forward(self, x):  # noqa: D102
-        return torch.relu(self.body(x) + self.skip(x))
 
 
 class UNet(nn.Module):
@@ -125,14 +106,6 @@ def to_input(pixels):
     return torch.from_numpy(np.stack(pixels).astype(np.float32)[:, None]) * 4 - 2
 
 
-def moved(matrix, points):
-    return points @ matrix[:, :2].T + matrix[:, 2]
-
-
-def composed(second, first):
-    return np.vstack([second, [0, 0, 1]])[:2] @ np.vstack([first, [0, 0, 1]])
-
-
 def loss(logits, landmarks):
     """Return the cross-entropy of heat maps with Gaussians around the landmarks (n, n_landmarks, 2) that are inside."""
     _, _, height, width = logits.shape
@@ -162,11 +135,6 @@ def peaks(logits):
     x = (around.sum(axis=2) * columns).sum(axis=2)
     y = (around.sum(axis=3) * rows).sum(axis=2)
     return 2 * np.stack([x, y], axis=-1) + 0.5
-
-
-def autocast():
-    """Half-precision convolutions where the processor has them: twice as fast."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.backends.cpu.get_cpu_capability() == "AVX512")
 
 
 class Training:

@@ -26,8 +26,9 @@ import common
 import cv2
 import numpy as np
 import torch
-from face_network import Frame, Marker, Network, autocast, left_out, moved
+from face_network import Frame, Marker, Network, left_out
 from model_card import estimate
+from network_parts import Block, autocast, moved
 from torch import nn
 from train_vs_dlib import THEIRS
 
@@ -41,24 +42,12 @@ LEARNING_RATE = 1e-3
 SAVE_SECONDS = 60
 
 
-class Block(nn.Module):
-    """Two convolutions, added to their input."""
-
-    def __init__(self, n_in, n_out, stride=1):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(n_out),
-        )
-        self.skip = nn.Identity()
-        if stride > 1 or n_in != n_out:
-            self.skip = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-
-    def forward(self, x):  # noqa: D102
-        return torch.relu(self.body(x) + self.skip(x))
+def residual(n_in, n_out, stride):
+    """Return a block of a ResNet (He et al., CVPR 2016)."""
+    skip = nn.Identity()
+    if stride > 1 or n_in != n_out:
+        skip = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+    return Block(n_in, n_out, stride, skip)
 
 
 def resnet18():
@@ -66,7 +55,7 @@ def resnet18():
     layers = [nn.Conv2d(1, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
     n_in = 64
     for width in (64, 128, 256, 512):
-        layers += [Block(n_in, width, 1 if width == 64 else 2), Block(width, width)]
+        layers += [residual(n_in, width, 1 if width == 64 else 2), residual(width, width, 1)]
         n_in = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 2 * N_LANDMARKS))
 
