@@ -183,7 +183,7 @@ def _read_values(image, origin, landmarks, box_side, observation, values):
     for i in range(landmarks.shape[0]):
         shape[i, 0] = (landmarks[i, 0] - x) / side
         shape[i, 1] = (landmarks[i, 1] - y) / side
-    crop = CropView(pixels, columns, rows, column_step, row_step, pixels)
+    crop = CropView(pixels, columns, rows, column_step, row_step)
     workspace = pool_workspace(shape.shape[0], pool.anchors.shape[1])
     matrix = similarity(mean, shape)
     read_pixels(crop, to_crop, shape, matrix, pool, 0, workspace, values)

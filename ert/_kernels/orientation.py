@@ -22,8 +22,8 @@ from numba.extending import intrinsic
 from ert._kernels.llvm import INT8, INT16, INT64, constant, data, load, loop, store, vector
 
 N_MAPS = 4
-# Pixels of a crop across a pixel of a map.
-SCALE = 2
+# Pixels of a crop across a pixel of a map; the sum of two columns in a cell is written for it.
+SCALE, SCALE_BITS = 2, 1
 # Gray levels of a map for 1 in the square root of a smoothed sum; the steepest edges are clipped. The part along a
 # diagonal is a coordinate times the square root of two, and steps of a diagonal cover it by half as much.
 LEVELS_PER_ROOT = np.array([3.25, 3.25 * 2**0.25], np.float32)

@@ -22,6 +22,7 @@ from numba.extending import intrinsic, register_jitable
 
 from ert._kernels.llvm import (
     FLOAT,
+    INT8,
     INT32,
     INT64,
     chosen,
@@ -35,7 +36,7 @@ from ert._kernels.llvm import (
     store,
     vector,
 )
-from ert._kernels.orientation import SCALE
+from ert._kernels.orientation import SCALE, SCALE_BITS
 from ert._kernels.simd import LANES, aligned, dot, padded, transform
 
 # The least scale of a similarity: what is divided by it stays in bounds when a shape collapses.
@@ -44,6 +45,8 @@ MIN_SCALE = np.float32(0.5)
 # works comes near them, and with them nothing overflows in one that does not.
 MAX_SCALE = np.float32(100)
 MIN_SQUARED_NORM = 1e-12
+# In a mirror image, the two diagonals of the maps are exchanged.
+MIRRORED_CHANNELS = np.array([0, 1, 4, 3, 2], np.uint8)
 
 
 class SimilarityArgs(NamedTuple):
@@ -68,8 +71,9 @@ class PoolArgs(NamedTuple):
     ----------
     anchors : uint16 array (n_stages, n_padded)
     deltas : float32 array (n_stages, 2, n_padded)
-    channels : uint8 array (n_stages, n_padded)
-        0 for gray levels, m + 1 for map m of :mod:`ert._kernels.orientation`; (0, 0) if all are gray levels.
+    channels : uint8 array (2, n_stages, n_padded)
+        0 for gray levels, m + 1 for map m of :mod:`ert._kernels.orientation`; then those in a mirror image, where the
+        two diagonals are exchanged. (0, 0, 0) if all are gray levels.
     """
 
     anchors: Any
@@ -98,11 +102,10 @@ class CropView(NamedTuple):
     Parameters
     ----------
     pixels : uint8 array (at least columns * rows,)
+        For pools with maps, those of :func:`ert._kernels.orientation.orientation_maps` come next.
     columns, rows : int
     column_step, row_step : int
         From a pixel to the next one across, and down.
-    maps : uint8 array
-        From :func:`ert._kernels.orientation.orientation_maps`; not read by pools of gray levels.
     """
 
     pixels: Any
@@ -110,7 +113,6 @@ class CropView(NamedTuple):
     rows: Any
     column_step: Any
     row_step: Any
-    maps: Any
 
 
 def similarity_args(mean_shape: npt.NDArray[np.float32]) -> SimilarityArgs:
@@ -129,8 +131,10 @@ def pool_args(
     anchors: npt.NDArray[np.uint16], deltas: npt.NDArray[np.float32], channels: npt.NDArray[np.uint8] | None = None
 ) -> PoolArgs:
     """Lay out pools: anchors (n_stages, n_pixels), deltas (n_stages, n_pixels, 2), channels as anchors."""
-    kinds = np.empty((0, 0), np.uint8) if channels is None else aligned(padded(channels, -1))
-    return PoolArgs(aligned(padded(anchors, -1)), aligned(padded(np.swapaxes(deltas, -1, -2), -1)), kinds)
+    both = np.empty((0, 0, 0), np.uint8)
+    if channels is not None:
+        both = aligned(padded(np.stack([channels, MIRRORED_CHANNELS[channels]]), -1))
+    return PoolArgs(aligned(padded(anchors, -1)), aligned(padded(np.swapaxes(deltas, -1, -2), -1)), both)
 
 
 @register_jitable
@@ -149,48 +153,75 @@ def square_box(left: Any, top: Any, width: Any, height: Any) -> tuple[Any, Any, 
     return left + (width - 1 - side) / 2, top + (height - 1 - side) / 2, side
 
 
-def _typed_place(
-    context: Any, anchored: Any, deltas: Any, stage: Any, matrix: Any, last: Any, steps: Any, out: Any
-) -> Any:
-    """Compute the index in the crop of the pixel under each position of a pool.
+def _placing(with_maps: bool) -> Callable[..., None]:
+    """Return the intrinsic that computes the index in a crop of the pixel under each position of a pool.
 
-    It takes the landmark of each position, x and y in 64 bits; the deltas of all stages, and the stage; the
-    matrix for them, row by row; the last column and row; and the crop's steps.
+    It takes the landmark of each position, x and y in 64 bits; the deltas of all stages, and the stage; the matrix for
+    them, row by row; the last column and row; the crop's steps; the channels of all stages, and the row of them; the
+    steps of a map, the index of the first map's first pixel, and the pixels of a map. Only `with_maps` it reads the
+    last four.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        points, apart, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
-        n_pixels = length(context, builder, signature, args, 6)
-        first = builder.mul(args[2], builder.mul(n_pixels, INT64(2)))
-        second = builder.add(first, n_pixels)
-        kind, whole = vector(FLOAT, LANES), vector(INT32, LANES)
-        matrix, last, steps = (
-            [splat(builder, builder.extract_value(args[i], k), lanes) for k in range(n)]
-            for i, n, lanes in ((3, 4, kind), (4, 2, kind), (5, 2, whole))
+    def typed(
+        context: Any,
+        anchored: Any,
+        deltas: Any,
+        stage: Any,
+        matrix: Any,
+        last: Any,
+        steps: Any,
+        channels: Any,
+        row: Any,
+        maps: Any,
+        out: Any,
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            points, apart, kinds, target = (data(context, builder, signature, args, i) for i in (0, 1, 6, 9))
+            n_pixels = length(context, builder, signature, args, 9)
+            first = builder.mul(args[2], builder.mul(n_pixels, INT64(2)))
+            second = builder.add(first, n_pixels)
+            kind, whole = vector(FLOAT, LANES), vector(INT32, LANES)
+            matrix, last, steps, maps = (
+                [splat(builder, builder.extract_value(args[i], k), lanes) for k in range(n)]
+                for i, n, lanes in ((3, 4, kind), (4, 2, kind), (5, 2, whole), (8, 4, whole))
+            )
+            zero, nothing = constant(kind, 0.0), constant(whole, 0)
+            with loop(builder, n_pixels, LANES) as (i, _):
+                both = load(builder, points, i, vector(FLOAT, 2 * LANES))
+                u, v = (load(builder, apart, builder.add(begin, i), kind) for begin in (first, second))
+                number, in_map = nothing, maps[2]
+                for axis in (0, 1):
+                    place = chosen(builder, both, list(range(axis, 2 * LANES, 2)))
+                    place = builder.fadd(place, builder.fmul(matrix[2 * axis], u))
+                    place = builder.fadd(place, builder.fmul(matrix[2 * axis + 1], v))
+                    # Clamped before it is cut off, which is always downwards then; a NaN fails the first.
+                    place = builder.select(builder.fcmp_ordered(">", place, zero), place, zero)
+                    place = builder.select(builder.fcmp_ordered("<", place, last[axis]), place, last[axis])
+                    index = builder.fptosi(place, whole)
+                    number = builder.add(number, builder.mul(index, steps[axis]))
+                    if with_maps:
+                        index = builder.lshr(index, constant(whole, SCALE_BITS))
+                        in_map = builder.add(in_map, builder.mul(index, maps[axis]))
+                if with_maps:
+                    begin = builder.add(builder.mul(args[7], n_pixels), i)
+                    channel = builder.zext(load(builder, kinds, begin, vector(INT8, LANES)), whole)
+                    before = builder.mul(builder.sub(channel, constant(whole, 1)), maps[3])
+                    gray = builder.icmp_signed("==", channel, nothing)
+                    number = builder.select(gray, number, builder.add(in_map, before))
+                store(builder, number, target, i)
+            return context.get_dummy_value()
+
+        four, two, steps, maps = (
+            types.UniTuple(kind, n)
+            for kind, n in ((types.float32, 4), (types.float32, 2), (types.int32, 2), (types.int32, 4))
         )
-        zero = constant(kind, 0.0)
-        with loop(builder, n_pixels, LANES) as (i, _):
-            both = load(builder, points, i, vector(FLOAT, 2 * LANES))
-            u, v = (load(builder, apart, builder.add(row, i), kind) for row in (first, second))
-            number = constant(whole, 0)
-            for axis in (0, 1):
-                place = chosen(builder, both, list(range(axis, 2 * LANES, 2)))
-                place = builder.fadd(place, builder.fmul(matrix[2 * axis], u))
-                place = builder.fadd(place, builder.fmul(matrix[2 * axis + 1], v))
-                # Clamped before it is cut off, which is always downwards then; a NaN fails the first.
-                place = builder.select(builder.fcmp_ordered(">", place, zero), place, zero)
-                place = builder.select(builder.fcmp_ordered("<", place, last[axis]), place, last[axis])
-                number = builder.add(number, builder.mul(builder.fptosi(place, whole), steps[axis]))
-            store(builder, number, target, i)
-        return context.get_dummy_value()
+        numbers = types.uint64
+        return types.void(anchored, deltas, numbers, four, two, steps, channels, numbers, maps, out), generate
 
-    four, two, steps = (
-        types.UniTuple(kind, n) for kind, n in ((types.float32, 4), (types.float32, 2), (types.int32, 2))
-    )
-    return types.void(anchored, deltas, types.uint64, four, two, steps, out), generate
+    return intrinsic(typed)
 
 
-_place: Callable[..., None] = intrinsic(_typed_place)
+_place, _place_with_maps = _placing(False), _placing(True)
 
 
 @kernel
@@ -253,39 +284,24 @@ def read_pixels(crop, to_pixels, shape, matrix, pool, stage, workspace, out):
     yx = to_pixels[2] * a + to_pixels[3] * b
     yy = to_pixels[3] * a - to_pixels[2] * b
     half = np.float32(0.5)
-    x, y = to_pixels[4] + half, to_pixels[5] + half
-    to_crop = to_pixels[0], to_pixels[1], to_pixels[2], to_pixels[3], x, y
-    size, steps = (crop.columns, crop.rows), (crop.column_step, crop.row_step)
-    _find_places(shape, to_crop, (xx, xy, yx, yy), size, steps, pool, stage, workspace)
-    places = workspace.places
-    for p in range(places.shape[0]):
-        out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]
-    if pool.channels.shape[0] == 0:
-        return
-    # The same at the scale of the maps.
-    smaller = np.float32(1.0 / SCALE)
-    columns, rows = (crop.columns + SCALE - 1) // SCALE, (crop.rows + SCALE - 1) // SCALE
-    a, b, c, d = smaller * to_crop[0], smaller * to_crop[1], smaller * to_crop[2], smaller * to_crop[3]
-    to_maps = a, b, c, d, smaller * x, smaller * y
-    matrix = smaller * xx, smaller * xy, smaller * yx, smaller * yy
-    steps = (1, columns) if crop.column_step == 1 else (rows, 1)
-    _find_places(shape, to_maps, matrix, (columns, rows), steps, pool, stage, workspace)
-    mirrored = to_crop[0] * to_crop[3] < to_crop[1] * to_crop[2]
-    for p in range(places.shape[0]):
-        channel = np.int64(pool.channels[stage, p])
-        if channel > 0:
-            # In a mirror image the two diagonals are exchanged.
-            number = 6 - channel if mirrored and channel % 2 == 0 else channel
-            out[p] = crop.maps[np.uint64((number - 1) * columns * rows + places[p])]
-
-
-@kernel
-def _find_places(shape, to_crop, matrix, size, steps, pool, stage, workspace):
-    """Write the indices of a pool's pixels to the workspace's places, for a crop of a size (columns, rows)."""
+    to_crop = to_pixels[0], to_pixels[1], to_pixels[2], to_pixels[3], to_pixels[4] + half, to_pixels[5] + half
     landmarks, anchored, places = workspace.landmarks, workspace.anchored, workspace.places
     transform(shape, to_crop, landmarks)
     # x and y of a landmark are looked up as one number.
     for p in range(places.shape[0]):
         anchored[p] = landmarks[np.uint64(pool.anchors[stage, p])]
-    last = np.float32(size[0] - 1), np.float32(size[1] - 1)
-    _place(anchored, pool.deltas, stage, matrix, last, (np.int32(steps[0]), np.int32(steps[1])), places)
+    matrix = xx, xy, yx, yy
+    last = np.float32(crop.columns - 1), np.float32(crop.rows - 1)
+    steps = np.int32(crop.column_step), np.int32(crop.row_step)
+    if pool.channels.shape[0] == 0:
+        maps = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        _place(anchored, pool.deltas, stage, matrix, last, steps, pool.channels, 0, maps, places)
+    else:
+        columns, rows = (crop.columns + SCALE - 1) // SCALE, (crop.rows + SCALE - 1) // SCALE
+        across, down = (1, columns) if crop.column_step == 1 else (rows, 1)
+        maps = np.int32(across), np.int32(down), np.int32(crop.columns * crop.rows), np.int32(columns * rows)
+        mirrored = to_crop[0] * to_crop[3] < to_crop[1] * to_crop[2]
+        row = stage + pool.channels.shape[1] if mirrored else stage
+        _place_with_maps(anchored, pool.deltas, stage, matrix, last, steps, pool.channels, row, maps, places)
+    for p in range(places.shape[0]):
+        out[p] = crop.pixels[np.uint64(np.uint32(places[p]))]

@@ -7,9 +7,8 @@ Several faces of a batch, or initializations of a face, go through a stage one a
 stage, so that the stage's trees are read from memory once:
 
     squares     float64 (n, 3)                  the box of each face as x, y, side
-    crops       uint8   (n, columns * rows)
+    crops       uint8   (n, columns * rows)     with the maps of each behind it where pools have them
     sizes       int32   (n, 4)                  columns, rows, column step, row step of each crop
-    maps        uint8   (n, pixels of the maps)  none where pools are of gray levels
     transforms  float32 (n * n_inits, 6)        from box coordinates to pixels of the crop
     shapes      float32 (n * n_inits, n_padded, 2)   in box coordinates; zeros behind the last landmark
 """
@@ -85,7 +84,6 @@ class FaceBatch(NamedTuple):
 
     squares: Any
     crops: Any
-    maps: Any
     sizes: Any
     transforms: Any
     shapes: Any
@@ -197,7 +195,7 @@ def _run_stages(faces, cascade, traversal, products, pixels):
         for k in range(faces.shapes.shape[0]):
             i = k // inits_per_crop
             size = faces.sizes[i]
-            crop = CropView(faces.crops[i], size[0], size[1], size[2], size[3], faces.maps[i])
+            crop = CropView(faces.crops[i], size[0], size[1], size[2], size[3])
             shape = faces.shapes[k]
             matrix = similarity(cascade.mean, shape)
             values = traversal.values
@@ -350,10 +348,12 @@ def _choose_gray_image(image, weights, box, crop):
 @register_jitable
 def _face_batch(n, n_inits, cascade):
     crop = cascade.crop
+    n_bytes = crop.columns * crop.rows
+    if cascade.pool.channels.shape[0]:
+        n_bytes += maps_size(crop.columns, crop.rows)
     return FaceBatch(
         np.empty((n, 3), np.float64),
-        np.empty((n, crop.columns * crop.rows), np.uint8),
-        np.empty((n, maps_size(crop.columns, crop.rows) if cascade.pool.channels.shape[0] else 0), np.uint8),
+        np.empty((n, n_bytes), np.uint8),
         np.empty((n, 4), np.int32),
         np.empty((n * n_inits, 6), np.float32),
         np.empty((n * n_inits, *cascade.mean_shape.shape), np.float32),
@@ -371,7 +371,8 @@ def _start_face(image, origin, box, i, inits, cascade, faces):
     for k in range(4):
         faces.sizes[i, k] = size[k]
     if cascade.pool.channels.shape[0]:
-        orientation_maps(faces.crops[i], size[0], size[1], size[2], faces.maps[i])
+        crop = faces.crops[i]
+        orientation_maps(crop, size[0], size[1], size[2], crop[size[0] * size[1] :])
     n_inits = inits.shape[0]
     for k in range(n_inits):
         to_crop, shape = faces.transforms[i * n_inits + k], faces.shapes[i * n_inits + k]

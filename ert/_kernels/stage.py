@@ -122,19 +122,23 @@ def _read_samples(crops, samples, mean, pool, similarities, rows):
     shape = np.zeros((mean.basis.shape[1], 2), np.float32)
     values = np.empty(n_pixels, np.uint8)
     workspace = pool_workspace(mean.basis.shape[1], n_pixels)
-    maps, mapped = np.empty(0, np.uint8), np.int64(-1)
+    with_maps, mapped = np.empty(0, np.uint8), np.int64(-1)
     for i in range(shapes.shape[0]):
         for k in range(n_landmarks):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = similarity(mean, shape)
         similarities[i, 0], similarities[i, 1] = a, b
         first, n_columns, n_rows = places[crop_of[i]]
-        crop_pixels = pixels[first : first + n_columns * n_rows]
-        # The initializations of an object follow each other: its maps are computed once.
-        if pool.channels.shape[0] and mapped != first:
-            maps, mapped = np.empty(maps_size(n_columns, n_rows), np.uint8), first
-            orientation_maps(crop_pixels, n_columns, n_rows, n_rows, maps)
-        crop = CropView(crop_pixels, n_columns, n_rows, n_rows, 1, maps)
+        n = n_columns * n_rows
+        crop_pixels = pixels[first : first + n]
+        if pool.channels.shape[0]:
+            # The initializations of an object follow each other: its maps are computed once.
+            if mapped != first:
+                with_maps, mapped = np.empty(n + maps_size(n_columns, n_rows), np.uint8), first
+                with_maps[:n] = crop_pixels
+                orientation_maps(crop_pixels, n_columns, n_rows, n_rows, with_maps[n:])
+            crop_pixels = with_maps
+        crop = CropView(crop_pixels, n_columns, n_rows, n_rows, 1)
         read_pixels(crop, transforms[i], shape, (a, b), pool, 0, workspace, values)
         # Padding is left out where a row is no longer than the pool.
         for p in range(min(n_pixels, rows.shape[1])):
