@@ -13,18 +13,18 @@ from ert._kernels.llvm import (
     INT16,
     INT32,
     INT64,
-    call,
     chosen,
     constant,
     data,
     load,
+    multiply_pairs,
     processor_has,
     splat,
     store,
     vector,
 )
 
-_WIDE = processor_has("avx512bw")
+_WIDE = processor_has("avx512bw") or processor_has("avx2")
 # Pixels that are converted to gray together; the bytes that are read for them are those of more pixels.
 LANES = 16
 PIXELS_READ = 22
@@ -62,8 +62,7 @@ def _typed_some_to_gray(context: Any, channels: Any, first: Any, weights: Any, o
         total = splat(builder, halves[3], sums)
         for bytes_, weight in ((even, ends), (odd, halves[1])):
             weight = builder.bitcast(splat(builder, weight, sums), pairs)
-            products = call(builder, "llvm.x86.avx512.pmaddw.d.512", sums, bytes_, weight)
-            total = builder.add(total, products)
+            total = builder.add(total, multiply_pairs(builder, bytes_, weight))
         gray = builder.lshr(total, ir.Constant(sums, [15] * LANES))
         store(builder, builder.trunc(gray, vector(INT8, LANES)), target, args[4])
         return context.get_dummy_value()

@@ -30,9 +30,15 @@ def kernel(function: Callable[..., Any]) -> Any:
     return numba.njit(**options)(function)
 
 
-# Which kernels are compiled: "auto", those for this processor; "avx512", the same, or an error where it has none of its
-# own; "portable", those for processors without wide vectors, on any.
+# Which kernels are compiled: "auto", the fastest for this processor; "avx512" or "avx2", those that use no more than
+# this, or an error where the processor lacks it; "portable", those that use neither, on any.
 KERNELS_VARIABLE = "ERT_KERNELS"
+# What kernels have code of their own for, by names of LLVM.
+WIDE_FEATURES = {"avx512": ("avx512bw", "avx512vbmi"), "avx2": ("avx2",), "portable": ()}
+# Beginnings of the names of features that use wider vectors than these.
+_AVX512 = "avx512", "evex"
+_AVX2 = "avx2", "avxvnni", "avxifma", "avxneconvert", "vaes", "vpclmul", "sha512", "sm3", "sm4"
+_WIDER = {"avx512": (), "avx2": _AVX512, "portable": _AVX512 + _AVX2}
 
 
 def select_kernels() -> None:
@@ -44,41 +50,52 @@ def select_kernels() -> None:
         When the value is unknown, or this processor or numba cannot do it.
     """
     wanted = os.environ.get(KERNELS_VARIABLE) or "auto"
-    if wanted not in ("auto", "avx512", "portable"):
-        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512 or portable")
-    if wanted == "avx512" and not all(map(processor_has, WIDE_FEATURES)):
-        raise ImportError(f"{KERNELS_VARIABLE}=avx512: this processor lacks {' or '.join(WIDE_FEATURES)}")
-    # Elsewhere all kernels are portable.
-    if wanted == "portable" and any(map(processor_has, WIDE_FEATURES)):
+    if wanted == "auto":
+        return
+    if wanted not in WIDE_FEATURES:
+        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512, avx2 or portable")
+    if not all(map(processor_has, WIDE_FEATURES[wanted])):
+        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: this processor lacks {' or '.join(WIDE_FEATURES[wanted])}")
+    wider = _WIDER[wanted]
+    if any(name.startswith(wider) for name in _features()):
         from llvmlite import binding
         from numba.core import config, registry
 
         features = binding.get_host_cpu_features()
         for name in features:
-            features[name] = features[name] and not name.startswith(("avx512", "evex"))
+            features[name] = features[name] and not name.startswith(wider)
         settings: Any = config
         settings.CPU_FEATURES = features.flatten()
-        processor_has.cache_clear()
+        _features.cache_clear()
         # numba keeps the code of different features apart in its cache, but a process has one set.
-        if "+avx512" in registry.cpu_target.target_context.codegen().magic_tuple()[2]:
-            raise ImportError(f"{KERNELS_VARIABLE}=portable: import ert before numba compiles other functions")
-
-
-# Features that kernels have code of their own for, by their LLVM names.
-WIDE_FEATURES = "avx512bw", "avx512vbmi"
+        compiled = registry.cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+        if any(name[1:].startswith(wider) for name in compiled if name.startswith("+")):
+            raise ImportError(f"{KERNELS_VARIABLE}={wanted}: import ert before numba compiles other functions")
 
 
 @cache
-def processor_has(feature: str) -> bool:
-    """Return whether kernels are compiled for a processor with a feature, given by its LLVM name."""
+def _features() -> frozenset[str]:
+    """Return what kernels are compiled for, by names of LLVM."""
     from llvmlite import binding
     from numba.core import config
 
     settings: Any = config
     # Settings to compile for another processor, or without wide vectors.
-    if settings.CPU_NAME or settings.CPU_FEATURES is not None or not settings.ENABLE_AVX:
-        return False
-    return bool(binding.get_host_cpu_features().get(feature, False))
+    if settings.CPU_NAME or not settings.ENABLE_AVX:
+        return frozenset()
+    if settings.CPU_FEATURES is not None:
+        return frozenset(name[1:] for name in settings.CPU_FEATURES.split(",") if name.startswith("+"))
+    return frozenset(name for name, there in binding.get_host_cpu_features().items() if there)
+
+
+def processor_has(feature: str) -> bool:
+    """Return whether kernels are compiled for a processor with a feature, given by its LLVM name."""
+    return feature in _features()
+
+
+def kernel_level() -> str:
+    """Return the name of the widest vectors that kernels have code of their own for: avx512, avx2 or portable."""
+    return next(name for name, features in WIDE_FEATURES.items() if all(map(processor_has, features)))
 
 
 def vector(kind: Any, lanes: int) -> Any:
@@ -148,9 +165,37 @@ def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
     return builder.call(function, values)
 
 
+def multiply_pairs(builder: Any, a: Any, b: Any) -> Any:
+    """Multiply vectors of 32 numbers of 16 bits, and add the two products of each pair: 16 numbers of 32 bits."""
+    whole = vector(INT32, a.type.count // 2)
+    if processor_has("avx512bw"):
+        return call(builder, "llvm.x86.avx512.pmaddw.d.512", whole, a, b)
+    if processor_has("avx2"):
+        half = vector(INT32, whole.count // 2)
+        parts = [
+            call(builder, "llvm.x86.avx2.pmadd.wd", half, *(chosen(builder, each, lanes) for each in (a, b)))
+            for lanes in (list(range(whole.count)), list(range(whole.count, 2 * whole.count)))
+        ]
+        return joined(builder, *parts)
+    lanes = [list(range(k, 2 * whole.count, 2)) for k in (0, 1)]
+    products = [builder.mul(*(builder.sext(chosen(builder, each, of), whole) for each in (a, b))) for of in lanes]
+    return builder.add(*products)
+
+
+def joined(builder: Any, a: Any, b: Any) -> Any:
+    """Return a vector of the lanes of two."""
+    lanes = list(range(2 * a.type.count))
+    return builder.shuffle_vector(a, b, constant(vector(INT32, len(lanes)), lanes))
+
+
 def look_up(builder: Any, low: Any, numbers: Any, high: Any) -> Any:
     """Look up 64 indices in a table of 128 bytes, two vectors: AVX-512 VBMI only."""
     return call(builder, "llvm.x86.avx512.vpermi2var.qi.512", low.type, low, numbers, high)
+
+
+def look_up_in_16(builder: Any, table: Any, numbers: Any) -> Any:
+    """Look up 32 indices in a table of 16 bytes, given twice; 0 for those that are negative: AVX2 only."""
+    return call(builder, "llvm.x86.avx2.pshuf.b", numbers.type, table, numbers)
 
 
 def prefetch(builder: Any, place: Any) -> None:

@@ -30,7 +30,7 @@ from ert._kernels.llvm import (
     length,
     load,
     loop,
-    processor_has,
+    multiply_pairs,
     splat,
     store,
     variable,
@@ -134,12 +134,11 @@ def _sum_of_rows(lanes: int) -> Any:
     return intrinsic(typed)
 
 
-def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
+def _sum_of_products(lanes: int) -> Any:
     """Return a function that computes some columns of the product of a vector and an integer matrix.
 
     It takes `amounts` (n_rows,) of 16 bits; matrices from :func:`pair_rows`, and the index of one; `first`,
-    the first column; a factor for all; and `out`. Sums are in 32 bits. With `in_pairs` the processor has an
-    instruction that multiplies pairs and adds the two products of each.
+    the first column; a factor for all; and `out`. Sums are in 32 bits.
     """
 
     def typed(context: Any, amounts: Any, matrix: Any, number: Any, first: Any, factor: Any, out: Any) -> Any:
@@ -161,19 +160,7 @@ def _sum_of_products(lanes: int, in_pairs: bool) -> Any:
                 for number, total in enumerate(totals):
                     first = 2 * LANES * number
                     part = chosen(builder, numbers, list(range(first, first + 2 * LANES)))
-                    if in_pairs:
-                        products = call(builder, "llvm.x86.avx512.pmaddw.d.512", kept, part, pair)
-                    else:
-                        both = [
-                            builder.mul(
-                                *(
-                                    builder.sext(chosen(builder, each, list(range(k, 2 * LANES, 2))), kept)
-                                    for each in (part, pair)
-                                )
-                            )
-                            for k in (0, 1)
-                        ]
-                        products = builder.add(*both)
+                    products = multiply_pairs(builder, part, pair)
                     builder.store(builder.add(builder.load(total), products), total)
             floats = vector(FLOAT, LANES)
             for number, total in enumerate(totals):
@@ -293,9 +280,8 @@ def _transform(adding: bool) -> Any:
 # 32 components of a leaf at a time, then 8.
 _add_32: Callable[..., None] = _sum_of_rows(32)
 _add_8: Callable[..., None] = _sum_of_rows(8)
-_IN_PAIRS = processor_has("avx512bw")
-_multiply_48: Callable[..., None] = _sum_of_products(48, _IN_PAIRS)
-_multiply_16: Callable[..., None] = _sum_of_products(16, _IN_PAIRS)
+_multiply_48: Callable[..., None] = _sum_of_products(48)
+_multiply_16: Callable[..., None] = _sum_of_products(16)
 _scale: Any = intrinsic(_typed_scale)
 _round: Callable[..., None] = intrinsic(_typed_round)
 dot: Any = intrinsic(_typed_dot)

@@ -1,7 +1,8 @@
 """Traversal: packed splits, and the leaves of the trees of a stage that a face falls into.
 
-Where the processor looks up 64 bytes at a time (AVX-512 VBMI) and trees have a depth of 4, all splits of four
-trees are evaluated at once, and then the paths of 32 trees are followed at once:
+Where the processor looks up 64 bytes at a time (AVX-512 VBMI), or 32 (AVX2) and pools have at most 128 pixels, and
+trees have a depth of 4, all splits of four trees are evaluated at once, and then the paths of 32 trees are followed at
+once:
 
 four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
              64 bytes  second pixel
@@ -23,6 +24,7 @@ Both ways find the same leaves.
 leaves  tree by tree; a leaf is found by the offset of its first element
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -39,9 +41,11 @@ from ert._kernels.llvm import (
     call,
     constant,
     data,
+    joined,
     kernel,
     load,
     look_up,
+    look_up_in_16,
     loop,
     prefetch,
     processor_has,
@@ -60,9 +64,9 @@ TREES_PER_BLOCK = 32
 # at a time: of larger leaves some are prefetched here, and the others while they are added.
 MAX_PREFETCHED_LEAF_BYTES = 256
 LARGE_LEAVES_PREFETCHED = 2
-# The largest pool whose splits are evaluated four trees at a time.
-MAX_MASK_PIXELS = 512
-_WIDE = processor_has("avx512vbmi")
+# The largest pool whose splits are evaluated four trees at a time: with lookups in tables of 128 bytes, and of 16.
+MAX_MASK_PIXELS, MAX_AVX2_PIXELS = 512, 128
+_WIDE, _AVX2 = processor_has("avx512vbmi"), processor_has("avx2")
 
 
 def index_bits(n_pixels: int) -> int:
@@ -136,7 +140,7 @@ def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_p
 
 def _uses_masks(n_splits: int, n_pixels: int) -> bool:
     """Return whether the splits of such trees are evaluated at once on this processor."""
-    return _WIDE and n_splits == 15 and n_pixels <= MAX_MASK_PIXELS
+    return n_splits == 15 and ((_WIDE and n_pixels <= MAX_MASK_PIXELS) or (_AVX2 and n_pixels <= MAX_AVX2_PIXELS))
 
 
 def pack_trees(
@@ -275,19 +279,66 @@ def _decide(n_tables: int) -> Any:
     return intrinsic(typed)
 
 
+def _typed_decide_by_16(
+    context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any
+) -> Any:
+    """Do the same as :func:`_decide` for pools of 128 pixels, in tables of 16 bytes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
+        _, _, origin, n, start, stop, _ = args
+        kind = vector(INT8, 32)
+        flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
+        parts = [load(builder, pixels, INT64(16 * i), vector(INT8, 16)) for i in range(MAX_AVX2_PIXELS // 16)]
+        # Table after table, indices count from its beginning: those before it are negative and find 0, those behind it
+        # find what their lower bits say. This is undone by the tables after it, which are differences.
+        parts = [parts[0], *(builder.xor(a, b) for a, b in pairwise(parts))]
+        tables = [joined(builder, part, part) for part in parts]
+
+        def value(place: Any) -> Any:
+            numbers = load(builder, source, place, kind)
+            found = look_up_in_16(builder, tables[0], numbers)
+            for table in tables[1:]:
+                numbers = builder.sub(numbers, constant(kind, 16))
+                found = builder.xor(found, look_up_in_16(builder, table, numbers))
+            return found
+
+        with loop(builder, builder.sub(stop, start)) as (i, _):
+            i = builder.add(i, start)
+            lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
+            halves = []
+            for half in (0, 32):
+                place = builder.add(lookups, INT64(half))
+                threshold = load(builder, source, builder.add(place, INT64(128)), kind)
+                pair = value(place), value(builder.add(place, INT64(64)))
+                more = call(builder, "llvm.usub.sat.v32i8", kind, *pair)
+                above = builder.bitcast(builder.icmp_unsigned(">", more, threshold), INT32)
+                halves.append(builder.shl(builder.zext(above, INT64), INT64(half)))
+            flips = load(builder, source, builder.add(flips_origin, builder.mul(i, INT64(8))), INT64)
+            builder.store(builder.xor(builder.or_(*halves), flips), builder.gep(target, [i]))
+        return context.get_dummy_value()
+
+    whole = types.uint64
+    return types.void(values, splits, whole, whole, whole, whole, masks), generate
+
+
 def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
     """Follow the paths of 32 trees of depth 4 down to their leaves."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source, target = (data(context, builder, signature, args, i) for i in (0, 3))
-        kind, wide = vector(INT16, TREES_PER_BLOCK), vector(INT32, TREES_PER_BLOCK)
-        bits = load(builder, source, builder.mul(args[1], INT64(TREES_PER_BLOCK // 4)), kind)
+        read, wide = vector(INT16, TREES_PER_BLOCK), vector(INT32, TREES_PER_BLOCK)
+        bits = load(builder, source, builder.mul(args[1], INT64(TREES_PER_BLOCK // 4)), read)
+        # AVX2 has no shifts of 16 bits by different numbers.
+        kind = read if _WIDE else wide
+        bits = bits if _WIDE else builder.zext(bits, wide)
         one = constant(kind, 1)
         node = constant(kind, 0)
         for _ in range(4):
             bit = builder.and_(builder.lshr(bits, node), one)
             node = builder.add(builder.add(builder.add(node, node), one), bit)
-        leaf = builder.zext(builder.sub(node, constant(kind, 15)), wide)
+        leaf = builder.sub(node, constant(kind, 15))
+        leaf = builder.zext(leaf, wide) if _WIDE else leaf
         first = builder.trunc(builder.mul(args[1], INT64(16 * TREES_PER_BLOCK)), INT32)
         trees = builder.add(splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)]))
         size = splat(builder, builder.trunc(args[2], INT32), wide)
@@ -316,9 +367,9 @@ def _typed_prefetch_leaves(context: Any, table: Any, base: Any, rows: Any, start
 
 
 _prefetch_leaves: Any = intrinsic(_typed_prefetch_leaves)
-_decide_128: Any = _decide(2)
-_decide_256: Any = _decide(4)
-_decide_512: Any = _decide(8)
+_decide_128: Any = _decide(2) if _WIDE else intrinsic(_typed_decide_by_16)
+_decide_256: Any = _decide(4) if _WIDE else _decide_128
+_decide_512: Any = _decide(8) if _WIDE else _decide_128
 _follow: Any = intrinsic(_typed_follow)
 
 

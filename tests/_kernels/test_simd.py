@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from numba import njit
 from reference import naive
 
+from ert._kernels import llvm
 from ert._kernels.simd import (
     ProductWorkspace,
-    _multiply_16,
     _sum_of_products,
     add_leaves,
     add_products,
@@ -90,23 +90,25 @@ def test_products_of_nothing_are_nothing():
         assert (out == 0).all()
 
 
-def test_products_are_the_same_with_and_without_the_instruction_for_pairs():
-    plain = _sum_of_products(16, in_pairs=False)
+@pytest.mark.parametrize("features", [(), ("avx2",), ("avx2", "avx512bw")])
+def test_products_are_the_same_with_any_instruction_for_pairs(monkeypatch, features):
+    if not all(map(llvm.processor_has, features)):
+        pytest.skip("the processor has no such instruction")
+    monkeypatch.setattr(llvm, "processor_has", lambda feature: feature in features)
+    multiply = _sum_of_products(16)
 
     @njit
-    def both(whole, paired, first, second):
-        _multiply_16(whole, paired, 1, 0, np.float32(0.25), first)
-        plain(whole, paired, 1, 0, np.float32(0.25), second)
+    def run(whole, paired, out):
+        multiply(whole, paired, 1, 0, np.float32(0.25), out)
 
     rng = np.random.default_rng(0)
     for dtype in (np.int8, np.int16):
         limits = np.iinfo(dtype)
-        paired = pair_rows(rng.integers(limits.min, limits.max + 1, (2, 32, 16)).astype(dtype))
+        matrix = rng.integers(limits.min, limits.max + 1, (2, 32, 16)).astype(dtype)
         whole = rng.integers(-900, 900, 32).astype(np.int16)
-        first, second = np.zeros((2, 16), np.float32)
-        both(whole, paired, first, second)
-        assert np.array_equal(first, second)
-        assert first.any()
+        out = np.zeros(16, np.float32)
+        run(whole, pair_rows(matrix), out)
+        assert np.array_equal(out, (whole.astype(int) @ matrix[1].astype(int)).astype(np.float32) / 4)
 
 
 @njit

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import naive
 
@@ -55,9 +55,10 @@ def test_traversal_node_by_node_matches_its_twin(seed, depth, n_pixels):
     assert found == expected_rows(values, pairs[1], thresholds[1], depth)
 
 
-@pytest.mark.skipif(not processor_has("avx512vbmi"), reason="the processor has no such instruction")
+@pytest.mark.skipif(not processor_has("avx2"), reason="the processor has no such instruction")
 @given(st.integers(0, 10**6), st.integers(1, 70), st.sampled_from([2, 64, 128, 129, 256, 257, 300, 512]))
 def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
+    assume(n_pixels <= 128 or processor_has("avx512vbmi"))
     rng = np.random.default_rng(seed)
     pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
     values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
@@ -65,14 +66,15 @@ def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
     assert found == expected_rows(values, pairs[1], thresholds[1], 4)
 
 
-def test_trees_are_packed_for_the_processor(monkeypatch):
-    pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 400)
-    for wide in (False, True):
-        monkeypatch.setattr(traversal, "_WIDE", wide)
-        packed = pack_trees(pairs, thresholds, 400)
-        assert packed.dtype == (np.uint8 if wide else np.uint32)
-        assert pack_trees(pairs, thresholds, 513).dtype == np.uint32
-        assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 400).dtype == np.uint32
+@pytest.mark.parametrize(("wide", "avx2", "most"), [(True, True, 512), (False, True, 128), (False, False, 0)])
+def test_trees_are_packed_for_the_processor(monkeypatch, wide, avx2, most):
+    pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 100)
+    monkeypatch.setattr(traversal, "_WIDE", wide)
+    monkeypatch.setattr(traversal, "_AVX2", avx2)
+    for n_pixels in (100, 128, 129, 512, 513):
+        packed = pack_trees(pairs, thresholds, n_pixels)
+        assert packed.dtype == (np.uint8 if n_pixels <= most else np.uint32)
+    assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 100).dtype == np.uint32
 
 
 def test_aligned_arrays_are_writeable_and_begin_with_a_cache_line():

@@ -99,4 +99,4 @@ def test_kernels_that_do_not_exist_are_one_line():
     env = os.environ | {"ERT_KERNELS": "sse"}
     command = [sys.executable, "-m", "ert", "info", "face68"]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512 or portable\n")
+    assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512, avx2 or portable\n")
