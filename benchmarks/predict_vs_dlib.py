@@ -2,6 +2,7 @@
 
     python benchmarks/predict_vs_dlib.py              # about two minutes
     python benchmarks/predict_vs_dlib.py --quick 1    # a short test, writes nothing
+    ERT_KERNELS=avx2 python benchmarks/predict_vs_dlib.py    # as on a processor without AVX-512
 
 The 330 test faces of HELEN with the boxes of dlib's detector, rounded to integers for both. Images are gray
 and in memory. Timed are `predict([(image, box)])` and `predictor(image, rectangle)`, without converting
@@ -104,6 +105,7 @@ def main():
     import face_recognition_models
 
     import ert
+    from ert._kernels.llvm import kernel_level
 
     options = common.arguments(__doc__, rounds=20, quick=0)
     faces = helen(options.data)
@@ -130,12 +132,15 @@ def main():
             models[name] |= beside(ours, theirs, faces)
         print(f"{name}: {models[name]['ratio']:.2f} times faster", flush=True)
     result = {
+        "kernels": kernel_level(),
         "rounds": options.rounds,
         "faces": len(faces[0]),
         "load_average": {"before": load_before, "after": os.getloadavg()},
         "models": models,
     }
-    print(result) if options.quick else common.save_result("predict_vs_dlib", result)
+    # Of kernels that were chosen, not those of this processor.
+    chosen = f"_{os.environ['ERT_KERNELS']}" if os.environ.get("ERT_KERNELS") else ""
+    print(result) if options.quick else common.save_result("predict_vs_dlib" + chosen, result)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,12 @@ def rows():
             "one face, one thread: " + _named(name),
             (f"**{times['ert']['median_ms']:.2f} ms** ({faster})", f"{times['dlib']['median_ms']:.2f} ms"),
         )
+    name = "face68 against the public 68-point model"
+    if (common.RESULTS / "predict_vs_dlib_avx2.json").exists() and prediction["kernels"] != "avx2":
+        times = result("predict_vs_dlib_avx2")["models"][name]
+        ours, theirs = (f"{times[who]['median_ms']:.2f} ms" for who in ("ert", "dlib"))
+        what = f"the same with the kernels of processors without AVX-512: {_named(name)}"
+        yield what, (f"{ours} ({times['ratio']:.1f}x faster)", theirs)
     for name, times in prediction["models"].items():
         if name.endswith(".dat"):
             same = f"{times['faces_with_the_same_whole_pixels']} of {times['faces']} faces"
