@@ -6,7 +6,7 @@ A tree of depth d is a full binary tree: 2**d - 1 splits, 2**d leaves; the child
 Training data lies in blocks of samples, so that the pool and the residuals of a block stay in the cache while
 a level is evaluated, and so that threads share the work by blocks:
 
-    pool       uint8    (n_blocks, block length, width)         a row per sample: its pixels and padding
+    pool       uint8    (n_blocks, n_pixels, block length)      a row per pixel
     residuals  int16    (n_blocks, block length, n_components)  in units of the stage's leaves
     scored     float32  (n_blocks, block length, n_columns)     their first components, padded to 8 m columns
     order      int32    (n_blocks, block length)                the samples sorted by node:
@@ -26,8 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._kernels.split_search import (
+    CANDIDATES_PER_BYTE,
     COMPONENTS_PER_PASS,
     GROUP_SIZE,
+    SAMPLES_PER_VECTOR,
     accumulate_left_sums,
     evaluate_splits,
     pack_candidates,
@@ -38,8 +40,6 @@ MAX_BLOCK_LENGTH = 2048
 SCORED_LIMIT = 8191
 # Products with components, of 16 bits, then fit into 32 bits.
 MAX_DIRECTION_SUM = 2**16 - 1
-# A row of the pool is a multiple of this many bytes.
-ROW_ALIGNMENT = 64
 # Trees, and candidate splits as far as whole trees go, that one call of the kernel grows.
 TREES_PER_CALL, CANDIDATES_PER_CALL = 16, 50_000
 
@@ -126,8 +126,8 @@ def grow_trees(
 
     Parameters
     ----------
-    pool : uint8 array (n_blocks, block length, width)
-        All blocks but the last one are full. 64 bytes after the end of the array must be readable.
+    pool : uint8 array (n_blocks, n_pixels, block length)
+        All blocks but the last one are full.
     targets : residuals, present, weights, n_samples
         See :class:`TrainingBlocks` and :class:`Boosting`; the residuals are rewritten.
     candidates : pairs, thresholds
@@ -150,9 +150,9 @@ def grow_trees(
     residuals, present, weights, n_samples = targets
     pairs, thresholds = candidates
     learning_rate, n_averaged, leaf_bits = leaf_rule
-    n_blocks, block_length, width = pool.shape
-    if width % ROW_ALIGNMENT or block_length > MAX_BLOCK_LENGTH:
-        raise ValueError(f"pool: {pool.shape}, expected rows of a multiple of 64 in blocks of at most 2048")
+    n_blocks, _, block_length = pool.shape
+    if block_length % SAMPLES_PER_VECTOR or block_length > MAX_BLOCK_LENGTH:
+        raise ValueError(f"pool: {pool.shape}, expected blocks of a multiple of 64 samples, at most 2048")
     n_trees, n_splits, n_tests = thresholds.shape
     n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], min(workers.n_threads, n_blocks)
     sizes = np.clip(n_samples - block_length * np.arange(n_blocks), 0, block_length).astype(np.int32)
@@ -287,6 +287,7 @@ def evaluate_level(block, first_node, blocks, candidates, workspace, thread):
     pool, scored, bounds = blocks.pool[block], workspace.scored[block], workspace.bounds[block]
     counts, sums = workspace.counts[thread], workspace.sums[thread]
     left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
+    decisions = np.empty((GROUP_SIZE // CANDIDATES_PER_BYTE, pool.shape[1]), np.uint8)
     n_columns, n_scored = sums.shape[1:]
     for k in range(first_node + 1):
         node = first_node + k
@@ -296,10 +297,10 @@ def evaluate_level(block, first_node, blocks, candidates, workspace, thread):
         samples = workspace.order[block, low:high]
         for group in range(candidates.pixels.shape[1]):
             goes_left = workspace.goes_left[block, group, low:high]
-            pixels, limits = candidates.pixels[node, group], candidates.limits[node, group]
-            evaluate_splits(pool, samples, pixels, limits, goes_left)
             start = group * GROUP_SIZE
             n_lanes = min(GROUP_SIZE, n_columns - start)
+            splits = candidates.pixels[node, group], candidates.limits[node, group]
+            evaluate_splits(pool, samples, blocks.sizes[block], splits, n_lanes, decisions, goes_left)
             for column in range(0, n_scored, COMPONENTS_PER_PASS):
                 accumulate_left_sums(goes_left, samples, scored, column, left_sums)
                 for lane in range(n_lanes):

@@ -1,9 +1,9 @@
-"""Evaluating candidate splits: 32 candidates at a time, one in each lane of a vector.
+"""Evaluating candidate splits: all samples of a block and eight candidates at a time.
 
-The samples of a node are rows of a block's arrays; its candidates come in groups of 32:
+The candidates of a node come in groups of 32, and the samples of a block lie next to each other, pixel by pixel:
 
-    pool       uint8    (block length, width)      a row per sample: its pixels, width a multiple of 64
-    samples    int32    (n,)                       the node's samples: rows of `pool` and of `scored`
+    pool       uint8    (n_pixels, block length)   a row per pixel of the pool; whole vectors can be read
+    samples    int32    (n,)                       the node's samples: columns of `pool`, rows of `scored`
     pixels     uint16   (64,)                      the first pixel of each candidate, then the second pixels
     limits     int16    (32,)                      go left where first - second is greater
     goes_left  uint32   (n,)                       bit k: candidate k sends the sample left
@@ -11,8 +11,8 @@ The samples of a node are rows of a block's arrays; its candidates come in group
     left_sums  float32  (9, 32)                    a column per candidate: the sums of 8 components over the
                                                    samples that go left, and the number of these samples
 
-With AVX-512 VBMI, which looks up 64 bytes at a time, both pixels of all 32 candidates are looked up in the
-sample's row at once. The results are the same on every processor: integers, exact in their types.
+Comparing all samples of a block, those of other nodes too, takes less time than looking up the pixels of those of a
+node, unless these are few. The results are the same on every processor: integers, exact in their types.
 """
 
 from typing import Any
@@ -30,15 +30,13 @@ from ert._kernels.llvm import (
     INT16,
     INT32,
     INT64,
+    call,
     chosen,
     constant,
     data,
     length,
     load,
-    look_up,
     loop,
-    prefetch,
-    processor_has,
     splat,
     store,
     variable,
@@ -48,12 +46,11 @@ from ert._kernels.llvm import (
 # Candidates that are evaluated together, and components of the residuals that are summed together.
 GROUP_SIZE = 32
 COMPONENTS_PER_PASS = 8
-# Pixels of the largest pool that is looked up in vectors.
-_MAX_TABLE_PIXELS = 512
-_USE_TABLES = processor_has("avx512vbmi")
+# Candidates whose decisions for a sample are a byte, and samples of a vector.
+CANDIDATES_PER_BYTE, SAMPLES_PER_VECTOR = 8, 64
 _LANES = 16
-# Samples whose pixels are prefetched ahead of their turn.
-_PREFETCH_DISTANCE = 16
+# A node whose samples are less than this share of its block looks up their pixels.
+_FEW = 32
 # Limits that every difference of two pixels exceeds, and that none exceeds.
 _ALWAYS, _NEVER = -(2**15), 2**15 - 1
 
@@ -80,56 +77,47 @@ def pack_candidates(
     return pixels.reshape(*shape, n_groups, -1), limits.reshape(*shape, n_groups, -1)
 
 
-def _make_evaluate(n_tables: int) -> Any:
-    """Return :func:`evaluate_splits` as an intrinsic, for pools of at most `n_tables` times 64 pixels."""
+def _typed_evaluate_eight(context: Any, pool: Any, n: Any, pixels: Any, limits: Any, byte: Any, decisions: Any) -> Any:
+    """Write a row of decisions: what eight candidates, the bits of a byte of a group, decide on the first samples."""
 
-    def typed(context: Any, pool: Any, samples: Any, pixels: Any, limits: Any, goes_left: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            rows, numbers, candidates, least, target = (data(context, builder, signature, args, i) for i in range(5))
-            width = length(context, builder, signature, args, 0, axis=1)
-            n = length(context, builder, signature, args, 1)
-            bytes_64, words_64, words_32 = vector(INT8, 64), vector(INT16, 64), vector(INT16, GROUP_SIZE)
-            pixel = load(builder, candidates, INT64(0), words_64)
-            limit = load(builder, least, INT64(0), words_32)
-            # A table is 128 pixels: the low 7 bits look up in it, the others select the table.
-            low_bits, high_bits = builder.trunc(pixel, bytes_64), builder.lshr(pixel, constant(words_64, 7))
-            in_table = [builder.icmp_unsigned("==", high_bits, constant(words_64, k)) for k in range(n_tables // 2)]
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows, candidates, least, target = (data(context, builder, signature, args, i) for i in (0, 2, 3, 5))
+        width = length(context, builder, signature, args, 0, axis=1)
+        kind = vector(INT8, SAMPLES_PER_VECTOR)
+        first = builder.mul(args[4], INT64(CANDIDATES_PER_BYTE))
+        flips, eight = INT8(0), []
+        for k in range(CANDIDATES_PER_BYTE):
+            number = builder.add(first, INT64(k))
+            limit = builder.sext(load(builder, least, number, INT16), INT32)
+            # a - b > t is the opposite of b - a > -t - 1.
+            opposite = builder.icmp_signed("<", limit, INT32(0))
+            limit = builder.select(opposite, builder.not_(limit), limit)
+            limit = builder.select(builder.icmp_signed(">", limit, INT32(255)), INT32(255), limit)
+            flips = builder.or_(flips, builder.shl(builder.zext(opposite, INT8), INT8(k)))
+            pair = [
+                builder.mul(builder.zext(load(builder, candidates, place, INT16), INT64), width)
+                for place in (number, builder.add(number, INT64(GROUP_SIZE)))
+            ]
+            ordered = [builder.select(opposite, pair[1 - m], pair[m]) for m in (0, 1)]
+            eight.append((ordered, splat(builder, builder.trunc(limit, INT8), kind)))
+        flipped, nothing = splat(builder, flips, kind), constant(kind, 0)
+        target = builder.gep(target, [builder.mul(args[4], length(context, builder, signature, args, 5, axis=1))])
+        with loop(builder, args[1], SAMPLES_PER_VECTOR) as (i, _):
+            found = flipped
+            for k, (pair, limit) in enumerate(eight):
+                one, other = (load(builder, rows, builder.add(row, i), kind) for row in pair)
+                more = call(builder, f"llvm.usub.sat.v{SAMPLES_PER_VECTOR}i8", kind, one, other)
+                bit = constant(kind, 1 << k)
+                above = builder.icmp_unsigned(">", more, limit)
+                found = builder.xor(found, builder.select(above, bit, nothing))
+            store(builder, found, target, i)
+        return context.get_dummy_value()
 
-            def row_of(j: Any) -> Any:
-                sample = builder.load(builder.gep(numbers, [j]))
-                return builder.mul(builder.zext(sample, INT64), width)
-
-            last = builder.sub(n, INT64(1))
-            with loop(builder, n) as (j, _):
-                ahead = builder.add(j, INT64(_PREFETCH_DISTANCE))
-                ahead = row_of(builder.select(builder.icmp_signed("<", ahead, last), ahead, last))
-                for k in range(n_tables):
-                    prefetch(builder, builder.gep(rows, [builder.add(ahead, INT64(64 * k))]))
-                row = row_of(j)
-                value = None
-                for k, here in enumerate(in_table):
-                    low, high = (
-                        load(builder, rows, builder.add(row, INT64(64 * (2 * k + m))), bytes_64) for m in (0, 1)
-                    )
-                    found = look_up(builder, low, low_bits, high)
-                    value = found if value is None else builder.select(here, found, value)
-                first, second = (
-                    builder.zext(chosen(builder, value, list(range(start, start + GROUP_SIZE))), words_32)
-                    for start in (0, GROUP_SIZE)
-                )
-                left = builder.icmp_signed(">", builder.sub(first, second), limit)
-                builder.store(builder.bitcast(left, INT32), builder.gep(target, [j]))
-            return context.get_dummy_value()
-
-        return types.void(pool, samples, pixels, limits, goes_left), generate
-
-    return intrinsic(typed)
+    number = types.int64
+    return types.void(pool, number, pixels, limits, number, decisions), generate
 
 
-_evaluate_128: Any = _make_evaluate(2)
-_evaluate_256: Any = _make_evaluate(4)
-_evaluate_384: Any = _make_evaluate(6)
-_evaluate_512: Any = _make_evaluate(8)
+_evaluate_eight: Any = intrinsic(_typed_evaluate_eight)
 
 
 def _typed_accumulate(context: Any, goes_left: Any, samples: Any, scored: Any, column: Any, left_sums: Any) -> Any:
@@ -171,29 +159,39 @@ _accumulate: Any = intrinsic(_typed_accumulate)
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_splits(pool, samples, pixels, limits, goes_left):
-    """Write which samples of a node 32 candidates send left; 64 bytes after the end of the pool must be readable."""
-    width = pool.shape[1]
-    if _USE_TABLES and width <= _MAX_TABLE_PIXELS:
-        if width <= 128:
-            _evaluate_128(pool, samples, pixels, limits, goes_left)
-        elif width <= 256:
-            _evaluate_256(pool, samples, pixels, limits, goes_left)
-        elif width <= 384:
-            _evaluate_384(pool, samples, pixels, limits, goes_left)
-        else:
-            _evaluate_512(pool, samples, pixels, limits, goes_left)
+def evaluate_splits(pool, samples, n_samples, candidates, n_candidates, decisions, goes_left):
+    """Write which samples of a node the first candidates of a group send left.
+
+    Parameters
+    ----------
+    pool, samples, goes_left
+        See the picture at the top of this file. The bits of further candidates mean nothing.
+    n_samples : int
+        Of all nodes: the first columns of the pool.
+    candidates : pixels, limits
+    n_candidates : int
+    decisions : uint8 array (4, block length)
+        Overwritten.
+    """
+    pixels, limits = candidates
+    n = samples.shape[0]
+    if n * _FEW < n_samples:
+        for j in range(n):
+            bits = np.uint32(0)
+            for k in range(n_candidates):
+                first = np.int32(pool[pixels[k], samples[j]])
+                second = np.int32(pool[pixels[k + GROUP_SIZE], samples[j]])
+                bits |= np.uint32(first - second > limits[k]) << np.uint32(k)
+            goes_left[j] = bits
         return
-    # A flat array and unsigned indices: numba would check for negative ones.
-    values = pool.reshape(-1)
-    for j in range(samples.shape[0]):
-        row = np.uint64(np.int64(samples[j]) * width)
-        decisions = np.uint32(0)
-        for k in range(GROUP_SIZE):
-            first = np.int32(values[row + np.uint64(pixels[k])])
-            second = np.int32(values[row + np.uint64(pixels[k + GROUP_SIZE])])
-            decisions |= np.uint32(first - second > limits[k]) << np.uint32(k)
-        goes_left[j] = decisions
+    n_bytes = (n_candidates + CANDIDATES_PER_BYTE - 1) // CANDIDATES_PER_BYTE
+    for byte in range(n_bytes):
+        _evaluate_eight(pool, n_samples, pixels, limits, byte, decisions)
+    for j in range(n):
+        bits = np.uint32(0)
+        for byte in range(n_bytes):
+            bits |= np.uint32(decisions[byte, samples[j]]) << np.uint32(CANDIDATES_PER_BYTE * byte)
+        goes_left[j] = bits
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,8 +4,8 @@ Samples lie in blocks, all of them full but the last one:
 
     shapes        float32  (n_samples, n_landmarks, 2)      in the box coordinates of each sample
     similarities  float32  (n_samples, 2)                   a, b of the matrix ((a, -b), (b, a))
-    pool          uint8    (n_blocks, block length, width)  sample i is row i % block length of block
-                                                            i // block length
+    pool          uint8    (n_blocks, n_pixels, block length)   sample i is column i % block length of block
+                                                                i // block length
 """
 
 from collections.abc import Callable
@@ -23,6 +23,8 @@ from ert._kernels.workers import Workers
 
 # Samples that are read at once: their crops are in memory at the same time.
 SAMPLES_PER_READ = 128
+# Pixels of the pool that are copied at once.
+PIXELS_PER_PART = 16
 
 
 def read_feature_pool(
@@ -49,13 +51,13 @@ def read_feature_pool(
         uint16 array (n_pixels,) and float32 array (n_pixels, 2): each pixel lies at a landmark of the mean
         shape plus an offset. uint8 array (n_pixels,): see :class:`ert._kernels.pixels.PoolArgs`; None if all are
         gray levels.
-    pool : uint8 array (n_blocks, block length, at least n_pixels)
+    pool : uint8 array (n_blocks, n_pixels, block length)
         Written.
     after_read : callable, optional
         Called after each few samples.
     """
     crop_of, transforms, shapes = samples
-    block_length = pool.shape[1]
+    block_length = pool.shape[2]
     similarities = np.empty((len(shapes), 2), np.float32)
     anchors, deltas, channels = features
     pools = pool_args(anchors[None], deltas[None], None if channels is None else channels[None])
@@ -66,9 +68,9 @@ def read_feature_pool(
         stop = min(start + block_length, len(shapes))
         for first in range(start, stop, SAMPLES_PER_READ):
             part = slice(first, min(first + SAMPLES_PER_READ, stop))
-            rows = pool[block, part.start - start : part.stop - start]
+            columns = pool[block, :, part.start - start : part.stop - start]
             inputs = crop_of[part], transforms[part], shapes[part]
-            _read_samples(crops, inputs, *arguments, similarities[part], rows)
+            _read_samples(crops, inputs, *arguments, similarities[part], columns)
             if after_read is not None:
                 after_read()
 
@@ -95,7 +97,7 @@ def apply_stage(
         Arrays (n_components,) and (n_components, 2 * n_landmarks): what leaves are multiplied by.
     n_pixels : int
         Pixels of the pool, without padding.
-    pool : uint8 array (n_blocks, block length, width)
+    pool : uint8 array (n_blocks, n_pixels, block length)
     similarities : float32 array (n_samples, 2)
         What displacements are multiplied by.
     shapes : float32 array (n_samples, n_landmarks, 2)
@@ -104,7 +106,7 @@ def apply_stage(
     pairs, thresholds, leaves = trees
     scales, rows = basis
     packed = (tree_args(pairs[None], thresholds[None], leaves[None], n_pixels), basis_args(scales[None], rows[None]))
-    block_length = pool.shape[1]
+    block_length = pool.shape[2]
 
     def move(block: int) -> None:
         part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
@@ -114,16 +116,16 @@ def apply_stage(
 
 
 @numba.njit(cache=True, nogil=True)
-def _read_samples(crops, samples, mean, pool, similarities, rows):
-    """Read the pool (PoolArgs) of some samples into `rows`, and write their similarities."""
+def _read_samples(crops, samples, mean, pool, similarities, columns):
+    """Read the pool (PoolArgs) of some samples into `columns`, and write their similarities."""
     pixels, places = crops
     crop_of, transforms, shapes = samples
-    n_landmarks, n_pixels = shapes.shape[1], pool.anchors.shape[1]
+    (n_samples, n_landmarks), n_pixels = shapes.shape[:2], pool.anchors.shape[1]
     shape = np.zeros((mean.basis.shape[1], 2), np.float32)
-    values = np.empty(n_pixels, np.uint8)
+    rows = np.empty((n_samples, n_pixels), np.uint8)
     workspace = pool_workspace(mean.basis.shape[1], n_pixels)
     with_maps, mapped = np.empty(0, np.uint8), np.int64(-1)
-    for i in range(shapes.shape[0]):
+    for i in range(n_samples):
         for k in range(n_landmarks):
             shape[k, 0], shape[k, 1] = shapes[i, k, 0], shapes[i, k, 1]
         a, b = similarity(mean, shape)
@@ -139,22 +141,25 @@ def _read_samples(crops, samples, mean, pool, similarities, rows):
                 orientation_maps(crop_pixels, n_columns, n_rows, n_rows, with_maps[n:])
             crop_pixels = with_maps
         crop = CropView(crop_pixels, n_columns, n_rows, n_rows, 1)
-        read_pixels(crop, transforms[i], shape, (a, b), pool, 0, workspace, values)
-        # Padding is left out where a row is no longer than the pool.
-        for p in range(min(n_pixels, rows.shape[1])):
-            rows[i, p] = values[p]
+        read_pixels(crop, transforms[i], shape, (a, b), pool, 0, workspace, rows[i])
+    # Rows become columns in parts that stay in the cache; padding is left out.
+    for first in range(0, columns.shape[0], PIXELS_PER_PART):
+        last = min(first + PIXELS_PER_PART, columns.shape[0])
+        for i in range(n_samples):
+            for p in range(first, last):
+                columns[p, i] = rows[i, p]
 
 
 @numba.njit(cache=True, nogil=True)
-def _move_samples(trees, basis, n_pixels, rows, similarities, shapes):
-    """Move the shapes of some samples, whose pools are `rows`, by one stage (TreeArgs, BasisArgs)."""
+def _move_samples(trees, basis, n_pixels, columns, similarities, shapes):
+    """Move the shapes of some samples, whose pools are `columns`, by one stage (TreeArgs, BasisArgs)."""
     traversal = traversal_workspace(trees.n_trees, n_pixels)
     products = product_workspace(basis)
     n_landmarks = shapes.shape[1]
     shape = np.zeros((basis.rows.shape[2] // 2, 2), np.float32)
     for i in range(shapes.shape[0]):
         for p in range(n_pixels):
-            traversal.values[p] = rows[i, p]
+            traversal.values[p] = columns[p, i]
         find_leaves(trees, np.int64(0), n_pixels, traversal)
         add_leaves(trees, np.int64(0), traversal.leaf_offsets, products.components)
         for k in range(n_landmarks):

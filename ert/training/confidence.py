@@ -262,8 +262,11 @@ def _grow(
     sigma = np.sqrt((targets**2).mean(axis=0))
     scales = leaf_scales(sigma, np.abs(targets).max(axis=0), options.learning_rate, options.leaf_bits)
     pool = new_pool(n, n_pixels)
-    residuals = np.zeros((*pool.shape[:2], targets.shape[1]), np.int16)
-    pool.reshape(-1, pool.shape[2])[:n, :n_pixels] = values
+    n_blocks, _, block_length = pool.shape
+    residuals = np.zeros((n_blocks, block_length, targets.shape[1]), np.int16)
+    for block, first in enumerate(range(0, n, block_length)):
+        part = values[first : first + block_length]
+        pool[block, :, : len(part)] = part.T
     residuals.reshape(-1, residuals.shape[2])[:n] = np.rint(targets / scales)
     shape = n_trees, 2**options.max_depth - 1, options.n_split_tests
     pairs = draw_pairs(positions, math.prod(shape), options.prior_length, rng).reshape(*shape, 2)

@@ -16,8 +16,6 @@ from ert.training.parameters import Options
 BLOCK_LENGTH = 2048
 # Samples whose landmarks are processed at once, so that temporary arrays stay small.
 PART_LENGTH = 128
-# A sample's row of a feature pool takes a multiple of this many bytes, a cache line.
-ROW_ALIGNMENT = 64
 # Candidate splits that are drawn at once: drawing takes ten times the memory of what is kept.
 CANDIDATES_PER_DRAW = 50_000
 # Components of the residuals that splits are scored on: more only take time (SketchBoost, arXiv 2211.12858,
@@ -50,13 +48,10 @@ def allocate(size: int, *, mapped: bool | None = False) -> tuple[Pixels, mmap.mm
 
 
 def new_pool(n_samples: int, n_pixels: int, *, mapped: bool = False) -> Pixels:
-    """Return a feature pool (n_blocks, BLOCK_LENGTH, width) as the kernels expect it.
-
-    The width is `n_pixels` rounded up to a multiple of 64; 64 readable bytes follow the array.
-    """
-    shape = -(-n_samples // BLOCK_LENGTH), BLOCK_LENGTH, _round_up(n_pixels, ROW_ALIGNMENT)
-    array, _ = allocate(math.prod(shape) + ROW_ALIGNMENT, mapped=mapped)
-    return array[:-ROW_ALIGNMENT].reshape(shape)
+    """Return a feature pool (n_blocks, n_pixels, BLOCK_LENGTH) as the kernels expect it."""
+    shape = -(-n_samples // BLOCK_LENGTH), n_pixels, BLOCK_LENGTH
+    array, _ = allocate(math.prod(shape), mapped=mapped)
+    return array.reshape(shape)
 
 
 def _map_file(size: int) -> mmap.mmap:
@@ -135,7 +130,7 @@ def training_bytes(sizes: Sizes, options: Options, plan: MemoryPlan) -> int:
     n_residuals = 1 + sizes.missing / 2 + (options.n_trees_averaged > 1) + selects
     grow = 4 + 4 * n_groups + 4 * n_scored + n_residuals * 2 * n_components
     if not plan.map_pools:
-        grow += _round_up(n_drawn, ROW_ALIGNMENT) + selects * _round_up(options.n_pixels, ROW_ALIGNMENT)
+        grow += n_drawn + selects * options.n_pixels
     draw = 300 + 12 * options.n_shapes_mixed
     # The shape, transforms and indices; the samples are drawn before trees are grown.
     sample = 8 * sizes.n_landmarks + 64 + max(draw, grow)

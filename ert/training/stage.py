@@ -311,9 +311,9 @@ def pixel_differences(
     pool: Pixels, pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int16]:
     """Return the first pixel minus the second one of pairs (..., 2), each in one of the samples (...)."""
-    block, row = np.divmod(samples, pool.shape[1])
-    first = pool[block, row, pairs[..., 0]].astype(np.int16)
-    return first - pool[block, row, pairs[..., 1]]
+    block, column = np.divmod(samples, pool.shape[2])
+    first = pool[block, pairs[..., 0], column].astype(np.int16)
+    return first - pool[block, pairs[..., 1], column]
 
 
 def residual_basis(
@@ -423,7 +423,7 @@ def most_used(pairs: npt.NDArray[np.uint16], n_drawn: int, n_kept: int) -> npt.N
 def _select_pixels(pool: Pixels, kept: npt.NDArray[np.intp], samples: Samples) -> Pixels:
     smaller = new_pool(len(samples), len(kept), mapped=samples.map_pools)
     for rows, kept_rows in zip(pool, smaller, strict=True):
-        kept_rows[:, : len(kept)] = np.take(rows, kept, axis=1)
+        np.take(rows, kept, axis=0, out=kept_rows)
     return smaller
 
 

@@ -34,7 +34,7 @@ def random_blocks(n, rng):
     pool = new_pool(n, PIXELS)
     pool[...] = rng.integers(0, 256, pool.shape)
     residuals = rng.integers(-9000, 9000, (n_blocks, BLOCK, COMPONENTS)).astype(np.int16)
-    plain_pool = pool.reshape(-1, pool.shape[2])[:n, :PIXELS].T
+    plain_pool = np.moveaxis(pool, 1, 0).reshape(PIXELS, -1)[:, :n]
     return sizes, pool, residuals, plain_pool
 
 
@@ -175,6 +175,6 @@ def test_a_pool_of_another_layout_is_refused():
     rng = np.random.default_rng(0)
     targets = np.zeros((1, BLOCK, 1), np.int16), np.zeros((0, 0, 0), np.uint8), np.ones(1), 9
     with Workers(1) as workers:
-        for shape in ((1, BLOCK, 63), (1, 2 * BLOCK, 64)):
-            with pytest.raises(ValueError, match="expected rows of a multiple of 64"):
+        for shape in ((1, 64, 63), (1, 64, 2 * BLOCK)):
+            with pytest.raises(ValueError, match="expected blocks of a multiple of 64 samples"):
                 grow_trees(np.zeros(shape, np.uint8), targets, random_candidates(rng, 1, 2), (0.1, 1, 8), workers)

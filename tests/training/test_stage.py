@@ -215,7 +215,7 @@ def test_the_pools_of_samples_are_read_as_for_one_face():
     transforms = (30 * jitter_transforms(4, 0.1, 0.2, 20, rng)).astype(np.float32)
     shapes = (mean + rng.normal(0, 0.1, (4, *mean.shape))).astype(np.float32)
     # Blocks of three samples, on two threads.
-    pool = np.zeros((2, 3, len(anchors)), np.uint8)
+    pool = np.zeros((2, len(anchors), 3), np.uint8)
     inputs, features, n_calls = (crop_of, transforms, shapes), (anchors, deltas, None), []
     with Workers(2) as workers:
         places = kept.pixels, kept.places
@@ -225,7 +225,7 @@ def test_the_pools_of_samples_are_read_as_for_one_face():
         matrix = similarity(similarity_args(mean_shape), padded(shapes[i], 0, 8))
         assert tuple(found[i]) == matrix
         out = read(flat(crops[crop_of[i]]), transforms[i], shapes[i], matrix, anchors, deltas)
-        assert np.array_equal(pool[i // 3, i % 3], out)
+        assert np.array_equal(pool[i // 3, :, i % 3], out)
 
 
 def test_pool_positions_lie_in_the_padded_rectangle_at_the_nearest_landmarks():
