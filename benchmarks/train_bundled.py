@@ -32,7 +32,7 @@ COMMON = {
     "min_contrast": 40.0,
     "n_inits": 12,
     "n_shapes_mixed": 3,
-    "shift_jitter": 0.08,
+    "shift_jitter": 0.1,
     "scale_jitter": 0.1,
     "roll_jitter": 12.0,
     "occlusion": 0.1,
@@ -42,7 +42,7 @@ COMMON = {
 N_FOLDS = {"face68": 3}
 FACE68 = {"working_size": 128, "mirror": "face68", "normalizer": "inter-ocular"}
 MODELS = {
-    "face68": {"n_stages": 64, "spread_decay": 0.968} | FACE68,
+    "face68": {"n_stages": 68, "spread_decay": 0.97} | FACE68,
     "face68-small": {"n_stages": 30, "spread_decay": 0.93} | FACE68,
     "face5": {"n_stages": 18, "spread_decay": 0.89, "working_size": 96, "mirror": "face5"},
 }
@@ -52,14 +52,14 @@ MARKED_WEIGHT = 0.34
 SHUT_SHARE = 0.3
 
 
-def training_set(data):
+def training_set(data, shut_share):
     """Return faces, landmarks, their names, weights, photos, and which faces a person has marked."""
     import ert
 
     table = data / "300w" / "boxes.csv"
     dlib, haar = (ert.load_dataset(data / "300w", boxes=f"{table}:{name}", split="train") for name in DETECTORS)
     dataset = dlib + haar
-    X, y = with_shut_eyes(dataset.X, dataset.y, SHUT_SHARE)
+    X, y = with_shut_eyes(dataset.X, dataset.y, shut_share)
     files, boxes, shapes = training_faces(data)
     for name in DETECTORS:
         X += [(str(file), tuple(box)) for file, box in zip(files, boxes[name], strict=True)]
@@ -76,7 +76,7 @@ def main():
     from ert.training.confidence import fold_checkpoints
 
     options = common.arguments(__doc__, only="", out=common.ROOT / "ert" / "_core" / "data" / "models")
-    X, landmarks, names, weights, photos, by_hand = training_set(options.data)
+    X, landmarks, names, weights, photos, by_hand = training_set(options.data, SHUT_SHARE)
     (common.ROOT / "runs").mkdir(exist_ok=True)
     for name, params in MODELS.items():
         if options.only not in ("", name):
