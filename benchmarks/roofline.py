@@ -200,12 +200,13 @@ def parts_of(model, image, box, repeats):
     x, y, side = square = square_box(*box)
     spec = cascade.crop
     step = side / spec.working_size
-    pixels_of_crop, to_crop = np.empty(spec.columns * spec.rows, np.uint8), np.empty(6, np.float32)
+    n_bytes = spec.columns * spec.rows
+    n_maps = maps_size(spec.columns, spec.rows) if cascade.pool.channels.size else 0
+    pixels_of_crop, to_crop = np.empty(n_bytes + n_maps, np.uint8), np.empty(6, np.float32)
     size = cut_crop(image, (0, 0), square, spec, pixels_of_crop, to_crop)
-    maps = np.empty(maps_size(size[0], size[1]) if cascade.pool.channels.size else 0, np.uint8)
-    if maps.size:
-        orientation_maps(pixels_of_crop, size[0], size[1], size[2], maps)
-    crop = CropView(pixels_of_crop, *size, maps)
+    if n_maps:
+        orientation_maps(pixels_of_crop, size[0], size[1], size[2], pixels_of_crop[size[0] * size[1] :])
+    crop = CropView(pixels_of_crop, *size)
     n_stages, n_pixels = cascade.pool.anchors.shape
     traversal = traversal_workspace(cascade.trees.n_trees, n_pixels)
     products, pixels = product_workspace(cascade.basis), pool_workspace(len(cascade.mean_shape), n_pixels)
@@ -332,15 +333,13 @@ def training(speeds, n, n_trees):
         total = time.perf_counter() - begin
     spent.pop("choose_splits")
     n_samples = n * plan["n_inits"]
-    near, beyond = speeds["256 KB"], speeds["256 MB"]
-    n_looks, row = n_samples * n_trees * model.max_depth, -(-model.n_pixels // 64) * 64
-    rows_bytes = n_samples * row
+    near = speeds["256 KB"]
+    n_looks = n_samples * n_trees * model.max_depth
+    # All samples are compared in each node: two pixels of each candidate.
+    compared = n_samples * n_trees * (2**model.max_depth - 1) * 2 * model.n_split_tests
     numbers = n_samples * n_trees * model.n_components
     work = {
-        "evaluate_level": (
-            f"{n_looks / 1e6:.0f} million rows of {row} bytes out of {rows_bytes / 1e6:.0f} MB",
-            n_looks * row / beyond["GB/s sequential"],
-        ),
+        "evaluate_level": (f"{compared / 1e9:.1f} GB of pixels compared", compared / near["GB/s sequential"]),
         "split_level": (f"{n_looks / 1e6:.0f} million numbers moved", n_looks * 2 * near["ns per load"]),
         "start_tree": (
             f"{n_samples * n_trees * 8 / 1e6:.0f} million numbers copied",
