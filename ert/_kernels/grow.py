@@ -8,14 +8,13 @@ a level is evaluated, and so that threads share the work by blocks:
 
     pool       uint8    (n_blocks, n_pixels, block length)      a row per pixel
     residuals  int16    (n_blocks, block length, n_components)  in units of the stage's leaves
-    scored     float32  (n_blocks, block length, n_columns)     their first components, padded to 8 m columns
+    scored     int16    (n_blocks, block length, n_columns)     their first components, padded to 8 m columns
     order      int32    (n_blocks, block length)                the samples sorted by node:
     bounds     int32    (n_blocks, n_leaves + 1)                node j has order[bounds[j] : bounds[j + 1]]
     goes_left  uint32   (n_blocks, n_groups, block length)      in that order, candidates that go left
 
-All sums are of integers small enough to be exact in their types (of the residuals as float32 within a block:
-block length * SCORED_LIMIT < 2**24). They depend neither on the order of the terms, nor on the number of
-threads, nor on the width of the processor's vectors.
+All sums are of integers small enough for their types, those of scored components in a block for 32 bits. They depend
+neither on the order of the terms, nor on the number of threads, nor on the width of the processor's vectors.
 """
 
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from ert._kernels.split_search import (
     accumulate_left_sums,
     evaluate_splits,
     pack_candidates,
+    pair_components,
 )
 from ert._kernels.workers import Workers, end_phase, finish_block, take_block, wait
 
@@ -211,7 +211,7 @@ def new_workspace(blocks: TrainingBlocks, n_splits: int, n_tests: int, n_scored:
         order=np.empty((n_blocks, block_length), np.int32),
         bounds=np.empty((n_blocks, n_splits + 2), np.int32),
         goes_left=np.empty((n_blocks, n_tests // GROUP_SIZE + 1, block_length), np.uint32),
-        scored=np.empty((n_blocks, block_length, n_columns), np.float32),
+        scored=np.empty((n_blocks, block_length, n_columns), np.int16),
         counts=np.zeros((n_threads, n_splits, n_tests + 1), np.int64),
         sums=np.zeros((n_threads, n_splits, n_tests + 1, n_scored)),
         leaf_sums=np.zeros((n_threads, n_splits + 1, n_components), np.int64),
@@ -286,8 +286,9 @@ def evaluate_level(block, first_node, blocks, candidates, workspace, thread):
     """
     pool, scored, bounds = blocks.pool[block], workspace.scored[block], workspace.bounds[block]
     counts, sums = workspace.counts[thread], workspace.sums[thread]
-    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
+    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.int32)
     decisions = np.empty((GROUP_SIZE // CANDIDATES_PER_BYTE, pool.shape[1]), np.uint8)
+    paired = np.empty(((pool.shape[1] + 1) // 2, COMPONENTS_PER_PASS, 2), np.int16)
     n_columns, n_scored = sums.shape[1:]
     for k in range(first_node + 1):
         node = first_node + k
@@ -296,18 +297,21 @@ def evaluate_level(block, first_node, blocks, candidates, workspace, thread):
             continue
         samples = workspace.order[block, low:high]
         for group in range(candidates.pixels.shape[1]):
-            goes_left = workspace.goes_left[block, group, low:high]
-            start = group * GROUP_SIZE
-            n_lanes = min(GROUP_SIZE, n_columns - start)
+            n_lanes = min(GROUP_SIZE, n_columns - group * GROUP_SIZE)
             splits = candidates.pixels[node, group], candidates.limits[node, group]
+            goes_left = workspace.goes_left[block, group, low:high]
             evaluate_splits(pool, samples, blocks.sizes[block], splits, n_lanes, decisions, goes_left)
-            for column in range(0, n_scored, COMPONENTS_PER_PASS):
-                accumulate_left_sums(goes_left, samples, scored, column, left_sums)
+        for column in range(0, n_scored, COMPONENTS_PER_PASS):
+            pair_components(scored, samples, column, paired)
+            for group in range(candidates.pixels.shape[1]):
+                start = group * GROUP_SIZE
+                n_lanes = min(GROUP_SIZE, n_columns - start)
+                accumulate_left_sums(workspace.goes_left[block, group, low:high], paired, n_lanes, left_sums)
                 for lane in range(n_lanes):
                     for d in range(min(COMPONENTS_PER_PASS, n_scored - column)):
                         sums[node, start + lane, column + d] += left_sums[d, lane]
-            for lane in range(n_lanes):
-                counts[node, start + lane] += np.int64(left_sums[COMPONENTS_PER_PASS, lane])
+                    if column == 0:
+                        counts[node, start + lane] += left_sums[COMPONENTS_PER_PASS, lane]
 
 
 @numba.njit(cache=True, nogil=True)

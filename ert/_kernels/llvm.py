@@ -166,10 +166,12 @@ def call(builder: Any, name: str, result: Any, *values: Any) -> Any:
 
 
 def multiply_pairs(builder: Any, a: Any, b: Any) -> Any:
-    """Multiply vectors of 32 numbers of 16 bits, and add the two products of each pair: 16 numbers of 32 bits."""
+    """Multiply vectors of 16 or 32 numbers of 16 bits, and add the two products of each pair, in 32 bits."""
     whole = vector(INT32, a.type.count // 2)
-    if processor_has("avx512bw"):
+    if processor_has("avx512bw") and whole.count == 16:
         return call(builder, "llvm.x86.avx512.pmaddw.d.512", whole, a, b)
+    if processor_has("avx2") and whole.count == 8:
+        return call(builder, "llvm.x86.avx2.pmadd.wd", whole, a, b)
     if processor_has("avx2"):
         half = vector(INT32, whole.count // 2)
         parts = [

@@ -7,8 +7,9 @@ The candidates of a node come in groups of 32, and the samples of a block lie ne
     pixels     uint16   (64,)                      the first pixel of each candidate, then the second pixels
     limits     int16    (32,)                      go left where first - second is greater
     goes_left  uint32   (n,)                       bit k: candidate k sends the sample left
-    scored     float32  (block length, 8 * m)      the components of the residuals that splits are scored on
-    left_sums  float32  (9, 32)                    a column per candidate: the sums of 8 components over the
+    scored     int16    (block length, 8 * m)      the components of the residuals that splits are scored on
+    paired     int16    (n / 2 rounded up, 8, 2)   eight components of the node's samples, two samples side by side
+    left_sums  int32    (9, 32)                    a column per candidate: the sums of 8 components over the
                                                    samples that go left, and the number of these samples
 
 Comparing all samples of a block, those of other nodes too, takes less time than looking up the pixels of those of a
@@ -24,8 +25,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from ert._kernels.llvm import (
-    BIT,
-    FLOAT,
     INT8,
     INT16,
     INT32,
@@ -34,9 +33,12 @@ from ert._kernels.llvm import (
     chosen,
     constant,
     data,
+    joined,
     length,
     load,
     loop,
+    multiply_pairs,
+    processor_has,
     splat,
     store,
     variable,
@@ -48,7 +50,8 @@ GROUP_SIZE = 32
 COMPONENTS_PER_PASS = 8
 # Candidates whose decisions for a sample are a byte, and samples of a vector.
 CANDIDATES_PER_BYTE, SAMPLES_PER_VECTOR = 8, 64
-_LANES = 16
+# Candidates whose sums are in registers at once.
+_LANES = 16 if processor_has("avx512bw") else 8
 # A node whose samples are less than this share of its block looks up their pixels.
 _FEW = 32
 # Limits that every difference of two pixels exceeds, and that none exceeds.
@@ -120,42 +123,73 @@ def _typed_evaluate_eight(context: Any, pool: Any, n: Any, pixels: Any, limits: 
 _evaluate_eight: Any = intrinsic(_typed_evaluate_eight)
 
 
-def _typed_accumulate(context: Any, goes_left: Any, samples: Any, scored: Any, column: Any, left_sums: Any) -> Any:
-    """Compute :func:`accumulate_left_sums`, with all sums in registers."""
+def _typed_accumulate(context: Any, goes_left: Any, paired: Any, first: Any, left_sums: Any) -> Any:
+    """Compute columns of :func:`accumulate_left_sums` from a candidate on, with all sums in registers."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        decisions, numbers, components, target = (data(context, builder, signature, args, i) for i in (0, 1, 2, 4))
-        n = length(context, builder, signature, args, 1)
-        width = length(context, builder, signature, args, 2, axis=1)
-        kind = vector(FLOAT, _LANES)
-        halves = range(GROUP_SIZE // _LANES)
-        zero, one = constant(kind, 0.0), constant(kind, 1.0)
-        totals = [[variable(builder, zero) for _ in halves] for _ in range(COMPONENTS_PER_PASS + 1)]
-        with loop(builder, n) as (j, _):
-            sample = builder.zext(builder.load(builder.gep(numbers, [j])), INT64)
-            row = builder.add(builder.mul(sample, width), args[3])
-            decision = builder.load(builder.gep(decisions, [j]))
-            all_flags = builder.bitcast(decision, vector(BIT, GROUP_SIZE))
-            left = [chosen(builder, all_flags, list(range(_LANES * half, _LANES * (half + 1)))) for half in halves]
+        decisions, components, target = (data(context, builder, signature, args, i) for i in (0, 1, 3))
+        n = length(context, builder, signature, args, 0)
+        kind, words = vector(INT32, _LANES), vector(INT16, 2 * _LANES)
+        bits = constant(words, [1 << (k // 2) for k in range(2 * _LANES)])
+        ones = constant(words, 1)
+        totals = [variable(builder, constant(kind, 0)) for _ in range(COMPONENTS_PER_PASS + 1)]
+        start = builder.trunc(args[2], INT32)
+
+        def decision(j: Any) -> Any:
+            return builder.lshr(builder.load(builder.gep(decisions, [j])), start)
+
+        with loop(builder, n, 2) as (j, _):
+            following = builder.add(j, INT64(1))
+            there = builder.icmp_signed("<", following, n)
+            # An odd number of samples: nothing goes left in place of the last one.
+            second = builder.select(there, decision(builder.select(there, following, j)), INT32(0))
+            both = builder.or_(builder.and_(decision(j), INT32(0xFFFF)), builder.shl(second, INT32(16)))
+            among = builder.and_(builder.bitcast(splat(builder, both, kind), words), bits)
+            # -1 where a sample goes left.
+            left = builder.sext(builder.icmp_unsigned("==", among, bits), words)
+            row = builder.mul(j, INT64(COMPONENTS_PER_PASS))
             for d in range(COMPONENTS_PER_PASS + 1):
-                value = one
+                pair = ones
                 if d < COMPONENTS_PER_PASS:
-                    component = builder.load(builder.gep(components, [builder.add(row, INT64(d))]))
-                    value = splat(builder, component, kind)
-                for half in halves:
-                    total = builder.load(totals[d][half])
-                    more = builder.fadd(total, value)
-                    builder.store(builder.select(left[half], more, total), totals[d][half])
+                    two = load(builder, components, builder.add(row, INT64(2 * d)), INT32)
+                    pair = builder.bitcast(splat(builder, two, kind), words)
+                total = builder.sub(builder.load(totals[d]), multiply_pairs(builder, left, pair))
+                builder.store(total, totals[d])
         for d in range(COMPONENTS_PER_PASS + 1):
-            for half in halves:
-                place = INT64(GROUP_SIZE * d + _LANES * half)
-                store(builder, builder.load(totals[d][half]), target, place)
+            store(builder, builder.load(totals[d]), target, builder.add(args[2], INT64(GROUP_SIZE * d)))
         return context.get_dummy_value()
 
-    return types.void(goes_left, samples, scored, types.int64, left_sums), generate
+    return types.void(goes_left, paired, types.int64, left_sums), generate
 
 
 _accumulate: Any = intrinsic(_typed_accumulate)
+
+
+def _typed_pair(context: Any, scored: Any, samples: Any, column: Any, paired: Any) -> Any:
+    """Compute :func:`pair_components`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        components, numbers, target = (data(context, builder, signature, args, i) for i in (0, 1, 3))
+        width = length(context, builder, signature, args, 0, axis=1)
+        n = length(context, builder, signature, args, 1)
+        kind = vector(INT16, COMPONENTS_PER_PASS)
+
+        def row(j: Any) -> Any:
+            sample = builder.zext(builder.load(builder.gep(numbers, [j])), INT64)
+            return load(builder, components, builder.add(builder.mul(sample, width), args[2]), kind)
+
+        with loop(builder, n, 2) as (j, _):
+            following = builder.add(j, INT64(1))
+            following = builder.select(builder.icmp_signed("<", following, n), following, j)
+            both = joined(builder, row(j), row(following))
+            lanes = [k // 2 + k % 2 * COMPONENTS_PER_PASS for k in range(2 * COMPONENTS_PER_PASS)]
+            store(builder, chosen(builder, both, lanes), target, builder.mul(j, INT64(COMPONENTS_PER_PASS)))
+        return context.get_dummy_value()
+
+    return types.void(scored, samples, types.int64, paired), generate
+
+
+_pair: Any = intrinsic(_typed_pair)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -195,6 +229,16 @@ def evaluate_splits(pool, samples, n_samples, candidates, n_candidates, decision
 
 
 @numba.njit(cache=True, nogil=True)
-def accumulate_left_sums(goes_left, samples, scored, column, left_sums):
-    """Write the sums of eight components, from `column` on, of the samples that go left, and count these."""
-    _accumulate(goes_left, samples, scored, column, left_sums)
+def pair_components(scored, samples, column, paired):
+    """Write eight components of the samples of a node, from `column` on, two samples side by side.
+
+    What is beside the last of an odd number of samples means nothing.
+    """
+    _pair(scored, samples, column, paired)
+
+
+@numba.njit(cache=True, nogil=True)
+def accumulate_left_sums(goes_left, paired, n_candidates, left_sums):
+    """Write the sums of eight components of the samples that go left, and count these, for the first candidates."""
+    for first in range(0, n_candidates, _LANES):
+        _accumulate(goes_left, paired, first, left_sums)

@@ -8,6 +8,7 @@ from ert._kernels.split_search import (
     accumulate_left_sums,
     evaluate_splits,
     pack_candidates,
+    pair_components,
 )
 from ert.training.memory import BLOCK_LENGTH, new_pool
 
@@ -27,8 +28,8 @@ def test_decisions_and_sums_match_their_twins(seed, n_pixels, n_tests):
     pairs = rng.integers(0, n_pixels, (n_splits, n_tests, 2)).astype(np.uint16)
     thresholds = rng.integers(-256, 257, (n_splits, n_tests)).astype(np.int16)
     pixels, limits = pack_candidates(pairs, thresholds)
-    scored = rng.integers(-8191, 8192, (n_rows, 2 * COMPONENTS_PER_PASS)).astype(np.float32)
-    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.float32)
+    scored = rng.integers(-8191, 8192, (n_rows, 2 * COMPONENTS_PER_PASS)).astype(np.int16)
+    left_sums = np.empty((COMPONENTS_PER_PASS + 1, GROUP_SIZE), np.int32)
     node = rng.integers(n_splits)
     samples = rng.permutation(n_rows)[: rng.integers(rng.choice([3, n_rows]) + 1)].astype(np.int32)
     goes_left = np.zeros(len(samples), np.uint32)
@@ -46,7 +47,9 @@ def test_decisions_and_sums_match_their_twins(seed, n_pixels, n_tests):
         here = left[:, group * GROUP_SIZE : (group + 1) * GROUP_SIZE]
         assert np.array_equal(goes_left >> np.arange(32)[:, None] & 1, here.T)
         for column in (0, COMPONENTS_PER_PASS):
-            accumulate_left_sums(goes_left, samples, scored, column, left_sums)
-            values = scored[samples][:, column : column + COMPONENTS_PER_PASS]
-            assert np.array_equal(left_sums[:COMPONENTS_PER_PASS], values.T @ here)
-            assert np.array_equal(left_sums[COMPONENTS_PER_PASS], here.sum(axis=0))
+            paired = np.full((len(samples) // 2 + 1, COMPONENTS_PER_PASS, 2), 99, np.int16)
+            pair_components(scored, samples, column, paired)
+            accumulate_left_sums(goes_left, paired, n, left_sums)
+            values = scored[samples][:, column : column + COMPONENTS_PER_PASS].astype(int)
+            assert np.array_equal(left_sums[:COMPONENTS_PER_PASS, :n], (values.T @ here)[:, :n])
+            assert np.array_equal(left_sums[COMPONENTS_PER_PASS, :n], here.sum(axis=0)[:n])
