@@ -263,6 +263,49 @@ def test_faces_are_marked_only_by_a_network_that_was_trained_without_the_fold(fa
     assert np.load(tmp_path / "x.npz")["photos"].shape == (12, 68, 2)
 
 
+def test_boxes_that_are_missing_or_elsewhere_are_drawn_where_they_typically_are():
+    from marked_faces import complete
+
+    rng = np.random.default_rng(0)
+    shapes = rng.uniform(0, 100, (40, 68, 2)) + rng.uniform(0, 300, (40, 1, 2))
+    low, side = shapes.min(axis=1), (shapes.max(axis=1) - shapes.min(axis=1)).mean(axis=1)
+    boxes = np.column_stack([low - 0.1 * side[:, None], 1.2 * side, 1.2 * side])
+    given = boxes.copy()
+    given[3] = np.nan
+    given[5, :2] += 2 * side[5]
+    found = complete(given, shapes)
+    assert np.array_equal(np.delete(found, [3, 5], axis=0), np.delete(boxes, [3, 5], axis=0))
+    assert np.abs(found - boxes)[[3, 5]].max() < 0.05 * side.max()
+
+
+def test_the_training_set_of_the_bundled_models_has_marked_faces(faces, monkeypatch):
+    import train_bundled
+
+    images, y = faces
+    boxes = np.tile([0.0, 0.0, 99.0, 99.0], (len(y), 1))
+    X = list(zip(images, map(tuple, boxes), strict=True))
+
+    class Annotated:
+        files, landmark_names = ["a.png"] * len(y), ["one"] * 68
+
+        def __add__(self, other):
+            both = Annotated()
+            both.X, both.y, both.files = X + X, np.concatenate([y, y]), self.files * 2
+            return both
+
+    marked = ["m.png", "n.png"], {"dlib": boxes[:2], "haar": boxes[2:4]}, y[:2]
+    monkeypatch.setattr("ert.load_dataset", lambda *_, **__: Annotated())
+    monkeypatch.setattr(train_bundled, "training_faces", lambda data: marked)
+    all_X, landmarks, _, weights, photos, by_hand = train_bundled.training_set(Path(), 0.0)
+    n = 2 * len(y)
+    assert len(all_X) == len(landmarks) == len(weights) == len(photos) == n + 4
+    assert by_hand.sum() == n
+    assert set(weights[n:]) == {train_bundled.MARKED_WEIGHT}
+    assert [face[0] for face in all_X[n:]] == ["m.png", "n.png"] * 2
+    assert photos[n:] == ["m.png", "n.png"] * 2
+    assert np.array_equal(landmarks[:n], np.concatenate([y, y]))
+
+
 def test_data_that_is_missing_is_one_line(tmp_path):
     command = [sys.executable, BENCHMARKS / "attributes.py", "--data", tmp_path / "none"]
     pytest.importorskip("dlib")

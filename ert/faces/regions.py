@@ -83,9 +83,9 @@ _EYES = np.array([FACE68_REGIONS["right_eye"], FACE68_REGIONS["left_eye"]])
 def eye_aspect_ratio(landmarks: ArrayLike) -> Floats:
     """Return the eye aspect ratio: the mean distance between the lids divided by the width of the eye.
 
-    About 0.3 for most open eyes and below 0.15 for closed ones, depending on person, camera and model:
-    `face68`, trained on few closed eyes, gives about 0.2 for them. The ratio does not depend on the size of
-    the face or its roll; it grows with yaw, which makes an eye look narrower.
+    About 0.3 for most open eyes and below 0.15 for closed ones, depending on person, camera and model. The
+    ratio does not depend on the size of the face or its roll; it grows with yaw, which makes an eye look
+    narrower.
 
     Parameters
     ----------
