@@ -2,14 +2,15 @@
 
     python benchmarks/attributes.py [--model runs/face68.ert]
 
-Measured on every tenth face of `mtfl`, which no model was trained on. Both predictors get the same pixels and the same
-box, from dlib's detector and from OpenCV's Haar cascade (the one that `ert.align` uses); faces that the detector misses
-are counted, and have no error. From 68 landmarks the 5 points of `mtfl` are computed: the centers of the eyes, the tip
-of the nose, the corners of the mouth. Where the two annotations mean different places, such as another tip of the nose,
-the difference is estimated for each predictor on faces that are not held out: a constant vector for each point, in the
-rotation and scale of the predicted face. The error is the mean distance of the 5 points in % of the distance between
-the eyes, or of that between eyes and mouth where it is larger, since the first one shrinks when a head turns. dlib's
-public model was trained on all of 300-W, and `mtfl` contains faces like those. It takes three minutes.
+Measured on every tenth face of `mtfl`, which no model was trained on; `face68` was trained on the others. Both
+predictors get the same pixels and the same box, from dlib's detector and from OpenCV's Haar cascade (the one that
+`ert.align` uses); faces that the detector misses are counted, and have no error. From 68 landmarks the 5 points of
+`mtfl` are computed: the centers of the eyes, the tip of the nose, the corners of the mouth. Where the two annotations
+mean different places, such as another tip of the nose, the difference is estimated for each predictor on faces that
+are not held out: a constant vector for each point, in the rotation and scale of the predicted face. The error is the
+mean distance of the 5 points in % of the distance between the eyes, or of that between eyes and mouth where it is
+larger, since the first one shrinks when a head turns. dlib's public model was trained on all of 300-W, and `mtfl`
+contains faces like those. It takes three minutes.
 """
 
 import common

@@ -97,13 +97,14 @@ predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The images of 300-W m
 
 WORSE_FOR = """\
 Measured by `benchmarks/attributes.py` on {faces} faces of the web, photos of MTFL (Zhang et al., ECCV 2014) that no
-training used, with marked centers of the eyes, tip of the nose and corners of the mouth. Gender, smile, glasses and
-pose are as its annotators saw them. The error is that of the 5 points in % of the distance between the eyes, or between
-eyes and mouth where it is larger, since the first one shrinks when a head turns; a constant difference between the
-definitions of the points is taken off, for each model its own. "Times others" is the error of `face68` relative to that
-of all other faces, and "minus dlib" its difference from dlib's public model on the same faces, which gets the same
-pixels and boxes; that model was trained on all of 300-W. Faces that the detector missed are counted, and have no error.
-The groups overlap: the table cannot show which attribute causes an error."""
+training used; other photos of MTFL are a part of the training data. They have marked centers of the eyes, tip of the
+nose and corners of the mouth. Gender, smile, glasses and pose are as its annotators saw them. The error is that of
+the 5 points in % of the distance between the eyes, or between eyes and mouth where it is larger, since the first one
+shrinks when a head turns; a constant difference between the definitions of the points is taken off, for each model
+its own. "Times others" is the error of `face68` relative to that of all other faces, and "minus dlib" its difference
+from dlib's public model on the same faces, which gets the same pixels and boxes; that model was trained on all of
+300-W. Faces that the detector missed are counted, and have no error. The groups overlap: the table cannot show which
+attribute causes an error."""
 
 
 def card(result):

@@ -17,7 +17,7 @@ from shut_eyes import with_shut_eyes
 NOTES = {
     "data": "300-W: AFW, HELEN train, LFPW train (2012 faces); 8,820 faces of MTFL that a network trained on these has "
     "marked; boxes of dlib and OpenCV (Haar)",
-    "license": "for research, not for commercial use (the terms of 300-W)",
+    "license": "for research, not for commercial use (the terms of 300-W and MTFL)",
 }
 COMMON = {
     "n_trees": 100,
