@@ -9,6 +9,8 @@ trained once more per fold. The files are reproducible byte for byte; after an i
 from the completed stages and fold models in runs/.
 """
 
+from dataclasses import replace
+
 import common
 import numpy as np
 from marked_faces import DETECTORS, training_faces
@@ -88,9 +90,9 @@ def main():
         model.fit(X, y, landmark_names=[names[i] for i in chosen], notes=NOTES, **goes_on)
         files = [checkpoint]
         if name in N_FOLDS:
-            model.save(options.out / f"{name}.ert")
             model.fit_confidence(X, y, assessed=by_hand, n_folds=N_FOLDS[name], groups=photos, **goes_on)
             files += fold_checkpoints(checkpoint, N_FOLDS[name])
+        model.fitted_ = replace(model.fitted_, box_source="face")
         model.save(options.out / f"{name}.ert", compress=name == "face68-small")
         for file in files:
             file.unlink()

@@ -313,7 +313,7 @@ def test_reprs_are_short(scene, model):
     (face,) = tracker.update(scene.frame((160, 120, 1, 0)))
     assert repr(tracker).endswith("faces: 1 tracked, 0 lost, 1 in all)")
     assert re.fullmatch(
-        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence 0\.\d\d, age 0\.00 s\)", repr(face)
+        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence [01]\.\d\d, age 0\.00 s\)", repr(face)
     )
 
 

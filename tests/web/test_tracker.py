@@ -152,7 +152,7 @@ def test_a_lost_face_is_found_again_with_its_id(track, face):
 def test_tilted_faces_are_found(track, model_file, face, tmp_path):
     rng = np.random.default_rng(7)
     frame = frame_with(face, 40, 30, rng)
-    rolls = (-30, 30)
+    rolls = (-40, 40)
     tilted = [
         np.array(Image.fromarray(frame).rotate(-roll, Image.Resampling.BILINEAR, fillcolor=110)) for roll in rolls
     ]
