@@ -35,8 +35,8 @@ def errors():
     for boxes, detector in (("dlib", "dlib's"), ("haar", "OpenCV's")):
         both = training[f"{boxes} boxes, inter-pupil"]
         yield f"HELEN: same options, {detector} boxes", both["ert"], both["dlib"]
-    if (common.RESULTS / "objects.json").exists():
-        for name, found in result("objects")["objects"].items():
+    if (common.RESULTS / "same_options.json").exists():
+        for name, found in result("same_options")["objects"].items():
             yield f"same options: {name}", found["mean error"]["ert"], found["mean error"]["dlib"]
 
 
