@@ -312,9 +312,8 @@ def test_reprs_are_short(scene, model):
     tracker = Tracker(model, detector=scene.detect)
     (face,) = tracker.update(scene.frame((160, 120, 1, 0)))
     assert repr(tracker).endswith("faces: 1 tracked, 0 lost, 1 in all)")
-    assert re.fullmatch(
-        r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence [01]\.\d\d, age 0\.00 s\)", repr(face)
-    )
+    expected = r"TrackedFace\(id=0, 68 landmarks, box \d+ x \d+ at \(\d+, \d+\), confidence [01]\.\d\d, age 0\.00 s\)"
+    assert re.fullmatch(expected, repr(face))
 
 
 def test_frames_of_pillow_are_rgb_whatever_the_order_of_arrays():
