@@ -127,7 +127,7 @@ def test_landmarks_of_the_sample_are_those_of_python(open_page, pages):
     assert abs(face["confidence"] - model.assess([pair], [expected]).confidence[0]) < 0.02
     (python,) = ert.align(sample, model, detector="lbp")
     assert np.abs(python.box - face["box"]).max() < 3
-    assert "confidence 0.9" in page.inner_text("#objects")
+    assert "confidence 1.0" in page.inner_text("#objects")
     assert page.get_attribute("#canvas", "aria-label") == f"{sample.name} with the landmarks of 1 face"
 
     page.check("#accurate")
