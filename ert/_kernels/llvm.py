@@ -173,12 +173,10 @@ def multiply_pairs(builder: Any, a: Any, b: Any) -> Any:
     if processor_has("avx2") and whole.count == 8:
         return call(builder, "llvm.x86.avx2.pmadd.wd", whole, a, b)
     if processor_has("avx2"):
-        half = vector(INT32, whole.count // 2)
-        parts = [
-            call(builder, "llvm.x86.avx2.pmadd.wd", half, *(chosen(builder, each, lanes) for each in (a, b)))
-            for lanes in (list(range(whole.count)), list(range(whole.count, 2 * whole.count)))
-        ]
-        return joined(builder, *parts)
+        halves = list(range(whole.count)), list(range(whole.count, 2 * whole.count))
+        return joined(
+            builder, *(multiply_pairs(builder, *(chosen(builder, x, half) for x in (a, b))) for half in halves)
+        )
     lanes = [list(range(k, 2 * whole.count, 2)) for k in (0, 1)]
     products = [builder.mul(*(builder.sext(chosen(builder, each, of), whole) for each in (a, b))) for of in lanes]
     return builder.add(*products)

@@ -81,7 +81,6 @@ def read_feature_pool(
 def apply_stage(
     trees: tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]],
     basis: tuple[npt.NDArray[np.float32], npt.NDArray[np.signedinteger]],
-    n_pixels: int,
     pool: npt.NDArray[np.uint8],
     similarities: npt.NDArray[np.float32],
     shapes: npt.NDArray[np.float32],
@@ -95,8 +94,6 @@ def apply_stage(
         Arrays (n_trees, n_splits, 2), (n_trees, n_splits), (n_trees, n_leaves, n_components).
     basis : scales, basis
         Arrays (n_components,) and (n_components, 2 * n_landmarks): what leaves are multiplied by.
-    n_pixels : int
-        Pixels of the pool, without padding.
     pool : uint8 array (n_blocks, n_pixels, block length)
     similarities : float32 array (n_samples, 2)
         What displacements are multiplied by.
@@ -105,12 +102,12 @@ def apply_stage(
     """
     pairs, thresholds, leaves = trees
     scales, rows = basis
+    _, n_pixels, block_length = pool.shape
     packed = (tree_args(pairs[None], thresholds[None], leaves[None], n_pixels), basis_args(scales[None], rows[None]))
-    block_length = pool.shape[2]
 
     def move(block: int) -> None:
         part = slice(block * block_length, min((block + 1) * block_length, len(shapes)))
-        _move_samples(*packed, n_pixels, pool[block], similarities[part], shapes[part])
+        _move_samples(*packed, pool[block], similarities[part], shapes[part])
 
     list(workers.map(move, range(len(pool))))
 
@@ -151,8 +148,9 @@ def _read_samples(crops, samples, mean, pool, similarities, columns):
 
 
 @numba.njit(cache=True, nogil=True)
-def _move_samples(trees, basis, n_pixels, columns, similarities, shapes):
+def _move_samples(trees, basis, columns, similarities, shapes):
     """Move the shapes of some samples, whose pools are `columns`, by one stage (TreeArgs, BasisArgs)."""
+    n_pixels = columns.shape[0]
     traversal = traversal_workspace(trees.n_trees, n_pixels)
     products = product_workspace(basis)
     n_landmarks = shapes.shape[1]

@@ -145,7 +145,7 @@ def _move_shapes(
     """Move every sample's shape as prediction would, missing landmarks included."""
     trees = stage.pairs, stage.thresholds, stage.leaves
     basis = stage.scales, stage.basis
-    apply_stage(trees, basis, len(stage.anchors), pool, similarities, samples.shapes, workers)
+    apply_stage(trees, basis, pool, similarities, samples.shapes, workers)
 
 
 def draw_pool(
