@@ -265,7 +265,8 @@ def prediction(model, faces, speeds, n, repeats):
     loads = n_stages * n_pixels * 3
     lines = n_stages * n_trees * -(-cascade.leaves[0, 0, 0].nbytes // 64)
     fits = 4 * n_stages * len(cascade.mean_shape)
-    walked = cascade.compiled.bound.arguments.trees.nodes.nbytes
+    trees = cascade.compiled.bound.arguments.trees
+    walked = trees.splits.nbytes + trees.nodes.nbytes
     basis_bytes = cascade.basis.nbytes
     work = {
         "resample the crop": (

@@ -13,11 +13,11 @@ from ert._core.estimator import Estimator
 from ert._core.exceptions import InputError, one_line
 from ert._core.files import model_path
 from ert._core.types import Floats
-from ert.inference.batch import warm_up
 from ert.inference.locate import Request, assess, locate
 from ert.inference.mode import FAST, Mode, resolve_mode
 from ert.inference.single import locate_plain_face
 from ert.inference.validation import Face, box_array, check_pairs, face_list, landmark_list
+from ert.inference.warm_up import warm_up
 from ert.metrics import nme, normalizer_lengths
 from ert.model.confidence import Assessment
 from ert.model.fitted import Fitted, FittedAttributes, compacted, read_fitted, write_fitted

@@ -18,6 +18,8 @@ import ert
 
 MAX_BYTES = 20_000_000
 MODEL = ert.load("face68")
+# Compile the kernels, or load them, before the first request.
+MODEL.warm_up()
 # One model serves all threads. Prediction runs outside the interpreter's lock, so that a thread uses a processor.
 POOL = ThreadPoolExecutor(os.cpu_count())
 

@@ -1,3 +1,4 @@
+import os
 import signal
 
 import pytest
@@ -9,6 +10,9 @@ from ert.datasets.synthetic import synthetic_faces
 # Kernels are compiled on their first call, which no deadline can foresee.
 settings.register_profile("ert", deadline=None)
 settings.load_profile("ert")
+
+# Kernels from the first face on, also in the commands that tests run; NumPy has tests of its own.
+os.environ.setdefault("ERT_COMPILE", "now")
 
 # A shell ignores it in what it starts in the background, and so would all tests of interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

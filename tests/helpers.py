@@ -1,5 +1,8 @@
 """What several test modules build on."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +20,15 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 def small_predictor(**params):
     defaults = {"n_stages": 3, "n_trees": 40, "n_inits": 5, "n_pixels": 150, "working_size": 64}
     return ShapePredictor(**(defaults | params))
+
+
+def run_alone(code: str, **environment: str) -> str:
+    """Run Python code in a process of its own, with nothing on standard error, and return what it prints."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
 
 
 def write(path: Path, content: str | bytes) -> Path:

@@ -1,4 +1,4 @@
-"""How numba runs here: Ctrl-C while it compiles, the number of threads."""
+"""How kernels run here: compiled or in NumPy, Ctrl-C while numba compiles, the number of threads."""
 
 import math
 import operator
@@ -7,26 +7,50 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from ert._core.exceptions import InputError, quoted
+from ert._kernels import choice
 
 MAX_THREADS = 4096
 
 
 def require_compiler() -> None:
-    """Check that numba compiles.
+    """Let compiled kernels compute from here on.
 
     Raises
     ------
     InputError
         When NUMBA_DISABLE_JIT is set: kernels are built from LLVM code that Python cannot run.
     """
-    import numba
+    if not choice.use_compiled():
+        name = choice.VARIABLE if os.environ.get(choice.VARIABLE) == "never" else "NUMBA_DISABLE_JIT"
+        raise InputError(f"{name} is set, and ert's kernels need numba's compiler here: unset it")
 
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        raise InputError("NUMBA_DISABLE_JIT is set, and ert's kernels need numba's compiler: unset it")
+
+class kernel_property(cached_property[Any]):  # noqa: N801
+    """A cached property that is made of kernels: of NumPy, then once more when compiled ones take over.
+
+    The object has an attribute `numpy_runs`: how many runs of NumPy one of it counts for.
+    """
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        with uninterrupted():
+            if choice.take_over(instance.numpy_runs):
+                instance.__dict__.pop(self._place, None)
+                return super().__get__(instance, owner)
+            found = instance.__dict__.get(self._place)
+            if found is None:
+                found = instance.__dict__[self._place] = self.func(instance)
+            return found
+
+    @property
+    def _place(self) -> str:
+        return f"{self.attrname} in NumPy"
 
 
 @contextmanager

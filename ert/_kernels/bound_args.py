@@ -79,9 +79,48 @@ def _unbox(kind: Any, bound: Any, context: Any) -> Any:
     return NativeValue(pointer)
 
 
+def _array_at(context: Any, builder: Any, kind: Any, address: Any, shape: list[Any]) -> Any:
+    """Return a contiguous array of a type at an address, which is not reference counted."""
+    from numba.np import arrayobj
+
+    itemsize = INT64(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    strides = [itemsize]
+    for length in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], length))
+    array = arrayobj.make_array(kind)(context, builder)
+    arrayobj.populate_array(
+        array,
+        data=builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer()),
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides),
+        itemsize=itemsize,
+        meminfo=None,
+    )
+    return array._getvalue()
+
+
+def _pixels_at(n_axes: int) -> Any:
+    """Return a function that makes a uint8 array of an address and the length of each axis."""
+
+    def typed(context: Any, address: Any, shape: Any) -> Any:
+        kind = types.Array(types.uint8, n_axes, "C")
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            lengths = [builder.extract_value(args[1], i) for i in range(n_axes)]
+            return _array_at(context, builder, kind, args[0], lengths)
+
+        return kind(types.int64, types.UniTuple(types.int64, n_axes)), generate
+
+    return intrinsic(typed)
+
+
+# Images whose addresses are in a table: tuples of arrays take seconds to compile.
+gray_at: Any = _pixels_at(2)
+color_at: Any = _pixels_at(3)
+
+
 def _typed_unpack(context: Any, bound: Any) -> Any:
     """Return the named tuple. Its arrays are not reference counted: `BoundArgs` keeps them alive."""
-    from numba.np import arrayobj
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         table = builder.bitcast(args[0], INT64.as_pointer())
@@ -98,21 +137,7 @@ def _typed_unpack(context: Any, bound: Any) -> Any:
                 wide = types.float64 if isinstance(kind, types.Float) else types.int64
                 number = builder.bitcast(first, context.get_value_type(wide))
                 return context.cast(builder, number, wide, kind)
-            shape = [read() for _ in range(kind.ndim)]
-            itemsize = INT64(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-            strides = [itemsize]
-            for length in shape[:0:-1]:
-                strides.insert(0, builder.mul(strides[0], length))
-            array = arrayobj.make_array(kind)(context, builder)
-            arrayobj.populate_array(
-                array,
-                data=builder.inttoptr(first, context.get_data_type(kind.dtype).as_pointer()),
-                shape=cgutils.pack_array(builder, shape),
-                strides=cgutils.pack_array(builder, strides),
-                itemsize=itemsize,
-                meminfo=None,
-            )
-            return array._getvalue()
+            return _array_at(context, builder, kind, first, [read() for _ in range(kind.ndim)])
 
         return build(bound.arguments)
 

@@ -16,10 +16,7 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +25,10 @@ from numba.core import config as numba_config
 from numba.core import dispatcher as numba_dispatcher
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
-from numba.misc.appdirs import AppDirs
 
-PACKAGE = Path(__file__).parents[1]
-IN_PACKAGE = Path(__file__).parent / "__pycache__"
-DIGEST_BYTES = 16
+from ert._kernels.start import choice
+from ert._kernels.start.cache_folders import DIGEST_BYTES, digest_of, source_stamp, trusted_folders
+
 config: Any = numba_config
 dispatcher: Any = numba_dispatcher
 # New files, and none that is there already; bytes as they are, which is a choice on Windows.
@@ -56,7 +52,7 @@ class KernelCache:
         """Return the compile result of a signature, None where it is to be compiled."""
         target_context.refresh()
         name, fingerprint = self._identify(signature, target_context.codegen())
-        for folder in _trusted_folders():
+        for folder in trusted_folders():
             path = folder / name
             try:
                 found = path.read_bytes()
@@ -64,16 +60,18 @@ class KernelCache:
                 continue
             digest, payload = found[DIGEST_BYTES : 2 * DIGEST_BYTES], found[2 * DIGEST_BYTES :]
             # Files of other versions are replaced when the kernel has been compiled.
-            if found.startswith(fingerprint) and digest == _digest(payload):
+            if found.startswith(fingerprint) and digest == digest_of(payload):
                 try:
                     result = CompileResult._rebuild(target_context, *pickle.loads(payload))
                 except Exception:  # Whatever another version of numba or Python raises here.
                     result = None
                 if result is not None:
                     self.cache_path = str(folder)
+                    choice.files_used.add(name)
                     return result
             with suppress(OSError):
                 path.unlink()
+        choice.compiling()
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -83,24 +81,25 @@ class KernelCache:
             warnings.warn(f"{self._function.__qualname__}: cannot be cached", stacklevel=2)
             return
         payload = dumps(result._reduce())
-        for folder in _trusted_folders(create=True):
+        for folder in trusted_folders(create=True):
             temporary = folder / f"{name}.{uuid.uuid4().hex[:8]}.tmp"
             try:
                 # Never writable for others, readable for all whose umask allows it.
                 with os.fdopen(os.open(temporary, WRITE_FLAGS, 0o644), "wb") as file:
-                    file.write(fingerprint + _digest(payload) + payload)
+                    file.write(fingerprint + digest_of(payload) + payload)
                 os.replace(temporary, folder / name)
             except OSError:
                 with suppress(OSError):
                     temporary.unlink()
                 continue
             self.cache_path = str(folder)
+            choice.files_used.add(name)
             _remove_abandoned(folder, name)
             return
 
     def flush(self) -> None:
         """Remove all files of this kernel."""
-        for folder in _trusted_folders():
+        for folder in trusted_folders():
             for path in folder.glob(f"{self._stem}.*.nbc"):
                 with suppress(OSError):
                     path.unlink()
@@ -117,31 +116,9 @@ class KernelCache:
         settings = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT
         kind = repr((signature, codegen.magic_tuple(), settings)).encode()
         # Versions are not in the name, so that files of old ones are replaced.
-        stamp = _source_stamp(self._function.__code__.co_filename)
-        fingerprint = _digest(kind + numba.__version__.encode() + stamp)
-        return f"{self._stem}.{_digest(kind).hex()[:16]}.nbc", fingerprint
-
-
-def _digest(data: bytes) -> bytes:
-    return blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
-@cache
-def _source_stamp(filename: str) -> bytes:
-    """Return a digest of all sources that a kernel is compiled from: kernels call those of other modules."""
-    try:
-        sources = sorted({*Path(__file__).parent.glob("*.py"), Path(filename)})
-        return _digest(b"".join(path.read_bytes() for path in sources))
-    except OSError:
-        # No source files: in a program frozen into one executable, or in a zip archive.
-        program = sys.executable if getattr(sys, "frozen", False) else _nearest(Path(filename))
-        status = os.stat(program)
-        return f"{status.st_mtime_ns} {status.st_size}".encode()
-
-
-def _nearest(path: Path) -> Path:
-    """Return the innermost folder or archive around a path that there is."""
-    return next(parent for parent in path.absolute().parents if parent.exists())
+        stamp = source_stamp(self._function.__code__.co_filename)
+        fingerprint = digest_of(kind + numba.__version__.encode() + stamp)
+        return f"{self._stem}.{digest_of(kind).hex()[:16]}.nbc", fingerprint
 
 
 def _remove_abandoned(folder: Path, name: str) -> None:
@@ -151,71 +128,29 @@ def _remove_abandoned(folder: Path, name: str) -> None:
                 path.unlink()
 
 
-def _folders() -> Iterator[tuple[Path, Path]]:
-    """Yield the cache folders in the order in which numba tries them, and in each the folder of this package."""
-    frozen = getattr(sys, "frozen", False)
-    own = f"ert_{_digest(os.fsencode(sys.executable if frozen else PACKAGE)).hex()}"
-    if config.CACHE_DIR:
-        folder = Path(os.path.abspath(config.CACHE_DIR))
-        yield folder, folder / own
-    # A frozen program may be unpacked into a temporary folder.
-    if not frozen:
-        yield IN_PACKAGE, IN_PACKAGE
-    # A user without a home has none; then the folder begins with "~".
-    folder = Path(AppDirs("numba", appauthor=False).user_cache_dir)
-    if folder.is_absolute():
-        yield folder, folder / own
-
-
-def _trusted_folders(*, create: bool = False) -> Iterator[Path]:
-    """Yield the folders of the package that only trusted users can write to, created if they are not there."""
-    for root, folder in _folders():
-        try:
-            if create:
-                root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            reason = _distrust(root)
-            if create and not reason:
-                folder.mkdir(mode=0o755, exist_ok=True)
-            reason = reason or _distrust(folder, holds_code=True)
-        except OSError:  # Not there, or not to be created or looked into.
-            continue
-        if reason:
-            _warn_once(reason)
-        else:
-            yield folder
-
-
-def _distrust(folder: Path, *, holds_code: bool = False) -> str:
-    """Return why code in a folder, or with `holds_code` right in it, is not to be executed; "" if it may be."""
-    if os.name != "posix":
-        return ""
-    status, package = folder.stat(), _nearest(PACKAGE / "_kernels").stat()
-    # Who owns the package decides what is executed in any case.
-    if status.st_uid not in (0, os.geteuid(), package.st_uid):
-        return f"{folder} belongs to user {status.st_uid}, expected {os.geteuid()}"
-    # A group with the number of its user is this user alone.
-    others = 0o002 if status.st_gid == status.st_uid else 0o022
-    if folder == IN_PACKAGE:
-        others &= ~package.st_mode
-    # With the sticky bit, as /tmp has it, nobody can change the folders of others, but all can add files.
-    if status.st_mode & others and (holds_code or not status.st_mode & 0o1000):
-        return f"{folder} can be written to by other users, expected its owner alone (chmod go-w)"
-    return ""
-
-
-@cache
-def _warn_once(reason: str) -> None:
-    text = f"the cache of compiled kernels {reason}; it is not used, since numba executes what it contains"
-    # One line: Python finds no source line to print at this place.
-    warnings.warn_explicit(text, RuntimeWarning, "ert", 1, "ert")
+def _is_kernel(function: Any) -> bool:
+    # Functions made by `exec` may have no module.
+    return (function.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
 
 
 def _choose_cache(function: Any) -> Any:
-    # Functions made by `exec` may have no module.
-    mine = (function.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
-    return KernelCache(function) if mine else _NUMBAS_CACHE(function)
+    return KernelCache(function) if _is_kernel(function) else _NUMBAS_CACHE(function)
 
 
 # numba has no setting for the class of a cache. Functions of other packages keep numba's own.
 _NUMBAS_CACHE = dispatcher.FunctionCache
 dispatcher.FunctionCache = _choose_cache
+
+
+def _without_c_function(compiler: Any, flags: Any) -> Any:
+    """Leave out the form of a kernel that C code could call, which takes a sixth of the time to compile."""
+    flags = _CUSTOMIZE_FLAGS(compiler, flags)
+    if _is_kernel(compiler.py_func):
+        flags.no_cfunc_wrapper = True
+    return flags
+
+
+_CUSTOMIZE_FLAGS = dispatcher._FunctionCompiler._customize_flags
+dispatcher._FunctionCompiler._customize_flags = _without_c_function
+# For functions of other packages.
+njit: Any = numba.njit(cache=True, nogil=True)

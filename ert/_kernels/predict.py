@@ -19,9 +19,18 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
-from ert._kernels.bound_args import DUMMY_BOX, DUMMY_COLOR_IMAGE, DUMMY_IMAGE, BoundArgs, entry_point, unpack
+from ert._kernels.bound_args import (
+    DUMMY_BOX,
+    DUMMY_COLOR_IMAGE,
+    DUMMY_IMAGE,
+    BoundArgs,
+    color_at,
+    entry_point,
+    gray_at,
+    unpack,
+)
 from ert._kernels.crop import CropArgs, crop_args, cut_crop, gray_part
 from ert._kernels.llvm import kernel
 from ert._kernels.orientation import maps_size, orientation_maps
@@ -77,6 +86,14 @@ class CascadeArgs(NamedTuple):
     trees: TreeArgs
     basis: BasisArgs
     stages_per_basis: int
+
+
+class StartArgs(NamedTuple):
+    """What a face begins with, which does not depend on the kind of trees: see :class:`CascadeArgs`."""
+
+    crop: CropArgs
+    mean_shape: Any
+    channels: Any
 
 
 class FaceBatch(NamedTuple):
@@ -217,14 +234,22 @@ def is_plain(image, box, max_box_to_image):
     max_box_to_image : int
         How many times as large as the image the box may be.
     """
-    left, top, width, height = box
     rows, columns = image.shape[0], image.shape[1]
-    largest = max_box_to_image * max(rows, columns)
     return (
         image.strides[0] * rows == image.size
         and image.strides[1] * columns == image.strides[0]
         and image.strides[image.ndim - 1] == 1
-        and min(rows, columns) > 0
+        and is_near(rows, columns, box, max_box_to_image)
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def is_near(rows, columns, box, max_box_to_image):
+    """Return whether an image has pixels, and a box touches it and is not far larger."""
+    left, top, width, height = box
+    largest = max_box_to_image * max(rows, columns)
+    return (
+        min(rows, columns) > 0
         and 1 < width <= largest
         and 1 < height <= largest
         and 1 - width <= left <= columns - 1
@@ -287,21 +312,28 @@ def predict_face(image, origin, box, max_box_to_image, inits, mirror_map, bound,
     if max_box_to_image and not is_plain(image, box, max_box_to_image):
         return False
     cascade = unpack(bound)
-    faces = _face_batch(1, inits.shape[0], cascade)
+    start = StartArgs(cascade.crop, cascade.mean_shape, cascade.pool.channels)
+    faces = _face_batch(1, inits.shape[0], start)
     # A literal 0 has a type of its own: the function would be compiled twice.
-    _start_face(image, origin, box, np.int64(0), inits, cascade, faces)
+    _start_face(image, origin, box, np.int64(0), inits, start, faces)
     _finish_faces(inits, mirror_map, cascade, faces, landmarks[np.newaxis])
     return True
 
 
-@numba.njit(cache=True, nogil=True)
-def predict_batch(images, weights, boxes, max_box_to_image, bound, landmarks):
+def predict_batch(
+    images: tuple[npt.NDArray[np.uint8], ...],
+    weights: npt.NDArray[np.uint32],
+    boxes: npt.NDArray[np.float64],
+    max_box_to_image: int,
+    bound: BoundArgs,
+    landmarks: npt.NDArray[np.float64],
+) -> bool:
     """Locate the landmarks of several faces, each from one initialization, stage by stage.
 
     Parameters
     ----------
-    images : tuple of uint8 arrays
-        All (rows, columns), or all (rows, columns, 3).
+    images : tuple of contiguous uint8 arrays
+        (rows, columns) or (rows, columns, 3).
     weights : uint32 array (4,)
         See :func:`ert._kernels.images.to_gray`.
     boxes : float64 array (n, 4)
@@ -317,60 +349,61 @@ def predict_batch(images, weights, boxes, max_box_to_image, bound, landmarks):
     bool
         False when an image or its box is not plain: nothing is done then.
     """
-    for i in range(len(images)):
+    table = np.array([(image.ctypes.data, *image.shape[:2], image.ndim) for image in images], np.int64)
+    return bool(_predict_batch(table, weights, boxes, max_box_to_image, bound, landmarks))
+
+
+@numba.njit(cache=True, nogil=True)
+def _predict_batch(images, weights, boxes, max_box_to_image, bound, landmarks):
+    """Do what `predict_batch` does; images are int64 (n, 4): address, rows, columns, axes."""
+    for i in range(images.shape[0]):
         left, top, width, height = boxes[i]
-        if not is_plain(images[i], (left, top, width, height), max_box_to_image):
+        if not is_near(images[i, 1], images[i, 2], (left, top, width, height), max_box_to_image):
             return False
     cascade = unpack(bound)
+    start = StartArgs(cascade.crop, cascade.mean_shape, cascade.pool.channels)
     inits, mirror_map = np.zeros((1, 4), np.float64), np.empty(0, np.intp)
     inits[0, 2] = 1
-    faces = _face_batch(len(images), 1, cascade)
-    for i in range(len(images)):
+    faces = _face_batch(images.shape[0], 1, start)
+    for i in range(images.shape[0]):
+        address, rows, columns, n_axes = images[i]
         left, top, width, height = boxes[i]
         box = left, top, width, height
-        gray, column, row = _gray_image(images[i], weights, box, cascade.crop)
-        _start_face(gray, (column, row), box, i, inits, cascade, faces)
+        if n_axes == 2:
+            _start_face(gray_at(address, (rows, columns)), (np.int64(0), np.int64(0)), box, i, inits, start, faces)
+        else:
+            gray, column, row = gray_part(color_at(address, (rows, columns, 3)), weights, box, cascade.crop)
+            _start_face(gray, (column, row), box, i, inits, start, faces)
     _finish_faces(inits, mirror_map, cascade, faces, landmarks)
     return True
 
 
-def _gray_image(image, weights, box, crop):
-    raise NotImplementedError
-
-
-@overload(_gray_image)
-def _choose_gray_image(image, weights, box, crop):
-    if image.ndim == 2:
-        return lambda image, weights, box, crop: (image, np.int64(0), np.int64(0))
-    return lambda image, weights, box, crop: gray_part(image, weights, box, crop)
-
-
 @register_jitable
-def _face_batch(n, n_inits, cascade):
-    crop = cascade.crop
+def _face_batch(n, n_inits, start):
+    crop = start.crop
     n_bytes = crop.columns * crop.rows
-    if cascade.pool.channels.shape[0]:
+    if start.channels.shape[0]:
         n_bytes += maps_size(crop.columns, crop.rows)
     return FaceBatch(
         np.empty((n, 3), np.float64),
         np.empty((n, n_bytes), np.uint8),
         np.empty((n, 4), np.int32),
         np.empty((n * n_inits, 6), np.float32),
-        np.empty((n * n_inits, *cascade.mean_shape.shape), np.float32),
+        np.empty((n * n_inits, *start.mean_shape.shape), np.float32),
     )
 
 
 @numba.njit(cache=True, nogil=True)
-def _start_face(image, origin, box, i, inits, cascade, faces):
+def _start_face(image, origin, box, i, inits, start, faces):
     """Cut the crop of face `i`, and lay out its initializations."""
     left, top, width, height = box
     x, y, side = square_box(left, top, width, height)
     faces.squares[i, 0], faces.squares[i, 1], faces.squares[i, 2] = x, y, side
     whole = np.empty(6, np.float32)
-    size = cut_crop(image, origin, (x, y, side), cascade.crop, faces.crops[i], whole)
+    size = cut_crop(image, origin, (x, y, side), start.crop, faces.crops[i], whole)
     for k in range(4):
         faces.sizes[i, k] = size[k]
-    if cascade.pool.channels.shape[0]:
+    if start.channels.shape[0]:
         crop = faces.crops[i]
         orientation_maps(crop, size[0], size[1], size[2], crop[size[0] * size[1] :])
     n_inits = inits.shape[0]
@@ -389,7 +422,7 @@ def _start_face(image, origin, box, i, inits, cascade, faces):
             to_crop[4] = whole[4] + whole[0] * (1 - shift_x)
         # One by one: numba compiles for four seconds what copies arrays of any shape.
         for j in range(shape.shape[0]):
-            shape[j, 0], shape[j, 1] = cascade.mean_shape[j, 0], cascade.mean_shape[j, 1]
+            shape[j, 0], shape[j, 1] = start.mean_shape[j, 0], start.mean_shape[j, 1]
 
 
 @numba.njit(cache=True, nogil=True)

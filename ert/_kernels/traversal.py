@@ -143,31 +143,22 @@ def _uses_masks(n_splits: int, n_pixels: int) -> bool:
     return n_splits == 15 and ((_WIDE and n_pixels <= MAX_MASK_PIXELS) or (_AVX2 and n_pixels <= MAX_AVX2_PIXELS))
 
 
-def pack_trees(
-    pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_pixels: int
-) -> npt.NDArray[np.unsignedinteger]:
-    """Pack the splits of trees for :func:`find_leaves` in the layout that is fastest on this processor.
-
-    Parameters and result are those of :func:`pack_splits` and :func:`pack_nodes`.
-    """
-    if _uses_masks(thresholds.shape[-1], n_pixels):
-        return pack_splits(pairs, thresholds, n_pixels)
-    return pack_nodes(pairs, thresholds, n_pixels)
-
-
 class TreeArgs(NamedTuple):
     """The trees of all stages, packed.
 
     Parameters
     ----------
+    splits : uint8 array (n_stages, ...)
+        The splits, from :func:`pack_splits`; (n_stages, 0) where they are in `nodes`.
     nodes : array (n_stages, ...)
-        The splits, from :func:`pack_trees`.
+        The splits, from :func:`pack_nodes`; (n_stages, 0) where they are in `splits`.
     n_trees, depth : int
     leaves : array (n_stages, n_trees * n_leaves * leaf_size)
     leaf_size : int
         Numbers in a leaf.
     """
 
+    splits: Any
     nodes: Any
     n_trees: int
     depth: int
@@ -195,7 +186,7 @@ class TraversalWorkspace(NamedTuple):
 def tree_args(
     pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], leaves: npt.NDArray[Any], n_pixels: int
 ) -> TreeArgs:
-    """Pack trees for the kernels.
+    """Pack trees for the kernels, in the layout that is fastest on this processor.
 
     Parameters
     ----------
@@ -206,9 +197,14 @@ def tree_args(
         Pixels of a stage's feature pool.
     """
     n_stages, n_trees, n_splits = thresholds.shape
-    nodes = aligned(pack_trees(pairs, thresholds, n_pixels))
+    splits = np.empty((n_stages, 0), np.uint8)
+    if _uses_masks(n_splits, n_pixels):
+        splits = aligned(pack_splits(pairs, thresholds, n_pixels))
+        # Of the same type, so that kernels are compiled once for both layouts.
+        pairs, thresholds = pairs[:, :0], thresholds[:, :0]
+    nodes = aligned(pack_nodes(pairs, thresholds, n_pixels))
     depth = n_splits.bit_length()
-    return TreeArgs(nodes, n_trees, depth, aligned(leaves.reshape(n_stages, -1)), leaves.shape[-1])
+    return TreeArgs(splits, nodes, n_trees, depth, aligned(leaves.reshape(n_stages, -1)), leaves.shape[-1])
 
 
 @register_jitable
@@ -384,9 +380,9 @@ def _child(values, nodes, stage, place, node, bits, mask, top):
 
 
 @kernel
-def _find_leaves_by_node(trees, stage, n_pixels, workspace):
-    values, nodes, leaf_offsets = workspace.values, trees.nodes, workspace.leaf_offsets
-    n_trees, depth = trees.n_trees, trees.depth
+def _find_leaves_by_node(nodes, sizes, stage, n_pixels, workspace):
+    values, leaf_offsets = workspace.values, workspace.leaf_offsets
+    n_trees, depth, leaf_size = sizes
     bits = 1
     while (1 << bits) < n_pixels:
         bits += 1
@@ -394,7 +390,7 @@ def _find_leaves_by_node(trees, stage, n_pixels, workspace):
     mask = (np.uint64(1) << shift) - np.uint64(1)
     top = np.uint64(8 * nodes.itemsize) - shift
     n_leaves = np.uint64(1) << np.uint64(depth)
-    size = np.uint64(trees.leaf_size)
+    size = np.uint64(leaf_size)
     one = np.uint64(1)
     tree = np.uint64(0)
     whole = n_trees - n_trees % 4
@@ -436,25 +432,29 @@ def find_leaves(trees, stage, n_pixels, workspace):
 
 
 def _find_leaves(trees, stage, n_pixels, workspace):
-    """Depends on how the trees are packed, so that it can only be called in kernels."""
+    """Depends on the processor, so that it can only be called in kernels."""
     raise NotImplementedError
 
 
 @overload(_find_leaves)
 def _choose_find_leaves(trees, stage, n_pixels, workspace):
-    def by_mask(trees, stage, n_pixels, workspace):
-        _find_leaves_by_mask(trees, stage, n_pixels, workspace)
+    def either(trees, stage, n_pixels, workspace):
+        if trees.splits.shape[1] > 0:
+            _find_leaves_by_mask(trees, stage, n_pixels, workspace)
+        else:
+            sizes = trees.n_trees, trees.depth, trees.leaf_size
+            _find_leaves_by_node(trees.nodes, sizes, stage, n_pixels, workspace)
 
     def by_node(trees, stage, n_pixels, workspace):
-        _find_leaves_by_node(trees, stage, n_pixels, workspace)
+        sizes = trees.n_trees, trees.depth, trees.leaf_size
+        _find_leaves_by_node(trees.nodes, sizes, stage, n_pixels, workspace)
 
-    nodes = trees.types[trees.fields.index("nodes")]
-    return by_mask if nodes.dtype == types.uint8 else by_node
+    return either if _WIDE or _AVX2 else by_node
 
 
 @kernel
 def _find_leaves_by_mask(trees, stage, n_pixels, workspace):
-    values, splits, leaves = workspace.values, trees.nodes, trees.leaves
+    values, splits, leaves = workspace.values, trees.splits, trees.leaves
     masks, leaf_offsets = workspace.masks, workspace.leaf_offsets
     n_trees, leaf_size = trees.n_trees, trees.leaf_size
     first, n = stage * splits.shape[1], (n_trees + 3) // 4

@@ -13,6 +13,7 @@ from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
 from ert.inference.mode import PredictionMode
 from ert.inference.validation import warn_of_corners
+from ert.inference.warm_up import prepare
 from ert.model.fitted import OBJECT_SOURCES
 from ert.pipeline.inputs import Item
 from ert.pipeline.predict import Prediction, Request, locate_objects
@@ -58,8 +59,7 @@ def run_align(options: argparse.Namespace) -> int:
         claim(picture, "image", f"--draw of {file}")
     results: list[dict[str, Any]] = []
     try:
-        with common.compiling_notice():
-            model.warm_up(rotated=options.any_roll)
+        prepare(model.fitted_, len(options.images), mode, 180.0 if options.any_roll else None)
         for file in common.with_progress(options.images, len(options.images), "image"):
             try:
                 results.append(_align_image(file, model, mode, options, pictures.get(file)))

@@ -1,7 +1,6 @@
 """What the commands share: options, messages, progress, and the files they write."""
 
 import argparse
-import functools
 import json
 import sys
 from collections import Counter
@@ -301,27 +300,6 @@ def log(text: str) -> None:
 def show(*lines: str) -> None:
     """Print the lines of a result on standard output."""
     print("\n".join(map(printable, lines)))
-
-
-@contextmanager
-def compiling_notice() -> Iterator[None]:
-    """Print why a command takes long, as soon as a kernel has to be compiled."""
-    from numba.core import event
-
-    class Notice(event.Listener):
-        def on_start(self, _event: object) -> None:
-            _log_compiling()
-
-        def on_end(self, _event: object) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Notice()):
-        yield
-
-
-@functools.cache
-def _log_compiling() -> None:
-    log("ert: compiling for this processor, once; the next run starts at once ...")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ert._core.exceptions import InputError
 from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
+from ert._kernels import choice
 from ert.cli import common
 from ert.cli.measure import add_scale, run_observers
 from ert.cli.parser import Parser
@@ -88,9 +89,9 @@ def run_compare(options: argparse.Namespace) -> int:
     dataset = _load(options, pair)
     _check_normalizer(dataset, options.normalizer)
     dataset, poses, remarks, around = _find(options, pair, dataset)
-    with common.compiling_notice():
-        for each, image in itertools.product(pair, DUMMY_IMAGES):
-            each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
+    choice.use_compiled()
+    for each, image in itertools.product(pair, DUMMY_IMAGES):
+        each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
     with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
         shared: Any = {"gray": options.gray, "progress": update}
         shapes, milliseconds = measure(pair, dataset, options.repeats, poses=poses, **shared)

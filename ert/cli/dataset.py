@@ -330,8 +330,7 @@ def run_check(options: argparse.Namespace) -> int:
     dataset = _read_all(options)
     findings = _findings(options, dataset)
     # Not about single objects, so first.
-    with common.compiling_notice():
-        better = better_readings(dataset, count_threads(options.jobs))
+    better = better_readings(dataset, count_threads(options.jobs))
     findings = [*(Finding(kind, Path(options.dataset), None, text, 0) for kind, text in better.items()), *findings]
     data = {
         "dataset": str(options.dataset),

@@ -17,6 +17,7 @@ from ert.evaluation.groups import by_groups, group_lines
 from ert.evaluation.radial import length_lines
 from ert.evaluation.report import Evaluation, write_report
 from ert.inference.mode import PredictionMode
+from ert.inference.warm_up import prepare
 from ert.metrics import NORMALIZERS, nme
 from ert.pipeline.boxes import SOURCE_TEXTS, resolve_box_source
 from ert.pipeline.validate import (
@@ -85,8 +86,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     errors = common.length_options(options) | {"norms": options.normalizer and [options.normalizer]}
     if options.normalizer:
         lengths_of(dataset, [options.normalizer])
-    with common.compiling_notice():
-        model.warm_up()
+    prepare(model.fitted_, len(dataset), mode)
     predictions = predict_new(
         model,
         dataset,

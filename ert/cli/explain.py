@@ -39,8 +39,6 @@ def run_explain(options: argparse.Namespace) -> int:
         if not len(boxes):
             raise InputError(f"{options.image}: no face found, expected one or --box L,T,W,H")
         box = boxes[0]
-    with common.compiling_notice():
-        model.warm_up()
     explanation = explain(model, image, box, channel_order="rgb", what=str(options.image))
     save_explanation(options.out, image, box, explanation)
     moved = abs(explanation.shapes[-1] - explanation.shapes[0]).max()

@@ -6,10 +6,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ert._core.exceptions import InputError, printable
 from ert._core.files import guarded, protect
 from ert._core.version import __version__
+from ert._kernels import choice
 from ert.cli.parser import Parser, add_commands
 
 _TEXT = """Landmark localization with ensembles of regression trees.
@@ -39,7 +41,7 @@ _COMMANDS = {
     "completion": ("setup", "Print a script that completes commands, options and files in a shell."),
 }
 # Options whose values are written, not read.
-OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images")
+OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images", "cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
-        with warnings.catch_warnings(), guarded(force=getattr(options, "force", None)):
+        with warnings.catch_warnings(), _notice_of_compiling(), guarded(force=getattr(options, "force", None)):
             warnings.showwarning = lambda message, *_: print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
             protect(_read_files(options))
             status = int(options.run(options))
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, message = 2, str(error)
     except ImportError as error:
         # Of the kernels, which do not know InputError.
-        if not str(error).startswith("ERT_KERNELS"):
+        if not str(error).startswith("ERT_"):
             raise
         status, message = 2, str(error)
     except KeyboardInterrupt:
@@ -85,6 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, message = 2, f"{error.filename or 'standard output'}: {error.strerror or error}"
     print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
     return status
+
+
+@contextmanager
+def _notice_of_compiling() -> Iterator[None]:
+    """Print a line when kernels have to be compiled."""
+    choice.notice, before = lambda text: print(f"ert: {text}", file=sys.stderr, flush=True), choice.notice
+    try:
+        yield
+    finally:
+        choice.notice = before
 
 
 def _read_files(options: argparse.Namespace) -> Iterator[str]:

@@ -115,8 +115,7 @@ def run_predict(options: argparse.Namespace) -> int:
         if options.max_objects not in (None, 1):
             raise InputError(f"--max-objects {options.max_objects}: expected 1, a .pts file holds one object")
         options.max_objects = 1
-    with common.compiling_notice():
-        request = _choose_request(options, model, inputs)
+    request = _choose_request(options, model, inputs)
     if format == "pts":
         check_pts(out, ((item, len(item.boxes) if request.box_from == "given" else 1) for item in items))
     else:
@@ -244,8 +243,7 @@ def _digest(options: argparse.Namespace) -> str:
 def _run(options: argparse.Namespace, request: Request, left: list[Item], part: PartFile) -> int:
     """Predict images, and keep and report what is found; return how many could not be used."""
     n_faults = 0
-    with common.compiling_notice():
-        photos = predict_photos(request, left, options.jobs)
+    photos = predict_photos(request, left, options.jobs)
     for photo in common.with_progress(photos, len(left), "image"):
         if photo.fault is not None:
             # The other images are still predicted.

@@ -2,25 +2,19 @@
 
 import argparse
 import itertools
+import os
 import re
 import time
-from dataclasses import replace
 
 import numpy as np
-from llvmlite.binding import get_host_cpu_name
-from numba import config
 
 from ert._core.exceptions import InputError
-from ert._core.files import bundled_models
-from ert._core.images import DUMMY_IMAGES
-from ert._kernels import predict_face
+from ert._kernels import choice
 from ert.cli import common
 from ert.cli.main import build_parser
 from ert.cli.parser import Parser
-from ert.inference.batch import warm_up_batch
-from ert.model.cascade import Cascade
-from ert.model.dlib_cascade import DlibCascade, compact
-from ert.predictor import ShapePredictor, load
+from ert.inference.warm_up import compile_all
+from ert.predictor import ShapePredictor
 
 # The beginnings of the names of arguments that take a path, in the help texts.
 _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
@@ -29,57 +23,37 @@ _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
 def add_warmup_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("--training", action="store_true", help="also compile the kernels of training")
+    text = (
+        f"keep the kernels in DIR; others take them from there where {choice.cache_folders.CACHE_VARIABLE}=DIR is set"
+    )
+    parser.add_argument("--cache", metavar="DIR", help=text)
 
 
 def run_warmup(options: argparse.Namespace) -> int:
     """Compile all kernels now, so that the first prediction is fast.
 
-    ert warmup
     ert warmup --training
+    ert warmup --cache /var/cache/ert
     """
-    common.log("ert: compiling the kernels that are not in the cache ...")
+    folder = options.cache or os.environ.get(choice.cache_folders.CACHE_VARIABLE)
+    if folder:
+        # All of them are to be there, also those that are in another folder now.
+        choice.cache_folders.use_alone(common.make_folder(folder).absolute())
     begin = time.perf_counter()
-    _warm_prediction()
+    compile_all()
     if options.training:
         _warm_training()
     seconds = time.perf_counter() - begin
     what = "prediction and training" if options.training else "prediction"
-    processor = getattr(config, "CPU_NAME", None) or get_host_cpu_name()
-    folder = predict_face.stats.cache_path
+    from llvmlite.binding import get_host_cpu_name
+
+    processor = os.environ.get("NUMBA_CPU_NAME") or get_host_cpu_name()
+    ready = choice.ahead.ready_folder()
     common.show(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
-    common.show(f"cache: {folder or 'none, since no folder can be written to; set NUMBA_CACHE_DIR'}")
-    return 0
-
-
-def _warm_prediction() -> None:
-    """Compile prediction for each dtype of leaves that a model can have, on gray and color images."""
-    models = [load(name) for name in bundled_models()]
-    bundled = models[0].fitted_
-    dlib_cascades = [_smallest_dlib_cascade(n_splits) for n_splits in (1, 15)]
-    wide = replace(bundled.cascade, leaves=bundled.cascade.leaves.astype(np.int16))
-    for cascade in (wide, *dlib_cascades, *map(compact, dlib_cascades)):
-        model = load(next(iter(bundled_models())))
-        model.fitted_ = replace(bundled, cascade=cascade)
-        models.append(model)
-    for model in models:
-        model.warm_up(rotated=True)
-        if isinstance(model.cascade_, Cascade):
-            for image in DUMMY_IMAGES:
-                warm_up_batch(model.fitted_, model.cascade_, image)
-
-
-def _smallest_dlib_cascade(n_splits: int) -> DlibCascade:
-    """Return one stage of one tree over two pixels whose leaves are zero."""
-    return DlibCascade(
-        mean_shape=np.zeros((1, 2), np.float32),
-        anchors=np.zeros((1, 2), np.uint16),
-        deltas=np.zeros((1, 2, 2), np.float32),
-        pairs=np.zeros((1, 1, n_splits, 2), np.uint16),
-        thresholds=np.zeros((1, 1, n_splits), np.float32),
-        leaves=np.zeros((1, 1, n_splits + 1, 2), np.float32),
-        scales=np.zeros((1, 0), np.float32),
-        basis=np.zeros((1, 0, 2), np.int16),
+    common.show(
+        f"cache: {ready or f'none, since no folder can be written to; set {choice.cache_folders.CACHE_VARIABLE}'}"
     )
+    return 0
 
 
 def _warm_training() -> None:

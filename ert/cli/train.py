@@ -239,8 +239,7 @@ def run_train(options: argparse.Namespace) -> int:
             normalizer_lengths(dataset.y, lengths)
     # In these formats, tools count y from the top or from the bottom.
     upside_down = any(dataset_format(path) in ("csv", "tps") for path in options.datasets)
-    with common.compiling_notice():
-        better = better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down)
+    better = better_readings(dataset, count_threads(options.n_jobs), upside_down=upside_down)
     for text in better.values():
         common.log(f"ert: {text}")
     done = 0
@@ -264,7 +263,7 @@ def run_train(options: argparse.Namespace) -> int:
             report.stage(model)
 
     try:
-        with ExitStack() as stack, common.compiling_notice():
+        with ExitStack() as stack:
             trained = run_training(
                 plan,
                 dataset,

@@ -106,9 +106,8 @@ def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) ->
         rate=reader.rate,
         channel_order="bgr",
     )
-    with common.compiling_notice():
-        tracker.update(np.zeros((64, 64, 3), np.uint8))
-        tracker.model.warm_up(rotated=True)
+    tracker.model.warm_up(rotated=True)
+    tracker.update(np.zeros((64, 64, 3), np.uint8))
     tracker.reset()
     n_frames, ids, seconds, status, at_end = 0, set(), 0.0, 0, False
     with ExitStack() as stack:

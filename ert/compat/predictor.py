@@ -108,7 +108,6 @@ def _locate(model: ShapePredictor, image: Any, rect: rectangle, mode: str | Pred
     pixels, cascade = check_image(image, "image"), model.cascade_
     if isinstance(cascade, DlibCascade):
         # The kernel answers as dlib does, for boxes of any kind.
-        model.warm_up()
         pixels = np.require(pixels, requirements=("C", "W"))
         floats = float(left), float(top), float(width), float(height)
         return cascade.predict_face(pixels, floats, ONE_INIT, "rgb", model.gray_weights)

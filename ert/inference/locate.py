@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.runtime import count_threads
-from ert._kernels import Workers
-from ert.inference.batch import BATCH_SIZE, locate_batch, warm_up, warm_up_batch
+from ert._kernels import choice
+from ert.inference.batch import BATCH_SIZE, locate_batch
 from ert.inference.mode import FAST, PredictionMode
 from ert.inference.rotated import check_max_roll, check_rolls, locate_rotated, search_roll
 from ert.inference.single import initializations, locate_face, locate_plain_face, median_shape, share_inits
 from ert.inference.validation import Face, box_array, check_landmark_array, check_pairs, read_face
+from ert.inference.warm_up import prepare, warm_up_batch
 from ert.model.cascade import Cascade
 from ert.model.confidence import Assessment
 from ert.model.fitted import Fitted
@@ -81,11 +82,11 @@ def locate(
     rolls = check_rolls(request.rolls, len(X)).tolist() if rotated else []
     max_roll = None if request.max_roll is None else check_max_roll(request.max_roll)
     inits, mirror_map = initializations(mode, fitted.mirror_map)
-    warm_up(fitted, rotated=rotated)
+    prepare(fitted, len(X), mode, 0.0 if rotated and max_roll is None else max_roll)
 
     plain = mode == FAST and not rotated
     batched = None
-    few = len(X) < MIN_BATCH or not plain or confidence_model is not None
+    few = len(X) < MIN_BATCH or not plain or confidence_model is not None or not choice.is_compiled()
     if not few and isinstance(cascade, Cascade) and math.prod(cascade.crop_spec.shape) <= MAX_BATCH_CROP_PIXELS:
         warm_up_batch(fitted, cascade, X[0][0])
         batched = cascade
@@ -130,7 +131,7 @@ def assess(fitted: Fitted, X: Sequence[Face], landmarks: npt.ArrayLike, request:
     normalizer, what = fitted.params.get("normalizer"), request.what
     boxes = check_pairs(X, what)
     shapes = check_landmark_array(landmarks, (len(X), *fitted.cascade.mean_shape.shape))
-    warm_up(fitted)
+    prepare(fitted, len(X))
     std, within = np.empty((2, *shapes.shape[:2]))
     confidence = np.empty(len(X))
 
@@ -151,9 +152,12 @@ def _share(blocks: range, work: Callable[[int], None], n_jobs: int | None) -> No
     n_blocks = len(blocks)
     # Counting processors takes as long as a face.
     n_threads = 1 if n_blocks <= 1 and n_jobs in (None, 1, -1) else max(1, min(count_threads(n_jobs), n_blocks))
-    if n_threads == 1:
+    # Threads of NumPy would wait for each other.
+    if n_threads == 1 or not choice.is_compiled():
         for first in blocks:
             work(first)
         return
+    from ert._kernels import Workers
+
     with Workers(n_threads) as workers:
         list(workers.map(work, blocks))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ert._core.images import ImageLike, read_image, to_gray
 from ert._core.runtime import uninterrupted
 from ert._core.types import Box, Pixels
+from ert._kernels import choice
 from ert.inference.gradients import Features, filter_windows, gradient_histograms, read_window
 from ert.inference.rotated import locate_rotated
 from ert.model.geometry import INITS
@@ -101,7 +102,7 @@ def warm_up_locator(locator: Locator) -> None:
     """Compile the kernels of a locator, or load them, once for all of a kind; Ctrl-C waits meanwhile."""
     cascade = locator.cascade
     kind = cascade.leaves.dtype.char, cascade.thresholds.shape[2], cascade.anchors.shape[1]
-    if kind not in _WARM:
+    if choice.is_compiled() and kind not in _WARM:
         with uninterrupted():
             refine(locator, np.zeros((32, 32), np.uint8), Pose(16.0, 16.0, 12.0, 0.0, 0.0))
         _WARM.add(kind)

@@ -4,18 +4,18 @@ A stage's leaves are small integers in a basis of `n_components` shape displacem
 leaves is multiplied by the basis once.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._core.runtime import uninterrupted
-from ert._kernels import CompiledCascade, compile_cascade
+from ert._core.runtime import kernel_property
+from ert._kernels import choice, compile_cascade
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import ONE_INIT
 from ert.model.limits import (
@@ -32,6 +32,11 @@ from ert.model.limits import (
     check_trees,
 )
 
+if TYPE_CHECKING:
+    from ert._kernels import CompiledCascade
+
+# The largest crop that NumPy reads pixels from.
+MAX_NUMPY_PIXELS = 300_000
 # What a pixel of a pool can be read from: gray levels, and four maps of orientations.
 N_CHANNELS = 5
 # The mirror map where no initialization needs one.
@@ -55,6 +60,13 @@ class PlainKernels(NamedTuple):
 
 class FieldsOnly:
     """A dataclass that is pickled without its cached properties: compiled kernels cannot be pickled."""
+
+    @property
+    def numpy_runs(self) -> int:
+        """Return how many runs one of NumPy counts for: many with a large crop, which takes memory."""
+        spec: CropSpec | None = getattr(self, "crop_spec", None)
+        large = spec is not None and math.prod(spec.shape) > MAX_NUMPY_PIXELS
+        return choice.MANY_RUNS if large else 1
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
@@ -155,23 +167,21 @@ class Cascade(FieldsOnly):
         image, column, row = part or self.read_part(image, box, channel_order, gray_weights)
         landmarks = np.empty((len(inits), *self.mean_shape.shape))
         inits, mirror_map = np.ascontiguousarray(inits, np.float64), np.ascontiguousarray(mirror_map, np.intp)
-        self.compiled.entry_point(
-            image, (column, row), tuple(box), 0, inits, mirror_map, self.compiled.bound, landmarks
-        )
+        compiled = self.compiled
+        compiled.entry_point(image, (column, row), tuple(box), 0, inits, mirror_map, compiled.bound, landmarks)
         return landmarks
 
-    @cached_property
-    def compiled(self) -> CompiledCascade:
-        """The arguments of the kernels, and the kernel of one face."""
-        with uninterrupted():
-            return compile_cascade(self.arrays(), self.crop_spec.kernel_args, self.stages_per_basis)
+    @kernel_property
+    def compiled(self) -> "CompiledCascade":
+        """Return the arguments of the kernels, and the kernel of one face."""
+        return compile_cascade(self.arrays(), self.crop_spec.kernel_args, self.stages_per_basis)
 
-    @cached_property
+    @kernel_property
     def plain_kernels(self) -> PlainKernels:
-        """The kernels of one face from one initialization."""
-        rest = ONE_INIT, NO_MIRROR_MAP, self.compiled.bound
-        shape = 1, *self.mean_shape.shape
-        return PlainKernels(self.compiled.entry_point, rest, shape, self.compiled.color_part)
+        """Return the kernels of one face from one initialization."""
+        compiled, shape = self.compiled, (1, *self.mean_shape.shape)
+        rest = ONE_INIT, NO_MIRROR_MAP, compiled.bound
+        return PlainKernels(compiled.entry_point, rest, shape, compiled.color_part)
 
     def read_part(
         self,

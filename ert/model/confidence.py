@@ -12,15 +12,15 @@ landmarks, hardly on the box. The outputs of the trees are calibrated by a few s
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
 from ert._core.images import Part, is_kernel_ready_gray, read_part
-from ert._core.runtime import uninterrupted
-from ert._kernels import CompiledConfidence, assess_face, compile_confidence
+from ert._core.runtime import kernel_property
+from ert._kernels import assess_face, compile_confidence
 from ert.model.cascade import FieldsOnly
 from ert.model.cropping import CropSpec, check_crop_spec
 from ert.model.geometry import square_box
@@ -33,6 +33,9 @@ from ert.model.limits import (
     check_sum_of_leaves,
     check_trees,
 )
+
+if TYPE_CHECKING:
+    from ert._kernels import CompiledConfidence
 
 # An alignment has failed when its mean error is more than this part of the normalizer; `within` is the
 # probability that a landmark is off by no more than that part.
@@ -153,13 +156,12 @@ class ConfidenceModel(FieldsOnly):
     within_curve: npt.NDArray[np.float64]
     confidence_weights: npt.NDArray[np.float64]
 
-    @cached_property
-    def compiled(self) -> CompiledConfidence:
-        """The arguments of the kernels."""
+    @kernel_property
+    def compiled(self) -> "CompiledConfidence":
+        """Return the arguments of the kernels."""
         tables = self.curve, self.baseline, self.ratios, self.within_curve, self.confidence_weights
         pool, forests = (self.anchors, self.deltas), (self.errors.arrays(), self.trust.arrays())
-        with uninterrupted():
-            return compile_confidence(self.mean_shape, self.crop_spec.kernel_args, pool, forests, tables)
+        return compile_confidence(self.mean_shape, self.crop_spec.kernel_args, pool, forests, tables)
 
     def assess_face(
         self,

@@ -5,16 +5,18 @@ to the unit square; leaves are whole shapes of floats, and are not rotated by th
 """
 
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.images import channel_weights
-from ert._core.runtime import uninterrupted
-from ert._kernels import CompiledCascade, compile_dlib_cascade
+from ert._core.runtime import kernel_property
+from ert._kernels import compile_dlib_cascade
 from ert.model.cascade import NO_MIRROR_MAP, FieldsOnly, PlainKernels, Stage, check_arrays, quantize_basis, stack_stages
+
+if TYPE_CHECKING:
+    from ert._kernels import CompiledCascade
 
 # Of the 136 numbers in a leaf of a 68-point model, as many as fit into a fifth of the size of dlib's file.
 N_DISPLACEMENTS = 128
@@ -96,7 +98,7 @@ class DlibCascade(FieldsOnly):
             image, column, row = image[rows, columns].copy(), columns.start, rows.start
         color = 1 if image.ndim == 2 else 3, channel_weights(channel_order, gray_weights)
         pixels, origin = image.reshape(len(image), -1), (column, row)
-        landmarks = np.empty((len(inits), *self.mean_shape.shape))
+        landmarks, compiled = np.empty((len(inits), *self.mean_shape.shape)), self.compiled
         left, top, width, height = box
         for number, (shift_x, shift_y, scale, mirrored) in enumerate(inits.tolist()):
             place = left, top, width, height
@@ -109,22 +111,22 @@ class DlibCascade(FieldsOnly):
                 # From its right end to its left.
                 place = place[0] + place[2] - 1, place[1], 2 - place[2], place[3]
             found = landmarks[number : number + 1]
-            self.compiled.entry_point(pixels, origin, place, 0, color, self.compiled.bound, found)
+            compiled.entry_point(pixels, origin, place, 0, color, compiled.bound, found)
             if mirrored:
                 landmarks[number, mirror_map] = landmarks[number].copy()
         return landmarks
 
-    @cached_property
-    def compiled(self) -> CompiledCascade:
-        """The arguments of the kernel of one face, and the kernel."""
-        with uninterrupted():
-            return compile_dlib_cascade(self.arrays())
+    @kernel_property
+    def compiled(self) -> "CompiledCascade":
+        """Return the arguments of the kernel of one face, and the kernel."""
+        return compile_dlib_cascade(self.arrays())
 
-    @cached_property
+    @kernel_property
     def plain_kernels(self) -> PlainKernels:
-        """The kernel of one face of a gray image, from one initialization."""
-        rest = (1, GRAY_WEIGHTS), self.compiled.bound
-        return PlainKernels(self.compiled.entry_point, rest, (1, *self.mean_shape.shape), None)
+        """Return the kernel of one face of a gray image, from one initialization."""
+        compiled = self.compiled
+        rest = (1, GRAY_WEIGHTS), compiled.bound
+        return PlainKernels(compiled.entry_point, rest, (1, *self.mean_shape.shape), None)
 
 
 def check_dlib_cascade(cascade: DlibCascade) -> None:

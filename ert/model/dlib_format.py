@@ -14,11 +14,11 @@ import math
 import os
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import write_atomically
+from ert._kernels import njit
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.ert_format import open_model_file
 
@@ -82,7 +82,7 @@ LARGEST_POWER = 90
 _POWERS = 2.0 ** np.arange(-LARGEST_POWER, LARGEST_POWER + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_int(data, position):  # type: ignore[no-untyped-def]
     """Return an INT and the position behind it; a negative position is an error of `_ERRORS`."""
     if position < 0:
@@ -106,7 +106,7 @@ def _read_int(data, position):  # type: ignore[no-untyped-def]
     return (-signed if control & 0x80 else signed), position + 1 + n
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_float(data, position):  # type: ignore[no-untyped-def]
     # Nearly all have a mantissa of up to four bytes and an exponent of one, within what these are exact for.
     if position >= 0 and position + 8 < data.shape[0]:
@@ -136,7 +136,7 @@ def _read_float(data, position):  # type: ignore[no-untyped-def]
     return value, position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_column(data, position, out):  # type: ignore[no-untyped-def]
     """Read a MATRIX of one column into a flat array."""
     rows, position = _read_int(data, position)
@@ -148,7 +148,7 @@ def _read_column(data, position, out):  # type: ignore[no-untyped-def]
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_version(data):  # type: ignore[no-untyped-def]
     version, position = _read_int(data, 0)
     if position >= 0 and version != 1:
@@ -156,7 +156,7 @@ def _read_version(data):  # type: ignore[no-untyped-def]
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_sizes(data, sizes):  # type: ignore[no-untyped-def]
     """Write n_landmarks, n_stages, n_trees, n_splits as the first stage and the first tree have them."""
     position = _read_version(data)
@@ -190,7 +190,7 @@ def _read_sizes(data, sizes):  # type: ignore[no-untyped-def]
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _expect(data, position, count):  # type: ignore[no-untyped-def]
     """Read the count of a VECTOR that must have a known length."""
     found, position = _read_int(data, position)
@@ -199,7 +199,7 @@ def _expect(data, position, count):  # type: ignore[no-untyped-def]
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_forests(data, mean_shape, pairs, thresholds, leaves):  # type: ignore[no-untyped-def]
     n_stages, n_trees, n_splits = thresholds.shape
     _, position = _read_int(data, 0)
@@ -224,7 +224,7 @@ def _read_forests(data, mean_shape, pairs, thresholds, leaves):  # type: ignore[
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_pool_size(data, position, n_stages):  # type: ignore[no-untyped-def]
     position = _expect(data, position, n_stages)
     n_pixels, position = _read_int(data, position)
@@ -236,7 +236,7 @@ def _read_pool_size(data, position, n_stages):  # type: ignore[no-untyped-def]
     return n_pixels
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _read_pools(data, position, anchors, deltas):  # type: ignore[no-untyped-def]
     n_stages, n_pixels = anchors.shape
     position = _expect(data, position, n_stages)
@@ -283,7 +283,7 @@ def write_dlib_file(path: str | os.PathLike[str], cascade: DlibCascade) -> None:
         buffer[:n].tofile(temporary)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _write_int(buffer, position, value):  # type: ignore[no-untyped-def]
     rest = np.uint64(abs(value))
     n = 0
@@ -295,7 +295,7 @@ def _write_int(buffer, position, value):  # type: ignore[no-untyped-def]
     return position + 1 + n
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _write_float(buffer, position, value):  # type: ignore[no-untyped-def]
     fraction, exponent = math.frexp(float(value))
     mantissa = np.int64(fraction * 16777216.0)
@@ -310,7 +310,7 @@ def _write_float(buffer, position, value):  # type: ignore[no-untyped-def]
     return _write_int(buffer, _write_int(buffer, position, mantissa), np.int64(exponent))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _write_column(buffer, position, values):  # type: ignore[no-untyped-def]
     position = _write_int(buffer, _write_int(buffer, position, -values.size), -1)
     for value in values:
@@ -318,7 +318,7 @@ def _write_column(buffer, position, values):  # type: ignore[no-untyped-def]
     return position
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _write_model(buffer, mean_shape, anchors, deltas, pairs, thresholds, leaves):  # type: ignore[no-untyped-def]
     n_stages, n_trees, n_splits = thresholds.shape
     n_pixels = anchors.shape[1]

@@ -13,12 +13,10 @@ import numpy.typing as npt
 from ert._core.estimator import not_fitted_error
 from ert._core.exceptions import InputError, one_line, quoted
 from ert._core.files import as_path
-from ert._core.runtime import require_compiler
 from ert.model.cascade import Cascade, check_cascade
 from ert.model.confidence import NORMALIZER_ARGS, ConfidenceModel
 from ert.model.cropping import CropSpec
 from ert.model.dlib_cascade import DlibCascade, check_dlib_cascade, compact
-from ert.model.dlib_format import read_dlib_file, write_dlib_file
 from ert.model.ert_format import read_model_file, write_model_file
 from ert.model.locator import Locator
 from ert.model.members import further_members, member_arrays, take_members
@@ -222,6 +220,8 @@ def write_fitted(path: str | os.PathLike[str], fitted: Fitted, compress: bool = 
             raise InputError(f"{path}: dlib's format cannot express this model: {reason}; {advice}")
         if fitted.params.get("gray_weights") != "dlib":
             raise InputError(f"{path}: dlib's format cannot express gray_weights={fitted.params.get('gray_weights')!r}")
+        from ert.model.dlib_format import write_dlib_file
+
         write_dlib_file(path, cascade)
         return
     mirror_map = fitted.mirror_map
@@ -262,8 +262,10 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
     InputError
         When the file is damaged, truncated, foreign, of a newer version, or its parts do not fit together.
     """
-    require_compiler()
     if Path(path).suffix == ".dat":
+        # Its functions are compiled.
+        from ert.model.dlib_format import read_dlib_file
+
         found = read_dlib_file(path)
         try:
             check_dlib_cascade(found)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from operator import index
+from operator import index, length_hint
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
 from ert.inference.mode import PredictionMode, resolve_mode
 from ert.inference.validation import check_box, warn_of_corners
+from ert.inference.warm_up import prepare
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.sources import Found, find_objects, least_confidence
 from ert.pipeline.threads import map_in_threads
@@ -26,6 +27,8 @@ from ert.predictor import ShapePredictor, load
 
 # Of `predict` and `ert predict`; the only place that says so.
 DEFAULT_MODE = "fast"
+# As many as there may be where their number is not known.
+_MANY_IMAGES = 10_000
 # Where the boxes of annotations are those that the model was trained for.
 _TAKES_GIVEN = ("given", "face")
 
@@ -150,7 +153,8 @@ def choose_request(
 def predict_photos(request: Request, items: Iterable[Item], n_jobs: int = -1) -> Iterator[Photo]:
     """Yield what is found in each image, in order; images are read and predicted in threads, a few at a time."""
     # In the main thread, where an interrupt waits for the compiler.
-    request.model.warm_up(rotated=request.box_from == "learned")
+    max_roll = 0.0 if request.box_from == "learned" else None
+    prepare(request.model.fitted_, length_hint(items, _MANY_IMAGES), request.mode, max_roll)
     photos = map_in_threads(partial(predict_photo, request), items, count_threads(n_jobs))
     return _with_one_blas_thread(photos) if request.box_from == "learned" else photos
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ert._core.exceptions import InputError
 from ert._core.images import to_gray
 from ert._core.types import Box, Floats, Pixels
-from ert._kernels import CompiledConfidence, Workers, compile_confidence, observe_landmarks, rotate_image
+from ert._kernels import Workers, compile_confidence, observe_landmarks, rotate_image
 from ert.inference.locate import Request, locate
 from ert.inference.mode import FAST
 from ert.inference.rotated import rotation
@@ -20,6 +20,9 @@ from ert.model.confidence import FAILED, NORMALIZER_ARGS
 from ert.model.fitted import Fitted
 from ert.model.geometry import square_box
 from ert.training.parameters import Options
+
+if TYPE_CHECKING:
+    from ert._kernels import CompiledConfidence
 
 # Standard deviations of the boxes around an object: shift in sides of the box, logarithm of the size.
 LEVELS = ((0.0, 0.0), (0.05, 0.06), (0.05, 0.06), (0.1, 0.12), (0.1, 0.12), (0.2, 0.2), (0.35, 0.3))
@@ -171,7 +174,7 @@ def _observe_object(
     i: int,
     neighbors: list[Box],
     rounds: int,
-    compiled: CompiledConfidence,
+    compiled: "CompiledConfidence",
     rng: np.random.Generator,
 ) -> list[tuple[Any, ...]]:
     """Return pixels, level, errors, side and normalizer of each sample of one object.

@@ -15,7 +15,8 @@ from numba.core.caching import FunctionCache, NullCache
 from numba.core.dispatcher import Dispatcher
 
 from ert._core.images import to_gray
-from ert._kernels import cache
+from ert._kernels import cache, choice
+from ert._kernels.start import cache_folders
 from ert.cli.main import main
 
 N = cache.DIGEST_BYTES
@@ -48,11 +49,11 @@ def is_cached(kernel):
 def folders(monkeypatch, tmp_path):
     """Three folders in place of NUMBA_CACHE_DIR, the one in the package and the user's."""
     monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path / "configured"))
-    monkeypatch.setattr(cache, "IN_PACKAGE", tmp_path / "package" / "__pycache__")
-    monkeypatch.setattr(cache, "AppDirs", lambda *_, **__: SimpleNamespace(user_cache_dir=str(tmp_path / "home/numba")))
-    cache._warn_once.cache_clear()
+    monkeypatch.setattr(cache_folders, "IN_PACKAGE", tmp_path / "package" / "__pycache__")
+    monkeypatch.setattr(cache_folders, "user_folder", lambda: tmp_path / "home/numba")
+    cache_folders._warn_once.cache_clear()
     yield tmp_path
-    cache._warn_once.cache_clear()
+    cache_folders._warn_once.cache_clear()
 
 
 def cached_files(folder):
@@ -88,7 +89,7 @@ def is_cached_for(folders):
 
 
 def with_payload(content, payload):
-    return content[:N] + cache._digest(payload) + payload
+    return content[:N] + cache.digest_of(payload) + payload
 
 
 def flipped(content, place):
@@ -146,7 +147,7 @@ def test_a_folder_in_place_of_a_file_is_no_error(folders, cached_file):
 
 
 def test_kernels_are_compiled_anew_when_any_source_of_theirs_has_changed(folders, cached_file, monkeypatch):
-    monkeypatch.setattr(cache, "_source_stamp", lambda filename: b"another version")
+    monkeypatch.setattr(cache, "source_stamp", lambda filename: b"another version")
     assert not is_cached_for(folders)
     assert is_cached_for(folders)
     assert cached_files(folders) == [cached_file]
@@ -155,8 +156,8 @@ def test_kernels_are_compiled_anew_when_any_source_of_theirs_has_changed(folders
 def test_the_stamp_covers_the_other_kernels(monkeypatch, tmp_path):
     for name in ("cache.py", "pixels.py", "caller.py"):
         (tmp_path / name).write_text(name)
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    stamp = cache._source_stamp.__wrapped__
+    monkeypatch.setattr(cache_folders, "KERNELS", tmp_path)
+    stamp = cache_folders.source_stamp.__wrapped__
     before = stamp(str(tmp_path / "caller.py"))
     assert before == stamp(str(tmp_path / "caller.py"))
     (tmp_path / "pixels.py").write_text("changed")
@@ -170,7 +171,7 @@ def test_without_source_files_the_stamp_is_of_the_program_or_archive(monkeypatch
     monkeypatch.setattr(cache.sys, "frozen", frozen, raising=False)
     monkeypatch.setattr(cache.sys, "executable", str(program))
     source = str((tmp_path if frozen else program) / "ert" / "_kernels" / "none.py")
-    stamp = cache._source_stamp.__wrapped__
+    stamp = cache_folders.source_stamp.__wrapped__
     before = stamp(source)
     program.write_bytes(b"another")
     assert before != stamp(source)
@@ -213,7 +214,7 @@ def give_away(folder, monkeypatch):
         os.chown(folder, 4321, 4321)
     else:
         monkeypatch.setattr(cache.os, "geteuid", lambda: 4321)
-        monkeypatch.setattr(cache, "PACKAGE", Path("/"))
+        monkeypatch.setattr(cache_folders, "PACKAGE", Path("/"))
 
 
 def refused_folder(folder):
@@ -263,28 +264,28 @@ def test_what_is_trusted(tmp_path, monkeypatch):
     uid = folder.stat().st_uid
     os.chown(folder, -1, uid if os.geteuid() == 0 else -1)
     folder.chmod(0o777)
-    assert cache._distrust(folder)
+    assert cache_folders._distrust(folder)
     # As /tmp is.
     folder.chmod(0o1777)
-    assert not cache._distrust(folder)
+    assert not cache_folders._distrust(folder)
     # But anybody could add a file there.
-    assert cache._distrust(folder, holds_code=True)
+    assert cache_folders._distrust(folder, holds_code=True)
     if folder.stat().st_gid == uid:
         # The group of one user.
         folder.chmod(0o775)
-        assert not cache._distrust(folder)
+        assert not cache_folders._distrust(folder)
     # What root has compiled, for instance when an image of a container was built, serves all users.
     monkeypatch.setattr(cache.os, "geteuid", lambda: 4321)
     folder.chmod(0o755)
-    assert bool(cache._distrust(Path("/"))) is False
+    assert bool(cache_folders._distrust(Path("/"))) is False
     # The user who has installed the package.
-    assert not cache._distrust(cache.PACKAGE)
-    monkeypatch.setattr(cache, "PACKAGE", Path("/"))
-    assert bool(cache._distrust(folder)) == (uid != 0)
+    assert not cache_folders._distrust(cache_folders.PACKAGE)
+    monkeypatch.setattr(cache_folders, "PACKAGE", Path("/"))
+    assert bool(cache_folders._distrust(folder)) == (uid != 0)
     # Elsewhere than on POSIX systems modes say nothing.
     monkeypatch.setattr(cache.os, "name", "nt")
     folder.chmod(0o777)
-    assert not cache._distrust(folder)
+    assert not cache_folders._distrust(folder)
 
 
 def test_a_package_that_a_group_may_change_has_a_cache_that_this_group_may_change(tmp_path, monkeypatch):
@@ -292,14 +293,14 @@ def test_a_package_that_a_group_may_change_has_a_cache_that_this_group_may_chang
     folder.mkdir()
     if os.geteuid() == 0:
         os.chown(folder, 0, 4321)
-    monkeypatch.setattr(cache, "PACKAGE", tmp_path)
+    monkeypatch.setattr(cache_folders, "PACKAGE", tmp_path)
     tmp_path.chmod(0o775)
     folder.chmod(0o775)
-    assert cache._distrust(folder) or folder.stat().st_gid == os.geteuid()
-    monkeypatch.setattr(cache, "IN_PACKAGE", folder)
-    assert not cache._distrust(folder)
+    assert cache_folders._distrust(folder) or folder.stat().st_gid == os.geteuid()
+    monkeypatch.setattr(cache_folders, "IN_PACKAGE", folder)
+    assert not cache_folders._distrust(folder)
     folder.chmod(0o777)
-    assert cache._distrust(folder)
+    assert cache_folders._distrust(folder)
 
 
 def test_a_cache_that_cannot_be_written_to_is_read(folders, cached_file, monkeypatch):
@@ -341,8 +342,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from ert._core.images import to_gray
-from ert._kernels import cache
-cache.IN_PACKAGE = Path("/proc/none")
+from ert._kernels import choice
+from ert._kernels.start import cache_folders
+choice.use_compiled()
+cache_folders.IN_PACKAGE = Path("/proc/none")
 print(to_gray(np.arange(60, dtype=np.uint8).reshape(4, 5, 3), "rgb", "luma").sum())
 """
 
@@ -358,18 +361,18 @@ def test_without_a_folder_that_can_be_written_to_kernels_run():
 
 
 def test_a_user_without_a_home(folders, monkeypatch):
-    monkeypatch.setattr(cache, "AppDirs", lambda *_, **__: SimpleNamespace(user_cache_dir="~/.cache/numba"))
+    monkeypatch.setattr(cache_folders, "user_folder", lambda: Path("~/.cache/numba"))
     monkeypatch.setattr(cache.config, "CACHE_DIR", "")
-    assert [folder for _, folder in cache._folders()] == [cache.IN_PACKAGE]
+    assert [folder for _, folder in cache_folders._folders()] == [cache_folders.IN_PACKAGE]
     assert not is_cached_for(folders)
     assert is_cached_for(folders)
 
 
 def test_a_frozen_program_does_not_write_to_the_folder_that_it_is_unpacked_to(folders, monkeypatch):
-    before = [folder for _, folder in cache._folders()]
+    before = [folder for _, folder in cache_folders._folders()]
     monkeypatch.setattr(cache.sys, "frozen", True, raising=False)
-    monkeypatch.setattr(cache, "PACKAGE", folders / "unpacked.exe" / "ert")
-    configured, users = [folder for _, folder in cache._folders()]
+    monkeypatch.setattr(cache_folders, "PACKAGE", folders / "unpacked.exe" / "ert")
+    configured, users = [folder for _, folder in cache_folders._folders()]
     assert configured.parent == before[0].parent
     assert users.name == configured.name != before[0].name
     assert not is_cached_for(folders)
@@ -377,10 +380,10 @@ def test_a_frozen_program_does_not_write_to_the_folder_that_it_is_unpacked_to(fo
 
 
 def test_warmup_says_that_there_is_no_cache(capsys, monkeypatch):
-    monkeypatch.setattr("ert.cli.setup._warm_prediction", lambda: None)
-    monkeypatch.setattr("ert.cli.setup.predict_face", SimpleNamespace(stats=SimpleNamespace(cache_path=None)))
+    monkeypatch.setattr("ert.cli.setup.compile_all", lambda: None)
+    monkeypatch.setattr(choice.ahead, "ready_folder", lambda: None)
     assert main(["warmup"]) == 0
-    assert "cache: none, since no folder can be written to; set NUMBA_CACHE_DIR" in capsys.readouterr().out
+    assert "cache: none, since no folder can be written to; set ERT_CACHE_DIR" in capsys.readouterr().out
 
 
 # First use by several at once
@@ -411,7 +414,7 @@ def test_eight_threads_at_once_on_an_empty_cache(folders):
 RACE = """
 import os, sys
 import numba, numpy as np
-import ert._kernels
+import ert._kernels.cache
 
 def weighted_sum(array, factor):
     total = 0.0
@@ -450,7 +453,7 @@ def test_eight_processes_at_once_on_an_empty_cache(tmp_path):
     for path in files:
         assert path.suffix == ".nbc"
         content = path.read_bytes()
-        assert content[N : 2 * N] == cache._digest(content[2 * N :])
+        assert content[N : 2 * N] == cache.digest_of(content[2 * N :])
 
 
 # What has this cache

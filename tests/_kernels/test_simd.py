@@ -32,7 +32,7 @@ def test_adding_leaves_matches_its_twin(seed, n_trees, size, dtype):
     leaf_of = rng.integers(0, 4, n_trees)
     out = np.ones(size + 3, np.int32)
     rows = (np.arange(n_trees) * 4 + leaf_of) * size
-    add_leaves(TreeArgs(None, n_trees, 2, leaves.reshape(2, -1), size), 1, rows, out)
+    add_leaves(TreeArgs(None, None, n_trees, 2, leaves.reshape(2, -1), size), 1, rows, out)
     assert out[:size].tolist() == naive.add_leaves(leaves[1], leaf_of)
     assert out[size:].tolist() == [1, 1, 1]
 
@@ -43,7 +43,7 @@ def test_the_largest_leaves_do_not_overflow(dtype, size):
     for extreme in (np.iinfo(dtype).min, np.iinfo(dtype).max):
         leaves = np.full((1, 1000 * size), extreme, dtype)
         out = np.empty(size, np.int32)
-        add_leaves(TreeArgs(None, 1000, 0, leaves, size), 0, np.arange(1000) * size, out)
+        add_leaves(TreeArgs(None, None, 1000, 0, leaves, size), 0, np.arange(1000) * size, out)
         assert out.tolist() == [1000 * extreme] * size
 
 

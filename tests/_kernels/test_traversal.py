@@ -14,8 +14,8 @@ from ert._kernels.traversal import (
     find_leaves,
     pack_nodes,
     pack_splits,
-    pack_trees,
     pool_values_size,
+    tree_args,
 )
 
 
@@ -35,7 +35,9 @@ def walked(nodes, stage, values, n_trees, n_pixels, depth):
     offsets = np.full(n_trees + TREES_PER_BLOCK, -1)
     workspace = TraversalWorkspace(padded, np.empty(n_trees // 4 + 8, np.uint64), offsets)
     leaves = np.zeros((len(nodes), n_trees * 2**depth * 5), np.int8)
-    find_leaves(TreeArgs(aligned(nodes), n_trees, depth, leaves, 5), stage, n_pixels, workspace)
+    splits = nodes if nodes.dtype == np.uint8 else np.empty((len(nodes), 0), np.uint8)
+    nodes = np.empty((len(nodes), 0), np.uint32) if nodes.dtype == np.uint8 else nodes
+    find_leaves(TreeArgs(aligned(splits), aligned(nodes), n_trees, depth, leaves, 5), stage, n_pixels, workspace)
     return offsets[:n_trees].tolist()
 
 
@@ -69,12 +71,13 @@ def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
 @pytest.mark.parametrize(("wide", "avx2", "most"), [(True, True, 512), (False, True, 128), (False, False, 0)])
 def test_trees_are_packed_for_the_processor(monkeypatch, wide, avx2, most):
     pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 100)
+    leaves = np.zeros((1, 5, 16, 3), np.int8)
     monkeypatch.setattr(traversal, "_WIDE", wide)
     monkeypatch.setattr(traversal, "_AVX2", avx2)
     for n_pixels in (100, 128, 129, 512, 513):
-        packed = pack_trees(pairs, thresholds, n_pixels)
-        assert packed.dtype == (np.uint8 if n_pixels <= most else np.uint32)
-    assert pack_trees(pairs[:, :, :7], thresholds[:, :, :7], 100).dtype == np.uint32
+        trees = tree_args(pairs, thresholds, leaves, n_pixels)
+        assert (trees.splits.size > 0, trees.nodes.size > 0) == (n_pixels <= most, n_pixels > most)
+    assert tree_args(pairs[:, :, :7], thresholds[:, :, :7], leaves[:, :, :8], 100).nodes.dtype == np.uint32
 
 
 def test_aligned_arrays_are_writeable_and_begin_with_a_cache_line():

@@ -1,14 +1,14 @@
 import pytest
 from cli.running import SMALL, run
 
-from ert.cli import common
+from ert._kernels import choice
 from ert.datasets.synthetic import synthetic_dataset
 
 
 @pytest.fixture(autouse=True)
-def no_compiling_notice():
-    """What a test prints does not depend on whether kernels are compiled already: the notice comes once, here."""
-    common._log_compiling()
+def no_notice_of_compiling(monkeypatch):
+    """What a test prints does not depend on whether kernels are compiled already: the notice has come."""
+    monkeypatch.setattr(choice, "_has_compiled", True)
 
 
 @pytest.fixture(scope="session")

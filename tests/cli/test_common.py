@@ -54,17 +54,3 @@ def test_stage_errors():
     entry = {"stage": 1, "train_nme": 3.456, "validation_nme": 4.0}
     assert common.stage_errors(entry) == "train 3.46 %, validation 4.00 %"
     assert common.stage_errors(entry, " NME") == "train NME 3.46 %, validation NME 4.00 %"
-
-
-def test_compiling_is_told_once_and_only_where_it_happens(capsys):
-    numba = pytest.importorskip("numba")
-    common._log_compiling.cache_clear()
-    kernels = [numba.njit(lambda x: x + 1), numba.njit(lambda x: x + 2)]
-    with common.compiling_notice():
-        assert capsys.readouterr().err == ""
-        assert [kernel(1) for kernel in kernels] == [2, 3]
-    assert capsys.readouterr().err == "ert: compiling for this processor, once; the next run starts at once ...\n"
-    common._log_compiling.cache_clear()
-    with common.compiling_notice():
-        assert [kernel(1) for kernel in kernels] == [2, 3]
-    assert capsys.readouterr().err == ""

@@ -7,6 +7,7 @@ import pytest
 from cli.running import SMALL, refused, run
 from PIL import Image
 
+import ert
 from ert.cli.main import main
 
 
@@ -97,6 +98,6 @@ def test_bad_input_is_one_line_before_any_work(trained, dataset, tmp_path, capsy
 
 def test_kernels_that_do_not_exist_are_one_line():
     env = os.environ | {"ERT_KERNELS": "sse"}
-    command = [sys.executable, "-m", "ert", "info", "face68"]
+    command = [sys.executable, "-m", "ert", "align", ert.sample_image()]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512, avx2 or portable\n")

@@ -209,7 +209,7 @@ def test_every_option_that_writes_is_known():
                     commands_with_force.add(name)
                 elif action.dest in OUTPUT_OPTIONS:
                     # They never replace anything.
-                    assert name in ("dataset split", "dataset mirror", "export npm")
+                    assert name in ("dataset split", "dataset mirror", "export npm", "warmup")
 
     visit(build_parser())
     tested = {command.split(" model")[0] for command in COMMANDS if not command.startswith(("convert ", "compare "))}
