@@ -65,11 +65,11 @@ def seconds(function, *args):
 def measure(model, files, part, repeats):
     """Return the seconds and CPU seconds (threads, turns, 2) of each kind."""
     import ert
+    from ert._core.threads import map_in_threads
     from ert.pipeline.inputs import Inputs
     from ert.pipeline.outputs import write_photos as write_results
     from ert.pipeline.part import Columns, PartFile
     from ert.pipeline.predict import choose_request, predict_photos
-    from ert.pipeline.threads import map_in_threads
 
     def read(some, n):
         for _ in map_in_threads(ert.load_image, some, n):

@@ -72,14 +72,14 @@ _AUTO_PERCENTILES = 0.1, 99.9
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 # Pillow's limit and Python's warning filters are global: one thread at a time changes them.
-_PILLOW_LOCK = threading.Lock()
+WARNINGS_LOCK = threading.Lock()
 
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
     from PIL import Image
 
-    with _PILLOW_LOCK, warnings.catch_warnings():
+    with WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         default_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
         try:

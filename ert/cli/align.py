@@ -2,17 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim, sample_image
+from ert._core.images import image_size
+from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert.cli import common
 from ert.cli.main import main
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
 from ert.inference.mode import PredictionMode
-from ert.inference.validation import warn_of_corners
+from ert.inference.validation import fits_as_corners, warn_of_corners
 from ert.inference.warm_up import prepare
 from ert.model.fitted import OBJECT_SOURCES
 from ert.pipeline.inputs import Item
@@ -49,7 +53,9 @@ def run_align(options: argparse.Namespace) -> int:
     ert align photo.jpg --draw out
     ert align *.jpg --mode accurate --json landmarks.json
     """
-    model = load(options.model).set_params(n_jobs=options.jobs)
+    n_threads = min(count_threads(options.jobs), len(options.images))
+    # Those that do not share the images share the faces of the only one.
+    model = load(options.model).set_params(n_jobs=1 if n_threads > 1 else options.jobs)
     if model.confidence_model_ is None and (options.min_confidence or options.show_std):
         raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
@@ -58,15 +64,31 @@ def run_align(options: argparse.Namespace) -> int:
     for file, picture in pictures.items():
         claim(picture, "image", f"--draw of {file}")
     results: list[dict[str, Any]] = []
-    try:
-        prepare(model.fitted_, len(options.images), mode, 180.0 if options.any_roll else None)
-        for file in common.with_progress(options.images, len(options.images), "image"):
+
+    def align_image(file: str) -> tuple[dict[str, Any], list[str]]:
+        with common.held_back() as lines:
             try:
-                results.append(_align_image(file, model, mode, options, pictures.get(file)))
+                return _align_image(file, model, mode, options, pictures.get(file)), lines
             except InputError as error:
                 # The other images are still processed.
-                common.log(f"ert: {error}")
-                results.append({"file": file, "error": str(error)})
+                return {"file": file, "error": str(error)}, [*lines, f"ert: {error}"]
+
+    try:
+        prepare(model.fitted_, len(options.images), mode, 180.0 if options.any_roll else None)
+        if options.box is not None:
+            # Asked once: before the work, not by the thread that is first.
+            _ask_about_corners(options)
+        with ExitStack() as stack:
+            if model.box_source_ == "learned":
+                from threadpoolctl import threadpool_limits
+
+                # More threads of a locator's products would change its last digits.
+                stack.enter_context(threadpool_limits(1))
+            aligned = map_in_threads(align_image, options.images, n_threads)
+            for result, lines in common.with_progress(aligned, len(options.images), "image"):
+                for line in lines:
+                    common.log(line)
+                results.append(result)
     finally:
         # An interrupted run keeps its results.
         if options.json:
@@ -92,12 +114,19 @@ def picture_paths(images: Sequence[str], folder: str, suffix: str = ".png") -> d
     return paths
 
 
+def _ask_about_corners(options: argparse.Namespace) -> None:
+    for file in options.images:
+        with suppress(InputError):
+            size = image_size(common.path_as_asked(file, options))
+            if fits_as_corners(options.box, *size):
+                warn_of_corners(options.box, *size)
+                return
+
+
 def _align_image(
     file: str, model: ShapePredictor, mode: PredictionMode, options: argparse.Namespace, picture: Path | None
 ) -> dict[str, Any]:
     image = common.read_image(file, options)
-    if options.box is not None:
-        warn_of_corners(options.box, *image.shape[1::-1])
     what = "face"
     faces: Sequence[AlignedFace | Prediction]
     if options.box is None and not options.any_roll and model.box_source_ in OBJECT_SOURCES:

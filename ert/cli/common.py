@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -174,9 +175,14 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add_levels(parser.add_argument)
 
 
+def path_as_asked(file: str, options: argparse.Namespace) -> Path:
+    """Return the path of an image that is read as the options of `add_reading` say."""
+    return image_path(file, options.exif == "stored", options.levels)
+
+
 def read_image(file: str, options: argparse.Namespace) -> Pixels:
     """Read an image as the options of `add_reading` say."""
-    return load_image(image_path(file, options.exif == "stored", options.levels))
+    return load_image(path_as_asked(file, options))
 
 
 def _levels(text: str) -> Levels:
@@ -264,9 +270,9 @@ def prediction_mode(options: argparse.Namespace, model: ShapePredictor) -> Predi
     return mode if options.inits is None else resolve_mode(replace(mode, n_inits=options.inits), model.fitted_)
 
 
-def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs") -> None:
-    """Add `--jobs`."""
-    text = "threads; -1 = all processors (default: -1)"
+def add_jobs(parser: argparse._ActionsContainer, dest: str = "jobs", text: str = "threads") -> None:
+    """Add `--jobs`; `text` is what there are N of."""
+    text += "; -1 = all processors (default: -1)"
     parser.add_argument("--jobs", type=int, default=-1, metavar="N", dest=dest, help=text)
 
 
@@ -292,9 +298,27 @@ def parse_integers(option: str, text: str, expected: str = "") -> list[int]:
 # Messages and progress
 
 
+_THIS_THREAD = threading.local()
+
+
 def log(text: str) -> None:
     """Print a line for the user on standard error."""
-    print(printable(text), file=sys.stderr, flush=True)
+    lines = getattr(_THIS_THREAD, "lines", None)
+    if lines is not None:
+        lines.append(text)
+    else:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def held_back() -> Iterator[list[str]]:
+    """Collect what this thread would `log`, warnings included, to be printed in the order of the images."""
+    lines: list[str] = []
+    _THIS_THREAD.lines = lines
+    try:
+        yield lines
+    finally:
+        _THIS_THREAD.lines = None
 
 
 def show(*lines: str) -> None:

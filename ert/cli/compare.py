@@ -30,7 +30,7 @@ from ert.evaluation.comparison import (
 )
 from ert.inference.validation import check_pairs
 from ert.metrics import NORMALIZERS, normalizer_lengths, normalizer_text
-from ert.pipeline.boxes import new_boxes, resolve_box_source, scatter_boxes, with_known_source
+from ert.pipeline.boxes import DetectedFaces, new_boxes, resolve_box_source, scatter_boxes, with_known_source
 from ert.pipeline.validate import boxes_for, count_trained_on
 from ert.plotting.charts import check_chart_file
 from ert.predictor import load
@@ -67,6 +67,7 @@ def add_compare_options(parser: Parser) -> None:
     add("--draw", metavar="FILE", help=draw + "distance of each landmark as a circle")
     add("--out", metavar="DIR", help="write all three to DIR")
     add_scale(parser)
+    common.add_jobs(parser, text="threads that read images and find objects; calls are timed in one")
     common.add_force(parser)
     common.add_annotation_options(parser)
 
@@ -93,7 +94,7 @@ def run_compare(options: argparse.Namespace) -> int:
     for each, image in itertools.product(pair, DUMMY_IMAGES):
         each.prepare(image, np.array([0.0, 0.0, 9.0, 9.0]))()
     with common.progress(2 * (options.repeats + 1) * len(dataset), "call") as update:
-        shared: Any = {"gray": options.gray, "progress": update}
+        shared: Any = {"gray": options.gray, "progress": update, "n_jobs": options.jobs}
         shapes, milliseconds = measure(pair, dataset, options.repeats, poses=poses, **shared)
     comparison = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer)
     times = compare_times(milliseconds)
@@ -211,12 +212,15 @@ def _find(
     known = with_known_source(dataset)
     box_from = resolve_box_source(dataset, options.box_from)[0] if options.box_from != "auto" else None
     box_from = box_from or ("given" if options.boxes is not None else None)
+    # For both, each image is searched once.
+    faces = DetectedFaces(options.detector)
     sources, boxes = [], []
     for each in pair:
         if each.model is None:
-            source, found = "given", new_boxes(known, box_from or "given", detector=options.detector)
+            found = new_boxes(known, box_from or "given", detector=faces, n_jobs=options.jobs)
+            source = "given"
         else:
-            source, found = boxes_for(each.model, known, box_from, options.detector)
+            source, found = boxes_for(each.model, known, box_from, faces, options.jobs)
         sources.append(source)
         boxes.append(found)
     both = boxes[0].found & boxes[1].found
@@ -236,7 +240,7 @@ def _errors_in_scattered_boxes(
     options: argparse.Namespace, pair: list[BenchmarkModel], dataset: Dataset, poses: list[tuple[Floats, Floats | None]]
 ) -> list[float]:
     scattered = [(scatter_boxes(boxes), rolls) for boxes, rolls in poses]
-    shapes, _ = measure(pair, dataset, 1, poses=scattered, gray=options.gray)
+    shapes, _ = measure(pair, dataset, 1, poses=scattered, gray=options.gray, n_jobs=options.jobs)
     figures = compare_shapes(dataset.y, shapes[0], shapes[1], options.normalizer).figures
     return [figures[letter]["mean"] for letter in "ab"]
 

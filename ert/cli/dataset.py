@@ -17,6 +17,7 @@ from ert._core.exceptions import InputError
 from ert._core.files import claim
 from ert._core.images import image_size, load_image
 from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.parser import Parser, add_commands
@@ -408,7 +409,7 @@ def run_show(options: argparse.Namespace) -> int:
     if not chosen:
         common.log(f"{options.dataset}: no findings that can be shown; nothing written")
         return 0
-    thumbnails = [_thumbnail(dataset, i) for i in chosen]
+    thumbnails = list(map_in_threads(partial(_thumbnail, dataset), chosen, count_threads(options.jobs)))
     columns = int(np.ceil(np.sqrt(len(thumbnails) * 1.5)))
     sheet = contact_sheet(thumbnails, columns, list(chosen.values()), tile_size=THUMBNAIL_PIXELS)
     save_image(options.out, sheet)

@@ -191,7 +191,8 @@ def _report(
     )
     items = common.random_items(len(dataset), N_TIMED_OBJECTS)
     rolls = None if predictions.rolls is None else predictions.rolls[predictions.found][items]
-    _, milliseconds = measure([timed], dataset.subset(items), N_REPEATS, poses=[(dataset.boxes[items], rolls)])
+    poses = [(dataset.boxes[items], rolls)]
+    _, milliseconds = measure([timed], dataset.subset(items), N_REPEATS, poses=poses, n_jobs=options.jobs)
     evaluation = Evaluation(
         model,
         dataset,

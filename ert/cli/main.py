@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(arguments)
         with warnings.catch_warnings(), _notice_of_compiling(), guarded(force=getattr(options, "force", None)):
-            warnings.showwarning = lambda message, *_: print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
+            warnings.showwarning = lambda message, *_: _show_warning(message)
             protect(_read_files(options))
             status = int(options.run(options))
         sys.stdout.flush()
@@ -97,6 +97,13 @@ def _notice_of_compiling() -> Iterator[None]:
         yield
     finally:
         choice.notice = before
+
+
+def _show_warning(message: Warning | str) -> None:
+    # Whatever warns has loaded it.
+    from ert.cli.common import log
+
+    log(f"ert: {message}")
 
 
 def _read_files(options: argparse.Namespace) -> Iterator[str]:

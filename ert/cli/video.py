@@ -1,18 +1,21 @@
 """``ert video`` and ``ert webcam``: track the faces of a video or a camera."""
 
 import argparse
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ert._core.exceptions import InputError
 from ert._core.files import claim
-from ert._core.runtime import uninterrupted
+from ert._core.runtime import count_threads, uninterrupted
+from ert._core.threads import map_in_threads, read_ahead
+from ert._core.types import Pixels
 from ert.cli import common
 from ert.cli.parser import Parser
-from ert.tracking.tracker import Tracker
+from ert.tracking.tracker import TrackedFace, Tracker
 from ert.tracking.video import VideoReader, check_video_file, draw_tracked, open_outputs
 
 _WINDOW = "ert webcam - press q or Esc to quit"
@@ -20,10 +23,18 @@ _WINDOW = "ert webcam - press q or Esc to quit"
 MIN_READABLE_FRACTION = 0.95
 
 
+class _Tracked(NamedTuple):
+    time: float
+    faces: Sequence[TrackedFace]
+    frame: Pixels
+
+
 def add_video_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("video", metavar="VIDEO", help="video file, of any format that OpenCV reads")
     _add_tracking_options(parser)
+    text = "threads: frames are read, tracked, drawn and written at the same time, unless 1"
+    common.add_jobs(parser, text=text)
 
 
 def add_webcam_options(parser: Parser) -> None:
@@ -57,8 +68,9 @@ def run_video(options: argparse.Namespace) -> int:
     ert video clip.mp4 --csv landmarks.csv --max-faces 1
     """
     _check_outputs(options)
+    n_threads = count_threads(options.jobs)
     with VideoReader(options.video) as reader:
-        return _track(reader, options, window=False)
+        return _track(reader, options, window=False, n_threads=n_threads)
 
 
 def run_webcam(options: argparse.Namespace) -> int:
@@ -95,7 +107,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         claim(options.csv, "csv", "--csv")
 
 
-def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) -> int:
+def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool, n_threads: int = 1) -> int:
     tracker = Tracker(
         options.model,
         detector=options.detector,
@@ -109,29 +121,25 @@ def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) ->
     tracker.model.warm_up(rotated=True)
     tracker.update(np.zeros((64, 64, 3), np.uint8))
     tracker.reset()
-    n_frames, ids, seconds, status, at_end = 0, set(), 0.0, 0, False
+    n_frames, ids, status, at_end, begin = 0, set(), 0, False, monotonic()
     with ExitStack() as stack:
         write, write_row = open_outputs(
             stack, options.out, options.csv, reader.size, reader.rate, tracker.model.n_landmarks_
         )
         update = stack.enter_context(common.progress(reader.n_frames, "frame"))
+        frames = _tracked_frames(reader, tracker, draw=write is not None or window, n_threads=n_threads)
         try:
-            for time, frame in reader:
-                begin = monotonic()
-                faces = tracker.update(frame, time)
-                seconds += monotonic() - begin
+            for time, faces, frame in stack.enter_context(closing(frames)):
                 ids |= {face.id for face in faces}
-                if write is not None or window:
-                    drawn = draw_tracked(frame, faces)
                 # A frame and its rows are written together, or neither.
                 with uninterrupted():
                     if write is not None:
-                        write(drawn)
+                        write(frame)
                     if write_row is not None:
                         write_row(n_frames, time, faces)
                     n_frames += 1
                 update()
-                if (window and _show(drawn)) or (options.seconds and time >= options.seconds):
+                if (window and _show(frame)) or (options.seconds and time >= options.seconds):
                     break
             else:
                 at_end = True
@@ -142,9 +150,33 @@ def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool) ->
         common.log(f"ert: {reader.name}: corrupt or truncated: {n_frames} of {reader.n_frames} frames could be read")
     written = "".join(f" -> {file}" for file in (options.out, options.csv) if file)
     faces_found = f"{len(ids)} face{'s' * (len(ids) != 1)}"
-    rate = f"{n_frames / max(seconds, 1e-9):.0f} frames per second without reading, drawing and writing"
+    rate = f"{n_frames / max(monotonic() - begin, 1e-9):.0f} frames per second"
     common.log(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
     return status
+
+
+def _tracked_frames(
+    reader: Iterable[tuple[float, Pixels]], tracker: Tracker, *, draw: bool, n_threads: int
+) -> Generator[_Tracked, None, None]:
+    """Yield each frame with its faces; they are drawn on it if `draw`."""
+
+    def track(frames: Iterable[tuple[float, Pixels]]) -> Iterator[_Tracked]:
+        for time, frame in frames:
+            yield _Tracked(time, tracker.update(frame, time), frame)
+
+    def drawn(tracked: _Tracked) -> _Tracked:
+        return tracked._replace(frame=draw_tracked(tracked.frame, tracked.faces)) if draw else tracked
+
+    if n_threads == 1:
+        yield from map(drawn, track(reader))
+        return
+    # Closed in this order, whatever happens: while a thread reads, the video must not be closed.
+    with (
+        closing(read_ahead(reader)) as frames,
+        closing(read_ahead(track(frames))) as tracked,
+        closing(map_in_threads(drawn, tracked, n_threads if draw else 1)) as results,
+    ):
+        yield from results
 
 
 def _open_window() -> bool:

@@ -14,6 +14,8 @@ from ert._core.exceptions import InputError
 from ert._core.exceptions import quoted as quoted
 from ert._core.files import check_input
 from ert._core.images import image_size, load_image
+from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Box
 
 _T = TypeVar("_T")
@@ -189,9 +191,7 @@ def read_images(
     `progress` wraps the iterator over the results, for example ``tqdm``. The result is file -> result, in the order
     of `files`.
     """
-    from joblib import Parallel, delayed
-
     # Image decoders release the GIL, so threads are enough.
     unique = list(dict.fromkeys(files))
-    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    return dict(zip(unique, progress(parallel(delayed(read)(file) for file in unique)), strict=True))
+    results = map_in_threads(read, unique, min(count_threads(n_jobs), len(unique) or 1))
+    return dict(zip(unique, progress(results), strict=True))

@@ -4,7 +4,9 @@ The models are called A and B. A difference is A minus B, so negative difference
 are 95 % bootstrap intervals over the objects.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
@@ -14,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import load_image, to_gray
+from ert._core.images import image_size, load_image, to_gray
+from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.inference.validation import read_face
@@ -249,6 +253,7 @@ def measure(
     poses: Sequence[tuple[Floats, Floats | None]] | None = None,
     gray: bool = False,
     progress: Callable[[int], Any] = lambda n_calls: None,
+    n_jobs: int = -1,
 ) -> tuple[Floats, Floats]:
     """Run models on each object of a dataset, one call per object, and time the calls.
 
@@ -271,6 +276,8 @@ def measure(
         conversion to gray is part of the call.
     progress : function, optional
         Called with the number of calls made since the last time, in total ``n_models * (repeats + 1) * len(dataset)``.
+    n_jobs : int
+        Threads that read images, while no call is timed; -1 uses all processors.
 
     Returns
     -------
@@ -292,7 +299,7 @@ def measure(
     shapes = np.empty((len(benchmark_models), len(dataset), n_landmarks, 2))
     milliseconds = np.empty((len(benchmark_models), len(dataset), repeats))
     with threadpool_limits(1):
-        for batch in _batches(dataset, gray):
+        for batch in _batches(dataset, gray, count_threads(n_jobs)):
             calls = {
                 i: [
                     each.prepare(image, boxes[i], *(() if rolls is None else (float(rolls[i]),)))
@@ -316,23 +323,42 @@ def measure(
     return shapes, milliseconds
 
 
-def _batches(dataset: Dataset, gray: bool) -> Iterator[dict[int, Pixels]]:
+def _batches(dataset: Dataset, gray: bool, n_threads: int) -> Iterator[dict[int, Pixels]]:
     """Yield batches of images by the indices of their objects."""
-    batch: dict[int, Pixels] = {}
+
+    def read(file: Path) -> Pixels:
+        image = load_image(file)
+        return to_gray(image) if gray else image
+
+    for items in _parts(dataset):
+        files = list(dict.fromkeys(dataset.files[i] for i in items))
+        images = zip(files, map_in_threads(read, files, min(n_threads, len(files))), strict=True)
+        batch, of_file = {}, dict[Path, Pixels]()
+        for i in items:
+            while (file := dataset.files[i]) not in of_file:
+                of_file.update([next(images)])
+            read_face(of_file[file], dataset.boxes[i], "rgb", str(file))  # checks the box; errors name the file
+            batch[i] = of_file[file]
+        yield batch
+
+
+def _parts(dataset: Dataset) -> Iterator[list[int]]:
+    """Yield the indices of the objects whose images are in memory together."""
+    part: list[int] = []
     n_bytes = 0
     last: Path | None = None
     for i, file in enumerate(dataset.files):
-        if file != last or not batch:  # objects of one image are consecutive
-            image, last = load_image(file), file
-            image = to_gray(image) if gray else image
-            n_bytes += image.nbytes
-        read_face(image, dataset.boxes[i], "rgb", str(file))  # checks the box; errors name the file
-        batch[i] = image
-        if len(batch) == BATCH_FACES or n_bytes > BATCH_BYTES:
-            yield batch
-            batch, n_bytes = {}, 0
-    if batch:
-        yield batch
+        if file != last:  # objects of one image are consecutive
+            last = file
+            with suppress(InputError):  # raised where the image is read
+                n_bytes += 3 * math.prod(image_size(file))
+        part.append(i)
+        if len(part) == BATCH_FACES or n_bytes > BATCH_BYTES:
+            yield part
+            part, n_bytes = [], 0
+            last = None
+    if part:
+        yield part
 
 
 def plot_errors(path: StrPath, comparison: Comparison, names: Sequence[str], title: str) -> None:

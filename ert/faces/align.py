@@ -1,7 +1,9 @@
 """Detect the faces in an image and locate their landmarks; faces as a pandas DataFrame."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
@@ -14,12 +16,15 @@ from ert._core.exceptions import InputError
 from ert._core.files import bundled_models
 from ert._core.image_paths import ImagePath
 from ert._core.images import ImageLike, check_image, load_image
+from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.faces.detection import Detector, detect_faces, detect_rotated_faces
 from ert.faces.regions import FACE_REGIONS, check_face
-from ert.inference.mode import PredictionMode
+from ert.inference.mode import PredictionMode, resolve_mode
 from ert.inference.rotated import roll_of
 from ert.inference.validation import is_face
+from ert.inference.warm_up import prepare
 from ert.model.fitted import OBJECT_SOURCES
 from ert.predictor import ShapePredictor, load
 
@@ -165,6 +170,7 @@ def align(
     any_roll: bool = False,
     min_confidence: float = 0.0,
     channel_order: str = "rgb",
+    n_jobs: int | None = None,
     what: str = "image",
 ) -> Any:
     """Detect the faces in an image and locate their landmarks.
@@ -179,7 +185,7 @@ def align(
         Left, top, width, height of each face; by default the faces are detected. For a list of images, a list with
         the boxes of each.
     detector : str or callable
-        See :func:`ert.detect_faces`.
+        See :func:`ert.detect_faces`. A function is called by one thread at a time.
     mode : {"fast", "accurate"} or PredictionMode
         See :meth:`ert.ShapePredictor.predict`. Faces detected with `any_roll` are located by a search over
         rolls, whatever the mode.
@@ -191,6 +197,9 @@ def align(
         Omit faces whose confidence is lower, 0 to 1; above 0 the model needs a confidence model.
     channel_order : {"rgb", "bgr"}
         Order of the colors of an array; files and images of Pillow are always RGB.
+    n_jobs : int, optional
+        Threads that share the images of a list, or the faces of a single image; -1 uses all processors. By default that
+        of the model. Never changes a result.
     what : str
         Name of the image in error messages, where it has no file.
 
@@ -212,18 +221,23 @@ def align(
     if isinstance(image, (list, tuple)):
         if boxes is not None and len(boxes) != len(image):
             raise InputError(f"boxes of {len(boxes)} images, expected those of {len(image)}")
-        common = {"detector": detector, "mode": mode, "any_roll": any_roll, "min_confidence": min_confidence}
-        return [
-            align(
-                each,
-                model,
-                boxes=None if boxes is None else boxes[i],
-                channel_order=channel_order,
-                what=f"{what}[{i}]",
-                **common,
-            )
-            for i, each in enumerate(image)
-        ]
+        if not image:
+            return []
+        predictor = _load(model)
+        n_jobs = predictor.n_jobs if n_jobs is None else n_jobs
+        n_threads = min(count_threads(n_jobs), len(image))
+        shared: dict[str, Any] = {"n_jobs": 1 if n_threads > 1 else n_jobs, "channel_order": channel_order}
+        shared |= {"mode": mode, "any_roll": any_roll, "min_confidence": min_confidence}
+        shared["detector"] = _one_at_a_time(detector) if callable(detector) else detector
+
+        def align_one(item: tuple[int, Any]) -> Any:
+            i, each = item
+            its_boxes = None if boxes is None else boxes[i]
+            return align(each, predictor, boxes=its_boxes, what=f"{what}[{i}]", **shared)
+
+        # In the main thread, where an interrupt waits for the compiler.
+        prepare(predictor.fitted_, len(image), resolve_mode(mode, predictor.fitted_), 180.0 if any_roll else None)
+        return list(map_in_threads(align_one, enumerate(_with_pixels(image)), n_threads))
     source: Pixels | StrPath
     if isinstance(image, (str, os.PathLike)):
         # A path of a dataset says how its image is read.
@@ -232,10 +246,7 @@ def align(
     else:
         channel_order = channel_order if isinstance(image, np.ndarray) else "rgb"
         source = pixels = check_image(image, what)
-    if isinstance(model, ShapePredictor):
-        predictor = model
-    else:
-        predictor = _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
+    predictor = _load(model)
     if boxes is None and detector == "auto" and predictor.box_source_ in OBJECT_SOURCES:
         raise InputError("the model was not trained on faces: ert.predict finds its objects; or give boxes")
     if min_confidence > 0 and predictor.confidence_model_ is None:
@@ -250,6 +261,7 @@ def align(
             mode,
             max_roll=180.0 if any_roll else None,
             channel_order=channel_order,
+            n_jobs=n_jobs,
             what=f"{what}, boxes",
         )
     rolls = roll_of(landmarks, predictor.cascade_.mean_shape)
@@ -259,12 +271,40 @@ def align(
     )
     if predictor.confidence_model_ is None:
         return faces
-    assessment = predictor.assess([(pixels, face.box) for face in faces], landmarks, channel_order=channel_order)
+    pairs = [(pixels, face.box) for face in faces]
+    assessment = predictor.assess(pairs, landmarks, channel_order=channel_order, n_jobs=n_jobs)
     return Faces(
         replace(face, std=std, confidence=float(confidence))
         for face, std, confidence in zip(faces, assessment.std, assessment.confidence, strict=True)
         if confidence >= min_confidence
     )
+
+
+def _load(model: ShapePredictor | str | os.PathLike[str]) -> ShapePredictor:
+    if isinstance(model, ShapePredictor):
+        return model
+    return _load_bundled(str(model)) if str(model) in bundled_models() else load(model)
+
+
+def _one_at_a_time(detector: Detector) -> Detector:
+    lock = threading.Lock()
+
+    def detect(image: Pixels) -> Any:
+        with lock:
+            return detector(image)
+
+    return detect
+
+
+def _with_pixels(images: Sequence[Any]) -> Iterator[Any]:
+    """Yield images; those of Pillow have been read: it lets only one thread do that."""
+    for each in images:
+        read = getattr(each[0] if is_face(each) else each, "load", None)
+        if callable(read):
+            # What is wrong is reported where the image is used.
+            with suppress(Exception):
+                read()
+        yield each
 
 
 @checked_arguments

@@ -1,7 +1,9 @@
 """Face detection by one of several installed detectors, upright or at any in-plane rotation."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -14,6 +16,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.files import check_input
 from ert._core.images import ImageLike, check_image, read_image, to_gray
+from ert._core.threads import shares_processors
 from ert._core.types import Box, Floats, Pixels
 from ert.inference.rotated import rotation, search_roll
 from ert.predictor import ShapePredictor
@@ -35,8 +38,12 @@ _MAX_ROLL_DEGREES = 30.0
 # face: in 30 rotated training images of 300-W it removes 17 of 18 false alarms of `face68` and 1 of 28 faces.
 _MAX_SPREAD_BOX_SIDES = 0.012
 
-# None of the detectors is thread-safe.
+# No detector can be used by two threads at once. There are several cascades of OpenCV; the others run one at a time:
+# dlib's does not let other threads run meanwhile, and that of scikit-image has threads of its own.
 _DETECTOR_LOCK = threading.Lock()
+# How many threads use OpenCV's cascades with one thread each, and the number of threads to restore after the last.
+_OPENCV_LOCK = threading.Lock()
+_opencv_users: list[int] = []
 
 
 @checked_arguments
@@ -112,18 +119,15 @@ def _run_detector(image: Pixels, detector: str, channel_order: str) -> tuple[Flo
     scale = np.array(image.shape[1::-1]) / small.shape[1::-1]
     if min(small.shape[:2]) < _MIN_SIDE_PIXELS:
         return np.empty((0, 4)), np.empty(0)
-    with _DETECTOR_LOCK:
-        if name == "haar":
-            gray = to_gray(small, channel_order)
-            found, counts = _haar_cascade().detectMultiScale2(
-                gray, scaleFactor=1.1, minNeighbors=_MIN_HAAR_WINDOWS, minSize=(30, 30)
-            )
-            scores = np.log2(np.array(counts) / _MIN_HAAR_WINDOWS)
-        elif name == "lbp":
+    if name == "haar":
+        found, scores = _haar_boxes(to_gray(small, channel_order))
+    elif name == "lbp":
+        with _DETECTOR_LOCK:
             found, scores = _lbp_boxes(to_gray(small, channel_order))
-        else:
-            swap = small.ndim == 3 and channel_order != ("rgb" if name == "dlib" else "bgr")
-            pixels = np.ascontiguousarray(small[..., ::-1] if swap else small)
+    else:
+        swap = small.ndim == 3 and channel_order != ("rgb" if name == "dlib" else "bgr")
+        pixels = np.ascontiguousarray(small[..., ::-1] if swap else small)
+        with _DETECTOR_LOCK:
             found, scores = _dlib_boxes(pixels) if name == "dlib" else _yunet_boxes(pixels, model)
     boxes, scores = np.array(found, np.float64).reshape(-1, 4), np.array(scores, np.float64).ravel()
     kept = keep_best(boxes, scores)
@@ -154,8 +158,55 @@ def _haar_file() -> str | None:
     return str(path) if path.is_file() else None
 
 
+def _haar_boxes(gray: Pixels) -> tuple[Any, Any]:
+    idle = _idle_haar_cascades()
+    try:
+        cascade = idle.pop()
+    except IndexError:
+        with _DETECTOR_LOCK:
+            cascade = _load_haar_cascade()
+    try:
+        with _one_opencv_thread():
+            found, counts = cascade.detectMultiScale2(
+                gray, scaleFactor=1.1, minNeighbors=_MIN_HAAR_WINDOWS, minSize=(30, 30)
+            )
+    finally:
+        idle.append(cascade)
+    boxes = np.reshape(found, (-1, 4))
+    # Their order, on which ties of the scores depend, is that of the threads that find them first.
+    in_order = np.lexsort((boxes[:, 0], boxes[:, 1], boxes[:, 2]))
+    return boxes[in_order], np.log2(np.reshape(counts, -1)[in_order] / _MIN_HAAR_WINDOWS)
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Keep OpenCV from starting threads where others work on other images."""
+    if not shares_processors():
+        yield
+        return
+    import cv2
+
+    with _OPENCV_LOCK:
+        _opencv_users.append(_opencv_users[0] if _opencv_users else cv2.getNumThreads())
+        if len(_opencv_users) == 1:
+            cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        with _OPENCV_LOCK:
+            n_threads = _opencv_users.pop()
+            if not _opencv_users:
+                cv2.setNumThreads(n_threads)
+
+
 @lru_cache(maxsize=1)
-def _haar_cascade() -> Any:
+def _idle_haar_cascades() -> deque[Any]:
+    """Return the cascades that no thread is using."""
+    with _DETECTOR_LOCK:
+        return deque([_load_haar_cascade()])
+
+
+def _load_haar_cascade() -> Any:
     path = _haar_file()
     if path is None:
         raise InputError(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.images import ImageLike, read_image
+from ert._core.images import WARNINGS_LOCK, ImageLike, read_image
 from ert.model.geometry import MAX_BOX_TO_IMAGE, box_transforms, image_to_box
 
 MAX_COORDINATE = 1e7
@@ -234,7 +234,9 @@ def warn_of_corners(box: Box, columns: int, rows: int) -> None:
 @cache
 def _warn_of_corners() -> None:
     question = "a box lies mostly outside its image, but would lie inside it as x1, y1, x2, y2; is it meant so?"
-    warnings.warn(f"{question} Boxes are left, top, width, height", stacklevel=3)
+    # While another thread reads an image, warnings are ignored.
+    with WARNINGS_LOCK:
+        warnings.warn(f"{question} Boxes are left, top, width, height", stacklevel=3)
 
 
 def check_landmark_array(landmarks: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.images import check_image, load_image
 from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
@@ -22,7 +23,6 @@ from ert.inference.validation import check_box, warn_of_corners
 from ert.inference.warm_up import prepare
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.sources import Found, find_objects, least_confidence
-from ert.pipeline.threads import map_in_threads
 from ert.predictor import ShapePredictor, load
 
 # Of `predict` and `ert predict`; the only place that says so.

@@ -18,11 +18,11 @@ from ert._core.arguments import checked_arguments
 from ert._core.exceptions import InputError
 from ert._core.images import load_image
 from ert._core.runtime import count_threads
+from ert._core.threads import map_in_threads
 from ert._core.types import Floats, Pixels, StrPath
 from ert.inference.rotated import check_rolls
 from ert.inference.validation import Face, box_array, check_landmarks, check_pairs, face_list
 from ert.pipeline.sources import Found
-from ert.pipeline.threads import map_in_threads
 from ert.predictor import ShapePredictor
 from ert.training.fit import log
 from ert.training.presets import choose_parameters

@@ -41,7 +41,7 @@ from ert.training.fit import fit_cascade, log
 from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, check_parameters, plain_params, training_options
 from ert.training.samples import check_weights
-from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences
+from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences, useful_threads
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.
@@ -273,6 +273,8 @@ def _grow(
     thresholds = pixel_differences(pool, pairs, rng.integers(n, size=shape))
     grow_targets = residuals, np.zeros((0, 0, 0), np.uint8), scales[:N_SCORED] ** 2, n
     leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
+    if useful_threads(n, workers.n_threads) == 1:
+        workers = Workers(1)
     grown = grow_trees(pool, grow_targets, (pairs, thresholds), leaf_rule, workers)
     return Forest(*grown, *quantize_basis(directions, scales, np.int8))
 

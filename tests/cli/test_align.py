@@ -1,15 +1,18 @@
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 from cli.running import refused, run
 from PIL import Image
 
 import ert
 import ert.training.fit
+from ert.inference.validation import _warn_of_corners
 
 
 def test_align_writes_json_and_pictures(model, dataset, tmp_path, capsys):
@@ -90,6 +93,29 @@ def test_an_interrupted_align_keeps_what_it_has_done(model, dataset, tmp_path, m
     images = [dataset / f"face_000{i}.png" for i in range(4)]
     assert run("align", *images, "--model", model, "--box", "20,20,80,80", "--json", out) == 130
     assert len(json.loads(out.read_text())["images"]) == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_number_of_threads_changes_nothing(model, dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ert.cli.common.PROGRESS_SECONDS", math.inf)
+    (tmp_path / "empty.jpg").touch()
+    images = [dataset / f"face_{i:04}.png" for i in range(10)]
+    images[4:4] = [tmp_path / "empty.jpg", tmp_path / "nowhere.png"]
+    written = []
+    for jobs in (1, 3):
+        # A box that may have been given as corners, of which a warning is printed.
+        _warn_of_corners.cache_clear()
+        out, draw = tmp_path / "out.json", tmp_path / "drawn"
+        options = ["--model", model, "--box", "80,80,120,120", "--json", out, "--draw", draw, "--jobs", jobs]
+        assert run("align", *images, *options) == 2
+        pictures = {path.name: path.read_bytes() for path in draw.iterdir()}
+        assert len(pictures) == 10
+        written.append((out.read_bytes(), pictures, capsys.readouterr().err))
+    assert written[0] == written[1]
+    lines = written[1][2].splitlines()
+    assert lines[0].startswith("ert: a box lies mostly outside its image")
+    assert ["empty" in line for line in lines].index(True) == 5
+    assert "n_jobs=0" in refused(capsys, "align", images[0], "--jobs", 0)
 
 
 def test_images_of_one_name_get_pictures_of_their_own(model, dataset, tmp_path):

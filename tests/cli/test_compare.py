@@ -237,3 +237,25 @@ def test_a_box_outside_its_image_is_named(models, dataset, capsys, tmp_path):
     (tmp_path / "landmarks.csv").write_text((dataset / "landmarks.csv").read_text())
     line = refused(capsys, *models, tmp_path / "landmarks.csv", "--boxes", f"{tmp_path / 'boxes.csv'}:own")
     assert "face_0002.png: the box lies outside the image" in line
+
+
+def test_the_number_of_threads_changes_no_landmark(dataset, models, tmp_path):
+    compared = []
+    for jobs in (1, 3):
+        out = tmp_path / f"{jobs}.json"
+        assert run(*models, dataset / "landmarks.xml", "--repeats", 1, "--json", out, "--jobs", jobs) == 0
+        record = json.loads(out.read_text())
+        compared.append([record[key] for key in ("errors", "objects", "remarks", "scattered_boxes")])
+    assert compared[0] == compared[1]
+
+
+def test_an_image_is_searched_once_for_both_models(dataset, models, tmp_path, monkeypatch):
+    searched = []
+
+    def detect(file, detector):
+        searched.append(file)
+        return np.array([(20.0, 20.0, 80.0, 80.0)])
+
+    monkeypatch.setattr("ert.pipeline.boxes.detect_faces", detect)
+    run(*models, dataset / "landmarks.xml", "--repeats", 1, "--box-from", "face", "--jobs", 2)
+    assert len(searched) == len(set(searched)) == 16

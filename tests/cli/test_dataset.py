@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -405,3 +406,14 @@ def test_landmarks_are_not_called_missing_where_no_object_is_left(tmp_path, caps
     assert lines[0] == "invalid annotation: 1"
     assert "the box around the landmarks is 0 wide and 0 high" in lines[1]
     assert lines[2:] == ["0 objects in 0 images: 1 finding"]
+
+
+def test_the_number_of_threads_changes_no_picture_and_no_finding(faces, own_faces, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("ert.cli.common.PROGRESS_SECONDS", math.inf)
+    (own_faces.parent / "face_0003.png").write_bytes(b"no image")
+    results = []
+    for jobs in (1, 3):
+        assert run("show", faces, "--out", tmp_path / "sheet.png", "--n", 9, "--jobs", jobs) == 0
+        assert run("check", own_faces, "--json", "-", "--jobs", jobs) == 1
+        results.append(((tmp_path / "sheet.png").read_bytes(), capsys.readouterr()))
+    assert results[0] == results[1]

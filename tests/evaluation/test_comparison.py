@@ -191,7 +191,7 @@ def test_all_images_can_be_gray(dataset):
 
 def test_few_images_are_in_memory_at_once(dataset, monkeypatch):
     monkeypatch.setattr(module, "BATCH_BYTES", 2 * 20 * 30 * 3 - 1)
-    sizes = [len(batch) for batch in module._batches(dataset, False)]
+    sizes = [len(batch) for batch in module._batches(dataset, False, 2)]
     assert sizes == [2, 2, 2]
 
 

@@ -1,4 +1,5 @@
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -136,3 +137,45 @@ class TestOtherImages:
         copy = pickle.loads(pickle.dumps(faces[0]))
         assert np.array_equal(Faces([copy])._image(), ert.load_image(dataset.files[1]))
         assert np.array_equal(Faces([copy])._image().shape, (64, 56))
+
+
+class TestManyImages:
+    @pytest.mark.parametrize("any_roll", [False, True])
+    def test_the_number_of_threads_changes_nothing(self, small_model, tmp_path, any_roll):
+        rng = np.random.default_rng(0)
+        images = [rng.integers(0, 256, (96, 96, 3), dtype=np.uint8) for _ in range(6)]
+        for i in (1, 3):
+            Image.fromarray(images[i]).save(tmp_path / f"{i}.png")
+        # Read when it is used, and here twice.
+        photo = Image.open(tmp_path / "3.png")
+        given = [images[0], tmp_path / "1.png", photo, photo, (images[4], (10, 12, 60, 60)), images[5]]
+        options = {"detector": boxes_of, "any_roll": any_roll}
+        one, several = (ert.align(given, small_model, n_jobs=n_jobs, **options) for n_jobs in (1, 3))
+        assert [len(faces) for faces in several] == [len(faces) for faces in one]
+        for faces, others in zip(one, several, strict=True):
+            for face, other in zip(faces, others, strict=True):
+                assert np.array_equal(face.landmarks, other.landmarks)
+                assert np.array_equal(face.box, other.box)
+        assert ert.align([], small_model, n_jobs=3) == []
+
+    def test_the_first_image_that_is_wrong_is_named(self, small_model):
+        images = [np.zeros((40, 40), np.uint8)] * 8
+        images[5], images[6] = np.zeros(3, np.uint8), np.zeros((40, 40))
+        with pytest.raises(InputError, match=r"image\[5\]: array of shape \(3,\)"):
+            ert.align(images, small_model, detector=boxes_of, n_jobs=3)
+        with pytest.raises(InputError, match="n_jobs=0"):
+            ert.align(images, small_model, n_jobs=0)
+
+    def test_a_function_is_called_by_one_thread_at_a_time(self, small_model):
+        active, most = [], 0
+
+        def detect(image):
+            nonlocal most
+            active.append(image)
+            most = max(most, len(active))
+            time.sleep(0.002)
+            active.pop()
+            return boxes_of(image)
+
+        assert len(ert.align([np.zeros((96, 96), np.uint8)] * 8, small_model, detector=detect, n_jobs=4)) == 8
+        assert most == 1

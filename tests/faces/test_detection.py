@@ -1,5 +1,6 @@
 import csv
 import sys
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from helpers import SHARED
 from PIL import Image
 
 from ert._core.exceptions import InputError
+from ert._core.threads import map_in_threads
 from ert.faces import detection
 from ert.faces.detection import detect_faces
 
@@ -30,7 +32,7 @@ def astronaut():
 
 @pytest.fixture(autouse=True)
 def _fresh_detectors():
-    loaded = detection._haar_cascade, detection._lbp_cascade, detection._dlib_detector, detection._yunet_detector
+    loaded = detection._idle_haar_cascades, detection._lbp_cascade, detection._dlib_detector, detection._yunet_detector
     for detector in loaded:
         detector.cache_clear()
     yield
@@ -290,3 +292,38 @@ def test_one_thread_at_a_time_looks_for_opencv(astronaut, monkeypatch):
     detection.detect_faces(astronaut)
     assert locked
     assert all(locked)
+
+
+@needs_haar
+def test_threads_find_the_same_faces_with_cascades_of_their_own(astronaut):
+    import cv2
+
+    images = [np.ascontiguousarray(astronaut[k : k + 220, 100:330]) for k in range(0, 48, 8)]
+    expected, before, n_threads = [detect_faces(image) for image in images], cv2.getNumThreads(), []
+
+    def detect(image):
+        found = detect_faces(image)
+        with detection._one_opencv_thread():
+            n_threads.append(cv2.getNumThreads())
+        return found
+
+    for one, other in zip(expected, map_in_threads(detect, images, 3), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert set(n_threads) == {1}
+    assert cv2.getNumThreads() == before
+    assert not detection._opencv_users
+    assert 1 <= len(detection._idle_haar_cascades()) <= 3
+
+
+def test_haar_draws_the_same_boxes_in_whatever_order_threads_find_them(monkeypatch):
+    boxes, counts = np.array([(40, 40, 50, 50), (10, 10, 50, 50), (60, 60, 50, 50), (62, 62, 50, 50)]), np.full(4, 9)
+    rng, results = np.random.default_rng(0), []
+    for _ in range(5):
+        order = rng.permutation(4)
+        found = boxes[order], counts[order]
+        cascade = SimpleNamespace(detectMultiScale2=lambda gray, found=found, **options: found)
+        monkeypatch.setattr(detection, "_idle_haar_cascades", lambda cascade=cascade: deque([cascade]))
+        results.append(detect_faces(np.zeros((120, 120), np.uint8), "haar"))
+    assert len(results[0]) == 3
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

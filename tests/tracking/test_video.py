@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 import ert
 from ert import InputError
 from ert.cli.main import main
-from ert.tracking.tracker import TrackedFace
+from ert.tracking.tracker import TrackedFace, Tracker
 from ert.tracking.video import VideoReader, draw_tracked, face_table, video_writer
 
 cv2 = pytest.importorskip("cv2")
@@ -170,6 +171,30 @@ def test_command(tmp_path, clip, capsys):
         pairs = list(zip(drawn, plain, strict=True))
     for (_, after), (_, before) in pairs:
         assert np.abs(after.astype(int) - before).max() > 80
+
+
+def test_the_number_of_threads_changes_nothing(tmp_path, clip):
+    written = []
+    for jobs in ("1", "3"):
+        out, table = tmp_path / "out.avi", tmp_path / "out.csv"
+        assert main(["video", str(clip), "--out", str(out), "--csv", str(table), "--jobs", jobs]) == 0
+        written.append((out.read_bytes(), table.read_bytes()))
+    assert written[0] == written[1]
+
+
+def test_threads_have_ended_when_a_video_is_closed(tmp_path, clip, monkeypatch):
+    """Also after an error: a thread that still reads would read from a closed file."""
+    before, update, left = threading.active_count(), Tracker.update, []
+
+    def fail(self, frame, time=None):
+        if time is not None and time > 0.2:
+            raise InputError("enough")
+        return update(self, frame, time)
+
+    monkeypatch.setattr(Tracker, "update", fail)
+    monkeypatch.setattr(VideoReader, "close", lambda self: left.append(threading.active_count()))
+    assert main(["video", str(clip), "--csv", str(tmp_path / "out.csv"), "--jobs", "3"]) == 2
+    assert left == [before]
 
 
 def test_a_truncated_video(clip, tmp_path, monkeypatch, capsys):
