@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ert.inference.mode import PredictionMode
     from ert.measurements.measure import measure
     from ert.model.confidence import Assessment
+    from ert.pipeline.cluster.run import predict_on_cluster
     from ert.pipeline.outputs import write_predictions
     from ert.pipeline.predict import Prediction, predict
     from ert.pipeline.self_training import self_train
@@ -54,6 +55,7 @@ _MODULES = {
     "inference.mode": "PredictionMode",
     "measurements.measure": "measure",
     "model.confidence": "Assessment",
+    "pipeline.cluster.run": "predict_on_cluster",
     "pipeline.outputs": "write_predictions",
     "pipeline.predict": "Prediction predict",
     "pipeline.self_training": "self_train",
@@ -101,6 +103,7 @@ __all__ = [
     "mouth_opening",
     "plotting",
     "predict",
+    "predict_on_cluster",
     "regions",
     "sample_image",
     "self_train",

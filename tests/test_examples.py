@@ -284,3 +284,15 @@ def test_every_example_starts_with_a_title(example):
     assert line == len(title) * "="
     assert not blank
     assert text
+
+
+def test_the_compose_file_runs_a_scheduler_and_two_workers():
+    yaml = pytest.importorskip("yaml")
+    services = yaml.safe_load((EXAMPLES / "cluster/compose.yaml").read_text())["services"]
+    assert set(services) == {"scheduler", "worker", "predict"}
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert services["predict"]["command"][:2] == ["ert", "predict"]
+    assert "tcp://scheduler:8786" in services["predict"]["command"]
+    # The same paths in all containers.
+    volumes = [services[name]["volumes"] for name in ("worker", "predict")]
+    assert volumes[0] == volumes[1]

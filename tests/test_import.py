@@ -12,8 +12,8 @@ import ert
 NAMES = """
 AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError Prediction
 PredictionMode ShapePredictor TrackedFace Tracker __version__ align average_face chip close_eyes detect_faces explain
-eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening predict regions sample_image
-self_train to_dataframe train triangles warp write_dataset write_predictions
+eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening predict
+predict_on_cluster regions sample_image self_train to_dataframe train triangles warp write_dataset write_predictions
 """
 NAMES = NAMES.split()
 SUBMODULES = ["compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking", "web"]

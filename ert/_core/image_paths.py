@@ -53,6 +53,28 @@ def image_path(path: str | os.PathLike[str], stored: bool = False, levels: Level
     return result
 
 
+class ImageURL(ImagePath):
+    """An image in an object store, or whatever else fsspec reads: a path with the name of the file, and its URL.
+
+    Attributes
+    ----------
+    url : str
+        How tables and messages name the image.
+    """
+
+    url: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return image_url, (self.url, self.stored, self.levels)
+
+
+def image_url(url: str, stored: bool = False, levels: Levels | None = None) -> ImageURL:
+    """Return the path of an image with a URL that is read as said."""
+    result = ImageURL(url)
+    result.url, result.stored, result.levels = url, stored, levels
+    return result
+
+
 def parse_levels(text: str) -> Levels:
     """Return the levels that a text such as "0,4095" or "auto" stands for."""
     if text == "auto":

@@ -1,9 +1,10 @@
 """``ert predict``: the landmarks of many photographs in a table."""
 
 import argparse
+import logging
 import os
-from collections.abc import Container, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,16 +21,21 @@ from ert.cli.align import picture_paths
 from ert.cli.parser import Parser
 from ert.datasets.formats import load_dataset
 from ert.datasets.parsing import check_name, first_duplicate, quoted
+from ert.datasets.points import read_scale
 from ert.faces.detection import reduce_image
 from ert.inference.locator import LIKELY_CONFIDENCE
+from ert.pipeline.cluster.run import FORMATS, IMAGES_PER_PART, predict_on_cluster, predict_photos_on_cluster
+from ert.pipeline.cluster.stores import is_url
 from ert.pipeline.inputs import Inputs, Item
 from ert.pipeline.outputs import OUTPUT_FORMATS, check_pts, choose_output, image_key, images_in, pts_file, write_photos
-from ert.pipeline.part import Columns, PartFile, adds_to_output, part_path
+from ert.pipeline.part import Columns, PartFile, adds_to_output, part_path, table_columns
 from ert.pipeline.predict import DEFAULT_MODE, Photo, Request, choose_request, predict_photos
 from ert.pipeline.validate import count_trained_on
 from ert.plotting.landmarks import draw_landmarks, save_image
 from ert.predictor import ShapePredictor, load
 
+# More images that could not be used are only listed in files.
+MAX_FAULTS = 20
 # Larger pictures are reduced: they are looked at, not measured.
 MAX_PICTURE_PIXELS = 1600
 
@@ -79,6 +85,13 @@ def add_predict_options(parser: Parser) -> None:
     std = "draw around each landmark the circle that contains the true one with a probability of 90 percent"
     add("--show-std", action="store_true", help=std)
     common.add_jobs(parser)
+    cluster = parser.add_argument_group("many machines").add_argument
+    text = "predict on the workers of a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786, or "
+    text += "local:N for N processes of this machine. Where --out is a folder or a URL, workers write a file in it for "
+    text += "each N images, Parquet or --format tps, and images may be URLs such as s3://bucket/photos"
+    cluster("--cluster", metavar="ADDRESS|local:N", help=text)
+    text = f"images of each of these files (default: {IMAGES_PER_PART})"
+    cluster("--images-per-part", type=int, default=IMAGES_PER_PART, metavar="N", help=text)
     common.add_force(parser)
 
 
@@ -93,9 +106,15 @@ def run_predict(options: argparse.Namespace) -> int:
     finished .csv, .tps, .jsonl or folder of .pts, --resume adds the images that are not in it. A file that exists is
     replaced only with --force.
 
+    With --cluster and a folder as --out, any number of photographs is predicted by the processes of one machine or of
+    many, part by part; --resume goes on with the parts that are not finished. See docs/cluster.md.
+
     ert predict wings.ert photos --out predicted.tps
     ert predict wings.ert 'photos/*.jpg' --out predicted.csv --draw pictures
+    ert predict wings.ert photos --recursive --out predicted --cluster local:4
     """
+    if options.cluster is not None and _is_folder_of_parts(options):
+        return _run_in_parts(options)
     if options.long and options.format not in (None, "long"):
         raise InputError(f"--long and --format {options.format}: expected one of them")
     out, format = Path(options.out), choose_output(options.out, "long" if options.long else options.format)
@@ -124,10 +143,9 @@ def run_predict(options: argparse.Namespace) -> int:
         if not options.resume and not os.path.exists(part_path(out)):
             _refuse_results(out, format, items)
         _refuse_training_data(out, model)
-    has_confidence = model.confidence_model_ is not None
-    learned = request.box_from == "learned"
-    has_scale = any(item.scale is not None for item in items)
-    columns = Columns(model.landmark_names_, learned, has_confidence or learned, has_confidence, has_scale)
+    columns = table_columns(request, any(item.scale is not None for item in items))
+    if options.cluster is not None and options.draw is not None:
+        raise InputError("--draw: cannot be used with --cluster")
     if options.draw is not None:
         request = request._replace(look=_picture_writer(options, items, model))
     with ExitStack() as stack:
@@ -152,6 +170,94 @@ def run_predict(options: argparse.Namespace) -> int:
     return 2 if n_faults else 0
 
 
+def _is_folder_of_parts(options: argparse.Namespace) -> bool:
+    """Return whether workers write the results, not this process."""
+    is_folder = is_url(options.out) or os.path.isdir(options.out) or not Path(options.out).suffix
+    return is_folder and not options.long and options.format in (None, *FORMATS)
+
+
+def _run_in_parts(options: argparse.Namespace) -> int:
+    """Predict on a cluster whose workers write files into a folder."""
+    for name in ("draw", "boxes", "image_folder", "show_std"):
+        if getattr(options, name) and (name, options.boxes) != ("boxes", "image"):
+            option = {"image_folder": "images"}.get(name, name.replace("_", "-"))
+            raise InputError(f"--{option}: cannot be used with --cluster and a folder; give a file as --out")
+    scale = None if options.scale is None else read_scale(options.scale, "--scale")
+    model = load(options.model)
+    with _quiet_cluster(), common.progress(None, "image") as update, _interrupt_notice(options.out):
+        found = predict_on_cluster(
+            options.model,
+            options.images,
+            options.out,
+            cluster=options.cluster,
+            format=options.format or FORMATS[0],
+            images_per_part=options.images_per_part,
+            box=options.box,
+            box_from=_box_source(options),
+            mode=common.prediction_mode(options, model),
+            max_objects=options.max_objects,
+            min_confidence=options.min_confidence,
+            detector=options.detector,
+            scale=scale,
+            recursive=options.recursive,
+            stored=options.exif == "stored",
+            levels=options.levels,
+            resume=options.resume,
+            on_error=_fault_logger(options.out),
+            on_progress=update,
+            on_start=_log_cluster,
+        )
+    text = f"{options.out}: {found.n_parts} files, {found.n_objects} objects in {found.n_images} images"
+    text += f", nothing found in {found.n_empty}" if found.n_empty else ""
+    text += f", {found.n_unlikely} of confidence below {LIKELY_CONFIDENCE:g}" if found.n_unlikely else ""
+    text += f"; {found.n_parts_before} files were there before" if found.n_parts_before else ""
+    text += f"; {found.n_faults} could not be used" if found.n_faults else ""
+    common.log(text)
+    return 2 if found.n_faults else 0
+
+
+def _log_cluster(client: Any) -> None:
+    from ert.pipeline.cluster.client import address, wait_for_workers
+
+    n = wait_for_workers(client)
+    threads = f"{n} thread{'' if n == 1 else 's'}"
+    common.log(f"ert: cluster {address(client)}, {threads}; its dashboard: {client.dashboard_link}")
+
+
+@contextmanager
+def _interrupt_notice(out: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        common.log(f"ert: finished parts are in {out}; the same command with --resume goes on")
+        raise
+
+
+@contextmanager
+def _quiet_cluster() -> Iterator[None]:
+    """Keep Dask's own messages back: what matters to the user is told in one line."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _fault_logger(out: str) -> Callable[[str], None]:
+    """Return a function that prints the first images that could not be used: there may be millions."""
+    n = 0
+
+    def report(message: str) -> None:
+        nonlocal n
+        n += 1
+        if n <= MAX_FAULTS:
+            common.log(f"ert: {message}")
+        if n == MAX_FAULTS:
+            common.log(f"ert: further ones are listed in {out}/_part-*.errors.txt")
+
+    return report
+
+
 def _read_inputs(options: argparse.Namespace, out: Path) -> Inputs:
     inputs = Inputs(options.recursive, options.image_folder, options.exif, options.levels).add(options.images)
     if options.box is not None and options.boxes is not None:
@@ -173,20 +279,27 @@ def _read_inputs(options: argparse.Namespace, out: Path) -> Inputs:
     return inputs
 
 
-def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: Inputs) -> Request:
-    source = options.box_from
+def _box_source(options: argparse.Namespace) -> str:
+    source = str(options.box_from)
     if options.boxes == "image":
         if source not in ("auto", "whole"):
             raise InputError(f"--boxes image and --box-from {options.box_from}: expected one of them")
         source = "whole"
-    given = options.box is not None or options.boxes not in (None, "image")
-    if given and source not in ("auto", "given"):
+    if _are_boxes_given(options) and source not in ("auto", "given"):
         raise InputError(f"--box-from {options.box_from}: expected none with --box or --boxes")
+    return source
+
+
+def _are_boxes_given(options: argparse.Namespace) -> bool:
+    return options.box is not None or options.boxes not in (None, "image")
+
+
+def _choose_request(options: argparse.Namespace, model: ShapePredictor, inputs: Inputs) -> Request:
     return choose_request(
         model,
         inputs,
-        box_from=source,
-        boxes_given=given,
+        box_from=_box_source(options),
+        boxes_given=_are_boxes_given(options),
         mode=common.prediction_mode(options, model),
         max_objects=options.max_objects,
         min_confidence=options.min_confidence,
@@ -242,9 +355,19 @@ def _digest(options: argparse.Namespace) -> str:
 
 def _run(options: argparse.Namespace, request: Request, left: list[Item], part: PartFile) -> int:
     """Predict images, and keep and report what is found; return how many could not be used."""
+    with ExitStack() as stack:
+        if options.cluster is None:
+            photos = predict_photos(request, left, options.jobs)
+        else:
+            stack.enter_context(_quiet_cluster())
+            photos = predict_photos_on_cluster(options.cluster, options.model, request, left, _log_cluster)
+        n_faults = _keep(photos, len(left), part)
+    return n_faults
+
+
+def _keep(photos: Iterator[Photo], n: int, part: PartFile) -> int:
     n_faults = 0
-    photos = predict_photos(request, left, options.jobs)
-    for photo in common.with_progress(photos, len(left), "image"):
+    for photo in common.with_progress(photos, n, "image"):
         if photo.fault is not None:
             # The other images are still predicted.
             common.log(f"ert: {photo.fault}")

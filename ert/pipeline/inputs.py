@@ -128,7 +128,7 @@ class Inputs:
                 self.notes.append(f"{path}: images in its subfolders are left out; --recursive takes them too")
         elif not os.path.lexists(path) and glob.has_magic(str(given)):
             found = sorted(glob.glob(str(given), recursive=True), key=natural_key)
-            files = [Path(name) for name in found if _is_image(name) and os.path.isfile(name)]
+            files = [Path(name) for name in found if is_image(name) and os.path.isfile(name)]
             if not files:
                 raise InputError(f"{path}: no image matches this pattern")
         elif path.suffix.lower() in _DATASET_SUFFIXES:
@@ -243,16 +243,17 @@ def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
     """Yield the images of a folder in natural order, hidden ones left out."""
     folders = sorted(walk(folder), key=lambda entry: natural_key(entry[0])) if recursive else [next(walk(folder))]
     for parent, names in folders:
-        yield from (Path(parent, name) for name in sorted(names, key=natural_key) if _is_image(name))
+        yield from (Path(parent, name) for name in sorted(names, key=natural_key) if is_image(name))
 
 
 def _has_images_below(folder: Path) -> bool:
     with suppress(OSError), os.scandir(folder) as entries:
-        return any(any(map(_is_image, os.listdir(entry))) for entry in entries if entry.is_dir())
+        return any(any(map(is_image, os.listdir(entry))) for entry in entries if entry.is_dir())
     return False
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Return whether a file has the suffix of an image, and is not hidden."""
     base = os.path.basename(name)
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in IMAGE_SUFFIXES
 

@@ -20,7 +20,7 @@ import numpy as np
 from ert._core.exceptions import InputError
 from ert._core.files import check_writable
 from ert.pipeline.inputs import Item
-from ert.pipeline.predict import Photo, Prediction
+from ert.pipeline.predict import Photo, Prediction, Request
 
 VERSION = 1
 # Pixels, degrees and probabilities are kept to this many decimals.
@@ -44,6 +44,12 @@ class Columns(NamedTuple):
     confidence: bool = False
     std: bool = False
     scale: bool = False
+
+
+def table_columns(request: Request, scale: bool) -> Columns:
+    """Return what tables of a request contain; `scale` is whether the length of a pixel is known."""
+    has_model, learned = request.model.confidence_model_ is not None, request.box_from == "learned"
+    return Columns(request.model.landmark_names_, learned, has_model or learned, has_model, scale)
 
 
 def part_path(out: str | os.PathLike[str]) -> Path:

@@ -298,3 +298,10 @@ def test_align_finds_the_objects_of_a_model_that_is_not_for_faces(wings, images,
     (face,) = json.loads(captured.out)["images"][0]["faces"]
     assert face["box"][:2] == [0, 0]
     assert "ert.predict finds its objects" in refused(capsys, "align", images[0], "--model", wings, "--any-roll")
+
+
+def test_a_cluster_without_dask_is_one_line(wings, images, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    for out in ("out", "out.csv"):
+        line = refused(capsys, "predict", wings, *images, "--out", tmp_path / out, "--cluster", "local:1")
+        assert line == "ert: a cluster needs dask, which is not installed: pip install 'ert-landmarks[cluster]'"

@@ -22,7 +22,7 @@ from ert._core.arguments import checked_arguments
 from ert._core.embedded_image import embedded_pixels
 from ert._core.exceptions import InputError
 from ert._core.files import as_path, check_input, check_writable, write_text
-from ert._core.image_paths import Levels
+from ert._core.image_paths import ImageURL, Levels
 from ert._core.types import StrPath
 from ert.datasets.assembly import assemble, check_not_empty
 from ert.datasets.dataset import Dataset
@@ -360,6 +360,8 @@ def _image_names(dataset: Dataset, path: Path) -> list[str]:
 
 def image_name(file: Path, folder: Path) -> str:
     """Return the name of an image relative to the folder of a file, if possible."""
+    if isinstance(file, ImageURL):
+        return file.url
     # Links are resolved, because ".." behind a link leads elsewhere. The image itself may be a link.
     image = os.path.join(os.path.realpath(file.parent), file.name)
     with suppress(ValueError):  # another drive

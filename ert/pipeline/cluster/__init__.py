@@ -1,0 +1,1 @@
+"""Prediction of many images by the workers of a Dask cluster."""
