@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ert.pipeline.predict import Prediction, predict
     from ert.pipeline.self_training import self_train
     from ert.pipeline.train import train
+    from ert.pipeline.tuning.tune import tune
     from ert.predictor import ShapePredictor, load
     from ert.tracking.tracker import TrackedFace, Tracker
 
@@ -60,6 +61,7 @@ _MODULES = {
     "pipeline.predict": "Prediction predict",
     "pipeline.self_training": "self_train",
     "pipeline.train": "train",
+    "pipeline.tuning.tune": "tune",
     "predictor": "ShapePredictor load",
     "tracking.tracker": "TrackedFace Tracker",
 }
@@ -111,6 +113,7 @@ __all__ = [
     "tracking",
     "train",
     "triangles",
+    "tune",
     "warp",
     "web",
     "write_dataset",

@@ -13,11 +13,12 @@ NAMES = """
 AlignedFace Assessment BlinkCounter Chip Dataset Explanation HeadPose InputError NotFittedError Prediction
 PredictionMode ShapePredictor TrackedFace Tracker __version__ align average_face chip close_eyes detect_faces explain
 eye_aspect_ratio head_pose load load_dataset load_image measure mouth_opening predict
-predict_on_cluster regions sample_image self_train to_dataframe train triangles warp write_dataset write_predictions
+predict_on_cluster regions sample_image self_train to_dataframe train triangles tune warp write_dataset
+write_predictions
 """
 NAMES = NAMES.split()
 SUBMODULES = ["compat", "datasets", "evaluation", "faces", "measurements", "metrics", "plotting", "tracking", "web"]
-SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml jinja2".split()  # noqa: SIM905
+SLOW = "cv2 PIL skimage scipy.spatial scipy.ndimage pandas matplotlib dlib lxml jinja2 optuna".split()  # noqa: SIM905
 LOADED = "print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
 
 

@@ -41,6 +41,7 @@ FILE_KINDS: Mapping[str, FileKind] = {
     "jsonl": FileKind("a file of JSON lines", rb"\s*\{", (".jsonl",)),
     "parquet": FileKind("a Parquet file", rb"PAR1"),
     "part": FileKind("results of an interrupted run", rb'\{"ert_predict"', (".part",)),
+    "study": FileKind("a study of ert tune", rb'\{"op_code"|SQLite format 3\0'),
     "ljson": FileKind("an .ljson file", rb"\s*\{", (".ljson",)),
 }
 

@@ -24,10 +24,11 @@ _COMMANDS = {
     "align": ("align", "Find faces in images and locate their landmarks."),
     "predict": ("predict", "Locate the landmarks in many photographs and write them to a table."),
     "train": ("train", "Train a model on annotated images."),
+    "tune": ("tune", "Search the parameters of training that suit annotated images, and train a model with them."),
     "evaluate": ("evaluate", "Measure the errors of a model on annotated images."),
     "compare": ("compare", "Compare two models on annotated images, or two annotations of the same images."),
     "measure": ("measure", "Measure distances, angles, areas and shapes by landmarks."),
-    "explain": ("explain", "Draw which pixels a model compares, and the shape after each stage."),
+    "explain": ("evaluate", "Draw which pixels a model compares, and the shape after each stage."),
     "video": ("video", "Track the faces in a video and write an annotated video or a table of landmarks."),
     "webcam": ("video", "Track the faces that a camera sees and show them in a window."),
     "convert": ("convert", "Convert a model or annotations to another format."),
@@ -41,7 +42,7 @@ _COMMANDS = {
     "completion": ("setup", "Print a script that completes commands, options and files in a shell."),
 }
 # Options whose values are written, not read.
-OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images", "cache")
+OUTPUT_OPTIONS = ("json", "csv", "out", "draw", "plot", "report", "destination", "write_images", "cache", "storage")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -91,7 +91,7 @@ def add_train_options(parser: Parser) -> None:
     common.add_force(parser)
     add("--note", action="append", default=[], metavar="KEY=TEXT", help=note)
     common.add_annotation_options(parser, part_order=None, many=True)
-    _add_parameters(parser)
+    add_parameters(parser)
 
 
 def _add_self_training(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,7 @@ def _add_self_training(parser: argparse.ArgumentParser) -> None:
     add("--mark-weight", type=float, default=defaults.weight, metavar="X", help=weight)
 
 
-def _add_parameters(parser: argparse.ArgumentParser) -> None:
+def add_parameters(parser: argparse.ArgumentParser) -> None:
     """Add the estimator's parameters as options, with the texts of its docstring; a preset chooses those not given."""
     defaults = {
         name: parameter.default
@@ -176,7 +176,7 @@ def run_train(options: argparse.Namespace) -> int:
     ert train 300w/afw --boxes boxes.csv:dlib --split train --mirror face68 --out model.ert
     """
     out = Path(options.out)
-    given, norms = _given_parameters(options)
+    given, norms = given_parameters(options)
     notes = {}
     for note in options.note:
         key, equals, text = note.partition("=")
@@ -208,7 +208,7 @@ def run_train(options: argparse.Namespace) -> int:
         if file.exists() and not options.resume:
             raise InputError(f"{file}: left by an interrupted training: continue with --resume, or remove it")
         claim(file, "model", f"the checkpoint {file.name}")
-    dataset = with_scales(options, _read_datasets(options))
+    dataset = with_scales(options, read_datasets(options))
     if options.group is not None:
         checks = replace(checks, groups=file_groups(dataset.files, options.group))
     unlabelled = None
@@ -345,7 +345,7 @@ def _record(options: argparse.Namespace, plan: Plan, trained: Trained) -> dict[s
     }
 
 
-def _given_parameters(options: argparse.Namespace) -> tuple[dict[str, Any], list[str] | None]:
+def given_parameters(options: argparse.Namespace) -> tuple[dict[str, Any], list[str] | None]:
     """Return the parameters that are given, and the normalizer, which may be the distance between two landmarks."""
     names = inspect.signature(ShapePredictor.__init__).parameters
     params = {name: value for name, value in vars(options).items() if name in names}
@@ -361,7 +361,7 @@ def _finished_stages(checkpoint: Path) -> int:
     return sum(len(member.anchors) for member in load(checkpoint).members_) if checkpoint.exists() else 0
 
 
-def _read_datasets(options: argparse.Namespace) -> Dataset:
+def read_datasets(options: argparse.Namespace) -> Dataset:
     """Read all datasets, with each of the boxes."""
     if options.box_from not in ("auto", "given") and any(boxes != "image" for boxes in options.boxes):
         raise InputError(f"--box-from {options.box_from} and --boxes {options.boxes[0]}: expected one of the two")

@@ -1,7 +1,7 @@
 """What is trained: box source, preset and parameters, the same for the model and for each fold of its validation."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ert.pipeline.unlabelled import Unlabelled, place
 from ert.predictor import ShapePredictor
 from ert.training.parameters import check_parameters, pool_advice
 from ert.training.presets import PRESETS, choose_parameters, explain_choice
+from ert.training.space import Values, change
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Prepared:
 
     def fit(
         self,
-        held_out: Dataset | None = None,
+        held_out: Dataset | tuple[Any, ...] | None = None,
         *,
         notes: Mapping[str, str] | None = None,
         checkpoint: StrPath | None = None,
@@ -79,11 +80,11 @@ class Prepared:
         on_stage: Callable[[ShapePredictor], object] | None = None,
         say: Callable[[str], object] = lambda text: None,
     ) -> ShapePredictor:
-        """Train the cascade; the stages get the errors of `held_out` in the boxes that new photos get."""
+        """Train the cascade; the stages get the errors of `held_out`, also as `validation` has returned it."""
         dataset, rolls, locator, *_ = self.boxes
         notes = {"preset": self.plan.preset} | dict(notes or {}) if self.chosen else dict(notes or {})
         options: dict[str, Any] = {
-            "validation": None if held_out is None else self._validation(held_out),
+            "validation": self.validation(held_out) if isinstance(held_out, Dataset) else held_out,
             "landmark_names": dataset.landmark_names,
             "notes": notes,
             "checkpoint": checkpoint,
@@ -118,7 +119,15 @@ class Prepared:
         say(marked.text)
         return marked
 
-    def _validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
+    def changed(self, values: Values) -> "Prepared":
+        """Return the same with other parameters, see :func:`ert.training.space.change`."""
+        before = self.model.get_params()
+        params = change(before, values) | dict(self.plan.given)
+        chosen = dict(self.chosen) | {name: value for name, value in params.items() if value != before[name]}
+        return replace(self, model=ShapePredictor(**params), chosen=chosen)
+
+    def validation(self, held_out: Dataset) -> tuple[Any, ...] | None:
+        """Return X, y and perhaps rolls of objects in the boxes that they get as new photos; None if none is found."""
         options: Any = {"detector": self.plan.faces, "n_jobs": self.model.n_jobs}
         options |= {"gray_weights": self.model.gray_weights}
         boxes, rolls, found = new_boxes(held_out, self.plan.box_source, self.boxes.locator, **options)
@@ -145,6 +154,8 @@ class Plan:
         The boxes of faces, where they come from a detector.
     unlabelled : Unlabelled or None
         Photos without annotations that are learned from too, in every fold.
+    changes : dict
+        How parameters differ from those of the preset, see :func:`ert.training.space.change`.
     """
 
     box_source: str
@@ -153,6 +164,7 @@ class Plan:
     given: Mapping[str, Any]
     faces: DetectedFaces
     unlabelled: Unlabelled | None = None
+    changes: Values = field(default_factory=dict)
 
     @property
     def random_state(self) -> int:
@@ -199,7 +211,8 @@ class Plan:
             return {name: value for name, value in chosen.items() if name not in self.given}
 
         chosen = choose()
-        return Prepared(self, boxes, ShapePredictor(**chosen | dict(self.given)), chosen, choose)
+        prepared = Prepared(self, boxes, ShapePredictor(**chosen | dict(self.given)), chosen, choose)
+        return prepared.changed(self.changes) if self.changes else prepared
 
 
 def make_plan(

@@ -320,10 +320,9 @@ def _splits(dataset: Dataset, rest: Dataset, held_out: Dataset | None, checks: C
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(checks.n_folds)]
 
 
-def check_splits(dataset: Dataset, checks: Checks, seed: int) -> None:
-    """Raise an InputError if there are too few images for the folds."""
-    if checks.n_folds:
-        _splits(dataset, dataset, None, checks, seed)
+def check_splits(dataset: Dataset, checks: Checks, seed: int) -> list[Split]:
+    """Return the splits of the cross-validation; raise an InputError if there are too few images for the folds."""
+    return _splits(dataset, dataset, None, checks, seed) if checks.n_folds else []
 
 
 def fold_files(checkpoint: Path, checks: Checks) -> Iterator[Path]:

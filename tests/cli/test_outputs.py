@@ -40,6 +40,11 @@ COMMANDS = {
     "dataset show": ("dataset show faces.csv", {"--out": "out.jpg"}),
     "train": (f"train faces.csv {' '.join(SMALL)} --n-trees=5", {"--out": "out.ert"}),
     "train model": (f"train faces.csv {' '.join(SMALL)} --n-trees=5 --out m.ert", {"--json": "out.json"}),
+    "tune": (f"tune faces.csv {' '.join(SMALL)} --n-trees=5 --cv 2 --trials 1", {"--out": "out.ert"}),
+    "tune model": (
+        f"tune faces.csv {' '.join(SMALL)} --n-trees=5 --cv 2 --trials 1 --out m.ert",
+        {"--json": "out.json", "--storage": "out.log"},
+    ),
     "convert model": ("convert model.ert", {"": "out.ert"}),
     "convert xml": ("convert faces.csv", {"": "out.xml"}),
     "convert csv": ("convert faces.csv", {"": "out.csv"}),
@@ -139,7 +144,7 @@ def test_files_of_another_kind_are_replaced_only_by_force(place, capsys, command
     # What a command has written itself is replaced without it, and so are empty files.
     if command == "predict":  # but not tables that somebody may have corrected
         assert "exists: expected another name" in refused(capsys, *shlex.split(arguments), *outputs)
-    elif command not in ("train", "train model", "compare"):  # the same kinds of files, in more time
+    elif command not in ("train", "train model", "tune", "tune model", "compare"):  # the same, in more time
         assert run(*shlex.split(arguments), *outputs) in expected
         for name in options.values():
             (place / name).write_bytes(b"")
@@ -152,6 +157,8 @@ def test_files_of_another_kind_are_replaced_only_by_force(place, capsys, command
 def check_contents(path, command):
     if path.suffix == ".ert":
         assert ert.load(path).n_landmarks_ == 68
+    elif path.suffix == ".log":
+        assert is_of_kind(path, "study")
     elif command.startswith(("convert", "predict", "annotate")):
         assert len(ert.load_dataset(path)) == (1 if command == "predict" else 4)
     elif path.suffix == ".json":
@@ -162,6 +169,7 @@ def check_contents(path, command):
             "dataset check": "findings",
             "dataset info": "objects",
             "train model": "parameters",
+            "tune model": "trials",
         }
         key |= {"compare": "errors", "compare annotations": "overall"}
         assert key.get(command, "norms") in data

@@ -29,7 +29,7 @@ EVERY_PARSER = pytest.mark.parametrize("name", PARSERS)
 def test_all_commands_are_there():
     dataset = {f"dataset {name}" for name in ("info", "check", "show", "split", "mirror")}
     commands = "align predict train evaluate compare measure explain video webcam convert info models dataset demo "
-    commands += "export warmup annotate"
+    commands += "export warmup annotate tune"
     expected = {*commands.split(), "completion", *dataset, "export web", "export npm"}
     assert set(PARSERS) == {"ert", *(f"ert {name}" for name in expected)}
 

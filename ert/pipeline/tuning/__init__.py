@@ -1,0 +1,1 @@
+"""Search of the parameters that suit a dataset, with Optuna."""
