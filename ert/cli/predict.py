@@ -109,8 +109,7 @@ def run_predict(options: argparse.Namespace) -> int:
     With --cluster and a folder as --out, any number of photographs is predicted by the processes of one machine or of
     many, part by part; --resume goes on with the parts that are not finished. See docs/cluster.md.
 
-    ert predict wings.ert photos --out predicted.tps
-    ert predict wings.ert 'photos/*.jpg' --out predicted.csv --draw pictures
+    ert predict wings.ert 'photos/*.jpg' --out predicted.tps --draw pictures
     ert predict wings.ert photos --recursive --out predicted --cluster local:4
     """
     if options.cluster is not None and _is_folder_of_parts(options):
