@@ -1,17 +1,24 @@
 """``ert info`` and ``ert models``: the contents of a model file, and the bundled models."""
 
 import argparse
+import os
+import platform
 from collections.abc import Iterator
 from typing import Any
 
-from ert._core.exceptions import one_line
+from ert._core.exceptions import InputError, one_line
 from ert._core.files import bundled_models
+from ert._core.runtime import count_threads
+from ert._core.system import provenance
+from ert._kernels import choice
 from ert.cli import common
 from ert.cli.parser import Parser
 from ert.metrics import normalizer_text
 from ert.model.fitted import array_bytes, model_sizes, stage_text
 from ert.predictor import ShapePredictor, load
 
+# Beginnings of the names of variables that change what computes, and how.
+_SETTINGS = ("ERT_", "NUMBA_", "OMP_NUM_THREADS")
 _BOXES = {
     "given": "given by the user",
     "whole": "the whole image",
@@ -22,7 +29,9 @@ _BOXES = {
 
 def add_info_options(parser: Parser) -> None:
     """Add the options."""
-    parser.add_argument("model", metavar="MODEL", help=common.MODEL_HELP)
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=common.MODEL_HELP)
+    text = "print versions, processor, kernels and cache in place of a model: what a report of a fault needs"
+    parser.add_argument("--system", action="store_true", help=text)
     common.add_json(parser, "everything")
     common.add_force(parser)
 
@@ -30,10 +39,18 @@ def add_info_options(parser: Parser) -> None:
 def run_info(options: argparse.Namespace) -> int:
     """Print the contents of a model file.
 
-    ert info face68
-    ert info model.ert --json -
+    With --system, print versions, processor, kernels and cache instead.
+
+    ert info face68 --json -
+    ert info --system
     """
+    if options.system == (options.model is not None):
+        raise InputError("ert info: expected either MODEL or --system")
     common.check_json_file(options.json)
+    if options.system:
+        system = _system()
+        common.output(system, options.json, (f"{name}: {_text(value)}" for name, value in system.items()))
+        return 0
     model = load(options.model)
     facts: dict[str, Any] = {
         "model": str(options.model),
@@ -49,6 +66,24 @@ def run_info(options: argparse.Namespace) -> int:
     }
     common.output(facts, options.json, _describe(facts, model))
     return 0
+
+
+def _system() -> dict[str, Any]:
+    ready = choice.ahead.ready_folder()
+    return {
+        **provenance(("llvmlite", "scikit-image", "opencv-python-headless", "opencv-python", "pillow")),
+        "system": platform.platform(),
+        "threads": count_threads(-1),
+        "kernels": None if choice.never_compiles() else choice.kernel_level(),
+        "compiled kernels": None if ready is None else str(ready),
+        "settings": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_SETTINGS)},
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text}" for name, text in value.items() if text is not None) or "none"
+    return "none" if value is None else str(value)
 
 
 def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:

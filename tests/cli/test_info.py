@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from cli.running import run
 from helpers import small_predictor
 
@@ -23,6 +24,23 @@ def test_info_says_what_each_member_weighs(members_model, tmp_path, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["members"] == len(facts["member_bytes"]) == 3
     assert sum(facts["member_bytes"]) == facts["array_bytes"]
+
+
+def test_info_of_the_system(capsys, monkeypatch):
+    monkeypatch.setenv("ERT_CACHE_DIR", "kernels")
+    assert run("info", "--system", "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kernels"] in ("avx512", "avx2", "portable")
+    assert facts["threads"] >= 1
+    assert facts["settings"]["ERT_CACHE_DIR"] == "kernels"
+    assert run("info", "--system") == 0
+    assert "kernels: " + facts["kernels"] in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [(), ("face68", "--system")])
+def test_info_is_of_a_model_or_of_the_system(arguments, capsys):
+    assert run("info", *arguments) == 2
+    assert capsys.readouterr().err == "ert: ert info: expected either MODEL or --system\n"
 
 
 def test_models_lists_the_bundled_models(capsys):

@@ -45,6 +45,13 @@ def never_compiles() -> bool:
     return disabled not in (0, False, "0") or os.environ.get(VARIABLE) == "never"
 
 
+def kernel_level() -> str:
+    """Return which kernels are compiled here, see :func:`ert._kernels.llvm.kernel_level`."""
+    from ert._kernels import llvm
+
+    return llvm.kernel_level()
+
+
 def count_runs(n_runs: int) -> None:
     """Count runs that NumPy has made."""
     global _n_runs
