@@ -28,7 +28,7 @@ DEFAULTS = {
 }
 
 
-def train_ours(data, threads, out, seed=0):
+def train_ours(data, threads, out, seed=0, **params):
     import ert
     from ert.datasets.formats import load_dataset
 
@@ -36,7 +36,7 @@ def train_ours(data, threads, out, seed=0):
     # Explicit, so that the defaults of the estimator do not matter.
     plain = {"shift_jitter": 0.0, "scale_jitter": 0.0, "roll_jitter": 0.0, "mirror": None, "random_state": seed}
     begin = time.perf_counter()
-    model = ert.ShapePredictor(**DEFAULTS, **plain, n_jobs=threads).fit(dataset.X, dataset.y)
+    model = ert.ShapePredictor(**DEFAULTS | plain | params, n_jobs=threads).fit(dataset.X, dataset.y)
     seconds = time.perf_counter() - begin
     model.save(out)
     return seconds
