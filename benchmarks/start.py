@@ -55,7 +55,7 @@ def main():
     load_before = os.getloadavg()
     program = [sys.executable, "-m", "ert"]
     align = [*program, "align", str(ert.sample_image())]
-    waits, used, bare = {}, {}, 0.0
+    waits, used = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         environment = with_cache(folder)
         # As pip does when it installs.
@@ -76,16 +76,13 @@ def main():
             now = {"ERT_COMPILE": "now"} if name.endswith("kernels") else {}
             runs = [seconds(command, environment | now, folder) for _ in range(options.repeats)]
             waits[name], used[name] = (statistics.median(run[i] for run in runs) for i in (0, 1))
-    bare = waits.pop("python")
-    waits["import ert"] -= bare
-    # The name that this had when the compiler was waited for.
-    waits["ert align, first ever"] = waits["ert demo, first ever"]
+    waits["import ert"] -= waits.pop("python")
     for name, extra in (("ert warmup", []), ("ert warmup --training", ["--training"])):
         with tempfile.TemporaryDirectory() as folder:
             waits[name], used[name], _ = seconds([*program, "warmup", *extra], with_cache(folder), folder)
     measured = waits | {f"{name}, processor time": value for name, value in used.items()}
     common.save_result(
-        "startup",
+        "start",
         {
             "seconds": waits,
             "processor seconds": used,

@@ -44,7 +44,7 @@ COMMON = {
 N_FOLDS = {"face68": 3}
 FACE68 = {"working_size": 128, "mirror": "face68", "normalizer": "inter-ocular"}
 MODELS = {
-    "face68": {"n_stages": 68, "spread_decay": 0.97} | FACE68,
+    "face68": {"n_stages": 54, "spread_decay": 0.97} | FACE68,
     "face68-small": {"n_stages": 30, "spread_decay": 0.93} | FACE68,
     "face5": {"n_stages": 18, "spread_decay": 0.89, "working_size": 96, "mirror": "face5"},
 }

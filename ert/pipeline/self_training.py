@@ -277,7 +277,9 @@ class Teaching:
     def _train(self, number: int, k: int, marked: Marked | None, file: Path | None, resume: bool) -> ShapePredictor:
         model = self.make_model(0 if marked is None else len(marked.X))
         seed = int(model.random_state or 0)
-        model.set_params(random_state=(seed + 1 + number * self.settings.n_teachers + k) % 2**32, verbose=0)
+        its_seed = (seed + 1 + number * self.settings.n_teachers + k) % 2**32
+        # One member each: what several teachers mark is averaged.
+        model.set_params(random_state=its_seed, n_members=1, verbose=0)
         options: dict[str, Any] = {"checkpoint": file, "resume": resume}
         if marked is None:
             return model.fit(self.X, self.landmarks, rolls=self.rolls, **options)

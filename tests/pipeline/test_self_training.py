@@ -76,6 +76,13 @@ def test_the_result_is_the_same_after_an_interrupt(drawn, more, tmp_path):
     np.testing.assert_array_equal(first.predict(more.X), second.predict(more.X))
 
 
+def test_a_teacher_has_one_member(drawn, more, tmp_path):
+    options = {"estimator": tiny().set_params(n_members=2), "checkpoint": tmp_path / "c.ert", **TWO}
+    student = ert.self_train(drawn.X, drawn.y, more.X, **options)
+    teachers = [ert.load(tmp_path / f"c.teacher1-{k}.ert") for k in (1, 2)]
+    assert [len(model.members_) for model in (student, *teachers)] == [2, 1, 1]
+
+
 def test_a_teacher_of_the_user_marks_photos(drawn, more):
     """With the true landmarks as marks, the model is the one that was trained on them."""
     options = {"estimator": tiny(), "keep": 1.0, "weight": 1.0}
