@@ -10,11 +10,9 @@ file that is not as expected is removed and its kernel is compiled anew; folders
 used, since what is in the cache is executed; and where no folder can be written to, kernels stay in memory only.
 """
 
-import os
 import pickle
 import sys
 import time
-import uuid
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -27,12 +25,10 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from ert._kernels.start import choice
-from ert._kernels.start.cache_folders import DIGEST_BYTES, digest_of, source_stamp, trusted_folders
+from ert._kernels.start.cache_folders import DIGEST_BYTES, digest_of, replace_file, source_stamp, trusted_folders
 
 config: Any = numba_config
 dispatcher: Any = numba_dispatcher
-# New files, and none that is there already; bytes as they are, which is a choice on Windows.
-WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 # Temporary files older than this were left by processes that were killed.
 ABANDONED_SECONDS = 3600
 
@@ -81,21 +77,18 @@ class KernelCache:
             warnings.warn(f"{self._function.__qualname__}: cannot be cached", stacklevel=2)
             return
         payload = dumps(result._reduce())
+        reason = "there is no folder that only its owner can write to"
         for folder in trusted_folders(create=True):
-            temporary = folder / f"{name}.{uuid.uuid4().hex[:8]}.tmp"
             try:
-                # Never writable for others, readable for all whose umask allows it.
-                with os.fdopen(os.open(temporary, WRITE_FLAGS, 0o644), "wb") as file:
-                    file.write(fingerprint + digest_of(payload) + payload)
-                os.replace(temporary, folder / name)
-            except OSError:
-                with suppress(OSError):
-                    temporary.unlink()
+                replace_file(folder / name, fingerprint + digest_of(payload) + payload)
+            except OSError as error:
+                reason = f"{folder}: {error.strerror or error}"
                 continue
             self.cache_path = str(folder)
             choice.files_used.add(name)
             _remove_abandoned(folder, name)
             return
+        choice.not_kept = reason
 
     def flush(self) -> None:
         """Remove all files of this kernel."""

@@ -5,7 +5,6 @@ everywhere, to the last bit: only steps guarded by :func:`processor_has` use ins
 and they have a portable form for all others.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 import ert._kernels.cache  # noqa: F401 - before numba makes a cache for each kernel
+from ert._kernels.start.choice import KERNELS_VARIABLE, SettingError, setting
 
 BIT, INT8, INT16, INT32, INT64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 FLOAT = ir.FloatType()
@@ -32,9 +32,6 @@ def kernel(function: Callable[..., Any]) -> Any:
     return numba.njit(**options)(function)
 
 
-# Which kernels are compiled: "auto", the fastest for this processor; "avx512" or "avx2", those that use no more than
-# this, or an error where the processor lacks it; "portable", those that use neither, on any.
-KERNELS_VARIABLE = "ERT_KERNELS"
 # What kernels have code of their own for, by names of LLVM.
 WIDE_FEATURES = {"avx512": ("avx512bw", "avx512vbmi"), "avx2": ("avx2",), "portable": ()}
 # Beginnings of the names of features that use wider vectors than these.
@@ -48,16 +45,14 @@ def select_kernels() -> None:
 
     Raises
     ------
-    ImportError
+    SettingError
         When the value is unknown, or this processor or numba cannot do it.
     """
-    wanted = os.environ.get(KERNELS_VARIABLE) or "auto"
+    wanted = setting(KERNELS_VARIABLE)
     if wanted == "auto":
         return
-    if wanted not in WIDE_FEATURES:
-        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: expected auto, avx512, avx2 or portable")
     if not all(map(processor_has, WIDE_FEATURES[wanted])):
-        raise ImportError(f"{KERNELS_VARIABLE}={wanted}: this processor lacks {' or '.join(WIDE_FEATURES[wanted])}")
+        raise SettingError(f"{KERNELS_VARIABLE}={wanted}: this processor lacks {' or '.join(WIDE_FEATURES[wanted])}")
     wider = _WIDER[wanted]
     if any(name.startswith(wider) for name in _features()):
         from llvmlite import binding
@@ -72,7 +67,7 @@ def select_kernels() -> None:
         # numba keeps the code of different features apart in its cache, but a process has one set.
         compiled = registry.cpu_target.target_context.codegen().magic_tuple()[2].split(",")
         if any(name[1:].startswith(wider) for name in compiled if name.startswith("+")):
-            raise ImportError(f"{KERNELS_VARIABLE}={wanted}: import ert before numba compiles other functions")
+            raise SettingError(f"{KERNELS_VARIABLE}={wanted}: import ert before numba compiles other functions")
 
 
 @cache

@@ -6,6 +6,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ert._core.exceptions import InputError
 from ert._core.files import claim, sample_image
 from ert._core.images import image_size
@@ -15,6 +17,7 @@ from ert.cli import common
 from ert.cli.main import main
 from ert.cli.parser import Parser
 from ert.faces.align import AlignedFace, align
+from ert.faces.detection import detect_faces
 from ert.inference.mode import PredictionMode
 from ert.inference.validation import fits_as_corners, warn_of_corners
 from ert.inference.warm_up import prepare
@@ -53,12 +56,17 @@ def run_align(options: argparse.Namespace) -> int:
     ert align photo.jpg --draw out
     ert align *.jpg --mode accurate --json landmarks.json
     """
+    if not 0 <= options.min_confidence <= 1:
+        raise InputError(f"--min-confidence {options.min_confidence:g}: expected 0 to 1")
     n_threads = min(count_threads(options.jobs), len(options.images))
     # Those that do not share the images share the faces of the only one.
     model = load(options.model).set_params(n_jobs=1 if n_threads > 1 else options.jobs)
     if model.confidence_model_ is None and (options.min_confidence or options.show_std):
         raise InputError(f"{options.model}: has no confidence model, which --min-confidence and --show-std need")
     mode = common.prediction_mode(options, model)
+    if not _finds_objects(options, model) and options.box is None:
+        # Raises an error where there is no such detector.
+        detect_faces(np.zeros((64, 64), np.uint8), options.detector)
     common.check_json_file(options.json)
     pictures = {} if options.draw is None else picture_paths(options.images, options.draw)
     for file, picture in pictures.items():
@@ -129,7 +137,7 @@ def _align_image(
     image = common.read_image(file, options)
     what = "face"
     faces: Sequence[AlignedFace | Prediction]
-    if options.box is None and not options.any_roll and model.box_source_ in OBJECT_SOURCES:
+    if _finds_objects(options, model):
         what = "object"
         request = Request(model, mode, model.box_source_, min_confidence=options.min_confidence or None)
         faces = list(locate_objects(request, Item(Path(file), Path(file).stem), image, file))
@@ -157,6 +165,11 @@ def _align_image(
     common.log(f"{file}: {found}" + (f" -> {picture}" if picture else ""))
     rows, columns = image.shape[:2]
     return {"file": file, "width": columns, "height": rows, "faces": [_face_entry(face) for face in faces]}
+
+
+def _finds_objects(options: argparse.Namespace, model: ShapePredictor) -> bool:
+    """Return whether the model's own objects are found, in place of faces."""
+    return options.box is None and not options.any_roll and model.box_source_ in OBJECT_SOURCES
 
 
 def _describe(face: AlignedFace | Prediction) -> str:

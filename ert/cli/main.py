@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -68,15 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(), _notice_of_compiling(), guarded(force=getattr(options, "force", None)):
             warnings.showwarning = lambda message, *_: _show_warning(message)
             protect(_read_files(options))
-            status = int(options.run(options))
+            status = _run(options)
         sys.stdout.flush()
         return status
-    except InputError as error:
-        status, message = 2, str(error)
-    except ImportError as error:
-        # Of the kernels, which do not know InputError.
-        if not str(error).startswith("ERT_"):
-            raise
+    except (InputError, choice.SettingError) as error:
         status, message = 2, str(error)
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
@@ -88,6 +84,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, message = 2, f"{error.filename or 'standard output'}: {error.strerror or error}"
     print(printable(f"ert: {message}"), file=sys.stderr, flush=True)
     return status
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command; an error that begins with a parameter names the option that was typed instead."""
+    try:
+        return int(options.run(options))
+    except InputError as error:
+        named = re.match("([a-z_]+)='?(.*?)'?: ", str(error))
+        if named is None:
+            raise
+        name, value = named.groups()
+        # The parameters n_jobs and n_inits are --jobs and, but for training, --inits.
+        names = ["jobs"] if name == "n_jobs" else [name, name.removeprefix("n_")]
+        typed = [each for each in names if each in vars(options) or each == "jobs"]
+        if not typed:
+            raise
+        raise InputError(f"--{typed[0].replace('_', '-')} {value}: {str(error)[named.end() :]}") from error
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import time
+import warnings
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from ert.cli.parser import Parser
 from ert.inference.warm_up import compile_all
 from ert.predictor import ShapePredictor
 
+cache_folders = choice.cache_folders
+CACHE_VARIABLE = cache_folders.CACHE_VARIABLE
 # The beginnings of the names of arguments that take a path, in the help texts.
 _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
 
@@ -23,9 +26,7 @@ _FILE = re.compile("FILE|CSV|IMAGE|VIDEO|MODEL|SRC|DST|DATASET")
 def add_warmup_options(parser: Parser) -> None:
     """Add the options."""
     parser.add_argument("--training", action="store_true", help="also compile the kernels of training")
-    text = (
-        f"keep the kernels in DIR; others take them from there where {choice.cache_folders.CACHE_VARIABLE}=DIR is set"
-    )
+    text = f"keep the kernels in DIR; others take them from there where {CACHE_VARIABLE}=DIR is set"
     parser.add_argument("--cache", metavar="DIR", help=text)
 
 
@@ -35,25 +36,36 @@ def run_warmup(options: argparse.Namespace) -> int:
     ert warmup --training
     ert warmup --cache /var/cache/ert
     """
-    folder = options.cache or os.environ.get(choice.cache_folders.CACHE_VARIABLE)
-    if folder:
-        # All of them are to be there, also those that are in another folder now.
-        choice.cache_folders.use_alone(common.make_folder(folder).absolute())
+    _open_cache(options.cache or os.environ.get(CACHE_VARIABLE))
     begin = time.perf_counter()
     compile_all()
     if options.training:
         _warm_training()
     seconds = time.perf_counter() - begin
+    ready = choice.ahead.ready_folder()
+    if ready is None or choice.not_kept:
+        raise InputError(f"compiled, but not kept: {choice.not_kept or 'files of the cache were removed meanwhile'}")
     what = "prediction and training" if options.training else "prediction"
     from llvmlite.binding import get_host_cpu_name
 
     processor = os.environ.get("NUMBA_CPU_NAME") or get_host_cpu_name()
-    ready = choice.ahead.ready_folder()
-    common.show(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}")
-    common.show(
-        f"cache: {ready or f'none, since no folder can be written to; set {choice.cache_folders.CACHE_VARIABLE}'}"
-    )
+    common.show(f"{what}: ready after {seconds:.1f} s, compiled for processor {processor}", f"cache: {ready}")
     return 0
+
+
+def _open_cache(folder: str | None) -> None:
+    """Let kernels be kept in a folder alone, or in any; check before the work that one can be, or all are there."""
+    if folder:
+        # All of them are to be there, also those that are in another folder now.
+        cache_folders.use_alone(common.make_folder(folder).absolute())
+        with warnings.catch_warnings():
+            # The error says it.
+            warnings.simplefilter("ignore")
+            reason = cache_folders.why_not_first()
+            if reason and not choice.ahead.is_ready():
+                raise InputError(f"the cache {reason}")
+    elif not cache_folders.can_write() and not choice.ahead.is_ready():
+        raise InputError(f"no folder for compiled kernels can be written to; name one with --cache or {CACHE_VARIABLE}")
 
 
 def _warm_training() -> None:

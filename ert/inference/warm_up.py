@@ -75,7 +75,7 @@ def warm_up_batch(fitted: Fitted, cascade: Cascade, image: object) -> None:
 
 
 def compile_all() -> None:
-    """Compile prediction with all kinds of models, on gray and color images, and note in the cache that this is done.
+    """Compile prediction with all kinds of models, on gray and color images; note in the cache that all of it is there.
 
     Raises
     ------
@@ -88,15 +88,8 @@ def compile_all() -> None:
         if isinstance(fitted.cascade, Cascade):
             for image in DUMMY_IMAGES:
                 warm_up_batch(fitted, fitted.cascade, image)
-    choice.ahead.note_ready(choice.files_used)
-
-
-def compile_ahead() -> None:
-    """Compile all, unless another process does: what the process that :mod:`ert._kernels.start.ahead` starts does."""
-    choice.ahead.be_modest()
-    with choice.ahead.locked() as mine:
-        if mine and not choice.ahead.is_ready():
-            compile_all()
+    if not choice.not_kept:
+        choice.ahead.note_ready(choice.files_used)
 
 
 def _kinds_of_models() -> Iterator[Fitted]:

@@ -263,7 +263,6 @@ def read_fitted(path: str | os.PathLike[str]) -> Fitted:
         When the file is damaged, truncated, foreign, of a newer version, or its parts do not fit together.
     """
     if Path(path).suffix == ".dat":
-        # Its functions are compiled.
         from ert.model.dlib_format import read_dlib_file
 
         found = read_dlib_file(path)

@@ -17,7 +17,6 @@ from numba.core.dispatcher import Dispatcher
 from ert._core.images import to_gray
 from ert._kernels import cache, choice
 from ert._kernels.start import cache_folders
-from ert.cli.main import main
 
 N = cache.DIGEST_BYTES
 
@@ -51,6 +50,7 @@ def folders(monkeypatch, tmp_path):
     monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path / "configured"))
     monkeypatch.setattr(cache_folders, "IN_PACKAGE", tmp_path / "package" / "__pycache__")
     monkeypatch.setattr(cache_folders, "user_folder", lambda: tmp_path / "home/numba")
+    monkeypatch.setattr(choice, "not_kept", "")
     cache_folders._warn_once.cache_clear()
     yield tmp_path
     cache_folders._warn_once.cache_clear()
@@ -126,7 +126,7 @@ def test_a_damaged_file_is_replaced(folders, cached_file, damage):
 
 def test_a_damaged_file_is_removed_even_if_no_new_one_can_be_written(folders, cached_file, monkeypatch):
     cached_file.write_bytes(b"damaged")
-    monkeypatch.setattr(cache.os, "open", refuse(errno.ENOSPC))
+    monkeypatch.setattr(os, "open", refuse(errno.ENOSPC))
     assert not is_cached_for(folders)
     assert cached_files(folders) == []
 
@@ -213,7 +213,7 @@ def give_away(folder, monkeypatch):
     if os.geteuid() == 0:
         os.chown(folder, 4321, 4321)
     else:
-        monkeypatch.setattr(cache.os, "geteuid", lambda: 4321)
+        monkeypatch.setattr(os, "geteuid", lambda: 4321)
         monkeypatch.setattr(cache_folders, "PACKAGE", Path("/"))
 
 
@@ -275,7 +275,7 @@ def test_what_is_trusted(tmp_path, monkeypatch):
         folder.chmod(0o775)
         assert not cache_folders._distrust(folder)
     # What root has compiled, for instance when an image of a container was built, serves all users.
-    monkeypatch.setattr(cache.os, "geteuid", lambda: 4321)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
     folder.chmod(0o755)
     assert bool(cache_folders._distrust(Path("/"))) is False
     # The user who has installed the package.
@@ -283,7 +283,7 @@ def test_what_is_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr(cache_folders, "PACKAGE", Path("/"))
     assert bool(cache_folders._distrust(folder)) == (uid != 0)
     # Elsewhere than on POSIX systems modes say nothing.
-    monkeypatch.setattr(cache.os, "name", "nt")
+    monkeypatch.setattr(os, "name", "nt")
     folder.chmod(0o777)
     assert not cache_folders._distrust(folder)
 
@@ -304,23 +304,24 @@ def test_a_package_that_a_group_may_change_has_a_cache_that_this_group_may_chang
 
 
 def test_a_cache_that_cannot_be_written_to_is_read(folders, cached_file, monkeypatch):
-    monkeypatch.setattr(cache.os, "open", refuse(errno.EROFS))
+    monkeypatch.setattr(os, "open", refuse(errno.EROFS))
     monkeypatch.setattr(cache.Path, "mkdir", refuse(errno.EROFS))
     assert is_cached_for(folders)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_when_no_file_can_be_written_kernels_stay_in_memory(folders, monkeypatch, number):
-    monkeypatch.setattr(cache.os, "open", refuse(number))
+    monkeypatch.setattr(os, "open", refuse(number))
     kernel = fresh_kernel()
     assert kernel(ARRAY, 2.0) == 20
     assert kernel(ARRAY, 3.0) == 30
+    assert os.strerror(number) in choice.not_kept
     assert kernel.stats.cache_path is None
     assert cached_files(folders) == []
 
 
 def test_a_full_disk_leaves_no_temporary_file(folders, monkeypatch):
-    monkeypatch.setattr(cache.os, "replace", lambda *_: refuse(errno.ENOSPC)())
+    monkeypatch.setattr(os, "replace", lambda *_: refuse(errno.ENOSPC)())
     assert fresh_kernel()(ARRAY, 2.0) == 20
     assert cached_files(folders) == []
 
@@ -377,13 +378,6 @@ def test_a_frozen_program_does_not_write_to_the_folder_that_it_is_unpacked_to(fo
     assert users.name == configured.name != before[0].name
     assert not is_cached_for(folders)
     assert is_cached_for(folders)
-
-
-def test_warmup_says_that_there_is_no_cache(capsys, monkeypatch):
-    monkeypatch.setattr("ert.cli.setup.compile_all", lambda: None)
-    monkeypatch.setattr(choice.ahead, "ready_folder", lambda: None)
-    assert main(["warmup"]) == 0
-    assert "cache: none, since no folder can be written to; set ERT_CACHE_DIR" in capsys.readouterr().out
 
 
 # First use by several at once

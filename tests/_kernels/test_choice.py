@@ -1,5 +1,6 @@
 """What computes: NumPy or kernels; the process that compiles ahead; the lines about it."""
 
+import errno
 import json
 import os
 import subprocess
@@ -37,13 +38,9 @@ def fresh(monkeypatch):
     monkeypatch.setattr(choice, "notice", state.lines.append)
     monkeypatch.delenv("ERT_COMPILE", raising=False)
     monkeypatch.delenv("ERT_KERNELS", raising=False)
-    for name, value in (
-        ("is_ready", lambda: state.ready),
-        ("is_running", lambda: state.running),
-        ("start", start),
-        ("can_write", lambda: True),
-    ):
+    for name, value in (("is_ready", lambda: state.ready), ("is_running", lambda: state.running), ("start", start)):
         monkeypatch.setattr(ahead, name, value)
+    monkeypatch.setattr(cache_folders, "can_write", lambda: True)
     return state
 
 
@@ -143,7 +140,7 @@ def test_a_model_changes_to_kernels_within_a_process(fresh, small_model, faces):
     ("can_write", "end"), [(True, "the next run starts at once"), (False, "there is no folder to keep the result in")]
 )
 def test_compiling_here_is_said_once(fresh, monkeypatch, can_write, end):
-    monkeypatch.setattr(ahead, "can_write", lambda: can_write)
+    monkeypatch.setattr(cache_folders, "can_write", lambda: can_write)
     choice.compiling()
     choice.compiling()
     assert fresh.lines == [f"compiling for this processor; {end} ..."]
@@ -166,7 +163,6 @@ def folder(monkeypatch, tmp_path):
     monkeypatch.setattr("numba.core.config.CACHE_DIR", "")
     monkeypatch.setattr(cache_folders, "IN_PACKAGE", tmp_path / "none" / "__pycache__")
     monkeypatch.setattr(cache_folders, "user_folder", lambda: tmp_path / "home")
-    monkeypatch.setattr(ahead, "_process", None)
     monkeypatch.setattr(cache_folders, "_alone", False)
     return next(cache_folders.trusted_folders(create=True))
 
@@ -186,7 +182,9 @@ def test_ready_is_what_has_all_files_that_were_noted(folder):
     assert ahead.is_ready()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 3}', '{"version": "VERSION", "files": 3}', "\0\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"version": 3}', '{"version": "VERSION", "files": 3}', "\0\xff", "[" * 100_000]
+)
 def test_a_damaged_note_is_none(folder, text):
     ahead.note_ready([])
     (note,) = folder.glob("ready.*.json")
@@ -217,12 +215,14 @@ import json, os, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
 from ert._kernels.start import ahead
-ahead.be_modest()
-with ahead.locked() as mine:
+ahead.LOCK_TRIES = 3
+cache = os.environ["ERT_CACHE_DIR"]
+with ahead.alone() as mine:
+    assert "numba" not in sys.modules and "numpy" not in sys.modules
     if mine:
-        with open(os.environ["ERT_CACHE_DIR"] + ".ran", "a") as file:
+        with open(cache + ".ran", "a") as file:
             file.write(f"{os.getpid()} {os.nice(0) if hasattr(os, 'nice') else 19}" + chr(10))
-        while not Path(os.environ["ERT_CACHE_DIR"] + ".go").exists():
+        while not Path(cache + ".go").exists():
             time.sleep(0.01)
         ahead.note_ready([])
 """
@@ -233,17 +233,28 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def test_one_process_compiles_at_a_time(folder, monkeypatch, tmp_path):
+@pytest.fixture
+def processes(folder, monkeypatch):
+    """Those that are started, with the stub."""
+    started = []
+
+    class Recorded(ahead._Process):
+        def __init__(self, *args, **options):
+            started.append(self)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(ahead, "_Process", Recorded)
     monkeypatch.setattr(ahead, "_CODE", STUB)
+    return started
+
+
+def test_one_process_compiles_at_a_time(processes, tmp_path):
     ran = tmp_path / "cache.ran"
     assert ahead.start()
-    first = ahead._process
     wait_until(ran.exists)
-    # Others, which do not know the first.
-    monkeypatch.setattr(ahead, "_process", None)
     assert ahead.is_running()
     assert ahead.start()
-    assert ahead._process is None
+    (first,) = processes
     command = [sys.executable, "-c", STUB, json.dumps(sys.path)]
     subprocess.run(command, check=True)
     (tmp_path / "cache.go").touch()
@@ -254,13 +265,74 @@ def test_one_process_compiles_at_a_time(folder, monkeypatch, tmp_path):
     assert line == f"{first.pid} 19"
 
 
-def test_a_killed_process_leaves_no_lock(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(ahead, "_CODE", STUB)
+def test_a_killed_process_leaves_no_lock_and_is_not_started_again_at_once(processes, folder, monkeypatch, tmp_path):
     assert ahead.start()
     wait_until((tmp_path / "cache.ran").exists)
-    ahead._process.kill()
-    ahead._process.wait()
+    processes[0].kill()
+    processes[0].wait()
     assert not ahead.is_running()
+    assert not ahead.is_ready()
+    assert not ahead.start()
+    # A day later, with other sources, and when the clock has been set back.
+    (note,) = folder.glob("begun.*.json")
+    noted = json.loads(note.read_text())
+    for change in ({"time": noted["time"] - ahead.PAUSE_SECONDS}, {"version": "other"}, {"time": noted["time"] + 9e9}):
+        note.write_text(json.dumps(noted | change))
+        assert ahead.start()
+        processes[-1].kill()
+        wait_until(lambda: not ahead.is_running())
+    # Success ends it.
+    assert not ahead.start()
+    ahead.note_ready([])
+    assert not list(folder.glob("begun*"))
+
+
+def test_a_process_that_has_ended_is_removed_from_the_systems_table(processes, tmp_path):
+    (tmp_path / "cache.go").touch()
+    assert ahead.start()
+    wait_until(lambda: processes[0].returncode is not None)
+    assert ahead.is_ready()
+
+
+def test_a_process_that_is_asked_for_its_lock_in_a_moment_of_a_question_tries_again(folder, monkeypatch):
+    answers = iter([False, False, True])
+    monkeypatch.setattr(ahead, "_lock", lambda file: next(answers))
+    monkeypatch.setattr(ahead.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(ahead.os, "nice", lambda by: None, raising=False)
+    monkeypatch.setattr(ahead.threading, "Timer", lambda *_: SimpleNamespace(start=lambda: None))
+    with ahead.alone() as mine:
+        assert mine
+
+
+def test_each_processor_has_a_lock_of_its_own(folder, monkeypatch):
+    with ahead._locked() as mine:
+        assert mine
+        assert ahead.is_running()
+        monkeypatch.setattr(ahead, "_processor", lambda: b"other")
+        assert not ahead.is_running()
+
+
+@pytest.mark.parametrize("name", ["ERT_CACHE_DIR", "NUMBA_CACHE_DIR"])
+def test_an_empty_variable_names_no_folder(folder, monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def process(*args, env, **options):
+        calls.append(env)
+        return SimpleNamespace(wait=lambda: None)
+
+    monkeypatch.setattr(ahead, "_Process", process)
+    for variable in ("ERT_CACHE_DIR", "NUMBA_CACHE_DIR"):
+        monkeypatch.setenv(variable, "" if variable == name else "cache")
+    assert ahead.start()
+    assert (calls[0][name], len(calls)) == ("", 1)
+    assert calls[0]["NUMBA_CACHE_DIR" if name == "ERT_CACHE_DIR" else "ERT_CACHE_DIR"] == os.path.abspath("cache")
+
+
+def test_what_cannot_change_is_read_once(folder, monkeypatch):
+    ahead.is_ready()
+    monkeypatch.setattr(ahead, "find_spec", None)
+    monkeypatch.setattr("builtins.open", None)
     assert not ahead.is_ready()
 
 
@@ -281,12 +353,25 @@ assert ahead.start()
 def test_a_program_that_has_python_in_it_starts_none(folder, monkeypatch, place, value):
     monkeypatch.setattr(f"ert._kernels.start.ahead.{place}", value, raising=False)
     assert not ahead.start()
-    assert ahead._process is None
 
 
-def test_without_a_folder_to_write_to_none_is_started(folder, monkeypatch):
-    monkeypatch.setattr(ahead.os, "access", lambda *_: False)
+def full_disk(monkeypatch):
+    """Let files be created, with nothing in them."""
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache_folders.os, "fdopen", fail)
+
+
+def test_on_a_full_disk_none_is_started(processes, folder, monkeypatch):
+    assert cache_folders.can_write()
+    full_disk(monkeypatch)
+    assert not cache_folders.can_write()
     assert not ahead.start()
+    assert processes == []
+    # And nothing is left there.
+    assert [path.suffix for path in folder.iterdir()] == [".lock"]
 
 
 def test_numbas_folder_of_the_user():
@@ -309,6 +394,7 @@ choice.ahead.note_ready(choice.files_used)
 USE = """
 import os, numpy as np
 from ert._kernels import choice
+from ert._kernels.start import cache_folders
 choice.use_compiled()
 from ert._kernels.images import weigh
 if os.geteuid() == 0:
@@ -316,7 +402,7 @@ if os.geteuid() == 0:
     weigh.targetctx.refresh()
     os.setgid(65534)
     os.setuid(65534)
-print(choice.ahead.is_ready(), choice.ahead.can_write(), choice.ahead.start())
+print(choice.ahead.is_ready(), cache_folders.can_write(), choice.ahead.start())
 weigh(np.array([9, 9, 9], np.uint8), np.array([1, 1, 1, 65536], np.uint32))
 print(sum(weigh.stats.cache_hits.values()), sum(weigh.stats.cache_misses.values()))
 """
@@ -354,3 +440,89 @@ def test_warmup_fills_a_folder(folder, tmp_path, monkeypatch, capsys):
     (note,) = (tmp_path / "build").rglob("ready.*.json")
     assert json.loads(note.read_text())["files"] == ["one.nbc"]
     assert f"cache: {note.parent}" in capsys.readouterr().out
+
+
+WHY_NOT = {
+    "file": "file: cannot be created: File exists",
+    "open": "can be written to by other users",
+    "full": "No space",
+}
+
+
+@pytest.mark.parametrize("way", ["--cache", "ERT_CACHE_DIR"])
+@pytest.mark.parametrize("case", WHY_NOT)
+def test_warmup_refuses_a_folder_that_keeps_nothing_before_it_compiles(
+    folder, tmp_path, monkeypatch, capsys, case, way
+):
+    monkeypatch.setattr("ert.cli.setup.compile_all", None)
+    place = tmp_path / case
+    if case == "file":
+        place.touch()
+    else:
+        place.mkdir(mode=0o755)
+    if case == "open":
+        place.chmod(0o777)
+    if case == "full":
+        full_disk(monkeypatch)
+    monkeypatch.setenv("ERT_CACHE_DIR", str(place if way == "ERT_CACHE_DIR" else tmp_path / "cache"))
+    assert main(["warmup", *(["--cache", str(place)] if way == "--cache" else [])]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(place) in line
+    assert WHY_NOT[case] in line
+
+
+def test_warmup_without_any_folder_says_so_before_it_compiles(monkeypatch, capsys):
+    monkeypatch.setattr("ert.cli.setup.compile_all", None)
+    monkeypatch.delenv("ERT_CACHE_DIR", raising=False)
+    monkeypatch.setattr(cache_folders, "can_write", lambda: False)
+    monkeypatch.setattr(ahead, "ready_folder", lambda: None)
+    assert main(["warmup"]) == 2
+    assert "no folder for compiled kernels can be written to; name one with --cache" in capsys.readouterr().err
+
+
+def test_a_cache_that_is_complete_need_not_be_written_to(folder, monkeypatch, capsys):
+    monkeypatch.setattr("ert.cli.setup.compile_all", lambda: None)
+    monkeypatch.setattr(choice, "not_kept", "")
+    ahead.note_ready([])
+    full_disk(monkeypatch)
+    assert main(["warmup"]) == 0
+    assert f"cache: {folder}" in capsys.readouterr().out
+
+
+def test_what_is_not_kept_is_not_noted_as_ready(folder, monkeypatch, capsys):
+    def compile_one():
+        monkeypatch.setattr(choice, "not_kept", "x: No space left on device")
+        return ()
+
+    monkeypatch.setattr(choice, "not_kept", "")
+    monkeypatch.setattr("ert.inference.warm_up._kinds_of_models", compile_one)
+    assert main(["warmup"]) == 2
+    assert "ert: compiled, but not kept: x: No space left on device" in capsys.readouterr().err
+    assert not ahead.is_ready()
+
+
+# Values of the variables
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("ERT_COMPILE", "auto, now or never"), ("ERT_KERNELS", "auto, avx512, avx2 or portable")]
+)
+def test_an_unknown_value_is_refused_in_one_line(fresh, monkeypatch, capsys, faces, small_model, name, expected):
+    monkeypatch.setenv(name, "foo")
+    line = f"{name}=foo: expected {expected}"
+    with pytest.raises(ValueError, match=line):
+        small_model.predict(faces[0][:1])
+    assert main(["align", str(ert.sample_image())]) == 2
+    assert capsys.readouterr().err == f"ert: {line}\n"
+    if name == "ERT_COMPILE":
+        assert main(["warmup"]) == 2
+        assert capsys.readouterr().err == f"ert: {line}\n"
+
+
+def test_an_empty_value_is_the_default(fresh, monkeypatch):
+    monkeypatch.setenv("ERT_KERNELS", "")
+    monkeypatch.setenv("ERT_COMPILE", "")
+    named = ahead._file_name("ready")
+    assert not choice.take_over()
+    monkeypatch.setenv("ERT_KERNELS", "auto")
+    assert ahead._file_name("ready") == named

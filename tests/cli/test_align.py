@@ -115,7 +115,7 @@ def test_the_number_of_threads_changes_nothing(model, dataset, tmp_path, capsys,
     lines = written[1][2].splitlines()
     assert lines[0].startswith("ert: a box lies mostly outside its image")
     assert ["empty" in line for line in lines].index(True) == 5
-    assert "n_jobs=0" in refused(capsys, "align", images[0], "--jobs", 0)
+    assert "--jobs 0: expected" in refused(capsys, "align", images[0], "--jobs", 0)
 
 
 def test_images_of_one_name_get_pictures_of_their_own(model, dataset, tmp_path):
@@ -149,7 +149,7 @@ def test_several_initializations_move_the_landmarks(model, dataset, tmp_path, ca
         points.append(json.loads((tmp_path / "x.json").read_text())["images"][0]["faces"][0]["landmarks"])
     assert points[0] != points[1]
     capsys.readouterr()
-    assert "n_inits=9: expected an integer from 1 to 7" in refused(capsys, "evaluate", model, dataset, "--inits", "9")
+    assert "--inits 9: expected an integer from 1 to 7" in refused(capsys, "evaluate", model, dataset, "--inits", "9")
 
 
 def test_the_first_prediction_prints_that_it_compiles(model, dataset, tmp_path):
@@ -173,3 +173,15 @@ def test_the_first_prediction_prints_that_it_compiles(model, dataset, tmp_path):
     second = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert "1 face" in second.stderr
     assert "compiling" not in second.stderr
+
+
+def test_options_are_refused_once_for_all_images(model, dataset, tmp_path, capsys):
+    images = [dataset / f"face_000{i}.png" for i in range(3)]
+    line = refused(capsys, "align", *images, "--detector", "nope", "--json", tmp_path / "a.json")
+    assert line.startswith("ert: detector: 'nope', expected 'auto'")
+    for number in ("2", "-0.5", "nan"):
+        line = refused(capsys, "align", *images, f"--min-confidence={number}", "--json", tmp_path / "a.json")
+        assert line == f"ert: --min-confidence {number}: expected 0 to 1"
+    assert list(tmp_path.iterdir()) == []
+    # Where a box is given, no detector is needed.
+    assert run("align", *images, "--model", model, "--detector", "nope", "--box", "20,20,80,80") == 0

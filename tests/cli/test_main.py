@@ -37,7 +37,7 @@ def test_bad_input_is_one_line_that_names_it(model, dataset, tmp_path, capsys):
         (("info", tmp_path), "is a folder, expected a model file"),
         (("train", tmp_path / "none.csv", "--out", tmp_path / "x.ert"), "none.csv"),
         (("train", dataset, "--out", tmp_path / "x.txt"), "x.txt: expected a model file ending in .ert"),
-        (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "n_trees=0: expected 1 to"),
+        (("train", dataset, "--out", tmp_path / "x.ert", "--n-trees", "0"), "--n-trees 0: expected 1 to"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--note", "free"), "--note 'free': expected KEY=TEXT"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--validation", "2"), "validation 2: expected a fraction"),
         (("train", dataset, "--out", tmp_path / "x.ert", "--boxes", "none.csv:dlib"), "none.csv"),
@@ -101,3 +101,17 @@ def test_kernels_that_do_not_exist_are_one_line():
     command = [sys.executable, "-m", "ert", "align", ert.sample_image()]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512, avx2 or portable\n")
+
+
+def test_errors_name_the_options_that_were_typed(model, dataset, tmp_path, capsys):
+    image, out = dataset / "face_0000.png", ("--out", tmp_path / "x.ert")
+    for arguments, begin in [
+        (("align", image, "--jobs", 0), "ert: --jobs 0: expected an integer"),
+        (("train", dataset / "landmarks.xml", *out, *SMALL, "--jobs=0"), "ert: --jobs 0: expected an integer"),
+        (("train", dataset / "landmarks.xml", *out, *SMALL, "--max-depth=99"), "ert: --max-depth 99: expected"),
+        (("predict", model, image, "--max-objects=0", "--out", tmp_path / "a.csv"), "ert: --max-objects 0: expected"),
+        (("evaluate", model, dataset, "--inits=9"), "ert: --inits 9: expected"),
+        # Not typed: an error of another place.
+        (("train", dataset / "none.xml", *out), f"ert: {dataset / 'none.xml'}: "),
+    ]:
+        assert refused(capsys, *arguments).startswith(begin)

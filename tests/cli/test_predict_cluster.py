@@ -97,7 +97,7 @@ def test_bad_images_are_reported_and_passed_over(wings, dataset, tmp_path, addre
         (["--draw", "pictures"], "--draw: cannot be used with --cluster"),
         (["--boxes", "boxes.csv:"], "--boxes: cannot be used with --cluster and a folder; give a file as --out"),
         (["--scale", "scales.csv:mm"], "--scale is 'scales.csv:mm', expected a number above 0"),
-        (["--images-per-part", "0"], "images_per_part=0: expected at least 1"),
+        (["--images-per-part", "0"], "--images-per-part 0: expected at least 1"),
         (["--box-from", "learned"], "the model has no locator"),
         (["--cluster", "local:none"], "cluster local:none: expected a number of processes, such as local:4"),
         (["--cluster", "tcp://127.0.0.1:9"], "cluster tcp://127.0.0.1:9: no scheduler answers at this address"),

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+from ert._kernels import choice
 from ert.cli.main import main
 
 # In a process of its own, so that nothing else has compiled what the warm-up may have forgotten.
@@ -66,8 +67,12 @@ def test_all_that_training_needs_is_compiled():
     assert done.returncode == 0, done.stderr
 
 
-def test_it_prints_where_the_cache_is(capsys):
+def test_it_prints_where_the_cache_is(tmp_path, monkeypatch, capsys):
+    # What other tests have compiled is in folders of theirs.
+    monkeypatch.setattr("ert.cli.setup.compile_all", lambda: None)
+    monkeypatch.setattr(choice, "not_kept", "")
+    monkeypatch.setattr(choice.ahead, "ready_folder", lambda: tmp_path)
     assert main(["warmup"]) == 0
     text = capsys.readouterr().out
     assert "prediction: ready after" in text
-    assert "cache: " in text
+    assert f"cache: {tmp_path}" in text

@@ -1,13 +1,26 @@
 import numpy as np
 import pytest
 from builders import random_dlib_cascade
+from helpers import run_alone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import naive
 
 import ert
 from ert import InputError
+from ert._kernels import choice
+from ert.model import dlib_kernels, dlib_numpy
 from ert.model.dlib_format import read_dlib_file, write_dlib_file
+
+
+@pytest.fixture(scope="module", autouse=True, params=["compiled", "NumPy"])
+def form(request):
+    """All tests are of both forms."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "NumPy":
+            patch.setattr(choice, "never_compiles", lambda: True)
+            patch.delattr(dlib_kernels, "read_model")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +71,24 @@ def test_a_damaged_file_is_read_or_refused(written, tmp_path_factory, data):
     assert cascade.pairs.max() < cascade.anchors.shape[1]
     assert cascade.anchors.max() < len(cascade.mean_shape)
     assert all(np.isfinite(array).all() for array in cascade.arrays().values())
+
+
+READERS = dlib_kernels.read_model, dlib_numpy.read_model
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_both_forms_read_or_refuse_the_same(written, data):
+    content = np.frombuffer(written, np.uint8).copy()
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    found = []
+    for read in READERS:
+        try:
+            found.append([array.tobytes() for array in read(content)])
+        except dlib_numpy.DamagedError:
+            found.append(None)
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
@@ -135,3 +166,15 @@ def test_what_dlib_cannot_express_is_refused_with_the_reason(small_model, tmp_pa
     with pytest.raises(InputError, match=r"x\.dat: dlib's format cannot express this model: it reads resampled"):
         small_model.save(tmp_path / "x.dat")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("setting", ["NUMBA_DISABLE_JIT=1", "ERT_COMPILE=never"])
+def test_nothing_is_compiled_to_read_and_write_where_nothing_may_be(tmp_path, written, setting):
+    (tmp_path / "a.dat").write_bytes(written)
+    code = f"""
+import sys, ert
+ert.load({str(tmp_path / "a.dat")!r}).save({str(tmp_path / "b.dat")!r})
+print("numba" in sys.modules)
+"""
+    assert run_alone(code, **dict([setting.split("=")])) == "False\n"
+    assert (tmp_path / "b.dat").read_bytes() == written

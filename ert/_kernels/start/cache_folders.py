@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +15,10 @@ KERNELS = PACKAGE / "_kernels"
 CACHE_VARIABLE = "ERT_CACHE_DIR"
 IN_PACKAGE = KERNELS / "__pycache__"
 DIGEST_BYTES = 16
+# New files, and none that is there already; bytes as they are, which is a choice on Windows.
+WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+# As large as a kernel: on a full disk there may be room for a few bytes.
+TRIAL_BYTES = 2**16
 
 
 def digest_of(data: bytes) -> bytes:
@@ -87,18 +92,64 @@ def trusted_folders(*, create: bool = False) -> Iterator[Path]:
     """Yield the folders of the package that only trusted users can write to, created if they are not there."""
     for root, folder in _folders():
         try:
-            if create:
-                root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            reason = _distrust(root)
-            if create and not reason:
-                folder.mkdir(mode=0o755, exist_ok=True)
-            reason = reason or _distrust(folder, holds_code=True)
+            reason = _open_folder(root, folder, create)
         except OSError:  # Not there, or not to be created or looked into.
             continue
         if reason:
-            _warn_once(reason)
+            _warn_once(f"{reason}; it is not used, since numba executes what it contains")
         else:
             yield folder
+
+
+def _open_folder(root: Path, folder: Path, create: bool) -> str:
+    """Return why a folder of the package is not to be trusted, "" if it is, created if it is not there."""
+    if create:
+        root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    reason = _distrust(root)
+    if create and not reason:
+        folder.mkdir(mode=0o755, exist_ok=True)
+    return reason or _distrust(folder, holds_code=True)
+
+
+def can_write() -> bool:
+    """Return whether there is a trusted folder that a file can be written to."""
+    for folder in trusted_folders(create=True):
+        with suppress(OSError):
+            _try_to_write(folder)
+            return True
+    return False
+
+
+def why_not_first() -> str:
+    """Return why no file can be written to the folder that comes first; "" if one can."""
+    root, folder = next(_folders())
+    try:
+        reason = _open_folder(root, folder, create=True)
+        if not reason:
+            _try_to_write(folder)
+        return reason
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}"
+
+
+def _try_to_write(folder: Path) -> None:
+    path = folder / "trial"
+    replace_file(path, bytes(TRIAL_BYTES))
+    path.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file at once, so that no other process sees a part of it; OSError where it cannot be written."""
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        # Never writable for others, readable for all whose umask allows it.
+        with os.fdopen(os.open(temporary, WRITE_FLAGS, 0o644), "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def _distrust(folder: Path, *, holds_code: bool = False) -> str:
@@ -121,6 +172,5 @@ def _distrust(folder: Path, *, holds_code: bool = False) -> str:
 
 @cache
 def _warn_once(reason: str) -> None:
-    text = f"the cache of compiled kernels {reason}; it is not used, since numba executes what it contains"
     # One line: Python finds no source line to print at this place.
-    warnings.warn_explicit(text, RuntimeWarning, "ert", 1, "ert")
+    warnings.warn_explicit(f"the cache of compiled kernels {reason}", RuntimeWarning, "ert", 1, "ert")

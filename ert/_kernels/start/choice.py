@@ -5,7 +5,8 @@
     large job, training ──> kernels, compiled here where they are not in the cache
 
 A *run* is a cascade that is run on a face from one initialization. ``ERT_COMPILE=now`` takes the kernels at once,
-``never`` leaves them alone; so does numba's ``NUMBA_DISABLE_JIT``.
+``never`` leaves them alone; so does numba's ``NUMBA_DISABLE_JIT``. Then nothing is compiled, and what only kernels
+can do, such as training, is refused.
 """
 
 import os
@@ -18,12 +19,16 @@ from ert._kernels.start import cache_folders as cache_folders
 
 # Runs of NumPy that take as long as loading the kernels, and as long as compiling them: 5 ms each.
 FEW_RUNS, MANY_RUNS = 100, 3000
-VARIABLE, SETTINGS = "ERT_COMPILE", ("auto", "now", "never")
+# Variables of the environment, and their values; the first is the default. Kernels: "auto", the fastest for this
+# processor; "avx512" or "avx2", those that use no more than this; "portable", those that use neither, on any.
+VARIABLE, KERNELS_VARIABLE = "ERT_COMPILE", "ERT_KERNELS"
+SETTINGS = {VARIABLE: ("auto", "now", "never"), KERNELS_VARIABLE: ("auto", "avx512", "avx2", "portable")}
 
 # What a program shows of the lines that say what is compiled.
 notice: Callable[[str], object] | None = None
-# The names of the files in the cache that this process has read or written.
+# The names of the files in the cache that this process has read or written, and why one could not be written.
 files_used: set[str] = set()
+not_kept = ""
 
 _lock = threading.RLock()
 _compiled = False
@@ -31,6 +36,25 @@ _n_runs = 0
 # Whether all kernels were in the cache when this process began.
 _were_ready: bool | None = None
 _has_compiled = False
+
+
+class SettingError(ValueError):
+    """A variable of the environment asks for what there is not; the message is a line that begins with its name."""
+
+
+def setting(variable: str) -> str:
+    """Return what a variable of the environment asks for.
+
+    Raises
+    ------
+    SettingError
+        When that is unknown.
+    """
+    known = SETTINGS[variable]
+    value = os.environ.get(variable) or known[0]
+    if value not in known:
+        raise SettingError(f"{variable}={value}: expected {', '.join(known[:-1])} or {known[-1]}")
+    return value
 
 
 def is_compiled() -> bool:
@@ -42,7 +66,7 @@ def never_compiles() -> bool:
     """Return whether numba must not compile."""
     config = sys.modules.get("numba.core.config")
     disabled = getattr(config, "DISABLE_JIT", 0) if config else os.environ.get("NUMBA_DISABLE_JIT", "0").strip() or "0"
-    return disabled not in (0, False, "0") or os.environ.get(VARIABLE) == "never"
+    return setting(VARIABLE) == "never" or disabled not in (0, False, "0")
 
 
 def kernel_level() -> str:
@@ -80,16 +104,13 @@ def take_over(n_runs: int = 1) -> bool:
 
     Raises
     ------
-    ImportError
+    SettingError
         When ERT_COMPILE or ERT_KERNELS has an unknown value.
     """
     global _were_ready
     if _compiled or never_compiles():
         return _compiled
-    setting = os.environ.get(VARIABLE) or "auto"
-    if setting not in SETTINGS:
-        raise ImportError(f"{VARIABLE}={setting}: expected {', '.join(SETTINGS)}")
-    if n_runs >= MANY_RUNS or setting == "now" or os.environ.get("ERT_KERNELS", "auto") != "auto":
+    if n_runs >= MANY_RUNS or setting(VARIABLE) == "now" or setting(KERNELS_VARIABLE) != "auto":
         return use_compiled()
     with _lock:
         if _were_ready is None:
@@ -109,7 +130,9 @@ def compiling() -> None:
     global _has_compiled
     if not _has_compiled:
         _has_compiled = True
-        kept = "the next run starts at once" if ahead.can_write() else "there is no folder to keep the result in"
+        kept = (
+            "the next run starts at once" if cache_folders.can_write() else "there is no folder to keep the result in"
+        )
         _show(f"compiling for this processor; {kept} ...")
 
 
