@@ -30,6 +30,11 @@ def one_line(text: str, longest: int = 500) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number of things in words: 1 trial, 2 trials."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def _escaped(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import bundled_models, claim, is_stream, protect
 from ert._core.runtime import count_threads
 from ert._core.types import Pixels
@@ -206,10 +206,12 @@ def _run_in_parts(options: argparse.Namespace) -> int:
             on_progress=update,
             on_start=_log_cluster,
         )
-    text = f"{options.out}: {found.n_parts} files, {found.n_objects} objects in {found.n_images} images"
+    text = f"{options.out}: {counted(found.n_parts, 'file')}, {counted(found.n_objects, 'object')} in "
+    text += counted(found.n_images, "image")
     text += f", nothing found in {found.n_empty}" if found.n_empty else ""
     text += f", {found.n_unlikely} of confidence below {LIKELY_CONFIDENCE:g}" if found.n_unlikely else ""
-    text += f"; {found.n_parts_before} files were there before" if found.n_parts_before else ""
+    before, verb = counted(found.n_parts_before, "file"), "was" if found.n_parts_before == 1 else "were"
+    text += f"; {before} {verb} there before" if found.n_parts_before else ""
     text += f"; {found.n_faults} could not be used" if found.n_faults else ""
     common.log(text)
     return 2 if found.n_faults else 0
@@ -219,8 +221,7 @@ def _log_cluster(client: Any) -> None:
     from ert.pipeline.cluster.client import address, wait_for_workers
 
     n = wait_for_workers(client)
-    threads = f"{n} thread{'' if n == 1 else 's'}"
-    common.log(f"ert: cluster {address(client)}, {threads}; its dashboard: {client.dashboard_link}")
+    common.log(f"ert: cluster {address(client)}, {counted(n, 'thread')}; its dashboard: {client.dashboard_link}")
 
 
 @contextmanager

@@ -16,11 +16,14 @@ from ert.datasets.split import file_groups
 from ert.pipeline.plan import make_plan
 from ert.pipeline.train import Checks, check_splits
 from ert.pipeline.tuning.report import write_tuning_report
-from ert.pipeline.tuning.study import OBJECTIVES, Settings, check_storage, require_optuna
+from ert.pipeline.tuning.storage import check_storage, is_url, require_optuna
+from ert.pipeline.tuning.study import OBJECTIVES, Settings
 from ert.pipeline.tuning.tune import Tuned, default_storage, run_tuning
 from ert.training.presets import PRESETS
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+# What arguments of `ert.tune` are called here.
+_OPTIONS = {"seconds": "time", "n_trials": "trials", "n_workers": "workers", "max_ms": "max-ms", "max_mb": "max-mb"}
 
 
 def add_tune_options(parser: Parser) -> None:
@@ -94,17 +97,22 @@ def run_tune(options: argparse.Namespace) -> int:
         checks = Checks(cv=options.cv, norms=norms)
         if options.cv < 2:
             raise InputError(f"cv {options.cv}: expected at least 2 folds")
+        if options.workers < 1:
+            raise InputError(f"n_workers {options.workers}: expected at least 1")
+        if options.storage == "":
+            raise InputError("storage '': expected a file, or the URL of a database")
     except InputError as error:
-        raise InputError("--" + str(error).replace("_", "-", 1)) from None
+        name, _, rest = str(error).partition(" ")
+        raise InputError(f"--{_OPTIONS.get(name, name)} {rest}") from None
     claim(out, "model", "--out")
     page = common.report_page(options.report)
     common.check_json_file(options.json)
     storage = str(options.storage or default_storage(out))
-    if "://" not in storage:
+    if not is_url(storage):
         claim(storage, "study", "--storage")
     # Images of the dataset are known, and protected, from here on.
     dataset = with_scales(options, read_datasets(options))
-    if options.force and "://" not in storage and Path(storage).exists() and not is_of_kind(Path(storage), "study"):
+    if options.force and not is_url(storage) and Path(storage).exists() and not is_of_kind(Path(storage), "study"):
         Path(storage).unlink()
     check_storage(storage)
     if options.group is not None:

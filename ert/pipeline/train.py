@@ -223,18 +223,20 @@ def run_training(
     resume: bool = False,
     on_model: Callable[[ShapePredictor], object] = lambda model: None,
     on_stage: Callable[[ShapePredictor], object] | None = None,
+    brief: bool = False,
     say: Callable[[str], object] = lambda text: None,
 ) -> Trained:
     """Validate as `checks` say, train the model, and note its errors in it.
 
-    `on_model` is called with the model before it is fitted, `say` with lines about what happens. The other parameters
-    are those of `train`.
+    `on_model` is called with the model before it is fitted, `say` with lines about what happens: with `brief`, without
+    those about the source of boxes and the choice of parameters. The other parameters are those of `train`.
     """
     if checks.groups is not None and len(checks.groups) != len(dataset):
         raise InputError(f"groups: {len(checks.groups)}, expected one for each of {len(dataset)} objects")
     if confidence and confidence < 2:
         raise InputError(f"confidence {confidence}: expected at least 2 folds")
-    say(plan.text)
+    if not brief:
+        say(plan.text)
     rest, held_out = hold_out(dataset, checks, plan.random_state)
     checkpoint = None if checkpoint is None else Path(checkpoint)
     files: Any = {"resume": resume, "checkpoint": checkpoint, "say": say}
@@ -245,7 +247,8 @@ def run_training(
     if checks.n_folds:
         predictions, training = cross_validate(plan, dataset, splits, norm, **files)
     prepared = plan.prepare(rest)
-    for text in filter(None, (prepared.boxes.note, prepared.choice, prepared.advice)):
+    choice = () if brief else (prepared.choice, prepared.advice)
+    for text in filter(None, (prepared.boxes.note, *choice)):
         say(text)
     on_model(prepared.model)
     model = prepared.fit(held_out, notes=notes, checkpoint=checkpoint, resume=resume, on_stage=on_stage, say=say)

@@ -86,9 +86,13 @@ def test_bad_images_are_reported_and_passed_over(wings, dataset, tmp_path, addre
     lines = capsys.readouterr().err.splitlines()
     assert [line.rpartition(": ")[0] for line in lines[1:3]] == [f"ert: {tmp_path}/bad{i}.png" for i in (0, 1)]
     assert lines[3] == f"ert: further ones are listed in {tmp_path}/out/_part-*.errors.txt"
-    assert lines[4] == f"{tmp_path}/out: 1 files, 1 objects in 1 images; 3 could not be used"
+    assert lines[4] == f"{tmp_path}/out: 1 file, 1 object in 1 image; 3 could not be used"
     (listed,) = (tmp_path / "out").glob("_part*.errors.txt")
     assert len(listed.read_text().splitlines()) == 3
+    # They are still missing in what is there.
+    assert run("predict", wings, *images, "--out", tmp_path / "out", "--cluster", address, "--resume") == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith("0 objects in 0 images; 1 file was there before; 3 could not be used")
 
 
 @pytest.mark.parametrize(

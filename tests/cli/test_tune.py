@@ -21,6 +21,7 @@ def test_model_report_and_json(dataset, tmp_path, capsys):
     assert "ert: trial 0: error " in said
     assert "(the preset)" in said
     assert "3 of 3 trials" in said
+    assert said.count("boxes: ") == 1
     record = json.loads((tmp_path / "m.json").read_text())
     assert [row["number"] for row in record["trials"]] == [0, 1, 2]
     model = ert.load(out)
@@ -32,7 +33,7 @@ def test_model_report_and_json(dataset, tmp_path, capsys):
     before = out.read_bytes()
     assert (tmp_path / "m.tune.log").exists()
     assert run("tune", dataset / "landmarks.csv", *outputs, "--trials", 3, *TINY) == 0
-    assert "continuing after 3 trials" in capsys.readouterr().err
+    assert "continuing after 3 trials\n" in capsys.readouterr().err
     assert out.read_bytes() == before
 
 
@@ -59,10 +60,12 @@ def test_an_interrupt_keeps_what_is_done(dataset, tmp_path, capsys, monkeypatch)
         (["--max-mb", "nan"], "--max-mb nan: expected a number above 0"),
         (["--cv", "1"], "--cv 1: expected at least 2 folds"),
         (["--cv", "99"], "--cv: "),
-        (["--workers", "0", "--trials", "1"], "workers 0: expected at least 1"),
+        (["--workers", "0", "--trials", "1"], "--workers 0: expected at least 1"),
+        (["--storage", ""], "--storage '': expected a file, or the URL of a database"),
+        (["--storage", "/dev/full"], "/dev/full: is a device or a pipe, expected a file for the study"),
         (["--storage", "none/study.log"], "there is no folder none"),
         (["--storage", "text.log"], "text.log: exists and is not a study of ert tune"),
-        (["--storage", "nothing://me:secret@host/x", "--trials", "1"], "host/x: cannot hold a study: "),
+        (["--storage", "nothing://me:secret@host/x", "--trials", "1"], "host/x: cannot hold a study: unknown kind of"),
     ],
 )
 def test_bad_options(dataset, tmp_path, capsys, monkeypatch, options, expected):

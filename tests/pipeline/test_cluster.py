@@ -329,6 +329,9 @@ def test_workers_of_another_version(whole_model, photos, tmp_path, client, monke
     ("cluster", "message"),
     [
         ("local:x", "local:x: expected a number of processes, such as local:4"),
+        ("", "cluster '': no address of a scheduler, expected one such as tcp://10.0.0.1:8786, or local:4"),
+        ("nothing://x", "cluster 'nothing://x': no address of a scheduler"),
+        ("localhost", "cluster 'localhost': no address of a scheduler"),
         ("tcp://127.0.0.1:9", "tcp://127.0.0.1:9: no scheduler answers at this address"),
     ],
 )
@@ -480,3 +483,78 @@ def test_a_scheduler_that_goes_away(whole_model, photos, tmp_path, client):
     options |= {"cluster": client, "on_progress": None}
     assert 1 <= finished < 12
     assert ert.predict_on_cluster(whole_model, photos, tmp_path, resume=True, **options).n_parts_before == finished
+
+
+def test_faults_of_finished_parts_are_not_forgotten(whole_model, photos, tmp_path, client):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    images = [bad, *(photos / f"wing{i}.png" for i in range(5))]
+    options = {"cluster": client, "images_per_part": 3}
+    ert.predict_on_cluster(whole_model, images, tmp_path / "out", **options)
+    max((tmp_path / "out").glob("part-*")).unlink()
+    faults = []
+    found = ert.predict_on_cluster(
+        whole_model, images, tmp_path / "out", resume=True, on_error=faults.append, **options
+    )
+    assert (found.n_images, found.n_faults, found.n_parts_before) == (3, 1, 1)
+    assert faults == [f"{bad}: is not an image, or of a kind that Pillow cannot read"]
+
+
+@pytest.mark.parametrize("in_store", [False, True])
+def test_errors_of_images_that_were_mended_are_removed(whole_model, photos, tmp_path, store, client, in_store):
+    """The worker wrote the file of errors, but not the part."""
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    out = "memory://out/run" if in_store else str(tmp_path / "out")
+    options = {"cluster": client, "resume": True}
+    ert.predict_on_cluster(whole_model, [bad], out, **options)
+    before = sorted(stores.names_in(out))
+    assert [name.partition("-")[0] for name in before] == ["_ert_predict.json", "_part", "part"]
+    stores.remove(out, before[2])
+    bad.write_bytes((photos / "wing0.png").read_bytes())
+    assert ert.predict_on_cluster(whole_model, [bad], out, **options).n_faults == 0
+    assert sorted(stores.names_in(out)) == [before[0], before[2]]
+
+
+def test_an_interrupted_run_ends_in_the_same_table(whole_model, photos, tmp_path, client):
+    options = {"cluster": client, "images_per_part": 2}
+    ert.predict_on_cluster(whole_model, photos, tmp_path / "whole", **options)
+
+    def interrupt(n):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        ert.predict_on_cluster(whole_model, photos, out, on_progress=interrupt, **options)
+    assert ert.predict_on_cluster(whole_model, photos, out, resume=True, **options).n_parts_before >= 1
+    assert sorted(parts(out)) == sorted(parts(tmp_path / "whole"))
+    assert rows(out) == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place", ["file", "file/out", "/proc/out"])
+def test_folders_that_cannot_be_made(whole_model, photos, tmp_path, client, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r": cannot create folder: (File exists|Not a directory|No such file)"):
+        ert.predict_on_cluster(whole_model, photos, tmp_path / place, cluster=client)
+
+
+def test_kernels_are_compiled_before_processes_start(whole_model, photos, tmp_path, monkeypatch):
+    class StartedError(Exception):
+        pass
+
+    def start(*args, **options):
+        raise StartedError
+
+    for ready, expected in ((False, ["warm"]), (True, [])):
+        calls = []
+        monkeypatch.setattr("ert._kernels.start.ahead.is_ready", lambda ready=ready: ready)
+        monkeypatch.setattr("ert._kernels.start.ahead.can_write", lambda: True)
+        monkeypatch.setattr(ert.ShapePredictor, "warm_up", lambda self, calls=calls, **options: calls.append("warm"))
+        monkeypatch.setattr("ert.pipeline.cluster.client.LocalCluster", start)
+        with pytest.raises(StartedError):
+            ert.predict_on_cluster(whole_model, photos, tmp_path, cluster="local:2")
+        assert calls == expected
+        # Not for a number that is none.
+        with pytest.raises(InputError, match="expected a number of processes"):
+            ert.predict_on_cluster(whole_model, photos, tmp_path, cluster="local:x")
+        assert calls == expected

@@ -7,7 +7,7 @@ given to other workers, `ATTEMPTS` times in all.
 
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster
+from distributed.comm import resolve_address
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, one_line, quoted
 from ert._core.runtime import count_threads
 from ert.pipeline.cluster.stores import item_name
 from ert.pipeline.cluster.worker import (
@@ -66,13 +67,15 @@ class _Job:
 
 
 @contextmanager
-def connected(cluster: Any) -> Iterator[Client]:
+def connected(cluster: Any, warm_up: Callable[[], object] = lambda: None) -> Iterator[Client]:
     """Connect to a cluster, or start one on this machine that ends with the block.
 
     Parameters
     ----------
     cluster : str or distributed.Client
         The address of a scheduler, or ``local:N``: N processes of this machine. A client is left open.
+    warm_up : callable
+        Called before processes of this machine start: what it compiles, they do not.
 
     Raises
     ------
@@ -84,10 +87,11 @@ def connected(cluster: Any) -> Iterator[Client]:
         return
     kind, _, number = str(cluster).partition(":")
     if kind == "local":
-        with _local_cluster(number) as local, _connect(local) as client:
+        with _local_cluster(number, warm_up) as local, _connect(local) as client:
             client.register_plugin(UninterruptedPlugin())
             yield client
         return
+    _check_address(cluster)
     try:
         client = _connect(cluster)
     except (OSError, ValueError, TypeError) as error:
@@ -97,17 +101,33 @@ def connected(cluster: Any) -> Iterator[Client]:
         yield client
 
 
+def _check_address(cluster: Any) -> None:
+    """Refuse what is no address: a client that was begun with it takes 20 s to end, with a traceback."""
+    if not isinstance(cluster, str):
+        return
+    try:
+        resolve_address(cluster)
+    except OSError as error:
+        raise InputError(
+            f"cluster {cluster}: no scheduler answers at this address: {error.strerror or error}"
+        ) from None
+    except Exception:  # of all kinds, warnings too
+        expected = "expected one such as tcp://10.0.0.1:8786, or local:4"
+        raise InputError(f"cluster {quoted(cluster)}: no address of a scheduler, {expected}") from None
+
+
 def _connect(cluster: Any) -> Client:
     # Not the one that Dask's collections use from now on.
     return Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False)
 
 
 @contextmanager
-def _local_cluster(number: str) -> Iterator[LocalCluster]:
+def _local_cluster(number: str, warm_up: Callable[[], object]) -> Iterator[LocalCluster]:
     try:
         n = count_threads(int(number or -1))
     except ValueError:
         raise InputError(f"cluster local:{number}: expected a number of processes, such as local:4") from None
+    warm_up()
     environment = "distributed.nanny.pre-spawn-environ"
     # A worker gets one part at a time: none that only waits is suspected when it dies.
     options = {"distributed.scheduler.worker-saturation": 1.0, environment: dask.config.get(environment) | MALLOC}
@@ -154,30 +174,28 @@ def sent(client: Client, run: Run) -> Iterator[None]:
                 client.unregister_worker_plugin(run.key)
 
 
-def predict_parts(
-    client: Client, key: str, parts: Iterable[Part], *, in_order: bool = False
-) -> Iterator[tuple[Part, list[Photo] | Summary]]:
-    """Yield parts and what was found in them, as they are done, or in order.
+def written_parts(client: Client, key: str, parts: Iterable[Part]) -> Iterator[tuple[Part, Summary]]:
+    """Yield parts that workers have written, as they are done, and what is in them.
 
     Raises
     ------
     InputError
         When a part cannot be read or written by `ATTEMPTS` workers, or the scheduler or all workers are gone.
     """
-    loop = _Loop(client, key, iter(parts))
-    early: dict[int, tuple[Part, list[Photo] | Summary]] = {}
+    with closing(_Loop(client, key, iter(parts))) as loop:
+        yield from loop.results({})
+
+
+def found_photos(client: Client, key: str, parts: Iterable[Part]) -> Iterator[Photo]:
+    """Yield what workers return of each image, in the order of the images; it raises what `written_parts` does."""
+    early: dict[int, list[Photo]] = {}
     first = 0
-    try:
-        for part, result in loop.results(early):
-            if not in_order:
-                yield part, result
-                continue
-            early[part.number] = part, result
+    with closing(_Loop(client, key, iter(parts))) as loop:
+        for part, photos in loop.results(early):
+            early[part.number] = photos
             while first in early:
-                yield early.pop(first)
+                yield from early.pop(first)
                 first += 1
-    finally:
-        loop.cancel()
 
 
 class _Loop:
@@ -189,8 +207,11 @@ class _Loop:
         self.active: dict[Any, tuple[Any, _Job]] = {}
         self.limit, self.refreshed, self.last_worker_seen = 0, -REFRESH_SECONDS, monotonic()
 
-    def results(self, waiting: dict[int, Any]) -> Iterator[tuple[Part, list[Photo] | Summary]]:
-        """Yield what is done; `waiting` are results that are not used yet, which count as parts in flight."""
+    def results(self, waiting: dict[int, Any]) -> Iterator[tuple[Part, Any]]:
+        """Yield what is done, a `Summary` where parts have names, else a list of `Photo`.
+
+        `waiting` are results that are not used yet, which count as parts in flight.
+        """
         while True:
             self._refresh()
             while len(self.active) + len(waiting) // 2 < self.limit and (part := next(self.parts, None)):
@@ -284,7 +305,7 @@ class _Loop:
         self._submit(job)
         return None
 
-    def cancel(self) -> None:
+    def close(self) -> None:
         """Give up what is in flight."""
         futures = [future for future, _ in self.active.values()]
         self.active.clear()

@@ -18,10 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, one_line
 from ert._core.files import as_path, model_path, write_text
 from ert._core.image_paths import Levels, image_path, image_url
 from ert._core.types import StrPath
+from ert._kernels import choice
 from ert.datasets.parsing import check_name
 from ert.faces.detection import Detector
 from ert.inference.mode import PredictionMode
@@ -60,7 +61,7 @@ class ClusterResult(NamedTuple):
     n_unlikely : int
         Objects of low confidence.
     n_faults : int
-        Images and inputs that could not be used.
+        Images and inputs that could not be used, of the parts that were finished before, too.
     n_parts : int
         Files.
     n_parts_before : int
@@ -143,7 +144,7 @@ def predict_on_cluster(
     resume : bool
         Go on with a run that was interrupted: parts that are finished are not predicted again.
     on_error : callable, optional
-        Called with a line about each image or input that could not be used.
+        Called with a line about each image or input that could not be used, of finished parts, too.
     on_progress : callable, optional
         Called with the number of images that are done since the last call.
     on_start : callable, optional
@@ -161,8 +162,8 @@ def predict_on_cluster(
         or a part cannot be written. Finished parts are kept.
     """
     require_distributed()
-    from ert.pipeline.cluster.client import connected, predict_parts, sent
-    from ert.pipeline.cluster.worker import Run, Summary
+    from ert.pipeline.cluster.client import connected, sent, written_parts
+    from ert.pipeline.cluster.worker import Run
 
     given = [images] if isinstance(images, (str, os.PathLike)) else images
     predictor, contents, suffix = read_model(model)
@@ -201,13 +202,13 @@ def predict_on_cluster(
                 continue
             yield Item(file, file.stem, boxes, ("",) * len(boxes), scale)
 
-    with connected(cluster) as client:
+    with connected(cluster, lambda: _warm_up(predictor, request)) as client:
         if on_start is not None:
             on_start(client)
         run = Run(new_key(), contents, suffix, request[1:], target.folder, format, columns)
         with sent(client, run):
-            for part, found in predict_parts(client, run.key, target.parts(digest, items(), images_per_part)):
-                assert isinstance(found, Summary)
+            parts = target.parts(digest, items(), images_per_part, counts.fault)
+            for part, found in written_parts(client, run.key, parts):
                 counts.add(found)
                 if on_progress is not None:
                     on_progress(len(part.items))
@@ -215,6 +216,12 @@ def predict_on_cluster(
         raise InputError("images: none found, expected at least one")
     target.finish(counts.result(target))
     return counts.result(target)
+
+
+def _warm_up(model: ShapePredictor, request: Request) -> None:
+    """Compile what is not in the cache yet: each process of this machine would, at the same time."""
+    if not choice.ahead.is_ready() and choice.ahead.can_write():
+        model.warm_up(rotated=request.box_from == "learned")
 
 
 def read_model(model: ShapePredictor | StrPath) -> tuple[ShapePredictor, bytes, str]:
@@ -282,10 +289,12 @@ class _Target:
             raise InputError(f"format={format!r}: expected one of {', '.join(FORMATS)}")
         if images_per_part < 1:
             raise InputError(f"images_per_part={images_per_part}: expected at least 1")
+        # Raises an InputError where a package is missing that writes the format.
         choose_output(f"part{OUTPUT_FORMATS[format].suffix}")
         self.format = format
         self.n_parts = self.n_before = 0
         self.digests: dict[int, str] = {}
+        self.errors: set[str] = set()
         self.settings: dict[str, object] = {}
 
     def open(self, digest: str, resume: bool) -> None:
@@ -301,6 +310,8 @@ class _Target:
             has_settings |= name == SETTINGS
             if found := _PART.fullmatch(name):
                 self.digests[int(found[1])] = found[2]
+            elif name.startswith("_part-"):
+                self.errors.add(name)
         if self.digests and not resume:
             raise InputError(f"{self.folder}: has results of a run; --resume goes on with it, or give another --out")
         if self.digests and has_settings:
@@ -316,8 +327,10 @@ class _Target:
                 )
         self._write_settings()
 
-    def parts(self, of_run: str, items: Iterable[Item], images_per_part: int) -> "Iterator[Part]":
-        """Yield the parts that are not finished.
+    def parts(
+        self, of_run: str, items: Iterable[Item], images_per_part: int, on_fault: Callable[[str], object]
+    ) -> "Iterator[Part]":
+        """Yield the parts that are not finished; the faults of the others are what their files of errors say.
 
         Raises
         ------
@@ -325,21 +338,32 @@ class _Target:
             When a finished part has other images.
         """
         from ert.pipeline.cluster.client import Part
-        from ert.pipeline.cluster.worker import part_name
+        from ert.pipeline.cluster.worker import errors_name, part_name
 
         for number, batch in enumerate(batches(items, images_per_part)):
             self.n_parts += 1
             names = "\n".join(map(item_name, batch))
             digest = blake2b(f"{of_run}\n{names}".encode(errors="surrogateescape"), digest_size=8).hexdigest()
             finished = self.digests.pop(number, None)
+            name = part_name(number, digest, self.format)
             if finished is None:
-                yield Part(number, batch, part_name(number, digest, self.format))
+                yield Part(number, batch, name)
             elif finished == digest:
                 self.n_before += 1
+                if (errors := errors_name(name)) in self.errors:
+                    self._report(errors, on_fault)
             else:
                 self._refuse(number, finished)
         for number, finished in sorted(self.digests.items()):
             self._refuse(number, finished)
+
+    def _report(self, errors: str, on_fault: Callable[[str], object]) -> None:
+        try:
+            lines = read_text(self.folder, errors).split("\n")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.folder}/{errors}: cannot be read: {one_line(str(error))}") from None
+        for line in filter(None, lines):
+            on_fault(line)
 
     def _refuse(self, number: int, digest: str) -> NoReturn:
         raise InputError(
@@ -367,15 +391,13 @@ def predict_photos_on_cluster(
 ) -> Iterator[Photo]:
     """Yield what the workers of a cluster find in each image, in order, like `predict_photos`."""
     require_distributed()
-    from ert.pipeline.cluster.client import Part, connected, predict_parts, sent
+    from ert.pipeline.cluster.client import Part, connected, found_photos, sent
     from ert.pipeline.cluster.worker import Run
 
-    _, contents, suffix = read_model(model)
+    predictor, contents, suffix = read_model(model)
     run = Run(new_key(), contents, suffix, request[1:])
-    with connected(cluster) as client:
+    with connected(cluster, lambda: _warm_up(predictor, request)) as client:
         on_start(client)
         with sent(client, run):
             parts = (Part(number, batch) for number, batch in enumerate(batches(items, IMAGES_PER_TASK)))
-            for _, photos in predict_parts(client, run.key, parts, in_order=True):
-                assert isinstance(photos, list)
-                yield from photos
+            yield from found_photos(client, run.key, parts)

@@ -278,6 +278,25 @@ def publish(folder: str, name: str, write: Callable[[Path], object]) -> None:
         raise InputError(f"{folder}/{name}: cannot be written: {one_line(str(error))}") from None
 
 
+def remove(folder: str, name: str) -> None:
+    """Remove a file from a folder or store, if it is there.
+
+    Raises
+    ------
+    InputError
+        When it cannot be removed.
+    """
+    try:
+        if not is_url(folder):
+            Path(folder, name).unlink(missing_ok=True)
+            return
+        fs, root = file_system(folder)
+        if fs.exists(path := f"{root}/{name}"):
+            fs.rm(path)
+    except OSError as error:
+        raise InputError(f"{folder}/{name}: cannot be removed: {one_line(error.strerror or str(error))}") from None
+
+
 def names_in(folder: str) -> Iterator[str]:
     """Yield the names of the files in a folder or store; none where there is no such folder."""
     try:

@@ -19,7 +19,7 @@ from ert._core.exceptions import InputError, one_line
 from ert._core.files import write_text
 from ert._core.version import __version__
 from ert.inference.locator import LIKELY_CONFIDENCE
-from ert.pipeline.cluster.stores import is_url, item_name, publish, with_files
+from ert.pipeline.cluster.stores import is_url, item_name, publish, remove, with_files
 from ert.pipeline.inputs import Item
 from ert.pipeline.outputs import OUTPUT_FORMATS, write_photos
 from ert.pipeline.part import Columns, photo_entry, read_photo
@@ -193,6 +193,9 @@ def _write(run: Run, photos: list[Photo], name: str) -> Summary:
     ]
     if faults:
         publish(run.folder, errors_name(name), lambda file: _write_lines(file, faults))
+    else:
+        # Of a worker that could not write the part after it, before the images were mended.
+        remove(run.folder, errors_name(name))
     publish(run.folder, name, lambda file: write_photos(file, run.format, lambda: iter(found), columns))
     objects = [each for photo in found for each in photo.objects]
     n_unlikely = sum(each.confidence is not None and each.confidence < LIKELY_CONFIDENCE for each in objects)

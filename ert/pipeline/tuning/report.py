@@ -7,7 +7,8 @@ from typing import Any
 from ert._core.system import provenance
 from ert._core.types import StrPath
 from ert.evaluation.report import parameter_table, provenance_facts, write_page
-from ert.pipeline.tuning.study import finished_trials, require_optuna
+from ert.pipeline.tuning.storage import require_optuna
+from ert.pipeline.tuning.study import finished_trials
 from ert.pipeline.tuning.tune import Tuned
 from ert.plotting.charts import Chart
 

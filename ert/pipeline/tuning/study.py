@@ -1,30 +1,29 @@
-"""The study of a search: where its trials are stored, and the loop that runs them.
+"""The study of a search: which trials wait, and the loop that runs them.
 
 Trials are drawn from the seed and the number of those before, so that an interrupted search goes on as it would have.
 """
 
 import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, counted, one_line
+from ert.pipeline.tuning.owner import PROCESS, is_running, owned
+from ert.pipeline.tuning.storage import StorageError, open_study, quiet, require_optuna
 from ert.pipeline.tuning.trial import STEPS, Cost, Fold, evaluate
 from ert.training.space import FIRST_TRIALS, Dimension, Values, preset_values
 
 OBJECTIVES = ("error", "error-time", "error-size")
-SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 # A trial ends when it is worse at a step than the median of at least this many finished trials.
 MIN_FINISHED = 4
 # Trials that are drawn without regard to those before, the first ones of `FIRST_TRIALS` included.
 N_STARTUP_TRIALS = 10
+# Of a point other than the preset: it may be what ends the process, for want of memory.
+MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise InputError(f"objective {one_line(str(self.objective))!r}: expected one of {', '.join(OBJECTIVES)}")
-        for name, value in (("time", self.seconds), ("max_ms", self.max_ms), ("max_mb", self.max_mb)):
+        for name, value in (("seconds", self.seconds), ("max_ms", self.max_ms), ("max_mb", self.max_mb)):
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} {value:g}: expected a number above 0")
         if self.n_trials is not None and self.n_trials < 1:
-            raise InputError(f"trials {self.n_trials}: expected at least 1")
+            raise InputError(f"n_trials {self.n_trials}: expected at least 1")
+
+    @property
+    def n_directions(self) -> int:
+        """How many numbers are minimized."""
+        return 1 if self.objective == "error" else 2
 
     @property
     def with_cost(self) -> bool:
@@ -78,65 +82,6 @@ class Settings:
         if self.max_mb is not None and mb > self.max_mb:
             return f"{mb:.3g} MB, at most {self.max_mb:g} allowed"
         return ""
-
-
-def require_optuna() -> Any:
-    """Return the package, or raise an InputError that names what to install."""
-    try:
-        optuna = import_module("optuna")
-    except ImportError:
-        raise InputError('ert tune: needs optuna, which is not installed: pip install "ert-landmarks[tune]"') from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ignore warnings that features of Optuna may change."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=require_optuna().exceptions.ExperimentalWarning)
-        yield
-
-
-def check_storage(storage: str) -> None:
-    """Raise an InputError, before any work, if what is there cannot hold a study."""
-    if "://" in storage or Path(storage).exists():
-        with _storage_errors(storage):
-            _backend(require_optuna(), storage)
-
-
-@contextmanager
-def _storage_errors(storage: str | None) -> Iterator[None]:
-    # A URL may have a password.
-    shown = "" if storage is None else storage.rpartition("@")[2] if "://" in storage else storage
-    try:
-        with _quiet():
-            yield
-    except OSError as error:
-        raise InputError(f"{shown}: cannot hold a study: {error.strerror or one_line(str(error))}") from error
-    except Exception as error:
-        # Of SQLAlchemy, of a driver, or of a damaged file.
-        raise InputError(f"{shown}: cannot hold a study: {one_line(str(error), 200)}") from error
-
-
-def open_study(storage: str | None, name: str, settings: Settings) -> Any:
-    """Return the study of a name, which is made if the storage has none; None stores it in memory."""
-    optuna = require_optuna()
-    n = 1 if settings.objective == "error" else 2
-    with _storage_errors(storage):
-        options: Any = {"study_name": name, "load_if_exists": True, "directions": ["minimize"] * n}
-        return optuna.create_study(storage=_backend(optuna, storage), **options)
-
-
-def _backend(optuna: Any, storage: str | None) -> Any:
-    if storage is None:
-        return None
-    if "://" in storage or Path(storage).suffix.lower() in SQLITE_SUFFIXES:
-        url = storage if "://" in storage else f"sqlite:///{Path(storage).absolute()}"
-        return optuna.storages.RDBStorage(url)
-    journal = optuna.storages.journal
-    # A lock that network file systems have, too.
-    return journal.JournalStorage(journal.JournalFileBackend(str(storage)))
 
 
 def finished_trials(study: Any, states: Sequence[str] = ("COMPLETE",)) -> list[Any]:
@@ -164,7 +109,7 @@ class Search:
     space : tuple of Dimension
     settings : Settings
     storage : str or None
-        A file (a journal, or SQLite with one of `SQLITE_SUFFIXES`), the URL of a database, or None for this process.
+        A file (a journal, or SQLite by its suffix), the URL of a database, or None for this process.
     name : str
         Of the study.
     random_state : int
@@ -183,12 +128,31 @@ class Search:
         return preset_values(self.space, self.folds[0].prepared.model.get_params())
 
     def open(self) -> Any:
-        """Return the study, in which the first trials wait."""
-        study, neutral = open_study(self.storage, self.name, self.settings), self.neutral
-        if not study.get_trials(deepcopy=False):
-            for values in ({}, *FIRST_TRIALS):
-                study.enqueue_trial(neutral | {k: v for k, v in values.items() if k in neutral}, skip_if_exists=True)
-        return study
+        """Return the study."""
+        return open_study(self.storage, self.name, self.settings.n_directions)
+
+    def queue(self, study: Any, say: Callable[[str], object]) -> None:
+        """Let the points wait that are still to be tried: the preset, the first, and those of interrupted trials."""
+        for trial in finished_trials(study, ("RUNNING",)):
+            if not is_running(study.study_name, trial):
+                study.tell(trial.number, state=_state("FAIL"), skip_if_finished=True)
+                say(f"trial {trial.number} does not count: the process that ran it has ended")
+        neutral, trials = self.neutral, study.get_trials(deepcopy=False)
+        taken = [_point(trial) for trial in trials if trial.state.name != "FAIL"]
+        begun = [_point(trial) for trial in trials if trial.state.name == "FAIL" and PROCESS in trial.user_attrs]
+        first = [neutral | {k: v for k, v in values.items() if k in neutral} for values in ({}, *FIRST_TRIALS)]
+        missing: list[dict[str, Any]] = []
+        for point in (*first, *begun):
+            tried = point != neutral and begun.count(point) >= MAX_ATTEMPTS
+            # Of a trial that was interrupted while it was drawn, the point is not known.
+            if point not in (*taken, *missing) and point.keys() == neutral.keys() and not tried:
+                missing.append(point)
+        if neutral in missing:  # it comes first
+            for trial in finished_trials(study, ("WAITING",)):
+                missing.append(_point(trial))
+                study.tell(study.ask(), state=_state("FAIL"))
+        for point in missing:
+            study.enqueue_trial(point)
 
     def run(
         self,
@@ -205,6 +169,7 @@ class Search:
         study = self.open() if study is None else study
         seconds: list[float] = []
         for _ in count():
+            self.queue(study, say)
             known = finished_trials(study, ("COMPLETE", "PRUNED", "RUNNING"))
             mean = float(np.mean(seconds)) if seconds else 0.0
             end = until - reserve * mean
@@ -215,12 +180,14 @@ class Search:
             begin = time.time()
             trial = self._ask(study, len(known))
             try:
-                text, finished = self._evaluate(study, trial, end if known else float("inf"))
+                with owned(trial) as give_sign:
+                    text, finished = self._evaluate(study, trial, end if known else float("inf"), give_sign)
+            except require_optuna().exceptions.UpdateFinishedTrialError:
+                say(f"trial {trial.number}: was given up by another process, which took this one for dead")
+                continue
             except BaseException as error:
-                study.tell(trial, state=_state("FAIL"))
-                if isinstance(error, (_OutOfTimeError, KeyboardInterrupt)):
-                    # The next run begins with it.
-                    study.enqueue_trial(trial.params)
+                # The next run tries its parameters again.
+                study.tell(trial, state=_state("FAIL"), skip_if_finished=True)
                 if isinstance(error, _OutOfTimeError):
                     return
                 raise
@@ -231,11 +198,11 @@ class Search:
     def _ask(self, study: Any, n_before: int) -> Any:
         optuna = require_optuna()
         seed = int(np.random.SeedSequence([self.random_state, n_before]).generate_state(1)[0])
-        with _quiet():
+        with quiet():
             study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=N_STARTUP_TRIALS, multivariate=True)
             return study.ask()
 
-    def _evaluate(self, study: Any, trial: Any, end: float) -> tuple[str, bool]:
+    def _evaluate(self, study: Any, trial: Any, end: float, give_sign: Callable[[], None]) -> tuple[str, bool]:
         """Run a trial; return what has come out, and whether it went to its end."""
         settings = self.settings
         values = suggest(self.space, trial)
@@ -253,6 +220,7 @@ class Search:
                 raise require_optuna().TrialPruned(f"{error:.3f} %")
 
         def on_stage() -> None:
+            give_sign()
             if time.time() >= end:
                 raise _OutOfTimeError
 
@@ -267,15 +235,15 @@ class Search:
             costs: Any = {"on_cost": on_cost} if settings.with_cost else {}
             error, cost = evaluate(self.folds, values, on_step=on_step, on_stage=on_stage, **costs)
         except require_optuna().TrialPruned as stop:
-            study.tell(trial, state=_state("PRUNED"))
+            study.tell(trial, state=_state("PRUNED"), skip_if_finished=True)
             part = (last + 1) / (STEPS * len(self.folds))
             return f"stopped after {part:.0%} of its stages: {stop}", False
         except InputError as problem:
-            if is_preset:
+            if is_preset or isinstance(problem, StorageError):
                 raise
-            study.tell(trial, state=_state("PRUNED"))
+            study.tell(trial, state=_state("PRUNED"), skip_if_finished=True)
             return f"left out: {problem}", False
-        study.tell(trial, settings.values(error, cost))
+        study.tell(trial, settings.values(error, cost), skip_if_finished=True)
         shown = f"error {error:.3f} %"
         if cost is not None:
             shown += f", {cost.ms:.2f} ms a face, {cost.mb:.2f} MB"
@@ -290,7 +258,7 @@ class Search:
             text += f", {minutes}:{seconds:02d} left"
         if self.settings.n_trials is not None:
             n = len(finished_trials(study, ("COMPLETE", "PRUNED", "RUNNING")))
-            text += f", {n} of {self.settings.n_trials} trials"
+            text += f", {n} of {counted(self.settings.n_trials, 'trial')}"
         return text
 
 
@@ -311,6 +279,11 @@ def suggest(space: Iterable[Dimension], trial: Any) -> dict[str, Any]:
             drawn = trial.suggest_float(each.name, each.low, each.high, log=each.factor)
             values[each.name] = round(drawn, 3)
     return values
+
+
+def _point(trial: Any) -> dict[str, Any]:
+    """Return the point that a trial has, or gets when it begins, as it is stored."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def allowed(trial: Any, settings: Settings) -> bool:

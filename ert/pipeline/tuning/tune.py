@@ -1,5 +1,6 @@
 """From a dataset to a model with the parameters that suit it: the search, the choice among the best, the training."""
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,13 +9,14 @@ from typing import Any
 from zlib import crc32
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
 from ert.faces.detection import Detector
 from ert.pipeline.plan import Plan, make_plan
 from ert.pipeline.train import Checks, check_splits, run_training
-from ert.pipeline.tuning.study import Search, Settings, allowed, finished_trials, require_optuna, trial_values
+from ert.pipeline.tuning.storage import open_study, require_optuna
+from ert.pipeline.tuning.study import Search, Settings, allowed, finished_trials, trial_values
 from ert.pipeline.tuning.trial import Fold, evaluate, prepare_folds
 from ert.pipeline.validate import object_digests
 from ert.predictor import ShapePredictor
@@ -40,7 +42,8 @@ class Tuned:
     preset : int or None
         The number of the trial with the parameters of the preset.
     trials : list of dict
-        "number", "state", "error" in percent, "second_error" in other folds, "ms", "mb", and "values" by dimension.
+        "number", "state", "error" in percent, "second_error" in other folds (None where it is not known), "ms", "mb",
+        and "values" by dimension.
     parameters : dict
         Of the model that differ from the preset's.
     """
@@ -62,7 +65,7 @@ class Tuned:
         """What has come out, in words."""
         rows = {row["number"]: row for row in self.trials}
         states = [row["state"] for row in self.trials]
-        lines = [f"{len(states)} trials, {states.count('PRUNED')} of them stopped early"]
+        lines = [f"{counted(len(states), 'trial')}, {states.count('PRUNED')} of them stopped early"]
         best = rows[self.best]
         if self.best == self.preset:
             return [*lines, f"the preset stays: no other trial is better in both cross-validations ({_both(best)})"]
@@ -71,7 +74,7 @@ class Tuned:
             preset = rows[self.preset]
             line += f"; the preset: {_both(preset)}"
             # Those of the search are of the best of many trials.
-            if preset["second_error"]:
+            if preset["second_error"] and best["second_error"]:
                 line += f"; there {best['second_error'] / preset['second_error'] - 1:+.0%}"
         lines.append(line)
         lines.append("parameters: " + ", ".join(f"{name}={value}" for name, value in self.parameters.items()))
@@ -171,9 +174,9 @@ def run_tuning(
     begin = time.time()
     require_optuna()
     if n_workers < 1:
-        raise InputError(f"workers {n_workers}: expected at least 1")
+        raise InputError(f"n_workers {n_workers}: expected at least 1")
     if n_workers > 1 and storage is None:
-        raise InputError(f"workers {n_workers}: expected a storage, which they share")
+        raise InputError(f"n_workers {n_workers}: expected a storage, which they share")
     if not checks.cv:
         raise InputError(f"cv {checks.cv}: expected at least 2 folds")
     if settings.seconds is None and settings.n_trials is None:
@@ -182,28 +185,43 @@ def run_tuning(
     say(plan.text)
     seed = plan.random_state
     splits = check_splits(dataset, checks, seed)
+    name = study_name(plan, dataset, checks, settings)
+    # A storage that cannot be written to ends here, before the folds are prepared.
+    open_study(storage, name, settings.n_directions)
     folds = prepare_folds(plan, dataset, splits, norm)
     if not any(fold.boxes.found.any() for fold in folds):
         raise InputError(f"{dataset.name}: none of {len(dataset)} objects left out is found: their error is unknown")
     space = search_space(plan.given, folds[0].prepared.model.get_params())
-    search = Search(folds, space, settings, storage, study_name(plan, dataset, checks, settings), seed)
+    for text in filter(None, (folds[0].prepared.choice, folds[0].prepared.advice)):
+        say(f"{text} (in the first fold)")
+    search = Search(folds, space, settings, storage, name, seed)
     study = search.open()
     if known := len(finished_trials(study, ("COMPLETE", "PRUNED"))):
-        say(f"{storage}: continuing after {known} trials")
+        say(f"{storage}: continuing after {counted(known, 'trial')}")
+    search.queue(study, say)
     until = float("inf") if settings.seconds is None else begin + settings.seconds
     # The finalists, the preset, and the folds and the model of all objects.
     reserve = N_FINALISTS + 1.5
     if n_workers == 1:
         search.run(study, until=until, reserve=reserve, say=say)
     else:
+        from concurrent.futures.process import BrokenProcessPool
+
         from joblib import Parallel, delayed
 
         work = delayed(search.run)(until=until, reserve=reserve, say=say)
-        Parallel(n_jobs=n_workers)([work] * n_workers)
+        try:
+            Parallel(n_jobs=n_workers)([work] * n_workers)
+        except BrokenProcessPool:
+            text = f"one of {n_workers} processes that ran trials was killed, perhaps for want of memory"
+            raise InputError(f"{text}; finished trials are kept") from None
     complete = [trial for trial in finished_trials(study) if allowed(trial, settings)]
     if not complete:
         n = len(finished_trials(study, ("COMPLETE", "PRUNED")))
-        raise InputError(f"none of {n} trials is within the limits")
+        if not n:
+            others = counted(len(finished_trials(study, ("RUNNING",))), "trial")
+            raise InputError(f"no trial is finished; expected that {others} in other processes ended first")
+        raise InputError(f"{counted(n, 'trial')}, none of them within the limits")
     preset = next((t.number for t in finished_trials(study) if trial_values(t) == search.neutral), None)
     second = _second_errors(
         search,
@@ -220,7 +238,7 @@ def run_tuning(
             "number": trial.number,
             "state": trial.state.name,
             "error": trial.values[0] if trial.values else None,
-            "second_error": second.get(trial.number),
+            "second_error": error if (error := second.get(trial.number, math.inf)) < math.inf else None,
             **{key: trial.user_attrs.get(key) for key in ("ms", "mb")},
             "values": trial_values(trial),
         }
@@ -232,7 +250,7 @@ def run_tuning(
     found = {"tuning": f"trial {best.number} of {len(trials)}: {_both(row)} ({checks.n_folds} folds)"}
     changes = {} if best.number == preset else values
     model = run_training(
-        replace(plan, changes=changes), dataset, Checks(), notes=found | dict(notes or {}), say=say
+        replace(plan, changes=changes), dataset, Checks(), notes=found | dict(notes or {}), brief=True, say=say
     ).model
     base = folds[0].prepared.model.get_params()
     changed = {name: model.get_params()[name] for name, value in change(base, changes).items() if value != base[name]}
@@ -245,7 +263,7 @@ def _choose(trials: Mapping[int, Any], second: Mapping[int, float], preset: int 
     if preset in errors:
         first, other = errors[preset]
         errors = {n: each for n, each in errors.items() if n == preset or (each[0] < first and each[1] < other)}
-    return trials[min(errors, key=lambda n: (sum(errors[n]), n))]
+    return trials[min(errors, key=lambda n: (sum(errors[n]), errors[n], n))]
 
 
 def _second_errors(
@@ -259,13 +277,18 @@ def _second_errors(
     """Return the errors of the best trials and of the preset in other folds; they are kept in the study."""
     ranked = sorted(complete, key=lambda trial: (trial.values[0], trial.number))
     finalists = {t.number: t for rank, t in enumerate(ranked) if rank < N_FINALISTS or t.number == preset}
-    known = {n: study.user_attrs[key] for n in finalists if (key := f"second error of {n}") in study.user_attrs}
+    stored = study.user_attrs
+    known = {n: stored[key] for n in finalists if (key := f"second error of {n}") in stored}
+    # JSON, and with it some databases, have no infinity.
+    known = {n: math.inf if error is None else error for n, error in known.items()}
     if missing := sorted(finalists.keys() - known.keys()):
         folds = make_folds(search.random_state + 1)
         for number in missing:
             known[number], _ = evaluate(folds, trial_values(finalists[number]))
-            study.set_user_attr(f"second error of {number}", known[number])
-            say(f"trial {number} in other folds: error {known[number]:.3f} %")
+            is_known = known[number] < math.inf
+            study.set_user_attr(f"second error of {number}", known[number] if is_known else None)
+            text = f"error {known[number]:.3f} %" if is_known else "none of the objects left out is found"
+            say(f"trial {number} in other folds: {text}")
     return known
 
 
