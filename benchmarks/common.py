@@ -80,11 +80,11 @@ def result(name):
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def write_figures(file, lines):
-    """Replace the lines between the markers BEGIN and END of a page."""
+def write_figures(file, lines, begin=BEGIN, end=END):
+    """Replace the lines between two markers of a page."""
     text = file.read_text()
-    before, after = text[: text.index(BEGIN)], text[text.index(END) + len(END) :]
-    file.write_text(before + "\n".join([BEGIN, "", *lines, "", END]) + after)
+    before, after = text[: text.index(begin)], text[text.index(end) + len(end) :]
+    file.write_text(before + "\n".join([begin, "", *lines, "", end]) + after)
 
 
 def _child(function, args, queue):

@@ -200,7 +200,7 @@ class ShapePredictor(Estimator, FittedAttributes):
     @checked_arguments
     def fit(
         self,
-        X: Sequence[Face],
+        X: Sequence[Face] | Any,
         y: npt.ArrayLike,
         *,
         rolls: npt.ArrayLike | None = None,
@@ -216,9 +216,9 @@ class ShapePredictor(Estimator, FittedAttributes):
 
         Parameters
         ----------
-        X : sequence, array of objects or pandas column of (image, box), or pandas columns image and box
+        X : sequence, array of objects, pandas column or Dask Bag of (image, box), or pandas columns image and box
             Images are arrays (uint8, gray or color) or paths. Boxes are left, top, width, height in pixels, drawn
-            as they will be at prediction.
+            as they will be at prediction. A bag is trained on by the workers of the current Dask client.
         y : array (n, n_landmarks, 2)
             Landmarks in image pixels. NaN landmarks are missing and are ignored in the loss.
         rolls : float or array (n,), optional

@@ -694,3 +694,41 @@ def test_shut_eyes_are_told_from_open_ones():
 
     figures = clip_figures(locate, CLOSED, (0, 0, 1, 1))
     assert figures == {"ratio, shut / open": 0, "precision": pytest.approx(16 / 17), "recall": 1}
+
+
+def test_the_plan_of_trainings_on_a_cluster():
+    from sharded import figure_lines, plan
+
+    def size(faces):
+        samples = 10 * faces
+        found = {"faces": faces, "samples": samples, "two workers over one, trees a second": 1.9}
+        for n in (1, 2):
+            # 100 ns of a sample and tree; 5 us of a sample and 0.1 s of a stage.
+            tree = {"seconds": 1e-7 * samples / n, "processor seconds": 1e-7 * samples / n, "messages": 5, "bytes": 3e4}
+            rest = {"seconds": 1.0, "processor seconds": 0.1 + 5e-6 * samples / n, "messages": 60, "bytes": 7e6}
+            found[f"{n} workers"] = {"a tree": tree, "the rest of a stage": rest}
+        return found
+
+    sizes = [size(20_000), size(200_000)]
+    found = plan(sizes, 30e-6, 6000)
+    assert found["nanoseconds of a tree and sample"] == pytest.approx(100)
+    assert found["nanoseconds of the rest of a stage and sample"] == pytest.approx(5000)
+    assert found["seconds of a stage that no number of workers divides"] == pytest.approx(0.1)
+    million = found["rows"][2]
+    thread = 10 * (0.1 + 20e6 * (500 * 1e-7 + 5e-6)) / 3600
+    exchange = 10 * (500 * 5 * 6 * (60e-6 + 6000 / 1.25e9) + (20_000 * 544 + 16 * 20e6) / 1.25e9) / 3600
+    assert million["faces"] == 1_000_000
+    assert million["hours of a thread"] == pytest.approx(thread)
+    assert million["hours"] == pytest.approx((thread - 1 / 3600) / 64 + 1 / 3600 + exchange)
+    assert million["exchange"] == pytest.approx(exchange / million["hours"])
+    result = {
+        "sizes": sizes,
+        "plan": found,
+        "bytes of an exchange": 12096,
+        "microseconds of an exchange": {"sockets": 30, "multiprocessing.connection": 36, "distributed": 450},
+        "load_average": {"before": [0.1, 0.1, 0.1], "after": [2.1, 1.0, 0.5]},
+        "cores": 2,
+    }
+    text = "\n".join(figure_lines(result))
+    assert "| 200,000 | 2,000,000 | 200 ms, 200.0 ms | 100 ms, 100.0 ms | 1.90 | 2.00 | 5 | 30,000 |" in text
+    assert "Below a million faces a cluster does not pay" in text

@@ -121,6 +121,7 @@ def grow_trees(
     workers: Workers,
     on_trees: Callable[[int], object] | None = None,
     directions: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
+    exchange: Any = None,
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int16], npt.NDArray[np.signedinteger]]:
     """Grow trees, each on the residuals that those before it leave.
 
@@ -140,6 +141,8 @@ def grow_trees(
     directions : (float array (n_trees, n_scored, n_components), float array (n_trees,)), optional
         What to score in place of the first components: products with the components, and their size, at which
         larger ones are clipped. The weights are 1.
+    exchange : object, optional
+        With methods `sum` and `max` of arrays, over all parts of the samples, where these are one of several.
 
     Returns
     -------
@@ -154,11 +157,14 @@ def grow_trees(
     if block_length % SAMPLES_PER_VECTOR or block_length > MAX_BLOCK_LENGTH:
         raise ValueError(f"pool: {pool.shape}, expected blocks of a multiple of 64 samples, at most 2048")
     n_trees, n_splits, n_tests = thresholds.shape
-    n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], min(workers.n_threads, n_blocks)
+    n_leaves, n_components, n_threads = n_splits + 1, residuals.shape[2], max(1, min(workers.n_threads, n_blocks))
     sizes = np.clip(n_samples - block_length * np.arange(n_blocks), 0, block_length).astype(np.int32)
     if directions is None:
         # Block by block: a copy of all residuals might not fit into memory.
-        largest = max(int(np.abs(block[:, : len(weights)].astype(np.int32)).max()) for block in residuals)
+        sizes_of_blocks = (int(np.abs(block[:, : len(weights)].astype(np.int32)).max()) for block in residuals)
+        largest = max(sizes_of_blocks, default=0)
+        if exchange is not None:
+            largest = int(exchange.max(np.array([largest]))[0])
         rows, shift = np.zeros((n_trees, 0, 0), np.int32), max(0, largest.bit_length() - SCORED_LIMIT.bit_length())
     else:
         rows, shift = quantize_directions(*directions)
@@ -182,7 +188,10 @@ def grow_trees(
         packed = Candidates(*pack_candidates(pairs[trees], thresholds[trees]))
         part = boosting._replace(ends_tier=ends_tier, directions=rows[trees])
         arguments = blocks, packed, part, workspace, output
-        workers.run_phases(n_phases, n_blocks, boost_trees, *arguments)
+        if exchange is None:
+            workers.run_phases(n_phases, n_blocks, boost_trees, *arguments)
+        else:
+            _boost_in_step(n_phases, exchange, workers, *arguments)
         chosen = trees[:, None], np.arange(n_splits), output.chosen
         grown.append((pairs[chosen], thresholds[chosen], output.leaves.astype(leaf_type)))
         if on_trees is not None:
@@ -235,17 +244,7 @@ def boost_trees(thread, board, blocks, candidates, boosting, workspace, output):
         first_node = (1 << level) - 1
         block = take_block(board, phase)
         while block < n_blocks:
-            if level > 0:
-                split_level(block, first_node // 2, output.chosen[tree], workspace)
-            elif tree > 0:
-                apply_leaves(block, blocks, workspace, output.leaves[tree - 1], boosting.ends_tier[tree - 1])
-            if first_node == n_splits:
-                sum_leaves(block, blocks, workspace, workspace.leaf_sums[thread], workspace.leaf_counts[thread])
-            elif tree < n_trees:
-                if level == 0:
-                    start_tree(block, blocks, workspace, boosting.shift, boosting.directions[tree])
-                splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
-                evaluate_level(block, first_node, blocks, splits, workspace, thread)
+            sum_block(block, thread, phase, blocks, candidates, boosting, workspace, output)
             if finish_block(board, phase, n_blocks):
                 if first_node == n_splits:
                     rule = boosting.shrinkage, boosting.max_leaf
@@ -255,6 +254,70 @@ def boost_trees(thread, board, blocks, candidates, boosting, workspace, output):
                 end_phase(board)
             block = take_block(board, phase)
         phase = wait(board, phase)
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_block(block, thread, phase, blocks, candidates, boosting, workspace, output):
+    """Do what a phase of :func:`boost_trees` does with a block: move its samples, and add to the thread's sums."""
+    n_trees, n_splits = candidates.limits.shape[:2]
+    n_levels = np.int64(np.log2(n_splits + 1)) + 1
+    tree, level = phase // n_levels, phase % n_levels
+    first_node = (1 << level) - 1
+    if level > 0:
+        split_level(block, first_node // 2, output.chosen[tree], workspace)
+    elif tree > 0:
+        apply_leaves(block, blocks, workspace, output.leaves[tree - 1], boosting.ends_tier[tree - 1])
+    if first_node == n_splits:
+        sum_leaves(block, blocks, workspace, workspace.leaf_sums[thread], workspace.leaf_counts[thread])
+    elif tree < n_trees:
+        if level == 0:
+            start_tree(block, blocks, workspace, boosting.shift, boosting.directions[tree])
+        splits = Candidates(candidates.pixels[tree], candidates.limits[tree])
+        evaluate_level(block, first_node, blocks, splits, workspace, thread)
+
+
+def _boost_in_step(n_phases, exchange, workers, blocks, candidates, boosting, workspace, output):
+    """Boost some trees as :func:`boost_trees` does, together with the other parts of the samples."""
+    n_blocks, n_levels = len(blocks.sizes), candidates.limits.shape[1].bit_length() + 1
+    n_samples = int(exchange.sum(np.array([blocks.sizes.sum()]))[0])
+    for phase in range(n_phases):
+        if n_blocks:
+            workers.run_phases(1, n_blocks, sum_blocks, phase, blocks, candidates, boosting, workspace, output)
+        if phase == n_phases - 1:
+            return
+        tree, level = divmod(phase, n_levels)
+        if level == n_levels - 1:
+            # Where nothing is missing, all components of a leaf have the same samples.
+            counts = workspace.leaf_counts[:, :, : None if blocks.present.shape[1] else 1]
+            _add_up(exchange, n_samples * 2**15, counts, workspace.leaf_sums)
+            workspace.leaf_counts[:] = counts
+            rule = boosting.shrinkage, boosting.max_leaf
+            mean_leaves(workspace.leaf_sums, workspace.leaf_counts, rule, output.leaves[tree])
+        else:
+            nodes = slice(2**level - 1, 2 ** (level + 1) - 1)
+            _add_up(exchange, n_samples * SCORED_LIMIT, workspace.counts[:, nodes], workspace.sums[:, nodes])
+            choose_splits(nodes.start, workspace.counts, workspace.sums, boosting.weights, output.chosen[tree])
+
+
+def _add_up(exchange, limit, counts, sums):
+    """Put the sums of all threads of all parts, integers within a limit, into those of the first thread."""
+    own = [array.sum(axis=0).ravel() for array in (counts, sums)]
+    total = exchange.sum(np.concatenate(own).astype(np.int32 if limit < 2**31 else np.int64))
+    counts[0], sums[0] = total[: own[0].size].reshape(counts.shape[1:]), total[own[0].size :].reshape(sums.shape[1:])
+    counts[1:], sums[1:] = 0, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_blocks(thread, board, phase, blocks, candidates, boosting, workspace, output):
+    """Do one phase of :func:`boost_trees`, without what follows it: what each of several threads does."""
+    n_blocks = blocks.sizes.shape[0]
+    block = take_block(board, 0)
+    while block < n_blocks:
+        sum_block(block, thread, phase, blocks, candidates, boosting, workspace, output)
+        if finish_block(board, 0, n_blocks):
+            end_phase(board)
+        block = take_block(board, 0)
+    wait(board, 0)
 
 
 @numba.njit(cache=True, nogil=True)

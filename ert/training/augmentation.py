@@ -5,6 +5,7 @@ Crops are arrays (columns, rows): the first index is x.
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from ert._kernels import Workers
 from ert.model.geometry import box_to_image, image_to_box
 from ert.model.procrustes import as_complex, move_onto
 from ert.training.crops import BLOCK_SIZE, Crops
+from ert.training.exchange import ALONE, Exchange
 from ert.training.parameters import Options
 
 # Ranges: sigma of the blur in sides of the box; the share of the landmarks' rectangle that a block covers.
@@ -52,20 +54,22 @@ def augment_crops(
     targets: npt.NDArray[np.intp],
     min_contrast: float,
     n_threads: int,
+    start: int = 0,
 ) -> Floats:
     """Warp some objects towards the shapes of others, and change the light of some, in place.
 
     `shapes` (n_objects, n_landmarks, 2) are in box coordinates, NaN where missing; those of `targets` are what others
-    are warped towards. Return the shapes after it.
+    are warped towards. Crops are those of all objects, or of some from `start` on. Return the shapes after it.
     """
     from threadpoolctl import threadpool_limits
 
     result = shapes.copy()
-    draws = np.random.default_rng([options.random_state, 3]).random((len(crops), 2)) < (options.warp, options.lighting)
+    draws = np.random.default_rng([options.random_state, 3]).random((len(shapes), 2)) < (options.warp, options.lighting)
 
     def change(i: int) -> None:
         # A generator for each object: the number of threads changes nothing.
-        rng, crop, transform = np.random.default_rng([options.random_state, 3, i]), crops.crop(i), crops.transforms[[i]]
+        rng = np.random.default_rng([options.random_state, 3, i])
+        crop, transform = crops.crop(i - start), crops.transforms[[i - start]]
         warped, lit = draws[i]
         if warped:
             (landmarks,) = box_to_image(shapes[[i]], transform)
@@ -78,14 +82,14 @@ def augment_crops(
             crop[:] = stretch(relight(crop, rng), min_contrast)
 
     def change_block(first: int) -> None:
-        for i in range(first, min(first + BLOCK_SIZE, len(crops))):
+        for i in range(first, min(first + BLOCK_SIZE, start + len(crops))):
             if draws[i].any():
                 change(i)
         crops.release()
 
     # One thread of linear algebra: their number may change the last bit.
     with threadpool_limits(1), Workers(n_threads) as workers:
-        list(workers.map(change_block, range(0, len(crops), BLOCK_SIZE)))
+        list(workers.map(change_block, range(start, start + len(crops), BLOCK_SIZE)))
     return result
 
 
@@ -213,31 +217,56 @@ def stretch(crop: Pixels, min_contrast: float) -> Pixels:
     return np.rint(levels).astype(np.uint8)
 
 
-def occlude_crops(crops: Crops, shapes: Floats, probability: float, random_state: int) -> npt.NDArray[np.intp]:
+def occlude_crops(
+    crops: Crops,
+    shapes: Floats,
+    probability: float,
+    random_state: int,
+    own: slice | None = None,
+    exchange: Exchange = ALONE,
+) -> npt.NDArray[np.intp]:
     """Blur some crops, and cover parts of others by a gray block or by a block of another crop.
 
     Each object is changed with the given probability, in one of the three ways. `shapes` (n_objects, n_landmarks,
-    2) are in box coordinates, NaN where missing. Return the indices of the objects that have been changed.
+    2) are in box coordinates, NaN where missing. Crops are those of all objects, or of those that are `own`. Return the
+    indices of the objects that have been changed.
     """
     rng = np.random.default_rng([random_state, 2])
-    chosen = np.flatnonzero(rng.random(len(crops)) < probability)
+    n = len(shapes)
+    own = slice(0, n) if own is None else own
+    chosen = np.flatnonzero(rng.random(n) < probability)
+    sizes, transforms = exchange.join(crops.places[:, 1:]), exchange.join(crops.transforms)
+    starts = exchange.join(np.array([own.start]))
+
+    def find(i: int) -> tuple[Pixels, int]:
+        """Return a crop, of which only the size is right where it is another part's, and the part that has it."""
+        rank = int(np.searchsorted(starts, i, side="right")) - 1
+        if rank == exchange.rank:
+            return crops.crop(i - own.start), rank
+        return np.broadcast_to(np.uint8(0), sizes[i]), rank
+
     for i in chosen.tolist():
-        crop, way = crops.crop(i), rng.integers(3)
+        (crop, rank), way = find(i), rng.integers(3)
+        is_own = rank == exchange.rank
         if way == 0:
-            side = float(np.sqrt(abs(np.linalg.det(crops.transforms[i, :4].reshape(2, 2)))))
-            _blur(crop, side * rng.uniform(*_BLUR_SIGMA))
+            side = float(np.sqrt(abs(np.linalg.det(transforms[i, :4].reshape(2, 2)))))
+            sigma = side * rng.uniform(*_BLUR_SIGMA)
+            if is_own:
+                _blur(crop, sigma)
             continue
-        (landmarks,) = box_to_image(shapes[i : i + 1], crops.transforms[i : i + 1])
+        (landmarks,) = box_to_image(shapes[i : i + 1], transforms[i : i + 1])
         covered = _block(crop, landmarks, rng)
         if way == 1:
-            covered[:] = rng.integers(256)
+            block: Any = rng.integers(256)
         else:
-            other = crops.crop(int(rng.integers(len(crops))))
+            other, source = find(int(rng.integers(n)))
             across, down = (
                 (start + np.arange(n)) % size
                 for start, n, size in zip(rng.integers(other.shape), covered.shape, other.shape, strict=True)
             )
-            covered[:] = other[across[:, None], down]
+            block = exchange.copy(other[across[:, None], down], source, rank)
+        if is_own:
+            covered[:] = block
     crops.release()
     return chosen
 

@@ -40,8 +40,8 @@ from ert.training.confidence_samples import (
 from ert.training.fit import fit_cascade, log
 from ert.training.memory import N_SCORED, new_pool
 from ert.training.parameters import Options, check_parameters, plain_params, training_options
-from ert.training.samples import check_weights
-from ert.training.stage import draw_pairs, draw_pool, leaf_scales, pixel_differences, useful_threads
+from ert.training.samples import check_weights, pixel_differences
+from ert.training.stage import draw_pairs, draw_pool, leaf_scales, useful_threads
 
 # Levels of scattering (see confidence_samples) that are typical of detectors: everything is calibrated on
 # them; and levels that the curve of errors is fitted to.

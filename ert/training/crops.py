@@ -76,12 +76,13 @@ class Crops:
 
 @dataclass(frozen=True)
 class FaceReader:
-    """How the images of faces are read; error messages call the sequence of faces `what`."""
+    """How the images of faces are read; error messages call the sequence of faces `what`, numbered from `first` on."""
 
     channel_order: str
     gray_weights: str
     n_threads: int
     what: str = "X"
+    first: int = 0
 
 
 def cut_crops(
@@ -110,7 +111,7 @@ def cut_crops(
 
     def cut(first: int) -> None:
         for i in range(first, min(first + BLOCK_SIZE, len(X))):
-            image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{i}]")
+            image, order = read_face(X[i][0], boxes[i], reader.channel_order, f"{reader.what}[{reader.first + i}]")
             crops.put(i, *cut_one(image, i, order))
         crops.release()
         _trim_heap()

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from ert._core.exceptions import InputError
-from ert._core.types import Floats
+from ert._core.types import Floats, Pixels
 from ert._kernels import Workers
 from ert.metrics import normalizer_lengths
 from ert.model.geometry import jitter_transforms
@@ -17,8 +19,12 @@ from ert.model.limits import PARAMETER_LIMITS
 from ert.model.schemes import mean_shape as average
 from ert.model.schemes import mirror_shapes
 from ert.training.crops import Crops
+from ert.training.exchange import ALONE, Exchange
 from ert.training.memory import BLOCK_LENGTH, PART_LENGTH
 from ert.training.parameters import Options, without_neutral
+
+# Rows of random numbers that are drawn at once where a part of them is used.
+ROWS_PER_DRAW = 2**16
 
 
 @dataclass
@@ -41,18 +47,24 @@ class Samples:
     sides: npt.NDArray[np.float32]  # (n_views, 2)
     # Whether feature pools are mapped from temporary files.
     map_pools: bool = False
+    exchange: Exchange = ALONE
 
     def __len__(self) -> int:
         return len(self.crop_of)
 
     @property
+    def n_total(self) -> int:
+        """The number of samples of all parts of the training."""
+        return len(self)
+
+    @property
     def blocks(self) -> list[slice]:
         """The samples of each block."""
-        return self.parts(slice(0, len(self)), BLOCK_LENGTH)
+        return divided(slice(0, len(self)), BLOCK_LENGTH)
 
-    def parts(self, block: slice, size: int = PART_LENGTH) -> list[slice]:
-        """Divide the samples of a block into parts of at most `size`."""
-        return [slice(i, min(i + size, block.stop)) for i in range(block.start, block.stop, size)]
+    def parts(self, block: slice) -> list[slice]:
+        """Divide the samples of a block into parts of at most PART_LENGTH."""
+        return divided(block, PART_LENGTH)
 
     def aligned_residuals(
         self, chosen: npt.NDArray[np.integer], similarities: npt.NDArray[np.float32]
@@ -66,13 +78,36 @@ class Samples:
         aligned_residuals(chosen, *arrays, similarities, residuals)
         return residuals
 
-    def mean_nme(self, normalizer: str | None, workers: Workers) -> float:
-        """Return the mean NME in percent; the normalizer None is the side of the box."""
+    def parts_of_residuals(
+        self, chosen: npt.NDArray[np.integer], similarities: npt.NDArray[np.float32]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the residuals of the samples `chosen`, numbers among those of all parts, PART_LENGTH at a time."""
+        for part in divided(slice(0, len(chosen)), PART_LENGTH):
+            yield self.aligned_residuals(chosen[part], similarities)
+
+    def multiply(
+        self, part: slice, residuals: npt.NDArray[np.float32], projection: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return the products of the residuals of a part of a block with a matrix."""
+        return residuals @ projection
+
+    def pixel_differences(
+        self, pool: Pixels, pairs: npt.NDArray[np.uint16], chosen: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int16]:
+        """Return :func:`pixel_differences` of samples, numbers among those of all parts; 0 for those of others."""
+        return pixel_differences(pool, pairs, chosen)
+
+    def sides_and_lengths(self, normalizer: str | None) -> tuple[Floats, Floats]:
+        """Return the sides of each view, and what its errors are divided by; None is the side of the box."""
         sides = self.sides.astype(np.float64)
         # In these coordinates the side of the box is 1.
-        lengths = (
-            np.ones(len(sides)) if normalizer is None else normalizer_lengths(self.truth * sides[:, None], normalizer)
-        )
+        if normalizer is None:
+            return sides, np.ones(len(sides))
+        return sides, normalizer_lengths(self.truth * sides[:, None], normalizer)
+
+    def mean_nme(self, normalizer: str | None, workers: Workers) -> float:
+        """Return the mean NME in percent; the normalizer None is the side of the box."""
+        sides, lengths = self.sides_and_lengths(normalizer)
 
         def add(block: slice) -> float:
             samples = self.view[block], self.jitter[block], self.shapes[block]
@@ -90,6 +125,20 @@ class Samples:
         for array in (self.truth, self.mean_shape, self.transforms):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def pixel_differences(
+    pool: Pixels, pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int16]:
+    """Return the first pixel minus the second one of pairs (..., 2), each in one of the samples (...)."""
+    block, column = np.divmod(samples, pool.shape[2])
+    first = pool[block, pairs[..., 0], column].astype(np.int16)
+    return first - pool[block, pairs[..., 1], column]
+
+
+def divided(whole: slice, size: int) -> list[slice]:
+    """Divide a slice into parts of at most `size`."""
+    return [slice(i, min(i + size, whole.stop)) for i in range(whole.start, whole.stop, size)]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -167,41 +216,51 @@ def draw_samples(
     *,
     counts: npt.NDArray[np.int64] | None = None,
     map_pools: bool = False,
+    own: slice | None = None,
+    exchange: Exchange = ALONE,
 ) -> Samples:
     """Return every object with the mean shape in its box, then with training shapes in jittered boxes.
 
     `shapes` (n_objects, n_landmarks, 2) are the true landmarks in box coordinates, NaN where missing, and `counts`
     (n_objects,) the initializations, `n_inits` by default. With a mirror map every object is also used mirrored.
+    `own` are the objects that crops are of, all by default: others are drawn for, too, as every part does.
     """
     if counts is None:
         counts = np.full(len(shapes), options.n_inits)
     rng = np.random.default_rng([options.random_state, 0])
-    n_objects = len(crops)
-    mirrored = np.zeros(n_objects, bool)
-    crop_of = np.arange(n_objects)
+    n_objects, n_crops = len(shapes), len(crops)
+    mirrored = np.zeros(n_crops, bool)
+    crop_of = np.arange(n_crops)
     if mirror_map is not None:
         shapes = np.concatenate([shapes, mirror_shapes(shapes, mirror_map)])
-        mirrored = np.repeat([False, True], n_objects)
+        mirrored = np.repeat([False, True], n_crops)
         crop_of, counts = np.tile(crop_of, 2), np.tile(counts, 2)
-    view = np.repeat(np.arange(len(shapes), dtype=np.int32), counts)
-    n = len(view)
+    n = int(counts.sum())
     # Every object once where all have the same weight.
-    chosen = np.arange(len(shapes)) if (counts == counts[0]).all() else view
-    mean = average(shapes[chosen])
+    same_weight = (counts == counts[0]).all()
+    chosen = np.arange(len(shapes)) if same_weight else np.repeat(np.arange(len(shapes), dtype=np.int32), counts)
+    (mean,) = exchange.same((average(shapes[chosen]),))
     filled = np.where(np.isnan(shapes), mean, shapes).astype(np.float32)
+    truth, numbers = shapes, None
+    if own is not None:
+        numbers = own_numbers(counts, own, n_objects)
+        views = np.concatenate([np.arange(i + own.start, i + own.stop) for i in range(0, len(shapes), n_objects)])
+        truth, counts = shapes[views], counts[views]
+    view = np.repeat(np.arange(len(truth), dtype=np.int32), counts)
     first = np.diff(view, prepend=-1) > 0
-    jitter = jitter_transforms(n, options.shift_jitter, options.scale_jitter, options.roll_jitter, rng)
+    jitters = options.shift_jitter, options.scale_jitter, options.roll_jitter
+    jitter = _draw(n, numbers, lambda m: jitter_transforms(m, *jitters, rng))
     jitter[first] = (1, 0, 0, 1, 0, 0)
-    weights = rng.dirichlet(np.ones(options.n_shapes_mixed), n).astype(np.float32)
-    others = chosen[rng.integers(len(chosen), size=(n, options.n_shapes_mixed))]
-    inits = np.empty((n, *mean.shape), np.float32)
-    for block in range(0, n, BLOCK_LENGTH):
+    weights = _draw(n, numbers, lambda m: rng.dirichlet(np.ones(options.n_shapes_mixed), m)).astype(np.float32)
+    others = chosen[_draw(n, numbers, lambda m: rng.integers(len(chosen), size=(m, options.n_shapes_mixed)))]
+    inits = np.empty((len(view), *mean.shape), np.float32)
+    for block in range(0, len(view), BLOCK_LENGTH):
         part = slice(block, block + BLOCK_LENGTH)
         inits[part] = np.einsum("nk,nklc->nlc", weights[part], filled[others[part]])
     inits[first] = mean
     return Samples(
         crops=crops,
-        truth=shapes.astype(np.float32),
+        truth=truth.astype(np.float32),
         view=view,
         crop_of=crop_of[view].astype(np.int32),
         jitter=jitter.astype(np.float32),
@@ -210,7 +269,28 @@ def draw_samples(
         mean_shape=mean.astype(np.float32),
         sides=_sides(crops.transforms)[crop_of],
         map_pools=map_pools,
+        exchange=exchange,
     )
+
+
+def own_numbers(counts: npt.NDArray[np.int64], own: slice, n_objects: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of the samples of some objects, and of their mirror images, among all: `counts` a view."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return np.concatenate(
+        [np.arange(ends[i + own.start], ends[i + own.stop]) for i in range(0, len(counts), n_objects)]
+    )
+
+
+def _draw(n: int, numbers: npt.NDArray[np.int64] | None, draw: Callable[[int], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Draw `n` rows and return those of some numbers, all by default; only a part of them is in memory at a time."""
+    if numbers is None:
+        return draw(n)
+    parts = []
+    for first in range(0, n, ROWS_PER_DRAW):
+        rows = draw(min(ROWS_PER_DRAW, n - first))
+        low, high = np.searchsorted(numbers, (first, first + len(rows)))
+        parts.append(rows[numbers[low:high] - first])
+    return np.concatenate(parts)
 
 
 def plain_samples(

@@ -15,7 +15,8 @@ from ert._core.types import Floats, Pixels
 from ert._kernels import Workers, apply_stage, grow_trees, read_feature_pool
 from ert.model.cascade import N_CHANNELS, Stage, quantize_basis
 from ert.training.crops import Crops
-from ert.training.memory import BLOCK_LENGTH, CANDIDATES_PER_DRAW, N_SCORED, PART_LENGTH, new_pool
+from ert.training.exchange import ALONE, Exchange
+from ert.training.memory import BLOCK_LENGTH, CANDIDATES_PER_DRAW, N_SCORED, new_pool
 from ert.training.parameters import CascadeKind, Options
 from ert.training.samples import Samples, draw_samples
 
@@ -68,10 +69,11 @@ def train_stage(
     n_drawn = max(options.n_pixels, options.n_pool_candidates)
     mean_shape = samples.mean_shape.astype(float)
     spread = spread_of_stage(options, stage)
-    anchors, deltas = draw_pool(mean_shape, n_drawn, options.padding, spread, rng)
+    exchange = samples.exchange
+    anchors, deltas = exchange.same(draw_pool(mean_shape, n_drawn, options.padding, spread, rng))
     channels = draw_channels(n_drawn, rng) if options.channels == "gray+orientation" else None
     pool, similarities = _read_pool(samples, anchors, deltas, channels, kind, workers)
-    missing = bool(np.isnan(samples.truth).any())
+    missing = bool(exchange.max(np.isnan(samples.truth).any(keepdims=True).ravel())[0])
     shared = None if before is None or stage % options.stages_per_basis == 0 else before.basis
     n_components = None if missing else options.n_components
     basis = residual_basis(samples, similarities, n_components, shared, rng)
@@ -80,19 +82,25 @@ def train_stage(
     def grow(pool: Pixels, positions: Floats, targets: Targets, options: Options, on_trees: OnTrees = None) -> Trees:
         """Grow trees for the whole shape, or each for a landmark."""
         if options.tree_target == "shape":
-            candidates = _draw_candidates(pool, positions, options, len(samples), workers, rng)
-            return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees)
+            candidates = _draw_candidates(pool, positions, options, samples, workers, rng)
+            return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees, exchange=in_step)
         chosen = draw_landmarks(options.n_trees, len(mean_shape), rng)
-        near = cache(partial(local_prior, positions, options.prior_length, mean_shape, RADIUS_PER_SPREAD * spread))
+        near: Callable[[int], Prior] = cache(
+            partial(local_prior, positions, options.prior_length, mean_shape, RADIUS_PER_SPREAD * spread)
+        )
+        if in_step is not None:
+            priors = [exchange.same(near(number)) for number in range(len(mean_shape))]
+            near = priors.__getitem__
         candidates = _draw_candidates(
-            pool, positions, options, len(samples), workers, rng, lambda tree: near(int(chosen[tree]))
+            pool, positions, options, samples, workers, rng, lambda tree: near(int(chosen[tree]))
         )
         directions, sizes = landmark_directions(basis, scales)
         scored = directions[chosen], sizes[chosen]
-        return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees, scored)
+        return grow_trees(pool, targets, candidates, leaf_rule, workers, on_trees, scored, in_step)
 
     positions = (samples.mean_shape[anchors] + deltas).astype(np.float64)
     leaf_rule = options.learning_rate, options.n_trees_averaged, options.leaf_bits
+    in_step = None if exchange is ALONE else exchange
     if n_drawn > options.n_pixels:
         n_tests = min(options.n_split_tests, N_SELECTION_TESTS)
         trial = replace(options, n_trees=n_selection_trees(options, len(mean_shape)), n_split_tests=n_tests)
@@ -207,7 +215,7 @@ def _draw_candidates(
     pool: Pixels,
     positions: Floats,
     options: Options,
-    n_samples: int,
+    samples: Samples,
     workers: Workers,
     rng: np.random.Generator,
     prior_of: Callable[[int], Prior] | None = None,
@@ -224,7 +232,8 @@ def _draw_candidates(
     # All of them at once where they have the same pairs.
     n_alike = n_per_tree
     if prior_of is None:
-        n_alike, shared = len(pairs), pair_prior(positions, options.prior_length)
+        alike, cumulative = pair_prior(positions, options.prior_length)
+        n_alike, shared = len(pairs), (alike, *samples.exchange.same((cumulative,)))
 
         def prior_of(tree: int) -> Prior:
             return shared
@@ -234,18 +243,18 @@ def _draw_candidates(
         for i in range(0, len(which), n_alike):
             part = slice(i, i + n_alike)
             pairs[rows][part] = pick_pairs(prior_of((first + i) // n_per_tree), which[part], order[part])
-        thresholds[rows] = pixel_differences(pool, pairs[rows], chosen)
+        thresholds[rows] = samples.pixel_differences(pool, pairs[rows], chosen)
 
     # Whole trees at once.
     step = max(1, CANDIDATES_PER_DRAW // n_per_tree) * n_per_tree
     for first in range(0, len(pairs), step):
         n = min(step, len(pairs) - first)
         # Drawn by one thread: the model must not depend on the number of threads.
-        draws = rng.random(n), rng.random(n), rng.integers(n_samples, size=n)
+        draws = rng.random(n), rng.random(n), rng.integers(samples.n_total, size=n)
         cuts = range(0, n, -(-n // (n_per_tree * workers.n_threads)) * n_per_tree)
         parts = [[draw[cut : cut + cuts.step] for cut in cuts] for draw in draws]
         list(workers.map(pick, [first + cut for cut in cuts], *parts))
-    return pairs.reshape(*shape, 2), thresholds.reshape(shape)
+    return pairs.reshape(*shape, 2), samples.exchange.sum(thresholds).reshape(shape)
 
 
 def draw_pairs(
@@ -307,15 +316,6 @@ def pick_pairs(prior: Prior, which: Floats, order: Floats) -> npt.NDArray[np.uin
     return picked
 
 
-def pixel_differences(
-    pool: Pixels, pairs: npt.NDArray[np.uint16], samples: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int16]:
-    """Return the first pixel minus the second one of pairs (..., 2), each in one of the samples (...)."""
-    block, column = np.divmod(samples, pool.shape[2])
-    first = pool[block, pairs[..., 0], column].astype(np.int16)
-    return first - pool[block, pairs[..., 1], column]
-
-
 def residual_basis(
     samples: Samples,
     similarities: npt.NDArray[np.float32],
@@ -329,14 +329,19 @@ def residual_basis(
     which missing landmarks require, the basis is the identity. A `shared` basis, that of the stage before, is
     kept; the standard deviations are those of the residuals along it.
     """
-    n_chosen = min(len(samples), MAX_BASIS_SAMPLES)
-    chosen = np.sort(rng.choice(len(samples), n_chosen, replace=False))
+    n_chosen = min(samples.n_total, MAX_BASIS_SAMPLES)
+    chosen = np.sort(rng.choice(samples.n_total, n_chosen, replace=False))
     # The second moment, not the covariance: the mean residual must be corrected as well.
     moment = np.zeros((samples.mean_shape.size, samples.mean_shape.size))
-    for first in range(0, n_chosen, PART_LENGTH):
-        part = chosen[first : first + PART_LENGTH]
-        residuals = np.nan_to_num(samples.aligned_residuals(part, similarities)).astype(float)
+    for part in samples.parts_of_residuals(chosen, similarities):
+        residuals = np.nan_to_num(part).astype(float)
         moment += residuals.T @ residuals / n_chosen
+    return samples.exchange.same(_basis_of_moment(moment, n_components, shared))
+
+
+def _basis_of_moment(
+    moment: Floats, n_components: int | None, shared: npt.NDArray[np.signedinteger] | None
+) -> tuple[Floats, Floats]:
     if n_components is None:
         return np.eye(len(moment)), np.sqrt(np.diag(moment))
     if shared is not None:
@@ -383,7 +388,8 @@ def compute_targets(
         """Yield the rows of parts of a block, and their components, NaN where missing."""
         for part in samples.parts(block):
             aligned = samples.aligned_residuals(np.arange(part.start, part.stop), similarities)
-            yield slice(part.start - block.start, part.stop - block.start), aligned if missing else aligned @ projection
+            rows = slice(part.start - block.start, part.stop - block.start)
+            yield rows, aligned if missing else samples.multiply(part, aligned, projection)
 
     # Computed twice, first for the extremes: in float32 they would be the largest array of all.
     def find_extremes(block: slice) -> npt.NDArray[np.float32]:
@@ -393,7 +399,8 @@ def compute_targets(
             extremes = np.fmax(extremes, np.fmax.reduce(np.abs(components)))
         return extremes
 
-    largest = np.max(list(workers.map(find_extremes, blocks)), axis=0).astype(float)
+    extremes = [np.zeros(len(directions), np.float32), *workers.map(find_extremes, blocks)]
+    largest = samples.exchange.max(np.max(extremes, axis=0)).astype(float)
     shrinkage = options.learning_rate / options.n_trees_averaged
     scales = leaf_scales(sigma, largest, shrinkage, options.leaf_bits)
 
@@ -427,7 +434,7 @@ def _select_pixels(pool: Pixels, kept: npt.NDArray[np.intp], samples: Samples) -
     return smaller
 
 
-def warm_up_training(options: Options, *, missing: bool, n_threads: int) -> None:
+def warm_up_training(options: Options, *, missing: bool, n_threads: int, exchange: Exchange = ALONE) -> None:
     """Train a tiny stage with arrays of the types of the real ones, so that every kernel is compiled."""
     from threadpoolctl import threadpool_limits
 
@@ -446,5 +453,6 @@ def warm_up_training(options: Options, *, missing: bool, n_threads: int) -> None
         shapes[0, 0] = np.nan
     crops = Crops.pack(np.zeros((4, 8, 8), np.uint8), np.array([8.0, 0, 0, 8, 0, 0]))
     samples = draw_samples(crops, shapes, None, small)
+    samples.exchange = exchange
     with threadpool_limits(1), Workers(n_threads) as workers:
         replay_stage(samples, train_stage(samples, 0, small, workers), small.cascade_kind, workers)

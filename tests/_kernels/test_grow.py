@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,6 +172,61 @@ def test_trees_of_several_calls_match_their_twins(leaf_bits, n_averaged):
         left = left - grown[2][tree][leaf_of].astype(int)
         if (tree + 1) % n_averaged == 0:
             before = left.copy()
+
+
+class Both:
+    """Sums and extremes over two parts that grow trees in two threads."""
+
+    def __init__(self):
+        self.barrier, self.arrays = threading.Barrier(2), {}
+
+    def combine(self, operation, array):
+        self.arrays[threading.get_ident()] = array
+        self.barrier.wait()
+        result = operation(list(self.arrays.values()), axis=0)
+        self.barrier.wait()
+        return result
+
+    def sum(self, array):
+        return self.combine(np.sum, array)
+
+    def max(self, array):
+        return self.combine(np.max, array)
+
+
+@pytest.mark.parametrize("n_averaged", [1, 3])
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("directed", [False, True])
+def test_parts_of_the_samples_grow_the_trees_of_all(n_averaged, missing, directed):
+    rng = np.random.default_rng(0)
+    n, n_first, n_trees = 2 * BLOCK + 50, BLOCK + 700, 7
+    _, pool, residuals, _ = random_blocks(n, rng)
+    present = rng.random(residuals.shape) < 0.9 if missing else np.zeros((0, 0, 0), bool)
+    residuals *= present if missing else np.int16(1)
+    candidates, weights = random_candidates(rng, n_trees, 6), rng.random(SCORED)
+    scored = rng.normal(0, 1, (n_trees, SCORED, COMPONENTS)), np.full(n_trees, 9000.0)
+
+    def grow_part(rows, exchange=None, n_threads=1):
+        def part(array):
+            if not array.size:
+                return array
+            blocks = np.zeros((-(-len(rows) // BLOCK), BLOCK, *array.shape[2:]), array.dtype)
+            blocks.reshape(-1, *array.shape[2:])[: len(rows)] = array.reshape(-1, *array.shape[2:])[rows]
+            return blocks
+
+        its_pool = np.ascontiguousarray(np.swapaxes(part(np.swapaxes(pool, 1, 2)), 1, 2))
+        targets = part(residuals), part(present).astype(np.uint8), weights, len(rows)
+        with Workers(n_threads) as workers:
+            directions = scored if directed else None
+            rule = 0.2, n_averaged, 16
+            return grow_trees(its_pool, targets, candidates, rule, workers, None, directions, exchange)
+
+    whole = grow_part(np.arange(n))
+    both = Both()
+    with ThreadPoolExecutor() as threads:
+        parts = [np.arange(n_first), np.arange(n_first, n)]
+        for found in threads.map(grow_part, parts, [both] * 2, [1, 2]):
+            assert all(map(np.array_equal, found, whole))
 
 
 def test_a_pool_of_another_layout_is_refused():
