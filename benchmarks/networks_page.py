@@ -55,12 +55,15 @@ def draw(file, measured):
     """Draw error against time; the areas of the circles are the sizes of the files."""
     pyplot = quiet_pyplot()
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    points = []
     for name, row in measured["methods"].items():
         time = row["milliseconds"].get("1 threads") or row["milliseconds"]["2 threads"]
+        points.append((time["median"], row["NME inter-pupil"]["dlib"]["mean"], row["facts"]["MB"], name))
+    for i, (x, y, megabytes, name) in enumerate(sorted(points)):
         color = OURS if name.startswith("face68") else THEIRS
-        place = time["median"], row["NME inter-pupil"]["dlib"]["mean"]
-        axes.scatter(*place, s=12 * row["facts"]["MB"] + 10, color=color, alpha=0.5, linewidth=0)
-        axes.annotate(name, place, xytext=(6, 6), textcoords="offset points", fontsize=8.5)
+        axes.scatter(x, y, s=12 * megabytes + 10, color=color, alpha=0.5, linewidth=0)
+        # Above and below in turn: neighbors are not written over each other.
+        axes.annotate(name, (x, y), xytext=(6, -14 if i % 2 else 6), textcoords="offset points", fontsize=8.5)
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.2)
     axes.set_xlabel("time of a face, milliseconds, one thread")

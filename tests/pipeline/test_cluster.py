@@ -548,7 +548,7 @@ def test_kernels_are_compiled_before_processes_start(whole_model, photos, tmp_pa
     for ready, expected in ((False, ["warm"]), (True, [])):
         calls = []
         monkeypatch.setattr("ert._kernels.start.ahead.is_ready", lambda ready=ready: ready)
-        monkeypatch.setattr("ert._kernels.start.ahead.can_write", lambda: True)
+        monkeypatch.setattr("ert._kernels.start.cache_folders.can_write", lambda: True)
         monkeypatch.setattr(ert.ShapePredictor, "warm_up", lambda self, calls=calls, **options: calls.append("warm"))
         monkeypatch.setattr("ert.pipeline.cluster.client.LocalCluster", start)
         with pytest.raises(StartedError):

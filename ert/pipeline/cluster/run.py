@@ -220,7 +220,7 @@ def predict_on_cluster(
 
 def _warm_up(model: ShapePredictor, request: Request) -> None:
     """Compile what is not in the cache yet: each process of this machine would, at the same time."""
-    if not choice.ahead.is_ready() and choice.ahead.can_write():
+    if not choice.ahead.is_ready() and choice.cache_folders.can_write():
         model.warm_up(rotated=request.box_from == "learned")
 
 
