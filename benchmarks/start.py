@@ -44,6 +44,7 @@ def with_cache(folder):
         "XDG_CACHE_HOME": folder,
         "PYTHONPYCACHEPREFIX": folder,
         "PYTHONDONTWRITEBYTECODE": "",
+        "ERT_COMPILE": "",
     }
     return os.environ | kept | {"PYTHONPATH": path.rstrip(os.pathsep)}
 
