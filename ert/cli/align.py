@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim, sample_image
 from ert._core.images import image_size
 from ert._core.runtime import count_threads
@@ -157,7 +157,7 @@ def _align_image(
         drawn = draw_landmarks(image, [face.landmarks for face in faces], [face.box for face in faces], radii=radii)
         save_image(picture, drawn)
     if faces:
-        found = f"{len(faces)} {what}{'s' * (len(faces) != 1)}: {', '.join(map(_describe, faces))}"
+        found = f"{counted(len(faces), what)}: {', '.join(map(_describe, faces))}"
     elif what == "face":
         found = "no face found (try --any-roll for rotated faces, another --detector, or give a --box)"
     else:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.file_kinds import is_of_kind
 from ert._core.files import claim, protect
 from ert._core.image_paths import is_stored
@@ -98,7 +98,7 @@ def run_annotate(options: argparse.Namespace) -> int:
         stack.callback(opened.close)
         project, saver = opened.project, opened.saver
         assistant, checker = _helpers(options, project, model, stack)
-        common.log(f"{saver.target.path}: {len(project)} photos, {project.counts()['done']} done")
+        common.log(f"{saver.target.path}: {counted(len(project), 'photo')}, {project.counts()['done']} done")
         for note in opened.notes:
             common.log(note)
         if options.host not in LOOPBACK:
@@ -256,5 +256,7 @@ def _scheme(options: argparse.Namespace, model: ShapePredictor | None) -> "Schem
         if scheme is None:
             return Scheme(names, known_links(len(names)))
         if len(scheme.names) != len(names):
-            raise InputError(f"{options.model}: {len(names)} landmarks, {len(scheme.names)} are to be marked")
+            raise InputError(
+                f"{options.model}: {counted(len(names), 'landmark')}, {len(scheme.names)} are to be marked"
+            )
     return scheme

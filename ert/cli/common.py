@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ert import metrics
-from ert._core.exceptions import InputError, one_line, printable
+from ert._core.exceptions import InputError, counted, one_line, printable
 from ert._core.files import claim, descriptor, protect, write_text
 from ert._core.image_paths import Levels, image_path, parse_levels
 from ert._core.images import load_image
@@ -138,7 +138,7 @@ def in_order_of(model: str, names: Sequence[str], dataset: Dataset, path: str) -
     """
     found = dataset.landmark_names
     if len(found) != len(names):
-        raise InputError(f"{path}: {len(found)} landmarks, {model} has {len(names)}")
+        raise InputError(f"{path}: {counted(len(found), 'landmark')}, {model} has {len(names)}")
     numbers = [str(i) for i in range(len(names))]
     if list(found) == list(names) or list(names) == numbers or set(found) != set(names):
         return dataset

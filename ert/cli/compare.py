@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ert._core import system
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import bundled_models, check_input, claim
 from ert._core.images import DUMMY_IMAGES, image_size
 from ert._core.types import Floats, Pixels
@@ -281,7 +281,7 @@ def _title(options: argparse.Namespace, dataset: Dataset) -> str:
     if options.boxes is not None:
         parts.append(f"boxes {options.boxes.rpartition(':')[2]}")
     drawn = " drawn at random" if options.limit == len(dataset) else ""
-    return f"{', '.join(parts)}: {len(dataset)} object{'s' * (len(dataset) != 1)}{drawn}"
+    return f"{', '.join(parts)}: {counted(len(dataset), 'object')}{drawn}"
 
 
 def _notes(options: argparse.Namespace, dataset: Dataset, load_before: float | None) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim
 from ert.cli import common
 from ert.cli.parser import Parser, add_commands
@@ -114,7 +114,7 @@ def _convert_sleap(options: argparse.Namespace) -> int:
 
 def _log_conversion(options: argparse.Namespace, dataset: Dataset, notes: Iterable[str | None]) -> None:
     n, n_landmarks = len(dataset), len(dataset.landmark_names)
-    common.log(f"{options.source} -> {options.destination}: {n} objects, {n_landmarks} landmarks")
+    common.log(f"{options.source} -> {options.destination}: {counted(n, 'object')}, {counted(n_landmarks, 'landmark')}")
     for note in filter(None, notes):
         common.log(f"  {note}")
 

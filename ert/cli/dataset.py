@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim
 from ert._core.images import image_size, load_image
 from ert._core.runtime import count_threads
@@ -124,7 +124,7 @@ def run_info(options: argparse.Namespace) -> int:
 
 def _describe(facts: dict[str, Any]) -> Iterator[str]:
     n, names, n_squares = facts["objects"], facts["landmark_names"], facts["boxes_around_landmarks"]
-    yield f"{facts['dataset']}: {facts['format']}, {n} objects in {facts['images']} images"
+    yield f"{facts['dataset']}: {facts['format']}, {counted(n, 'object')} in {counted(facts['images'], 'image')}"
     if facts["objects_per_image"]["max"] > 1:
         yield f"  objects in an image: {_range_text(facts['objects_per_image'])}"
     yield f"  {len(names)} landmarks: {', '.join(names if len(names) <= 20 else [*names[:4], '...', names[-1]])}"
@@ -139,7 +139,7 @@ def _describe(facts: dict[str, Any]) -> Iterator[str]:
     yield f"  mirror scheme: {facts['mirror_scheme'] or 'unknown'}"
     bad = facts["unreadable_images"]
     if bad:
-        yield f"  {len(bad)} images cannot be read, {bad[0]} first; see ert dataset check"
+        yield f"  {counted(len(bad), 'image')} cannot be read, {bad[0]} first; see ert dataset check"
 
 
 def _range_text(values: dict[str, float]) -> str:
@@ -202,7 +202,7 @@ def run_split(options: argparse.Namespace) -> int:
         part = dataset.subset(chosen)
         notes += write_dataset(part, target)
         n, n_groups = len(part), len(set(groups[chosen]))
-        common.log(f"{target}: {n} objects ({n / len(dataset):.1%}), {n_groups} groups")
+        common.log(f"{target}: {counted(n, 'object')} ({n / len(dataset):.1%}), {counted(n_groups, 'group')}")
     for note in dict.fromkeys(notes):
         common.log(f"  {note}")
     return 0
@@ -274,7 +274,7 @@ def run_mirror(options: argparse.Namespace) -> int:
         for copy in written:
             copy.unlink(missing_ok=True)
         raise
-    common.log(f"{target}: {len(dataset)} objects in {len(files)} mirrored images in {folder}")
+    common.log(f"{target}: {counted(len(dataset), 'object')} in {counted(len(files), 'mirrored image')} in {folder}")
     for note in notes:
         common.log(f"  {note}")
     return 0
@@ -369,7 +369,7 @@ def _finding_lines(findings: Sequence[Finding], dataset: Dataset) -> Iterator[st
             yield f"  {finding.text if finding.kind in NOT_LOADED else place + finding.text}"
         if len(of_kind) > MAX_PRINTED_FINDINGS:
             yield f"  ... and {len(of_kind) - MAX_PRINTED_FINDINGS} more; --json lists all"
-    checked = f"{len(dataset)} objects in {len(set(dataset.files))} images"
+    checked = f"{counted(len(dataset), 'object')} in {counted(len(set(dataset.files)), 'image')}"
     yield f"{checked}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim
 from ert._core.system import busy_notes, machine_load
 from ert.cli import common
@@ -128,7 +128,7 @@ def _box_source(options: argparse.Namespace, dataset: Dataset) -> str | None:
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
     found = box_lines(figures)[1]
     lines = [
-        f"{options.model} on {options.dataset}, {figures['n']} objects",
+        f"{options.model} on {options.dataset}, {counted(figures['n'], 'object')}",
         f"{'normalizer':<14}{'NME %':>8}{'95 % interval':>18}{'median':>9}{'AUC 8 %':>9}{'over 8 %':>9}",
     ]
     for normalizer, row in figures["norms"].items():
@@ -177,7 +177,7 @@ def _report(
     title = f"{Path(options.model).name} on {dataset.name}"
     about = {
         "Model": str(options.model),
-        "Dataset": f"{options.dataset}, {len(predictions.dataset)} objects",
+        "Dataset": f"{options.dataset}, {counted(len(predictions.dataset), 'object')}",
         "Boxes": options.boxes or SOURCE_TEXTS[predictions.box_source],
         "Mode": options.mode,
         "Initializations": f"{mode.n_inits}" + (", and as many on the mirror image" if mode.flip else ""),

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, counted, one_line
 from ert._core.files import bundled_models
 from ert._core.runtime import count_threads
 from ert._core.system import provenance
@@ -88,15 +88,16 @@ def _text(value: Any) -> str:
 
 def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
     yield f"{facts['model']}: {facts['n_landmarks']} landmarks, {facts['array_bytes'] / 1e6:.2f} MB in memory"
-    trees = f"{facts['stages']} stages of {facts['trees_per_stage']} trees"
+    trees = f"{counted(facts['stages'], 'stage')} of {facts['trees_per_stage']} trees"
     yield f"  {trees} with {facts['leaves_per_tree']} leaves of {facts['components']} components"
     if facts["members"] > 1:
         megabytes = ", ".join(f"{n_bytes / 1e6:.2f}" for n_bytes in facts["member_bytes"])
         yield f"  {facts['members']} members of {megabytes} MB: mode='accurate' uses all of them, 'fast' the first"
     if model.summary_["n_objects"]:
-        yield f"  trained on {model.summary_['n_objects']} objects, {model.summary_['n_samples']} samples"
+        yield f"  trained on {counted(model.summary_['n_objects'], 'object')}, {model.summary_['n_samples']} samples"
     if (more := model.summary_.get("unlabelled")) is not None:
-        yield f"  {more['n_kept']} of them marked by teachers in {more['n_photos']} photos without annotations"
+        photos = counted(more["n_photos"], "photo")
+        yield f"  {more['n_kept']} of them marked by teachers in {photos} without annotations"
     yield f"  boxes: {_BOXES[facts['box_source']]}"
     if (found := model.summary_.get("validation")) is not None:
         yield f"  {_validation(found)}"
@@ -113,7 +114,7 @@ def _describe(facts: dict[str, Any], model: ShapePredictor) -> Iterator[str]:
 def _validation(found: dict[str, Any]) -> str:
     text = f"error of new photos {found['error']:.2f} % of the {normalizer_text(found['normalizer'])}"
     text += f" (95 % interval {found['low']:.2f} - {found['high']:.2f}; {found['method']}, "
-    text += f"{found['n_objects']} objects in {found['n_images']} images"
+    text += f"{counted(found['n_objects'], 'object')} in {counted(found['n_images'], 'image')}"
     if found["n_found"] < found["n_objects"]:
         text += f", {found['n_found']} found"
     text += f"); {found['pixels']:.3g} px"
@@ -147,7 +148,7 @@ def run_models(options: argparse.Namespace) -> int:
     """
     for name, path in bundled_models().items():
         model = load(name)
-        stages = f"{model.n_stages} stages of {model.n_trees} trees"
+        stages = f"{counted(model.n_stages, 'stage')} of {model.n_trees} trees"
         common.show(f"{name}: {model.n_landmarks_} landmarks, {stages}, {path.stat().st_size / 1e6:.2f} MB")
         for key, text in model.summary_["notes"].items():
             common.show(f"  {one_line(f'{key}: {text}')}")

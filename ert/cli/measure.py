@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import bundled_models, claim
 from ert._core.images import load_image
 from ert._core.types import Floats
@@ -100,7 +100,7 @@ def run_measure(options: argparse.Namespace) -> int:
         sys.stdout.write(table.text(".csv"))
     else:
         table.write(options.out)
-        common.log(f"wrote {options.out}: {len(table)} objects, {len(table.columns)} columns")
+        common.log(f"wrote {options.out}: {counted(len(table), 'object')}, {counted(len(table.columns), 'column')}")
     return 0
 
 
@@ -170,7 +170,7 @@ def _read(options: argparse.Namespace, file: str) -> Dataset:
 
 def _table(options: argparse.Namespace, figures: dict[str, Any]) -> list[str]:
     n, units = figures["n"], figures["units"]
-    lines = [f"{options.b} against {options.a}: {n} object{'s' * (n != 1)} in both"]
+    lines = [f"{options.b} against {options.a}: {counted(n, 'object')} in both"]
     for unit in units:
         row, text = figures["overall"][unit], _UNITS[unit]
         spans = {key: "{:.3g} - {:.3g}".format(*row[f"{key}_95"]) for key in ("mean", "deviation")}

@@ -410,7 +410,11 @@ def _log_summary(out: str, part: PartFile, n_before: int, n_faults: int) -> None
             if found.confidence is not None and found.confidence < LIKELY_CONFIDENCE:
                 first_low = first_low if n_low else photo.item.file
                 n_low += 1
-    text = f"{out}: {n_objects} objects in {len(part.done)} images" if part.done else f"{out}: nothing to write"
+    text = (
+        f"{out}: {counted(n_objects, 'object')} in {counted(len(part.done), 'image')}"
+        if part.done
+        else f"{out}: nothing to write"
+    )
     text += f", nothing found in {n_empty}" if n_empty else ""
     text += f", {n_low} of confidence below {LIKELY_CONFIDENCE:g} (first: {first_low})" if n_low else ""
     text += f"; {n_before} were there before" if n_before else ""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim, protect
 from ert._core.runtime import count_threads
 from ert.cli import common
@@ -293,7 +293,7 @@ def run_train(options: argparse.Namespace) -> int:
         file.unlink(missing_ok=True)
     n_objects = model.summary_["n_objects"]
     summary = (
-        f"{out}: {out.stat().st_size / 1e6:.2f} MB from {n_objects} objects, "
+        f"{out}: {out.stat().st_size / 1e6:.2f} MB from {counted(n_objects, 'object')}, "
         f"{len(dataset.landmark_names)} landmarks; {common.stage_errors(model.history_[model.n_stages - 1], ' error')} "
         f"of the {common.normalizer_text(model)}"
     )

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.file_kinds import is_of_kind
 from ert._core.files import claim
 from ert.cli import common
@@ -137,7 +137,7 @@ def run_tune(options: argparse.Namespace) -> int:
         common.log("ert: interrupted; finished trials are kept: the same command goes on")
         return 130
     tuned.model.save(out)
-    common.log(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {tuned.model.summary_['n_objects']} objects")
+    common.log(f"{out}: {out.stat().st_size / 1e6:.2f} MB from {counted(tuned.model.summary_['n_objects'], 'object')}")
     if page is not None:
         about = {"Datasets": ", ".join(options.datasets), "Model file": str(out), "Boxes": plan.text.partition(": ")[2]}
         write_tuning_report(page, f"Tuning {out.name}", tuned, about)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import claim
 from ert._core.runtime import count_threads, uninterrupted
 from ert._core.threads import map_in_threads, read_ahead
@@ -149,9 +149,9 @@ def _track(reader: VideoReader, options: argparse.Namespace, *, window: bool, n_
     if at_end and reader.n_frames is not None and n_frames < MIN_READABLE_FRACTION * reader.n_frames:
         common.log(f"ert: {reader.name}: corrupt or truncated: {n_frames} of {reader.n_frames} frames could be read")
     written = "".join(f" -> {file}" for file in (options.out, options.csv) if file)
-    faces_found = f"{len(ids)} face{'s' * (len(ids) != 1)}"
+    faces_found = counted(len(ids), "face")
     rate = f"{n_frames / max(monotonic() - begin, 1e-9):.0f} frames per second"
-    common.log(f"{reader.name}: {ended}{n_frames} frames, {faces_found}, {rate}{written}")
+    common.log(f"{reader.name}: {ended}{counted(n_frames, 'frame')}, {faces_found}, {rate}{written}")
     return status
 
 

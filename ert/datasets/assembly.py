@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.parsing import Annotation, natural_key
@@ -101,11 +101,11 @@ def assemble(
         skipped.append(Skipped("invalid annotation", files[i], fault))
     ids = tuple(ids_read) if any(ids_read) else None
     scales = None if np.isnan(scales_read).all() else np.array(scales_read)
-    counted = tuple(f"{note} ({count} objects)" for note, count in notes.items())
+    with_counts = tuple(f"{note} ({counted(count, 'object')})" for note, count in notes.items())
     dataset = Dataset(files, boxes, landmarks, tuple(names), name, ids=ids, scales=scales, box_source=source, std=std)
     if faults:
         dataset = dataset.subset([i for i in range(len(files)) if i not in faults])
-    dataset = replace(dataset, skipped=tuple(skipped), notes=counted)
+    dataset = replace(dataset, skipped=tuple(skipped), notes=with_counts)
     # Parts of the boxes that were left out.
     return dataset if not faults or part_order is None else without_empty_landmarks(dataset)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.images import image_size
 from ert.datasets.dataset import Dataset, Skipped
 from ert.datasets.parsing import Annotation, Picture, quoted
@@ -25,7 +25,7 @@ def choose_label(
         if chosen is None or "*" in chosen or label in chosen:
             yield annotation
     found = [label for label, count in counts.items() if count]
-    listed = ", ".join(f"{quoted(label)} ({counts[label]} objects)" for label in found[:MAX_LISTED_LABELS])
+    listed = ", ".join(f"{quoted(label)} ({counted(counts[label], 'object')})" for label in found[:MAX_LISTED_LABELS])
     listed += f" and {len(found) - MAX_LISTED_LABELS} more" if len(found) > MAX_LISTED_LABELS else ""
     if chosen is None and len(set(found) - {""}) > 1:
         raise InputError(f"{path}: several values of {option}: {listed}; choose with --{option} NAME, '*' is all")

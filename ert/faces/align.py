@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.files import bundled_models
 from ert._core.image_paths import ImagePath
 from ert._core.images import ImageLike, check_image, load_image
@@ -220,7 +220,7 @@ def align(
         image, boxes = image[0], [image[1]]
     if isinstance(image, (list, tuple)):
         if boxes is not None and len(boxes) != len(image):
-            raise InputError(f"boxes of {len(boxes)} images, expected those of {len(image)}")
+            raise InputError(f"boxes of {counted(len(boxes), 'image')}, expected those of {len(image)}")
         if not image:
             return []
         predictor = _load(model)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.measurements import geometry
@@ -173,7 +173,7 @@ def _procrustes_columns(
     points: Points, names: Sequence[str], std: Floats | None, notes: list[str]
 ) -> dict[str, Floats]:
     if len(names) < 3:
-        raise InputError(f"procrustes: {len(names)} landmarks, expected at least 3")
+        raise InputError(f"procrustes: {counted(len(names), 'landmark')}, expected at least 3")
     n = len(points)
     is_complete = ~np.isnan(points).any(axis=1) & (points != points[:, :1]).any(axis=1)
     if not is_complete.all():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError, one_line
+from ert._core.exceptions import InputError, counted, one_line
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.measurements.objects import image_names, specimen_names
@@ -181,7 +181,7 @@ def _with_landmarks_of(a: Dataset, b: Dataset) -> tuple[Dataset, tuple[str, ...]
     if set(names) == set(others):
         return b.with_landmarks([others.index(name) for name in names]), ()
     if len(names) != len(others):
-        raise InputError(f"{b.name}: {len(others)} landmarks, expected {len(names)} as in {a.name}")
+        raise InputError(f"{b.name}: {counted(len(others), 'landmark')}, expected {len(names)} as in {a.name}")
     return replace(b, landmark_names=names), (
         f"the landmarks of {a.name} and {b.name} have different names and are matched by their order",
     )

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import Floats
 from ert.model.cascade import Cascade, FieldsOnly, check_cascade
 from ert.model.cropping import CropSpec
@@ -154,7 +154,7 @@ def check_locator(locator: Locator) -> None:
     n_landmarks = len(locator.shape)
     n_filters, rows, columns = locator.filters.shape[:3]
     if not 2 <= n_landmarks <= MAX_LANDMARKS:
-        raise InputError(f"locator: {n_landmarks} landmarks, expected 2 to {MAX_LANDMARKS}")
+        raise InputError(f"locator: {counted(n_landmarks, 'landmark')}, expected 2 to {MAX_LANDMARKS}")
     if not (1 <= n_filters <= MAX_FILTERS and min(rows, columns) >= 1 and max(rows, columns) <= MAX_CELLS):
         sizes = f"{n_filters} filters of {columns} x {rows} cells"
         raise InputError(f"locator: {sizes}, expected at most {MAX_FILTERS} of {MAX_CELLS} x {MAX_CELLS}")

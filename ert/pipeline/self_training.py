@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.images import load_image
 from ert._core.runtime import count_threads
 from ert._core.threads import map_in_threads
@@ -429,7 +429,8 @@ def select(marks: Marks, images: Sequence[Any], settings: SelfTraining, known: F
         "n_kept": len(kept),
         "spread": float(np.median(marks.spread[kept])) if len(kept) else None,
     }
-    text = f"{marks.n_photos} photos without annotations: {len(kept)} of {len(weights)} objects are learned from"
+    photos = f"{counted(marks.n_photos, 'photo')} without annotations"
+    text = f"{photos}: {len(kept)} of {len(weights)} objects are learned from"
     if len(kept):
         text += (
             f", in which teachers differ by {100 * np.median(marks.spread[kept]):.2g} % of the size (median of all "

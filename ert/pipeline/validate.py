@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import Floats
 from ert.datasets.dataset import Dataset
 from ert.evaluation.radial import length_lines, mean_interval, normalizer_or_pair, radial_figures
@@ -271,8 +271,8 @@ def validation_lines(figures: Mapping[str, Any], curve: Sequence[Mapping[str, An
     low, high = row["interval_95"]
     lines, found = box_lines(figures)
     lines.append(
-        f"error of new photos ({figures['method']}, {figures['n_objects']} objects): {row['mean']:.2f} % of the "
-        f"{normalizer_text(norm)} (95 % interval {low:.2f} - {high:.2f}); 9 of 10 objects have at most "
+        f"error of new photos ({figures['method']}, {counted(figures['n_objects'], 'object')}): {row['mean']:.2f} % of "
+        f"the {normalizer_text(norm)} (95 % interval {low:.2f} - {high:.2f}); 9 of 10 objects have at most "
         f"{row['percentile_90']:.2f} %"
     )
     return [*lines, *found, *length_lines(figures), verdict(figures["training_error"], row["mean"], curve)]

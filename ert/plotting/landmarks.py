@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ert._core.arguments import checked_arguments
-from ert._core.exceptions import InputError, one_line, printable
+from ert._core.exceptions import InputError, counted, one_line, printable
 from ert._core.files import write_atomically
 from ert._core.images import check_image
 from ert._core.types import Floats, Pixels, StrPath
@@ -98,7 +98,7 @@ def draw_landmarks(
         raise InputError(f"scheme: {scheme!r}, expected 'auto', 'face68' or 'points'")
     for number, points in enumerate(placed):
         if scheme == "face68" and len(points) != 68:
-            raise InputError(f"shape {number}: {len(points)} landmarks, expected 68 for scheme 'face68'")
+            raise InputError(f"shape {number}: {counted(len(points), 'landmark')}, expected 68 for scheme 'face68'")
         if names is not None and len(names) != len(points):
             raise InputError(f"names: {len(names)}, expected one for each of {len(points)} landmarks")
     checked_boxes = check_boxes(boxes)

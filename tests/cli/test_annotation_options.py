@@ -43,7 +43,7 @@ def test_curves_and_notes(table, tmp_path, capsys):
     assert run("convert", path, tmp_path / "y.tps") == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith(
-        "points of curves or outlines are passed over; --curves=as-landmarks takes them (1 objects)"
+        "points of curves or outlines are passed over; --curves=as-landmarks takes them (1 object)"
     )
     assert "SCALE=0.5\n" in (tmp_path / "y.tps").read_text()
     assert run("dataset", "info", path, "--curves=as-landmarks", "--json", "-") == 0

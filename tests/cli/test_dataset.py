@@ -69,7 +69,7 @@ def test_info_reports_boxes_made_from_landmarks_missing_ones_and_broken_images(o
     printed = capsys.readouterr().out
     assert "boxes: all are the squares around the landmarks" in printed
     assert "missing: 0 in 1" in printed or "missing: 00 in 1" in printed
-    assert "1 images cannot be read" in printed
+    assert "1 image cannot be read" in printed
 
 
 @pytest.mark.parametrize("suffix", [".csv", "json"])

@@ -117,4 +117,4 @@ def test_names_that_the_terminal_lacks_are_escaped(place):
     (place / "ä日.csv").write_text("\n".join([table[0], table[1].replace("face_0000", "ä日")]))
     result = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(rb"\xe4\u65e5.csv: csv, 1 objects")
+    assert result.stdout.startswith(rb"\xe4\u65e5.csv: csv, 1 object")

@@ -318,7 +318,7 @@ def test_the_box_of_a_single_landmark_is_the_image(folder):
     data = load_dataset(path)
     assert data.boxes.tolist() == [[0, 0, 30, 20]]
     assert data.notes[0].startswith("the box is the whole image")
-    assert data.notes[0].endswith("(1 objects)")
+    assert data.notes[0].endswith("(1 object)")
 
 
 @pytest.mark.parametrize(("n", "n_odd"), [(21, 1), (200, 1), (1000, 9)])

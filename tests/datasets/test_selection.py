@@ -43,7 +43,7 @@ def imglab(folder, *labels):
 )
 def test_several_kinds_of_objects_are_not_one_model(folder, write_file, option, formats):
     path = write_file(folder, "cat", "dog", "cat")
-    listed = rf"several values of {option}: 'cat' \(2 objects\), 'dog' \(1 objects\); choose with --{option} NAME"
+    listed = rf"several values of {option}: 'cat' \(2 objects\), 'dog' \(1 object\); choose with --{option} NAME"
     with pytest.raises(InputError, match=listed):
         load_dataset(path)
     for value, n in (("cat", 2), ("dog", 1), (["cat", "dog"], 3), ("*", 3)):
@@ -155,7 +155,7 @@ def test_bad_annotations_of_coco_are_left_out(folder):
     ("name", "text", "fault"),
     [
         ("x.csv", "image,a_x,a_y,b_x,b_y\na.png,1,2,3,4\nb.png,1,two,3,4\n", "x.csv:3: column 'a_y' is 'two'"),
-        ("x.tps", "LM=2\n1 2\n3 4\nIMAGE=a.png\nLM=1\n1 2\nIMAGE=b.png\n", "x.tps:5: 1 landmarks, expected 2 as in"),
+        ("x.tps", "LM=2\n1 2\n3 4\nIMAGE=a.png\nLM=1\n1 2\nIMAGE=b.png\n", "x.tps:5: 1 landmark, expected 2 as in"),
     ],
 )
 def test_bad_rows_and_specimens_are_left_out(folder, name, text, fault):

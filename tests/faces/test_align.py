@@ -124,7 +124,7 @@ class TestOtherImages:
             ert.align([photo, tmp_path / "lost.png"], small_model, detector=boxes_of)
         with pytest.raises(InputError, match=r"image\[1\]: float64 pixels"):
             ert.align([photo, photo / 255.0], small_model, detector=boxes_of)
-        with pytest.raises(InputError, match="boxes of 1 images, expected those of 2"):
+        with pytest.raises(InputError, match="boxes of 1 image, expected those of 2"):
             ert.align([photo, photo], small_model, boxes=[boxes_of(photo)])
 
     @pytest.mark.parametrize("orientation", [1, 3, 6])

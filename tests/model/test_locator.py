@@ -76,7 +76,7 @@ def test_a_locator_of_other_landmarks_is_refused(fitted_with_locator, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("shape", np.zeros((1, 2), np.float32), "1 landmarks, expected 2"),
+        ("shape", np.zeros((1, 2), np.float32), "1 landmark, expected 2"),
         ("shape", np.full((6, 2), np.nan, np.float32), "not finite"),
         ("shape", np.full((6, 2), 1e9, np.float32), "shape has the number 1e.09"),
         ("filters", np.zeros((99, 2, 2, 8), np.float32), "99 filters"),

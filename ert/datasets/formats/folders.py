@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.types import StrPath
 from ert.datasets.finder import find_pairs
 from ert.datasets.parsing import Annotation, Point
@@ -28,7 +28,7 @@ def read_folder(
             if not first:
                 first, names = str(path), list(landmarks)
             if len(landmarks) != len(names):
-                raise InputError(f"{here}: {len(landmarks)} landmarks, expected {len(names)} as in {first}")
+                raise InputError(f"{here}: {counted(len(landmarks), 'landmark')}, expected {len(names)} as in {first}")
             if list(landmarks) != names:
                 raise InputError(f"{here}: other landmark names than in {first}, expected the same")
         except InputError as error:

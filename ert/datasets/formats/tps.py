@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ert._core.exceptions import InputError
+from ert._core.exceptions import InputError, counted
 from ert._core.images import image_size
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
@@ -90,7 +90,7 @@ def read_specimens(
             why = f"; its ID {quoted(specimen.id)} is not the name of exactly one" if specimen.id else ""
             fault = f"{here}: specimen without IMAGE=, expected the name of its image{why}"
         if points and first is not None and len(points) != first[1]:
-            fault = f"{here}: {len(points)} landmarks, expected {first[1]} as in {first[0]}"
+            fault = f"{here}: {counted(len(points), 'landmark')}, expected {first[1]} as in {first[0]}"
         fault = specimen.fault or fault
         landmarks = {str(i): point for i, point in enumerate(points)}
         notes = (*specimen.notes, *suffix_notes(specimen.image, file))

@@ -207,7 +207,7 @@ def test_csv_of_several_labels_asks_for_one(tmp_path):
     Image.new("L", (30, 20)).save(tmp_path / "a.png")
     rows = "a.png,cat,1,2,3,4\na.png,dog,5,6,8,8\n"
     path = write(tmp_path / "t.csv", f"image,label,x0,y0,x1,y1\n{rows}")
-    with pytest.raises(InputError, match=r"several values of label: 'cat' \(1 objects\), 'dog' \(1 objects\)"):
+    with pytest.raises(InputError, match=r"several values of label: 'cat' \(1 object\), 'dog' \(1 object\)"):
         load_dataset(path)
     assert load_dataset(path, label="dog").landmarks.tolist() == [[[5, 6], [8, 8]]]
 

@@ -60,7 +60,7 @@ def test_ljson_labels_of_regions_are_not_names(tmp_path, labels):
         (ljson([[1, 2], 3]), "", "points[1] is 3, expected y, x"),
         (ljson([[1, 2], [None, 3]]), "", "points[1]: y is None, expected a number"),
         (ljson([[1, 2], [3, "4"]]), "", "points[1]: x is '4'"),
-        (ljson([[1, 2]]), "", "1 landmarks, expected 2 as in"),
+        (ljson([[1, 2]]), "", "1 landmark, expected 2 as in"),
         (
             ljson([[1, 2], [3, 4]], [{"label": name, "mask": [i]} for i, name in enumerate("ab")]),
             "",

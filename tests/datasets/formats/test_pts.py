@@ -134,7 +134,7 @@ def test_pts_refuses_another_number_of_points(tmp_path):
     for name, content in (("a", pts()), ("b", pts("1 2\n", 1))):
         write(tmp_path / f"{name}.pts", content)
         write(tmp_path / f"{name}.jpg", "")
-    refused(read_pts_folder(tmp_path), "b.pts:2: 1 landmarks, expected 2 as in", "a.pts")
+    refused(read_pts_folder(tmp_path), "b.pts:2: 1 landmark, expected 2 as in", "a.pts")
 
 
 def test_pts_refuses_a_file_without_image_and_an_empty_folder(tmp_path):

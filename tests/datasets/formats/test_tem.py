@@ -32,7 +32,7 @@ def test_tem_reads_the_points_and_ignores_the_lines(tmp_path):
         ("2\n1\t2\n", 2, "expected x and y of point 2 of 2, found the end"),
         ("2\n1\t2\n3\n", 3, "expected x and y of point 2 of 2, found '3'"),
         ("2\n1\t2\n3\tx\n", 3, "y is 'x'"),
-        ("1\n1\t2\n", 1, "1 landmarks, expected 2 as in"),
+        ("1\n1\t2\n", 1, "1 landmark, expected 2 as in"),
         ("2\n1\t2\n3\t4\n\n5\t6\n1\n", 5, r"expected no more than 2 points, found '5\t6'"),
     ],
 )

@@ -86,7 +86,7 @@ def test_images_in_another_folder(folder):
         (TWO + "ID=3\nID=4\n", 6, "'ID=4', expected one ID= per specimen"),
         (TWO + "SCALE=2\nSCALE=0,2\n", 6, "'SCALE=0,2', expected one SCALE= per specimen"),
         (TWO + "AGE=2\n", 5, "'AGE=2', expected one of LM=, IMAGE=, ID=, SCALE="),
-        (TWO + "LM=1\n1 2\nIMAGE=a.png\n", 5, "1 landmarks, expected 2 as in"),
+        (TWO + "LM=1\n1 2\nIMAGE=a.png\n", 5, "1 landmark, expected 2 as in"),
         (TWO.replace("a.png", "b.png"), 1, "image 'b.png' not found"),
         ("LM=1\n\x001 2\n", 2, "not text"),
     ],
@@ -186,7 +186,7 @@ def test_scales_and_ids_are_kept_and_written_again(folder):
     assert data.ids == ("f7", "", "a b")
     assert data.scales.tolist()[0] == 0.0123
     assert np.isnan(data.scales[1:]).all()
-    assert data.notes == ("SCALE= that is no number above 0 is not kept (1 objects)",)
+    assert data.notes == ("SCALE= that is no number above 0 is not kept (1 object)",)
     write_dataset(data, folder / "y.tps")
     text = (folder / "y.tps").read_text()
     assert text.count("SCALE=") == text.count("SCALE=0.0123\n") == 1
