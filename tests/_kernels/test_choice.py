@@ -214,9 +214,10 @@ STUB = """
 import json, os, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
-from ert._kernels.start import ahead
+from ert._kernels.start import ahead, cache_folders
 ahead.LOCK_TRIES = 3
 cache = os.environ["ERT_CACHE_DIR"]
+cache_folders.use_alone(cache)
 with ahead.alone() as mine:
     assert "numba" not in sys.modules and "numpy" not in sys.modules
     if mine:
@@ -229,7 +230,10 @@ with ahead.alone() as mine:
 
 
 def wait_until(condition):
+    """Wait, but not forever: a process that has failed says nothing."""
+    end = time.monotonic() + 120
     while not condition():
+        assert time.monotonic() < end
         time.sleep(0.01)
 
 
