@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import ert
 from ert import InputError, ShapePredictor
 from ert.datasets.assembly import squares_around
 from ert.datasets.dataset import Dataset
@@ -24,8 +25,10 @@ def small_predictor(**params):
 
 def run_alone(code: str, **environment: str) -> str:
     """Run Python code in a process of its own, with nothing on standard error, and return what it prints."""
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+    # Of the same package, whatever is in the working directory.
+    package = {"PYTHONPATH": os.pathsep.join([str(Path(ert.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-P", "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | package | environment)
     assert done.stderr == ""
     assert done.returncode == 0
     return done.stdout

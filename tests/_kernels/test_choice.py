@@ -511,11 +511,11 @@ def test_what_is_not_kept_is_not_noted_as_ready(folder, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "expected"), [("ERT_COMPILE", "auto, now or never"), ("ERT_KERNELS", "auto, avx512, avx2 or portable")]
 )
-def test_an_unknown_value_is_refused_in_one_line(fresh, monkeypatch, capsys, faces, small_model, name, expected):
+def test_an_unknown_value_is_refused_in_one_line(fresh, monkeypatch, capsys, faces, name, expected):
     monkeypatch.setenv(name, "foo")
     line = f"{name}=foo: expected {expected}"
     with pytest.raises(ValueError, match=line):
-        small_model.predict(faces[0][:1])
+        ert.load("face5").predict(faces[0][:1])
     assert main(["align", str(ert.sample_image())]) == 2
     assert capsys.readouterr().err == f"ert: {line}\n"
     if name == "ERT_COMPILE":

@@ -35,7 +35,7 @@ def test_train_learns_from_photos_without_annotations(place, tmp_path, capsys):
 def test_bad_options_are_refused(place, tmp_path, capsys):
     command = "train", place / "drawn.tps", "--out", tmp_path / "m.ert", "--unlabelled"
     assert "nowhere" in refused(capsys, *command, place / "nowhere", *TINY)
-    assert "keep=2: expected 0 to 1" in refused(capsys, *command, place / "more", "--keep=2", *TINY)
+    assert "--keep 2: expected 0 to 1" in refused(capsys, *command, place / "more", "--keep=2", *TINY)
     left = tmp_path / "m.checkpoint.teacher1-2.ert"
     left.write_bytes(b"ERT")
     assert f"{left.name}: left by an interrupted training" in refused(capsys, *command, place / "more", *TINY)

@@ -433,11 +433,11 @@ def info(path):
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         # What `ert info` does; building the parser of all commands takes longer than the rest.
-        run_info(argparse.Namespace(model=str(path), json="-"))
+        run_info(argparse.Namespace(model=str(path), system=False, json="-"))
         json.loads(text.getvalue())
         text.seek(0)
         text.truncate()
-        run_info(argparse.Namespace(model=str(path), json=None))
+        run_info(argparse.Namespace(model=str(path), system=False, json=None))
     lines = text.getvalue().splitlines()
     if not all(map(str.isprintable, lines)):
         raise ValueError(f"not printable: {lines}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,10 +411,8 @@ def kill_at_bright_images(image):
 @pytest.fixture
 def processes(monkeypatch):
     """A cluster of two processes that are replaced when they die."""
-    import cloudpickle
-
-    # The detector below is sent as it is: workers cannot import tests.
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    # Processes have the same path, and import this module, which has the detector.
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     monkeypatch.setattr("ert.pipeline.cluster.client.ALLOWED_FAILURES", 0)
     with connected("local:2") as client:
         yield client

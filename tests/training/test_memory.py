@@ -179,7 +179,7 @@ def test_the_command_takes_a_bound(tmp_path, capsys):
     data = ert.datasets.synthetic.synthetic_dataset(tmp_path / "faces", 6, seed=1)
     train = ["train", str(data), "--out", str(tmp_path / "model.ert"), "--n-stages=1", "--n-trees=2", "--n-inits=20"]
     assert main([*train, "--max-memory=1"]) == 2
-    assert re.search(r"ert: max_memory=1: expected at least \d+ MB for 6 objects", capsys.readouterr().err)
+    assert re.search(r"ert: --max-memory 1: expected at least \d+ MB for 6 objects", capsys.readouterr().err)
     assert main([*train, "--max-memory=500"]) == 0
     assert ert.load(tmp_path / "model.ert").n_inits == 20
 
