@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 from cli.running import SMALL, run
 
+import ert
 from ert._kernels import choice
 from ert.datasets.synthetic import synthetic_dataset
 
@@ -33,3 +36,13 @@ def trained(dataset, tmp_path_factory):
     options = ("--validation", 0.2, "--report", report, *SMALL, "--n-stages=3")
     assert run("train", dataset, "--out", out, *options) == 0
     return out, report / "report.html"
+
+
+@pytest.fixture(scope="module")
+def wings(model, tmp_path_factory):
+    """A model file whose boxes are the whole images."""
+    out = tmp_path_factory.mktemp("wings") / "wings.ert"
+    whole = ert.load(model)
+    whole.fitted_ = replace(whole.fitted_, box_source="whole")
+    whole.save(out)
+    return out

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,16 +11,6 @@ from PIL import Image
 
 import ert
 from ert.pipeline.part import PartFile, part_path
-
-
-@pytest.fixture(scope="module")
-def wings(model, tmp_path_factory):
-    """A model file whose boxes are the whole images."""
-    out = tmp_path_factory.mktemp("wings") / "wings.ert"
-    whole = ert.load(model)
-    whole.fitted_ = replace(whole.fitted_, box_source="whole")
-    whole.save(out)
-    return out
 
 
 @pytest.fixture(scope="module")

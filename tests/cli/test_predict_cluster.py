@@ -2,12 +2,9 @@
 
 import re
 from contextlib import nullcontext
-from dataclasses import replace
 
 import pytest
 from cli.running import refused, run
-
-import ert
 
 distributed = pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -21,16 +18,6 @@ def address():
     options = {"processes": False, "protocol": "tcp", "dashboard_address": None, "silence_logs": 60}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
         yield cluster.scheduler_address
-
-
-@pytest.fixture(scope="module")
-def wings(model, tmp_path_factory):
-    """A model file whose boxes are the whole images."""
-    out = tmp_path_factory.mktemp("wings") / "wings.ert"
-    whole = ert.load(model)
-    whole.fitted_ = replace(whole.fitted_, box_source="whole")
-    whole.save(out)
-    return out
 
 
 def test_a_folder_of_parts_and_going_on(wings, dataset, tmp_path, address, capsys):
