@@ -25,7 +25,7 @@ import predict_many
 from predict_many import HEIGHT, WIDTH, whole_image_model, write_photos
 from throughput import spin
 
-PHOTOS_PER_PART = 25
+PHOTOS_PER_PART = 100
 SMALL_PART, N_SMALL_FILES = 10, 100
 # Different photographs; the others are further names of them.
 N_FILES = 20
@@ -257,7 +257,7 @@ def figure_lines(result):
 
 
 def main():
-    options = common.arguments(__doc__, photos=400, repeats=5, images=50_000, quick=0)
+    options = common.arguments(__doc__, photos=1600, repeats=5, images=50_000, quick=0)
     if options.quick:
         options.photos, options.repeats, options.images = 20, 1, 200
     before = os.getloadavg()
