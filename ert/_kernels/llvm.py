@@ -5,6 +5,7 @@ everywhere, to the last bit: only steps guarded by :func:`processor_has` use ins
 and they have a portable form for all others.
 """
 
+import platform
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -33,11 +34,11 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 # What kernels have code of their own for, by names of LLVM.
-WIDE_FEATURES = {"avx512": ("avx512bw", "avx512vbmi"), "avx2": ("avx2",), "portable": ()}
+WIDE_FEATURES = {"avx512": ("avx512bw", "avx512vbmi"), "avx2": ("avx2",), "neon": ("neon",), "portable": ()}
 # Beginnings of the names of features that use wider vectors than these.
 _AVX512 = "avx512", "evex"
 _AVX2 = "avx2", "avxvnni", "avxifma", "avxneconvert", "vaes", "vpclmul", "sha512", "sm3", "sm4"
-_WIDER = {"avx512": (), "avx2": _AVX512, "portable": _AVX512 + _AVX2}
+_WIDER = {"avx512": (), "avx2": _AVX512, "neon": (), "portable": _AVX512 + _AVX2}
 
 
 def select_kernels() -> None:
@@ -76,6 +77,10 @@ def _features() -> frozenset[str]:
     from llvmlite import binding
     from numba.core import config
 
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        # LLVM cannot compile for them without it.
+        return frozenset() if setting(KERNELS_VARIABLE) == "portable" else frozenset(["neon"])
+
     settings: Any = config
     # Settings to compile for another processor, or without wide vectors.
     if settings.CPU_NAME or not settings.ENABLE_AVX:
@@ -91,7 +96,7 @@ def processor_has(feature: str) -> bool:
 
 
 def kernel_level() -> str:
-    """Return the name of the widest vectors that kernels have code of their own for: avx512, avx2 or portable."""
+    """Return the name of the widest vectors that kernels have code of their own for: avx512, avx2, neon or portable."""
     return next(name for name, features in WIDE_FEATURES.items() if all(map(processor_has, features)))
 
 
@@ -193,6 +198,11 @@ def look_up(builder: Any, low: Any, numbers: Any, high: Any) -> Any:
 def look_up_in_16(builder: Any, table: Any, numbers: Any) -> Any:
     """Look up 32 indices in a table of 16 bytes, given twice; 0 for those that are negative: AVX2 only."""
     return call(builder, "llvm.x86.avx2.pshuf.b", numbers.type, table, numbers)
+
+
+def look_up_in_64(builder: Any, tables: list[Any], numbers: Any) -> Any:
+    """Look up 16 indices in a table of 64 bytes, four vectors; 0 for those that are larger: NEON only."""
+    return call(builder, "llvm.aarch64.neon.tbl4.v16i8", numbers.type, *tables, numbers)
 
 
 def prefetch(builder: Any, place: Any) -> None:

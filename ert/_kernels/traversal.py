@@ -1,8 +1,8 @@
 """Traversal: packed splits, and the leaves of the trees of a stage that a face falls into.
 
-Where the processor looks up 64 bytes at a time (AVX-512 VBMI), or 32 (AVX2) and pools have at most 128 pixels, and
-trees have a depth of 4, all splits of four trees are evaluated at once, and then the paths of 32 trees are followed at
-once:
+Where the processor looks up bytes in vectors, pools have at most 512 (AVX-512 VBMI), 256 (NEON) or 128 pixels (AVX2),
+and trees have a depth of 4, all splits of four trees are evaluated at once, and then the paths of 32 trees are followed
+at once:
 
 four trees   64 bytes  first pixel      sixteen a tree, the last of them empty
              64 bytes  second pixel
@@ -24,12 +24,14 @@ Both ways find the same leaves.
 leaves  tree by tree; a leaf is found by the offset of its first element
 """
 
+from functools import reduce
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload, register_jitable
 
@@ -46,6 +48,7 @@ from ert._kernels.llvm import (
     load,
     look_up,
     look_up_in_16,
+    look_up_in_64,
     loop,
     prefetch,
     processor_has,
@@ -64,9 +67,11 @@ TREES_PER_BLOCK = 32
 # at a time: of larger leaves some are prefetched here, and the others while they are added.
 MAX_PREFETCHED_LEAF_BYTES = 256
 LARGE_LEAVES_PREFETCHED = 2
-# The largest pool whose splits are evaluated four trees at a time: with lookups in tables of 128 bytes, and of 16.
-MAX_MASK_PIXELS, MAX_AVX2_PIXELS = 512, 128
-_WIDE, _AVX2 = processor_has("avx512vbmi"), processor_has("avx2")
+# The largest pool whose splits can be evaluated four trees at a time.
+MAX_MASK_PIXELS = 512
+_WIDE, _NEON, _AVX2 = processor_has("avx512vbmi"), processor_has("neon"), processor_has("avx2")
+# The same on this processor: with lookups in tables of 128, 64 and 16 bytes.
+MAX_TABLE_PIXELS = 512 if _WIDE else 256 if _NEON else 128
 
 
 def index_bits(n_pixels: int) -> int:
@@ -140,7 +145,7 @@ def pack_splits(pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[Any], n_p
 
 def _uses_masks(n_splits: int, n_pixels: int) -> bool:
     """Return whether the splits of such trees are evaluated at once on this processor."""
-    return n_splits == 15 and ((_WIDE and n_pixels <= MAX_MASK_PIXELS) or (_AVX2 and n_pixels <= MAX_AVX2_PIXELS))
+    return n_splits == 15 and (_WIDE or _NEON or _AVX2) and n_pixels <= MAX_TABLE_PIXELS
 
 
 class TreeArgs(NamedTuple):
@@ -223,49 +228,91 @@ def traversal_workspace(n_trees: int, n_pixels: int) -> Any:
     )
 
 
-def _decide(n_tables: int) -> Any:
-    """Return a function that evaluates all splits of trees of depth 4, for pools of 64 pixels a table.
+def _find_by_128(builder: Any, pixels: Any, source: Any, n_pixels: int) -> Any:
+    """Return a function that looks up 64 of up to 512 pixels: AVX-512."""
+    kind = vector(INT8, 64)
+    tables = [load(builder, pixels, INT64(64 * i), kind) for i in range(n_pixels // 64)]
+    zero = constant(kind, 0)
+
+    def value(numbers: Any, mask: Any) -> Any:
+        found = [look_up(builder, tables[i], numbers, tables[i + 1]) for i in range(0, len(tables), 2)]
+        if len(tables) > 2:
+            upper = builder.icmp_signed("<", numbers, zero)
+            found = [builder.select(upper, found[i + 1], found[i]) for i in range(0, len(found), 2)]
+        if len(tables) > 4:
+            highest = builder.bitcast(load(builder, source, mask, INT64), upper.type)
+            found = [builder.select(highest, found[1], found[0])]
+        return found[0]
+
+    return value
+
+
+def _find_by_64(builder: Any, pixels: Any, source: Any, n_pixels: int) -> Any:
+    """Return a function that looks up 16 of up to 256 pixels: NEON."""
+    parts = [load(builder, pixels, INT64(16 * i), vector(INT8, 16)) for i in range(n_pixels // 16)]
+
+    def value(numbers: Any, mask: Any) -> Any:
+        found = look_up_in_64(builder, parts[:4], numbers)
+        for i in range(4, len(parts), 4):
+            # Indices count from the beginning of each table; those before it are then large, and find 0.
+            numbers = builder.sub(numbers, constant(numbers.type, 64))
+            found = builder.or_(found, look_up_in_64(builder, parts[i : i + 4], numbers))
+        return found
+
+    return value
+
+
+def _find_by_16(builder: Any, pixels: Any, source: Any, n_pixels: int) -> Any:
+    """Return a function that looks up 32 of up to 128 pixels: AVX2."""
+    parts = [load(builder, pixels, INT64(16 * i), vector(INT8, 16)) for i in range(n_pixels // 16)]
+    # Table after table, indices count from its beginning: those before it are negative and find 0, those behind it
+    # find what their lower bits say. This is undone by the tables after it, which are differences.
+    parts = [parts[0], *(builder.xor(a, b) for a, b in pairwise(parts))]
+    tables = [joined(builder, part, part) for part in parts]
+
+    def value(numbers: Any, mask: Any) -> Any:
+        found = look_up_in_16(builder, tables[0], numbers)
+        for table in tables[1:]:
+            numbers = builder.sub(numbers, constant(numbers.type, 16))
+            found = builder.xor(found, look_up_in_16(builder, table, numbers))
+        return found
+
+    return value
+
+
+def _decide(n_pixels: int) -> Any:
+    """Return a function that evaluates all splits of trees of depth 4, for pools of `n_pixels` at most.
 
     It takes `values`; `splits` from :func:`pack_splits`; `first`, the byte of them at which the stage begins;
     `n`, the number of groups of four trees; the range of these groups, `start` to `stop`; and `masks`, at
     least `n` numbers of 64 bits: written, the bit of each split is set where the face goes right.
     """
+    lanes, finder = (64, _find_by_128) if _WIDE else (16, _find_by_64) if _NEON else (32, _find_by_16)
+    n_masks = 3 if n_pixels > 256 else 1
 
     def typed(context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
             _, _, origin, n, start, stop, _ = args
-            kind = vector(INT8, 64)
+            kind = vector(INT8, lanes)
             flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
-            tables = [load(builder, pixels, INT64(64 * i), kind) for i in range(n_tables)]
-            zero = constant(kind, 0)
-
-            def value(numbers: Any, mask: Any) -> Any:
-                found = [look_up(builder, tables[i], numbers, tables[i + 1]) for i in range(0, n_tables, 2)]
-                if n_tables > 2:
-                    upper = builder.icmp_signed("<", numbers, zero)
-                    found = [builder.select(upper, found[i + 1], found[i]) for i in range(0, len(found), 2)]
-                if n_tables > 4:
-                    highest = builder.bitcast(load(builder, source, mask, INT64), upper.type)
-                    found = [builder.select(highest, found[1], found[0])]
-                return found[0]
-
+            value = finder(builder, pixels, source, n_pixels)
             with loop(builder, builder.sub(stop, start)) as (i, _):
                 i = builder.add(i, start)
                 lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
-                n_masks = 3 if n_tables > 4 else 1
                 flips = builder.add(flips_origin, builder.mul(i, INT64(8 * n_masks)))
-                first, second = (
-                    value(
-                        load(builder, source, builder.add(lookups, INT64(64 * k)), kind),
-                        builder.add(flips, INT64(8 * (k + 1))),
-                    )
-                    for k in (0, 1)
-                )
-                threshold = load(builder, source, builder.add(lookups, INT64(128)), kind)
-                more = call(builder, "llvm.usub.sat.v64i8", kind, first, second)
-                above = builder.bitcast(builder.icmp_unsigned(">", more, threshold), INT64)
-                right = builder.xor(above, load(builder, source, flips, INT64))
+                flipped, found = load(builder, source, flips, INT64), []
+                for part in range(0, 64, lanes):
+                    *places, limit = (builder.add(lookups, INT64(64 * k + part)) for k in range(3))
+                    pair = [
+                        value(load(builder, source, place, kind), builder.add(flips, INT64(8 * k)))
+                        for k, place in enumerate(places, 1)
+                    ]
+                    more = call(builder, f"llvm.usub.sat.v{lanes}i8", kind, *pair)
+                    limit = load(builder, source, limit, kind)
+                    above = builder.bitcast(builder.icmp_unsigned(">", more, limit), ir.IntType(lanes))
+                    found.append(builder.shl(builder.zext(above, INT64), INT64(part)))
+                right = builder.xor(flipped, reduce(builder.or_, found))
                 builder.store(right, builder.gep(target, [i]))
             return context.get_dummy_value()
 
@@ -273,49 +320,6 @@ def _decide(n_tables: int) -> Any:
         return types.void(values, splits, whole, whole, whole, whole, masks), generate
 
     return intrinsic(typed)
-
-
-def _typed_decide_by_16(
-    context: Any, values: Any, splits: Any, first: Any, n: Any, start: Any, stop: Any, masks: Any
-) -> Any:
-    """Do the same as :func:`_decide` for pools of 128 pixels, in tables of 16 bytes."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pixels, source, target = (data(context, builder, signature, args, i) for i in (0, 1, 6))
-        _, _, origin, n, start, stop, _ = args
-        kind = vector(INT8, 32)
-        flips_origin = builder.add(origin, builder.mul(n, INT64(3 * 64)))
-        parts = [load(builder, pixels, INT64(16 * i), vector(INT8, 16)) for i in range(MAX_AVX2_PIXELS // 16)]
-        # Table after table, indices count from its beginning: those before it are negative and find 0, those behind it
-        # find what their lower bits say. This is undone by the tables after it, which are differences.
-        parts = [parts[0], *(builder.xor(a, b) for a, b in pairwise(parts))]
-        tables = [joined(builder, part, part) for part in parts]
-
-        def value(place: Any) -> Any:
-            numbers = load(builder, source, place, kind)
-            found = look_up_in_16(builder, tables[0], numbers)
-            for table in tables[1:]:
-                numbers = builder.sub(numbers, constant(kind, 16))
-                found = builder.xor(found, look_up_in_16(builder, table, numbers))
-            return found
-
-        with loop(builder, builder.sub(stop, start)) as (i, _):
-            i = builder.add(i, start)
-            lookups = builder.add(origin, builder.mul(i, INT64(3 * 64)))
-            halves = []
-            for half in (0, 32):
-                place = builder.add(lookups, INT64(half))
-                threshold = load(builder, source, builder.add(place, INT64(128)), kind)
-                pair = value(place), value(builder.add(place, INT64(64)))
-                more = call(builder, "llvm.usub.sat.v32i8", kind, *pair)
-                above = builder.bitcast(builder.icmp_unsigned(">", more, threshold), INT32)
-                halves.append(builder.shl(builder.zext(above, INT64), INT64(half)))
-            flips = load(builder, source, builder.add(flips_origin, builder.mul(i, INT64(8))), INT64)
-            builder.store(builder.xor(builder.or_(*halves), flips), builder.gep(target, [i]))
-        return context.get_dummy_value()
-
-    whole = types.uint64
-    return types.void(values, splits, whole, whole, whole, whole, masks), generate
 
 
 def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: Any) -> Any:
@@ -326,15 +330,15 @@ def _typed_follow(context: Any, masks: Any, block: Any, leaf_size: Any, rows: An
         read, wide = vector(INT16, TREES_PER_BLOCK), vector(INT32, TREES_PER_BLOCK)
         bits = load(builder, source, builder.mul(args[1], INT64(TREES_PER_BLOCK // 4)), read)
         # AVX2 has no shifts of 16 bits by different numbers.
-        kind = read if _WIDE else wide
-        bits = bits if _WIDE else builder.zext(bits, wide)
+        kind = wide if _AVX2 and not _WIDE else read
+        bits = builder.zext(bits, wide) if kind is wide else bits
         one = constant(kind, 1)
         node = constant(kind, 0)
         for _ in range(4):
             bit = builder.and_(builder.lshr(bits, node), one)
             node = builder.add(builder.add(builder.add(node, node), one), bit)
         leaf = builder.sub(node, constant(kind, 15))
-        leaf = builder.zext(leaf, wide) if _WIDE else leaf
+        leaf = leaf if kind is wide else builder.zext(leaf, wide)
         first = builder.trunc(builder.mul(args[1], INT64(16 * TREES_PER_BLOCK)), INT32)
         trees = builder.add(splat(builder, first, wide), constant(wide, [16 * i for i in range(TREES_PER_BLOCK)]))
         size = splat(builder, builder.trunc(args[2], INT32), wide)
@@ -363,9 +367,7 @@ def _typed_prefetch_leaves(context: Any, table: Any, base: Any, rows: Any, start
 
 
 _prefetch_leaves: Any = intrinsic(_typed_prefetch_leaves)
-_decide_128: Any = _decide(2) if _WIDE else intrinsic(_typed_decide_by_16)
-_decide_256: Any = _decide(4) if _WIDE else _decide_128
-_decide_512: Any = _decide(8) if _WIDE else _decide_128
+_decide_128, _decide_256, _decide_512 = (_decide(min(n, MAX_TABLE_PIXELS)) for n in (128, 256, 512))
 _follow: Any = intrinsic(_typed_follow)
 
 
@@ -449,7 +451,7 @@ def _choose_find_leaves(trees, stage, n_pixels, workspace):
         sizes = trees.n_trees, trees.depth, trees.leaf_size
         _find_leaves_by_node(trees.nodes, sizes, stage, n_pixels, workspace)
 
-    return either if _WIDE or _AVX2 else by_node
+    return either if _WIDE or _NEON or _AVX2 else by_node
 
 
 @kernel

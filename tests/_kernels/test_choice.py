@@ -509,7 +509,8 @@ def test_what_is_not_kept_is_not_noted_as_ready(folder, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("ERT_COMPILE", "auto, now or never"), ("ERT_KERNELS", "auto, avx512, avx2 or portable")]
+    ("name", "expected"),
+    [("ERT_COMPILE", "auto, now or never"), ("ERT_KERNELS", "auto, avx512, avx2, neon or portable")],
 )
 def test_an_unknown_value_is_refused_in_one_line(fresh, monkeypatch, capsys, faces, name, expected):
     monkeypatch.setenv(name, "foo")

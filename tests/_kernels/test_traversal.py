@@ -57,10 +57,12 @@ def test_traversal_node_by_node_matches_its_twin(seed, depth, n_pixels):
     assert found == expected_rows(values, pairs[1], thresholds[1], depth)
 
 
-@pytest.mark.skipif(not processor_has("avx2"), reason="the processor has no such instruction")
+@pytest.mark.skipif(
+    not processor_has("avx2") and not processor_has("neon"), reason="the processor has no such instruction"
+)
 @given(st.integers(0, 10**6), st.integers(1, 70), st.sampled_from([2, 64, 128, 129, 256, 257, 300, 512]))
 def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
-    assume(n_pixels <= 128 or processor_has("avx512vbmi"))
+    assume(n_pixels <= traversal.MAX_TABLE_PIXELS)
     rng = np.random.default_rng(seed)
     pairs, thresholds = random_trees(rng, 2, n_trees, 15, n_pixels)
     values = rng.choice([0, 255, 128, *rng.integers(0, 256, 5)], n_pixels).astype(np.uint8)
@@ -68,13 +70,14 @@ def test_traversal_by_masks_matches_its_twin(seed, n_trees, n_pixels):
     assert found == expected_rows(values, pairs[1], thresholds[1], 4)
 
 
-@pytest.mark.parametrize(("wide", "avx2", "most"), [(True, True, 512), (False, True, 128), (False, False, 0)])
-def test_trees_are_packed_for_the_processor(monkeypatch, wide, avx2, most):
+@pytest.mark.parametrize(("kinds", "most"), [(("_WIDE", "_AVX2"), 512), (("_NEON",), 256), (("_AVX2",), 128), ((), 0)])
+def test_trees_are_packed_for_the_processor(monkeypatch, kinds, most):
     pairs, thresholds = random_trees(np.random.default_rng(0), 1, 5, 15, 100)
     leaves = np.zeros((1, 5, 16, 3), np.int8)
-    monkeypatch.setattr(traversal, "_WIDE", wide)
-    monkeypatch.setattr(traversal, "_AVX2", avx2)
-    for n_pixels in (100, 128, 129, 512, 513):
+    for name in ("_WIDE", "_NEON", "_AVX2"):
+        monkeypatch.setattr(traversal, name, name in kinds)
+    monkeypatch.setattr(traversal, "MAX_TABLE_PIXELS", most)
+    for n_pixels in (100, 128, 129, 256, 257, 512, 513):
         trees = tree_args(pairs, thresholds, leaves, n_pixels)
         assert (trees.splits.size > 0, trees.nodes.size > 0) == (n_pixels <= most, n_pixels > most)
     assert tree_args(pairs[:, :, :7], thresholds[:, :, :7], leaves[:, :, :8], 100).nodes.dtype == np.uint32

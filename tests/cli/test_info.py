@@ -30,7 +30,7 @@ def test_info_of_the_system(capsys, monkeypatch):
     monkeypatch.setenv("ERT_CACHE_DIR", "kernels")
     assert run("info", "--system", "--json", "-") == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["kernels"] in ("avx512", "avx2", "portable")
+    assert facts["kernels"] in ("avx512", "avx2", "neon", "portable")
     assert facts["threads"] >= 1
     assert facts["settings"]["ERT_CACHE_DIR"] == "kernels"
     assert run("info", "--system") == 0

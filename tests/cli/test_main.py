@@ -100,7 +100,10 @@ def test_kernels_that_do_not_exist_are_one_line():
     env = os.environ | {"ERT_KERNELS": "sse"}
     command = [sys.executable, "-m", "ert", "align", ert.sample_image()]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (2, "ert: ERT_KERNELS=sse: expected auto, avx512, avx2 or portable\n")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "ert: ERT_KERNELS=sse: expected auto, avx512, avx2, neon or portable\n",
+    )
 
 
 def test_errors_name_the_options_that_were_typed(model, dataset, tmp_path, capsys):

@@ -20,9 +20,9 @@ from ert._kernels.start import cache_folders as cache_folders
 # Runs of NumPy that take as long as loading the kernels, and as long as compiling them: 5 ms each.
 FEW_RUNS, MANY_RUNS = 100, 3000
 # Variables of the environment, and their values; the first is the default. Kernels: "auto", the fastest for this
-# processor; "avx512" or "avx2", those that use no more than this; "portable", those that use neither, on any.
+# processor; "avx512", "avx2" or "neon", those that use no more than this; "portable", those for any processor.
 VARIABLE, KERNELS_VARIABLE = "ERT_COMPILE", "ERT_KERNELS"
-SETTINGS = {VARIABLE: ("auto", "now", "never"), KERNELS_VARIABLE: ("auto", "avx512", "avx2", "portable")}
+SETTINGS = {VARIABLE: ("auto", "now", "never"), KERNELS_VARIABLE: ("auto", "avx512", "avx2", "neon", "portable")}
 
 # What a program shows of the lines that say what is compiled.
 notice: Callable[[str], object] | None = None
