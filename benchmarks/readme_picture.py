@@ -1,16 +1,25 @@
-"""Draw docs/faces.jpg, the picture of the README, from the bundled photo and from synthetic faces.
+"""Draw docs/faces.jpg, the picture of the README: three portraits, one rotated, a drawn wing and drawn X-rays.
 
 python benchmarks/readme_picture.py
+
+The objects are those of examples/custom_object.py and examples/hand_xray.py, which train their models.
 """
+
+import contextlib
+import os
+import runpy
+import sys
+import tempfile
 
 import common
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 PICTURE = common.ROOT / "docs" / "faces.jpg"
-LARGE, SMALL, GAP = 600, 296, 8
-ROLLS = (115, -35)
-DRAWN = (1, 5)  # of six synthetic faces
+EXAMPLES = common.ROOT / "examples"
+FACE, GAP = 396, 8
+HEIGHT, WING_WIDTH, HAND_WIDTH = 300, 640, 274  # of the objects
+ROLL_DEGREES = -35
 
 
 def panel(image, landmarks, size, margin=0.3):
@@ -28,37 +37,43 @@ def panel(image, landmarks, size, margin=0.3):
 
 
 def faces():
-    """Yield images and the landmarks that face68 locates in them: the photo, rotated photos, drawn faces."""
-    from skimage.transform import rotate
-
+    """Yield images and the landmarks that face68 locates in them."""
     import ert
-    from ert.datasets.synthetic import synthetic_faces
 
-    photo = ert.load_image(ert.sample_image())
-    upright = ert.align(photo)[0].landmarks
-    yield photo, upright
-    for roll in ROLLS:
-        center = upright.mean(axis=0)
-        turned = rotate(photo, -roll, center=center, mode="reflect", order=3, preserve_range=True)
-        image = np.clip(np.rint(turned), 0, 255).astype(np.uint8)
-        shapes = [face.landmarks for face in ert.align(image, any_roll=True)]
-        # Reflection at the border may repeat the face.
-        yield image, min(shapes, key=lambda shape: np.linalg.norm(shape.mean(axis=0) - center))
-    model = ert.load("face68")
-    images, boxes, _ = synthetic_faces(6, seed=4, size=400)
-    for number in DRAWN:
-        yield images[number], model.predict([(images[number], boxes[number])], mode="accurate")[0]
+    pictures = EXAMPLES / "pictures"
+    for photo, roll in (
+        (ert.sample_image(), 0),
+        (pictures / "hopper.jpg", 0),
+        (pictures / "mona_lisa.jpg", ROLL_DEGREES),
+    ):
+        image = ert.load_image(photo)
+        if roll:
+            image = np.array(Image.fromarray(image).rotate(-roll, Image.Resampling.BICUBIC, center=(180, 150)))
+        found = ert.align(image, any_roll=bool(roll), mode="accurate", min_confidence=0.5)
+        yield image, found[0].landmarks
+
+
+def run_example(name):
+    """Run an example in an empty folder, without its output; return its pictures."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), open(os.devnull, "w") as nowhere:
+        sys.argv = [name]
+        with contextlib.redirect_stdout(nowhere):
+            return runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")["pictures"]
 
 
 def main():
-    sheet = np.full((LARGE, LARGE + 2 * (GAP + SMALL), 3), 255, np.uint8)
-    (image, landmarks), *others = faces()
-    sheet[:, :LARGE] = panel(image, landmarks, LARGE, margin=0.3)
-    for number, (image, landmarks) in enumerate(others):
-        row, column = divmod(number, 2)
-        top, left = row * (SMALL + GAP), LARGE + GAP + column * (SMALL + GAP)
-        sheet[top : top + SMALL, left : left + SMALL] = panel(image, landmarks, SMALL)
-    Image.fromarray(sheet).save(PICTURE, quality=88)
+    sheet = Image.new("RGB", (3 * FACE + 2 * GAP, FACE + GAP + HEIGHT), "white")
+    for number, (image, landmarks) in enumerate(faces()):
+        sheet.paste(Image.fromarray(panel(image, landmarks, FACE)), (number * (FACE + GAP), 0))
+    # Parts of the pictures, without the lines of text.
+    wing = Image.fromarray(run_example("custom_object")[0]).crop((10, 55, 714, 385))
+    hands = [Image.fromarray(hand).crop((50, 50, 540, 586)) for hand in run_example("hand_xray")[:2]]
+    left = 0
+    for picture, width in ((wing, WING_WIDTH), (hands[0], HAND_WIDTH), (hands[1], HAND_WIDTH)):
+        fitted = ImageOps.fit(picture, (width, HEIGHT), Image.Resampling.LANCZOS)
+        sheet.paste(fitted, (left, FACE + GAP))
+        left += width + GAP
+    sheet.save(PICTURE, quality=86, optimize=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS))
 
-from gallery_examples import COPIES, copy_examples  # noqa: E402
+from gallery_examples import COPIES, copy_examples, section_folders  # noqa: E402
 
 import ert  # noqa: E402
 
@@ -59,11 +59,14 @@ sphinx_gallery_conf = {
     "examples_dirs": str(COPIES),
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
-    # It needs data that are not part of the repository.
-    "ignore_pattern": r"cephalograms\.py$",
     "image_scrapers": ("gallery_examples.written_pictures",),
-    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_examples.set_file"),
+    "reset_modules_order": "both",
+    "subsection_order": section_folders(),
+    "within_subsection_order": "gallery_examples.example_position",
     "download_all_examples": False,
+    # Scripts know where they are, and take arguments.
+    "notebook_extensions": set(),
     "show_memory": False,
     "min_reported_time": 10**6,
     "abort_on_example_error": True,

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from scipy.interpolate import make_interp_spline
 
 import ert
 from ert.datasets.checks import check_dataset, read_picture
-from ert.plotting.landmarks import contact_sheet, object_thumbnail, save_image
+from ert.plotting.landmarks import save_image, write_text
 
 # A wing of length 1 with its base on the left. The twelve landmarks are base, notch, the ends of five veins
 # at the margin, both ends of the two cross-veins, and a fork. The other points only shape the curves.
@@ -83,7 +83,7 @@ def draw_wing(rng):
     return lit.clip(0, 255).astype(np.uint8), points[:12]
 
 
-def draw_photos(folder, new_photos, n=48, n_new=12):
+def draw_photos(folder, new_photos, n=36, n_new=12):
     """Write photos of wings, with a TPS file for the first n: y from the bottom, a scale, and one annotation error."""
     rng = np.random.default_rng(0)
     lines = []
@@ -103,6 +103,11 @@ def draw_photos(folder, new_photos, n=48, n_new=12):
     return folder / "wings.tps"
 
 
+# %%
+# Read the annotations, train, predict and measure
+# ------------------------------------------------
+
+# %%
 given = [Path(argument) for argument in sys.argv[1:]] + [None] * 3
 file, images, new_photos = given[0], given[1], given[2] or Path("new_photos")
 if file is None:
@@ -118,7 +123,7 @@ wings = wings.subset([i for i in range(len(wings)) if i not in odd])
 print(f"{len(wings)} wings with {len(wings.landmark_names)} landmarks; {len(odd)} left out")
 
 # Where the boxes come from and all settings follow from the data. The error is that of photos left out of the training.
-model = ert.train(wings, cv=3, preset="fast")
+model = ert.train(wings, cv=2, preset="fast")
 model.save(f"{file.stem}.ert")
 known = model.summary_["validation"]
 interval = f"{known['low']:.2f} to {known['high']:.2f}"
@@ -133,6 +138,21 @@ table = ert.measure(predicted, distances={"length": "0-4"}, areas={"blade": "0-2
 table.write(f"{file.stem}_measured.csv")
 print(table.to_dataframe().set_index("specimen").drop(columns="image").head())
 
-thumbnails = [object_thumbnail(ert.load_image(one.image), one.box, [one.landmarks], [None], 480) for one in found[:4]]
-captions = [one.specimen for one in found[:4]]
-save_image(f"{file.stem}_predicted.png", contact_sheet(thumbnails, 2, captions, tile_size=480))
+# Four of the new photos, enlarged, with the area and the line of the length.
+pictures, unit = [], "px" if scale is None else "mm"
+for number, one in enumerate(found[:4]):
+    photo = Image.fromarray(ert.load_image(one.image)).convert("RGB")
+    zoom = 720 / max(photo.size)
+    photo = photo.resize([round(zoom * side) for side in photo.size], Image.Resampling.BICUBIC)
+    points = [tuple(point) for point in zoom * (one.landmarks + 0.5)]
+    pen = ImageDraw.Draw(photo, "RGBA")
+    pen.polygon([points[k] for k in (0, 2, 3, 4, 5, 6)], (86, 180, 233, 80))
+    pen.line([points[0], points[4]], (213, 94, 0, 255), 4)
+    for k, (x, y) in enumerate(points):
+        pen.ellipse((x - 7, y - 7, x + 7, y + 7), (255, 200, 87, 255), (8, 14, 28, 255), 2)
+        write_text(photo, (x + 9, y - 5), str(k), 19, "ls")
+    length, blade = table[f"length_{unit}"][number], table[f"blade_{unit}2"][number]
+    write_text(photo, (14, 14), f"{one.specimen}: length {length:.2f} {unit}, area {blade:.2f} sq. {unit}", 26, "la")
+    pictures.append(np.array(ImageOps.pad(photo, (720, 480))))
+rows = [np.hstack(pictures[k : k + 2]) for k in range(0, len(pictures) // 2 * 2, 2)] or pictures
+save_image(f"{file.stem}_predicted.png", np.vstack(rows))

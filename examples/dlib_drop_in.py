@@ -11,7 +11,7 @@ import numpy as np
 
 import ert
 from ert.compat import dlib  # was: import dlib
-from ert.plotting.landmarks import save_image
+from ert.plotting.landmarks import contact_sheet, crop_thumbnail, save_image
 
 
 def shape_to_np(shape, dtype="int"):
@@ -32,6 +32,7 @@ detector = dlib.get_frontal_face_detector()
 predictor = dlib.shape_predictor("face68")  # or "shape_predictor_68_face_landmarks.dat"
 img = dlib.load_rgb_image(str(sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()))
 
+thumbnails = []
 for rect in detector(img, 1):
     landmarks = predictor(img, rect)
     points = shape_to_np(landmarks)
@@ -40,4 +41,6 @@ for rect in detector(img, 1):
     for n in range(0, 68):
         x, y = landmarks.part(n).x, landmarks.part(n).y
         img[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = (0, 255, 0)  # cv2.circle in the original
-save_image("landmarks.png", img)
+    view = rect.left() - rect.width() // 3, rect.top() - rect.height() // 4, 5 * rect.width() // 3
+    thumbnails.append(crop_thumbnail(img, view, 480))
+save_image("landmarks.png", contact_sheet(thumbnails, 3, tile_size=480))

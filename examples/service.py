@@ -3,18 +3,23 @@ Landmarks over HTTP
 ===================
 
 A web service: ``uvicorn service:app``, then ``curl --data-binary @photo.jpg http://localhost:8000/landmarks``.
+
+Run as a script, it answers one request without a server, and draws the landmarks of the answer.
 """
 
 import asyncio
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import ert
+from ert.plotting.landmarks import object_thumbnail, save_image
 
 MAX_BYTES = 20_000_000
 MODEL = ert.load("face68")
@@ -50,5 +55,9 @@ async def landmarks(request):
 app = Starlette(routes=[Route("/landmarks", landmarks, methods=["POST"])])
 
 if __name__ == "__main__":
-    answer, status = locate(ert.sample_image().read_bytes(), None)
-    print(status, answer["faces"][0]["landmarks"][30])
+    photo = Path(__file__).parent / "pictures/mona_lisa.jpg"
+    answer, status = locate(photo.read_bytes(), None)
+    face = answer["faces"][0]
+    print(status, face["landmarks"][30])
+    drawn = object_thumbnail(ert.load_image(photo), np.array(face["box"]), [np.array(face["landmarks"])], [None], 640)
+    save_image("service.png", drawn)

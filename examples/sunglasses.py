@@ -3,9 +3,15 @@ A sunglasses filter
 ===================
 
 Warp a drawing of sunglasses onto every face of a photo: ``python sunglasses.py [PHOTO]``.
+
+Eight points of the drawing are moved to the eyes and the temples of each face, so that the glasses turn with the head.
+
+The wall is composed of a painting (Leonardo da Vinci, Mona Lisa) and two photos (Eileen Collins, NASA; Grace Hopper, US
+Navy), all in the public domain, and of three drawn faces.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,10 +32,10 @@ glasses = np.array(glasses.reduce(4))
 # Top and bottom of the glasses at four columns: temple, eye, eye, temple.
 anchors = [(x, y) for y in (0, 259) for x in (0, 148, 452, 599)]
 
-photo = sys.argv[1] if len(sys.argv) > 1 else ert.sample_image()
+photo = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "pictures/wall.jpg"
 picture = ert.load_image(photo)
 picture = np.stack([picture] * 3, axis=2) if picture.ndim == 2 else picture
-for face in ert.align(photo):
+for face in ert.align(photo, mode="accurate", min_confidence=0.5):
     parts = ert.regions(face.landmarks)
     right, left = parts["right_eye"].mean(axis=0), parts["left_eye"].mean(axis=0)
     down = (left - right)[::-1] * (-1, 1) / 304  # in pixels of the face per pixel of the glasses

@@ -2,8 +2,9 @@
 Landmarks in supervision
 ========================
 
-Arrays for ``supervision.KeyPoints``, drawn by supervision if it is installed:
-``python supervision_keypoints.py [PHOTO]``.
+Arrays for ``supervision.KeyPoints``, drawn by supervision: ``python supervision_keypoints.py [PHOTO]``.
+
+Where supervision is not installed, ``ert`` draws the landmarks of these arrays.
 """
 
 import sys
@@ -11,7 +12,7 @@ import sys
 import numpy as np
 
 import ert
-from ert.plotting.landmarks import save_image
+from ert.plotting.landmarks import contact_sheet, object_thumbnail, save_image
 
 try:
     import supervision
@@ -47,12 +48,16 @@ def key_points(model, image, boxes, class_id=0):
 
 image = ert.load_image(sys.argv[1] if len(sys.argv) > 1 else ert.sample_image())
 model = ert.load("face68")
-arrays = key_points(model, image, ert.detect_faces(image))
+boxes = ert.detect_faces(image)
+arrays = key_points(model, image, boxes)
 print({name: (array.shape, str(array.dtype)) for name, array in arrays.items()})
+color = np.stack([image] * 3, axis=2) if image.ndim == 2 else image.copy()
 if supervision:
     # By position: the third is `confidence` in older versions and `keypoint_confidence` since 0.29.
     points = supervision.KeyPoints(*arrays.values())
-    color = np.stack([image] * 3, axis=2) if image.ndim == 2 else image.copy()
     bgr = np.ascontiguousarray(color[..., ::-1])
     drawn = supervision.VertexAnnotator(supervision.Color.YELLOW, radius=1).annotate(bgr, points)
     save_image("supervision.png", np.ascontiguousarray(drawn[..., ::-1]))
+else:
+    drawn = [object_thumbnail(color, box, [xy], [None], 480) for box, xy in zip(boxes, arrays["xy"], strict=True)]
+    save_image("supervision.png", contact_sheet(drawn, 2, tile_size=480))

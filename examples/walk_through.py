@@ -8,6 +8,7 @@ It needs matplotlib: ``pip install ".[plot]"``.
 """
 
 # %%
+# sphinx_gallery_thumbnail_number = 2
 import sys
 from pathlib import Path
 

@@ -16,31 +16,7 @@ from ert.datasets import synthetic_faces
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def test_align_photo(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["align_photo.py"])
-    runpy.run_path(str(EXAMPLES / "align_photo.py"), run_name="__main__")
-    assert "nose tip" in capsys.readouterr().out
-    with Image.open("aligned.png") as picture:
-        assert picture.mode == "RGB"
-
-
-def test_train_your_own(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "train_your_own.py"), run_name="__main__")
-    error = float(capsys.readouterr().out.split(": ")[1].split()[0])
-    assert error < 3
-    assert Path("five_points.ert").exists()
-
-
-def test_dlib_drop_in(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["dlib_drop_in.py"])
-    runpy.run_path(str(EXAMPLES / "dlib_drop_in.py"), run_name="__main__")
-    assert "awake" in capsys.readouterr().out
-    with Image.open("landmarks.png") as picture:
-        green = np.all(np.array(picture) == (0, 255, 0), axis=2)
-    assert 200 < green.sum() <= 68 * 9
+PICTURES = EXAMPLES / "pictures"
 
 
 def run(name, folder, monkeypatch, *arguments):
@@ -49,40 +25,139 @@ def run(name, folder, monkeypatch, *arguments):
     return runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
 
 
+def check_animation(path, n_frames, size):
+    """The animation has these frames, which differ, and is small enough for a page."""
+    with Image.open(path) as animation:
+        assert animation.n_frames == n_frames
+        assert animation.size == size
+        frames = []
+        for number in (0, n_frames // 2, n_frames - 1):
+            animation.seek(number)
+            frames.append(np.array(animation.convert("RGB")).astype(int))
+    assert abs(np.diff(frames, axis=0)).mean() > 1
+    assert Path(path).stat().st_size < 1.5e6
+
+
+def test_align_photo(tmp_path, monkeypatch, capsys):
+    run("align_photo", tmp_path, monkeypatch)
+    assert "nose tip" in capsys.readouterr().out
+    assert load_image("aligned.png").shape == (680, 680, 3)
+    assert load_image("aligned_numbers.png").shape == (1062, 1062, 3)
+
+
+def test_group_photo(tmp_path, monkeypatch, capsys):
+    faces = run("group_photo", tmp_path, monkeypatch)["faces"]
+    assert len(faces) == 6
+    assert min(face.confidence for face in faces) > 0.9
+    assert faces[-1].roll > 5 > -5 > faces[-2].roll  # hung crookedly
+    assert load_image("group_photo.png").shape == (760, 1500, 3)
+    assert load_image("group_photo_faces.png").shape[1] > 6 * 256
+
+
+def test_turned_faces(tmp_path, monkeypatch):
+    captions = run("turned_faces", tmp_path, monkeypatch)["captions"]
+    assert len(captions) == 8
+    for caption in captions:
+        angle, *found = [int(part.split("°")[0].split()[-1]) for part in caption.split(", ")]
+        assert abs((found[0] - angle + 180) % 360 - 180) < 8
+        assert len(found) == 1
+    assert load_image("turned_faces.png").std() > 20
+
+
+def test_occlusion(tmp_path, monkeypatch, capsys):
+    run("occlusion", tmp_path, monkeypatch)
+    lines = capsys.readouterr().out.splitlines()
+    mouths = [int(line.split("mouth ± ")[1].split()[0]) for line in lines]
+    confidences = [float(line.split("confidence ")[1]) for line in lines]
+    assert mouths == sorted(mouths)
+    assert mouths[-1] > 3 * mouths[0]
+    assert confidences[-1] < confidences[0]
+    assert load_image("occlusion.png").std() > 20
+
+
+def test_morph(tmp_path, monkeypatch):
+    run("morph", tmp_path, monkeypatch)
+    check_animation("morph.gif", 24, (288, 288))
+
+
+def test_explanation(tmp_path, monkeypatch, capsys):
+    run("explanation", tmp_path, monkeypatch)
+    assert "54 stages of 100 trees" in capsys.readouterr().out
+    check_animation("explanation.gif", 13, (600, 300))
+    assert [path.name for path in tmp_path.iterdir()] == ["explanation.gif"]
+
+
+def test_train_your_own(tmp_path, monkeypatch, capsys):
+    run("train_your_own", tmp_path, monkeypatch)
+    error = float(capsys.readouterr().out.split(": ")[1].split()[0])
+    assert error < 3
+    assert Path("five_points.ert").exists()
+    assert load_image("five_points.png").shape[1] > 4 * 320
+
+
+def test_hand_xray(tmp_path, monkeypatch, capsys):
+    variables = run("hand_xray", tmp_path, monkeypatch)
+    assert variables["errors"].shape == (12, 21)
+    assert variables["errors"].mean() < 1  # mm
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[1:]] == list(variables["FINGERS"])
+    assert all(float(line.split()[-2]) < 2 for line in lines[1:])
+    assert len(Path("fingers.csv").read_text().splitlines()) == 13
+    assert load_image("hand_xray.png").shape == (680, 3 * 580, 3)
+
+
+def test_learning_curve(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    errors = [each.mean() for each in run("learning_curve", tmp_path, monkeypatch)["errors"]]
+    assert errors == sorted(errors, reverse=True)
+    assert load_image("learning_curve.png").std() > 20
+
+
+def test_dlib_drop_in(tmp_path, monkeypatch, capsys):
+    run("dlib_drop_in", tmp_path, monkeypatch)
+    assert "awake" in capsys.readouterr().out
+    picture = load_image("landmarks.png")
+    green = np.all(abs(picture.astype(int) - (0, 255, 0)) < 40, axis=2)
+    assert 68 * 9 < green.sum() < 68 * 9 * (480 / 163) ** 2
+
+
 def test_drowsiness_alarm(tmp_path, monkeypatch, capsys):
     run("drowsiness_alarm", tmp_path, monkeypatch)
     output = capsys.readouterr().out
     assert output.startswith("1 blink, eyes closed for 1.")
     assert output.endswith("alarm: True\n")
-    assert load_image("drowsiness.png").ndim == 3
+    check_animation("drowsiness.gif", 29, (320, 320))
 
 
 def test_sunglasses(tmp_path, monkeypatch):
     run("sunglasses", tmp_path, monkeypatch)
-    before, after = load_image(sample_image()).astype(int), load_image("sunglasses.png")
+    before, after = load_image(PICTURES / "wall.jpg").astype(int), load_image("sunglasses.png")
     assert after.shape == before.shape
-    eyes = [[103, 101], [246, 203]]  # rows, columns
-    assert (after[*eyes].max(axis=1) < 60).all()
-    changed = np.argwhere((after != before).any(axis=2))
-    assert changed.min(axis=0)[0] > 80
-    assert changed.max(axis=0)[0] < 125
-    assert 1000 < len(changed) < 4000
+    for face in align(PICTURES / "wall.jpg", min_confidence=0.5):
+        for eye in (face.landmarks[36:42], face.landmarks[42:48]):
+            column, row = eye.mean(axis=0).round().astype(int)
+            assert np.median(after[row - 4 : row + 5, column - 4 : column + 5]) < 60
+    changed = (after != before).any(axis=2)
+    assert 0.01 < changed.mean() < 0.05
 
 
 def test_head_pose(tmp_path, monkeypatch, capsys):
     pytest.importorskip("cv2")
     run("head_pose", tmp_path, monkeypatch)
-    assert "(to its left), pitch" in capsys.readouterr().out
-    assert load_image("head_pose.png").shape == (800, 800, 3)
+    output = capsys.readouterr().out
+    assert output.count("(to its left), pitch") == 4
+    assert output.count("(to its right), pitch") == 2  # the Mona Lisa is one of them
+    assert load_image("head_pose.png").shape[1] > 3 * 400
 
 
 def test_average_face(tmp_path, monkeypatch):
-    run("average_face", tmp_path, monkeypatch)
-    one_of_them, mirrored, average = np.split(load_image("average_face.png")[8:264, 8:].astype(int), 3, axis=1)
-    face = slice(60, 200)
-    for face_of_two in (one_of_them, mirrored):
-        # Moved by 12 pixels it is 29.
-        assert abs(average[face, face] - face_of_two[face, face]).mean() < 24
+    landmarks = run("average_face", tmp_path, monkeypatch)["landmarks"]
+    assert len(landmarks) == 3
+    *faces, average = np.split(load_image("average_face.png")[12:412, 12:].astype(int), 4, axis=1)
+    face = (slice(100, 300), slice(100, 300))
+    of_two = abs(faces[0][face] - faces[1][face]).mean()
+    for one in faces:
+        assert abs(average[face] - one[face]).mean() < of_two
 
 
 def test_face_tables(tmp_path, monkeypatch, capsys):
@@ -90,6 +165,7 @@ def test_face_tables(tmp_path, monkeypatch, capsys):
     run("face_tables", tmp_path, monkeypatch)
     assert "right_eye: 6 landmarks" in capsys.readouterr().out
     assert len(Path("landmarks.csv").read_text().splitlines()) == 69
+    assert load_image("regions.png").std() > 20
 
 
 def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
@@ -111,7 +187,7 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "'xy': ((1, 68, 2), 'float32'), 'class_id': ((1,), 'int64')" in output
     assert "'confidence': ((1, 68), 'float32')" in output
-    assert not Path("supervision.png").exists()
+    assert load_image("supervision.png").shape == (510, 510, 3)
     confidence = variables["arrays"]["confidence"]
     assert ((confidence > 0) & (confidence < 1)).all()
     model, image = variables["model"], variables["image"]
@@ -130,18 +206,18 @@ def test_custom_object(tmp_path, monkeypatch, capsys):
     variables = run("custom_object", tmp_path, monkeypatch)
     output = capsys.readouterr().out
     assert "wing17.jpg: stray landmarks: 9, 10" in output
-    assert "47 wings with 12 landmarks; 1 left out" in output
+    assert "35 wings with 12 landmarks; 1 left out" in output
     known = variables["known"]
     assert known["training_error"] < known["low"] < known["error"] < known["high"] < 1.5
     # The true landmarks of the new photos: drawing them again.
     rng, variables["SIZE"] = np.random.default_rng(0), (360, 240)
     errors = []
-    for number in range(60):
+    for number in range(48):
         _, truth = variables["draw_wing"](rng)
-        if number < 48:
+        if number < 36:
             rng.normal(scale=0.5, size=truth.shape)
         else:
-            shape = variables["found"][number - 48].landmarks
+            shape = variables["found"][number - 36].landmarks
             errors.append(np.linalg.norm(shape - truth, axis=1).mean() / np.linalg.norm(np.ptp(truth, axis=0)))
     assert 100 * np.mean(errors) < known["high"]
     assert load("wings.ert").box_source_ == "learned"
@@ -202,8 +278,8 @@ def test_walk_through(tmp_path, monkeypatch):
 def test_video_tracking(tmp_path, monkeypatch, capsys):
     pytest.importorskip("cv2")
     run("video_tracking", tmp_path, monkeypatch)
-    assert capsys.readouterr().out == "60 frames, 1 face\n"
-    assert load_image("tracked.png").shape[1] == 3 * 256 + 4 * 8
+    assert capsys.readouterr().out == "60 frames, 3 faces\n"
+    check_animation("tracked.gif", 15, (480, 320))
 
 
 async def answer_of(app, content, box=None):
@@ -229,6 +305,7 @@ def service(tmp_path, monkeypatch, capsys):
     pytest.importorskip("starlette")
     variables = run("service", tmp_path, monkeypatch)
     assert capsys.readouterr().out.startswith("200 [")
+    assert load_image("service.png").shape == (640, 640, 3)
     yield variables
     variables["POOL"].shutdown()
 
@@ -268,14 +345,14 @@ def test_service(service, faces, monkeypatch):
     asyncio.run(clients())
 
 
-# The longest examples allowed; the others have at most 45 lines.
-MAX_LINES = {"service": 55, "supervision_keypoints": 60, "custom_object": 150, "walk_through": 280}
+# The longest examples allowed; the others have at most 60 lines.
+MAX_LINES = {"walk_through": 280, "custom_object": 160, "hand_xray": 135, "service": 66, "supervision_keypoints": 63}
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_tested_and_short(example):
     assert f"test_{example.stem}" in globals()
-    assert len(example.read_text().splitlines()) <= MAX_LINES.get(example.stem, 45)
+    assert len(example.read_text().splitlines()) <= MAX_LINES.get(example.stem, 60)
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -284,6 +361,25 @@ def test_every_example_starts_with_a_title(example):
     assert line == len(title) * "="
     assert not blank
     assert text
+
+
+def test_every_example_but_one_is_in_a_section_of_the_gallery(monkeypatch):
+    scrapers = ModuleType("sphinx_gallery.scrapers")
+    scrapers.figure_rst = None
+    monkeypatch.setitem(sys.modules, "sphinx_gallery", ModuleType("sphinx_gallery"))
+    monkeypatch.setitem(sys.modules, "sphinx_gallery.scrapers", scrapers)
+    gallery = runpy.run_path(str(EXAMPLES.parent / "docs/gallery_examples.py"))
+    shown = [Path(name).stem for name in gallery["ORDER"]]
+    assert len(set(shown)) == len(shown)
+    # It needs data that are not part of the repository.
+    assert sorted([*shown, "cephalograms"]) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def test_pictures_are_credited_and_small():
+    credits = (EXAMPLES.parent / "data/README.md").read_text()
+    pictures = sorted(PICTURES.glob("*.jpg"))
+    assert all(f"`{path.name}` ({path.stat().st_size / 1000:.0f} kB)" in credits for path in pictures)
+    assert sum(path.stat().st_size for path in pictures) < 1e6
 
 
 def test_the_compose_file_runs_a_scheduler_and_two_workers():
