@@ -111,7 +111,7 @@ def card(result):
     """Return the text of the card for the figures that `model_card.main` collects."""
     model, made = result["model"], result["made"]
     headline = " and ".join(
-        f"{_estimate(found['NME inter-ocular'])} with boxes of {DETECTORS[detector]}"
+        f"{estimated(found['NME inter-ocular'])} with boxes of {DETECTORS[detector]}"
         for detector, found in result["accuracy"][model["name"]].items()
     )
     versions = [f"{name} {made['versions'][name]}" for name in ("ert-landmarks", "numpy", "numba")]
@@ -122,20 +122,20 @@ def card(result):
         faces=result["faces"],
         headline=headline,
         date=made["date"],
-        accuracy="\n".join(_accuracy(result["accuracy"])),
+        accuracy="\n".join(accuracy_rows(result["accuracy"])),
         detector=next(iter(DETECTORS.values())),
-        regions="\n".join(_regions(result["regions"])),
+        regions="\n".join(region_rows(result["regions"])),
         groups="\n\n".join(_groups(result["by"])),
         attributes="\n\n".join(worse_for(result.get("attributes"))),
         limits="\n".join(f"- {sentence}" for sentence in limits(result)),
         comparisons=len(result["extremes"]),
         worst=result["worst drawn"],
-        versions=f"Measured with {', '.join(versions)}.",
+        versions=f"Measured on {made['cpu']} with {', '.join(versions)}.",
     )
-    return _filled(text)
+    return filled(text)
 
 
-def _filled(text):
+def filled(text):
     """Wrap paragraphs and items; tables, headings and code stay as they are."""
     blocks = []
     for block in text.strip().split("\n\n"):
@@ -202,20 +202,22 @@ def worse_for(measured):
 def _attribute_table(groups):
     models = list(groups[0]["models"])
     ours, theirs = models[:-1], models[-1]
-    yield _row(["group", "faces", "missed", *(f"{name}: error, %" for name in models), "times others", "minus dlib"])
-    yield _row(["---"] * (len(models) + 5))
+    yield table_row(
+        ["group", "faces", "missed", *(f"{name}: error, %" for name in models), "times others", "minus dlib"]
+    )
+    yield table_row(["---"] * (len(models) + 5))
     for row in groups:
         figures = row["models"]
         first = figures[ours[0]]
         others = first.get("times others")
-        yield _row(
+        yield table_row(
             [
                 row["group"],
                 str(row["faces"]),
                 str(row["missed"]),
-                *(_estimate(figures[name]) for name in (*ours, theirs)),
+                *(estimated(figures[name]) for name in (*ours, theirs)),
                 f"{others['ratio']:.2f} ({_span(others['interval_95'])})" if others else "",
-                _estimate(first["minus dlib"]),
+                estimated(first["minus dlib"]),
             ]
         )
 
@@ -236,7 +238,7 @@ def worse_sentences(measured):
         if not worse:
             yield f"{boxes} no group has a clearly larger error than the others."
         above = [
-            f"*{row['group']}*, {model}: {_estimate(row['models'][model]['minus dlib'])}"
+            f"*{row['group']}*, {model}: {estimated(row['models'][model]['minus dlib'])}"
             for row in found["groups"]
             for model in list(row["models"])[:-1]
             if row["models"][model]["minus dlib"]["mean"] > 0
@@ -278,7 +280,7 @@ def _extremes(compared):
         yield f"No difference from the other faces was found for those {listed}."
 
 
-def _accuracy(models):
+def accuracy_rows(models):
     yield "| model | boxes | NME inter-pupil, % | NME inter-ocular, % | over 8 %, % of faces | AUC |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name, of_boxes in models.items():
@@ -286,19 +288,19 @@ def _accuracy(models):
             cells = [
                 name,
                 detector,
-                _estimate(found["NME inter-pupil"]),
-                _estimate(found["NME inter-ocular"]),
-                _estimate(found["failure rate"], 1, 100),
-                _estimate(found["AUC"], 3),
+                estimated(found["NME inter-pupil"]),
+                estimated(found["NME inter-ocular"]),
+                estimated(found["failure rate"], 1, 100),
+                estimated(found["AUC"], 3),
             ]
-            yield _row(cells)
+            yield table_row(cells)
 
 
-def _regions(regions):
+def region_rows(regions):
     yield "| part of the face | mean error, % of the inter-ocular distance |"
     yield "| --- | --- |"
     for region, error in regions.items():
-        yield _row([_words(region), f"{error:.2f}"])
+        yield table_row([_words(region), f"{error:.2f}"])
 
 
 def _groups(by):
@@ -317,7 +319,7 @@ def _group_table(eyes, boxes):
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for row, in_box in zip(eyes, boxes, strict=True):
         failures = f"{row['failure_rate']:.1%}"
-        yield _row([row["group"], str(row["n"]), *_error(row)[:1], failures, *_error(row)[1:], *_error(in_box)])
+        yield table_row([row["group"], str(row["n"]), *_error(row)[:1], failures, *_error(row)[1:], *_error(in_box)])
 
 
 def _error(row):
@@ -325,11 +327,11 @@ def _error(row):
     return f"{row['mean']:.2f}{interval}", f"{row['times_others']:.2f}"
 
 
-def _row(cells):
+def table_row(cells):
     return f"| {' | '.join(cells)} |"
 
 
-def _estimate(found, digits=2, factor=1):
+def estimated(found, digits=2, factor=1):
     return f"{factor * found['mean']:.{digits}f} ({_span(found['interval_95'], digits, factor)})"
 
 

@@ -6,6 +6,7 @@ The figures are those in benchmarks/results/.
 """
 
 import re
+import textwrap
 
 import common
 import objects
@@ -144,27 +145,46 @@ def rows():
     )
 
 
+def kinds_of_kernels():
+    """Yield the lines of a table: how much faster than dlib with the kernels of each kind of processor."""
+    yield "| kernels (`ERT_KERNELS`), times faster than dlib | `face68` | `face68`, accurate | training |"
+    yield "| --- | --- | --- | --- |"
+    for kind, found in result("cpus")["kinds"].items():
+        modes = found["prediction, times faster than dlib's public model"]
+        faster = [modes[mode]["ratio"] for mode in ("fast", "accurate")] + [found["training"]["times faster than dlib"]]
+        yield f"| {kind} | {' | '.join(f'{times:.1f}' for times in faster)} |"
+
+
 def _named(name):
     """Return a model's name in the results as the table shows it."""
     name = re.sub(r"face68(-small)?|\.dat", r"`\g<0>`", name)
     return name.replace(" in accurate mode", ', `mode="accurate"`')
 
 
-def _provenance():
-    made = result("accuracy")
-    versions = f"dlib {made['versions']['dlib-bin']}, numba {made['versions']['numba']}"
-    names = (
-        *("accuracy", "growth", "large_images", "objects", "predict_vs_dlib"),
-        *("same_options", "start", "throughput", "train_vs_dlib", "video"),
-    )
-    others = {name: result(name) for name in names}
-    dates = sorted(other["date"] for other in others.values() if other["cpu"] == made["cpu"])
-    span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    text = f"{made['cpu']}, {made['cores']} cores; {versions}; {span}."
-    for name, other in others.items():
-        if other["cpu"] != made["cpu"]:
-            text += f" `{name}.json`: {other['cpu']}, {other['date']}."
-    return text
+def _provenance(*names):
+    """Return on which machine and when the figures of files of results were measured."""
+    found = {name: result(name) for name in names if (common.RESULTS / f"{name}.json").exists()}
+    machines = {}
+    for name, made in found.items():
+        machine = f"{made['cpu']}, {made['cores']} cores"
+        machines.setdefault(machine, {}).setdefault(made["date"], []).append(f"`{name}.json`")
+    texts = []
+    for machine, dates in machines.items():
+        of_dates = [f"{date} ({', '.join(files)})" for date, files in sorted(dates.items())]
+        texts.append(f"{machine}: {'; '.join(of_dates)}.")
+    versions = next(iter(found.values()))["versions"]
+    used = [f"dlib {versions['dlib-bin']}", f"numba {versions['numba']}", f"numpy {versions['numpy']}"]
+    lines = f"Measured with {', '.join(used)}. {' '.join(texts)}"
+    return textwrap.wrap(lines, 120, break_long_words=False, break_on_hyphens=False)
+
+
+# The files of results that the first table shows.
+FIRST = (
+    *("accuracy", "predict_vs_dlib", "predict_vs_dlib_avx2", "train_vs_dlib", "objects", "same_options", "throughput"),
+    *("video", "growth", "large_images", "start"),
+)
+
+PLOT = "![Speed and error of ert and dlib](comparison.svg)"
 
 
 def main():
@@ -173,7 +193,10 @@ def main():
     short = [line for line in lines if line.startswith(tuple(f"| {row}" for row in README_ROWS))]
     of_objects = objects.tables(result("objects")["sets"])
     assert len(short) == len(README_ROWS), short
-    common.write_figures(common.ROOT / "docs" / "results.md", [*head, *lines, "", *of_objects, "", _provenance()])
+    measured = [*head, *lines, "", *_provenance(*FIRST), "", *of_objects, "", *_provenance("objects"), ""]
+    measured += [*kinds_of_kernels(), "", *_provenance("cpus"), "", PLOT, ""]
+    measured += _provenance("accuracy", "predict_vs_dlib", "train_vs_dlib", "same_options")
+    common.write_figures(common.ROOT / "docs" / "results.md", measured)
     common.write_figures(common.ROOT / "README.md", [*head, *short])
 
 

@@ -118,7 +118,7 @@ def lines_of_page(measured):
         *lines,
         "",
         f"{measured['faces']} faces; {frames['frames']} frames, {frames['found']} with a detected face. "
-        f"`{measured['model']}`; {versions}; {measured['date']}.",
+        f"`{measured['model']}`; {versions}; {measured['cpu']}; {measured['date']}.",
     ]
 
 

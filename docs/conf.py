@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "_templates", "generated/examples"]
@@ -31,11 +32,23 @@ nitpicky = False  # types in docstrings are prose: "float array (n, n_landmarks,
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"ert {release}"
+html_favicon = "favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "header_links_before_dropdown": 6}
-html_sidebars = {"glossary": [], "results": [], "architecture": []}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 8,
+    "navbar_align": "left",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+# Pages at the top that have no pages below them.
+html_sidebars = {"index": [], "start": [], "dlib": []}
+copyright = author
 
-myst_enable_extensions = ["deflist"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 # The pages of the API follow each public module's `__all__`.
@@ -72,3 +85,10 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "remove_config_comments": True,
 }
+
+
+def setup(app):
+    """Connect what adapts pages of the repository that pages of the site include."""
+    from repository_pages import link_to_pages
+
+    app.connect("include-read", link_to_pages)

@@ -1,9 +1,27 @@
 """Ensembles of regression trees for landmark localization: training, prediction and evaluation.
 
+Detect the faces of a photo and locate their landmarks:
+
 >>> import ert
 >>> faces = ert.align(ert.sample_image())
 >>> faces[0].landmarks.shape
 (68, 2)
+
+Use a model with boxes of your own: left, top, width and height in pixels:
+
+>>> image = ert.load_image(ert.sample_image())
+>>> model = ert.load("face68")
+>>> model.predict([(image, (178, 66, 96, 96))]).shape
+(1, 68, 2)
+
+Train a model, here on drawn faces, save it and load it again:
+
+>>> images, boxes, landmarks = ert.datasets.synthetic_faces(20)
+>>> X = list(zip(images, boxes))
+>>> model = ert.ShapePredictor(n_stages=2, n_trees=20, n_inits=5, random_state=0).fit(X, landmarks)
+>>> model.save("small.ert")
+>>> ert.load("small.ert").n_landmarks_
+68
 """
 
 import importlib

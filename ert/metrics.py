@@ -6,6 +6,19 @@ different normalizers are not comparable, so always report which one was used.
 
 Invalid arguments raise :class:`ert.InputError`, which names the argument, the face and what was expected:
 shapes that differ, coordinates that are not finite (except NaN in the truth), negative errors, zero lengths.
+
+Each landmark of two objects is 5 pixels from the true one; the diagonals of their rectangles are 50 and 100 pixels:
+
+>>> import numpy as np
+>>> from ert.metrics import auc, bootstrap_interval, failure_rate, nme
+>>> truth = np.array([[[0, 0], [40, 30]], [[0, 0], [80, 60]]])
+>>> errors = nme(truth, truth + [3, 4], "diagonal")
+>>> errors
+array([10.,  5.])
+>>> failure_rate(errors, limit=8), auc(errors, limit=8)
+(0.5, 0.1875)
+>>> bootstrap_interval(errors)
+(5.0, 10.0)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +100,12 @@ def nme(y_true: ArrayLike, y_pred: ArrayLike, normalizer: str | ArrayLike) -> Fl
     -------
     (n,) float64 array
         Percentages.
+
+    Examples
+    --------
+    >>> truth = [[[0, 0], [40, 30]]]
+    >>> ert.metrics.nme(truth, [[[3, 4], [43, 34]]], "diagonal")  # 5 of 50 pixels
+    array([10.])
     """
     relative = _relative_errors(y_true, y_pred, normalizer)
     empty = np.flatnonzero(np.isnan(relative).all(axis=1))
@@ -162,6 +181,11 @@ def auc(errors: ArrayLike, limit: float = 8.0) -> float:
     -------
     float
         Between 0 (no error is below the limit) and 1 (all errors are 0).
+
+    Examples
+    --------
+    >>> ert.metrics.auc([2.0, 4.0, 12.0], limit=8)  # 0.75, 0.5 and 0
+    0.4166666666666667
     """
     return float(np.maximum(0.0, 1.0 - _errors(errors) / _limit(limit)).mean())
 
@@ -248,6 +272,13 @@ def evaluate(
         ``n`` (objects), ``n_landmarks``, and ``norms``: for each normalizer a dict with ``mean``, ``median``,
         ``interval_95`` (of the mean) and ``per_landmark`` (None where missing in all objects), in percent,
         and ``auc_8`` and ``failure_rate_8`` (at 8 %), between 0 and 1.
+
+    Examples
+    --------
+    >>> truth = [[[0, 0], [40, 30]], [[0, 0], [80, 60]]]
+    >>> figures = ert.metrics.evaluate(truth, [[[3, 4], [43, 34]], [[0, 0], [80, 60]]], ["diagonal"])
+    >>> figures["norms"]["diagonal"]["mean"], figures["norms"]["diagonal"]["failure_rate_8"]
+    (5.0, 0.5)
     """
     true, known = _check_truth(y_true)
     if not len(true):

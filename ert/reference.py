@@ -1,8 +1,8 @@
 """Prediction in plain NumPy, to be read next to the paper: slow, and the same landmarks as the kernels.
 
 Kazemi & Sullivan, *One Millisecond Face Alignment with an Ensemble of Regression Trees*, CVPR 2014. A cascade
-moves the mean shape onto a face, stage by stage: ``shape += r_t(image, shape)`` (eq. 1). Each r_t is a sum of
-regression trees whose splits compare pairs of pixels (eq. 3) that move with the shape (eq. 4). Single
+moves the mean shape onto a face, stage by stage: ``shape += r_t(image, shape)`` (section 2.1). Each r_t is a sum
+of regression trees whose splits compare pairs of pixels that move with the shape (section 2.3.1). Single
 precision and the order of sums are those of the kernels, so that borderline pixels are the same.
 """
 
@@ -57,7 +57,7 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
     shape, half = cascade.mean_shape.copy(), np.float32(0.5)
     for stage in cascade.stages():
         a, b = similarity(cascade.mean_shape, shape)
-        (u, v), (x, y) = stage.deltas.T, shape[stage.anchors].T  # eq. 4: x + s R delta
+        (u, v), (x, y) = stage.deltas.T, shape[stage.anchors].T  # section 2.3.1: x + s R delta
         if isinstance(cascade, DlibCascade):
             a, b = _precise_similarity(cascade.mean_shape, shape)
             columns = np.floor(((a * u - b * v) + x).astype(float) * to_crop[0] + to_crop[4] + 0.5)
@@ -83,7 +83,7 @@ def run_stages(fitted: Fitted, image: Pixels, box: Box, channel_order: str = "rg
         if leaves.dtype == np.float32:  # dlib: whole shapes, added one by one
             for leaf in leaves:
                 shape = shape + leaf.reshape(-1, 2)
-        else:  # eq. 1, in the mean shape's scale and rotation for our own kind
+        else:  # section 2.1: S += r_t, in the mean shape's scale and rotation for our own kind
             dx, dy = _product(leaves.sum(axis=0, dtype=np.int32), stage.scales, stage.basis).reshape(-1, 2).T
             turn = (np.float32(1), np.float32(0)) if isinstance(cascade, DlibCascade) else (a, b)
             moved = [dx * turn[0] + dy * -turn[1], dy * turn[0] + dx * turn[1]]
@@ -112,7 +112,7 @@ def orientation_maps(crop: Pixels) -> Pixels:
 
 
 def find_leaf(values: Pixels, pairs: npt.NDArray[np.uint16], thresholds: npt.NDArray[np.generic]) -> int:
-    """Follow the splits of a tree to its leaf (eq. 3): node i has the children 2i + 1 and 2i + 2."""
+    """Follow the splits of a tree to its leaf (section 2.3.1): node i has the children 2i + 1 and 2i + 2."""
     node = 0
     while node < len(thresholds):
         first, second = pairs[node]
@@ -122,7 +122,7 @@ def find_leaf(values: Pixels, pairs: npt.NDArray[np.uint16], thresholds: npt.NDA
 
 
 def similarity(mean_shape: npt.NDArray[np.float32], shape: npt.NDArray[np.float32]) -> Matrix:
-    """Fit the scale and rotation ((a, -b), (b, a)) from the mean shape to a shape (section 2.2)."""
+    """Fit the scale and rotation ((a, -b), (b, a)) from the mean shape to a shape (section 2.3.1)."""
     centered = (mean_shape - mean_shape.mean(axis=0, dtype=np.float64)).astype(np.float32)
     squares = np.float32((centered.astype(np.float64) ** 2).sum())
     if squares == 0:

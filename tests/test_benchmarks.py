@@ -95,6 +95,9 @@ def test_the_tradeoff_is_drawn_and_figures_of_seeds_are_averaged(tmp_path):
     assert mean_of([{"a": {"b": 1.0}, "c": 3}, {"a": {"b": 2.0}, "c": 3}]) == {"a": {"b": 1.5}, "c": 3.0}
 
 
+MADE = {"date": "2020-02-02", "cpu": "a processor", "versions": {"ert-landmarks": "1.0", "numpy": "2.0", "numba": None}}
+
+
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory):
     """60 drawn faces, and a table of their boxes in which a detector has missed every fourth."""
@@ -154,8 +157,7 @@ def test_the_figures_of_a_card_are_those_of_the_metrics(measured_card, annotated
 def test_the_text_of_a_card_follows_from_its_figures(measured_card):
     from card_text import card, limits
 
-    result = measured_card[0] | {"made": {"date": "2020-02-02", "versions": dict.fromkeys("abc", "1.0")}}
-    result["made"]["versions"] |= {"ert-landmarks": "1.0", "numpy": "2.0", "numba": None}
+    result = measured_card[0] | {"made": MADE}
     sentences = " ".join(limits(result))
     assert (
         f"15 faces that dlib's HOG detector missed have **{result['missed']['dlib']['ratio']:.2f} times**" in sentences
@@ -178,6 +180,43 @@ def test_the_text_of_a_card_follows_from_its_figures(measured_card):
     assert sentence(1.2, 1.8).startswith("The 20 faces with the most yaw (`yaw` 1 to 2) have **1.50 times**")
     assert sentence(0.9, 2.1).startswith("No difference from the other faces was found for those with the most yaw")
     assert "most yaw" not in sentence(0.5, 0.9)
+
+
+def test_the_cards_of_smaller_models_and_the_index(measured_card):
+    from card_short import index, short_card
+
+    name, result = "face68-small", measured_card[0]
+    model = result["model"] | {"name": name}
+    renamed = result | {"model": model, "accuracy": {name: result["accuracy"]["face68"]}}
+    text = short_card(renamed | {"made": MADE})
+    assert text.startswith(f"# {name}\n\nLocates the 68 landmarks")
+    assert "15 faces that dlib's HOG detector missed" in " ".join(text.split())
+    assert f"![Cumulative error distributions]({name}_ced.svg)" in text
+    assert "Measured on a processor with ert-landmarks 1.0" in " ".join(text.split())
+    assert "{" not in text
+    pages = index({"face68": result, name: renamed}, MADE)
+    rows = [line for line in pages.splitlines() if line.startswith("| [")]
+    assert [row.split("](")[0] for row in rows] == ["| [face68", "| [face68-small"]
+    assert "face68\nface68-small\n```" in pages
+    assert max(len(line) for line in (text + pages).splitlines() if not line.startswith("|")) <= 118
+
+
+def test_the_errors_of_a_card_of_some_landmarks_have_the_lengths_of_all(annotated):
+    import model_card
+
+    from ert.metrics import nme, normalizer_lengths
+    from ert.model.schemes import FACE5_OF_FACE68
+
+    faces, table = annotated
+    found = faces.y[:, list(FACE5_OF_FACE68)] + 2
+    result, errors, _ = model_card.measure(
+        ["face5"], {"dlib": faces}, lambda name, detector: found, table, FACE5_OF_FACE68
+    )
+    lengths = normalizer_lengths(faces.y, "inter-ocular")
+    expected = nme(faces.y[:, list(FACE5_OF_FACE68)], found, lengths)
+    np.testing.assert_array_equal(errors["dlib"]["face5"], expected)
+    assert result["accuracy"]["face5"]["dlib"]["NME inter-ocular"]["mean"] == pytest.approx(expected.mean())
+    assert set(result["regions"]) == set(model_card.FIVE_POINTS)
 
 
 def test_the_pictures_of_a_card(measured_card, annotated, tmp_path):
@@ -521,6 +560,35 @@ def test_the_table_of_figures(tmp_path, monkeypatch):
     readme_table.main()
     assert len(written["README.md"]) == 2 + len(readme_table.README_ROWS)
     assert set(written["README.md"]) < set(written["results.md"])
+
+
+def test_the_tables_of_times(monkeypatch):
+    import common
+    import speed_page
+
+    written = {}
+    monkeypatch.setattr(common, "write_figures", lambda file, lines: written.update({file.name: lines}))
+    speed_page.main()
+    rows = [line for line in written["speed.md"] if line.startswith("|")]
+    assert len(rows) == 31
+    # Of each table, all rows have as many cells.
+    assert {line.count("|") for line in rows} == {4, 5}
+    assert [speed_page.milliseconds(value) for value in (0.0564, 1.5, 79.7)] == ["0.056 ms", "1.50 ms", "80 ms"]
+
+
+def test_the_picture_of_boxes(tmp_path, monkeypatch, capsys):
+    import boxes_picture
+    from PIL import Image
+
+    monkeypatch.setattr(boxes_picture, "PICTURE", tmp_path / "boxes.jpg")
+    boxes_picture.main()
+    side = 2 * boxes_picture.TILE + boxes_picture.GAP
+    with Image.open(tmp_path / "boxes.jpg") as picture:
+        assert picture.size == (side, side)
+    errors = [float(line.split(": ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
+    # The page says that the first two boxes can be used, and the other two cannot.
+    assert max(errors[:2]) < 5
+    assert min(errors[2:]) > 30
 
 
 def test_the_costliest_model_loads_and_its_costs_become_a_table(tmp_path):

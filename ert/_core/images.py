@@ -175,6 +175,11 @@ def load_image(path: str | os.PathLike[str], levels: Levels | None = None) -> ND
     InputError
         When there is no such file, or it is no image, corrupt, truncated, larger than 250 megapixels, or has
         gray pixels of more than 8 bits and there are no levels.
+
+    Examples
+    --------
+    >>> ert.load_image(ert.sample_image()).shape
+    (512, 512, 3)
     """
     if (pixels := embedded_pixels(path)) is not None:
         return pixels.copy()

@@ -8,6 +8,16 @@ both a RuntimeError, as in dlib, and an InputError, as in ert.
 Where dlib is installed, its other names are here too, and take and return the objects of this module, so that
 face recognition and tracking go on as before; :func:`to_dlib` and :func:`from_dlib` convert for everything
 else. A package that says ``import dlib`` itself runs on ert after :func:`replace_dlib`.
+
+>>> import ert
+>>> from ert.compat import dlib
+>>> detector = dlib.get_frontal_face_detector()
+>>> predictor = dlib.shape_predictor("face68")  # or a .dat file
+>>> image = dlib.load_rgb_image(str(ert.sample_image()))
+>>> for rect in detector(image, 1):
+...     shape = predictor(image, rect)
+...     print(shape.num_parts, type(shape.part(30).x).__name__)
+68 int
 """
 
 import sys

@@ -158,6 +158,12 @@ def compare_shapes(
     ------
     InputError
         As :func:`ert.metrics.evaluate`.
+
+    Examples
+    --------
+    >>> truth = [[[0, 0], [40, 30]]]
+    >>> ert.evaluation.compare_shapes(truth, [[[3, 4], [43, 34]]], truth, "diagonal").figures["difference"]["mean"]
+    10.0
     """
     shapes = [np.asarray(each, np.float64) for each in (a, b)]
     norms = None if normalizer is None else [normalizer]

@@ -213,6 +213,12 @@ def align(
     ------
     InputError
         When the image, a box or the model cannot be used.
+
+    Examples
+    --------
+    >>> for face in ert.align(ert.sample_image(), min_confidence=0.5):
+    ...     print(face.landmarks.shape, face.confidence > 0.5)
+    (68, 2) True
     """
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence={min_confidence!r}: expected 0 to 1")

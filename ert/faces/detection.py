@@ -80,6 +80,11 @@ def detect_faces(image: ImageLike, detector: str | Detector = "auto", *, channel
     A predictor is most accurate on boxes of the detector that it was trained with. Detectors place their
     boxes differently; those of "haar" and "lbp" are similar. Images whose longest side exceeds 1000 pixels
     are reduced to that size, so faces narrower than 3 to 4 % of that side are not found.
+
+    Examples
+    --------
+    >>> ert.detect_faces(ert.sample_image()).shape  # one face: left, top, width, height
+    (1, 4)
     """
     return detect_scored_faces(image, detector, channel_order)[0]
 

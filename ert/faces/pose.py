@@ -133,6 +133,13 @@ def head_pose(landmarks: ArrayLike, image_shape: tuple[int, ...], *, focal_lengt
     ----------
     G. Terzakis and M. Lourakis, A Consistently Fast and Globally Optimal Solution to the Perspective-n-Point
     Problem, ECCV 2020.
+
+    Examples
+    --------
+    >>> image = ert.load_image(ert.sample_image())
+    >>> pose = ert.head_pose(ert.align(image)[0].landmarks, image.shape)
+    >>> max(abs(pose.yaw), abs(pose.pitch), abs(pose.roll)) < 30  # nearly from the front
+    True
     """
     try:
         import cv2

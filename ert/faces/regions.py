@@ -183,11 +183,15 @@ class BlinkCounter:
 
     Examples
     --------
+    The openness of a face is ``ert.eye_aspect_ratio(face.landmarks).mean()``:
+
     >>> counter = ert.BlinkCounter()
-    >>> for time, face in frames:
-    ...     counter.update(time, ert.eye_aspect_ratio(face.landmarks).mean())
+    >>> for time, openness in [(0.0, 0.3), (0.1, 0.1), (0.2, 0.1), (0.3, 0.3)]:
+    ...     closed = counter.update(time, openness)
     ...     if counter.closed_for > 1:
     ...         print("wake up")
+    >>> counter.blinks
+    1
     """
 
     @checked_arguments

@@ -90,6 +90,12 @@ def chip(
     ------
     InputError
         When an argument is invalid, or fewer than two distinct landmarks are present.
+
+    Examples
+    --------
+    >>> image = ert.load_image(ert.sample_image())
+    >>> ert.chip(image, ert.align(image)[0].landmarks, size=150).image.shape
+    (150, 150, 3)
     """
     image = check_image(image)
     if not 1 <= size <= MAX_SIZE_PIXELS:

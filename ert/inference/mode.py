@@ -32,6 +32,12 @@ class PredictionMode:
     restart : bool
         Where the confidence is low, try again from boxes moved and resized (smart restarts: Burgos-Artizzu et
         al., ICCV 2013). The model must have a confidence model.
+
+    Examples
+    --------
+    >>> mode = ert.PredictionMode(n_inits=5, flip=True)
+    >>> ert.align(ert.sample_image(), mode=mode)[0].landmarks.shape
+    (68, 2)
     """
 
     n_inits: int = 1

@@ -21,7 +21,7 @@ from ert._core.files import write_atomically
 from ert._kernels import choice
 from ert.model.dlib_cascade import DlibCascade, expand
 from ert.model.dlib_numpy import DamagedError
-from ert.model.ert_format import open_model_file
+from ert.model.ert_format import check_download, open_model_file
 
 _FIRST_BYTES = 16
 _ERRORS = {
@@ -48,7 +48,9 @@ def read_dlib_file(path: str | os.PathLike[str]) -> DlibCascade:
     try:
         with open_model_file(path, "a model file of dlib") as file:
             # The first number distinguishes most other files before all of a large one is read.
-            form.check_version(np.fromfile(file, np.uint8, _FIRST_BYTES))
+            start = np.fromfile(file, np.uint8, _FIRST_BYTES)
+            check_download(path, start.tobytes())
+            form.check_version(start)
             file.seek(0)
             data = np.fromfile(file, np.uint8)
         mean_shape, anchors, deltas, pairs, thresholds, leaves = form.read_model(data)

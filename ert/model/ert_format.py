@@ -38,6 +38,14 @@ FORMAT_VERSION = 1
 _START = struct.Struct("<8sII")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX_SIZE = _START.size + _CHECKSUM.size
+# What is often downloaded in place of a model, by how it begins.
+_DOWNLOADS = {
+    b"BZh": "is compressed with bzip2: unpack it first, with bunzip2 or 7-Zip",
+    b"PK\x03\x04": "is a zip archive: unpack it first",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+    b"version https:": "is a pointer of Git LFS, not the model itself: fetch it with git lfs pull",
+    b"<": "is a web page or an XML file, not a model",
+}
 _ALIGN = 64
 _DTYPES = ("|u1", "|i1", "<u2", "<i2", "<i4", "<f4", "<f8")
 _MAX_DIMENSIONS = 4
@@ -90,6 +98,13 @@ def write_model_file(
         file.write(start + _CHECKSUM.pack(zlib.crc32(joined, zlib.crc32(start))) + joined)
 
 
+def check_download(path: Path, start: bytes) -> None:
+    """Raise InputError where the first bytes are those of a file that is often downloaded in place of a model."""
+    for first, text in _DOWNLOADS.items():
+        if start.lstrip().startswith(first):
+            raise InputError(f"{path}: {text}")
+
+
 def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Read a model file.
 
@@ -109,6 +124,7 @@ def read_model_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         size = os.fstat(file.fileno()).st_size
         start = file.read(_PREFIX_SIZE)
         if start[: len(MAGIC)] != MAGIC:
+            check_download(path, start)
             raise InputError(f"{path}: is not an ert model file (.ert), nor named as dlib's (.dat)")
         if len(start) < _PREFIX_SIZE:
             raise InputError(f"{path}: the model file is truncated: {size} bytes")

@@ -294,6 +294,12 @@ def predict(
     InputError
         At once when there are no images, or the model lacks what is asked for; later for an image, if `on_error` is
         "raise".
+
+    Examples
+    --------
+    >>> for found in ert.predict(ert.load("face68"), ert.sample_image()):
+    ...     print(found.landmarks.shape)
+    (68, 2)
     """
     if on_error not in ("raise", "skip") and not callable(on_error):
         raise InputError(f"on_error={on_error!r}: expected 'raise', 'skip' or a function")

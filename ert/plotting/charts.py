@@ -225,6 +225,10 @@ def plot_ced(
     Returns
     -------
     Chart
+
+    Examples
+    --------
+    >>> ert.plotting.plot_ced({"face68": [2.9, 3.4, 8.8], "dlib": [4.0, 4.4, 12.5]}).save("errors.svg")
     """
     curves = {one_line(name, 60): np.asarray(values, float) for name, values in errors.items()}
     end = x_limit([*curves.values()]) if x_end is None else x_end

@@ -91,6 +91,12 @@ def draw_landmarks(
     ------
     InputError
         When an argument does not have the described type, shape or value.
+
+    Examples
+    --------
+    >>> image = ert.load_image(ert.sample_image())
+    >>> picture = ert.plotting.draw_landmarks(image, [face.landmarks for face in ert.align(image)])
+    >>> ert.plotting.save_image("landmarks.png", picture)
     """
     picture, scale = _enlarge(check_image(image), min_size)
     placed = [_scale_points(shape, scale) for shape in check_shapes(shapes)]

@@ -163,10 +163,13 @@ class Tracker:
 
     Examples
     --------
+    >>> frame = ert.load_image(ert.sample_image())
     >>> tracker = ert.Tracker()
-    >>> for time, frame in frames:
+    >>> for time in (0.0, 0.04):  # seconds
     ...     for face in tracker.update(frame, time):
-    ...         print(face.id, face.landmarks[30])
+    ...         print(face.id, face.landmarks.shape)
+    0 (68, 2)
+    0 (68, 2)
     """
 
     @checked_arguments

@@ -163,7 +163,7 @@ def draw_pool(
 
     Positions lie up to `padding` outside the mean shape's bounding rectangle; with a positive `spread` they are
     normally distributed around random landmarks, with this standard deviation. All are in sides of the box.
-    Return the nearest landmark (n_pixels,) and the offset from it (n_pixels, 2) (Kazemi & Sullivan 2014, eq. 4).
+    Return the nearest landmark (n_pixels,) and the offset from it (n_pixels, 2): Kazemi & Sullivan 2014, section 2.3.1.
     """
     if spread > 0:
         around = mean_shape[rng.integers(len(mean_shape), size=n_pixels)]
@@ -262,8 +262,8 @@ def draw_pairs(
 ) -> npt.NDArray[np.uint16]:
     """Draw pairs (n_pairs, 2) of pixels with probability proportional to exp(-distance / prior_length).
 
-    Lengths are in sides of the box; `prior_length` is the inverse of the paper's lambda (eq. 6), dlib's
-    `lambda_param`.
+    Lengths are in sides of the box; `prior_length` is the inverse of the paper's lambda (section 2.3.3),
+    dlib's `lambda_param`.
     """
     prior = pair_prior(positions, prior_length)
     return pick_pairs(prior, rng.random(n_pairs), rng.random(n_pairs))

@@ -91,7 +91,7 @@ def export_page(
 
     Examples
     --------
-    >>> ert.web.export_page("face68", "faces.html")  # doctest: +SKIP
+    >>> n_bytes = ert.web.export_page("face68", "faces.html")
     """
     check_page(out)
     if title is not None and (not title.strip() or len(title) > _MAX_TITLE or one_line(title, _MAX_TITLE) != title):

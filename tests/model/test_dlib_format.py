@@ -1,3 +1,6 @@
+import bz2
+import gzip
+
 import numpy as np
 import pytest
 from builders import random_dlib_cascade
@@ -95,7 +98,7 @@ def test_both_forms_read_or_refuse_the_same(written, data):
     ("content", "message"),
     [
         (b"", "is truncated"),
-        (b"<?xml version='1.0'?>", "as text"),
+        (b"1 136 1", "as text"),
         (naive.dlib_int(2), "no shape_predictor"),
         (naive.dlib_int(1) + naive.dlib_int(-(2**60)) + naive.dlib_int(-1), "a count that does not fit"),
         (naive.dlib_int(1) + naive.dlib_int(-(2**62)) + naive.dlib_int(-1), "a count that does not fit"),
@@ -112,6 +115,23 @@ def test_foreign_files_are_refused(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_dlib_file(path)
+
+
+@pytest.mark.parametrize("name", ["model.dat", "model.dat.bz2", "model.ert"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bz2.compress(b"a model"), "is compressed with bzip2: unpack it first"),
+        (gzip.compress(b"a model"), "is compressed with gzip"),
+        (b"PK\x03\x04" + bytes(30), "is a zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "is a web page or an XML file"),
+    ],
+)
+def test_what_is_downloaded_in_place_of_a_model_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        ert.load(tmp_path / name)
 
 
 @pytest.mark.parametrize("place", ["stages", "trees", "splits"])

@@ -161,6 +161,13 @@ def load_dataset(
         An unknown format, an invalid file, an image that does not exist, an object without a row in the table
         of boxes, a box without area, several categories or labels, a landmark that no object has, or parts of
         an imglab file that look like typos because hardly any box has them.
+
+    Examples
+    --------
+    >>> folder = ert.datasets.synthetic_dataset("faces", 3)
+    >>> faces = ert.load_dataset(folder / "landmarks.xml")
+    >>> faces.landmarks.shape, faces.boxes.shape
+    ((3, 68, 2), (3, 4))
     """
     dataset = read_annotations(
         path,
@@ -289,6 +296,12 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
         An unknown format, or one that does not match the suffix; a name that the format cannot store; in
         folders, several objects in an image, two images of the same name, or files of another dataset; an
         unreadable image, if the format needs image sizes; a file that cannot be written.
+
+    Examples
+    --------
+    >>> faces = ert.load_dataset(ert.datasets.synthetic_dataset("faces", 3) / "landmarks.xml")
+    >>> ert.write_dataset(faces, "faces.tps")
+    ['boxes are dropped: the format has none', 'landmark names are dropped: the format numbers landmarks']
     """
     path = as_path(path)
     chosen = _choose_format(path, format)
