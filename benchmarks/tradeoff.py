@@ -197,10 +197,11 @@ def draw(rows, file):
 
 def main():
     defaults = {"quick": 0, "draw": 0, "seeds": 1, "jobs": -1, "runs": common.ROOT / "runs"}
-    options = common.arguments(__doc__, **defaults, out=common.ROOT / "docs" / "tradeoff.svg")
+    options = common.arguments(__doc__, **defaults)
     if not options.draw:
         run(options)
-    draw(common.result("tradeoff_quick" if options.quick else "tradeoff")["rows"], options.out)
+    name = "tradeoff_quick" if options.quick else "tradeoff"
+    draw(common.result(name)["rows"], common.RESULTS / f"{name}.svg")
 
 
 if __name__ == "__main__":
