@@ -84,7 +84,7 @@ expected to show one. Age, skin color and occlusion are not annotated in any of 
 measured. With your own annotations of such attributes, measure them with:
 
 ```
-ert evaluate {name} FACES --by yaw,age --columns known.csv
+ert evaluate {name} faces.xml --by yaw,age --columns known.csv
 ```
 
 ## The worst faces
