@@ -38,6 +38,8 @@ WIDE_FEATURES = {"avx512": ("avx512bw", "avx512vbmi"), "avx2": ("avx2",), "neon"
 # Beginnings of the names of features that use wider vectors than these.
 _AVX512 = "avx512", "evex"
 _AVX2 = "avx2", "avxvnni", "avxifma", "avxneconvert", "vaes", "vpclmul", "sha512", "sm3", "sm4"
+# What processors have that NUMBA_CPU_NAME may name, of what kernels ask for.
+_NAMED = {"x86-64-v3": ("avx2",), "x86-64-v4": ("avx2", "avx512bw")}
 _WIDER = {"avx512": (), "avx2": _AVX512, "neon": (), "portable": _AVX512 + _AVX2}
 
 
@@ -83,8 +85,11 @@ def _features() -> frozenset[str]:
 
     settings: Any = config
     # Settings to compile for another processor, or without wide vectors.
-    if settings.CPU_NAME or not settings.ENABLE_AVX:
+    if not settings.ENABLE_AVX:
         return frozenset()
+    if settings.CPU_NAME:
+        absent = {name[1:] for name in (settings.CPU_FEATURES or "").split(",") if name.startswith("-")}
+        return frozenset(_NAMED.get(settings.CPU_NAME, ())) - absent
     if settings.CPU_FEATURES is not None:
         return frozenset(name[1:] for name in settings.CPU_FEATURES.split(",") if name.startswith("+"))
     return frozenset(name for name, there in binding.get_host_cpu_features().items() if there)

@@ -98,10 +98,21 @@ def test_large_crops_are_cut_one_at_a_time(small_model, faces, monkeypatch):
     assert MAX_BATCH_CROP_PIXELS >= 900 * 900
 
 
-def kernels_of(value, before=""):
+def kernels_of(value, before="", **settings):
     code = f"{before}\nfrom ert._kernels import llvm, traversal\nprint(llvm.kernel_level(), traversal._WIDE)"
-    env = os.environ | {"ERT_KERNELS": value}
+    env = os.environ | {"ERT_KERNELS": value} | settings
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of processors of this kind")
+def test_kernels_suit_the_processor_that_numba_is_told_to_compile_for():
+    """A container image is built for x86-64-v3, which is to have the kernels for AVX2."""
+
+    def named(name, value="auto"):
+        return kernels_of(value, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="").stdout.split()[0]
+
+    assert [named(name) for name in ("x86-64-v3", "x86-64-v4", "generic")] == ["avx2", "avx2", "portable"]
+    assert named("x86-64-v3", "portable") == "portable"
 
 
 def test_an_environment_variable_chooses_the_kernels():
