@@ -29,8 +29,7 @@ def run_alone(code: str, **environment: str) -> str:
     package = {"PYTHONPATH": os.pathsep.join([str(Path(ert.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-P", "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | package | environment)
-    assert done.stderr == ""
-    assert done.returncode == 0
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
 
