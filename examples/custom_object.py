@@ -136,7 +136,7 @@ ert.write_predictions(found, f"{file.stem}_predicted.tps")
 predicted = ert.load_dataset(f"{file.stem}_predicted.tps")
 table = ert.measure(predicted, distances={"length": "0-4"}, areas={"blade": "0-2-3-4-5-6"}, centroid_size=True)
 table.write(f"{file.stem}_measured.csv")
-print(table.to_dataframe().set_index("specimen").drop(columns="image").head())
+print(*table.text(".csv").splitlines()[:6], sep="\n")
 
 # Four of the new photos, enlarged, with the area and the line of the length.
 pictures, unit = [], "px" if scale is None else "mm"

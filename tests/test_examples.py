@@ -203,6 +203,7 @@ def test_supervision_keypoints(tmp_path, monkeypatch, capsys):
 
 
 def test_custom_object(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # the start page installs no more than OpenCV
     variables = run("custom_object", tmp_path, monkeypatch)
     output = capsys.readouterr().out
     assert "wing17.jpg: stray landmarks: 9, 10" in output

@@ -95,8 +95,12 @@ def test_links_of_the_readme_lead_to_the_repository():
     assert "](https://example.org/ert/raw/main/docs/faces.jpg)" in text
     assert "](https://example.org/ert/blob/main/docs/docker.md)" in text
     assert module.index_page("a\n\n![x](y.png)\n\n[b](c.md) [d](https://e.f)", None) == "a\n\nb [d](https://e.f)"
-    for path in re.findall(r"/(?:raw|blob)/main/([^)]+)", text):
-        assert (ROOT / path).exists(), path
+    for link in re.findall(r"/(?:raw|blob)/main/([^)]+)", text):
+        path, _, anchor = link.partition("#")
+        assert (ROOT / path).exists(), link
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.+)", (ROOT / path).read_text(encoding="utf-8"))
+            assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings], link
 
 
 def test_the_wheel_is_the_package_alone(wheel, metadata):
