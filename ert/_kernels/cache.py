@@ -105,10 +105,9 @@ class KernelCache:
 
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, bytes]:
         """Return the name of the file for a signature and a processor, and its fingerprint."""
-        from ert._kernels.llvm import kernel_level
-
         # Kernels have forms for some processors, which are not used where numba is set to compile for another.
-        settings = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT, kernel_level()
+        is_portable = choice.setting(choice.KERNELS_VARIABLE) == "portable"
+        settings = config.CPU_NAME, config.CPU_FEATURES, config.BOUNDSCHECK, config.OPT, is_portable
         kind = repr((signature, codegen.magic_tuple(), settings)).encode()
         # Versions are not in the name, so that files of old ones are replaced.
         stamp = source_stamp(self._function.__code__.co_filename)
