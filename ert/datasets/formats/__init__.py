@@ -310,8 +310,9 @@ def write_dataset(dataset: Dataset, path: StrPath, format: str | None = None) ->
     if chosen.folder:
         n_elsewhere = _write_folder(dataset, path, chosen)
         if n_elsewhere:
-            where = f"beside their {chosen.suffix} files"
-            notes.append(f"{n_elsewhere} images are not {where}: readers need the image folder")
+            which = "image is not beside its" if n_elsewhere == 1 else "images are not beside their"
+            files = f"{chosen.suffix} file" if n_elsewhere == 1 else f"{chosen.suffix} files"
+            notes.append(f"{n_elsewhere} {which} {files}: readers need the image folder")
     else:
         kind = FILE_FORMATS[chosen.suffix]
         check_writable(path, kind)

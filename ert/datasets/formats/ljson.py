@@ -9,7 +9,7 @@ from typing import Any
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats.folders import read_folder
+from ert.datasets.folders import read_folder
 from ert.datasets.parsing import DECIMALS, Annotation, Point, check_number, quoted, read_json
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats.folders import read_folder
+from ert.datasets.folders import read_folder
 from ert.datasets.parsing import Annotation, Point, quoted
 from ert.datasets.points import CoordinateReader, format_point
 from ert.datasets.text import text_lines

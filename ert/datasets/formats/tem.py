@@ -8,7 +8,7 @@ import numpy as np
 from ert._core.exceptions import InputError
 from ert._core.types import StrPath
 from ert.datasets.dataset import Dataset
-from ert.datasets.formats.folders import read_folder
+from ert.datasets.folders import read_folder
 from ert.datasets.parsing import Annotation, Point, format_number, quoted, read_point
 from ert.datasets.text import text_lines
 

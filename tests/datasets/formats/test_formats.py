@@ -106,8 +106,8 @@ def test_a_new_format_is_one_line_of_the_registry(three, tmp_path, monkeypatch):
 
 
 def test_a_folder_has_one_format(tmp_path):
-    expected = r"expected \.pts, \.tem, \.ljson files in this folder or its subfolders, found none"
-    with pytest.raises(InputError, match=expected):
+    suffixes = ", ".join(FOLDER_FORMATS)
+    with pytest.raises(InputError, match=f"expected {suffixes} files in this folder or its subfolders, found none"):
         dataset_format(tmp_path)
     (tmp_path / "a.tem").write_text("1\n1 2\n")
     assert dataset_format(tmp_path) == "tem"

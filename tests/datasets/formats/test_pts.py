@@ -154,6 +154,8 @@ def test_pts_written_and_read_again(three, tmp_path):
         "landmark names are dropped: the format numbers landmarks",
     ]
     assert (folder / "a 1.pts").read_text() == "version: 1\nn_points: 3\n{\n2.25 3\n4 5\n6 8\n}\n"
+    (note, *_) = write_dataset(one_each.subset([0]), tmp_path / "one", "pts")
+    assert note == "1 image is not beside its .pts file: readers need the image folder"
     again = load_dataset(folder, image_folder=tmp_path)
     assert (again.files, again.landmark_names) == (one_each.files, ("0", "1", "2"))
     np.testing.assert_array_equal(again.landmarks, one_each.landmarks)
