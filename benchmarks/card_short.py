@@ -1,7 +1,7 @@
 """The text of the cards of the smaller bundled models, and of the index of all cards, generated from their figures."""
 
 import common
-from card_text import DETECTORS, accuracy_rows, estimated, filled, limits, region_rows, table_row
+from card_text import DETECTORS, MODEL, accuracy_rows, estimated, filled, limits, region_rows, table_row
 
 WHAT = {
     "face68-small": "Locates the 68 landmarks of 300-W on a face, given a gray or RGB image and the box of the face. "
@@ -15,7 +15,8 @@ FOR = {
     "face5": "For turning and cropping faces, for example before they are recognized.",
 }
 
-CARD = """\
+CARD = (
+    """\
 # {name}
 
 {what}
@@ -25,24 +26,9 @@ CARD = """\
 `benchmarks/model_card.py` wrote this page on {date} from the figures in `benchmarks/results/model_card_others.json`.
 Brackets contain 95 % bootstrap intervals over faces.
 
-## The model
-
-A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
-leaves, {components} numbers of {bits} bits in each leaf; {numbers:,} numbers in all, and a file of
-{megabytes:.2f} MB. It was trained on {objects:,} boxes of faces ({samples:,} samples).{time}
-
-{notes}
-
-It was trained by
-
-```
-python benchmarks/train_bundled.py --only {name}
-```
-
-with these parameters of `ert.ShapePredictor`, and default values for all others:
-
-{parameters}.
-
+"""
+    + MODEL
+    + """\
 ## Accuracy
 
 Measured on the {faces} test faces of HELEN, which it was not trained on. Faces that the detector missed are
@@ -74,6 +60,7 @@ The code is free software, but this model was trained on 300-W and MTFL, which a
 
 {versions}
 """
+)
 
 INDEX = """\
 # Model cards

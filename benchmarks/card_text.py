@@ -14,20 +14,13 @@ COLUMNS = {
     "source": ("Source of the image", None),
 }
 
-CARD = """\
-# {name}
-
-Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the box of the face. Mean
-error on {faces} test faces, in % of the inter-ocular distance: {headline}.
-
-`benchmarks/model_card.py` wrote this page on {date} from the figures in `benchmarks/results/model_card.json`.
-Brackets contain 95 % bootstrap intervals over faces.
-
+# The same on each card.
+MODEL = """\
 ## The model
 
 A cascade of regression trees (Kazemi & Sullivan, CVPR 2014): {stages} stages, {trees:,} trees of {leaves}
 leaves, {components} numbers of {bits} bits in each leaf; {numbers:,} numbers in all, and a file of
-{megabytes:.2f} MB. It was trained on {objects:,} boxes of faces ({samples:,} samples).
+{megabytes:.2f} MB. It was trained on {objects:,} boxes of faces ({samples:,} samples).{time}
 
 {notes}
 
@@ -41,6 +34,21 @@ with these parameters of `ert.ShapePredictor`, and default values for all others
 
 {parameters}.
 
+"""
+
+CARD = (
+    """\
+# {name}
+
+Locates the {landmarks} landmarks of 300-W on a face, given a gray or RGB image and the box of the face. Mean
+error on {faces} test faces, in % of the inter-ocular distance: {headline}.
+
+`benchmarks/model_card.py` wrote this page on {date} from the figures in `benchmarks/results/model_card.json`.
+Brackets contain 95 % bootstrap intervals over faces.
+
+"""
+    + MODEL
+    + """\
 ## Accuracy
 
 Measured on the {faces} test faces of HELEN, which it was not trained on. Faces that the detector missed are
@@ -94,6 +102,7 @@ predicted ones in blue, to `runs/{name}_worst{worst}.jpg`. The images of 300-W m
 
 {versions}
 """
+)
 
 WORSE_FOR = """\
 Measured by `benchmarks/attributes.py` on {faces} faces of the web, photos of MTFL (Zhang et al., ECCV 2014) that no
@@ -116,6 +125,7 @@ def card(result):
     )
     versions = [f"{name} {made['versions'][name]}" for name in ("ert-landmarks", "numpy", "numba")]
     text = CARD.format(
+        time="",
         **{key: value for key, value in model.items() if key not in ("notes", "parameters")},
         notes="\n".join(f"- {key}: {text}" for key, text in model["notes"].items()),
         parameters=", ".join(f"`{name}={value!r}`" for name, value in model["parameters"].items()),

@@ -20,26 +20,24 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 RELATIVE_LINK = re.compile(r"\]\((?!https?://|#)")
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    build = pytest.importorskip("hatchling.build")
-    folder = tmp_path_factory.mktemp("wheel")
+def build(kind, folder):
+    """Build the wheel or the sdist, and return its path."""
+    hatchling = pytest.importorskip("hatchling.build")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        name = build.build_wheel(str(folder))
-    with zipfile.ZipFile(folder / name) as archive:
+        return folder / getattr(hatchling, f"build_{kind}")(str(folder))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    with zipfile.ZipFile(build("wheel", tmp_path_factory.mktemp("wheel"))) as archive:
         yield archive
 
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     """The paths of the files in the sdist, without the folder that all of them are in."""
-    build = pytest.importorskip("hatchling.build")
-    folder = tmp_path_factory.mktemp("sdist")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        name = build.build_sdist(str(folder))
-    with tarfile.open(folder / name) as archive:
+    with tarfile.open(build("sdist", tmp_path_factory.mktemp("sdist"))) as archive:
         paths = [PurePosixPath(member.name) for member in archive if member.isfile()]
     (top,) = {path.parts[0] for path in paths}
     return {path.relative_to(top).as_posix() for path in paths}
